@@ -1,0 +1,65 @@
+# make demo             the server, the sample bots and the web page; SECONDS=15 ends by itself
+# make test             lint, types and tests; installs all that they need
+# make bench-fanout     messages through one large channel, in deliveries a second
+# make clean            removes all that these made
+#
+# PYTHON=python3.12 makes .venv with another Python.
+
+PYTHON ?= python3
+export PYTHON
+
+BIN := .venv/bin
+
+.DELETE_ON_ERROR:
+# Steps run one after the other even under -j: they share apt, two cores and the reader's screen.
+.NOTPARALLEL:
+.PHONY: test needs lint types pytest demo bench-fanout clean
+
+test: needs lint types pytest
+
+needs:
+	@.ci/need $(PYTHON):python3 ensurepip:python3-venv node:nodejs npm:npm \
+		chromium:chromium chromedriver:chromium-driver
+
+lint: .venv/has-tools
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/has-tools
+	$(BIN)/mypy
+
+pytest: .venv/has-tools tests/node_modules/.package-lock.json samples/web/node_modules/.package-lock.json
+	$(BIN)/python -m pytest
+
+demo: .venv/has-server samples/web/node_modules/.package-lock.json
+	$(BIN)/python -m samples.demo $(if $(SECONDS),--seconds $(SECONDS))
+
+bench-fanout: .venv/has-server
+	$(BIN)/python -m benchmarks.fanout
+
+clean:
+	rm -rf .venv build *.egg-info tests/node_modules samples/web/node_modules tests/artifacts
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find signal_sdk tests samples benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# The files .venv/has-* say what has been installed, so that a second run installs nothing.
+
+$(BIN)/python:
+	@.ci/need $(PYTHON):python3 ensurepip:python3-venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'error: $(PYTHON) is older than Python 3.11; name another: make PYTHON=python3.11' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/has-server: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server]'
+	@touch $@
+
+.venv/has-tools: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,test,lint]'
+	@touch $@ .venv/has-server
+
+# npm itself writes node_modules/.package-lock.json, which says what it has installed.
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	@.ci/need node:nodejs npm:npm
+	cd $* && npm ci --no-audit --no-fund --loglevel=error </dev/null
+	@touch $@

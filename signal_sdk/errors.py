@@ -1,0 +1,71 @@
+"""The package's exceptions, their tree, and nothing else.
+
+    SignalSdkError
+    ├── SignalError            an operation failed; carries its `ecode`
+    │   ├── LoginError         the login failed (2xx)
+    │   ├── LogoutError        the session ended while the operation was under way (1xx)
+    │   └── ParameterError     an argument is wrong or too large (1004, 1005); also a ValueError
+    ├── ProtocolError          the peer sent something that the protocol does not allow
+    ├── LinkError              the connection could not be made, or broke
+    └── ConfigError            the configuration file is wrong; also a ValueError
+
+No text of these ever holds a token, a certificate or a session's `line`.
+"""
+
+from __future__ import annotations
+
+from signal_sdk.ecodes import ECode
+
+__all__ = [
+    "ConfigError",
+    "LinkError",
+    "LoginError",
+    "LogoutError",
+    "ParameterError",
+    "ProtocolError",
+    "SignalError",
+    "SignalSdkError",
+]
+
+
+class SignalSdkError(Exception):
+    """What every exception of this package derives from."""
+
+
+class SignalError(SignalSdkError):
+    """An operation failed.
+
+    `ecode` is the documented code, `reason` one line that says what was wrong.
+    """
+
+    def __init__(self, ecode: ECode, reason: str = "") -> None:
+        super().__init__(ecode, reason)
+        self.ecode = ecode
+        self.reason = reason or ecode.meaning
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({int(self.ecode)} {self.ecode.name})"
+
+
+class LoginError(SignalError):
+    """The login failed; `ecode` is what `LoginCallback.on_login_failed` hears."""
+
+
+class LogoutError(SignalError):
+    """The session ended before the operation did; `ecode` is what `on_logout` hears."""
+
+
+class ParameterError(SignalError, ValueError):
+    """An argument is wrong (1004) or too large (1005); nothing was sent, and nothing changed."""
+
+
+class ProtocolError(SignalSdkError):
+    """The peer sent something that the protocol does not allow."""
+
+
+class LinkError(SignalSdkError):
+    """The connection could not be made, or it broke."""
+
+
+class ConfigError(SignalSdkError, ValueError):
+    """The configuration file is wrong; the text is one line with the file, the line and the key."""

@@ -1,0 +1,269 @@
+"""Attributes of users and channels, the built-in ones among them: what they do, and the timers that
+they set.
+
+Owns: the meaning of the built-in attributes (both seeds), and the life of an empty channel. Must
+not know membership's rules. `_member_num` and `_total_member_num` are counted when they are read,
+never kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+import trio
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
+from signal_sdk.server.clock import Clock
+from signal_sdk.server.config import LimitsConfig
+from signal_sdk.server.engine.base import AccountKey, ChannelKey, Engine
+from signal_sdk.server.rates import Rate
+from signal_sdk.server.session import Session
+from signal_sdk.server.timers import Timer, Timers
+from signal_sdk.wire import events, functions, names
+from signal_sdk.wire.names import JsonValue
+
+MAX_QUIET_WATCHES: Final = 10_000
+"""How many channels' rates of changes are remembered before those that have been quiet for a second
+are forgotten.
+"""
+
+
+def builtin_number(attributes: Mapping[str, JsonValue], name: str, default: int) -> int:
+    """A built-in attribute's value, which was checked when it was set."""
+    return names.check_builtin_number(name, attributes[name]) if name in attributes else default
+
+
+class UserAttributes:
+    """The rules of user attributes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def set(self, session: Session, args: functions.UserSetAttr) -> functions.SetAttrResult:
+        """`user_set_attr`; `_conn_timeout` is kept as it takes effect, from 20 to 120."""
+        value = args.value
+        if args.name == names.CONN_TIMEOUT:
+            value = str(names.conn_timeout_seconds(value))
+        await self._engine.set_user_attr(session.key, args.name, value)
+        return functions.SetAttrResult()
+
+    async def get(self, session: Session, args: functions.UserGetAttr) -> functions.GetAttrResult:
+        """`user_get_attr`."""
+        attributes = await self._engine.user_attrs(AccountKey(session.app, args.account))
+        return functions.GetAttrResult(
+            account=args.account, name=args.name, value=attributes.get(args.name, "")
+        )
+
+    async def get_all(
+        self, session: Session, args: functions.UserGetAttrAll
+    ) -> functions.GetAttrAllResult:
+        """`user_get_attr_all`."""
+        attributes = await self._engine.user_attrs(AccountKey(session.app, args.account))
+        return functions.GetAttrAllResult(account=args.account, json=dict(attributes))
+
+    async def conn_timeout(self, key: AccountKey) -> int:
+        """How many seconds the account stays online without a connection."""
+        attributes = await self._engine.user_attrs(key)
+        return names.conn_timeout_seconds(
+            attributes.get(names.CONN_TIMEOUT, names.MAX_CONN_TIMEOUT_SECONDS)
+        )
+
+
+@attrs.define(kw_only=True)
+class _Watch:
+    """What this node does for a channel: its rate of changes, its timers, and the counts that were
+    pushed last.
+    """
+
+    changes: Rate = attrs.field(factory=Rate)
+    death: Timer | None = None
+    pushes: dict[str, Timer] = attrs.field(factory=dict)
+    pushed: dict[str, int] = attrs.field(factory=dict)
+
+
+class ChannelAttributes:
+    """The rules of channel attributes."""
+
+    def __init__(self, engine: Engine, timers: Timers, limits: LimitsConfig, clock: Clock) -> None:
+        self._engine = engine
+        self._timers = timers
+        self._limits = limits
+        self._clock = clock
+        self._watches: dict[ChannelKey, _Watch] = {}
+
+    async def of(self, key: ChannelKey) -> dict[str, JsonValue]:
+        """All attributes of a channel, with the counts that the server keeps up to date."""
+        attributes = dict(await self._engine.channel_attrs(key))
+        for name, count in (await self._counts(key, attributes)).items():
+            attributes[name] = str(count)
+        return attributes
+
+    async def _counts(self, key: ChannelKey, attributes: Mapping[str, JsonValue]) -> dict[str, int]:
+        if not builtin_number(attributes, names.AUTO_UPDATE_NUM, 0):
+            return {}
+        roster = await self._engine.roster(key, 0)
+        counts = {names.MEMBER_NUM: roster.num}
+        if builtin_number(attributes, names.AUTO_UPDATE_TOTAL_NUM, 0):
+            counts[names.TOTAL_MEMBER_NUM] = roster.total
+        return counts
+
+    # --- changing ---
+
+    async def set(self, session: Session, args: functions.ChannelSetAttr) -> functions.Result:
+        """`channel_set_attr`: by anybody of the app, so that one bot can look after many channels;
+        makes the channel where there is none.
+        """
+        if args.name in names.COUNTED_NUMBERS:
+            raise names.wrong("attribute name", args.name, "is one that only the server sets")
+        if args.name in names.SETTABLE_NUMBERS:
+            names.check_builtin_number(args.name, args.value)
+        key = await self._begin_change(session, args.channel)
+        idle_since = await self._engine.set_channel_attr(
+            key,
+            args.name,
+            args.value,
+            _change(session, args.channel, args.name, args.value, "update"),
+            now=self._clock(),
+        )
+        await self._changed(key, idle_since, args.name)
+        return functions.Result()
+
+    async def delete(self, session: Session, args: functions.ChannelDelAttr) -> functions.Result:
+        """`channel_del_attr`."""
+        key = await self._begin_change(session, args.channel)
+        change = _change(session, args.channel, args.name, "", "del")
+        if not await self._engine.del_channel_attr(key, args.name, change, now=self._clock()):
+            self._forget_quiet()
+            raise SignalError(
+                ECode.GENERAL_E_FAILED,
+                f"the channel {args.channel!r} has no attribute {args.name!r}",
+            )
+        await self._changed(key, None, args.name)
+        return functions.Result()
+
+    async def clear(self, session: Session, args: functions.ChannelClearAttr) -> functions.Result:
+        """`channel_clear_attr`."""
+        key = await self._begin_change(session, args.channel)
+        change = _change(session, args.channel, "", "", "clear")
+        if not await self._engine.clear_channel_attrs(key, change, now=self._clock()):
+            self._forget_quiet()
+        for name in names.SETTABLE_NUMBERS:
+            await self._changed(key, None, name)
+        return functions.Result()
+
+    async def _begin_change(self, session: Session, channel: str) -> ChannelKey:
+        if channel in names.SPECIAL_CHANNELS:
+            raise SignalError(
+                ECode.GENERAL_E_FAILED, f"the special channel {channel!r} has no attributes"
+            )
+        key = session.channel_key(channel)
+        own = builtin_number(await self._engine.channel_attrs(key), names.SETATTR_LIMIT, 0)
+        limit = own or self._limits.channel_attributes_per_second
+        if not self._watch(key).changes.allows(limit, trio.current_time()):
+            raise SignalError(
+                ECode.GENERAL_E_FAILED,
+                f"more than {limit} attribute changes in a second in one channel",
+            )
+        return key
+
+    def _watch(self, key: ChannelKey) -> _Watch:
+        return self._watches.setdefault(key, _Watch())
+
+    def _forget_quiet(self) -> None:
+        """Forget the rates of channels that may not exist, once there are many of them."""
+        if len(self._watches) >= MAX_QUIET_WATCHES:
+            now = trio.current_time()
+            self._watches = {
+                key: watch
+                for key, watch in self._watches.items()
+                if watch.death is not None or watch.pushes or not watch.changes.is_idle(now)
+            }
+
+    async def _changed(self, key: ChannelKey, idle_since: float | None, name: str) -> None:
+        if name == names.CHANNEL_TTL or (idle_since is not None and self._watch(key).death is None):
+            await self._arm_death(key, idle_since)
+        if name in (names.AUTO_UPDATE_NUM, names.AUTO_UPDATE_TOTAL_NUM):
+            await self._arm_push(key, name)
+
+    # --- the life of an empty channel ---
+
+    def populated(self, key: ChannelKey) -> None:
+        """The channel has a member: it lives on."""
+        watch = self._watches.get(key)
+        if watch is not None and watch.death is not None:
+            watch.death.cancel()
+            watch.death = None
+
+    async def emptied(self, key: ChannelKey, idle_since: float) -> None:
+        """The channel has lost its last member: it dies after `_channel_ttl`."""
+        await self._arm_death(key, idle_since)
+
+    async def _arm_death(self, key: ChannelKey, idle_since: float | None) -> None:
+        self.populated(key)
+        if idle_since is None:
+            return
+        attributes = await self._engine.channel_attrs(key)
+        ttl = builtin_number(attributes, names.CHANNEL_TTL, names.DEFAULT_CHANNEL_TTL_SECONDS)
+
+        async def die() -> None:
+            if await self._engine.destroy_channel(key, idle_since):
+                watch = self._watches.pop(key, _Watch())
+                for timer in watch.pushes.values():
+                    timer.cancel()
+
+        self._watch(key).death = self._timers.after(idle_since + ttl - self._clock(), die)
+
+    # --- the counts that the server pushes ---
+
+    async def _arm_push(self, key: ChannelKey, name: str) -> None:
+        watch = self._watch(key)
+        earlier = watch.pushes.pop(name, None)
+        if earlier is not None:
+            earlier.cancel()
+        interval = builtin_number(await self._engine.channel_attrs(key), name, 0)
+        if not interval:
+            return
+
+        async def push() -> None:
+            await self._push_count(key, name)
+            # Reads the interval anew: the attribute may have changed, or the channel may be gone.
+            await self._arm_push(key, name)
+
+        watch.pushes[name] = self._timers.after(interval, push)
+
+    async def _push_count(self, key: ChannelKey, name: str) -> None:
+        counted = names.MEMBER_NUM if name == names.AUTO_UPDATE_NUM else names.TOTAL_MEMBER_NUM
+        count = (await self._counts(key, await self._engine.channel_attrs(key))).get(counted)
+        watch = self._watch(key)
+        if count is not None and watch.pushed.get(counted) != count:
+            watch.pushed[counted] = count
+            await self._engine.publish(
+                key, _system_change(key.channel, counted, str(count)), now=self._clock()
+            )
+
+
+def _change(
+    session: Session, channel: str, name: str, value: JsonValue, change: str
+) -> events.ChannelAttrUpdate:
+    return events.ChannelAttrUpdate(
+        channel=channel,
+        account=session.account,
+        uid=session.uid,
+        name=name,
+        value=value,
+        change=change,
+    )
+
+
+def _system_change(channel: str, name: str, value: str) -> events.ChannelAttrUpdate:
+    return events.ChannelAttrUpdate(
+        channel=channel,
+        account=names.SYSTEM_ACCOUNT,
+        uid=0,
+        name=name,
+        value=value,
+        change="update",
+    )

@@ -1,0 +1,248 @@
+"""Channels: the rules of joining, leaving, sending and asking, the special channels, and how long
+an empty channel lives.
+
+Owns: protocol.md, section 5, but for attributes (attributes.py). Must not know where members are
+kept, or who is connected where: what this node's connections hear of is the hub's.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
+from signal_sdk.server.attributes import ChannelAttributes, builtin_number
+from signal_sdk.server.clock import Clock
+from signal_sdk.server.config import Config
+from signal_sdk.server.engine.base import AccountKey, ChannelKey, Engine, Left
+from signal_sdk.server.inbox import check_user_rate
+from signal_sdk.server.rates import Rate
+from signal_sdk.server.session import Session
+from signal_sdk.wire import events, frames, functions, names
+
+ONLINE: Final = "online"
+OFFLINE: Final = "offline"
+JOIN: Final = "join"
+LEAVE: Final = "leave"
+
+MAX_IDLE_RATES: Final = 10_000
+"""How many channels' rates are remembered before those that have been quiet for a second are
+forgotten.
+"""
+
+
+class Channels:
+    """The rules of channels."""
+
+    def __init__(
+        self, engine: Engine, attributes: ChannelAttributes, config: Config, clock: Clock
+    ) -> None:
+        self._engine = engine
+        self._attributes = attributes
+        self._limits = config.limits
+        self._listeners = {app.id: app.listeners for app in config.apps}
+        self._clock = clock
+        self._rates: dict[ChannelKey, Rate] = {}
+
+    # --- joining and leaving ---
+
+    async def join(self, session: Session, args: functions.ChannelJoin) -> functions.JoinResult:
+        """`channel_join`: leaves the channel that the session was in; joining where one is already
+        says how things stand.
+        """
+        special = args.channel in names.SPECIAL_CHANNELS
+        if special:
+            self._check_listener(session)
+        if session.channel is not None and session.channel != args.channel:
+            await self._end_membership(session, session.channel)
+        key = session.channel_key(args.channel)
+        announce = None
+        if not special and await self._announces(key):
+            announce = events.ChannelUserJoin(
+                channel=args.channel, account=session.account, uid=session.uid
+            )
+        was_member = await self._engine.is_member(key, session.account)
+        roster = await self._engine.join(
+            key,
+            session.account,
+            session.generation,
+            announce,
+            newest=names.MAX_USER_LIST,
+            now=self._clock(),
+        )
+        if roster is None:
+            raise SignalError(ECode.JOINCHANNEL_E_OTHER, "the account has logged in elsewhere")
+        session.channel = args.channel
+        self._attributes.populated(key)
+        if not was_member and not special:
+            await self._tell_special(
+                names.CHANNEL_EVENT_CHANNEL,
+                JOIN,
+                key.app,
+                session.account,
+                session.uid,
+                args.channel,
+            )
+        return functions.JoinResult(
+            list=tuple(roster.newest), attrs=await self._attributes.of(key), num=roster.num
+        )
+
+    def _check_listener(self, session: Session) -> None:
+        listeners = self._listeners.get(session.app, ())
+        if listeners and session.account not in listeners:
+            raise SignalError(
+                ECode.JOINCHANNEL_E_OTHER,
+                f"{session.account!r} is not among the app's listeners of special channels",
+            )
+
+    async def _announces(self, key: ChannelKey) -> bool:
+        return (
+            builtin_number(await self._engine.channel_attrs(key), names.USER_NOTIFICATION, 1) != 0
+        )
+
+    async def leave(self, session: Session, args: functions.ChannelLeave) -> functions.Result:
+        """`channel_leave`."""
+        if not await self._end_membership(session, args.channel):
+            raise SignalError(
+                ECode.LEAVECHANNEL_E_OTHER,
+                f"{session.account!r} is not in the channel {args.channel!r}",
+            )
+        return functions.Result()
+
+    async def _end_membership(self, session: Session, channel: str) -> bool:
+        announce = await self.departure(session.key, session.uid, channel)
+        left = await self._engine.leave(
+            session.channel_key(channel), session.account, announce, now=self._clock()
+        )
+        session.channel = None
+        if left is None:
+            return False
+        await self.departed(session.key, session.uid, channel, left)
+        return True
+
+    async def departure(
+        self, account: AccountKey, uid: int, channel: str
+    ) -> events.ChannelUserLeave | None:
+        """What the members of `channel` are told when the account leaves it, for whatever reason;
+        None for nothing.
+        """
+        if channel in names.SPECIAL_CHANNELS or not await self._announces(
+            ChannelKey(account.app, channel)
+        ):
+            return None
+        return events.ChannelUserLeave(channel=channel, account=account.account, uid=uid)
+
+    async def departed(self, account: AccountKey, uid: int, channel: str, left: Left) -> None:
+        """The account has left `channel`."""
+        if channel in names.SPECIAL_CHANNELS:
+            return
+        if left.idle_since is not None:
+            await self._attributes.emptied(ChannelKey(account.app, channel), left.idle_since)
+        await self._tell_special(
+            names.CHANNEL_EVENT_CHANNEL, LEAVE, account.app, account.account, uid, channel
+        )
+
+    # --- sending ---
+
+    async def send(self, session: Session, args: functions.ChannelSendMessage) -> functions.Result:
+        """`channel_sendmsg`: to a channel that one is in, or with `force` to any."""
+        if args.channel in names.SPECIAL_CHANNELS:
+            raise SignalError(
+                ECode.SENDMESSAGE_E_OTHER, f"nobody sends to the special channel {args.channel!r}"
+            )
+        if not args.force and session.channel != args.channel:
+            raise SignalError(
+                ECode.SENDMESSAGE_E_OTHER,
+                f"{session.account!r} is not in the channel {args.channel!r}",
+            )
+        key = session.channel_key(args.channel)
+        await self._check_rate(key, trio.current_time())
+        check_user_rate(session, self._limits)
+        message = events.ChannelMessage(
+            channel=args.channel, account=session.account, uid=session.uid, msg=args.msg
+        )
+        await self._engine.publish(key, message, now=self._clock())
+        return functions.Result()
+
+    async def _check_rate(self, key: ChannelKey, now: float) -> None:
+        limit = self._limits.channel_messages_per_second
+        own = builtin_number(await self._engine.channel_attrs(key), names.SENDMSG_LIMIT, 0)
+        if own:
+            limit = min(limit, own) if limit else own
+        rate = self._rates.get(key)
+        if rate is None:
+            if len(self._rates) >= MAX_IDLE_RATES:
+                self._rates = {
+                    key: rate for key, rate in self._rates.items() if not rate.is_idle(now)
+                }
+            rate = self._rates[key] = Rate()
+        if not rate.allows(limit, now):
+            raise SignalError(
+                ECode.SENDMESSAGE_E_OTHER, f"more than {limit} messages in a second in one channel"
+            )
+
+    # --- asking ---
+
+    async def query_num(
+        self, session: Session, args: functions.ChannelQueryNum
+    ) -> functions.QueryNumResult:
+        """`channel_query_num`."""
+        roster = await self._engine.roster(session.channel_key(args.channel), 0)
+        return functions.QueryNumResult(num=roster.num)
+
+    async def query_is_in(
+        self, session: Session, args: functions.ChannelQueryUserIsIn
+    ) -> functions.QueryUserIsInResult:
+        """`channel_query_user_isin`."""
+        is_in = await self._engine.is_member(session.channel_key(args.channel), args.account)
+        return functions.QueryUserIsInResult(isin=int(is_in))
+
+    async def query_list(
+        self, session: Session, args: functions.ChannelQueryUserList
+    ) -> functions.QueryUserListResult:
+        """`channel_query_userlist`: the newest 200."""
+        return await self._list(session, args.channel, names.MAX_USER_LIST)
+
+    async def query_list_all(
+        self, session: Session, args: functions.ChannelQueryUserListAll
+    ) -> functions.QueryUserListResult:
+        """`channel_query_userlist_all`: the newest `num`."""
+        return await self._list(session, args.channel, args.num)
+
+    async def _list(
+        self, session: Session, channel: str, newest: int
+    ) -> functions.QueryUserListResult:
+        roster = await self._engine.roster(session.channel_key(channel), newest)
+        return functions.QueryUserListResult(num=roster.num, list=tuple(roster.newest))
+
+    # --- special channels ---
+
+    async def tell_presence(self, event: str, account: AccountKey, uid: int) -> None:
+        """Tell the listeners that an account went `online` or `offline`."""
+        await self._tell_special(
+            names.USER_ONLINE_CHANNEL,
+            event,
+            account.app,
+            account.account,
+            uid,
+            names.USER_ONLINE_CHANNEL,
+        )
+
+    async def _tell_special(
+        self, special: str, event: str, app: str, account: str, uid: int, channel: str
+    ) -> None:
+        key = ChannelKey(app, special)
+        now = self._clock()
+        cls = events.ChannelUserJoin if event in (ONLINE, JOIN) else events.ChannelUserLeave
+        if not await self._engine.publish(
+            key, cls(channel=channel, account=account, uid=uid), now=now
+        ):
+            return
+        told = events.SpecialEvent(
+            event=event, channel=channel, account=account, uid=uid, ts=int(now * 1000)
+        )
+        text = frames.encode_json(told).decode()
+        message = events.ChannelMessage(channel=special, account=special, uid=0, msg=text)
+        await self._engine.publish(key, message, now=now)

@@ -1,0 +1,232 @@
+"""The configuration's file: one TOML file, read into the classes of `config_keys` and printed.
+
+Owns: reading with errors that name the file, the line and the key, and printing, as TOML and as
+the tables of docs/configuration.md (`python -m signal_sdk.server.config` prints those). No error
+and no print ever holds a certificate. Must not know: any single key, and what the server does
+with it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import msgspec
+
+from signal_sdk.errors import ConfigError
+from signal_sdk.server.config_keys import (
+    APPS,
+    TABLES,
+    AppConfig,
+    Config,
+    ConfigKeyError,
+    ConfigPath,
+    LimitsConfig,
+    ServerConfig,
+    header,
+    parse_address,
+    shown,
+    toml_value,
+)
+from signal_sdk.server.toml_lines import key_lines
+
+__all__ = [
+    "AppConfig",
+    "Config",
+    "LimitsConfig",
+    "ServerConfig",
+    "dev",
+    "load",
+    "loads",
+    "markdown_tables",
+    "parse_address",
+    "print_config",
+]
+
+_TYPE_NAMES = {int: "an integer", bool: "true or false", str: "a string"}
+
+T = TypeVar("T", ServerConfig, AppConfig, LimitsConfig)
+
+
+def dev() -> Config:
+    """What `signal-sdk serve --dev` uses without a file: the defaults, any app id, no tokens."""
+    return Config(server=ServerConfig(dev=True))
+
+
+def load(path: str | Path, *, dev: bool = False) -> Config:
+    """The configuration in the file `path`; `dev` turns `[server] dev` on whatever the file says.
+
+    Raises `ConfigError`, whose text is one line with the file, the line and the key.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or 'cannot be read'}") from None
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}:{line}: not UTF-8 text") from None
+    return loads(text, str(path), dev=dev)
+
+
+def loads(text: str, name: str = "<string>", *, dev: bool = False) -> Config:
+    """As `load`, from the text itself; `name` is what errors call it."""
+    # `from None` throughout: a chained exception would show the file's text, secrets and all.
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}:{_syntax_error(text, str(error))}") from None
+    except RecursionError:
+        raise ConfigError(f"{name}: nested too deeply") from None
+    except ValueError:
+        raise ConfigError(f"{name}: a number has too many digits") from None
+    try:
+        return _from_document(document, dev=dev)
+    except ConfigKeyError as problem:
+        line = _line_of(problem.path, text)
+        raise ConfigError(f"{name}:{line}: {problem}" if line else f"{name}: {problem}") from None
+
+
+def _syntax_error(text: str, message: str) -> str:
+    """`tomllib`'s message with the line before it, as everywhere else."""
+    match = re.fullmatch(
+        r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", message, re.DOTALL
+    )
+    if match is None:
+        return f" not TOML: {message}"
+    line = match[2] or str(text.rstrip().count("\n") + 1)
+    return f"{line}: not TOML: {match[1]}"
+
+
+def _line_of(path: ConfigPath, text: str) -> int | None:
+    lines = key_lines(text)
+    while path:
+        if path in lines:
+            return lines[path]
+        path = path[:-1]
+    return None
+
+
+def _from_document(document: dict[str, Any], *, dev: bool) -> Config:
+    for name in document:
+        if name not in TABLES:
+            known = ", ".join(map(header, TABLES))
+            text = f"unknown table or key {name!r}; known tables: {known}"
+            raise ConfigKeyError((name,), text, said_of=())
+    apps = document.get(APPS, [])
+    if not isinstance(apps, list):
+        raise ConfigKeyError((APPS,), f"expected an array of tables, got {_kind(apps)}")
+    server = _table(ServerConfig, document.get("server", {}), ("server",))
+    return Config(
+        server=attrs.evolve(server, dev=server.dev or dev),
+        apps=tuple(_table(AppConfig, app, (APPS, index)) for index, app in enumerate(apps)),
+        limits=_table(LimitsConfig, document.get("limits", {}), ("limits",)),
+    )
+
+
+def _table(cls: type[T], table: object, path: ConfigPath) -> T:
+    if not isinstance(table, dict):
+        raise ConfigKeyError(path, f"expected a table, got {_kind(table)}")
+    fields = attrs.fields_dict(attrs.resolve_types(cls))
+    values = {}
+    for name, value in table.items():
+        if name not in fields:
+            text = f"unknown key {name!r}; known keys: {', '.join(fields)}"
+            raise ConfigKeyError((*path, name), text, said_of=path)
+        values[name] = _value(fields[name].type, value, (*path, name))
+    return cls(**values)
+
+
+def _value(kind: Any, value: object, path: ConfigPath) -> Any:
+    try:
+        return msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError:
+        if kind in _TYPE_NAMES:
+            text = f"expected {_TYPE_NAMES[kind]}, got {_found(value, path)}"
+        elif not isinstance(value, list):
+            text = f"expected an array of strings, got {_found(value, path)}"
+        else:
+            index = next(i for i, item in enumerate(value) if not isinstance(item, str))
+            path = (*path, index)
+            text = f"expected only strings in the array, got {_found(value[index], path)}"
+    raise ConfigKeyError(path, text)
+
+
+def _found(value: object, path: ConfigPath) -> str:
+    """The value as an error may show it: short, and nothing of an app, where secrets stand."""
+    if path[0] != APPS and isinstance(value, str | int | float):
+        return shown(value)
+    return _kind(value)
+
+
+def _kind(value: object) -> str:
+    """What sort of value it is, in TOML's words."""
+    match value:
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "an array"
+        case dict():
+            return "a table"
+        case _:
+            return "a date or a time"
+
+
+# --- Printing
+
+
+def print_config(config: Config) -> str:
+    """`config` as a TOML file with every key and its text; `loads` reads it back.
+
+    Certificates are secrets: their place is left empty.
+    """
+    lines = ["# The configuration of `signal-sdk serve`, with every key that there is."]
+    lines += _printed_table(config.server, "server")
+    for app in config.apps:
+        lines += _printed_table(app, APPS)
+    if not config.apps:
+        lines += (f"# {line}" if line else "" for line in _printed_table(AppConfig(), APPS))
+    lines += _printed_table(config.limits, "limits")
+    return "\n".join(lines) + "\n"
+
+
+def _printed_table(table: ServerConfig | AppConfig | LimitsConfig, name: str) -> Iterator[str]:
+    yield ""
+    yield header(name)
+    for field in attrs.fields(type(table)):
+        value = getattr(table, field.name)
+        yield from (f"# {line}" for line in textwrap.wrap(field.metadata["doc"], 94))
+        if field.metadata["secret"] and value:
+            yield f'{field.name} = ""  # It is set, but a secret, and so it is not printed.'
+        else:
+            yield f"{field.name} = {toml_value(value)}"
+
+
+def markdown_tables() -> str:
+    """The tables of docs/configuration.md."""
+    lines = []
+    for name, cls in TABLES.items():
+        _, _, summary = str(cls.__doc__).partition(": ")
+        lines += [f"## `{header(name)}`", "", summary[0].upper() + summary[1:], ""]
+        lines += ["| key | default | what it is |", "|---|---|---|"]
+        lines += [
+            f"| `{field.name}` | `{toml_value(field.default)}` | {field.metadata['doc']} |"
+            for field in attrs.fields(cls)
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown_tables())

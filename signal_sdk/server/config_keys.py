@@ -1,0 +1,272 @@
+"""The configuration's keys: their classes, defaults, bounds, text for operators, and checks.
+
+Owns: everything about a key and how its value is spelled. `config` reads and prints files from
+what stands here, so that each key stands once. Must not know: files, or what the server
+does with a value.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import TypeVar
+
+import attrs
+
+from signal_sdk.errors import ConfigError
+
+__all__ = [
+    "APPS",
+    "TABLES",
+    "AppConfig",
+    "Config",
+    "ConfigKeyError",
+    "ConfigPath",
+    "LimitsConfig",
+    "ServerConfig",
+    "header",
+    "parse_address",
+    "shown",
+    "toml_value",
+]
+
+MAX_PORT = 65535
+MAX_SHOWN_CHARS = 40
+
+T = TypeVar("T")
+
+
+def _key(
+    default: T, doc: str, *, least: int | None = None, most: int | None = None, secret: bool = False
+) -> T:
+    """A key of the file: its default, its text for operators, its bounds."""
+    field: T = attrs.field(
+        default=default,
+        repr=not secret,
+        metadata={"doc": doc, "least": least, "most": most, "secret": secret},
+    )
+    return field
+
+
+@attrs.frozen(kw_only=True)
+class ServerConfig:
+    """`[server]`: where the server listens, and what it says about where it is."""
+
+    host: str = _key("127.0.0.1", "The address to listen on; `0.0.0.0` is every IPv4 address.")
+    port: int = _key(
+        8001,
+        "The port for the lookup and for plain WebSocket connections; 0 takes any free one. "
+        "TLS, where it is on, listens on this port + 1.",
+        least=0,
+        most=MAX_PORT,
+    )
+    cert: str = _key(
+        "", "The file with the TLS certificate and its chain, in PEM; empty turns TLS off."
+    )
+    key: str = _key("", "The file with the TLS certificate's private key, in PEM.")
+    advertise: tuple[str, ...] = _key(
+        (),
+        'The addresses that `/getaddr` names, as `"host:port"` or, with the port above, `"host"`. '
+        "Empty names the address at which the client reached the server.",
+    )
+    dev: bool = _key(
+        False,
+        "For development only: any app id is accepted, and no login needs a token. "
+        "The same as `--dev`.",
+    )
+
+
+@attrs.frozen(kw_only=True)
+class AppConfig:
+    """`[[apps]]`: an application whose users may log in; repeat the table for each."""
+
+    id: str = _key("", "The app id, which clients log in with; it may not be empty.")
+    certificate: str = _key(
+        "",
+        "The app's certificate, which its tokens are signed with: a secret. "
+        "With none, nobody can tell a right token from a wrong one, and logins need no token.",
+        secret=True,
+    )
+    allow_no_token: bool = _key(
+        False, "Whether `_no_need_token` logs in even though the app has a certificate."
+    )
+    listeners: tuple[str, ...] = _key(
+        (),
+        "The accounts that may join `_agora_user_online` and `_agora_channel_event`; "
+        "empty lets everybody.",
+    )
+
+
+@attrs.frozen(kw_only=True)
+class LimitsConfig:
+    """`[limits]`: how much one client, one channel and the whole server may use."""
+
+    user_messages_per_second: int = _key(
+        60, "How many messages an account may send in a second, to peers and channels.", least=1
+    )
+    channel_messages_per_second: int = _key(
+        1000,
+        "How many messages a channel takes in a second; its attribute `_sendmsg_limit` may lower "
+        "that.",
+        least=1,
+    )
+    channel_attributes_per_second: int = _key(
+        10,
+        "How many attribute changes a channel takes in a second; its attribute `_setattr_limit` "
+        "has precedence.",
+        least=1,
+    )
+    max_frame_bytes: int = _key(
+        131072,
+        "How long a WebSocket message may be, in bytes; a longer one ends its connection.",
+        least=1,
+    )
+    max_connections: int = _key(
+        0, "How many connections may be open at once; 0 is no limit.", least=0
+    )
+    outbox_bytes: int = _key(
+        4194304,
+        "How many bytes may wait for a client that reads slowly; one that lets more come together "
+        "is disconnected, and may resume. 0 is no limit.",
+        least=0,
+    )
+    inbox_messages: int = _key(
+        10000,
+        "How many messages and call events may wait for an account; sending to an account with a "
+        "full inbox fails. 0 is no limit.",
+        least=0,
+    )
+    handshake_seconds: int = _key(
+        10, "How long a client may say nothing before it is logged in.", least=1
+    )
+    silence_seconds: int = _key(
+        30,
+        "How long a client that is logged in may say nothing before its connection is taken for "
+        "dead; clients ping every 10 s.",
+        least=1,
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """The whole file. An object of this class has passed every check.
+
+    Raises `ConfigError` where two values do not go together, or one is out of bounds.
+    """
+
+    server: ServerConfig = ServerConfig()
+    apps: tuple[AppConfig, ...] = ()
+    limits: LimitsConfig = LimitsConfig()
+
+    def __attrs_post_init__(self) -> None:
+        for problem in _problems(self):
+            raise problem
+
+
+APPS = "apps"
+TABLES: dict[str, type[ServerConfig | AppConfig | LimitsConfig]] = {
+    "server": ServerConfig,
+    APPS: AppConfig,
+    "limits": LimitsConfig,
+}
+
+ConfigPath = tuple[str | int, ...]
+"""Where a value stands: table, number of the app, key, number of the element."""
+
+
+def header(table: str) -> str:
+    """A table as a file spells it."""
+    return f"[[{table}]]" if table == APPS else f"[{table}]"
+
+
+class ConfigKeyError(ConfigError):
+    """A `ConfigError` that knows at which `path` it stands, but no file and no line."""
+
+    def __init__(self, path: ConfigPath, text: str, *, said_of: ConfigPath | None = None) -> None:
+        self.path = path
+        names = [part for part in (path if said_of is None else said_of) if isinstance(part, str)]
+        where = [header(names[0]), *(f"{name}:" for name in names[1:])] if names else []
+        super().__init__(" ".join([*where, text]))
+
+
+def toml_value(value: object) -> str:
+    """A value as a file spells it."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return str(value)
+        case str():
+            # JSON's escapes are TOML's; DEL is the one character that only TOML wants escaped.
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case tuple():
+            return f"[{', '.join(map(toml_value, value))}]"
+        case _:
+            raise TypeError(f"no key has values of type {type(value).__name__}")
+
+
+def shown(value: object) -> str:
+    """A value as an error shows it: on one line, and not all of a long one."""
+    text = toml_value(value)
+    if not text.isprintable():
+        text = json.dumps(value)
+    return text if len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]}..."
+
+
+def _problems(config: Config) -> Iterator[ConfigKeyError]:
+    yield from _out_of_bounds(config.server, ("server",))
+    yield from _out_of_bounds(config.limits, ("limits",))
+    yield from _server_problems(config.server)
+    first_with: dict[str, int] = {}  # numbered from 1, as people count
+    for index, app in enumerate(config.apps):
+        path = (APPS, index, "id")
+        if not app.id:
+            yield ConfigKeyError(path, "may not be empty")
+        elif app.id in first_with:
+            yield ConfigKeyError(path, f"the same as that of [[apps]] {first_with[app.id]}")
+        first_with.setdefault(app.id, index + 1)
+    if not config.apps and not config.server.dev:
+        yield ConfigKeyError((), "nobody could log in: add [[apps]], or set dev = true in [server]")
+
+
+def _out_of_bounds(
+    table: ServerConfig | LimitsConfig, path: ConfigPath
+) -> Iterator[ConfigKeyError]:
+    for field in attrs.fields(type(table)):
+        least, most = field.metadata["least"], field.metadata["most"]
+        value = getattr(table, field.name)
+        if (least is not None and value < least) or (most is not None and value > most):
+            bounds = f"{least} or more" if most is None else f"{least} to {most}"
+            text = f"expected {bounds}, got {shown(value)}"
+            yield ConfigKeyError((*path, field.name), text)
+
+
+def _server_problems(server: ServerConfig) -> Iterator[ConfigKeyError]:
+    if not server.host:
+        yield ConfigKeyError(("server", "host"), "may not be empty")
+    if server.cert and not server.key:
+        yield ConfigKeyError(("server", "cert"), "needs its private key: set key, too")
+    if server.key and not server.cert:
+        yield ConfigKeyError(("server", "key"), "needs its certificate: set cert, too")
+    if server.cert and server.port == MAX_PORT:
+        yield ConfigKeyError(
+            ("server", "port"), f"leaves no port + 1 for TLS: at most {MAX_PORT - 1}"
+        )
+    for index, address in enumerate(server.advertise):
+        try:
+            parse_address(address)
+        except ValueError as error:
+            yield ConfigKeyError(("server", "advertise", index), str(error))
+
+
+def parse_address(address: str) -> tuple[str, int | None]:
+    """The host and the port, if there is one, of an entry of `[server] advertise`.
+
+    An IPv6 address with a port stands in brackets, as in a URL. Raises `ValueError`.
+    """
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+))(?::([0-9]{1,5}))?", address)
+    port = int(match[3]) if match and match[3] else None
+    if match is None or (port is not None and not 1 <= port <= MAX_PORT):
+        raise ValueError(f'expected "host:port" or "host", got {shown(address)}')
+    return match[1] or match[2], port

@@ -1,0 +1,291 @@
+"""The engine contract: the state of every app, changed by atomic operations, and delivery by
+callback.
+
+Owns: the operations that the rules need and the facts that they return. Must not know a rule: who
+may do what, which timer runs, what a client is told. An operation is atomic over all nodes; what it
+publishes is delivered through `Delivery` on every node, in the order of the operations, the
+caller's own node included. An operation returns when its effect is as durable as the engine
+promises.
+
+Times are wall-clock Unix seconds, given by the caller, since they outlive a process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import attrs
+
+from signal_sdk.wire.events import ChannelContent
+from signal_sdk.wire.lines import MessageLine
+from signal_sdk.wire.names import JsonValue
+
+
+class AccountKey(NamedTuple):
+    """An account of an app."""
+
+    app: str
+    account: str
+
+
+class ChannelKey(NamedTuple):
+    """A channel of an app."""
+
+    app: str
+    channel: str
+
+
+class CallKey(NamedTuple):
+    """The call between two accounts about a channel, whoever of them called; `one` sorts before
+    `other`.
+    """
+
+    app: str
+    channel: str
+    one: str
+    other: str
+
+
+@attrs.frozen(kw_only=True)
+class Presence:
+    """An account that is online. `generation` rises with every login and resume: it fences what an
+    older connection still does.
+
+    `lease_ends` is there while no connection holds the account; `line_digest` finds the session on
+    a resume; `device`, `ver` and `token_expires` are the facts of its login.
+    """
+
+    uid: int
+    generation: int
+    line_digest: bytes = attrs.field(repr=False)
+    device: str
+    ver: int
+    token_expires: int | None
+    channel: str | None = None
+    lease_ends: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """An inbox entry that has its version."""
+
+    version: int
+    expires: float
+    line: MessageLine
+
+
+@attrs.frozen(kw_only=True)
+class Page:
+    """Part of an inbox: everything up to `ver_clear` is gone for good."""
+
+    ver_clear: int
+    entries: Sequence[Entry]
+
+
+@attrs.frozen(kw_only=True)
+class Roster:
+    """Who is in a channel: how many, how many joins there have been, and the newest members as
+    (account, uid), oldest first.
+    """
+
+    num: int = 0
+    total: int = 0
+    newest: Sequence[tuple[str, int]] = ()
+    msgid: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class Left:
+    """A member is gone: how many are left, and when the channel became empty, if it did."""
+
+    num: int
+    idle_since: float | None
+
+
+@attrs.frozen(kw_only=True)
+class Ended:
+    """A presence is over; `left` says what became of its membership, if it had one."""
+
+    left: Left | None
+
+
+@attrs.frozen(kw_only=True)
+class Call:
+    """A live call. What `state` means is the rules' business; `deadline` is when it runs out."""
+
+    caller: str
+    callee: str
+    channel: str
+    extra: JsonValue
+    state: str
+    timeout: float
+    deadline: float | None
+    revision: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class Post:
+    """An inbox entry to be: for whom, what, and until when."""
+
+    key: AccountKey
+    line: MessageLine
+    expires: float
+
+
+class Delivery(Protocol):
+    """What an engine calls on each node, in order. Never waits."""
+
+    def deliver_entry(self, key: AccountKey, version: int, line: MessageLine) -> None:
+        """An inbox has a new entry."""
+
+    def deliver_event(
+        self, key: ChannelKey, msgid: int, content: ChannelContent, time_ms: int
+    ) -> None:
+        """A channel has a new event."""
+
+    def deliver_kick(self, key: AccountKey, generation: int) -> None:
+        """This generation of the account was taken over by a newer one."""
+
+
+class Engine(Protocol):
+    """The contract. Made with its own settings, then given its node's `Delivery` by `attach`."""
+
+    def attach(self, delivery: Delivery) -> None:
+        """Deliver here from now on."""
+
+    # --- presence ---
+
+    async def log_in(
+        self,
+        key: AccountKey,
+        *,
+        line_digest: bytes,
+        device: str,
+        ver: int,
+        token_expires: int | None,
+    ) -> tuple[Presence, Presence | None]:
+        """Make a new session hold the account; return it and the one before.
+
+        The new one is in the channel that the one before was in. A connection that holds the one
+        before is told by `deliver_kick`.
+        """
+
+    async def resume(self, line_digest: bytes) -> tuple[AccountKey, Presence] | None:
+        """Take the session of this line up again under a new generation; an earlier connection is
+        told by `deliver_kick`.
+        """
+
+    async def disconnect(self, key: AccountKey, generation: int, lease_ends: float) -> bool:
+        """Begin the lease of a session that has lost its connection. False where a newer generation
+        holds the account.
+        """
+
+    async def log_out(
+        self,
+        key: AccountKey,
+        presence: Presence,
+        announce: ChannelContent | None,
+        *,
+        kick: bool,
+        now: float,
+    ) -> Ended | None:
+        """End exactly this presence and its membership, publishing `announce`; None where the
+        presence is another by now.
+
+        With `kick`, a connection that holds it is told by `deliver_kick`.
+        """
+
+    async def presence(self, key: AccountKey) -> Presence | None:
+        """The session of an account, None where it is offline."""
+
+    # --- users ---
+
+    async def set_user_attr(self, key: AccountKey, name: str, value: JsonValue) -> None:
+        """Set one attribute of an account, which need not be online."""
+
+    async def user_attrs(self, key: AccountKey) -> Mapping[str, JsonValue]:
+        """All attributes of an account."""
+
+    # --- inboxes ---
+
+    async def post(self, post: Post, now: float) -> int | None:
+        """Put an entry into an inbox, deliver it, and return its version; None where the inbox is
+        full.
+        """
+
+    async def read_inbox(self, key: AccountKey, ver_clear: int, limit: int, now: float) -> Page:
+        """Drop everything up to `ver_clear`, and return what is next, at most `limit` entries."""
+
+    async def sweep_inboxes(self, now: float) -> None:
+        """Drop some of the entries whose time is over; bounded work."""
+
+    # --- channels ---
+
+    async def join(
+        self,
+        key: ChannelKey,
+        account: str,
+        generation: int,
+        announce: ChannelContent | None,
+        *,
+        newest: int,
+        now: float,
+    ) -> Roster | None:
+        """Make the session a member and publish `announce`, unless it is one already; None where a
+        newer generation holds the account.
+        """
+
+    async def leave(
+        self, key: ChannelKey, account: str, announce: ChannelContent | None, *, now: float
+    ) -> Left | None:
+        """End a membership and publish `announce`; None where there is none."""
+
+    async def publish(self, key: ChannelKey, content: ChannelContent, *, now: float) -> bool:
+        """Give an event its msgid and deliver it. False where there is no such channel."""
+
+    async def set_channel_attr(
+        self, key: ChannelKey, name: str, value: JsonValue, announce: ChannelContent, *, now: float
+    ) -> float | None:
+        """Set one attribute, making the channel where there is none, and publish `announce`; return
+        since when the channel is empty.
+        """
+
+    async def del_channel_attr(
+        self, key: ChannelKey, name: str, announce: ChannelContent, *, now: float
+    ) -> bool:
+        """Delete one attribute and publish `announce`. False where it is not set."""
+
+    async def clear_channel_attrs(
+        self, key: ChannelKey, announce: ChannelContent, *, now: float
+    ) -> bool:
+        """Delete all attributes and publish `announce`. False where there is no such channel."""
+
+    async def channel_attrs(self, key: ChannelKey) -> Mapping[str, JsonValue]:
+        """All attributes of a channel."""
+
+    async def roster(self, key: ChannelKey, newest: int) -> Roster:
+        """Who is in a channel."""
+
+    async def is_member(self, key: ChannelKey, account: str) -> bool:
+        """Is the account in the channel?"""
+
+    async def destroy_channel(self, key: ChannelKey, idle_since: float) -> bool:
+        """Destroy a channel that has been empty ever since `idle_since`."""
+
+    # --- calls ---
+
+    async def call(self, key: CallKey) -> Call | None:
+        """The live call of this key."""
+
+    async def swap_call(
+        self, key: CallKey, old: Call | None, new: Call | None, posts: Sequence[Post], now: float
+    ) -> bool:
+        """Replace `old` by `new` and post `posts`, all or nothing. False where the live call is not
+        `old` any more.
+
+        A full inbox loses its post: a call must be able to end.
+        """
+
+    async def calls_of(self, key: AccountKey) -> Sequence[CallKey]:
+        """The live calls that the account is a side of."""

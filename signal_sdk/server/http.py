@@ -1,0 +1,65 @@
+"""The HTTP answers: the lookup `/getaddr` and the health check.
+
+Owns: the routes. Must not know how a request came in, or who else is connected.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from http import HTTPStatus
+
+from signal_sdk.server.config import ServerConfig, parse_address
+from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
+from signal_sdk.wire import frames
+
+
+class Routes:
+    """What is answered to requests that are not the beginning of a link."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        self._advertise = [parse_address(entry) for entry in config.advertise]
+
+    def answer(self, request: HttpRequest, local_host: str, port: int) -> HttpAnswer | None:
+        """The answer to `request`, which came in at `local_host`; None where it begins a link.
+        `port` is where links begin.
+        """
+        if request.path == "/getaddr":
+            return self._getaddr(request, local_host, port)
+        if request.path == "/healthz":
+            return HttpAnswer(body=b"ok\n")
+        if request.is_upgrade:
+            return None
+        return HttpAnswer(
+            status=HTTPStatus.NOT_FOUND,
+            body=b"there is /getaddr, /healthz, and a WebSocket everywhere\n",
+        )
+
+    def _getaddr(self, request: HttpRequest, local_host: str, port: int) -> HttpAnswer:
+        if not request.query.get("vid"):
+            return HttpAnswer(status=HTTPStatus.BAD_REQUEST, body=b"/getaddr needs ?vid=APP_ID\n")
+        addresses = [(host, own_port or port) for host, own_port in self._advertise]
+        if not addresses:
+            addresses = [(_reached_host(request.host) or local_host, port)]
+        found = {
+            "web": addresses,
+            "web2": addresses,
+            # Mini programs know TLS only, which is one port up.
+            "wx_web": [f"{_bracketed(host)}:{port + 1}" for host, port in addresses],
+        }
+        return HttpAnswer(body=frames.encode_json(found), content_type="application/json")
+
+
+def _reached_host(host_header: str) -> str:
+    """The address that the client reached us on, where it named one: behind a port mapping only the
+    client knows it.
+    """
+    try:
+        host, _ = parse_address(host_header)
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        # A name: the original clients make wss addresses of IPv4 addresses only.
+        return ""
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

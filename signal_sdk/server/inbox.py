@@ -1,0 +1,74 @@
+"""Point-to-point messages: the rules of sending to an inbox and reading one's own.
+
+Owns: protocol.md, section 4, but for what a client is told (connection.py). Must not know where
+entries are kept.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import trio
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
+from signal_sdk.server.clock import Clock
+from signal_sdk.server.config import LimitsConfig
+from signal_sdk.server.engine.base import AccountKey, Engine, Post
+from signal_sdk.server.session import Session
+from signal_sdk.wire import events, functions, lines, names
+
+
+def check_user_rate(session: Session, limits: LimitsConfig) -> None:
+    """Count one message of this user, of any kind. Raises `SignalError` (400) over the rate."""
+    limit = limits.user_messages_per_second
+    if not session.sent.allows(limit, trio.current_time()):
+        raise SignalError(
+            ECode.SENDMESSAGE_E_OTHER, f"more than {limit} messages in a second from one user"
+        )
+
+
+class Inboxes:
+    """The rules of inboxes."""
+
+    def __init__(self, engine: Engine, limits: LimitsConfig, clock: Clock) -> None:
+        self._engine = engine
+        self._limits = limits
+        self._clock = clock
+
+    async def send(self, session: Session, args: functions.UserSendMessage) -> functions.Result:
+        """`user_sendmsg`."""
+        check_user_rate(session, self._limits)
+        now = self._clock()
+        ttl = lines.parse_flag(args.flag)
+        post = Post(
+            key=AccountKey(session.app, args.peer),
+            line=lines.MessageLine(
+                # The sender's uid keeps one user's choice of ids from hiding another's messages.
+                msg_id=f"{session.uid}.{args.message_id or secrets.token_hex(8)}",
+                src=session.account,
+                dst=args.peer,
+                ttl=ttl,
+                type=events.INSTANT,
+                time=int(now * 1000),
+                content=names.json_text(args.content),
+            ),
+            expires=now + ttl,
+        )
+        if await self._engine.post(post, now) is None:
+            raise SignalError(ECode.SENDMESSAGE_E_OTHER, f"the inbox of {args.peer!r} is full")
+        return functions.Result()
+
+    async def read(
+        self, session: Session, args: functions.UserGetMessages
+    ) -> functions.GetMessagesResult:
+        """`user_getmsg`."""
+        limit = min(args.max, names.MAX_INBOX_POLL)
+        page = await self._engine.read_inbox(session.key, args.ver_clear, limit, self._clock())
+        return functions.GetMessagesResult(
+            ver_clear=page.ver_clear,
+            msgs=tuple(
+                (entry.version, entry.line.encode(with_id=session.wants_ids))
+                for entry in page.entries
+            ),
+        )

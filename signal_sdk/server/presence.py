@@ -1,0 +1,186 @@
+"""Presence: who is online, under which generation, and when that ends.
+
+Owns: logging in and out, the kick of the earlier login, the lease of an account that has lost its
+connection (protocol.md, section 7). Must not know the connection: it tells of its end, and is told
+of its login.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import LoginError, ParameterError
+from signal_sdk.server.attributes import UserAttributes
+from signal_sdk.server.calls import Calls
+from signal_sdk.server.channels import OFFLINE, ONLINE, Channels
+from signal_sdk.server.clock import Clock
+from signal_sdk.server.config import AppConfig, Config
+from signal_sdk.server.engine.base import AccountKey, Engine, Presence
+from signal_sdk.server.session import Session
+from signal_sdk.server.timers import Timers
+from signal_sdk.wire import functions, login, names, tokens
+
+LINE_BYTES = 24
+
+
+def digest(line: str) -> bytes:
+    """What is kept of a session's `line`."""
+    return hashlib.sha256(line.encode()).digest()
+
+
+class Presences:
+    """The rules of presence."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        users: UserAttributes,
+        channels: Channels,
+        calls: Calls,
+        timers: Timers,
+        config: Config,
+        clock: Clock,
+    ) -> None:
+        self._engine = engine
+        self._users = users
+        self._channels = channels
+        self._calls = calls
+        self._timers = timers
+        self._apps = {app.id: app for app in config.apps}
+        self._dev = config.server.dev
+        self._clock = clock
+
+    # --- logging in ---
+
+    async def log_in(self, request: login.Login) -> Session:
+        """`login`. Raises `LoginError`."""
+        try:
+            account = names.check_account(request.account)
+        except ParameterError as exc:
+            raise LoginError(ECode.LOGIN_E_INVALID_USER, exc.reason) from None
+        token_expires = self._check_token(request, account)
+        key = AccountKey(request.vid, account)
+        if request.device != login.WEB_DEVICE:
+            # Only the web SDK expects to be where it was.
+            await self._end(key, lambda _: True, kick=True)
+        line = secrets.token_urlsafe(LINE_BYTES)
+        presence, before = await self._engine.log_in(
+            key,
+            line_digest=digest(line),
+            device=request.device,
+            ver=request.ver,
+            token_expires=token_expires,
+        )
+        if before is None:
+            await self._channels.tell_presence(ONLINE, key, presence.uid)
+        return _session(key, presence, line)
+
+    def _check_token(self, request: login.Login, account: str) -> int | None:
+        """The token's expiry, None where no token is needed."""
+        app = self._apps.get(request.vid)
+        if app is None:
+            if not self._dev:
+                raise LoginError(ECode.LOGIN_E_FAILED, f"unknown app id {request.vid[:80]!r}")
+            if not request.vid:
+                raise LoginError(ECode.LOGIN_E_FAILED, "the app id is empty")
+            app = AppConfig(id=request.vid)
+        if request.token in (names.NO_TOKEN, ""):
+            if app.certificate and not app.allow_no_token:
+                raise LoginError(
+                    ECode.LOGIN_E_TOKENWRONG, f"the app needs a token, not {names.NO_TOKEN!r}"
+                )
+            return None
+        if not app.certificate:
+            # There is nothing to check it against, and the app lets everybody in.
+            return None
+        return tokens.check_token(request.token, app.id, app.certificate, account, self._clock())
+
+    async def resume(self, request: login.LineLogin) -> Session:
+        """`line_login`: the session of that line, under a new generation. Raises `LoginError`."""
+        found = await self._engine.resume(digest(request.line))
+        if found is None:
+            raise LoginError(ECode.LOGIN_E_FAILED, "there is no session of this line any more")
+        key, presence = found
+        session = _session(key, presence, request.line)
+        if session.token_expires is not None and session.token_expires <= self._clock():
+            await self.log_out(session)
+            raise LoginError(ECode.LOGIN_E_TOKENEXPIRED, "the session's token has expired")
+        return session
+
+    async def is_current(self, session: Session) -> bool:
+        """Does this login still hold the account?"""
+        presence = await self._engine.presence(session.key)
+        return presence is not None and presence.generation == session.generation
+
+    async def has_missed(self, session: Session, msgid: int) -> bool:
+        """Has the session's channel had events after `msgid`? They are not held."""
+        if session.channel is None:
+            return False
+        return (await self._engine.roster(session.channel_key(session.channel), 0)).msgid > msgid
+
+    # --- the end ---
+
+    async def log_out(self, session: Session) -> None:
+        """`user_logout`, or the end of the token: presence ends at once."""
+        await self._end(session.key, lambda presence: presence.generation == session.generation)
+
+    async def disconnected(self, session: Session) -> None:
+        """The session's connection is gone: it has `_conn_timeout` to come back."""
+        lease = await self._users.conn_timeout(session.key)
+
+        async def run_out() -> None:
+            await self._end(
+                session.key,
+                lambda presence: (
+                    presence.generation == session.generation and presence.lease_ends is not None
+                ),
+            )
+
+        if await self._engine.disconnect(session.key, session.generation, self._clock() + lease):
+            self._timers.after(lease, run_out)
+
+    async def _end(
+        self, key: AccountKey, is_meant: Callable[[Presence], bool], *, kick: bool = False
+    ) -> None:
+        """End the account's presence if it is the one that is meant, and tell everybody whom it
+        concerns.
+        """
+        while (presence := await self._engine.presence(key)) is not None and is_meant(presence):
+            announce = None
+            if presence.channel is not None:
+                announce = await self._channels.departure(key, presence.uid, presence.channel)
+            ended = await self._engine.log_out(
+                key, presence, announce, kick=kick, now=self._clock()
+            )
+            if ended is None:
+                continue
+            if presence.channel is not None and ended.left is not None:
+                await self._channels.departed(key, presence.uid, presence.channel, ended.left)
+            await self._calls.end_all(key)
+            await self._channels.tell_presence(OFFLINE, key, presence.uid)
+            return
+
+    # --- asking ---
+
+    async def query_status(
+        self, session: Session, args: functions.UserQueryStatus
+    ) -> functions.QueryStatusResult:
+        """`user_query_user_status`."""
+        presence = await self._engine.presence(AccountKey(session.app, args.account))
+        return functions.QueryStatusResult(account=args.account, status=int(presence is not None))
+
+
+def _session(key: AccountKey, presence: Presence, line: str) -> Session:
+    return Session(
+        key=key,
+        uid=presence.uid,
+        generation=presence.generation,
+        line=line,
+        device=presence.device,
+        ver=presence.ver,
+        token_expires=presence.token_expires,
+        channel=presence.channel,
+    )

@@ -1,0 +1,51 @@
+"""A session as the rules see it: who acts, under which generation.
+
+Owns: the facts of a login. Must not know the connection that holds it.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from signal_sdk.server.engine.base import AccountKey, ChannelKey
+from signal_sdk.server.rates import Rate
+from signal_sdk.wire import login
+
+
+@attrs.define(kw_only=True, eq=False)
+class Session:
+    """One login of an account. `channel` is the one that it is in."""
+
+    key: AccountKey
+    uid: int
+    generation: int
+    line: str = attrs.field(repr=False)
+    device: str = login.WEB_DEVICE
+    ver: int = 0
+    token_expires: int | None = None
+    channel: str | None = None
+    sent: Rate = attrs.field(factory=Rate)
+
+    @property
+    def wants_ids(self) -> bool:
+        """Does the client read v3 lines?"""
+        return self.ver >= login.PUSH_VERSION
+
+    @property
+    def wants_push(self) -> bool:
+        """Is the client handed its inbox entries, instead of being told to poll?"""
+        return self.wants_ids or self.device == login.WEB_DEVICE
+
+    @property
+    def app(self) -> str:
+        """The app id."""
+        return self.key.app
+
+    @property
+    def account(self) -> str:
+        """The account."""
+        return self.key.account
+
+    def channel_key(self, channel: str) -> ChannelKey:
+        """The key of a channel of this session's app."""
+        return ChannelKey(self.key.app, channel)

@@ -1,0 +1,163 @@
+"""How a link begins: the server's side (with plain HTTP requests answered on the same port) and the
+client's.
+
+Owns: the opening handshake and the HTTP messages that the WebSocket library reads and writes. Must
+not know any route.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+import attrs
+from websockets.client import ClientProtocol
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
+from websockets.http11 import Request, Response
+from websockets.protocol import SEND_EOF, Protocol, State
+from websockets.server import ServerProtocol
+from websockets.uri import parse_uri
+
+from signal_sdk.errors import LinkError
+from signal_sdk.websocket.link import Link
+from signal_sdk.websocket.outbox import Flusher, Outbox
+from signal_sdk.websocket.transport import Transport
+
+# The library logs handshakes and frames, and a frame may hold a token.
+_silent: Final = logging.getLogger("signal_sdk.websocket.library")
+_silent.disabled = True
+
+
+@attrs.frozen(kw_only=True)
+class HttpRequest:
+    """A request that may be an HTTP client's."""
+
+    path: str
+    query: dict[str, str]
+    host: str
+    is_upgrade: bool
+
+
+@attrs.frozen(kw_only=True)
+class HttpAnswer:
+    """What an HTTP client is answered."""
+
+    status: HTTPStatus = HTTPStatus.OK
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+
+
+async def accept(
+    transport: Transport,
+    flusher: Flusher,
+    answer: Callable[[HttpRequest], HttpAnswer | None],
+    *,
+    max_frame_bytes: int,
+    outbox_bytes: int,
+) -> Link | None:
+    """Read one request: answer it where `answer` has an answer, else make it a link.
+
+    Returns None where the client got an HTTP answer, and the transport is closed. Raises
+    `LinkError` for a bad handshake, which the client has been told of. The caller bounds the time.
+    """
+    protocol = ServerProtocol(max_size=max_frame_bytes, logger=_silent)
+    link = Link(transport, protocol, flusher, outbox_bytes=outbox_bytes)
+    while True:
+        data = await transport.receive_some()
+        if data:
+            protocol.receive_data(data)
+        else:
+            protocol.receive_eof()
+        events = protocol.events_received()
+        if events or protocol.handshake_exc is not None or not data:
+            break
+    request = events[0] if events else None
+    if isinstance(request, Request):
+        response = _respond(protocol, request, answer)
+        protocol.send_response(response)
+    await _send(protocol, link.outbox)
+    if protocol.state is State.OPEN:
+        link.take_early(events[1:])
+        return link
+    transport.close()
+    if protocol.handshake_exc is not None:
+        raise LinkError(f"a bad handshake from {transport.peer}: {protocol.handshake_exc}")
+    return None
+
+
+def _respond(
+    protocol: ServerProtocol, request: Request, answer: Callable[[HttpRequest], HttpAnswer | None]
+) -> Response:
+    parts = _split(request.path)
+    answered = answer(
+        HttpRequest(
+            path=parts.path,
+            query=dict(parse_qsl(parts.query)),
+            host=request.headers.get("Host", ""),
+            is_upgrade="Upgrade" in request.headers,
+        )
+    )
+    if answered is None:
+        return protocol.accept(request)
+    headers = Headers(
+        [
+            ("Content-Type", answered.content_type),
+            ("Content-Length", str(len(answered.body))),
+            # Pages of any origin look their server up.
+            ("Access-Control-Allow-Origin", "*"),
+            ("Cache-Control", "no-store"),
+            ("Connection", "close"),
+        ]
+    )
+    return Response(answered.status, answered.status.phrase, headers, answered.body)
+
+
+def _split(target: str) -> SplitResult:
+    try:
+        return urlsplit(target)
+    except ValueError:
+        return SplitResult("", "", "/", "", "")
+
+
+async def _send(protocol: Protocol, outbox: Outbox) -> None:
+    for data in protocol.data_to_send():
+        if data == SEND_EOF:
+            outbox.append_eof()
+        else:
+            outbox.append(data)
+    if protocol.state is not State.OPEN:
+        await outbox.drained()
+
+
+async def connect(
+    transport: Transport, flusher: Flusher, url: str, *, max_frame_bytes: int
+) -> Link:
+    """Do the client's handshake for `url` over `transport`. Raises `LinkError`; the caller bounds
+    the time.
+    """
+    protocol = ClientProtocol(parse_uri(url), max_size=max_frame_bytes, logger=_silent)
+    link = Link(transport, protocol, flusher)
+    protocol.send_request(protocol.connect())
+    await _send(protocol, link.outbox)
+    while protocol.state is State.CONNECTING and protocol.handshake_exc is None:
+        data = await transport.receive_some()
+        if not data:
+            protocol.receive_eof()
+            break
+        protocol.receive_data(data)
+    if protocol.state is not State.OPEN:
+        transport.close()
+        raise LinkError(f"no WebSocket at {transport.peer}: {_why(protocol.handshake_exc)}")
+    return link
+
+
+def _why(exc: Exception | None) -> str:
+    if isinstance(exc, InvalidStatus):
+        return f"the server answered HTTP {exc.response.status_code}"
+    if isinstance(exc, InvalidMessage) or exc is None:
+        return "the server did not answer as a WebSocket server does"
+    return str(exc) if isinstance(exc, InvalidHandshake) else type(exc).__name__

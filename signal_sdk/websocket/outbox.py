@@ -1,0 +1,190 @@
+"""Outboxes and the flusher: what goes out on each connection, written once per scheduler pass.
+
+Owns: the bytes that wait to be sent, their bound, and the one task that sends them. Must not know
+what the bytes mean. Appending never waits, so that no peer is awaited while others wait.
+
+An outbox that grows over its bound breaks its connection: a reader that slow is better served by a
+new connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+from signal_sdk.errors import LinkError
+from signal_sdk.websocket.transport import Transport
+
+FLUSHES_PER_TURN = 256
+"""How many outboxes are flushed before other tasks run: about a millisecond's work."""
+
+
+class Flusher:
+    """The task that writes the outboxes that have something to write. One serves all connections of
+    its owner.
+    """
+
+    def __init__(self) -> None:
+        self._ready: list[Outbox] = []
+        self._wake = trio.Event()
+        self._nursery: trio.Nursery | None = None
+
+    def schedule(self, outbox: Outbox) -> None:
+        """Have `outbox` flushed in the next pass."""
+        if not self._ready:
+            self._wake.set()
+        self._ready.append(outbox)
+
+    def wait_for(self, outbox: Outbox) -> None:
+        """Give `outbox`, whose transport would block, a task of its own until it is empty."""
+        if self._nursery is None:
+            raise RuntimeError("the flusher is not running")
+        self._nursery.start_soon(outbox.drain_loop)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Flush until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            try:
+                while True:
+                    await self._wake.wait()
+                    self._wake = trio.Event()
+                    ready, self._ready = self._ready, []
+                    for number, outbox in enumerate(ready, 1):
+                        outbox.flush()
+                        if number % FLUSHES_PER_TURN == 0:
+                            await trio.lowlevel.checkpoint()
+            finally:
+                self._nursery = None
+
+
+class Outbox:
+    """The bytes on their way out of one connection, at most `max_bytes` of them (0: no bound).
+
+    `on_broken(reason)` is called once, from whichever call finds the transport broken or the bound
+    passed.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_drained",
+        "_eof",
+        "_flusher",
+        "_on_broken",
+        "_scheduled",
+        "_transport",
+        "_waiting",
+        "broken",
+        "max_bytes",
+        "size",
+    )
+
+    def __init__(
+        self,
+        transport: Transport,
+        flusher: Flusher,
+        on_broken: Callable[[str], None],
+        *,
+        max_bytes: int = 0,
+    ) -> None:
+        self._transport = transport
+        self._flusher = flusher
+        self._on_broken = on_broken
+        self._chunks: list[bytes | memoryview] = []
+        self._scheduled = False
+        self._waiting = False
+        self._eof = False
+        self._drained: trio.Event | None = None
+        self.broken = False
+        self.max_bytes = max_bytes
+        self.size = 0
+
+    def append(self, data: bytes) -> None:
+        """Put `data` behind what waits. The same bytes may go into any number of outboxes. Never
+        waits, never raises.
+        """
+        if self.broken or self._eof:
+            return
+        self._chunks.append(data)
+        self.size += len(data)
+        if self.max_bytes and self.size > self.max_bytes:
+            self._break(
+                f"the client reads too slowly: more than {self.max_bytes} bytes wait for it"
+            )
+        elif not self._scheduled:
+            self._scheduled = True
+            self._flusher.schedule(self)
+
+    def append_eof(self) -> None:
+        """End the stream once all that waits has gone out; later appends are dropped."""
+        if self.broken or self._eof:
+            return
+        self._eof = True
+        if not self._scheduled:
+            self._scheduled = True
+            self._flusher.schedule(self)
+
+    async def drained(self) -> None:
+        """Wait until nothing waits any more, or the connection is broken."""
+        while (self._chunks or self._scheduled or self._waiting) and not self.broken:
+            if self._drained is None:
+                self._drained = trio.Event()
+            await self._drained.wait()
+
+    def flush(self) -> None:
+        """Send what can be sent at once; what cannot gets a task that waits. The flusher's."""
+        self._scheduled = False
+        if not self._waiting and not self.broken and not self._send():
+            self._waiting = True
+            self._flusher.wait_for(self)
+
+    async def drain_loop(self) -> None:
+        """Send as the transport takes it, until nothing waits. Run by the flusher's nursery."""
+        try:
+            while not self.broken:
+                await self._transport.wait_writable()
+                if self._send():
+                    break
+        except LinkError as exc:
+            self._break(str(exc))
+        finally:
+            self._waiting = False
+            self._tell_drained()
+
+    def _send(self) -> bool:
+        """Send without waiting. Is everything out?"""
+        chunks = self._chunks
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        try:
+            sent = self._transport.send_nowait(data)
+        except LinkError as exc:
+            self._break(str(exc))
+            return True
+        self.size -= sent
+        if sent < len(data):
+            self._chunks = [memoryview(data)[sent:]]
+            return False
+        self._chunks = []
+        if self._transport.has_unsent:
+            return False
+        if self._eof:
+            self._transport.send_eof()
+        self._tell_drained()
+        return True
+
+    def _tell_drained(self) -> None:
+        if self._drained is not None and (self.broken or not self._chunks):
+            self._drained.set()
+            self._drained = None
+
+    def _break(self, reason: str) -> None:
+        if self.broken:
+            return
+        self.broken = True
+        self._chunks = []
+        self.size = 0
+        self._transport.close()
+        self._tell_drained()
+        self._on_broken(reason)

@@ -1,0 +1,111 @@
+"""Transports: a byte stream as the outbox and the link need it, over a plain socket.
+
+Owns: the non-blocking send and the waiting, and how a socket's errors become `LinkError`.
+Must not know what the bytes mean. TLS is the same contract around another transport (tls.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import Protocol
+
+import trio
+
+from signal_sdk.errors import LinkError
+
+RECEIVE_BYTES = 64 * 1024
+"""The most that one read takes: enough for many frames, and a bound on what is handled before
+others run.
+"""
+
+
+class Transport(Protocol):
+    """A byte stream. Every method but the two waiting ones returns at once."""
+
+    @property
+    def peer(self) -> str:
+        """The other side's address, for logs."""
+
+    @property
+    def has_unsent(self) -> bool:
+        """Does the transport itself still hold bytes that it took and could not send?"""
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        """Send what can be sent without waiting, and return how many bytes were taken. Raises
+        `LinkError`.
+        """
+
+    async def wait_writable(self) -> None:
+        """Wait until `send_nowait` would take something. Raises `LinkError`."""
+
+    async def receive_some(self) -> bytes:
+        """Wait for bytes; empty at the end of the stream. Raises `LinkError`."""
+
+    def send_eof(self) -> None:
+        """Tell the other side that nothing more comes."""
+
+    def close(self) -> None:
+        """Close at once; whoever waits on the transport gets a `LinkError`. May be called again."""
+
+
+class SocketTransport:
+    """A connected, non-blocking stream socket."""
+
+    has_unsent = False
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        sock.setblocking(False)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            # A notification that waits for the acknowledgement of the one before it is late.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.peer = _address(sock)
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as exc:
+            raise LinkError(f"sending to {self.peer} failed: {exc.strerror or exc}") from None
+
+    async def wait_writable(self) -> None:
+        try:
+            await trio.lowlevel.wait_writable(self._socket)
+        except (trio.ClosedResourceError, OSError, ValueError):
+            raise LinkError(f"the connection to {self.peer} is closed") from None
+
+    async def receive_some(self) -> bytes:
+        while True:
+            try:
+                await trio.lowlevel.wait_readable(self._socket)
+                return self._socket.recv(RECEIVE_BYTES)
+            except BlockingIOError:
+                continue
+            except (trio.ClosedResourceError, ValueError):
+                raise LinkError(f"the connection to {self.peer} is closed") from None
+            except OSError as exc:
+                raise LinkError(
+                    f"receiving from {self.peer} failed: {exc.strerror or exc}"
+                ) from None
+
+    def send_eof(self) -> None:
+        # The other side may have been quicker: then there is nobody left to tell.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        if self._socket.fileno() != -1:
+            trio.lowlevel.notify_closing(self._socket)
+            self._socket.close()
+
+
+def _address(sock: socket.socket) -> str:
+    try:
+        name = sock.getpeername()
+    except OSError:
+        return "nobody"
+    return (
+        f"{name[0]}:{name[1]}" if isinstance(name, tuple) and len(name) >= 2 else "a local socket"
+    )

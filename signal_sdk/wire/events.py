@@ -1,0 +1,266 @@
+"""What the server tells without being asked: the inbox's announcements, channel events, call
+entries, special events.
+
+Owns: the payloads of `notify` and the CONTENTs of protocol.md, sections 4 to 6. Must not know who
+hears of them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+import msgspec
+
+from signal_sdk.errors import ProtocolError
+from signal_sdk.wire import frames, lines, names
+from signal_sdk.wire.names import JsonValue
+
+NOTIFY: Final = "notify"
+INSTANT: Final = "instant"
+
+VOIP_INVITE: Final = "voip_invite"
+VOIP_ACK: Final = "voip_invite_ack"
+VOIP_ACCEPT: Final = "voip_invite_accept"
+VOIP_REFUSE: Final = "voip_invite_refuse"
+VOIP_FAILED: Final = "voip_invite_failed"
+VOIP_BYE: Final = "voip_invite_bye"
+VOIP_MSG: Final = "voip_invite_msg"
+
+
+# --- the inbox ------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class InboxAnnounced:
+    """The inbox has an entry of this version: poll."""
+
+    version: int
+
+
+@attrs.frozen
+class InboxPushed:
+    """An inbox entry itself."""
+
+    version: int
+    line: lines.MessageLine
+
+
+def encode_announcement(version: int) -> bytes:
+    """The frame that tells a `javasdk` client to poll."""
+    return frames.encode_frame(NOTIFY, ["msg", version])
+
+
+def encode_push(version: int, line: str) -> bytes:
+    """The frame that hands an entry to a `websdk` client."""
+    return frames.encode_frame(NOTIFY, ["recvmsg", frames.encode_json([version, line]).decode()])
+
+
+# --- channels -------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class ChannelMessage:
+    """CONTENT of `channel_msg`."""
+
+    type = "channel_msg"
+    channel: str
+    account: str
+    uid: int
+    msg: JsonValue
+
+
+@attrs.frozen(kw_only=True)
+class ChannelUserJoin:
+    """CONTENT of `channel_user_join`."""
+
+    type = "channel_user_join"
+    channel: str
+    account: str
+    uid: int
+
+
+@attrs.frozen(kw_only=True)
+class ChannelUserLeave:
+    """CONTENT of `channel_user_leave`."""
+
+    type = "channel_user_leave"
+    channel: str
+    account: str
+    uid: int
+
+
+@attrs.frozen(kw_only=True)
+class ChannelAttrUpdate:
+    """CONTENT of `channel_attr_update`; `change` (`type` on the wire) is `update`, `del`, `clear`
+    or `set`.
+    """
+
+    type = "channel_attr_update"
+    channel: str
+    account: str
+    uid: int
+    name: str
+    value: JsonValue
+    change: str
+
+
+ChannelContent = ChannelMessage | ChannelUserJoin | ChannelUserLeave | ChannelAttrUpdate
+
+_CHANNEL_CONTENTS: Final[dict[str, type[ChannelContent]]] = {
+    cls.type: cls for cls in (ChannelMessage, ChannelUserJoin, ChannelUserLeave, ChannelAttrUpdate)
+}
+
+
+@attrs.frozen(kw_only=True)
+class ChannelEvent:
+    """A channel event as it arrived: `msgid` rises strictly within `channel`."""
+
+    channel: str
+    msgid: int
+    content: ChannelContent
+
+
+def encode_channel_event(channel: str, msgid: int, content: ChannelContent, time_ms: int) -> bytes:
+    """The frame that every member of `channel` gets."""
+    fields = attrs.asdict(content, recurse=False)
+    if isinstance(content, ChannelAttrUpdate):
+        fields["type"] = fields.pop("change")
+    line = lines.MessageLine(
+        src=lines.field(content.account),
+        dst=lines.field(channel),
+        type=content.type,
+        time=time_ms,
+        content=frames.encode_json(fields).decode(),
+    )
+    return frames.encode_frame(NOTIFY, ["channel2", channel, msgid, line.encode()])
+
+
+def _decode_channel_content(line: lines.MessageLine) -> ChannelContent:
+    cls = _CHANNEL_CONTENTS.get(line.type)
+    if cls is None:
+        raise ProtocolError(f"a channel event of the unknown type {line.type[:40]!r}")
+    if cls is not ChannelAttrUpdate:
+        return frames.decode_json(line.content, cls, line.type)
+    fields = frames.decode_json(line.content, dict[str, JsonValue], line.type)
+    fields["change"] = fields.pop("type", "update")
+    try:
+        return msgspec.convert(fields, ChannelAttrUpdate)
+    except msgspec.ValidationError as exc:
+        raise ProtocolError(f"{line.type}: {exc}") from None
+
+
+def decode_notify(frame: frames.Frame) -> InboxAnnounced | InboxPushed | ChannelEvent:
+    """What a `notify` frame says. Raises `ProtocolError`."""
+    match frame.decode(list[JsonValue]):
+        case ["msg", int(version)]:
+            return InboxAnnounced(version)
+        case ["recvmsg", str(text)]:
+            version, line = frames.decode_json(text, tuple[int, str], "recvmsg")
+            return InboxPushed(version, lines.decode(line))
+        case ["channel2", str(channel), int(msgid), str(line)]:
+            return ChannelEvent(
+                channel=channel, msgid=msgid, content=_decode_channel_content(lines.decode(line))
+            )
+    raise ProtocolError("a notify of an unknown kind")
+
+
+# --- calls ----------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class CallContent:
+    """CONTENT of a `voip_…` entry; `peer` is the other side, `ecode` is there on
+    `voip_invite_failed` (ours).
+    """
+
+    channel: str
+    peer: str
+    peeruid: int = 0
+    extra: JsonValue = ""
+    ecode: int = 0
+
+
+def encode_call_content(content: CallContent) -> str:
+    """CONTENT's text; `ecode` is left out where it says nothing."""
+    fields = attrs.asdict(content, recurse=False)
+    if not content.ecode:
+        del fields["ecode"]
+    return frames.encode_json(fields).decode()
+
+
+def decode_call_content(line: lines.MessageLine) -> CallContent:
+    """CONTENT of a `voip_…` entry. Raises `ProtocolError`."""
+    return frames.decode_json(line.content, CallContent, line.type)
+
+
+@attrs.frozen(kw_only=True)
+class CallOptions:
+    """What the server reads in an invitation's `extra`."""
+
+    require_peer_online: bool = False
+    timeout_seconds: float | None = None
+
+
+def call_options(extra: JsonValue) -> CallOptions:
+    """The options in `extra`, given as JSON text or as the value itself.
+
+    Raises `ParameterError` (1004) where `extra` is not JSON, or `_timeout` is not a number of at
+    least 1.
+    """
+    if isinstance(extra, str):
+        extra = msgspec.json.decode(names.check_extra(extra) or "{}")
+    if not isinstance(extra, dict):
+        return CallOptions()
+    timeout = extra.get("_timeout")
+    if timeout is not None:
+        try:
+            timeout = float(timeout)
+        except (TypeError, ValueError, OverflowError):
+            raise names.wrong("_timeout", extra["_timeout"], "is not a number of seconds") from None
+        if not 1 <= timeout <= names.MAX_TTL_SECONDS:
+            raise names.wrong(
+                "_timeout", extra["_timeout"], f"is not from 1 to {names.MAX_TTL_SECONDS} seconds"
+            )
+    return CallOptions(
+        require_peer_online=extra.get("_require_peer_online") in (1, "1", True),
+        timeout_seconds=timeout,
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Dtmf:
+    """The `extra` of a `voip_invite_msg` that carries dialled digits."""
+
+    msgtype: str = "dtmf"
+    msgdata: str = ""
+
+
+def encode_dtmf(digits: str) -> str:
+    """The `extra` for `digits`, each one of 0 to 9, * and #. Raises `ParameterError` (1004)."""
+    if not digits or not names.DTMF_DIGITS.issuperset(digits):
+        raise names.wrong("DTMF digits", digits, "are not of 0-9, * and #")
+    return frames.encode_json(Dtmf(msgdata=digits)).decode()
+
+
+# --- special channels -----------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class SpecialEvent:
+    """An event of a special channel: who went `online` or `offline`, or did `join` or `leave`
+    `channel`, at `ts` (Unix ms).
+    """
+
+    event: str
+    channel: str
+    account: str
+    uid: int
+    ts: int
+
+
+def decode_special_event(msg: JsonValue) -> SpecialEvent:
+    """The event in the `msg` of a special channel's message. Raises `ProtocolError`."""
+    if not isinstance(msg, str):
+        raise ProtocolError("a special event that is not text")
+    return frames.decode_json(msg, SpecialEvent, "special event")

@@ -1,0 +1,160 @@
+"""Frames: `[event, payload]` as JSON text, several in one as `multi`, and the same text
+zlib-compressed as a binary frame.
+
+Owns: protocol.md, section 2's envelope, for both roles. Must not know what a payload holds.
+Whatever arrives, only `FrameError` comes out.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable
+from typing import Any, Final, TypeVar
+
+import attrs
+import msgspec
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import ParameterError, ProtocolError
+from signal_sdk.wire import names
+
+T = TypeVar("T")
+
+MULTI: Final = "multi"
+
+_envelope = msgspec.json.Decoder(tuple[str, msgspec.Raw])
+_envelopes = msgspec.json.Decoder(list[tuple[str, msgspec.Raw]])
+
+
+class FrameError(ProtocolError):
+    """What arrived is not a frame.
+
+    Where the text has a frame's shape and only some value in it is wrong (half a surrogate pair),
+    `event` and `callid` say what it was meant to be, so that the request can be refused instead of
+    the connection.
+    """
+
+    def __init__(
+        self, reason: str, event: str | None = None, callid: int | str | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.event = event
+        self.callid = callid
+
+
+@attrs.frozen
+class Frame:
+    """One event and its payload, which is still JSON text."""
+
+    event: str
+    payload: msgspec.Raw
+
+    def decode(self, type_: type[T]) -> T:
+        """The payload as `type_`. Raises `FrameError`."""
+        return decode_json(bytes(self.payload), type_, self.event)
+
+
+def decode_json(text: bytes | str, type_: type[T], what: str) -> T:
+    """JSON `text` as `type_`. Raises `FrameError` with `what` in its text, never with the JSON
+    itself, which may hold secrets.
+    """
+    try:
+        return msgspec.json.decode(text, type=type_)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as exc:
+        raise FrameError(f"{what}: {_cause(exc)}") from None
+
+
+def encode_json(value: object, what: str = "argument") -> bytes:
+    """`value` as JSON. Raises `ParameterError` (1004) where it holds what JSON cannot."""
+    try:
+        return msgspec.json.encode(value)
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError, OverflowError) as exc:
+        raise ParameterError(
+            ECode.GENERAL_E_WRONG_PARAM, f"{what} is not JSON: {_cause(exc)}"
+        ) from None
+
+
+def encode_frame(event: str, payload: object) -> bytes:
+    """The text of one frame."""
+    return encode_json([event, payload], event)
+
+
+def encode_multi(frames: Iterable[bytes]) -> bytes:
+    """Several frames' texts as the text of one `multi` frame."""
+    return b'["multi",[%b]]' % b",".join(frames)
+
+
+def compress(text: bytes) -> bytes:
+    """A frame's text as the content of a binary frame (RFC 1950)."""
+    return zlib.compress(text)
+
+
+def decompress(data: bytes, max_bytes: int = names.MAX_FRAME_BYTES) -> bytes:
+    """The text in a binary frame. Raises `FrameError` where it is damaged, cut off, or would grow
+    past `max_bytes`.
+    """
+    inflater = zlib.decompressobj()
+    try:
+        # One byte more than allowed: zlib stops where its output is full, before it has seen the
+        # end of a text that just fits.
+        text = inflater.decompress(data, max_bytes + 1)
+    except zlib.error:
+        raise FrameError("a binary frame is not zlib data") from None
+    if not inflater.eof or len(text) > max_bytes:
+        raise FrameError(f"a binary frame is cut off, or larger than {max_bytes} bytes")
+    if inflater.unused_data:
+        raise FrameError("a binary frame has something behind its zlib data")
+    return text
+
+
+def decode_frame(text: bytes) -> Frame:
+    """The one frame in `text`. Raises `FrameError`."""
+    try:
+        event, payload = _envelope.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as exc:
+        raise _explain(text, exc) from None
+    return Frame(event, payload)
+
+
+def decode_frames(text: bytes) -> list[Frame]:
+    """The frames in `text`, those inside a `multi` taken out in order. Raises `FrameError`."""
+    frame = decode_frame(text)
+    if frame.event != MULTI:
+        return [frame]
+    try:
+        inner = _envelopes.decode(frame.payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as exc:
+        raise FrameError(f"multi: {_cause(exc)}") from None
+    return [Frame(event, payload) for event, payload in inner]
+
+
+def _cause(exc: Exception) -> str:
+    if isinstance(exc, RecursionError):
+        return "nested too deep"
+    if isinstance(exc, UnicodeError):
+        return "not UTF-8 text"
+    return str(exc)
+
+
+def _explain(text: bytes, exc: Exception) -> FrameError:
+    """The error for a text that is no frame.
+
+    The standard library reads what msgspec refuses (half a surrogate pair, NaN), and so finds the
+    id of the request to refuse.
+    """
+    reason = f"not a frame: {_cause(exc)}"
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return FrameError(reason)
+    match value:
+        case [str(event), _] if not names.is_encodable(event):
+            return FrameError(reason)
+        case [str(event), [str(), bool(), *_]]:  # Python takes true for an integer
+            return FrameError(reason, event)
+        case [str(event), [str(), int() | str() as callid, *_]] if names.is_encodable(str(callid)):
+            return FrameError(reason, event, callid)
+        case [str(event), _]:
+            return FrameError(reason, event)
+    return FrameError(reason)

@@ -1,0 +1,534 @@
+"""The functions of `call2`: each one's arguments and result as a class, and the text of request and
+reply.
+
+Owns: the table of protocol.md, section 3. Must not know what a function does. An arguments class
+checks and normalises what it is made of, whichever side makes it: the SDK from its callers' values,
+the server from JSON. Unknown keys are ignored, as the original service did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final, TypeVar
+
+import attrs
+import msgspec
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import ParameterError, ProtocolError, SignalError
+from signal_sdk.wire import frames, lines, names
+from signal_sdk.wire.names import JsonValue
+
+CALL: Final = "call2"
+REPLY: Final = "call2-ret"
+INVOKE_PREFIX: Final = "io.agora.signal."
+"""What `invoke` writes before a function's name."""
+
+CallId = int | str
+R = TypeVar("R", bound="Result")
+
+
+def _arg(wire: str, convert: Callable[[Any], Any], default: Any = attrs.NOTHING) -> Any:
+    return attrs.field(converter=convert, default=default, metadata={"wire": wire})
+
+
+def _whole_number(
+    what: str, least: int, most: int = names.MAX_INTEGER
+) -> Callable[[JsonValue], int]:
+    return lambda value: names.check_integer(what, value, least, most)
+
+
+def _check_flag(value: JsonValue) -> str:
+    if not isinstance(value, str):
+        raise names.wrong("flag", value, "is not text")
+    try:
+        return lines.make_flag(lines.parse_flag(value))
+    except ProtocolError:
+        raise names.wrong("flag", value, "is not of the form v1:E:TTL_SECONDS") from None
+
+
+def _check_kind(value: JsonValue) -> str:
+    if value != "instant":
+        raise names.wrong("t", value, "is not 'instant'")
+    return "instant"
+
+
+# --- results --------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class Result:
+    """The success text of a function that answers nothing but that it is done."""
+
+    result: str = attrs.field(default="ok", init=True)
+
+
+@attrs.frozen(kw_only=True)
+class SetAttrResult(Result):
+    """`user_set_attr`."""
+
+    reason: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class GetMessagesResult(Result):
+    """`user_getmsg`: the inbox from behind `ver_clear` on, as (version, line) pairs."""
+
+    ver_clear: int
+    msgs: tuple[tuple[int, str], ...]
+
+
+@attrs.frozen(kw_only=True)
+class QueryStatusResult(Result):
+    """`user_query_user_status`: 1 online, 0 offline."""
+
+    account: str
+    status: int
+
+
+@attrs.frozen(kw_only=True)
+class GetAttrResult(Result):
+    """`user_get_attr`; the value of an attribute that was never set is the empty text."""
+
+    account: str
+    name: str
+    value: JsonValue
+
+
+@attrs.frozen(kw_only=True)
+class GetAttrAllResult(Result):
+    """`user_get_attr_all`."""
+
+    account: str
+    json: dict[str, JsonValue]
+
+
+@attrs.frozen(kw_only=True)
+class JoinResult(Result):
+    """`channel_join`: the newest 200 members as (account, uid), oldest first, the attributes, and
+    how many members there are.
+    """
+
+    list: tuple[tuple[str, int], ...]
+    attrs: dict[str, JsonValue]
+    num: int
+
+
+@attrs.frozen(kw_only=True)
+class QueryNumResult(Result):
+    """`channel_query_num`."""
+
+    num: int
+
+
+@attrs.frozen(kw_only=True)
+class QueryUserIsInResult(Result):
+    """`channel_query_user_isin`: 1 in the channel, 0 not."""
+
+    isin: int
+
+
+@attrs.frozen(kw_only=True)
+class QueryUserListResult(Result):
+    """`channel_query_userlist` and `channel_query_userlist_all`: how many members there are, and
+    the newest of them.
+    """
+
+    num: int
+    list: tuple[tuple[str, int], ...]
+
+
+# --- arguments ------------------------------------------------------------------------------------
+
+
+class Arguments:
+    """What every arguments class is: attrs fields that know their wire names, and the function's
+    name and result.
+    """
+
+    function: ClassVar[str]
+    result: ClassVar[type[Result]] = Result
+
+    @classmethod
+    def from_wire(cls, args: Mapping[str, JsonValue]) -> Any:
+        """Make the class from a request's `args`. Raises `ParameterError` (1004, 1005)."""
+        values = {}
+        for field in attrs.fields(cls):  # type: ignore[arg-type]  # every subclass is an attrs class
+            wire = field.metadata["wire"]
+            if wire in args:
+                values[field.name] = args[wire]
+            elif field.default is attrs.NOTHING:
+                raise ParameterError(
+                    ECode.GENERAL_E_WRONG_PARAM, f"{cls.function}: {wire!r} is missing"
+                )
+        return cls(**values)
+
+    def to_wire(self) -> dict[str, JsonValue]:
+        """The request's `args` without `line`; what was left at its default is left out."""
+        return {
+            field.metadata["wire"]: value
+            for field in attrs.fields(type(self))  # type: ignore[arg-type]  # every subclass is an attrs class
+            if (value := getattr(self, field.name)) != field.default
+        }
+
+
+@attrs.frozen(kw_only=True)
+class UserLogout(Arguments):
+    """End the session; presence ends at once."""
+
+    function = "user_logout"
+
+
+@attrs.frozen(kw_only=True)
+class UserSendMessage(Arguments):
+    """Put an instant message into the inbox of `peer`."""
+
+    function = "user_sendmsg"
+
+    peer: str = _arg("peer", names.check_account)
+    flag: str = _arg("flag", _check_flag)
+    kind: str = _arg("t", _check_kind)
+    content: JsonValue = _arg("content", names.check_message)
+    message_id: str = _arg("messageID", names.check_message_id, "")
+
+
+@attrs.frozen(kw_only=True)
+class UserGetMessages(Arguments):
+    """Everything up to `ver_clear` is handled: give what comes then."""
+
+    function = "user_getmsg"
+    result = GetMessagesResult
+
+    ver_clear: int = _arg("ver_clear", _whole_number("ver_clear", 0))
+    max: int = _arg("max", _whole_number("max", 1), names.MAX_INBOX_PAGE)
+
+
+@attrs.frozen(kw_only=True)
+class UserQueryStatus(Arguments):
+    """Is the account online?"""
+
+    function = "user_query_user_status"
+    result = QueryStatusResult
+
+    account: str = _arg("account", names.check_account)
+
+
+@attrs.frozen(kw_only=True)
+class UserSetAttr(Arguments):
+    """Set an attribute of one's own account."""
+
+    function = "user_set_attr"
+    result = SetAttrResult
+
+    name: str = _arg("name", names.check_attr_name)
+    value: JsonValue = _arg("value", names.check_user_attr_value)
+
+
+@attrs.frozen(kw_only=True)
+class UserGetAttr(Arguments):
+    """One attribute of an account."""
+
+    function = "user_get_attr"
+    result = GetAttrResult
+
+    account: str = _arg("account", names.check_account)
+    name: str = _arg("name", names.check_attr_name)
+
+
+@attrs.frozen(kw_only=True)
+class UserGetAttrAll(Arguments):
+    """All attributes of an account."""
+
+    function = "user_get_attr_all"
+    result = GetAttrAllResult
+
+    account: str = _arg("account", names.check_account)
+
+
+@attrs.frozen(kw_only=True)
+class ChannelJoin(Arguments):
+    """Join a channel, leaving the one before."""
+
+    function = "channel_join"
+    result = JoinResult
+
+    channel: str = _arg("name", names.check_channel)
+
+
+@attrs.frozen(kw_only=True)
+class ChannelLeave(Arguments):
+    """Leave a channel."""
+
+    function = "channel_leave"
+
+    channel: str = _arg("name", names.check_channel)
+
+
+@attrs.frozen(kw_only=True)
+class ChannelSendMessage(Arguments):
+    """Send to a channel; with `force`, without having joined it."""
+
+    function = "channel_sendmsg"
+
+    channel: str = _arg("name", names.check_channel)
+    msg: JsonValue = _arg("msg", names.check_message)
+    message_id: str = _arg("msgID", names.check_message_id, "")
+    force: bool = _arg("force", bool, False)
+
+
+@attrs.frozen(kw_only=True)
+class ChannelSetAttr(Arguments):
+    """Set an attribute of a channel."""
+
+    function = "channel_set_attr"
+
+    channel: str = _arg("channel", names.check_channel)
+    name: str = _arg("name", names.check_attr_name)
+    value: JsonValue = _arg("value", names.check_channel_attr_value)
+
+
+@attrs.frozen(kw_only=True)
+class ChannelDelAttr(Arguments):
+    """Delete an attribute of a channel."""
+
+    function = "channel_del_attr"
+
+    channel: str = _arg("channel", names.check_channel)
+    name: str = _arg("name", names.check_attr_name)
+
+
+@attrs.frozen(kw_only=True)
+class ChannelClearAttr(Arguments):
+    """Delete all attributes of a channel."""
+
+    function = "channel_clear_attr"
+
+    channel: str = _arg("channel", names.check_channel)
+
+
+@attrs.frozen(kw_only=True)
+class ChannelQueryNum(Arguments):
+    """How many members has a channel?"""
+
+    function = "channel_query_num"
+    result = QueryNumResult
+
+    channel: str = _arg("name", names.check_channel)
+
+
+@attrs.frozen(kw_only=True)
+class ChannelQueryUserIsIn(Arguments):
+    """Is an account in a channel?"""
+
+    function = "channel_query_user_isin"
+    result = QueryUserIsInResult
+
+    channel: str = _arg("name", names.check_channel)
+    account: str = _arg("account", names.check_account)
+
+
+@attrs.frozen(kw_only=True)
+class ChannelQueryUserList(Arguments):
+    """The newest 200 members of a channel."""
+
+    function = "channel_query_userlist"
+    result = QueryUserListResult
+
+    channel: str = _arg("name", names.check_channel)
+
+
+@attrs.frozen(kw_only=True)
+class ChannelQueryUserListAll(Arguments):
+    """The newest `num` members of a channel."""
+
+    function = "channel_query_userlist_all"
+    result = QueryUserListResult
+
+    channel: str = _arg("name", names.check_channel)
+    num: int = _arg("num", _whole_number("num", 0), names.MAX_USER_LIST_ALL)
+
+
+@attrs.frozen(kw_only=True)
+class CallArguments(Arguments):
+    """What every step of a call takes: the call's channel, the other side, and what is told to it."""
+
+    channel: str = _arg("channelName", names.check_channel)
+    peer: str = _arg("peer", names.check_account)
+    extra: JsonValue = _arg("extra", names.check_extra, "")
+
+
+@attrs.frozen(kw_only=True)
+class VoipInvite(CallArguments):
+    """Invite `peer` to a call."""
+
+    function = "voip_invite"
+
+
+@attrs.frozen(kw_only=True)
+class VoipInviteAck(CallArguments):
+    """The invitation has arrived; the callee's SDK says so by itself."""
+
+    function = "voip_invite_ack"
+
+
+@attrs.frozen(kw_only=True)
+class VoipInviteAccept(CallArguments):
+    """Take the call."""
+
+    function = "voip_invite_accept"
+
+
+@attrs.frozen(kw_only=True)
+class VoipInviteRefuse(CallArguments):
+    """Refuse the call."""
+
+    function = "voip_invite_refuse"
+
+
+@attrs.frozen(kw_only=True)
+class VoipInviteBye(CallArguments):
+    """End the call."""
+
+    function = "voip_invite_bye"
+
+
+@attrs.frozen(kw_only=True)
+class VoipInviteMsg(CallArguments):
+    """Tell the other side something, such as dialled digits."""
+
+    function = "voip_invite_msg"
+
+
+FUNCTIONS: Final[Mapping[str, type[Arguments]]] = {
+    cls.function: cls
+    for cls in (
+        UserLogout,
+        UserSendMessage,
+        UserGetMessages,
+        UserQueryStatus,
+        UserSetAttr,
+        UserGetAttr,
+        UserGetAttrAll,
+        ChannelJoin,
+        ChannelLeave,
+        ChannelSendMessage,
+        ChannelSetAttr,
+        ChannelDelAttr,
+        ChannelClearAttr,
+        ChannelQueryNum,
+        ChannelQueryUserIsIn,
+        ChannelQueryUserList,
+        ChannelQueryUserListAll,
+        VoipInvite,
+        VoipInviteAck,
+        VoipInviteAccept,
+        VoipInviteRefuse,
+        VoipInviteBye,
+        VoipInviteMsg,
+    )
+}
+
+
+# --- request and reply ----------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Request:
+    """A `call2` as it arrived: its arguments are still JSON, so that a wrong one can be refused
+    under its `callid`.
+    """
+
+    function: str
+    callid: CallId
+    args: msgspec.Raw
+
+
+def decode_request(frame: frames.Frame) -> Request:
+    """The request in a `call2` frame. Raises `ProtocolError` where there is no id to refuse it
+    under.
+    """
+    return Request(*frame.decode(tuple[str, CallId, msgspec.Raw]))
+
+
+def decode_args(request: Request) -> tuple[str, Arguments]:
+    """A request's `line` and its arguments. Raises `ParameterError` (1004, 1005)."""
+    try:
+        args = frames.decode_json(bytes(request.args), dict[str, Any], request.function)
+    except ProtocolError as exc:
+        raise ParameterError(ECode.GENERAL_E_WRONG_PARAM, str(exc)) from None
+    line = args.get("line", "")
+    if not isinstance(line, str):
+        line = ""
+    function = FUNCTIONS.get(request.function)
+    if function is None:
+        raise names.wrong("function", request.function, "is not one of protocol.md's")
+    return line, function.from_wire(args)
+
+
+def encode_request(callid: CallId, line: str, args: Arguments) -> bytes:
+    """The frame of a request."""
+    return frames.encode_frame(CALL, [args.function, callid, {"line": line, **args.to_wire()}])
+
+
+def encode_invoke(callid: CallId, line: str, function: str, args: Mapping[str, JsonValue]) -> bytes:
+    """The frame of a request whose function and arguments are the user's own."""
+    return frames.encode_frame(CALL, [function, callid, {**args, "line": line}])
+
+
+def encode_success(callid: CallId, result: Result) -> bytes:
+    """The frame of a success."""
+    return frames.encode_frame(REPLY, [callid, "", frames.encode_json(result).decode()])
+
+
+@attrs.frozen(kw_only=True)
+class _FailureData:
+    result: str
+
+
+@attrs.frozen(kw_only=True)
+class _Failure:
+    """The text of a refused call. `ecode` is ours; `data.result` is what the web SDK reads."""
+
+    result: str = "failed"
+    reason: str = ""
+    ecode: int = ECode.GENERAL_E_FAILED.value
+    data: _FailureData = _FailureData(result="")
+
+
+def encode_failure(callid: CallId, error: SignalError) -> bytes:
+    """The frame of a refusal."""
+    failure = _Failure(
+        reason=error.reason, ecode=int(error.ecode), data=_FailureData(result=error.reason)
+    )
+    return frames.encode_frame(REPLY, [callid, error.reason, frames.encode_json(failure).decode()])
+
+
+@attrs.frozen(kw_only=True)
+class Reply:
+    """A `call2-ret` as it arrived: `err` is empty on success, `text` is JSON."""
+
+    callid: CallId
+    err: str
+    text: str
+
+    def result(self, type_: type[R]) -> R:
+        """The result of a success. Raises `SignalError` with the server's code for a refusal,
+        `ProtocolError` for nonsense.
+        """
+        status = frames.decode_json(self.text, _Failure, REPLY) if self.err else None
+        if status is None:
+            head = frames.decode_json(self.text, Result, REPLY)
+            if head.result == "ok":
+                return frames.decode_json(self.text, type_, REPLY)
+            status = frames.decode_json(self.text, _Failure, REPLY)
+        try:
+            ecode = ECode(status.ecode or ECode.GENERAL_E_FAILED)
+        except ValueError:
+            ecode = ECode.GENERAL_E_FAILED
+        raise SignalError(ecode, self.err or status.reason or status.data.result)
+
+
+def decode_reply(frame: frames.Frame) -> Reply:
+    """The reply in a `call2-ret` frame. Raises `ProtocolError`."""
+    callid, err, text = frame.decode(tuple[CallId, str, str])
+    return Reply(callid=callid, err=err, text=text)

@@ -1,0 +1,90 @@
+"""Message lines: the text form of an inbox entry and of a channel event.
+
+    msg-v2 SRC DST FLAG TYPE TIME CONTENT
+    msg-v3 MSGID SRC DST FLAG TYPE TIME CONTENT
+
+Owns: protocol.md, section 4's line and its FLAG. Must not know what a TYPE means.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from signal_sdk.errors import ProtocolError
+from signal_sdk.wire import names
+
+V2: Final = "msg-v2"
+V3: Final = "msg-v3"
+
+
+@attrs.frozen(kw_only=True)
+class MessageLine:
+    """One message as the protocol's text carries it.
+
+    `time` is in Unix milliseconds (ours: the original clients read past it); `ttl` in seconds;
+    `msg_id` is there on a v3 line only.
+    """
+
+    src: str
+    dst: str
+    type: str
+    content: str
+    time: int
+    ttl: int = names.DEFAULT_TTL_SECONDS
+    msg_id: str | None = None
+
+    def encode(self, *, with_id: bool = True) -> str:
+        """The line's text: v3 where there is a message id and it is wanted, v2 otherwise."""
+        head = f"{V3} {self.msg_id}" if with_id and self.msg_id else V2
+        flag = make_flag(self.ttl)
+        return f"{head} {self.src} {self.dst} {flag} {self.type} {self.time} {self.content}"
+
+
+def field(text: str) -> str:
+    """`text` as one field of a line, which white space would cut in two.
+
+    Only a channel's name can hold any; it stands in DST, which nobody reads, since the frame names
+    the channel.
+    """
+    return "".join("_" if char.isspace() else char for char in text) or "_"
+
+
+def make_flag(ttl: int) -> str:
+    """FLAG for a message that its inbox keeps for `ttl` seconds."""
+    return f"v1:E:{ttl}"
+
+
+def parse_flag(flag: str) -> int:
+    """The TTL of a FLAG in seconds, cut to `MAX_TTL_SECONDS`. Raises `ProtocolError`."""
+    version, _, rest = flag.partition(":")
+    kind, _, ttl = rest.partition(":")
+    if version != "v1" or kind != "E" or not ttl.isascii() or not ttl.isdigit() or len(ttl) > 12:
+        raise ProtocolError(f"the flag {flag[:40]!r} is not of the form v1:E:TTL_SECONDS")
+    return min(int(ttl), names.MAX_TTL_SECONDS)
+
+
+def decode(text: str) -> MessageLine:
+    """Take a line apart. Raises `ProtocolError` for anything that is not one."""
+    version, _, rest = text.partition(" ")
+    msg_id = None
+    if version == V3:
+        msg_id, _, rest = rest.partition(" ")
+    elif version != V2:
+        raise ProtocolError(f"a message line begins with {version[:20]!r}, not with {V2} or {V3}")
+    fields = rest.split(" ", 5)
+    if len(fields) != 6 or not all(fields[:5]) or msg_id == "":
+        raise ProtocolError("a message line has too few fields")
+    src, dst, flag, kind, time, content = fields
+    if not time.isascii() or not time.isdigit() or len(time) > 16:
+        raise ProtocolError(f"a message line's time {time[:20]!r} is not a number")
+    return MessageLine(
+        src=src,
+        dst=dst,
+        type=kind,
+        content=content,
+        time=int(time),
+        ttl=parse_flag(flag),
+        msg_id=msg_id,
+    )

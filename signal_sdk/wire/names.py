@@ -1,0 +1,280 @@
+"""Names and limits: what an account, a channel, an attribute, a message and an `extra` may be.
+
+Owns: every limit of protocol.md, section 8, its number and its check; the special channels; the
+built-in attributes' names. Must not know: who checks (the SDK before it sends, the server before it
+acts), or what is done about a refusal.
+
+A check returns the value in the form that goes on (an account as text), or raises `ParameterError`
+with 1004 (wrong) or 1005 (too large) and one line that names the value.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any, Final
+
+import msgspec
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import ParameterError
+
+JsonValue = Any
+"""A JSON value as `msgspec` decodes it: None, bool, int, float, str, list or dict."""
+
+MAX_ACCOUNT_CHARS: Final = 128
+MAX_NAME_CHARS: Final = 128
+MAX_USER_ATTR_CHARS: Final = 1024
+MAX_CHANNEL_ATTR_CHARS: Final = 8096
+MAX_MESSAGE_CHARS: Final = 8192
+MAX_FRAME_BYTES: Final = 128 * 1024
+"""8192 characters can take 12 bytes each when escaped as two surrogates, and the rest of the frame
+needs room.
+"""
+
+MAX_TTL_SECONDS: Final = 30 * 24 * 3600
+"""The longest that the original clients ask an inbox to keep a message; a larger TTL is cut to it.
+"""
+DEFAULT_TTL_SECONDS: Final = 3600
+MAX_USER_LIST: Final = 200
+"""A join and `channel_query_userlist` name the newest 200 members."""
+MAX_USER_LIST_ALL: Final = 1000 * 1000
+"""`channel_query_userlist_all` without `num`, as the second seed documents."""
+MAX_INBOX_PAGE: Final = 30
+"""How many inbox entries the original clients ask for in one poll."""
+MAX_INBOX_POLL: Final = 100
+"""The most that one poll gets, whatever it asks for."""
+MAX_JSON_DEPTH: Final = 100
+"""How deep a relayed JSON value may be nested. Whether a deeper one can be decoded depends on how
+deep a program's own stack is: what the server had just managed to read could be too deep for those
+that it relays it to.
+"""
+MAX_INTEGER: Final = 2**53 - 1
+"""What a web page's numbers hold exactly."""
+
+NO_TOKEN: Final = "_no_need_token"  # noqa: S105  the documented word for "no token", not a secret
+
+USER_ONLINE_CHANNEL: Final = "_agora_user_online"
+CHANNEL_EVENT_CHANNEL: Final = "_agora_channel_event"
+SPECIAL_CHANNELS: Final = frozenset({USER_ONLINE_CHANNEL, CHANNEL_EVENT_CHANNEL})
+
+CONN_TIMEOUT: Final = "_conn_timeout"
+MIN_CONN_TIMEOUT_SECONDS: Final = 20
+MAX_CONN_TIMEOUT_SECONDS: Final = 120
+
+USER_NOTIFICATION: Final = "_userNotification"
+CHANNEL_TTL: Final = "_channel_ttl"
+DEFAULT_CHANNEL_TTL_SECONDS: Final = 7200
+MEMBER_NUM: Final = "_member_num"
+AUTO_UPDATE_NUM: Final = "_auto_update_num"
+TOTAL_MEMBER_NUM: Final = "_total_member_num"
+AUTO_UPDATE_TOTAL_NUM: Final = "_auto_update_total_num"
+SENDMSG_LIMIT: Final = "_sendmsg_limit"
+SETATTR_LIMIT: Final = "_setattr_limit"
+
+SETTABLE_NUMBERS: Final = frozenset(
+    {
+        USER_NOTIFICATION,
+        CHANNEL_TTL,
+        AUTO_UPDATE_NUM,
+        AUTO_UPDATE_TOTAL_NUM,
+        SENDMSG_LIMIT,
+        SETATTR_LIMIT,
+    }
+)
+"""Built-in channel attributes whose value is a whole number that users set."""
+COUNTED_NUMBERS: Final = frozenset({MEMBER_NUM, TOTAL_MEMBER_NUM})
+"""Built-in channel attributes that only the server sets."""
+
+SYSTEM_ACCOUNT: Final = "_agora_system"
+"""The account of a change that the server itself made, such as a new `_member_num`."""
+
+DTMF_DIGITS: Final = frozenset("0123456789*#")
+
+
+def _shown(value: object) -> str:
+    """A value as an error text quotes it: short, and on one line."""
+    try:
+        text = repr(value)
+    except (
+        ValueError,
+        RecursionError,
+    ):  # an integer of thousands of digits, a list in a list in a list…
+        text = f"of the type {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:40]}… ({len(text)} characters)"
+
+
+def wrong(what: str, value: object, why: str) -> ParameterError:
+    """The error for a wrong value (1004)."""
+    return ParameterError(ECode.GENERAL_E_WRONG_PARAM, f"{what} {_shown(value)} {why}")
+
+
+def too_large(what: str, size: int, limit: int) -> ParameterError:
+    """The error for a value over its limit (1005)."""
+    return ParameterError(
+        ECode.GENERAL_E_LARGE_PARAM,
+        f"{what} has {size} visible characters; at most {limit} are allowed",
+    )
+
+
+def visible_chars(text: str) -> int:
+    """How many code points of `text` are not control characters: the unit of every documented
+    limit.
+    """
+    if text.isprintable():
+        return len(text)
+    return sum(unicodedata.category(char) != "Cc" for char in text)
+
+
+def json_text(value: JsonValue) -> str:
+    """`value` itself when it is text, its JSON text otherwise."""
+    if isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+def is_encodable(text: str) -> bool:
+    """Is `text` free of lone surrogates, which no UTF-8 text can hold?"""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_text(what: str, text: str, limit: int) -> str:
+    if len(text) > limit and (size := visible_chars(text)) > limit:
+        raise too_large(what, size, limit)
+    if not is_encodable(text):
+        raise wrong(what, text, "holds half a surrogate pair")
+    return text
+
+
+def _text_of(what: str, value: JsonValue) -> str:
+    try:
+        return json_text(value)
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        raise wrong(what, value, "is neither text nor a JSON value") from None
+
+
+def _is_nested_deeper(value: JsonValue, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth + 1):
+        parts = [part for part in level if isinstance(part, list | tuple | dict)]
+        if not parts:
+            return False
+        level = [x for part in parts for x in (part.values() if isinstance(part, dict) else part)]
+    return True
+
+
+def _check_name(what: str, value: JsonValue, limit: int) -> str:
+    text = _check_text(what, _text_of(what, value), limit)
+    if not text:
+        raise wrong(what, text, "is empty")
+    if not text.isprintable() and any(unicodedata.category(char) == "Cc" for char in text):
+        raise wrong(what, text, "holds control characters")
+    return text
+
+
+def check_account(value: JsonValue) -> str:
+    """An account: 1 to 128 visible characters without white space. Another JSON value is taken as
+    its JSON text.
+    """
+    text = _check_name("account", value, MAX_ACCOUNT_CHARS)
+    if any(map(str.isspace, text)):
+        raise wrong("account", text, "holds white space")
+    return text
+
+
+def check_channel(value: JsonValue) -> str:
+    """A channel's name: 1 to 128 visible characters; both spellings of a special channel come out
+    as the one with one underscore.
+    """
+    text = _check_name("channel", value, MAX_NAME_CHARS)
+    if text.startswith("__agora_") and text[1:] in SPECIAL_CHANNELS:
+        return text[1:]
+    return text
+
+
+def check_attr_name(value: JsonValue) -> str:
+    """An attribute's name: 1 to 128 visible characters."""
+    return _check_name("attribute name", value, MAX_NAME_CHARS)
+
+
+def _check_value(what: str, value: JsonValue, limit: int) -> JsonValue:
+    if isinstance(value, str):
+        return _check_text(what, value, limit)
+    _check_text(what, _text_of(what, value), limit)
+    if _is_nested_deeper(value, MAX_JSON_DEPTH):
+        raise wrong(what, value, f"is nested deeper than {MAX_JSON_DEPTH} levels")
+    return value
+
+
+def check_user_attr_value(value: JsonValue) -> JsonValue:
+    """A user attribute's value: at most 1024 visible characters."""
+    return _check_value("attribute value", value, MAX_USER_ATTR_CHARS)
+
+
+def check_channel_attr_value(value: JsonValue) -> JsonValue:
+    """A channel attribute's value: at most 8096 visible characters."""
+    return _check_value("attribute value", value, MAX_CHANNEL_ATTR_CHARS)
+
+
+def check_message(value: JsonValue) -> JsonValue:
+    """A message: at most 8192 visible characters, the empty one included. A web page may send any
+    JSON value.
+    """
+    return _check_value("message", value, MAX_MESSAGE_CHARS)
+
+
+def check_extra(value: JsonValue) -> JsonValue:
+    """A call's `extra`: empty, or JSON of at most 8192 visible characters, as text or as the value
+    itself.
+    """
+    if value is None:
+        return ""
+    _check_value("extra", value, MAX_MESSAGE_CHARS)
+    if isinstance(value, str) and value:
+        try:
+            msgspec.json.decode(value)
+        except (msgspec.MsgspecError, RecursionError, ValueError):
+            raise wrong("extra", value, "is not JSON") from None
+    return value
+
+
+def check_integer(what: str, value: JsonValue, least: int, most: int = MAX_INTEGER) -> int:
+    """A whole number from `least` to `most`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise wrong(what, value, f"is not a whole number from {least} to {most}")
+    return value
+
+
+def check_builtin_number(name: str, value: JsonValue) -> int:
+    """The value of a built-in channel attribute: a whole number of at least 0, as text or as a
+    number.
+    """
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 10:
+        value = int(value)
+    return check_integer(name, value, 0, 2**31 - 1)
+
+
+def check_message_id(value: JsonValue) -> str:
+    """A message's id: text or number of at most 128 visible characters without white space; empty
+    for none.
+    """
+    if value is None or value == "":
+        return ""
+    text = _check_name("message id", value, MAX_NAME_CHARS)
+    if any(map(str.isspace, text)):
+        raise wrong("message id", text, "holds white space")
+    return text
+
+
+def conn_timeout_seconds(value: JsonValue) -> int:
+    """`_conn_timeout` as it takes effect: from 20 to 120 s, 120 where it is not a number."""
+    try:
+        seconds = int(_text_of(CONN_TIMEOUT, value))
+    except ValueError:  # a ParameterError is one too
+        return MAX_CONN_TIMEOUT_SECONDS
+    return min(max(seconds, MIN_CONN_TIMEOUT_SECONDS), MAX_CONN_TIMEOUT_SECONDS)

@@ -1,0 +1,462 @@
+"""The configuration file: what is read, what is refused and with which words, what is printed."""
+
+from __future__ import annotations
+
+import tomllib
+import traceback
+from pathlib import Path
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signal_sdk.errors import ConfigError, SignalSdkError
+from signal_sdk.server.config import (
+    AppConfig,
+    Config,
+    LimitsConfig,
+    ServerConfig,
+    dev,
+    load,
+    loads,
+    markdown_tables,
+    parse_address,
+    print_config,
+)
+
+DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
+SECRET = "5cfd2fd1755d40ecb72977518be15d3b"
+TABLES = {"server": ServerConfig, "apps": AppConfig, "limits": LimitsConfig}
+
+
+# --- What is read
+
+
+def test_every_key_has_a_default() -> None:
+    config = loads('[[apps]]\nid = "app"\n')
+    assert config == Config(apps=(AppConfig(id="app"),))
+    assert config.server == ServerConfig(
+        host="127.0.0.1", port=8001, cert="", key="", advertise=(), dev=False
+    )
+    assert config.limits == LimitsConfig(
+        user_messages_per_second=60,
+        channel_messages_per_second=1000,
+        channel_attributes_per_second=10,
+        max_frame_bytes=131072,
+        max_connections=0,
+        outbox_bytes=4194304,
+        inbox_messages=10000,
+        handshake_seconds=10,
+        silence_seconds=30,
+    )
+
+
+def test_every_key_is_read() -> None:
+    config = loads(
+        f"""
+        [server]
+        host = "0.0.0.0"
+        port = 0
+        cert = "cert.pem"
+        key = "key.pem"
+        advertise = ["signal.example.com:9001", "203.0.113.7", "[::1]:8001"]
+        dev = true
+
+        [[apps]]
+        id = "one"
+        certificate = "{SECRET}"
+        allow_no_token = true
+        listeners = ["desk", "watch"]
+
+        [[apps]]
+        id = "two"
+
+        [limits]
+        user_messages_per_second = 1
+        channel_messages_per_second = 2
+        channel_attributes_per_second = 3
+        max_frame_bytes = 4
+        max_connections = 5
+        outbox_bytes = 6
+        inbox_messages = 7
+        handshake_seconds = 8
+        silence_seconds = 9
+        """
+    )
+    assert config.server == ServerConfig(
+        host="0.0.0.0",  # noqa: S104 -- read and compared, not listened on
+        port=0,
+        cert="cert.pem",
+        key="key.pem",
+        advertise=("signal.example.com:9001", "203.0.113.7", "[::1]:8001"),
+        dev=True,
+    )
+    assert config.apps == (
+        AppConfig(id="one", certificate=SECRET, allow_no_token=True, listeners=("desk", "watch")),
+        AppConfig(id="two"),
+    )
+    assert attrs.astuple(config.limits) == (1, 2, 3, 4, 5, 6, 7, 8, 9)
+
+
+def test_development_needs_no_file() -> None:
+    assert dev() == loads("[server]\ndev = true")
+    assert dev().server.dev
+    assert dev().apps == ()
+
+
+def test_the_command_line_s_dev_adds_to_the_file() -> None:
+    config = loads('[[apps]]\nid = "app"\n[server]\nport = 9\n', dev=True)
+    assert config == Config(server=ServerConfig(port=9, dev=True), apps=(AppConfig(id="app"),))
+    assert loads("", dev=True) == dev()
+
+
+def test_a_file_is_read_as_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "signal.toml"
+    path.write_bytes('[[apps]]\nid = "日本"\r\n'.encode())
+    assert load(path).apps[0].id == "日本"
+    assert load(str(path), dev=True).server.dev
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("203.0.113.7:8001", ("203.0.113.7", 8001)),
+        ("signal.example.com", ("signal.example.com", None)),
+        ("[2001:db8::1]:8001", ("2001:db8::1", 8001)),
+        ("[2001:db8::1]", ("2001:db8::1", None)),
+    ],
+)
+def test_an_advertised_address_has_a_host_and_maybe_a_port(
+    text: str, address: tuple[str, int | None]
+) -> None:
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a b", ":8001", "a:", "a:b", "a:0", "a:65536", "::1", "ws://a/", "[]:1", "a\n"]
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        parse_address(text)
+
+
+# --- What is refused
+
+REFUSED = {
+    "unknown table": (
+        "[server]\ndev = true\n[limit]\n",
+        "3: unknown table or key 'limit'; known tables: [server], [[apps]], [limits]",
+    ),
+    "unknown key": (
+        "[server]\n\n# dvé = 1\ndvé = true\n".replace("dvé", '"dvé"'),
+        "4: [server] unknown key 'dvé'; known keys: host, port, cert, key, advertise, dev",
+    ),
+    "unknown key of the second app": (
+        '[[apps]]\nid = "a"\n[[apps]]\nid = "b"\nname = "c"\n',
+        "5: [[apps]] unknown key 'name'; known keys: id, certificate, allow_no_token, listeners",
+    ),
+    "unknown key of an inline app": (
+        'apps = [\n  {id = "a"},\n  {id = "b", name = "c"},\n]\n',
+        "3: [[apps]] unknown key 'name'; known keys: id, certificate, allow_no_token, listeners",
+    ),
+    "an unknown table below a known one": (
+        "[server]\ndev = true\n[server.tls]\n",
+        "3: [server] unknown key 'tls'; known keys: host, port, cert, key, advertise, dev",
+    ),
+    "string for integer": (
+        '# port = 1\n[server]\nport = "80a"\n',
+        '3: [server] port: expected an integer, got "80a"',
+    ),
+    "float for integer": (
+        "limits.max_connections = 1.0\n",
+        "1: [limits] max_connections: expected an integer, got 1.0",
+    ),
+    "boolean for integer": (
+        "[server]\nport = true\n",
+        "2: [server] port: expected an integer, got true",
+    ),
+    "integer for boolean": (
+        "[server]\n'dev' = 1\n",
+        "2: [server] dev: expected true or false, got 1",
+    ),
+    "integer for string": (
+        '[server]\nhost = 1\nadvertise = ["host = 1"]',
+        "2: [server] host: expected a string, got 1",
+    ),
+    "date for string": (
+        "[server]\nhost = 2020-06-30\n",
+        "2: [server] host: expected a string, got a date or a time",
+    ),
+    "table for string": (
+        "[server]\n[server.host]\n",
+        "2: [server] host: expected a string, got a table",
+    ),
+    "string for array": (
+        '[server]\nadvertise = "a"\n',
+        '2: [server] advertise: expected an array of strings, got "a"',
+    ),
+    "integer in an array of strings": (
+        '[server]\nadvertise = [\n  "a", # ]\n  "]",\n  5,\n]\n',
+        "5: [server] advertise: expected only strings in the array, got 5",
+    ),
+    "array of arrays": (
+        '[server]\nadvertise = [["a"]]\n',
+        "2: [server] advertise: expected only strings in the array, got an array",
+    ),
+    "long values": (
+        f'[server]\nport = "{"9" * 1000}"\n',
+        f'2: [server] port: expected an integer, got "{"9" * 39}...',
+    ),
+    "values of several lines": (
+        '[server]\nport = """a\nb\u2028"""\n',
+        '2: [server] port: expected an integer, got "a\\nb\\u2028"',
+    ),
+    "a table that is a value": (
+        "limits = 5\n",
+        "1: [limits] expected a table, got a number",
+    ),
+    "one app as a table": (
+        '[apps]\nid = "a"\n',
+        "1: [[apps]] expected an array of tables, got a table",
+    ),
+    "an app that is a value": (
+        'apps = [\n"a"]\n',
+        "2: [[apps]] expected a table, got a string",
+    ),
+    "port too high": (
+        "[server]\nport = 65536\n",
+        "2: [server] port: expected 0 to 65535, got 65536",
+    ),
+    "port below zero": (
+        "[server]\nport = -1\n",
+        "2: [server] port: expected 0 to 65535, got -1",
+    ),
+    "no port for TLS": (
+        '[server]\ncert = "c"\nkey = "k"\nport = 65535\n',
+        "4: [server] port: leaves no port + 1 for TLS: at most 65534",
+    ),
+    "limit below zero": (
+        "[limits]\noutbox_bytes = -1\n",
+        "2: [limits] outbox_bytes: expected 0 or more, got -1",
+    ),
+    "limit of zero that would stop everything": (
+        "[limits]\nmax_frame_bytes = 0\n",
+        "2: [limits] max_frame_bytes: expected 1 or more, got 0",
+    ),
+    "no host": ('[server]\nhost = ""\n', "2: [server] host: may not be empty"),
+    "cert without key": (
+        '[server]\ndev = true\ncert = "c"\n',
+        "3: [server] cert: needs its private key: set key, too",
+    ),
+    "key without cert": (
+        '[server]\nkey = "k"\n',
+        "2: [server] key: needs its certificate: set cert, too",
+    ),
+    "no address": (
+        '[server]\nadvertise = [\n"a",\n"ws://b/"]\n',
+        '4: [server] advertise: expected "host:port" or "host", got "ws://b/"',
+    ),
+    "empty app id": ('[[apps]]\nid = ""\n', "2: [[apps]] id: may not be empty"),
+    "no app id": (
+        '[[apps]]\nid = "a"\n\n[[apps]]\nallow_no_token = true\n',
+        "4: [[apps]] id: may not be empty",
+    ),
+    "duplicate app id": (
+        '[[apps]]\nid = "a"\n[[apps]]\nid = "b"\n[[apps]]\nid = "a"\n',
+        "6: [[apps]] id: the same as that of [[apps]] 1",
+    ),
+    "nobody could log in": (
+        "[server]\n",
+        " nobody could log in: add [[apps]], or set dev = true in [server]",
+    ),
+    "too deep": ("a = " + "[" * 10_000, " nested too deeply"),
+    "too many digits": ("a = " + "9" * 10_000, " a number has too many digits"),
+}
+
+
+@pytest.mark.parametrize(("text", "error"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_is_wrong_is_refused_in_one_line_with_its_place(text: str, error: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loads(text, "signal.toml")
+    assert str(caught.value) == f"signal.toml:{error}"
+    assert isinstance(caught.value, SignalSdkError)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[server]\nport = \n", 2),
+        ("[server]\nport = 1\nport = 2\n", 3),
+        ('[server]\nhost = "a\n\n[limits]\n', 2),
+        ("[limits]\n[server]\nadvertise = [", 3),
+        ("[limits]\n[limits]\n", 2),
+        ("\r\n[server\r\n", 2),
+    ],
+)
+def test_what_is_not_toml_is_refused_in_one_line_with_its_place(text: str, line: int) -> None:
+    with pytest.raises(ConfigError, match=rf"^signal\.toml:{line}: not TOML: .+$") as caught:
+        loads(text, "signal.toml")
+    assert "(at " not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_a_configuration_error(tmp_path: Path) -> None:
+    path = tmp_path / "signal.toml"
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(caught.value) == f"{path}: No such file or directory"
+
+
+def test_a_file_that_is_not_utf8_is_a_configuration_error(tmp_path: Path) -> None:
+    path = tmp_path / "signal.toml"
+    path.write_bytes(b'[server]\nhost = "\xff"\n')
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(caught.value) == f"{path}:2: not UTF-8 text"
+
+
+def test_configurations_made_in_code_pass_the_same_checks() -> None:
+    with pytest.raises(ConfigError, match=r"^\[server\] port: expected 0 to 65535, got 65536$"):
+        Config(server=ServerConfig(port=65536, dev=True))
+    with pytest.raises(ConfigError, match=r"^\[\[apps\]\] id: may not be empty$"):
+        attrs.evolve(dev(), apps=(AppConfig(),))
+
+
+# --- Secrets
+
+
+def secret_config() -> Config:
+    return Config(apps=(AppConfig(id="app", certificate=SECRET),))
+
+
+def test_a_certificate_is_in_no_repr_and_no_print() -> None:
+    config = secret_config()
+    assert SECRET not in repr(config)
+    assert SECRET not in repr(config.apps[0])
+    assert SECRET not in print_config(config)
+    assert 'certificate = ""  # It is set' in print_config(config)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[apps]]\ncertificate = "{}"\n',
+        '[[apps]]\nid = "a"\ncertificate = ["{}"]\n',
+        '[[apps]]\nid = "a"\ncertificat = "{}"\n',
+        '[[apps]]\nid = "a"\nallow_no_token = "{}"\n',
+        '[[apps]]\nid = "a"\nlisteners = "{}"\n',
+        '[[apps]]\nid = "a"\ncertificate = "{}\n',
+        '[[apps]]\nid = "a"\ncertificate = {}\n',
+        '[[apps]]\nid = "a"\ncertificate = "{}"\n[limits]\nfoo = 1\n',
+        '[apps]\ncertificate = "{}"\n',
+        'apps = "{}"\n',
+        'certificate = "{}"\n',
+        '[server]\ncertificate = "{}"\n',
+        '[server]\nport = {{certificate = "{}"}}\n',
+    ],
+)
+def test_a_certificate_is_in_no_error_and_no_traceback(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loads(text.format(SECRET))
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+# --- What is printed
+
+TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
+HOSTS = st.from_regex(r"[a-z0-9.-]{1,20}", fullmatch=True)
+PORTS = st.integers(1, 65534)
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> Config:
+    """Any valid configuration without certificates."""
+    ids = draw(st.lists(TEXT, max_size=3, unique=True))
+    tls = draw(st.none() | st.tuples(TEXT, TEXT))
+    cert, key = tls or ("", "")
+    addresses = HOSTS | st.builds(lambda host, port: f"{host}:{port}", HOSTS, PORTS)
+    return Config(
+        server=ServerConfig(
+            host=draw(TEXT),
+            port=draw(PORTS),
+            cert=cert,
+            key=key,
+            advertise=tuple(draw(st.lists(addresses, max_size=3))),
+            dev=not ids or draw(st.booleans()),
+        ),
+        apps=tuple(
+            AppConfig(
+                id=app_id,
+                allow_no_token=draw(st.booleans()),
+                listeners=tuple(draw(st.lists(TEXT, max_size=3))),
+            )
+            for app_id in ids
+        ),
+        limits=LimitsConfig(
+            **{
+                field.name: draw(st.integers(field.metadata["least"], 2**70))
+                for field in attrs.fields(LimitsConfig)
+            }
+        ),
+    )
+
+
+@given(configs())
+def test_what_is_printed_reads_back(config: Config) -> None:
+    assert loads(print_config(config)) == config
+
+
+@given(configs(), st.data())
+def test_an_unknown_key_is_found_in_any_file(config: Config, data: st.DataObject) -> None:
+    lines = print_config(config).split("\n")
+    assignments = [number for number, line in enumerate(lines) if " = " in line and line[0] != "#"]
+    at = data.draw(st.sampled_from(assignments))
+    lines.insert(at, "unknown_key = 1")
+    with pytest.raises(ConfigError, match=rf"^<string>:{at + 1}: .* unknown key 'unknown_key'; "):
+        loads("\n".join(lines))
+
+
+def test_a_printed_certificate_is_all_that_does_not_read_back() -> None:
+    assert loads(print_config(secret_config())) == Config(apps=(AppConfig(id="app"),))
+
+
+@pytest.mark.parametrize("config", [dev(), secret_config()], ids=["without apps", "with apps"])
+def test_every_key_is_printed_with_its_text(config: Config) -> None:
+    printed = print_config(config)
+    words = " ".join(printed.replace("#", " ").split())
+    for cls in TABLES.values():
+        for field in attrs.fields(cls):
+            assert f"\n{field.name} = " in printed.replace("\n# ", "\n")
+            assert field.metadata["doc"] in words
+
+
+# --- What is documented
+
+
+def test_the_documentation_has_a_row_for_every_key() -> None:
+    page = DOCS.read_text()
+    for table, cls in TABLES.items():
+        _, _, section = page.partition(
+            f"## `[[{table}]]`" if table == "apps" else f"## `[{table}]`"
+        )
+        rows = [row.split(" | ") for row in section.split("\n## ")[0].splitlines() if "| `" in row]
+        documented = {
+            name.strip("|` "): (tomllib.loads(f"value = {default.strip('`')}")["value"], text)
+            for name, default, text in rows
+        }
+        assert documented == {
+            field.name: (
+                list(field.default) if isinstance(field.default, tuple) else field.default,
+                f"{field.metadata['doc']} |",
+            )
+            for field in attrs.fields(cls)
+        }
+
+
+def test_the_documentation_s_tables_are_those_of_the_code() -> None:
+    assert DOCS.read_text().endswith(f" -->\n\n{markdown_tables()}")
+
+
+def test_the_documentation_s_example_is_valid() -> None:
+    example = DOCS.read_text().partition("```toml\n")[2].partition("```")[0]
+    assert len(loads(example).apps) == 1

@@ -1,0 +1,307 @@
+"""The package's laws, kept by walking its modules: who may import what, and how long a file may be.
+
+Each law is a function of one module that returns what is wrong with it. Each is tested twice:
+that every module keeps it, and that it sees a module which does not.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "signal_sdk"
+MAX_LINES = 500
+
+SHARED = ("signal_sdk.wire", "signal_sdk.websocket", "signal_sdk.ecodes", "signal_sdk.errors")
+"""What the SDK and the server both stand on."""
+
+ABOVE = ("signal_sdk.cli", "signal_sdk.testing", "signal_sdk.__main__")
+"""What may stand on both."""
+
+IMPURE = (
+    "asyncio",
+    "anyio",
+    "http",
+    "select",
+    "selectors",
+    "signal",
+    "socket",
+    "ssl",
+    "subprocess",
+    "threading",
+    "time",
+    "trio",
+)
+"""What has a clock, a socket or a scheduler."""
+
+
+@attrs.frozen
+class Module:
+    """A module of the package, or what could be one."""
+
+    name: str
+    source: str
+    is_package: bool = False
+
+    def is_in(self, *rooms: str) -> bool:
+        return is_in(self.name, *rooms)
+
+    def imports(self) -> Iterator[str]:
+        """Full names of all that it imports, anywhere in it, for whatever reason.
+
+        `from a import b` is `a.b`, whether `b` is a module or something in one.
+        """
+        for node in ast.walk(ast.parse(self.source)):
+            match node:
+                case ast.Import(names=names):
+                    yield from (alias.name for alias in names)
+                case ast.ImportFrom(module=module, names=names, level=level):
+                    base = ".".join(filter(None, [self._package(level), module]))
+                    yield from (f"{base}.{alias.name}" for alias in names)
+                case ast.Call(
+                    func=ast.Attribute(attr="import_module")
+                    | ast.Name(id="import_module" | "__import__"),
+                    args=[ast.Constant(value=str(name)), *_],
+                ):
+                    yield name
+
+    def _package(self, level: int) -> str:
+        """The package that `level` dots stand for."""
+        if level == 0:
+            return ""
+        parts = self.name.split(".")
+        return ".".join(parts[: len(parts) - level + self.is_package])
+
+
+def is_in(name: str, *rooms: str) -> bool:
+    return any(name == room or name.startswith(f"{room}.") for room in rooms)
+
+
+def modules() -> list[Module]:
+    found = []
+    for path in sorted((ROOT / PACKAGE).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        is_package = parts[-1] == "__init__"
+        name = ".".join(parts[:-1] if is_package else parts)
+        found.append(Module(name, path.read_text(), is_package))
+    return found
+
+
+# --- The laws
+
+
+def wire_is_pure(module: Module) -> list[str]:
+    """`wire` imports of ours only `ecodes` and `errors`, and no clock, socket or scheduler."""
+    if not module.is_in("signal_sdk.wire"):
+        return []
+    allowed = ("signal_sdk.wire", "signal_sdk.ecodes", "signal_sdk.errors")
+    return [
+        name
+        for name in module.imports()
+        if is_in(name, *IMPURE) or (is_in(name, PACKAGE) and not is_in(name, *allowed))
+    ]
+
+
+def halves_are_apart(module: Module) -> list[str]:
+    """The SDK and the server never import each other, nor does what they share import either."""
+    if module.is_in(*ABOVE):
+        return []
+    ours = [name for name in module.imports() if is_in(name, PACKAGE)]
+    if module.is_in("signal_sdk.server"):
+        return [name for name in ours if not is_in(name, "signal_sdk.server", *SHARED)]
+    if module.is_in(*SHARED):
+        return [name for name in ours if not is_in(name, *SHARED)]
+    return [name for name in ours if is_in(name, "signal_sdk.server", *ABOVE)]
+
+
+def only(*rooms: str, libraries: tuple[str, ...]) -> Callable[[Module], list[str]]:
+    """The law that nothing outside `rooms` imports any of `libraries`."""
+
+    def law(module: Module) -> list[str]:
+        if module.is_in(*rooms):
+            return []
+        return [name for name in module.imports() if is_in(name, *libraries)]
+
+    return law
+
+
+only_websocket_knows_websockets = only(
+    "signal_sdk.websocket", libraries=("websockets", "wsproto", "trio_websocket")
+)
+only_lookup_knows_httpx = only(
+    "signal_sdk.client.lookup", libraries=("httpx", "httpcore", "urllib.request")
+)
+only_the_journal_knows_sqlite = only("signal_sdk.server.engine.journal", libraries=("sqlite3",))
+only_the_redis_engine_knows_redis = only(
+    "signal_sdk.server.engine.redis", libraries=("coredis", "redis")
+)
+only_the_command_line_knows_click = only(
+    "signal_sdk.cli", "signal_sdk.__main__", libraries=("click",)
+)
+
+
+def modules_are_short(module: Module) -> list[str]:
+    """No module has more than 500 lines; one that nears 400 wants to be two."""
+    lines = len(module.source.splitlines())
+    return [f"{lines} lines"] if lines > MAX_LINES else []
+
+
+# --- The package keeps them
+
+
+def test_the_walk_finds_the_package() -> None:
+    names = {module.name for module in modules()}
+    assert {"signal_sdk.errors", "signal_sdk.server.config"} <= names
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        pytest.param(wire_is_pure, id="wire is pure"),
+        pytest.param(halves_are_apart, id="the SDK and the server are apart"),
+        pytest.param(only_websocket_knows_websockets, id="only websocket knows websockets"),
+        pytest.param(only_lookup_knows_httpx, id="only client.lookup knows httpx"),
+        pytest.param(only_the_journal_knows_sqlite, id="only engine.journal knows sqlite3"),
+        pytest.param(only_the_redis_engine_knows_redis, id="only engine.redis knows Redis"),
+        pytest.param(only_the_command_line_knows_click, id="only the command line knows click"),
+        pytest.param(modules_are_short, id="modules are short"),
+    ],
+)
+def test_every_module_keeps_the_law(law: Callable[[Module], list[str]]) -> None:
+    broken = {module.name: wrong for module in modules() if (wrong := law(module))}
+    assert broken == {}
+
+
+# --- The laws see what breaks them
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("import os.path, json", ["os.path", "json"]),
+        ("from a.b import c, d as e", ["a.b.c", "a.b.d"]),
+        ("from a import *", ["a.*"]),
+        ("from . import b", ["signal_sdk.wire.b"]),
+        ("from .b import c", ["signal_sdk.wire.b.c"]),
+        ("from .. import b", ["signal_sdk.b"]),
+        ("from ..b.c import d", ["signal_sdk.b.c.d"]),
+        ("def f():\n  if x:\n    import a", ["a"]),
+        ("if TYPE_CHECKING:\n  from a import b", ["a.b"]),
+        ("importlib.import_module('a.b')", ["a.b"]),
+        ("import_module('a')", ["a"]),
+        ("__import__('a')", ["a"]),
+        ("'import a'\n# import b", []),
+    ],
+)
+def test_every_kind_of_import_is_seen(source: str, names: list[str]) -> None:
+    assert list(Module("signal_sdk.wire.frames", source).imports()) == names
+
+
+def test_a_package_s_own_dots_begin_with_itself() -> None:
+    package = Module("signal_sdk.wire", "from .a import b\nfrom ..c import d", is_package=True)
+    assert list(package.imports()) == ["signal_sdk.wire.a.b", "signal_sdk.c.d"]
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("signal_sdk.wire", "import trio"),
+        ("signal_sdk.wire.frames", "from time import time"),
+        ("signal_sdk.wire.frames", "import socket"),
+        ("signal_sdk.wire.frames", "from signal_sdk.websocket import link"),
+        ("signal_sdk.wire.frames", "from ..client import lookup"),
+        ("signal_sdk.wire.frames", "from signal_sdk import Signal"),
+        ("signal_sdk.wire.frames", "import signal_sdk"),
+    ],
+)
+def test_the_law_of_the_wire_sees(name: str, source: str) -> None:
+    assert wire_is_pure(Module(name, source))
+
+
+def test_the_law_of_the_wire_lets_pass() -> None:
+    source = "import json, msgspec\nfrom signal_sdk.ecodes import ECode\nfrom .names import x"
+    assert not wire_is_pure(Module("signal_sdk.wire.frames", source))
+    assert not wire_is_pure(Module("signal_sdk.wires", "import trio"))
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("signal_sdk", "from signal_sdk.server.config import Config"),
+        ("signal_sdk.channel", "import signal_sdk.server"),
+        ("signal_sdk.client.lookup", "from ..server import http"),
+        ("signal_sdk.channel", "from signal_sdk.testing import x"),
+        ("signal_sdk.server", "from signal_sdk.client import lookup"),
+        ("signal_sdk.server.node", "from signal_sdk.channel import Channel"),
+        ("signal_sdk.server.engine.base", "from signal_sdk import Signal"),
+        ("signal_sdk.server.node", "from signal_sdk.testing import x"),
+        ("signal_sdk.websocket.link", "from signal_sdk.server import config"),
+        ("signal_sdk.websocket.link", "from signal_sdk.client import lookup"),
+        ("signal_sdk.errors", "from signal_sdk.client import lookup"),
+    ],
+)
+def test_the_law_of_the_halves_sees(name: str, source: str) -> None:
+    assert halves_are_apart(Module(name, source))
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("signal_sdk", "from signal_sdk.signal import Signal"),
+        ("signal_sdk.client.lookup", "from signal_sdk.wire import frames"),
+        ("signal_sdk.server.node", "from signal_sdk.websocket import link\nfrom . import hub"),
+        ("signal_sdk.cli.serve", "import signal_sdk.server\nfrom signal_sdk import Signal"),
+        ("signal_sdk.testing.servers", "from signal_sdk.server import node"),
+    ],
+)
+def test_the_law_of_the_halves_lets_pass(name: str, source: str) -> None:
+    assert not halves_are_apart(Module(name, source))
+
+
+@pytest.mark.parametrize(
+    ("law", "library", "home", "elsewhere"),
+    [
+        (
+            only_websocket_knows_websockets,
+            "websockets.server",
+            "signal_sdk.websocket.link",
+            "signal_sdk.server.listener",
+        ),
+        (
+            only_lookup_knows_httpx,
+            "httpx",
+            "signal_sdk.client.lookup",
+            "signal_sdk.client.connecting",
+        ),
+        (
+            only_the_journal_knows_sqlite,
+            "sqlite3",
+            "signal_sdk.server.engine.journal",
+            "signal_sdk.server.engine.embedded",
+        ),
+        (
+            only_the_redis_engine_knows_redis,
+            "coredis",
+            "signal_sdk.server.engine.redis",
+            "signal_sdk.server.engine.base",
+        ),
+        (only_the_command_line_knows_click, "click", "signal_sdk.cli.serve", "signal_sdk.signal"),
+        (only_the_command_line_knows_click, "click", "signal_sdk.__main__", "signal_sdk.server"),
+    ],
+)
+def test_the_law_of_a_library_s_home_sees(
+    law: Callable[[Module], list[str]], library: str, home: str, elsewhere: str
+) -> None:
+    assert law(Module(elsewhere, f"import {library}")) == [library]
+    assert law(Module(elsewhere, f"def late():\n  from {library} import x")) == [f"{library}.x"]
+    assert not law(Module(home, f"import {library}"))
+
+
+def test_the_law_of_length_sees() -> None:
+    assert modules_are_short(Module("signal_sdk.signal", "x = 1\n" * (MAX_LINES + 1)))
+    assert not modules_are_short(Module("signal_sdk.signal", "x = 1\n" * MAX_LINES))

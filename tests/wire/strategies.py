@@ -1,0 +1,311 @@
+"""Hypothesis strategies for all that the wire carries, and for what is damaged on its way.
+
+Owns: what a legal value of each kind may look like. Must not assert anything.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+import attrs
+from hypothesis import strategies as st
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.wire import events, frames, functions, lines, login, names
+from signal_sdk.wire.names import JsonValue
+
+texts = st.text(max_size=20)
+"""Text that UTF-8 can hold: no lone surrogates."""
+any_texts = st.text(st.characters(), max_size=20)
+"""Any Python text, lone surrogates and control characters included."""
+integers = st.integers(-names.MAX_INTEGER, names.MAX_INTEGER)
+counts = st.integers(0, names.MAX_INTEGER)
+
+
+def json_values(leaves: int = 12) -> st.SearchStrategy[JsonValue]:
+    """JSON values that come back as they went: everything but NaN and the infinities."""
+    return st.recursive(
+        st.none()
+        | st.booleans()
+        | integers
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | texts,
+        lambda inner: st.lists(inner, max_size=5) | st.dictionaries(texts, inner, max_size=5),
+        max_leaves=leaves,
+    )
+
+
+def python_values() -> st.SearchStrategy[object]:
+    """What a caller may pass by mistake: JSON values, and all that JSON has no form for."""
+    odd = (
+        any_texts
+        | st.floats()
+        | st.binary(max_size=10)
+        | st.complex_numbers()
+        | st.builds(object)
+        | st.sampled_from([10**5000, -(10**5000), 2**64, nested(2_000), {1: nested(2_000)}])
+    )
+    return odd | st.lists(odd, max_size=3) | st.dictionaries(any_texts, odd, max_size=3)
+
+
+def label(value: object) -> str:
+    """A parametrized value as a test's id shows it: short, printable, the same in every process."""
+    if isinstance(value, int) and abs(value) > 10**20:
+        return f"{value.bit_length()}-bit-integer"
+    if not isinstance(value, str | bytes | int | float | None):
+        return type(value).__name__
+    text = ascii(value).strip("'")
+    return text if len(text) <= 40 else f"{text[:20]}...{len(text)}"
+
+
+def nested(depth: int) -> list[JsonValue]:
+    """An empty list inside `depth` more lists."""
+    value: list[JsonValue] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+json_dicts = st.dictionaries(texts, json_values(4), max_size=4)
+json_bytes = json_values().map(frames.encode_json)
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+def is_control(char: str) -> bool:
+    return unicodedata.category(char) == "Cc"
+
+
+_name_chars = st.characters(exclude_categories=["Cs", "Cc"])
+_field_chars = _name_chars.filter(lambda char: not char.isspace())
+
+_LONGEST = ["a" * names.MAX_NAME_CHARS, "😀" * names.MAX_NAME_CHARS]
+
+accounts = st.text(_field_chars, min_size=1, max_size=20) | st.sampled_from(_LONGEST)
+attr_names = st.text(_name_chars, min_size=1, max_size=20) | st.sampled_from(_LONGEST)
+channel_names = attr_names | st.sampled_from(sorted(names.SPECIAL_CHANNELS))
+message_ids = st.just("") | accounts
+session_lines = st.text(st.characters(codec="ascii", categories=["L", "N"]), max_size=40)
+ttls = st.integers(0, names.MAX_TTL_SECONDS)
+extras = (
+    st.just("")
+    | json_values(4)
+    .map(names.json_text)
+    .filter(bool)
+    .map(lambda text: frames.encode_json(text).decode())
+    | json_dicts
+)
+callids = st.integers(0, names.MAX_INTEGER) | texts
+ecodes = st.sampled_from(sorted(ECode))
+failure_ecodes = st.sampled_from(sorted(set(ECode) - {ECode.SUCCESS}))
+
+# --- message lines -------------------------------------------------------------------------------
+
+line_fields = st.text(st.characters(exclude_characters=" ", codec="utf-8"), min_size=1, max_size=20)
+
+
+def message_lines(content: st.SearchStrategy[str] = texts) -> st.SearchStrategy[lines.MessageLine]:
+    return st.builds(
+        lines.MessageLine,
+        src=line_fields,
+        dst=line_fields,
+        type=line_fields,
+        content=content,
+        time=st.integers(0, 10**16 - 1),
+        ttl=ttls,
+        msg_id=st.none() | line_fields,
+    )
+
+
+# --- call2 ---------------------------------------------------------------------------------------
+
+_ARGUMENTS: dict[str, st.SearchStrategy[JsonValue]] = {
+    "account": accounts,
+    "channel": channel_names,
+    "content": json_values(4),
+    "extra": extras,
+    "flag": ttls.map(lines.make_flag),
+    "force": st.booleans(),
+    "kind": st.just("instant"),
+    "max": st.integers(1, names.MAX_INTEGER),
+    "message_id": message_ids,
+    "msg": json_values(4),
+    "name": attr_names,
+    "num": counts,
+    "peer": accounts,
+    "value": json_values(4),
+    "ver_clear": counts,
+}
+
+
+def _arguments_of(cls: type[functions.Arguments]) -> st.SearchStrategy[functions.Arguments]:
+    fields = attrs.fields(cls)  # type: ignore[arg-type]  # every subclass is an attrs class
+    return st.builds(cls, **{field.name: _ARGUMENTS[field.name] for field in fields})
+
+
+arguments = st.sampled_from(sorted(functions.FUNCTIONS)).flatmap(
+    lambda name: _arguments_of(functions.FUNCTIONS[name])
+)
+"""The arguments of any function, all of them legal."""
+
+members = st.lists(st.tuples(accounts, counts), max_size=4).map(tuple)
+results: st.SearchStrategy[functions.Result] = st.one_of(
+    st.builds(functions.Result),
+    st.builds(functions.SetAttrResult),
+    st.builds(
+        functions.GetMessagesResult,
+        ver_clear=counts,
+        msgs=st.lists(
+            st.tuples(counts, message_lines().map(lines.MessageLine.encode)), max_size=3
+        ).map(tuple),
+    ),
+    st.builds(functions.QueryStatusResult, account=accounts, status=st.sampled_from([0, 1])),
+    st.builds(functions.GetAttrResult, account=accounts, name=attr_names, value=json_values(4)),
+    st.builds(functions.GetAttrAllResult, account=accounts, json=json_dicts),
+    st.builds(functions.JoinResult, list=members, attrs=json_dicts, num=counts),
+    st.builds(functions.QueryNumResult, num=counts),
+    st.builds(functions.QueryUserIsInResult, isin=st.sampled_from([0, 1])),
+    st.builds(functions.QueryUserListResult, num=counts, list=members),
+)
+
+# --- logging in ----------------------------------------------------------------------------------
+
+logins = st.builds(
+    login.Login,
+    vid=texts,
+    account=accounts | integers,
+    token=texts,
+    uid=counts,
+    device=st.sampled_from([login.WEB_DEVICE, login.NATIVE_DEVICE]),
+    ip=texts,
+    ver=counts,
+)
+line_logins = st.builds(login.LineLogin, line=session_lines, msgid=counts)
+login_successes = st.builds(login.LoginSucceeded, uid=counts, line=session_lines, gap=st.booleans())
+closings = st.builds(login.Closing, ecode=ecodes.map(int), reason=texts)
+
+# --- events --------------------------------------------------------------------------------------
+
+_who = {"channel": channel_names, "account": accounts, "uid": counts}
+channel_contents: st.SearchStrategy[events.ChannelContent] = st.one_of(
+    st.builds(events.ChannelMessage, **_who, msg=json_values(4)),
+    st.builds(events.ChannelUserJoin, **_who),
+    st.builds(events.ChannelUserLeave, **_who),
+    st.builds(
+        events.ChannelAttrUpdate,
+        **_who,
+        name=attr_names,
+        value=json_values(4),
+        change=st.sampled_from(["update", "del", "clear", "set"]),
+    ),
+)
+call_contents = st.builds(
+    events.CallContent,
+    channel=channel_names,
+    peer=accounts,
+    peeruid=counts,
+    extra=json_values(4),
+    ecode=ecodes.map(int),
+)
+special_events = st.builds(
+    events.SpecialEvent,
+    event=st.sampled_from(["online", "offline", "join", "leave"]),
+    channel=channel_names,
+    account=accounts,
+    uid=counts,
+    ts=counts,
+)
+
+# --- frames --------------------------------------------------------------------------------------
+
+client_frames = st.one_of(
+    st.builds(frames.encode_frame, st.just(login.LOGIN), logins),
+    st.builds(frames.encode_frame, st.just(login.LINE_LOGIN), line_logins),
+    st.builds(frames.encode_frame, st.just(login.SET_FLAG), st.just(login.SetFlag(binary=1))),
+    st.builds(frames.encode_frame, st.just(login.PING), counts),
+    st.builds(functions.encode_request, callids, session_lines, arguments),
+)
+"""What a client sends."""
+
+server_frames = st.one_of(
+    st.builds(login.encode_success, login_successes),
+    st.builds(functions.encode_success, callids, results),
+    st.builds(frames.encode_frame, st.just(login.PONG), counts),
+    st.builds(frames.encode_frame, st.just(login.CLOSE), closings),
+    st.builds(events.encode_announcement, counts),
+    st.builds(events.encode_push, counts, message_lines().map(lines.MessageLine.encode)),
+    st.builds(events.encode_channel_event, channel_names, counts, channel_contents, counts),
+)
+"""What a server sends, one event a frame."""
+
+valid_frames = client_frames | server_frames
+
+_FRAGMENTS = [
+    b"",
+    b"\x00",
+    b"\xff",
+    b'"',
+    b"\\ud800",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b",",
+    b":",
+    b"-",
+    b"0",
+    b"1e999",
+    b"9" * 400,
+    b"9" * 5000,
+    b"NaN",
+    b"null",
+    b"true",
+    b"[" * 2000,
+    b" ",
+]
+
+
+@st.composite
+def mutated(draw: st.DrawFn, source: st.SearchStrategy[bytes] = valid_frames) -> bytes:
+    """Bytes that were valid until one to three slices of them were replaced, doubled, or cut out."""
+    data = draw(source)
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(data)))
+        end = draw(st.integers(start, min(len(data), start + 8)))
+        middle = draw(st.sampled_from([*_FRAGMENTS, data[start:end] * 2]) | st.binary(max_size=4))
+        data = data[:start] + middle + data[end:]
+    return data
+
+
+frame_of_any_json = st.builds(
+    lambda event, payload: frames.encode_json([event, payload]),
+    st.sampled_from(
+        [
+            login.LOGIN,
+            login.LOGIN_RET,
+            login.LINE_LOGIN,
+            login.SET_FLAG,
+            login.PING,
+            login.CLOSE,
+            login.KICK,
+            functions.CALL,
+            functions.REPLY,
+            events.NOTIFY,
+            frames.MULTI,
+        ]
+    ),
+    json_values(),
+)
+"""A well-formed frame whose payload is any JSON value."""
+
+hostile_bytes = st.binary(max_size=200) | json_bytes | frame_of_any_json | mutated()
+"""What a peer may send that means harm, or nothing."""
+
+
+def decodable(data: bytes) -> list[frames.Frame]:
+    """The frames in `data`, or none."""
+    try:
+        return frames.decode_frames(data)
+    except frames.FrameError:
+        return []

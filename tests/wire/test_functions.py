@@ -1,0 +1,482 @@
+"""The functions of `call2`: the table, round trips of requests and replies, nonsense refused."""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import ParameterError, ProtocolError, SignalError
+from signal_sdk.wire import frames, functions, names
+from signal_sdk.wire.names import JsonValue
+from tests.wire import strategies as sts
+
+TABLE: dict[str, tuple[str, str, str]] = {
+    # function: (arguments beside `line`, optional ones, keys of the success beside `result`)
+    "user_logout": ("", "", ""),
+    "user_sendmsg": ("peer flag t content", "messageID", ""),
+    "user_getmsg": ("ver_clear", "max", "ver_clear msgs"),
+    "user_query_user_status": ("account", "", "account status"),
+    "user_set_attr": ("name value", "", "reason"),
+    "user_get_attr": ("account name", "", "account name value"),
+    "user_get_attr_all": ("account", "", "account json"),
+    "channel_join": ("name", "", "list attrs num"),
+    "channel_leave": ("name", "", ""),
+    "channel_sendmsg": ("name msg", "msgID force", ""),
+    "channel_set_attr": ("channel name value", "", ""),
+    "channel_del_attr": ("channel name", "", ""),
+    "channel_clear_attr": ("channel", "", ""),
+    "channel_query_num": ("name", "", "num"),
+    "channel_query_user_isin": ("name account", "", "isin"),
+    "channel_query_userlist": ("name", "", "num list"),
+    "channel_query_userlist_all": ("name", "num", "num list"),
+    "voip_invite": ("channelName peer", "extra", ""),
+    "voip_invite_ack": ("channelName peer", "extra", ""),
+    "voip_invite_accept": ("channelName peer", "extra", ""),
+    "voip_invite_refuse": ("channelName peer", "extra", ""),
+    "voip_invite_bye": ("channelName peer", "extra", ""),
+    "voip_invite_msg": ("channelName peer", "extra", ""),
+}
+"""protocol.md, section 3; `max` and `extra` are optional by our leave."""
+
+MINIMAL: dict[str, JsonValue] = {
+    "account": "bob",
+    "channel": "room",
+    "channelName": "room",
+    "content": "hi",
+    "flag": "v1:E:3600",
+    "msg": "hi",
+    "name": "room",
+    "peer": "bob",
+    "t": "instant",
+    "value": "v",
+    "ver_clear": 0,
+}
+"""A legal value for each argument that must be there."""
+
+
+def fields_of(cls: type[object]) -> dict[str, attrs.Attribute[object]]:
+    return {field.name: field for field in attrs.fields(cls)}  # type: ignore[arg-type]  # an attrs class
+
+
+def request(function: str, args: JsonValue, callid: JsonValue = 1) -> functions.Request:
+    frame = frames.decode_frame(frames.encode_frame("call2", [function, callid, args]))
+    return functions.decode_request(frame)
+
+
+def refusal(function: str, args: JsonValue) -> ParameterError:
+    with pytest.raises(ParameterError) as caught:
+        functions.decode_args(request(function, args))
+    return caught.value
+
+
+def reply(text: bytes) -> functions.Reply:
+    return functions.decode_reply(frames.decode_frame(text))
+
+
+# --- the table -----------------------------------------------------------------------------------
+
+
+def test_functions_are_the_documented_ones() -> None:
+    """Every function of the table is there under its name, and no other."""
+    assert functions.FUNCTIONS.keys() == TABLE.keys()
+    for name, cls in functions.FUNCTIONS.items():
+        assert cls.function == name
+
+
+@pytest.mark.parametrize("function", TABLE)
+def test_arguments_are_the_documented_ones(function: str) -> None:
+    """A function's arguments have the documented names on the wire, and those that must be there must."""
+    needed, optional, _ = map(str.split, TABLE[function])
+    fields = fields_of(functions.FUNCTIONS[function]).values()
+    is_needed = {field.metadata["wire"]: field.default is attrs.NOTHING for field in fields}
+    assert is_needed == dict.fromkeys(needed, True) | dict.fromkeys(optional, False)
+
+
+@pytest.mark.parametrize("function", TABLE)
+def test_result_keys_are_the_documented_ones(function: str) -> None:
+    """A success has the documented keys beside `result`."""
+    keys = fields_of(functions.FUNCTIONS[function].result).keys()
+    assert keys == {"result", *TABLE[function][2].split()}
+
+
+@pytest.mark.parametrize("function", TABLE)
+def test_missing_argument_is_1004_and_is_named(function: str) -> None:
+    """Each argument that must be there is missed by its name on the wire."""
+    needed = TABLE[function][0].split()
+    args = {name: MINIMAL[name] for name in needed}
+    line, decoded = functions.decode_args(request(function, {**args, "line": "L"}))
+    assert line == "L"
+    assert type(decoded) is functions.FUNCTIONS[function]
+    assert decoded.to_wire() == args
+    for name in needed:
+        error = refusal(function, {key: args[key] for key in needed if key != name})
+        assert error.ecode is ECode.GENERAL_E_WRONG_PARAM
+        assert repr(name) in str(error)
+
+
+# --- requests ------------------------------------------------------------------------------------
+
+
+@given(sts.callids, sts.session_lines, sts.arguments)
+def test_request_round_trips(callid: int | str, line: str, args: functions.Arguments) -> None:
+    """The server decodes what the SDK encodes: function, id, line and each argument."""
+    text = functions.encode_request(callid, line, args)
+    decoded = functions.decode_request(frames.decode_frame(text))
+    assert (decoded.function, decoded.callid) == (args.function, callid)
+    assert functions.decode_args(decoded) == (line, args)
+
+
+@given(sts.arguments)
+def test_arguments_on_the_wire_are_documented_names(args: functions.Arguments) -> None:
+    """Nothing but documented keys is sent, and all that must be."""
+    needed, optional, _ = map(str.split, TABLE[args.function])
+    assert set(needed) <= args.to_wire().keys() <= {*needed, *optional}
+
+
+@given(sts.callids, sts.session_lines, sts.arguments, sts.json_dicts)
+def test_invoke_sends_what_a_request_sends(
+    callid: int | str, line: str, args: functions.Arguments, more: dict[str, JsonValue]
+) -> None:
+    """`invoke` is the function it names: unknown keys are ignored, `line` is the session's."""
+    documented = " ".join(TABLE[args.function]).split()
+    extra = {key: value for key, value in more.items() if key not in documented}
+    req = {**extra, **args.to_wire(), "line": "somebody else's"}
+    text = functions.encode_invoke(callid, line, args.function, req)
+    decoded = functions.decode_request(frames.decode_frame(text))
+    assert functions.decode_args(decoded) == (line, args)
+
+
+@pytest.mark.parametrize("line", [5, None, [], {}, True, 1.5])
+def test_line_of_another_type_is_no_line(line: JsonValue) -> None:
+    """A `line` that is no text is nobody's."""
+    assert functions.decode_args(request("user_logout", {"line": line}))[0] == ""
+    assert functions.decode_args(request("user_logout", {}))[0] == ""
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        None,
+        1,
+        "user_logout",
+        {},
+        [],
+        ["user_logout"],
+        ["user_logout", 1],
+        ["user_logout", 1, {}, 2],
+        [1, 1, {}],
+        ["user_logout", None, {}],
+        ["user_logout", True, {}],
+        ["user_logout", 1.5, {}],
+        ["user_logout", [1], {}],
+    ],
+    ids=sts.label,
+)
+def test_payload_without_an_id_is_no_request(payload: JsonValue) -> None:
+    """Where there is no id to refuse it under, it is a protocol error."""
+    frame = frames.decode_frame(frames.encode_frame("call2", payload))
+    with pytest.raises(ProtocolError):
+        functions.decode_request(frame)
+
+
+@pytest.mark.parametrize("args", [None, 1, "x", [], [1], True], ids=sts.label)
+def test_arguments_that_are_no_object_are_1004(args: JsonValue) -> None:
+    """The request is refused under its id."""
+    assert refusal("user_logout", args).ecode is ECode.GENERAL_E_WRONG_PARAM
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        rb'{"name":"\ud800"}',
+        b'{"name":1e999}',
+        b'{"name":"\xff"}',
+        b'{"name":' + b"9" * 5000 + b"}",
+    ],
+    ids=sts.label,
+)
+def test_damaged_argument_is_refused(args: bytes) -> None:
+    """A value that JSON forbids is refused in the frame or in the argument, with the id known."""
+    text = b'["call2",["channel_join",7,' + args + b"]]"
+    try:
+        decoded = functions.decode_request(frames.decode_frame(text))
+        callid = decoded.callid
+        with pytest.raises(ParameterError):
+            functions.decode_args(decoded)
+    except frames.FrameError as error:
+        callid = error.callid
+    assert callid == 7
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["", "user_logout ", "USER_LOGOUT", "io.agora.signal.user_logout", "x" * 9000],
+    ids=sts.label,
+)
+def test_unknown_function_is_1004(function: str) -> None:
+    """A function that is not in the table is refused, in one short line."""
+    error = refusal(function, {})
+    assert error.ecode is ECode.GENERAL_E_WRONG_PARAM
+    assert len(str(error)) < 200
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "limit"),
+    [
+        *((function, "name", 128) for function in TABLE if "name" in TABLE[function][0].split()),
+        *(
+            (function, "channel", 128)
+            for function in TABLE
+            if "channel" in TABLE[function][0].split()
+        ),
+        *(
+            (function, "account", 128)
+            for function in TABLE
+            if "account" in TABLE[function][0].split()
+        ),
+        *((function, "peer", 128) for function in TABLE if "peer" in TABLE[function][0].split()),
+        *((function, "channelName", 128) for function in TABLE if function.startswith("voip")),
+        ("user_sendmsg", "content", 8192),
+        ("user_sendmsg", "messageID", 128),
+        ("channel_sendmsg", "msg", 8192),
+        ("channel_sendmsg", "msgID", 128),
+        ("user_set_attr", "value", 1024),
+        ("channel_set_attr", "value", 8096),
+    ],
+)
+def test_argument_over_its_limit_is_1005(function: str, name: str, limit: int) -> None:
+    """Each text has its documented limit in each function that takes it."""
+    args = {key: MINIMAL[key] for key in TABLE[function][0].split()}
+    functions.decode_args(request(function, {**args, name: "a" * limit}))
+    error = refusal(function, {**args, name: "a" * (limit + 1)})
+    assert error.ecode is ECode.GENERAL_E_LARGE_PARAM
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "value"),
+    [
+        ("user_sendmsg", "flag", 5),
+        ("user_sendmsg", "flag", ""),
+        ("user_sendmsg", "flag", "v1:E:x"),
+        ("user_sendmsg", "flag", "v1:E:1 x"),
+        ("user_sendmsg", "t", "voip_invite"),
+        ("user_sendmsg", "t", None),
+        ("user_sendmsg", "t", ["instant"]),
+        ("user_sendmsg", "peer", ""),
+        ("user_sendmsg", "peer", "a b"),
+        ("user_sendmsg", "messageID", "a b"),
+        ("user_getmsg", "ver_clear", -1),
+        ("user_getmsg", "ver_clear", "0"),
+        ("user_getmsg", "ver_clear", True),
+        ("user_getmsg", "ver_clear", 2**53),
+        ("user_getmsg", "max", 0),
+        ("user_getmsg", "max", 1.0),
+        ("channel_query_userlist_all", "num", -1),
+        ("channel_query_userlist_all", "num", "5"),
+        ("channel_join", "name", ""),
+        ("channel_join", "name", "a\n"),
+        ("channel_sendmsg", "msg", sts.nested(names.MAX_JSON_DEPTH + 1)),
+        ("voip_invite", "extra", "x"),
+        ("voip_invite", "peer", "a b"),
+    ],
+    ids=sts.label,
+)
+def test_wrong_argument_is_1004(function: str, name: str, value: JsonValue) -> None:
+    """What is otherwise wrong is refused as such."""
+    args = {key: MINIMAL[key] for key in TABLE[function][0].split()}
+    assert refusal(function, {**args, name: value}).ecode is ECode.GENERAL_E_WRONG_PARAM
+
+
+def test_ttl_over_the_maximum_is_cut() -> None:
+    """A message whose sender asks for years is kept as long as any."""
+    flag = f"v1:E:{10**9}"
+    _, args = functions.decode_args(
+        request("user_sendmsg", {"peer": "b", "flag": flag, "t": "instant", "content": ""})
+    )
+    assert args.to_wire()["flag"] == f"v1:E:{names.MAX_TTL_SECONDS}"
+
+
+@pytest.mark.parametrize("value", [5, 1.5, True, None, {"a": [1]}, ["x"]], ids=sts.label)
+def test_message_of_a_web_page_keeps_its_type(value: JsonValue) -> None:
+    """Numbers and objects, where text is documented, are relayed as the JSON value they were."""
+    _, args = functions.decode_args(request("channel_sendmsg", {"name": "room", "msg": value}))
+    assert args.to_wire()["msg"] == value
+    assert type(args.to_wire()["msg"]) is type(value)
+
+
+def test_account_of_a_web_page_becomes_text() -> None:
+    """An account given as a number is its JSON text."""
+    _, args = functions.decode_args(request("user_query_user_status", {"account": 5}))
+    assert args.to_wire() == {"account": "5"}
+
+
+def test_both_spellings_of_a_special_channel_are_one() -> None:
+    """The name with two underscores arrives as the one with one."""
+    _, args = functions.decode_args(request("channel_join", {"name": "__agora_user_online"}))
+    assert args.to_wire() == {"name": "_agora_user_online"}
+
+
+@given(
+    st.sampled_from(sorted(TABLE)),
+    st.dictionaries(
+        st.sampled_from(
+            sorted({key for row in TABLE.values() for key in " ".join(row[:2]).split()})
+        ),
+        sts.json_values(4) | st.sampled_from([*MINIMAL.values(), 10**400]),
+    ),
+)
+def test_any_arguments_are_legal_or_a_parameter_error(
+    function: str, args: dict[str, JsonValue]
+) -> None:
+    """Nothing but `ParameterError` comes out, and what is legal encodes to what decodes to the same."""
+    try:
+        _, decoded = functions.decode_args(request(function, args))
+    except ParameterError as error:
+        functions.encode_failure(1, error)
+        return
+    text = functions.encode_request(1, "", decoded)
+    again = functions.decode_request(frames.decode_frame(text))
+    assert functions.decode_args(again) == ("", decoded)
+
+
+@given(
+    sts.hostile_bytes
+    | sts.mutated(
+        st.builds(functions.encode_request, sts.callids, sts.session_lines, sts.arguments)
+    )
+)
+def test_any_bytes_are_a_request_or_a_documented_error(data: bytes) -> None:
+    """Whatever a client sends is legal, or refused under its id, or a protocol error."""
+    for frame in sts.decodable(data):
+        try:
+            decoded = functions.decode_request(frame)
+        except ProtocolError:
+            continue
+        try:
+            functions.decode_args(decoded)
+        except ParameterError as error:
+            answer = reply(functions.encode_failure(decoded.callid, error))
+            assert answer.callid == decoded.callid
+
+
+# --- replies -------------------------------------------------------------------------------------
+
+
+@given(sts.callids, sts.results)
+def test_success_round_trips(callid: int | str, result: functions.Result) -> None:
+    """What the server answers is what the SDK reads."""
+    answer = reply(functions.encode_success(callid, result))
+    assert (answer.callid, answer.err) == (callid, "")
+    assert answer.result(type(result)) == result
+
+
+@given(sts.results)
+def test_success_has_the_documented_form(result: functions.Result) -> None:
+    """`[callid, "", text]`, the text being JSON in a string with `"result": "ok"`."""
+    event, (callid, err, text) = json.loads(functions.encode_success(7, result))
+    assert (event, callid, err) == ("call2-ret", 7, "")
+    assert json.loads(text)["result"] == "ok"
+
+
+@given(sts.callids, sts.failure_ecodes, sts.texts)
+def test_failure_round_trips(callid: int | str, ecode: ECode, reason: str) -> None:
+    """A refusal arrives with its code and its reason."""
+    error = SignalError(ecode, reason)
+    answer = reply(functions.encode_failure(callid, error))
+    assert answer.callid == callid
+    with pytest.raises(SignalError) as caught:
+        answer.result(functions.Result)
+    assert (caught.value.ecode, caught.value.reason) == (ecode, error.reason)
+
+
+@given(sts.failure_ecodes, sts.texts)
+def test_failure_has_the_documented_form(ecode: ECode, reason: str) -> None:
+    """`err` is never empty, and the text carries what the web SDK reads, and our code."""
+    event, (callid, err, text) = json.loads(
+        functions.encode_failure("id", SignalError(ecode, reason))
+    )
+    assert (event, callid) == ("call2-ret", "id")
+    assert err == (reason or ecode.meaning)
+    assert json.loads(text) == {
+        "result": "failed",
+        "reason": err,
+        "ecode": int(ecode),
+        "data": {"result": err},
+    }
+
+
+@pytest.mark.parametrize(
+    ("err", "text", "ecode", "reason"),
+    [
+        ("no", "{}", 1001, "no"),
+        ("no", '{"result":"failed","reason":"r","ecode":703}', 703, "no"),
+        ("no", '{"result":"failed","ecode":9999}', 1001, "no"),
+        ("no", '{"result":"failed","ecode":0}', 1001, "no"),
+        ("no", '{"result":"ok"}', 1001, "no"),
+        ("", '{"result":"failed","reason":"r"}', 1001, "r"),
+        ("", '{"result":"failed","data":{"result":"d"}}', 1001, "d"),
+        ("", '{"result":"failed"}', 1001, "the operation failed"),
+    ],
+)
+def test_refusal_of_another_server_is_a_signal_error(
+    err: str, text: str, ecode: int, reason: str
+) -> None:
+    """Without a code of ours a refusal is 1001: it is never success, nor a code that nobody knows."""
+    with pytest.raises(SignalError) as caught:
+        functions.Reply(callid=1, err=err, text=text).result(functions.Result)
+    assert (caught.value.ecode, caught.value.reason) == (ecode, reason)
+
+
+def test_success_of_another_server_may_say_more() -> None:
+    """Keys that are not ours are ignored, and `result` may be left out."""
+    text = '{"num":3,"name":"room","debug":[1]}'
+    result = functions.Reply(callid=1, err="", text=text).result(functions.QueryNumResult)
+    assert result == functions.QueryNumResult(num=3)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "1", "null", "[]", '{"result":1}', '{"num":"3"}', '{"num":null}', "{}"]
+)
+def test_nonsense_as_a_success_is_a_protocol_error(text: str) -> None:
+    """A success that lacks what the function answers is the server's fault, not a refusal."""
+    with pytest.raises(ProtocolError):
+        functions.Reply(callid=1, err="", text=text).result(functions.QueryNumResult)
+
+
+def test_deeply_nested_text_is_a_protocol_error() -> None:
+    """JSON in a string may be nested as deep as a frame, and is refused alike."""
+    for err in ("", "no"):
+        answer = functions.Reply(callid=1, err=err, text="[" * 10_000 + "]" * 10_000)
+        with pytest.raises(ProtocolError):
+            answer.result(functions.Result)
+
+
+replies_of_any_text = st.builds(
+    lambda callid, err, text: frames.encode_frame("call2-ret", [callid, err, text]),
+    sts.callids,
+    st.just("") | sts.texts,
+    sts.texts | sts.json_values().map(frames.encode_json).map(bytes.decode),
+)
+
+
+@given(
+    sts.hostile_bytes
+    | replies_of_any_text
+    | sts.mutated(st.builds(functions.encode_success, sts.callids, sts.results)),
+    st.sampled_from(sorted({cls.result for cls in functions.FUNCTIONS.values()}, key=repr)),
+)
+def test_any_bytes_are_a_reply_or_a_documented_error(
+    data: bytes, type_: type[functions.Result]
+) -> None:
+    """Whatever a server sends is a result, a `SignalError` or a `ProtocolError`."""
+    for frame in sts.decodable(data):
+        try:
+            result = functions.decode_reply(frame).result(type_)
+        except (ProtocolError, SignalError):
+            continue
+        assert type(result) is type_
