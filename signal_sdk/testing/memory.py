@@ -1,0 +1,117 @@
+"""A byte stream in memory: what two ends of a connection need where there is to be no network.
+
+Owns: a pair of transports (the contract of `signal_sdk.websocket.transport`) with bounded buffers.
+Must not know what the bytes mean.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from signal_sdk.errors import LinkError
+
+__all__ = ["MemoryTransport", "memory_transport_pair"]
+
+BUFFER_BYTES: Final = 64 * 1024
+"""What one direction holds before its writer has to wait: about what a socket's buffers do."""
+
+
+class _Pipe:
+    """One direction: bytes that were written and not read yet."""
+
+    def __init__(self, limit: int) -> None:
+        self.data = bytearray()
+        self.limit = limit
+        self.is_ended = False
+        self.is_broken = False
+        self.readers = trio.lowlevel.ParkingLot()
+        self.writers = trio.lowlevel.ParkingLot()
+
+    @property
+    def room(self) -> int:
+        return self.limit - len(self.data)
+
+    def end(self) -> None:
+        """The writer writes no more."""
+        self.is_ended = True
+        self.readers.unpark_all()
+        self.writers.unpark_all()
+
+    def break_off(self) -> None:
+        """The reader reads no more."""
+        self.is_broken = True
+        self.data.clear()
+        self.readers.unpark_all()
+        self.writers.unpark_all()
+
+
+class MemoryTransport:
+    """One end of a connection in memory; made by `memory_transport_pair`."""
+
+    has_unsent = False
+
+    def __init__(self, incoming: _Pipe, outgoing: _Pipe, peer: str) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._is_closed = False
+        self.peer = peer
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise LinkError(f"the connection to {self.peer} is closed")
+
+    def _check_writable(self) -> None:
+        self._check_open()
+        if self._outgoing.is_broken or self._outgoing.is_ended:
+            raise LinkError(f"sending to {self.peer} failed: broken pipe")
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        """Send what the other end's buffer has room for, and return how many bytes that is."""
+        self._check_writable()
+        taken = data[: self._outgoing.room]
+        self._outgoing.data += taken
+        if taken:
+            self._outgoing.readers.unpark_all()
+        return len(taken)
+
+    async def wait_writable(self) -> None:
+        """Wait until the other end's buffer has room. Raises `LinkError`."""
+        await trio.lowlevel.checkpoint()
+        self._check_writable()
+        while not self._outgoing.room:
+            await self._outgoing.writers.park()
+            self._check_writable()
+
+    async def receive_some(self) -> bytes:
+        """Wait for bytes; empty once the other end writes no more. Raises `LinkError`."""
+        await trio.lowlevel.checkpoint()
+        self._check_open()
+        while not self._incoming.data and not self._incoming.is_ended:
+            await self._incoming.readers.park()
+            self._check_open()
+        data = bytes(self._incoming.data)
+        self._incoming.data.clear()
+        self._incoming.writers.unpark_all()
+        return data
+
+    def send_eof(self) -> None:
+        """Tell the other end that nothing more comes."""
+        self._outgoing.end()
+
+    def close(self) -> None:
+        """Close this end at once: the other reads what was sent, then the end of the stream."""
+        self._is_closed = True
+        self._outgoing.end()
+        self._incoming.break_off()
+
+
+def memory_transport_pair(
+    *, buffer_bytes: int = BUFFER_BYTES
+) -> tuple[MemoryTransport, MemoryTransport]:
+    """Make both ends of a connection in memory, each direction holding `buffer_bytes` at most."""
+    there, back = _Pipe(buffer_bytes), _Pipe(buffer_bytes)
+    return MemoryTransport(back, there, "memory:server"), MemoryTransport(
+        there, back, "memory:client"
+    )

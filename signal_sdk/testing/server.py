@@ -1,0 +1,97 @@
+"""A signaling server inside the test's own process: on a free port, or in memory on trio's clock.
+
+Owns: a node's life in a test. Must not know what is tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import attrs
+import trio
+
+from signal_sdk.server import config as configs
+from signal_sdk.server.clock import Clock
+from signal_sdk.server.config import Config
+from signal_sdk.server.engine.base import Engine
+from signal_sdk.server.node import Node
+from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
+
+__all__ = ["LocalServer", "local_server", "trio_wall_clock"]
+
+EPOCH: Final = 1_600_000_000.0
+"""What `trio_wall_clock` shows when trio's clock shows 0."""
+
+
+def trio_wall_clock() -> float:
+    """A wall clock that goes with trio's clock, so that a mock clock moves both."""
+    return EPOCH + trio.current_time()
+
+
+@attrs.define(kw_only=True, eq=False)
+class LocalServer:
+    """A server that runs in this process.
+
+    `address` is what `Signal(server=…)` takes, and is empty where the server listens on no port;
+    `url` is what a WebSocket client takes.
+    """
+
+    node: Node
+    host: str
+    port: int
+    tls_port: int
+    _nursery: trio.Nursery
+
+    @property
+    def address(self) -> str:
+        """The server as `HOST:PORT`."""
+        return f"{self.host}:{self.port}" if self.port else ""
+
+    @property
+    def url(self) -> str:
+        """The server as a WebSocket address."""
+        return f"ws://{self.host}:{self.port}/"
+
+    def connect(self) -> MemoryTransport:
+        """A new connection in memory: the client's end. No port, no packet, and time only as trio's
+        clock has it.
+        """
+        client, server = memory_transport_pair()
+        self._nursery.start_soon(self.node.serve, server)
+        return client
+
+
+@asynccontextmanager
+async def local_server(
+    config: Config | None = None,
+    *,
+    listens: bool = True,
+    clock: Clock | None = None,
+    engine: Engine | None = None,
+) -> AsyncIterator[LocalServer]:
+    """Run a server while the block runs, by default in dev mode.
+
+    With `listens`, it takes a free port of 127.0.0.1 (and the next one for TLS, where the
+    configuration has a certificate); without, it is reached by `connect` only. `clock` is its wall
+    clock, by default `trio_wall_clock`.
+    """
+    config = config or configs.dev()
+    config = attrs.evolve(config, server=attrs.evolve(config.server, port=0))
+    node = Node(config, clock=clock or trio_wall_clock, engine=engine)
+
+    async def run(task_status: trio.TaskStatus[Sequence[tuple[str, int]]]) -> None:
+        await node.run(listens=listens, task_status=task_status)
+
+    async with trio.open_nursery() as nursery:
+        addresses = await nursery.start(run)
+        ports = [port for _, port in addresses]
+        yield LocalServer(
+            node=node,
+            host=config.server.host,
+            port=ports[0] if ports else 0,
+            tls_port=ports[1] if len(ports) > 1 else 0,
+            nursery=nursery,
+        )
+        nursery.cancel_scope.cancel()
