@@ -9,6 +9,7 @@ new connection.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import trio
@@ -69,15 +70,16 @@ class Outbox:
 
     __slots__ = (
         "_chunks",
+        "_closed",
         "_drained",
         "_eof",
         "_flusher",
+        "_max_bytes",
         "_on_broken",
         "_scheduled",
         "_transport",
         "_waiting",
         "broken",
-        "max_bytes",
         "size",
     )
 
@@ -96,22 +98,23 @@ class Outbox:
         self._scheduled = False
         self._waiting = False
         self._eof = False
+        self._closed = False
         self._drained: trio.Event | None = None
         self.broken = False
-        self.max_bytes = max_bytes
+        self._max_bytes = max_bytes or sys.maxsize
         self.size = 0
 
     def append(self, data: bytes) -> None:
         """Put `data` behind what waits. The same bytes may go into any number of outboxes. Never
         waits, never raises.
         """
-        if self.broken or self._eof:
+        if self._closed:
             return
         self._chunks.append(data)
         self.size += len(data)
-        if self.max_bytes and self.size > self.max_bytes:
+        if self.size > self._max_bytes:
             self._break(
-                f"the client reads too slowly: more than {self.max_bytes} bytes wait for it"
+                f"the client reads too slowly: more than {self._max_bytes} bytes wait for it"
             )
         elif not self._scheduled:
             self._scheduled = True
@@ -119,9 +122,9 @@ class Outbox:
 
     def append_eof(self) -> None:
         """End the stream once all that waits has gone out; later appends are dropped."""
-        if self.broken or self._eof:
+        if self._closed:
             return
-        self._eof = True
+        self._closed = self._eof = True
         if not self._scheduled:
             self._scheduled = True
             self._flusher.schedule(self)
@@ -182,7 +185,7 @@ class Outbox:
     def _break(self, reason: str) -> None:
         if self.broken:
             return
-        self.broken = True
+        self._closed = self.broken = True
         self._chunks = []
         self.size = 0
         self._transport.close()
