@@ -10,6 +10,7 @@ import heapq
 import logging
 from collections.abc import Awaitable, Callable
 from itertools import count
+from typing import Final
 
 import trio
 
@@ -17,38 +18,51 @@ logger = logging.getLogger("signal_sdk.server")
 
 Action = Callable[[], Awaitable[None]]
 
+MIN_CLEARED: Final = 1000
+"""How many cancelled appointments are not worth clearing away."""
+
 
 class Timer:
     """One action's appointment."""
 
-    __slots__ = ("action",)
+    __slots__ = ("_timers", "action")
 
-    def __init__(self, action: Action) -> None:
+    def __init__(self, timers: Timers, action: Action) -> None:
+        self._timers = timers
         self.action: Action | None = action
 
     def cancel(self) -> None:
         """Never run the action. May be called again, and after it ran."""
-        self.action = None
+        if self.action is not None:
+            self.action = None
+            self._timers.count_cancelled()
 
 
 class Timers:
-    """Appointments on trio's clock. An action that is cancelled stays in the heap, empty, until its
-    time comes.
-    """
+    """Appointments on trio's clock. Those that are cancelled are cleared away once they are the most."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Timer]] = []
         self._order = count()
+        self._cancelled = 0
         self._earlier = trio.Event()
 
     def after(self, seconds: float, action: Action) -> Timer:
         """Run `action` in `seconds` from now, in a task of its own."""
-        timer = Timer(action)
+        timer = Timer(self, action)
         entry = (trio.current_time() + max(seconds, 0.0), next(self._order), timer)
         heapq.heappush(self._heap, entry)
         if self._heap[0] is entry:
             self._earlier.set()
         return timer
+
+    def count_cancelled(self) -> None:
+        """An appointment was cancelled; called by it."""
+        self._cancelled += 1
+        if self._cancelled >= MIN_CLEARED and self._cancelled * 2 > len(self._heap):
+            self._heap = [entry for entry in self._heap if entry[2].action is not None]
+            heapq.heapify(self._heap)
+            self._cancelled = 0
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run what is due, until cancelled."""
@@ -59,7 +73,9 @@ class Timers:
                 now = trio.current_time()
                 while self._heap and self._heap[0][0] <= now:
                     _, _, timer = heapq.heappop(self._heap)
-                    if timer.action is not None:
+                    if timer.action is None:
+                        self._cancelled -= 1
+                    else:
                         nursery.start_soon(_run, timer.action)
                         timer.action = None
                 with trio.move_on_at(self._heap[0][0] if self._heap else float("inf")):
