@@ -39,7 +39,7 @@ class Timer:
 
 
 class Timers:
-    """Appointments on trio's clock. Those that are cancelled are cleared away once they are the most."""
+    """Appointments on trio's clock. The cancelled are cleared away once they are the most."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Timer]] = []

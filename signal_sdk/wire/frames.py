@@ -96,12 +96,10 @@ def decompress(data: bytes, max_bytes: int = names.MAX_FRAME_BYTES) -> bytes:
     """
     inflater = zlib.decompressobj()
     try:
-        # One byte more than allowed: zlib stops where its output is full, before it has seen the
-        # end of a text that just fits.
-        text = inflater.decompress(data, max_bytes + 1)
+        text = inflater.decompress(data, max_bytes)
     except zlib.error:
         raise FrameError("a binary frame is not zlib data") from None
-    if not inflater.eof or len(text) > max_bytes:
+    if not inflater.eof:
         raise FrameError(f"a binary frame is cut off, or larger than {max_bytes} bytes")
     if inflater.unused_data:
         raise FrameError("a binary frame has something behind its zlib data")

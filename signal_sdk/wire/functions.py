@@ -350,7 +350,7 @@ class ChannelQueryUserListAll(Arguments):
 
 @attrs.frozen(kw_only=True)
 class CallArguments(Arguments):
-    """What every step of a call takes: the call's channel, the other side, and what is told to it."""
+    """What every step of a call takes: the call's channel, the other side, and what it is told."""
 
     channel: str = _arg("channelName", names.check_channel)
     peer: str = _arg("peer", names.check_account)

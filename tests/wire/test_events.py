@@ -15,6 +15,12 @@ from signal_sdk.wire import events, frames, lines, names
 from signal_sdk.wire.names import JsonValue
 from tests.wire import strategies as sts
 
+WRONG_TIMEOUTS: list[JsonValue] = [
+    *(0, 0.99, -1, names.MAX_TTL_SECONDS + 1, 10**400, 10**5000, float("nan")),
+    *("", "x", "0", "nan", "inf", "-inf", "1e999", "\ud800"),
+    *([], {}, [5]),
+]
+
 Notified = events.InboxAnnounced | events.InboxPushed | events.ChannelEvent
 
 
@@ -33,6 +39,7 @@ def call_line(content: str, type_: str = events.VOIP_INVITE) -> lines.MessageLin
 # --- the inbox -----------------------------------------------------------------------------------
 
 
+@sts.few_examples
 @given(sts.counts)
 def test_announcement_round_trips(version: int) -> None:
     """The version that a native client is told of arrives."""
@@ -64,6 +71,7 @@ def test_channel_event_round_trips(
     assert notified(text) == events.ChannelEvent(channel=channel, msgid=msgid, content=content)
 
 
+@sts.few_examples
 @given(sts.channel_contents)
 def test_channel_event_has_the_documented_form(content: events.ChannelContent) -> None:
     """`["channel2", CHANNEL_ID, MSGID, LINE]`, the line's CONTENT having the documented keys."""
@@ -290,13 +298,7 @@ def test_options_are_read_from_extra(
 @pytest.mark.parametrize(
     "extra",
     [
-        *(
-            {"_timeout": timeout}
-            for timeout in (
-                0, 0.99, -1, "", "x", "nan", "inf", "-inf", "1e999", [], {}, 10**400, 10**5000,
-                names.MAX_TTL_SECONDS + 1, "\ud800", float("nan"),
-            )
-        ),
+        *({"_timeout": timeout} for timeout in WRONG_TIMEOUTS),
         '{"_timeout":0}',
         '{"_timeout":"soon"}',
         "x",
@@ -306,7 +308,7 @@ def test_options_are_read_from_extra(
         "[" * 4096 + "]" * 4096,
     ],
     ids=sts.label,
-)  # fmt: skip
+)
 def test_wrong_timeout_or_text_that_is_not_json_is_1004(extra: JsonValue) -> None:
     """An invitation that nobody could time is refused."""
     with pytest.raises(ParameterError) as caught:
@@ -332,6 +334,7 @@ def test_any_extra_has_options_or_is_refused(extra: JsonValue) -> None:
     assert options.timeout_seconds is None or options.timeout_seconds >= 1
 
 
+@sts.few_examples
 @given(st.text(st.sampled_from("0123456789*#"), min_size=1, max_size=30))
 def test_dtmf_is_the_documented_extra(digits: str) -> None:
     """Digits travel as `{"msgtype": "dtmf", "msgdata": digits}`."""
@@ -352,6 +355,7 @@ def test_other_characters_are_no_dtmf(digits: str) -> None:
 # --- special channels ----------------------------------------------------------------------------
 
 
+@sts.few_examples
 @given(sts.special_events)
 def test_special_event_round_trips(event: events.SpecialEvent) -> None:
     """An event travels as the JSON text of a message from the special channel."""

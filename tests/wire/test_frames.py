@@ -34,12 +34,14 @@ def test_frame_round_trips(event: str, payload: JsonValue) -> None:
     assert as_pair(frames.decode_frame(text)) == (event, payload)
 
 
+@sts.few_examples
 @given(sts.texts, sts.json_values())
 def test_frame_is_what_other_clients_read(event: str, payload: JsonValue) -> None:
     """The text is plain JSON: any other reader finds the same two values."""
     assert json.loads(frames.encode_frame(event, payload)) == [event, payload]
 
 
+@sts.few_examples
 @given(sts.texts, sts.json_values())
 def test_frame_of_another_writer_is_read(event: str, payload: JsonValue) -> None:
     """White space and escapes, as other clients may write them, mean the same."""
@@ -58,7 +60,7 @@ def test_single_frame_is_a_list_of_one(text: bytes) -> None:
 # --- several in one ------------------------------------------------------------------------------
 
 
-@given(st.lists(sts.valid_frames, max_size=6))
+@given(st.lists(sts.valid_frames, max_size=3))
 def test_multi_round_trips(texts: list[bytes]) -> None:
     """A `multi` frame is its frames in their order, none included."""
     decoded = frames.decode_frames(frames.encode_multi(texts))
@@ -95,13 +97,15 @@ def test_multi_of_something_else_is_refused(payload: str) -> None:
 # --- compressed ----------------------------------------------------------------------------------
 
 
+@sts.few_examples
 @given(sts.valid_frames | st.binary(max_size=2000))
 def test_compressed_frame_round_trips(text: bytes) -> None:
     """A binary frame holds the same text."""
     assert frames.decompress(frames.compress(text)) == text
 
 
-@given(st.lists(sts.server_frames, min_size=1, max_size=6))
+@sts.few_examples
+@given(st.lists(sts.server_frames, min_size=1, max_size=3))
 def test_compressed_multi_round_trips(texts: list[bytes]) -> None:
     """A web client gets several frames in one binary frame."""
     data = frames.compress(frames.encode_multi(texts))
@@ -118,6 +122,7 @@ def test_compressed_frame_cut_off_is_refused(text: bytes, data: st.DataObject) -
         frames.decompress(whole[:cut])
 
 
+@sts.few_examples
 @given(sts.valid_frames, st.binary(min_size=1, max_size=50) | sts.valid_frames.map(zlib.compress))
 def test_data_behind_a_compressed_frame_is_refused(text: bytes, behind: bytes) -> None:
     """What follows the end of the zlib data would be lost, so it is an error."""
@@ -195,9 +200,10 @@ def test_error_of_a_bad_frame_can_be_answered_and_logged(data: bytes) -> None:
     """What a `FrameError` says can be logged, and the id that it names can be answered."""
     try:
         frames.decode_frames(data)
-        return
     except frames.FrameError as caught:
         error = caught
+    else:
+        return
     str(error).encode()
     assert len(str(error)) < 200
     if error.event is not None:
@@ -316,7 +322,7 @@ def test_surrogate_pair_is_one_character() -> None:
 def test_refusable_request_is_known_by_its_id(
     text: bytes, event: str | None, callid: int | str | None
 ) -> None:
-    """Where only a value is wrong, the error says which request to refuse; otherwise it claims nothing."""
+    """Where only a value is wrong, the error says which request to refuse, else nothing."""
     with pytest.raises(frames.FrameError) as caught:
         frames.decode_frames(text)
     assert (caught.value.event, caught.value.callid) == (event, callid)
@@ -327,6 +333,7 @@ def test_frame_error_is_a_protocol_error() -> None:
     assert issubclass(frames.FrameError, ProtocolError)
 
 
+@sts.few_examples
 @given(
     st.sampled_from([login.Login, login.LineLogin]),
     st.dictionaries(
@@ -362,9 +369,10 @@ def test_encoding_raises_parameter_error_only(value: object) -> None:
     """What JSON cannot hold is the caller's wrong argument (1004), and nothing else comes out."""
     try:
         frames.decode_frame(frames.encode_frame("ping", value))
-        return
     except ParameterError as caught:
         error = caught
+    else:
+        return
     assert error.ecode is ECode.GENERAL_E_WRONG_PARAM
     str(error).encode()
 

@@ -90,7 +90,7 @@ def test_functions_are_the_documented_ones() -> None:
 
 @pytest.mark.parametrize("function", TABLE)
 def test_arguments_are_the_documented_ones(function: str) -> None:
-    """A function's arguments have the documented names on the wire, and those that must be there must."""
+    """A function's arguments have the documented names on the wire, and the same are optional."""
     needed, optional, _ = map(str.split, TABLE[function])
     fields = fields_of(functions.FUNCTIONS[function]).values()
     is_needed = {field.metadata["wire"]: field.default is attrs.NOTHING for field in fields}
@@ -131,6 +131,7 @@ def test_request_round_trips(callid: int | str, line: str, args: functions.Argum
     assert functions.decode_args(decoded) == (line, args)
 
 
+@sts.few_examples
 @given(sts.arguments)
 def test_arguments_on_the_wire_are_documented_names(args: functions.Arguments) -> None:
     """Nothing but documented keys is sent, and all that must be."""
@@ -138,6 +139,7 @@ def test_arguments_on_the_wire_are_documented_names(args: functions.Arguments) -
     assert set(needed) <= args.to_wire().keys() <= {*needed, *optional}
 
 
+@sts.few_examples
 @given(sts.callids, sts.session_lines, sts.arguments, sts.json_dicts)
 def test_invoke_sends_what_a_request_sends(
     callid: int | str, line: str, args: functions.Arguments, more: dict[str, JsonValue]
@@ -205,7 +207,7 @@ def test_damaged_argument_is_refused(args: bytes) -> None:
     text = b'["call2",["channel_join",7,' + args + b"]]"
     try:
         decoded = functions.decode_request(frames.decode_frame(text))
-        callid = decoded.callid
+        callid: int | str | None = decoded.callid
         with pytest.raises(ParameterError):
             functions.decode_args(decoded)
     except frames.FrameError as error:
@@ -333,7 +335,7 @@ def test_both_spellings_of_a_special_channel_are_one() -> None:
 def test_any_arguments_are_legal_or_a_parameter_error(
     function: str, args: dict[str, JsonValue]
 ) -> None:
-    """Nothing but `ParameterError` comes out, and what is legal encodes to what decodes to the same."""
+    """Nothing but `ParameterError` comes out, and what is legal comes back as it went."""
     try:
         _, decoded = functions.decode_args(request(function, args))
     except ParameterError as error:
@@ -375,6 +377,7 @@ def test_success_round_trips(callid: int | str, result: functions.Result) -> Non
     assert answer.result(type(result)) == result
 
 
+@sts.few_examples
 @given(sts.results)
 def test_success_has_the_documented_form(result: functions.Result) -> None:
     """`[callid, "", text]`, the text being JSON in a string with `"result": "ok"`."""
@@ -394,6 +397,7 @@ def test_failure_round_trips(callid: int | str, ecode: ECode, reason: str) -> No
     assert (caught.value.ecode, caught.value.reason) == (ecode, error.reason)
 
 
+@sts.few_examples
 @given(sts.failure_ecodes, sts.texts)
 def test_failure_has_the_documented_form(ecode: ECode, reason: str) -> None:
     """`err` is never empty, and the text carries what the web SDK reads, and our code."""
@@ -426,7 +430,7 @@ def test_failure_has_the_documented_form(ecode: ECode, reason: str) -> None:
 def test_refusal_of_another_server_is_a_signal_error(
     err: str, text: str, ecode: int, reason: str
 ) -> None:
-    """Without a code of ours a refusal is 1001: it is never success, nor a code that nobody knows."""
+    """Without a code of ours a refusal is 1001: never success, nor a code that nobody knows."""
     with pytest.raises(SignalError) as caught:
         functions.Reply(callid=1, err=err, text=text).result(functions.Result)
     assert (caught.value.ecode, caught.value.reason) == (ecode, reason)

@@ -102,7 +102,7 @@ def test_any_text_is_a_line_or_a_protocol_error(text: str) -> None:
     ids=sts.label,
 )
 def test_malformed_line_is_refused(text: str) -> None:
-    """A missing or empty field, a foreign version, and a flag or time that is no number are refused."""
+    """A missing or empty field, a foreign version, a flag or time that is no number: refused."""
     with pytest.raises(ProtocolError):
         lines.decode(text)
 
@@ -112,6 +112,7 @@ def test_line_may_have_empty_content() -> None:
     assert lines.decode("msg-v2 a b v1:E:1 instant 5 ").content == ""
 
 
+@sts.few_examples
 @given(sts.ttls)
 def test_flag_round_trips(ttl: int) -> None:
     """A FLAG says the TTL that it was made of."""
@@ -131,6 +132,7 @@ def test_ttl_of_too_many_digits_is_refused(digits: str) -> None:
         lines.parse_flag(f"v1:E:{digits}")
 
 
+@sts.few_examples
 @given(sts.any_texts)
 def test_any_text_becomes_one_field(text: str) -> None:
     """A channel's name takes one field's place in a line, whatever white space it holds."""
@@ -139,6 +141,7 @@ def test_any_text_becomes_one_field(text: str) -> None:
     assert not any(map(str.isspace, field))
 
 
+@sts.few_examples
 @given(sts.accounts)
 def test_account_is_a_field_as_it_is(account: str) -> None:
     """What holds no white space is not changed."""

@@ -254,6 +254,7 @@ def test_closing_of_another_server_stands_for_the_default(
     assert closing == login.Closing(ecode=int(default), reason=default.meaning)
 
 
+@sts.few_examples
 @given(sts.hostile_bytes)
 def test_any_closing_has_a_documented_code(data: bytes) -> None:
     """Whatever it holds, a `close` or `kick` ends the session with a code that callbacks know."""

@@ -134,7 +134,7 @@ def test_account_of_another_type_is_its_json_text(value: JsonValue, text: str) -
 
 @pytest.mark.parametrize("kind", VALUES)
 def test_json_value_is_measured_as_its_text_and_kept(kind: str) -> None:
-    """Web pages send objects: the limit holds for the JSON text, and the value is relayed as it was."""
+    """Web pages send objects: the limit is that of the JSON text, the value is relayed."""
     check, limit = CHECKS[kind]
     value = ["a" * (limit - 4)]
     assert check(value) is value
@@ -182,6 +182,7 @@ def test_check_returns_or_raises_parameter_error(kind: str, value: JsonValue) ->
         assert check(checked) == checked, "a checked name stays as it is"
 
 
+@sts.few_examples
 @given(sts.accounts)
 def test_legal_account_passes_unchanged(account: str) -> None:
     """128 visible characters without white space are an account, in every script."""
@@ -359,6 +360,7 @@ def test_conn_timeout_is_clamped(value: JsonValue, seconds: int) -> None:
     assert names.conn_timeout_seconds(value) == seconds
 
 
+@sts.few_examples
 @given(sts.python_values() | sts.json_values() | sts.any_texts)
 def test_any_conn_timeout_takes_effect(value: JsonValue) -> None:
     """Presence goes on whatever the attribute was set to."""

@@ -116,6 +116,7 @@ def test_made_token_is_accepted(app_id: str, certificate: str, account: str, exp
     assert re.fullmatch("[0-9a-f]{32}", digest)
 
 
+@sts.few_examples
 @given(sts.accounts, sts.accounts, certificates, certificates)
 def test_token_is_good_for_its_account_and_certificate_only(
     account: str, other: str, certificate: str, other_certificate: str
