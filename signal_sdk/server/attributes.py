@@ -75,11 +75,12 @@ class UserAttributes:
 @attrs.define(kw_only=True)
 class _Watch:
     """What this node does for a channel: its rate of changes, its timers, and the counts that were
-    pushed last.
+    pushed last. `idle_since` is there with `death`.
     """
 
     changes: Rate = attrs.field(factory=Rate)
     death: Timer | None = None
+    idle_since: float | None = None
     pushes: dict[str, Timer] = attrs.field(factory=dict)
     pushed: dict[str, int] = attrs.field(factory=dict)
 
@@ -141,7 +142,7 @@ class ChannelAttributes:
                 ECode.GENERAL_E_FAILED,
                 f"the channel {args.channel!r} has no attribute {args.name!r}",
             )
-        await self._changed(key, None, args.name)
+        await self._changed(key, self._watch(key).idle_since, args.name)
         return functions.Result()
 
     async def clear(self, session: Session, args: functions.ChannelClearAttr) -> functions.Result:
@@ -151,7 +152,7 @@ class ChannelAttributes:
         if not await self._engine.clear_channel_attrs(key, change, now=self._clock()):
             self._forget_quiet()
         for name in names.SETTABLE_NUMBERS:
-            await self._changed(key, None, name)
+            await self._changed(key, self._watch(key).idle_since, name)
         return functions.Result()
 
     async def _begin_change(self, session: Session, channel: str) -> ChannelKey:
@@ -195,7 +196,7 @@ class ChannelAttributes:
         watch = self._watches.get(key)
         if watch is not None and watch.death is not None:
             watch.death.cancel()
-            watch.death = None
+            watch.death = watch.idle_since = None
 
     async def emptied(self, key: ChannelKey, idle_since: float) -> None:
         """The channel has lost its last member: it dies after `_channel_ttl`."""
@@ -210,11 +211,12 @@ class ChannelAttributes:
 
         async def die() -> None:
             if await self._engine.destroy_channel(key, idle_since):
-                watch = self._watches.pop(key, _Watch())
-                for timer in watch.pushes.values():
+                for timer in self._watches.pop(key, _Watch()).pushes.values():
                     timer.cancel()
 
-        self._watch(key).death = self._timers.after(idle_since + ttl - self._clock(), die)
+        watch = self._watch(key)
+        watch.death = self._timers.after(idle_since + ttl - self._clock(), die)
+        watch.idle_since = idle_since
 
     # --- the counts that the server pushes ---
 
@@ -228,8 +230,11 @@ class ChannelAttributes:
             return
 
         async def push() -> None:
+            if self._watches.get(key) is not watch:
+                # The channel died in the same moment.
+                return
             await self._push_count(key, name)
-            # Reads the interval anew: the attribute may have changed, or the channel may be gone.
+            # Reads the interval anew: the attribute may have changed.
             await self._arm_push(key, name)
 
         watch.pushes[name] = self._timers.after(interval, push)

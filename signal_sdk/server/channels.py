@@ -116,7 +116,8 @@ class Channels:
         left = await self._engine.leave(
             session.channel_key(channel), session.account, announce, now=self._clock()
         )
-        session.channel = None
+        if session.channel == channel:
+            session.channel = None
         if left is None:
             return False
         await self.departed(session.key, session.uid, channel, left)
@@ -158,8 +159,9 @@ class Channels:
                 f"{session.account!r} is not in the channel {args.channel!r}",
             )
         key = session.channel_key(args.channel)
-        await self._check_rate(key, trio.current_time())
+        # The user's rate first: what it refuses must not use up the channel's.
         check_user_rate(session, self._limits)
+        await self._check_rate(key, trio.current_time())
         message = events.ChannelMessage(
             channel=args.channel, account=session.account, uid=session.uid, msg=args.msg
         )

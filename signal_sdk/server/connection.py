@@ -72,6 +72,7 @@ class Connection:
         self._heard = trio.current_time()
         self._timers: dict[str, Timer] = {}
         self.outbox: Outbox = link.outbox
+        self._is_first_frame = False
         self.generation = 0
 
     async def run(self, handshake_ends: float) -> None:
@@ -97,18 +98,23 @@ class Connection:
             messages = await self._link.receive()
             self._heard = trio.current_time()
             for number, message in enumerate(messages, 1):
+                if not self._link.is_open:
+                    # What a client says behind its end is nobody's word.
+                    return
                 try:
                     await self._handle(_frame(message))
                 except ProtocolError as exc:
                     self._refuse_frame(exc)
-                if not self._link.is_open:
-                    return
                 if self._session is not None:
                     login_scope.deadline = float("inf")
                 if number % FRAMES_PER_TURN == 0:
                     await trio.lowlevel.checkpoint()
 
     async def _handle(self, frame: frames.Frame) -> None:
+        if self._is_first_frame:
+            self._is_first_frame = False
+            if frame.event != login.SET_FLAG:
+                self._listen()
         match frame.event:
             case functions.CALL:
                 await self._call(functions.decode_request(frame))
@@ -122,8 +128,11 @@ class Connection:
                 await self._log_in(frame.decode(login.LineLogin))
             case login.SET_FLAG:
                 # A permission, which we have no use for: an event is encoded once for all, whatever
-                # they permit.
+                # they permit. But only the web SDK 1.4 gives it, which reads v3 lines: by their ids
+                # it knows what it has had before a reconnection, and would hand over again.
                 frame.decode(login.SetFlag)
+                if self._session is not None:
+                    self._session.reads_ids = True
             case _:
                 # The original clients pass over events that they do not know, and so do we.
                 logger.debug("%s: unknown event %.40r", self._link.peer, frame.event)
@@ -173,18 +182,25 @@ class Connection:
             return
         self._session = session
         self.generation = session.generation
-        services.hub.add(session.key, self)
-        if session.channel is not None:
-            services.hub.listen(session.channel_key(session.channel), session.account, self.outbox)
-        gap = isinstance(request, login.LineLogin) and await services.presences.has_missed(
-            session, request.msgid
-        )
+        if not services.hub.add(session.key, self):
+            # Another login was quicker than ours was finished.
+            self.kick()
+            return
+        gap = False
+        if isinstance(request, login.LineLogin):
+            self._listen()
+            gap = await services.presences.has_missed(session, request.msgid)
+        else:
+            # The web SDK 1.4, which begins with set_flag, has forgotten its channel after a login
+            # and throws where a channel's event reaches it: it hears the channel once it joins
+            # again. Earlier clients hear it from their first frame on.
+            self._is_first_frame = True
         self._send(
             login.encode_success(login.LoginSucceeded(uid=session.uid, line=session.line, gap=gap))
         )
         logger.info("%s: %r of app %r logged in", self._link.peer, session.account, session.app)
         if not await services.presences.is_current(session):
-            # Another login was quicker than ours was finished.
+            # As above, on another node.
             self.kick()
             return
         self._watch_silence()
@@ -192,6 +208,14 @@ class Connection:
             self._timers["token"] = services.timers.after(
                 session.token_expires - services.clock(), self._expire
             )
+
+    def _listen(self) -> None:
+        """Hear of the channel that the session is in, if it is in one."""
+        session = self._session
+        # A kick may have come while the engine was at it.
+        if session is not None and session.channel is not None and self._link.is_open:
+            key = session.channel_key(session.channel)
+            self._services.hub.listen(key, session.account, self.outbox)
 
     def _refuse_login(self, exc: LoginError) -> None:
         logger.info("%s: login refused: %s", self._link.peer, exc)
@@ -228,19 +252,27 @@ class Connection:
         if isinstance(args, functions.UserLogout):
             await self._end_session()
             return functions.Result()
-        channel = session.channel
-        result = await self._services.handlers[type(args)](session, args)
-        if session.channel != channel:
-            self._follow(session, channel)
-        return result
+        if isinstance(args, functions.ChannelJoin | functions.ChannelLeave):
+            return await self._move(session, args)
+        return await self._services.handlers[type(args)](session, args)
 
-    def _follow(self, session: Session, earlier: str | None) -> None:
-        """The session has changed its channel: hear of the new one instead of the earlier."""
+    async def _move(
+        self, session: Session, args: functions.ChannelJoin | functions.ChannelLeave
+    ) -> functions.Result:
+        """Join or leave a channel, and hear of the one that the session is in then.
+
+        The one that it leaves falls silent first: who leaves does not hear of it, and the web SDK,
+        which has forgotten that channel by now, would count its events' ids as the new one's.
+        """
         hub = self._services.hub
-        if earlier is not None:
-            hub.unlisten(session.channel_key(earlier), session.account, self.outbox)
-        if session.channel is not None:
-            hub.listen(session.channel_key(session.channel), session.account, self.outbox)
+        channel = session.channel
+        stays = (args.channel == channel) is isinstance(args, functions.ChannelJoin)
+        if channel is not None and not stays:
+            hub.unlisten(session.channel_key(channel), session.account, self.outbox)
+        try:
+            return await self._services.handlers[type(args)](session, args)
+        finally:
+            self._listen()
 
     # --- what the hub calls ---
 
@@ -291,10 +323,10 @@ class Connection:
 
     async def _expire(self) -> None:
         """The token's time is over: so is the session's."""
-        await self._end_session()
         self._close(
             "the token has expired", code=POLICY_VIOLATION, ecode=ECode.LOGOUT_E_TOKENEXPIRED
         )
+        await self._end_session()
 
     async def _end_session(self) -> None:
         """End presence now, not when its lease is over."""

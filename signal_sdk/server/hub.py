@@ -39,9 +39,15 @@ class Hub(Delivery):
         """How many logged-in connections there are."""
         return len(self._holders)
 
-    def add(self, key: AccountKey, holder: Holder) -> None:
-        """From here on, `holder` hears of the account's inbox."""
+    def add(self, key: AccountKey, holder: Holder) -> bool:
+        """From here on, `holder` hears of the account's inbox. False where a newer connection of
+        the same account does already.
+        """
+        newest = self._holders.get(key)
+        if newest is not None and newest.generation > holder.generation:
+            return False
         self._holders[key] = holder
+        return True
 
     def remove(self, key: AccountKey, holder: Holder, channel: str | None) -> None:
         """`holder` hears of nothing any more. Does nothing to a newer connection of the same

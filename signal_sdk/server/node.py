@@ -6,8 +6,6 @@ Owns: which part gets which, the start, and the stop. Must not know any rule.
 from __future__ import annotations
 
 import logging
-import socket
-import ssl
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -67,6 +65,7 @@ class Node:
         self._connections: set[Connection] = set()
         self._transports = 0
         self._stopping = trio.Event()
+        self._gone = trio.Event()
 
         users = UserAttributes(self._engine)
         channel_attributes = ChannelAttributes(self._engine, timers, limits, clock)
@@ -121,17 +120,22 @@ class Node:
                 if addresses:
                     self.port = addresses[0][1]
                 async with trio.open_nursery() as serving:
-                    accepting = trio.CancelScope()
-                    for number, sock in enumerate(sockets):
-                        serving.start_soon(
-                            self._accept, sock, serving, context if number else None, accepting
-                        )
-                    task_status.started(addresses)
-                    await self._stopping.wait()
-                    accepting.cancel()
+                    async with trio.open_nursery() as accepting:
+                        for number, sock in enumerate(sockets):
+                            tls = context if number else None
+                            accepting.start_soon(
+                                listener.accept_loop, sock, serving, self.serve, tls
+                            )
+                        task_status.started(addresses)
+                        await self._stopping.wait()
+                        accepting.cancel_scope.cancel()
                     for connection in list(self._connections):
                         connection.go_away()
-                    serving.cancel_scope.deadline = trio.current_time() + STOP_SECONDS
+                    with trio.move_on_after(STOP_SECONDS):
+                        while self._transports:
+                            self._gone = trio.Event()
+                            await self._gone.wait()
+                    serving.cancel_scope.cancel()
                 nursery.cancel_scope.cancel()
         finally:
             for sock in sockets:
@@ -140,16 +144,6 @@ class Node:
     def stop(self) -> None:
         """Tell every client that the server is going away, and end `run` once they have heard."""
         self._stopping.set()
-
-    async def _accept(
-        self,
-        sock: socket.socket,
-        nursery: trio.Nursery,
-        context: ssl.SSLContext | None,
-        scope: trio.CancelScope,
-    ) -> None:
-        with scope:
-            await listener.accept_loop(sock, nursery, self.serve, context)
 
     async def serve(self, transport: Transport, local_host: str = "127.0.0.1") -> None:
         """Serve one connection, until it ends. It has `handshake_seconds` for all handshakes and
@@ -195,6 +189,7 @@ class Node:
         finally:
             transport.close()
             self._transports -= 1
+            self._gone.set()
 
     async def _sweep_loop(self) -> None:
         while True:

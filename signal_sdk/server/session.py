@@ -14,7 +14,9 @@ from signal_sdk.wire import login
 
 @attrs.define(kw_only=True, eq=False)
 class Session:
-    """One login of an account. `channel` is the one that it is in."""
+    """One login of an account. `channel` is the one that it is in; `reads_ids` says that the client
+    has shown that it reads v3 lines.
+    """
 
     key: AccountKey
     uid: int
@@ -24,12 +26,13 @@ class Session:
     ver: int = 0
     token_expires: int | None = None
     channel: str | None = None
+    reads_ids: bool = False
     sent: Rate = attrs.field(factory=Rate)
 
     @property
     def wants_ids(self) -> bool:
         """Does the client read v3 lines?"""
-        return self.ver >= login.PUSH_VERSION
+        return self.reads_ids or self.ver >= login.PUSH_VERSION
 
     @property
     def wants_push(self) -> bool:

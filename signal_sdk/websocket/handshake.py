@@ -97,7 +97,8 @@ def _respond(
         HttpRequest(
             path=parts.path,
             query=dict(parse_qsl(parts.query)),
-            host=request.headers.get("Host", ""),
+            # `get` raises where a client names several.
+            host=next(iter(request.headers.get_all("Host")), ""),
             is_upgrade="Upgrade" in request.headers,
         )
     )

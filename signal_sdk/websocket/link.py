@@ -71,6 +71,8 @@ class Link:
         self._fragments_binary = False
         self._early: list[Event] = []
         self._broken = ""
+        self._receiving: trio.CancelScope | None = None
+        self._farewell = trio.Lock()
         self.outbox = Outbox(transport, flusher, self._on_broken, max_bytes=outbox_bytes)
 
     @property
@@ -106,25 +108,22 @@ class Link:
 
     async def receive(self) -> list[Message]:
         """Wait for messages: one or more, in order. Raises `LinkClosed` once there are none to
-        come.
+        come: the other side has closed or gone, or `close` was called here, by whatever task.
         """
         while True:
             if messages := self._messages():
                 return messages
-            if (
-                self._protocol.state in (State.CLOSING, State.CLOSED)
-                and self._protocol.close_rcvd is not None
-            ):
-                raise self._closed(self._protocol.close_rcvd)
-            if self._protocol.parser_exc is not None:
-                raise self._closed(self._protocol.close_sent)
+            protocol = self._protocol
+            if protocol.state is not State.OPEN or protocol.parser_exc is not None:
+                raise self._closed(protocol.close_rcvd or protocol.close_sent)
+            data = None
             try:
-                data = await self._transport.receive_some()
+                with trio.CancelScope() as self._receiving:
+                    data = await self._transport.receive_some()
             except LinkError as exc:
                 raise LinkClosed(CloseCode.ABNORMAL_CLOSURE, self._broken or str(exc)) from None
-            self._feed(data)
-            if not data:
-                raise self._closed(self._protocol.close_rcvd)
+            if data is not None:
+                self._feed(data)
 
     def _closed(self, close: Close | None) -> LinkClosed:
         if close is None:
@@ -173,12 +172,15 @@ class Link:
         return messages
 
     def close(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
-        """Begin the closing handshake behind all that waits to be sent. Never waits; may be called
-        again.
+        """Begin the closing handshake behind all that waits to be sent; a `receive` that waits
+        ends. Never waits; may be called again.
         """
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(code, reason)
             self._send_pending()
+            if self._receiving is not None:
+                # Whether the other side ever answers is aclose's affair: it has a deadline.
+                self._receiving.cancel()
 
     async def aclose(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
         """Close: send what waits, do the closing handshake, close the transport. Always ends
@@ -188,12 +190,10 @@ class Link:
             with trio.move_on_after(CLOSE_SECONDS):
                 self.close(code, reason)
                 await self.outbox.drained()
-                while self._protocol.state is not State.CLOSED and not self.outbox.broken:
-                    data = await self._transport.receive_some()
-                    self._feed(data)
-                    self._protocol.events_received()
-                    if not data:
-                        break
+                async with self._farewell:
+                    while self._protocol.state is not State.CLOSED and not self.outbox.broken:
+                        self._feed(await self._transport.receive_some())
+                        self._protocol.events_received()
                 await self.outbox.drained()
         except LinkError:
             # The other side was quicker; closed is closed.
