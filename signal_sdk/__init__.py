@@ -1,0 +1,57 @@
+"""A signaling server and SDK, compatible with the Agora Signaling clients: these are the SDK's
+public names.
+"""
+
+from signal_sdk.call import Call
+from signal_sdk.callbacks import (
+    CallCallback,
+    ChannelCallback,
+    LoginCallback,
+    MessageCallback,
+    UserAttrCallback,
+)
+from signal_sdk.channel import Channel
+from signal_sdk.client.call_states import CallState
+from signal_sdk.client.dialer import Dialer
+from signal_sdk.client.operation import Operation
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import (
+    ConfigError,
+    LinkError,
+    LoginError,
+    LogoutError,
+    ParameterError,
+    ProtocolError,
+    SignalError,
+    SignalSdkError,
+)
+from signal_sdk.login_session import LoginSession
+from signal_sdk.signal import Signal
+from signal_sdk.wire.events import SpecialEvent
+from signal_sdk.wire.tokens import make_token
+
+__all__ = [
+    "Call",
+    "CallCallback",
+    "CallState",
+    "Channel",
+    "ChannelCallback",
+    "ConfigError",
+    "Dialer",
+    "ECode",
+    "LinkError",
+    "LoginCallback",
+    "LoginError",
+    "LoginSession",
+    "LogoutError",
+    "MessageCallback",
+    "Operation",
+    "ParameterError",
+    "ProtocolError",
+    "Signal",
+    "SignalError",
+    "SignalSdkError",
+    "SpecialEvent",
+    "UserAttrCallback",
+    "make_token",
+]

@@ -102,6 +102,9 @@ def _respond(
             is_upgrade="Upgrade" in request.headers,
         )
     )
+    # Releases of the library that know no `method` have refused all but GET by now.
+    if getattr(request, "method", "GET") != "GET":
+        answered = HttpAnswer(status=HTTPStatus.METHOD_NOT_ALLOWED)
     if answered is None:
         return protocol.accept(request)
     headers = Headers(

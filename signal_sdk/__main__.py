@@ -1,0 +1,28 @@
+"""`signal-sdk` and `python -m signal_sdk`: the way into the command line.
+
+Owns: what is said where the command line's own library is not installed. Must not know any command.
+"""
+
+from __future__ import annotations
+
+import sys
+
+MISSING = "signal-sdk's command line needs the extra: pip install 'signal-sdk[server]'"
+
+
+def main() -> int:
+    """Run the command line on this process's arguments, and return the exit code."""
+    try:
+        import click  # noqa: F401, PLC0415  it may be missing, and that is to be one clear line
+    except ModuleNotFoundError as exc:
+        if exc.name != "click":
+            raise
+        sys.stderr.write(f"{MISSING}\n")
+        return 2
+    from signal_sdk.cli.main import run  # noqa: PLC0415  it imports click
+
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""`Call`: what a program holds of a call, whoever called.
+
+Owns: the documented methods. Must not know a call's rules or the wire: client/ does.
+"""
+
+# ruff: noqa: N815  the documented names are camelCase
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from signal_sdk.callbacks import CallCallback
+from signal_sdk.client.call_states import CallState, CallStep
+from signal_sdk.client.calls import Leg
+from signal_sdk.client.operation import Operation
+from signal_sdk.client.session import SessionClient
+from signal_sdk.errors import ParameterError, SignalError
+from signal_sdk.spelling import DocumentedNames
+from signal_sdk.wire import events
+from signal_sdk.wire.names import JsonValue
+
+if TYPE_CHECKING:
+    from signal_sdk.login_session import LoginSession
+
+__all__ = ["Call"]
+
+
+class Call(DocumentedNames):
+    """A call with another account: made by `LoginSession.channel_invite_user2`, or handed to
+    `on_invite_received`.
+
+    Java server SDK, "Call Class". Every method returns at once; what it returns can be awaited. A
+    step that does not fit the call's state fails with 700 and changes nothing; unless awaited,
+    `LoginCallback.on_error` hears of a failure. `extra` is told to the peer: JSON of at most 8192
+    visible characters, as text or as the value itself (a dict, a list); it may be empty.
+
+    Awaiting an outgoing call itself waits until the server has taken the invitation, and raises
+    `SignalError` (what `on_invite_failed` hears) where it has not. Leaving its block ends the call,
+    if that is not over:
+
+        async with session.channel_invite_user2("room", "bob", "", cb) as call:
+            await call.channel_invite_dtmf("12#")
+    """
+
+    def __init__(self, client: SessionClient, leg: Leg) -> None:
+        self._client = client
+        self._leg = leg
+
+    @property
+    def channel(self) -> str:
+        """The name of the channel that the call is about."""
+        return self._leg.channel
+
+    @property
+    def peer(self) -> str:
+        """The other side's account."""
+        return self._leg.peer
+
+    @property
+    def peer_uid(self) -> int:
+        """The other side's uid; 0 where it is not known."""
+        return self._leg.peer_uid
+
+    @property
+    def extra(self) -> str:
+        """What the invitation said: JSON text, or empty."""
+        return self._leg.extra
+
+    @property
+    def state(self) -> CallState:
+        """Where the call stands now, which callbacks that wait their turn may not have told yet."""
+        return self._leg.state
+
+    @property
+    def session(self) -> LoginSession:
+        """The session that the call belongs to."""
+        return self._client.session
+
+    @property
+    def cb(self) -> CallCallback | None:
+        """What hears of the call. Set it in `on_invite_received` to hear of all that comes
+        after.
+        """
+        return self._leg.cb
+
+    @cb.setter
+    def cb(self, cb: CallCallback | None) -> None:
+        self._leg.cb = cb
+
+    def set_callback(self, cb: CallCallback | None) -> None:
+        """Set `cb`."""
+        self._leg.cb = cb
+
+    def __repr__(self) -> str:
+        return f"<Call with {self.peer!r} about {self.channel!r}: {self.state.value}>"
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        yield from self._leg.invited.__await__()
+        return self
+
+    async def __aenter__(self) -> Self:
+        return await self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.state is CallState.ENDED or self._leg.is_ending:
+            return
+        with contextlib.suppress(SignalError):
+            # Over is over: the peer, or the session's end, was quicker.
+            await self.channel_invite_end()
+
+    def channel_invite_accept(self, extra: JsonValue = "") -> Operation[None]:
+        """Accept an incoming call. The peer's `on_invite_accepted_by_peer` hears of it with
+        `extra`.
+
+        Java server SDK, `channelInviteAccept`.
+        """
+        return self._client.calls.take_step(self._leg, CallStep.ACCEPT, extra)
+
+    def channel_invite_refuse(self, extra: JsonValue = "") -> Operation[None]:
+        """Refuse an incoming call. The peer's `on_invite_refused_by_peer` hears of it with `extra`.
+
+        Java server SDK, `channelInviteRefuse`.
+        """
+        return self._client.calls.take_step(self._leg, CallStep.REFUSE, extra)
+
+    def channel_invite_end(self, extra: JsonValue = "") -> Operation[None]:
+        """End the call, in whatever state it is.
+
+        `on_invite_end_by_myself` hears of it with `extra`, and the peer's `on_invite_end_by_peer`.
+        Where the peer ends the call at the same moment, the operation succeeds all the same. Java
+        server SDK, `channelInviteEnd`.
+        """
+        return self._client.calls.take_step(self._leg, CallStep.END, extra)
+
+    def channel_invite_dtmf(self, digits: str) -> Operation[None]:
+        """Send dialled digits, each one of 0 to 9, * and #, within a call that was accepted.
+
+        The peer's `on_invite_msg` hears `{"msgtype": "dtmf", "msgdata": digits}`. Fails with 1004
+        for other digits. Beside the seed: protocol.md, section 6.
+        """
+        try:
+            extra = events.encode_dtmf(digits)
+        except ParameterError as exc:
+            return self._client.requests.refuse("channel_invite_dtmf", exc)
+        return self._client.calls.take_step(self._leg, CallStep.SEND, extra)
+
+    channelInviteAccept = channel_invite_accept
+    channelInviteRefuse = channel_invite_refuse
+    channelInviteEnd = channel_invite_end

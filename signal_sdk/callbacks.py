@@ -1,0 +1,260 @@
+"""The callback classes: what a program hears, and when.
+
+Owns: the documented callbacks as methods that do nothing. Must not know who calls them, or when.
+
+Override what you need, as `async def` or as a plain `def`. One session's callbacks run one at a
+time, in order, and each may call and await any method, of its own session too. One that takes its
+time delays its own session's callbacks and nobody else; one that raises is logged with its
+traceback and reported to `LoginCallback.on_error`, and the session goes on. From the Java server
+SDK, section "Server SDK API"; each class is also reachable as in Java (`Signal.LoginCallback`), and
+each method has its documented name too (`onLoginSuccess`).
+"""
+
+# ruff: noqa: N815  the documented names are camelCase
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.spelling import DocumentedNames
+from signal_sdk.wire.events import SpecialEvent
+
+if TYPE_CHECKING:
+    from signal_sdk.call import Call
+    from signal_sdk.channel import Channel
+    from signal_sdk.login_session import LoginSession
+
+__all__ = [
+    "CallCallback",
+    "ChannelCallback",
+    "LoginCallback",
+    "MessageCallback",
+    "UserAttrCallback",
+]
+
+
+class UserAttrCallback(DocumentedNames):
+    """What `Signal`'s attribute methods tell. Java server SDK, "UserAttrCallback Class".
+
+    `err` is empty on success and says what was wrong otherwise; `ret` is then `{"result": "failed",
+    "reason": err}`.
+    """
+
+    async def on_user_get_attr(self, err: str, ret: dict[str, Any]) -> None:
+        """An attribute was asked for: `ret` is `{"result": "ok", "account", "name", "value"}`."""
+
+    async def on_user_get_attr_all(self, err: str, ret: dict[str, Any]) -> None:
+        """All attributes were asked for: `ret` is `{"result": "ok", "account", "json": {name:
+        value}}`.
+        """
+
+    async def on_user_set_attr(self, err: str, ret: dict[str, Any]) -> None:
+        """An attribute was set: `ret` is `{"result": "ok", "reason": ""}`."""
+
+    onUserGetAttr = on_user_get_attr
+    onUserGetAttrAll = on_user_get_attr_all
+    onUserSetAttr = on_user_set_attr
+
+
+class LoginCallback(DocumentedNames):
+    """What happens to a session. Java server SDK, "LoginCallback Class"."""
+
+    async def on_login_success(self, session: LoginSession, uid: int) -> None:
+        """The session is logged in; `uid` is the number that the server knows the account by."""
+
+    async def on_logout(self, session: LoginSession, ecode: ECode) -> None:
+        """The session is over, and this is its last callback.
+
+        `ecode` is 101 after `logout`, 102 where the connection was lost, 103 where the account
+        logged in elsewhere, 105 where its token expired.
+        """
+
+    async def on_login_failed(self, session: LoginSession, ecode: ECode) -> None:
+        """The login failed, and this is the session's last callback.
+
+        `ecode` is 201 where the server could not be reached, 203 where `logout` cancelled the
+        login, 204 or 206 where the token has expired or is wrong, 207 where another login was
+        quicker, 209 where the account is not valid.
+        """
+
+    async def on_message_instant_receive(
+        self, session: LoginSession, account: str, uid: int, msg: str
+    ) -> None:
+        """`account` has sent a point-to-point message.
+
+        `uid` is 0: the protocol does not carry it (protocol.md, section 4). Each message comes
+        once; one whose callback has not begun when the session ends comes with the next login.
+        """
+
+    async def on_invite_received(self, session: LoginSession, call: Call) -> None:
+        """`call.peer` calls. Set `call.cb` here to hear of what becomes of the call."""
+
+    async def on_error(self, session: LoginSession, ecode: ECode, reason: str) -> None:
+        """Something went wrong that no other callback hears of; `reason` is one line.
+
+        1002: a callback raised. 1000: channel events were dropped because callbacks fell behind.
+        Otherwise, the code of an operation that has no callback and that nobody awaits, such as
+        `channel_set_attr`.
+        """
+
+    onLoginSuccess = on_login_success
+    onLogout = on_logout
+    onLoginFailed = on_login_failed
+    onMessageInstantReceive = on_message_instant_receive
+    onInviteReceived = on_invite_received
+    onError = on_error
+
+
+class MessageCallback(DocumentedNames):
+    """What becomes of a message. Java server SDK, "MessageCallback Class"."""
+
+    async def on_message_send_success(self, session: LoginSession) -> None:
+        """The server has the message, and will deliver it once (which does not mean that it has
+        been read).
+        """
+
+    async def on_message_send_error(self, session: LoginSession, ecode: ECode) -> None:
+        """The message was not sent.
+
+        `ecode` is 400 or 401 (no answer in 10 s), 1003 (not logged in), 1004 or 1005 (an argument
+        is wrong or too large), or the code of a logout (1xx) that came before the answer.
+        """
+
+    onMessageSendSuccess = on_message_send_success
+    onMessageSendError = on_message_send_error
+
+
+class ChannelCallback(DocumentedNames):
+    """What happens in a channel. Java server SDK, "ChannelCallback Class"."""
+
+    async def on_channel_joined(self, session: LoginSession, channel: Channel) -> None:
+        """The session is in the channel."""
+
+    async def on_channel_join_failed(
+        self, session: LoginSession, channel: Channel, ecode: ECode
+    ) -> None:
+        """The session is not in the channel: 300, 1003 (not logged in), 1004 or 1005 (the name), or
+        a logout's code.
+        """
+
+    async def on_channel_leaved(
+        self, session: LoginSession, channel: Channel, ecode: ECode
+    ) -> None:
+        """The session is in the channel no more; nothing else is told of this channel.
+
+        `ecode` is 602 after `channel_leave` or joining another channel, 603 after a logout, 604
+        where the connection was lost.
+        """
+
+    async def on_channel_user_joined(
+        self, session: LoginSession, channel: Channel, account: str, uid: int
+    ) -> None:
+        """Another user has joined; in a special channel, one who came online or joined some
+        channel.
+        """
+
+    async def on_channel_user_leaved(
+        self, session: LoginSession, channel: Channel, account: str, uid: int
+    ) -> None:
+        """Another user has left; in a special channel, one who went offline or left some
+        channel.
+        """
+
+    async def on_channel_user_list(
+        self, session: LoginSession, channel: Channel, users: list[str], uids: list[int]
+    ) -> None:
+        """Who is in the channel, told once, after `on_channel_joined`: the newest 200, oldest
+        first.
+        """
+
+    async def on_channel_attr_updated(
+        self,
+        session: LoginSession,
+        channel: Channel,
+        name: str,
+        value: str,
+        type: str,  # noqa: A002  its documented name
+    ) -> None:
+        """An attribute of the channel has changed; after joining, told once for each that there is.
+
+        `type` is `update`, `del`, or `clear` (then `name` and `value` are empty).
+        """
+
+    async def on_channel_query_user_num(self, session: LoginSession, err: str, num: int) -> None:
+        """`Signal.channel_query_user_num` was answered: how many are in the channel; `err` is empty
+        on success.
+        """
+
+    async def on_message_channel_receive(
+        self, session: LoginSession, channel: Channel, account: str, uid: int, msg: str
+    ) -> None:
+        """`account` has sent a message to the channel; one's own messages come back, too."""
+
+    async def on_special_event(
+        self, session: LoginSession, channel: Channel, event: SpecialEvent
+    ) -> None:
+        """A special channel tells who did what, where and when.
+
+        Beside the seed (protocol.md, section 5): the same event as the `on_channel_user_joined` or
+        `on_channel_user_leaved` before it, with what these do not pass on.
+        """
+
+    onChannelJoined = on_channel_joined
+    onChannelJoinFailed = on_channel_join_failed
+    onChannelLeaved = on_channel_leaved
+    onChannelUserJoined = on_channel_user_joined
+    onChannelUserLeaved = on_channel_user_leaved
+    onChannelUserList = on_channel_user_list
+    onChannelAttrUpdated = on_channel_attr_updated
+    onChannelQueryUserNum = on_channel_query_user_num
+    onMessageChannelReceive = on_message_channel_receive
+
+
+class CallCallback(DocumentedNames):
+    """What becomes of a call. Java server SDK, "CallCallback Class".
+
+    `extra` is what the peer gave with its step: JSON as text, or empty.
+    """
+
+    async def on_invite_received_by_peer(self, session: LoginSession, call: Call) -> None:
+        """The peer's SDK has received the invitation: it rings."""
+
+    async def on_invite_accepted_by_peer(
+        self, session: LoginSession, call: Call, extra: str
+    ) -> None:
+        """The peer has accepted."""
+
+    async def on_invite_refused_by_peer(
+        self, session: LoginSession, call: Call, extra: str
+    ) -> None:
+        """The peer has refused: the call is over."""
+
+    async def on_invite_failed(self, session: LoginSession, call: Call, ecode: ECode) -> None:
+        """The call is over without anybody's having ended it.
+
+        `ecode` is 701 (a call with this peer about this channel is alive), 702 (the connection was
+        lost), 703 (the peer is offline), 704 (the peer did not answer in time), 700, 1003 (not
+        logged in), 1004 or 1005 (an argument).
+        """
+
+    async def on_invite_end_by_peer(self, session: LoginSession, call: Call, extra: str) -> None:
+        """The peer has ended the call, or is gone."""
+
+    async def on_invite_end_by_myself(self, session: LoginSession, call: Call, extra: str) -> None:
+        """This side has ended the call, by `channel_invite_end` (`extra` is what it was given) or
+        by logging out.
+        """
+
+    async def on_invite_msg(self, session: LoginSession, call: Call, extra: str) -> None:
+        """The peer has sent something within the call, such as `{"msgtype": "dtmf", "msgdata":
+        "12#"}`.
+        """
+
+    onInviteReceivedByPeer = on_invite_received_by_peer
+    onInviteAcceptedByPeer = on_invite_accepted_by_peer
+    onInviteRefusedByPeer = on_invite_refused_by_peer
+    onInviteFailed = on_invite_failed
+    onInviteEndByPeer = on_invite_end_by_peer
+    onInviteEndByMyself = on_invite_end_by_myself
+    onInviteMsg = on_invite_msg

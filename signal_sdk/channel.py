@@ -1,0 +1,152 @@
+"""`Channel`: what a program holds of a channel that it has joined.
+
+Owns: the documented methods. Must not know membership's rules or the wire: client/ does.
+"""
+
+# ruff: noqa: N815  the documented names are camelCase
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from signal_sdk.callbacks import ChannelCallback, MessageCallback
+from signal_sdk.client.channel_states import ChannelState
+from signal_sdk.client.channels import Membership
+from signal_sdk.client.operation import Operation
+from signal_sdk.client.session import SessionClient
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
+from signal_sdk.spelling import DocumentedNames
+from signal_sdk.wire import functions
+
+if TYPE_CHECKING:
+    from signal_sdk.login_session import LoginSession
+
+__all__ = ["Channel"]
+
+
+class Channel(DocumentedNames):
+    """A channel that a session has joined or is about to: made by `LoginSession.channel_join`.
+
+    Java server SDK, "Channel Class". Every method returns at once; what it returns can be awaited.
+    A method called while the join is under way goes out after it. Once the session is not in the
+    channel any more, methods fail with 1001 (a message with 400, `channel_leave` with 600).
+
+    Awaiting the channel itself waits until it is joined, and raises `SignalError` (300, or what
+    `on_channel_join_failed` hears) where it could not be. Leaving its block leaves the channel:
+
+        async with session.channel_join("lobby") as channel:
+            await channel.message_channel_send("hello")
+    """
+
+    def __init__(self, client: SessionClient, member: Membership) -> None:
+        self._client = client
+        self._member = member
+
+    @property
+    def name(self) -> str:
+        """The channel's name."""
+        return self._member.name
+
+    @property
+    def session(self) -> LoginSession:
+        """The session that joined."""
+        return self._client.session
+
+    @property
+    def cb(self) -> ChannelCallback | None:
+        """What hears of the channel's events."""
+        return self._member.cb
+
+    @property
+    def is_joined(self) -> bool:
+        """Is the session in the channel?"""
+        return self._member.state is ChannelState.JOINED
+
+    def __repr__(self) -> str:
+        state = self._member.state.name.lower()
+        return f"<Channel {self.name!r} of {self._client.account!r}: {state}>"
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        yield from self._member.joined.__await__()
+        return self
+
+    async def __aenter__(self) -> Self:
+        return await self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._member.is_staying:
+            return
+        with contextlib.suppress(SignalError):
+            # Left is left: joining another channel, or the session's end, was quicker.
+            await self.channel_leave()
+
+    def channel_leave(self) -> Operation[None]:
+        """Leave the channel.
+
+        `on_channel_leaved` hears of it with 602, and the other members with
+        `on_channel_user_leaved`. Fails with 600 where the session is not in the channel any more;
+        unless awaited, `LoginCallback.on_error` hears of a failure. Java server SDK,
+        `channelLeave`.
+        """
+        return self._client.channels.leave(self._member)
+
+    def channel_set_attr(self, name: str, value: str) -> Operation[None]:
+        """Set an attribute of the channel.
+
+        Every member's `on_channel_attr_updated` hears of it. `name` has at most 128 visible
+        characters, `value` 8096; the built-in names (`_channel_ttl`, `_userNotification`, …) take
+        whole numbers. Fails with 1004 or 1005 where an argument is wrong or too large, and over 10
+        changes a second; unless awaited, `LoginCallback.on_error` hears of a failure. Java server
+        SDK, `channelSetAttr`.
+        """
+        return self._attr(
+            lambda: functions.ChannelSetAttr(channel=self.name, name=name, value=value)
+        )
+
+    def channel_del_attr(self, name: str) -> Operation[None]:
+        """Delete an attribute of the channel.
+
+        As `channel_set_attr`; the change's type is `del`. Java server SDK, `channelDelAttr`.
+        """
+        return self._attr(lambda: functions.ChannelDelAttr(channel=self.name, name=name))
+
+    def channel_clear_attr(self) -> Operation[None]:
+        """Delete all attributes of the channel.
+
+        As `channel_set_attr`; the change's type is `clear`. Java server SDK, `channelClearAttr`.
+        """
+        return self._attr(lambda: functions.ChannelClearAttr(channel=self.name))
+
+    def message_channel_send(self, msg: str, cb: MessageCallback | None = None) -> Operation[None]:
+        """Send a message to all members of the channel, this session included.
+
+        `msg` has at most 8192 visible characters; a user may send 60 messages a second. The
+        operation ends when the server has the message; it fails with 400, 401 (no answer in 10 s),
+        1004 or 1005. `cb` hears of either; without it, and unless awaited, `LoginCallback.on_error`
+        hears of a failure. Java server SDK, `messageChannelSend`; `cb` is ours.
+        """
+        return self._client.send_message(
+            lambda: functions.ChannelSendMessage(channel=self.name, msg=msg),
+            cb,
+            unless=self._member.why_not(ECode.SENDMESSAGE_E_OTHER),
+        )
+
+    def _attr(self, make: Callable[[], functions.Arguments]) -> Operation[None]:
+        return self._client.requests.call(
+            make, functions.Result, lambda _: None, unless=self._member.why_not()
+        )
+
+    channelLeave = channel_leave
+    channelSetAttr = channel_set_attr
+    channelDelAttr = channel_del_attr
+    channelClearAttr = channel_clear_attr
+    messageChannelSend = message_channel_send

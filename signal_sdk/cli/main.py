@@ -1,0 +1,87 @@
+"""The command `signal-sdk`: the commands put together, and the way out of all of them.
+
+Owns: which commands there are, and that every end is an exit code and at most one line on stderr.
+Must not know what a command does.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any
+
+import click
+
+from signal_sdk.cli.failures import PROGRAM, exit_code
+from signal_sdk.cli.listen import listen
+from signal_sdk.cli.output import say
+from signal_sdk.cli.send import send
+from signal_sdk.cli.serve import serve
+from signal_sdk.cli.token import token
+
+__all__ = ["cli", "run"]
+
+
+class _Program(click.Group):
+    """A group of commands that ends in an exit code, never in a traceback or click's own lines."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """As click's, but for errors; commands return their exit code, or None for 0."""
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except BaseException as exc:  # noqa: BLE001  what is not an error of ours is raised again
+            code = exit_code(exc)
+        sys.exit(code)
+
+
+def _version() -> str:
+    try:
+        return metadata.version(PROGRAM)
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _show_version(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        say(f"{PROGRAM} {_version()}")
+        context.exit()
+
+
+@click.group(
+    PROGRAM,
+    cls=_Program,
+    no_args_is_help=False,
+    context_settings={"max_content_width": 100},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Print the version, and end.",
+)
+def cli() -> None:
+    """A signaling server and its tools: run a server, make tokens, listen and send.
+
+    Exit codes: 0 all went well, 1 it failed, 2 the arguments or the configuration are wrong.
+    """
+    # What the SDK warns of, callbacks hear too; only `serve` has a log.
+    logging.getLogger("signal_sdk").addHandler(logging.NullHandler())
+
+
+cli.add_command(serve)
+cli.add_command(token)
+cli.add_command(listen)
+cli.add_command(send)
+
+
+def run(args: Sequence[str]) -> int:
+    """Run the command line on `args`, and return the exit code."""
+    try:
+        cli.main(args=list(args), prog_name=PROGRAM)
+    except SystemExit as exc:
+        return exc.code if isinstance(exc.code, int) else 0
+    return 0

@@ -1,0 +1,88 @@
+"""Output: lines on stdout, at once and safe for a terminal.
+
+Owns: how text is made one line, how it is written, and what a stdout that nobody reads means. Must
+not know what the lines say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+import click
+import trio
+
+__all__ = ["StdoutClosedError", "StdoutWriter", "complain", "give_up_stdout", "one_line", "say"]
+
+
+class StdoutClosedError(Exception):
+    """Nobody reads stdout any more, as in `signal-sdk listen | head -1`: a reason to end."""
+
+
+def one_line(text: str) -> str:
+    """`text` with all that is not printable escaped: one line, which moves no cursor and changes no
+    colour, whoever it comes from.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode()
+
+
+def say(text: str) -> None:
+    """Write `text`, which may be several lines, to stdout. Raises `StdoutClosedError`."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        raise StdoutClosedError from None
+
+
+def complain(text: str) -> None:
+    """Write one line to stderr, where there is one."""
+    with contextlib.suppress(OSError):
+        click.echo(one_line(text), err=True)
+
+
+def give_up_stdout() -> None:
+    """Send what is still buffered for stdout nowhere, where it can go nowhere else, so that the
+    interpreter's end does not complain of it.
+    """
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+class StdoutWriter:
+    """Lines to stdout from trio tasks: a reader that does not read holds up only who writes.
+
+    It goes past Python's buffer, whose lock a write that was given up would hold for ever.
+    """
+
+    def __init__(self) -> None:
+        if sys.stdout is None:  # closed before the program began
+            raise StdoutClosedError
+        sys.stdout.flush()
+        self._fd = sys.stdout.fileno()
+        self._encoding = sys.stdout.encoding
+
+    async def write_line(self, text: str, *, encoding: str = "") -> None:
+        """Write one line, by default as stdout encodes. Raises `StdoutClosedError`, `OSError`."""
+        data = f"{text}\n".encode(encoding or self._encoding, "backslashreplace")
+        try:
+            await trio.to_thread.run_sync(_write_all, self._fd, data, abandon_on_cancel=True)
+        except BrokenPipeError:
+            raise StdoutClosedError from None
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]

@@ -1,0 +1,150 @@
+"""`signal-sdk serve`: a server in this process, from its configuration to its last farewell.
+
+Owns: how flags and file become one configuration, what the operator is told, and what signals do.
+Must not know what the server does with either.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import attrs
+import click
+import trio
+
+from signal_sdk.cli.failures import PROGRAM
+from signal_sdk.cli.output import complain, say
+from signal_sdk.errors import ConfigError, SignalSdkError
+from signal_sdk.server import config as configs
+from signal_sdk.server.config import Config
+from signal_sdk.server.node import Node
+
+__all__ = ["serve"]
+
+MAX_PORT: Final = 65535
+LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
+LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
+
+DEV_WARNING: Final = (
+    f"{PROGRAM}: DEVELOPMENT MODE: any app id and no token are accepted, "
+    "so that anybody who reaches this server can log in as anybody"
+)
+
+
+@click.command()
+@click.option("--host", metavar="ADDRESS", help="The address to listen on.  [default: 127.0.0.1]")
+@click.option(
+    "--port",
+    type=click.IntRange(0, MAX_PORT),
+    metavar="PORT",
+    help="The port to listen on; 0 takes any free one.  [default: 8001]",
+)
+@click.option("--dev", is_flag=True, help="For development: accept any app id, and no token.")
+@click.option("--config", metavar="FILE", help="The configuration, a TOML file.")
+@click.option(
+    "--cert", metavar="FILE", help="The TLS certificate and its chain, in PEM: TLS on PORT + 1."
+)
+@click.option("--key", metavar="FILE", help="The TLS certificate's private key, in PEM.")
+@click.option(
+    "--print-config",
+    "prints_config",
+    is_flag=True,
+    help="Print the configuration, with every key, as a TOML file, and end.",
+)
+@click.option(
+    "-v", "--verbose", count=True, help="Log logins and refusals (-v), or all there is (-vv)."
+)
+def serve(
+    *, dev: bool, config: str | None, prints_config: bool, verbose: int, **flags: str | int | None
+) -> None:
+    """Run a server, until SIGTERM or SIGINT ends it.
+
+    It needs --config FILE, or --dev, or both. The other flags have precedence over the file.
+    """
+    overrides = {name: value for name, value in flags.items() if value is not None}
+    if not (config or dev):
+        if not prints_config:
+            raise click.UsageError("Give --config FILE, or --dev for development.")
+        say(_printed_defaults(overrides))
+        return
+    chosen = _override(configs.load(config, dev=dev) if config else configs.dev(), overrides)
+    if prints_config:
+        say(configs.print_config(chosen).rstrip("\n"))
+        return
+    with _log_on_stderr(LEVELS[min(verbose, len(LEVELS) - 1)]):
+        trio.run(_serve, chosen)
+
+
+# --- The configuration
+
+
+def _override(config: Config, overrides: dict[str, Any]) -> Config:
+    """`config` with what the flags say instead. Raises `ConfigError`."""
+    try:
+        return attrs.evolve(config, server=attrs.evolve(config.server, **overrides))
+    except ConfigError as exc:
+        raise ConfigError(f"with the flags given, {exc}") from None
+
+
+def _printed_defaults(overrides: dict[str, Any]) -> str:
+    """A file to start from: every key with its default.
+
+    No `Config` says that, since one in which nobody could log in is refused.
+    """
+    text = configs.print_config(_override(configs.dev(), overrides))
+    return text.replace("\ndev = true\n", "\ndev = false\n").rstrip("\n")
+
+
+# --- The server's life
+
+
+@contextmanager
+def _log_on_stderr(level: int) -> Iterator[None]:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    logger = logging.getLogger("signal_sdk")
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    try:
+        yield
+    except Exception as exc:
+        # One line is said of it in any case; where it came from is for who asked for all there is.
+        logger.debug("the server ended: %s", exc, exc_info=not isinstance(exc, SignalSdkError))
+        raise
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+async def _serve(config: Config) -> None:
+    node = Node(config)
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stop_on_signal, signals, node, nursery.cancel_scope)
+            async with trio.open_nursery() as running:
+                addresses: Sequence[tuple[str, int]] = await running.start(node.run)
+                if config.server.dev:
+                    complain(DEV_WARNING)
+                say(_listening(addresses))
+            nursery.cancel_scope.cancel()
+
+
+async def _stop_on_signal(
+    signals: AsyncIterator[int], node: Node, everything: trio.CancelScope
+) -> None:
+    """At the first signal, stop; at the second, end at once."""
+    await anext(signals)
+    node.stop()
+    await anext(signals)
+    everything.cancel()
+
+
+def _listening(addresses: Sequence[tuple[str, int]]) -> str:
+    places = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses]
+    links = [f"{scheme}://{place}/" for scheme, place in zip(("ws", "wss"), places, strict=False)]
+    return f"listening on {' and '.join(links)} (lookup http://{places[0]}/getaddr)"

@@ -1,0 +1,80 @@
+"""A session's connection: whole frames in and out of a link.
+
+Owns: unpacking messages into frames, and what is done about one that cannot be read.
+Must not know what a frame is for, but to take back a login that nobody waits for any more.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import trio
+
+from signal_sdk.client.log import Log, logger
+from signal_sdk.errors import LinkError, LoginError, ProtocolError
+from signal_sdk.websocket.link import Link
+from signal_sdk.wire import frames, functions, login
+
+__all__ = ["Connection"]
+
+FRAMES_PER_TURN: Final = 64
+"""How many frames of one read are handed out before others run."""
+WITHDRAW_SECONDS: Final = 2.0
+"""How long a login that was given up waits for its answer, to log out again: else the account stays
+online."""
+
+
+class Connection:
+    """A link, as frames. `label` is whose it is, for the log."""
+
+    def __init__(self, link: Link, log: Log, label: str) -> None:
+        self._link = link
+        self._log = log
+        self._label = label
+        self._frames: deque[frames.Frame] = deque()
+        self._handed_out = 0
+
+    def send(self, frame: bytes) -> None:
+        """Send one frame. Never waits; on a connection that is closing, nothing is sent."""
+        self._link.send_text(frame)
+
+    async def receive(self) -> frames.Frame:
+        """The next frame. Raises `LinkClosed` once there is none to come."""
+        while not self._frames:
+            for message in await self._link.receive():
+                try:
+                    text = frames.decompress(message.data) if message.binary else message.data
+                    self._frames.extend(frames.decode_frames(text))
+                except ProtocolError as exc:
+                    self.pass_over(exc)
+        self._handed_out += 1
+        if self._handed_out % FRAMES_PER_TURN == 0:
+            await trio.lowlevel.checkpoint()
+        frame = self._frames.popleft()
+        size = len(bytes(frame.payload))
+        self._log.debug("%s: < %.40s, %d bytes", self._label, frame.event, size)
+        return frame
+
+    def pass_over(self, exc: ProtocolError) -> None:
+        """A frame makes no sense, which says nothing about the next one."""
+        logger.warning("%s: a frame from the server is passed over: %s", self._label, exc)
+
+    async def withdraw(self) -> None:
+        """Log out of a login that was given up before it was answered, within two seconds."""
+        try:
+            with trio.move_on_after(WITHDRAW_SECONDS):
+                while (frame := await self.receive()).event != login.LOGIN_RET:
+                    pass
+                success = login.decode_login_ret(frame)
+                self.send(functions.encode_request(1, success.line, functions.UserLogout()))
+        except (LinkError, LoginError, ProtocolError) as exc:
+            self._log.debug("%s: nothing to withdraw: %s", self._label, exc)
+
+    async def aclose(self) -> None:
+        """Close in good order, within two seconds."""
+        await self._link.aclose()
+
+    def abort(self) -> None:
+        """Close at once, without a word."""
+        self._link.abort()

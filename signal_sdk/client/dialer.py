@@ -1,0 +1,194 @@
+"""Dialing: from the server's name to an open link.
+
+Owns: which forms the name may take, and the sockets and TLS of a connection. Must not know the
+login on it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import socket
+import ssl
+from typing import Final, Protocol
+from urllib.parse import SplitResult, urlsplit
+
+import attrs
+import trio
+
+from signal_sdk.client.lookup import default_ssl_context, look_up
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import LinkError, LoginError, ParameterError
+from signal_sdk.websocket import handshake
+from signal_sdk.websocket.link import Link
+from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.tls import TlsTransport
+from signal_sdk.websocket.transport import SocketTransport, Transport
+from signal_sdk.wire import names
+
+__all__ = ["DEFAULT_SERVER", "MAX_ANSWER_BYTES", "Dialer", "make_dialer"]
+
+DEFAULT_PORT: Final = 8001
+DEFAULT_SERVER: Final = f"127.0.0.1:{DEFAULT_PORT}"
+CONNECT_SECONDS: Final = 5.0
+"""How long connecting to one address may take: TCP, TLS and the WebSocket's handshake together."""
+MAX_ADDRESSES: Final = 4
+"""How many of the addresses that a lookup names are tried: with more, a login would take minutes to
+fail."""
+MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
+"""The largest frame that is read: an unbounded user list of a large channel fits, a broken server's
+stream does not."""
+
+_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+class Dialer(Protocol):
+    """What makes a `Signal`'s links: pass your own as `Signal(appid, server=dialer)`, in a test for
+    instance.
+    """
+
+    async def dial(self, appid: str, flusher: Flusher) -> Link:
+        """Open a link, written to by `flusher`, to a server of `appid`.
+
+        Called once for each login. Raises `LoginError` (201) or `LinkError` where there is none to
+        be had; it bounds its own time. `signal_sdk.websocket.handshake.connect` makes a link of any
+        transport.
+        """
+
+
+def make_dialer(server: str, ssl_context: ssl.SSLContext | None = None) -> Dialer:
+    """The dialer for `server`, in one of the forms of `Signal`'s docstring. Raises `ParameterError`
+    (1004).
+    """
+    scheme, _, _ = server.partition("://")
+    if "@" in server:
+        # Which is not quoted: it may hold a password.
+        raise ParameterError(ECode.GENERAL_E_WRONG_PARAM, "the server is given without a user")
+    try:
+        parts = urlsplit(server if "://" in server else f"//{server}")
+        host, port = parts.hostname, parts.port
+    except ValueError as exc:
+        raise names.wrong("server", server, f"is not an address: {exc}") from None
+    if not host:
+        raise names.wrong("server", server, "names no host")
+    if not parts.scheme:
+        return _LookupDialer(host=host, port=port or DEFAULT_PORT, tls=False)
+    if parts.scheme not in _PORTS:
+        why = f"begins with {scheme!r}, not with http, https, ws or wss"
+        raise names.wrong("server", server, why)
+    port = port or _PORTS[parts.scheme]
+    if parts.scheme in ("http", "https"):
+        tls = parts.scheme == "https"
+        base = parts.path.rstrip("/")
+        return _LookupDialer(host=host, port=port, tls=tls, ssl_context=ssl_context, path=base)
+    tls = parts.scheme == "wss"
+    return _DirectDialer(_Target(host, port, tls, host, _target(parts)), ssl_context)
+
+
+def _target(parts: SplitResult) -> str:
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _netloc(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@attrs.frozen
+class _Target:
+    """One address: where to connect, and whose certificate to expect there."""
+
+    host: str
+    port: int
+    tls: bool
+    certified: str
+    path: str = "/"
+
+    @property
+    def url(self) -> str:
+        return f"{'wss' if self.tls else 'ws'}://{_netloc(self.host, self.port)}{self.path}"
+
+
+@attrs.frozen
+class _DirectDialer:
+    """Connects to one address, without a lookup."""
+
+    target: _Target
+    ssl_context: ssl.SSLContext | None
+
+    async def dial(self, appid: str, flusher: Flusher) -> Link:  # noqa: ARG002  the app makes no difference here
+        return await _connect(self.target, flusher, self.ssl_context)
+
+
+@attrs.frozen(kw_only=True)
+class _LookupDialer:
+    """Asks the lookup, and connects to the addresses that it names, in random order, until one
+    answers.
+    """
+
+    host: str
+    port: int
+    tls: bool
+    ssl_context: ssl.SSLContext | None = None
+    path: str = ""
+
+    async def dial(self, appid: str, flusher: Flusher) -> Link:
+        scheme = "https" if self.tls else "http"
+        base_url = f"{scheme}://{_netloc(self.host, self.port)}{self.path}"
+        addresses = await look_up(base_url, appid, self.ssl_context)
+        random.shuffle(addresses)
+        reason = ""
+        for host, port in addresses[:MAX_ADDRESSES]:
+            # A server with a certificate listens for TLS on the port after the advertised one.
+            target = _Target(host, port + 1 if self.tls else port, self.tls, self.host)
+            try:
+                return await _connect(target, flusher, self.ssl_context)
+            except LinkError as exc:
+                reason = str(exc)
+        raise LoginError(ECode.LOGIN_E_NET, reason)
+
+
+async def _connect(target: _Target, flusher: Flusher, ssl_context: ssl.SSLContext | None) -> Link:
+    """An open link to `target`. Raises `LinkError`."""
+    where = _netloc(target.host, target.port)
+    transport: Transport | None = None
+    link: Link | None = None
+    try:
+        with trio.move_on_after(CONNECT_SECONDS):
+            transport = SocketTransport(await _open_socket(target))
+            if target.tls:
+                context = ssl_context or default_ssl_context()
+                tls = TlsTransport(
+                    transport, context, server_side=False, server_hostname=target.certified
+                )
+                transport = tls
+                await tls.handshake()
+            link = await handshake.connect(
+                transport, flusher, target.url, max_frame_bytes=MAX_ANSWER_BYTES
+            )
+    finally:
+        if link is None and transport is not None:
+            transport.close()
+    if link is None:
+        raise LinkError(f"no connection to {where} in {CONNECT_SECONDS:g} s")
+    return link
+
+
+async def _open_socket(target: _Target) -> socket.socket:
+    try:
+        stream = await trio.open_tcp_stream(target.host, target.port)
+    except (OSError, ValueError) as exc:
+        where = _netloc(target.host, target.port)
+        raise LinkError(f"no connection to {where}: {_cause(exc)}") from None
+    # trio's wrapper has done its part; the outbox sends on the plain socket (design.md, decision
+    # 9).
+    return socket.socket(fileno=stream.socket.detach())
+
+
+def _cause(exc: BaseException) -> str:
+    """The innermost cause, since `open_tcp_stream` groups one error for each address of a name."""
+    while (inner := exc.__cause__) is not None or isinstance(exc, BaseExceptionGroup):
+        exc = exc.exceptions[0] if isinstance(exc, BaseExceptionGroup) else inner or exc
+    if isinstance(exc, OSError) and exc.errno is not None and exc.errno in errno.errorcode:
+        return os.strerror(exc.errno)
+    return getattr(exc, "strerror", None) or str(exc)

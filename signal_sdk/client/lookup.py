@@ -1,0 +1,80 @@
+"""The lookup: which addresses a server names for an app (protocol.md, section 1).
+
+Owns: the HTTP request. The only module that knows httpx. Must not know what the addresses are for.
+"""
+
+from __future__ import annotations
+
+import functools
+import ssl
+from typing import Final
+
+import attrs
+import httpx
+import msgspec
+import trio
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import LoginError
+
+__all__ = ["ATTEMPTS", "ATTEMPT_SECONDS", "default_ssl_context", "look_up"]
+
+ATTEMPTS: Final = 2
+ATTEMPT_SECONDS: Final = 5.0
+"""How long one attempt may take; the original clients try twice, 5 s each."""
+
+
+@attrs.frozen
+class _Answer:
+    """What `/getaddr` answers; its other keys are for other clients."""
+
+    web: list[tuple[str, int]]
+
+
+@functools.cache
+def default_ssl_context() -> ssl.SSLContext:
+    """The context that trusts the system's CAs. Made once a process, when first needed: it takes a
+    while.
+    """
+    return ssl.create_default_context()
+
+
+async def look_up(
+    base_url: str, appid: str, ssl_context: ssl.SSLContext | None = None
+) -> list[tuple[str, int]]:
+    """Ask the server at `base_url` for the addresses that serve `appid`, as (host, port).
+
+    Two attempts of 5 s each. Raises `LoginError` (201).
+    """
+    reason = ""
+    for _ in range(ATTEMPTS):
+        reason = f"no answer in {ATTEMPT_SECONDS:g} s"
+        with trio.move_on_after(ATTEMPT_SECONDS):
+            try:
+                return await _ask(base_url, appid, ssl_context)
+            except (httpx.HTTPError, httpx.InvalidURL, msgspec.MsgspecError) as exc:
+                reason = _why(exc)
+    raise LoginError(ECode.LOGIN_E_NET, f"the lookup at {base_url} failed: {reason}")
+
+
+async def _ask(
+    base_url: str, appid: str, ssl_context: ssl.SSLContext | None
+) -> list[tuple[str, int]]:
+    # Without TLS no certificates need to be loaded. Proxies are not asked: the link cannot go
+    # through one either.
+    verify = False if base_url.startswith("http:") else ssl_context or default_ssl_context()
+    async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=None) as client:  # noqa: S113  bounded above
+        response = await client.get(f"{base_url}/getaddr", params={"vid": appid})
+        response.raise_for_status()
+        addresses = msgspec.json.decode(response.content, type=_Answer).web
+    if not addresses:
+        raise httpx.RemoteProtocolError("it names no address")
+    return addresses
+
+
+def _why(exc: BaseException) -> str:
+    """What went wrong. httpx leaves the text to what its exception was raised from."""
+    told: BaseException | None = exc
+    while told is not None and not str(told):
+        told = told.__cause__ or told.__context__
+    return str(told) if told is not None else type(exc).__name__

@@ -1,0 +1,94 @@
+"""Operations: what a method that returns at once returns, for those who want to wait for its
+outcome.
+
+Owns: one outcome, and any number of tasks that await it. Must not know what the operation does.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Generator
+from typing import Any, Generic, TypeVar
+
+import trio
+
+from signal_sdk.errors import SignalError
+
+__all__ = ["Operation", "Promise", "done"]
+
+T = TypeVar("T")
+
+
+class Operation(Generic[T]):
+    """Something that is under way already, whether anybody waits for it or not.
+
+    `await operation` gives its result, or raises the `SignalError` that it failed with. It may be
+    awaited by any number of tasks, any number of times, before its end or after; an operation that
+    nobody awaits raises nothing, and its callback hears of its end all the same. Cancelling an
+    `await` does not undo the operation.
+    """
+
+    __slots__ = ("_error", "_event", "_value", "is_awaited", "is_done")
+
+    def __init__(self) -> None:
+        self._value: T | None = None
+        self._error: SignalError | None = None
+        self._event: trio.Event | None = None
+        self.is_awaited = False
+        """Has anybody awaited it yet?"""
+        self.is_done = False
+        """Is its outcome known?"""
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        self.is_awaited = True
+        return self._wait().__await__()
+
+    async def _wait(self) -> T:
+        if self.is_done:
+            await trio.lowlevel.checkpoint()
+        else:
+            if self._event is None:
+                self._event = trio.Event()
+            await self._event.wait()
+        if self._error is not None:
+            # Each awaiter raises its own copy: a traceback belongs to one raise.
+            raise copy.copy(self._error) from self._error.__cause__
+        return self._value  # type: ignore[return-value]  # set by whoever ended the operation
+
+    def __repr__(self) -> str:
+        if not self.is_done:
+            state = "under way"
+        else:
+            state = "done" if self._error is None else f"failed: {self._error}"
+        return f"<{type(self).__name__} {state}>"
+
+
+class Promise(Operation[T]):
+    """The side of an `Operation` that ends it. The first outcome is the one that counts."""
+
+    __slots__ = ()
+
+    def succeed(self, value: T) -> None:
+        """End it with a result."""
+        if not self.is_done:
+            self._value = value
+            self._finish()
+
+    def fail(self, error: SignalError) -> None:
+        """End it with an error."""
+        if not self.is_done:
+            self._error = error
+            self._finish()
+
+    def _finish(self) -> None:
+        self.is_done = True
+        if self._event is not None:
+            self._event.set()
+            self._event = None
+
+
+def done(value: T) -> Operation[T]:
+    """An operation that has succeeded already."""
+    promise: Promise[T] = Promise()
+    promise.succeed(value)
+    return promise

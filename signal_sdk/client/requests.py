@@ -1,0 +1,300 @@
+"""A session's requests: each gets a call id, goes out in the order of the calls, and ends exactly
+once.
+
+Owns: what waits for the login, what waits for an answer and until when, and how a failure gets its
+documented code. Must not know the connection (it is handed a function that sends), or what a
+request is for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+import attrs
+import trio
+
+from signal_sdk.client.log import Log
+from signal_sdk.client.operation import Operation, Promise
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import ParameterError, ProtocolError, SignalError
+from signal_sdk.wire import frames, functions, names
+from signal_sdk.wire.names import JsonValue
+
+__all__ = ["GENERAL", "MAX_REQUESTS", "REPLY_SECONDS", "Codes", "Requests"]
+
+R = TypeVar("R", bound=functions.Result)
+T = TypeVar("T")
+
+REPLY_SECONDS: Final = 10.0
+"""How long a request waits for its answer."""
+MAX_REQUESTS: Final = 10_000
+"""How many requests of one session may be under way: far above what its rate lets through in
+`REPLY_SECONDS`."""
+
+
+@attrs.frozen
+class Codes:
+    """The codes of a kind of request where the server says no more than that it failed, or nothing
+    at all.
+    """
+
+    other: ECode = ECode.GENERAL_E_FAILED
+    timeout: ECode = ECode.GENERAL_E_FAILED
+
+
+GENERAL: Final = Codes()
+
+Encode = Callable[[functions.CallId, str], bytes]
+"""Makes a request's frame from its call id and the session's `line`."""
+Unheard = Callable[[Operation[Any], str, SignalError], None]
+"""Is told of a failure that no callback hears of: the operation, its name, the error."""
+
+
+@attrs.define(kw_only=True, eq=False)
+class _Request:
+    """A request under way. `finish` reads the answer, and tells whoever is to hear of it."""
+
+    what: str
+    encode: Encode
+    finish: Callable[[functions.Reply], None]
+    fail: Callable[[SignalError], None]
+    codes: Codes = GENERAL
+    deadline: float = math.inf
+
+
+def _not_logged_in(why: str) -> SignalError:
+    return SignalError(ECode.GENERAL_E_NOT_LOGIN, f"not logged in: {why}")
+
+
+class Requests:
+    """The requests of one session.
+
+    `is_full` says whether callbacks have fallen too far behind. Until `open` requests wait; after
+    `seal` no new ones are taken; `close` fails those under way.
+    """
+
+    def __init__(
+        self, unheard: Unheard, is_full: Callable[[], bool], log: Log, label: str = "nobody"
+    ) -> None:
+        self._unheard = unheard
+        self._is_full = is_full
+        self._log = log
+        self._label = label
+        self._waiting: list[_Request] = []
+        self._pending: dict[functions.CallId, _Request] = {}
+        self._last_id = 0
+        self._send: Callable[[bytes], None] | None = None
+        self._line = ""
+        self._sealed: SignalError | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._pending)
+
+    # --- the session's life ---
+
+    def open(self, line: str, send: Callable[[bytes], None]) -> None:
+        """The session is logged in: send what waits, and from now on at once."""
+        self._line = line
+        self._send = send
+        waiting, self._waiting = self._waiting, []
+        for request in waiting:
+            self._put_on_wire(request)
+
+    def seal(self, why: str) -> None:
+        """Take no new requests: they fail with 1003. Those under way go on."""
+        if self._sealed is None:
+            self._sealed = _not_logged_in(why)
+
+    def close(self, error: SignalError) -> None:
+        """The session is over: what waits for an answer fails with `error`, what was never sent
+        with 1003.
+        """
+        self.seal(error.reason)
+        self._send = None
+        waiting, self._waiting = self._waiting, []
+        pending, self._pending = self._pending, {}
+        for request in pending.values():
+            request.fail(error)
+        for request in waiting:
+            request.fail(_not_logged_in(error.reason))
+
+    # --- calls ---
+
+    def call(
+        self,
+        make: Callable[[], functions.Arguments],
+        type_: type[R],
+        convert: Callable[[R], T],
+        *,
+        done: Callable[[R], None] | None = None,
+        failed: Callable[[SignalError], None] | None = None,
+        codes: Codes = GENERAL,
+        unless: SignalError | None = None,
+        moot: Callable[[], bool] | None = None,
+        always: bool = False,
+    ) -> Operation[T]:
+        """Call a function of the server with the arguments that `make` makes.
+
+        The operation gives `convert` of the result. `done` and `failed` are told of the outcome
+        first; where there is no `failed`, and nobody awaits, a failure is unheard. With `unless`,
+        the call is refused with that error; so it is where `make` raises `ParameterError`. A
+        failure that is `moot` is none. `always` is for the SDK's own requests, which go out however
+        far callbacks have fallen behind. Never raises.
+        """
+        if unless is not None:
+            return self.refuse("", unless, failed)
+        try:
+            args = _checked(make)
+        except ParameterError as exc:
+            return self.refuse("", exc, failed)
+        promise: Promise[T] = Promise()
+
+        def finish(reply: functions.Reply) -> None:
+            result = reply.result(type_)
+            if done is not None:
+                done(result)
+            promise.succeed(convert(result))
+
+        def encode(callid: functions.CallId, line: str) -> bytes:
+            return functions.encode_request(callid, line, args)
+
+        fail = self._failing(args.function, promise, failed, moot)
+        request = _Request(what=args.function, encode=encode, finish=finish, fail=fail, codes=codes)
+        self._submit(request, always=always)
+        return promise
+
+    def invoke(self, name: str, req: Mapping[str, JsonValue]) -> Operation[dict[str, JsonValue]]:
+        """Call the function `name` with arguments of the user's own; the result as it came. Never
+        raises.
+        """
+        what = name.removeprefix(functions.INVOKE_PREFIX)
+        if not what or not names.is_encodable(what):
+            return self.refuse("invoke", names.wrong("function", name, "is not a function's name"))
+        try:
+            # The caller may change the mapping before it is sent.
+            args = frames.decode_json(frames.encode_json(req), dict[str, JsonValue], what)
+        except ParameterError as exc:
+            return self.refuse(what, exc)
+        except ProtocolError:
+            return self.refuse(what, names.wrong("req", req, "is not a JSON object"))
+        promise: Promise[dict[str, JsonValue]] = Promise()
+
+        def finish(reply: functions.Reply) -> None:
+            reply.result(functions.Result)
+            promise.succeed(frames.decode_json(reply.text, dict[str, JsonValue], what))
+
+        def encode(callid: functions.CallId, line: str) -> bytes:
+            return functions.encode_invoke(callid, line, what, args)
+
+        fail = self._failing(what, promise, None)
+        self._submit(_Request(what=what, encode=encode, finish=finish, fail=fail))
+        return promise
+
+    def refuse(
+        self, what: str, error: SignalError, failed: Callable[[SignalError], None] | None = None
+    ) -> Operation[Any]:
+        """An operation that has failed already, heard of as any other."""
+        promise: Promise[Any] = Promise()
+        self._failing(what, promise, failed)(error)
+        return promise
+
+    def _failing(
+        self,
+        what: str,
+        promise: Promise[Any],
+        failed: Callable[[SignalError], None] | None,
+        moot: Callable[[], bool] | None = None,
+    ) -> Callable[[SignalError], None]:
+        def fail(error: SignalError) -> None:
+            if moot is not None and moot():
+                promise.succeed(None)
+                return
+            promise.fail(error)
+            if failed is not None:
+                failed(error)
+            else:
+                self._unheard(promise, what, error)
+
+        return fail
+
+    def _submit(self, request: _Request, *, always: bool = False) -> None:
+        if self._sealed is not None:
+            request.fail(self._sealed)
+        elif len(self) >= MAX_REQUESTS:
+            reason = f"{MAX_REQUESTS} requests are under way already"
+            request.fail(SignalError(request.codes.other, reason))
+        elif self._is_full() and not always:
+            reason = "callbacks have fallen too far behind for another request"
+            request.fail(SignalError(request.codes.other, reason))
+        elif self._send is None:
+            self._waiting.append(request)
+        else:
+            self._put_on_wire(request)
+
+    def _put_on_wire(self, request: _Request) -> None:
+        if self._send is None:
+            raise RuntimeError("the session is not logged in")
+        self._last_id += 1
+        callid = self._last_id
+        try:
+            frame = request.encode(callid, self._line)
+        except ParameterError as exc:
+            request.fail(exc)
+            return
+        if len(frame) > names.MAX_FRAME_BYTES:
+            # The server would close the connection over it.
+            reason = f"{request.what} takes {len(frame)} bytes, over {names.MAX_FRAME_BYTES}"
+            request.fail(ParameterError(ECode.GENERAL_E_LARGE_PARAM, reason))
+            return
+        request.deadline = trio.current_time() + REPLY_SECONDS
+        self._pending[callid] = request
+        self._log.debug("%s: > %s #%d, %d bytes", self._label, request.what, callid, len(frame))
+        self._send(frame)
+
+    # --- answers ---
+
+    def answer(self, reply: functions.Reply) -> None:
+        """An answer has come. One to a request that has run out already is passed over."""
+        request = self._pending.pop(reply.callid, None)
+        if request is None:
+            return
+        try:
+            request.finish(reply)
+        except SignalError as exc:
+            ecode = request.codes.other if exc.ecode is ECode.GENERAL_E_FAILED else exc.ecode
+            error = SignalError(ecode, exc.reason)
+        except ProtocolError as exc:
+            reason = f"the answer to {request.what} is not understood: {exc}"
+            error = SignalError(request.codes.other, reason)
+        else:
+            self._log.debug("%s: < %s #%s, ok", self._label, request.what, reply.callid)
+            return
+        name = error.ecode.name
+        self._log.debug("%s: < %s #%s, %s", self._label, request.what, reply.callid, name)
+        request.fail(error)
+
+    def expire(self, now: float) -> float:
+        """Fail what has waited too long; when to look again."""
+        # The oldest come first, and all wait for the same time.
+        while self._pending:
+            callid, request = next(iter(self._pending.items()))
+            if request.deadline > now:
+                return request.deadline
+            del self._pending[callid]
+            reason = f"{request.what} was not answered in {REPLY_SECONDS:g} s"
+            request.fail(SignalError(request.codes.timeout, reason))
+        return math.inf
+
+
+def _checked(make: Callable[[], functions.Arguments]) -> functions.Arguments:
+    """The arguments. Raises `ParameterError` also where a value is no JSON at all."""
+    try:
+        return make()
+    except ParameterError:
+        raise
+    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+        raise ParameterError(
+            ECode.GENERAL_E_WRONG_PARAM, f"an argument is not JSON: {exc}"
+        ) from None

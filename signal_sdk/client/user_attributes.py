@@ -1,0 +1,116 @@
+"""User attributes and the number of users in a channel: what a `Signal` asks for through its latest
+session.
+
+Owns: how each outcome becomes a `UserAttrCallback`'s `err` and `ret`. Must not know which session
+it is asked through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from signal_sdk.callbacks import UserAttrCallback
+from signal_sdk.client.dispatcher import Dispatcher
+from signal_sdk.client.operation import Operation
+from signal_sdk.client.requests import Codes, Requests
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
+from signal_sdk.wire import functions, names
+
+__all__ = ["UserAttributes"]
+
+NUM_CODES: Final = Codes(other=ECode.QUERYUSERNUM_E_OTHER, timeout=ECode.QUERYUSERNUM_E_TIMEOUT)
+
+Tell = Callable[[str, dict[str, Any]], object]
+"""One method of a `UserAttrCallback`."""
+
+
+class UserAttributes:
+    """The attribute functions of one session."""
+
+    def __init__(self, requests: Requests, dispatcher: Dispatcher) -> None:
+        self._requests = requests
+        self._dispatcher = dispatcher
+
+    def _succeeded(self, tell: Tell | None, ret: dict[str, Any]) -> None:
+        if tell is not None:
+            self._dispatcher.put_outcome(partial(tell, "", {"result": "ok", **ret}))
+
+    def _failing(self, tell: Tell | None) -> Callable[[SignalError], None] | None:
+        if tell is None:
+            return None
+        put = self._dispatcher.put_outcome
+
+        def failed(exc: SignalError) -> None:
+            put(partial(tell, exc.reason, {"result": "failed", "reason": exc.reason}))
+
+        return failed
+
+    def set(self, name: str, value: str, cb: UserAttrCallback | None) -> Operation[None]:
+        """`user_set_attr`."""
+        tell = cb.on_user_set_attr if cb is not None else None
+        return self._requests.call(
+            lambda: functions.UserSetAttr(name=name, value=value),
+            functions.SetAttrResult,
+            lambda _: None,
+            done=lambda result: self._succeeded(tell, {"reason": result.reason}),
+            failed=self._failing(tell),
+        )
+
+    def get(self, account: str, name: str, cb: UserAttrCallback | None) -> Operation[str]:
+        """`user_get_attr`."""
+        tell = cb.on_user_get_attr if cb is not None else None
+
+        def done(result: functions.GetAttrResult) -> None:
+            value = names.json_text(result.value)
+            ret = {"account": result.account, "name": result.name, "value": value}
+            self._succeeded(tell, ret)
+
+        return self._requests.call(
+            lambda: functions.UserGetAttr(account=account, name=name),
+            functions.GetAttrResult,
+            lambda result: names.json_text(result.value),
+            done=done,
+            failed=self._failing(tell),
+        )
+
+    def get_all(self, account: str, cb: UserAttrCallback | None) -> Operation[dict[str, str]]:
+        """`user_get_attr_all`."""
+        tell = cb.on_user_get_attr_all if cb is not None else None
+
+        def convert(result: functions.GetAttrAllResult) -> dict[str, str]:
+            return {name: names.json_text(value) for name, value in result.json.items()}
+
+        def done(result: functions.GetAttrAllResult) -> None:
+            self._succeeded(tell, {"account": result.account, "json": convert(result)})
+
+        return self._requests.call(
+            lambda: functions.UserGetAttrAll(account=account),
+            functions.GetAttrAllResult,
+            convert,
+            done=done,
+            failed=self._failing(tell),
+        )
+
+    def query_num(self, channel: str, tell: Callable[[str, int], object] | None) -> Operation[int]:
+        """`channel_query_num`; `tell` is `on_channel_query_user_num` without its session."""
+        put = self._dispatcher.put_outcome
+
+        def done(result: functions.QueryNumResult) -> None:
+            if tell is not None:
+                put(partial(tell, "", result.num))
+
+        def failed(exc: SignalError) -> None:
+            if tell is not None:
+                put(partial(tell, exc.reason, 0))
+
+        return self._requests.call(
+            lambda: functions.ChannelQueryNum(channel=channel),
+            functions.QueryNumResult,
+            lambda result: result.num,
+            done=done,
+            failed=failed if tell is not None else None,
+            codes=NUM_CODES,
+        )

@@ -1,0 +1,224 @@
+"""`LoginSession`: what a program holds of a login.
+
+Owns: the documented methods. Must not know a session's life or the wire: client/ does.
+"""
+
+# ruff: noqa: N815  the documented names are camelCase
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Mapping
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeAlias, overload
+
+from signal_sdk import call as _call
+from signal_sdk import channel as _channel
+from signal_sdk.callbacks import CallCallback, ChannelCallback, MessageCallback
+from signal_sdk.client.operation import Operation
+from signal_sdk.client.session import SessionClient
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
+from signal_sdk.spelling import DocumentedNames
+from signal_sdk.wire import events, functions, lines, names
+from signal_sdk.wire.names import JsonValue
+
+__all__ = ["LoginSession"]
+
+
+class LoginSession(DocumentedNames):
+    """One login of one account: made by `Signal.login`.
+
+    Java server SDK, "LoginSession Class". Every method returns at once; what it returns can be
+    awaited. The order of calls is the order on the wire, also of those made while the login is
+    under way. An operation fails with 1003 where the session is not logged in, with `LogoutError`
+    where the session ends before it does, and with 1004 or 1005 where an argument is wrong or too
+    large. A failure goes to the operation's own callback; where it has none, and nobody awaits it,
+    to `LoginCallback.on_error`.
+
+    Awaiting the session itself waits until it is logged in, and raises `LoginError` where the login
+    failed. Leaving its block logs out:
+
+        async with signal.login("alice", token, callback) as session:
+            await session.message_instant_send("bob", "hello")
+    """
+
+    Channel: TypeAlias = _channel.Channel
+    Call: TypeAlias = _call.Call
+
+    def __init__(self, client: SessionClient) -> None:
+        self._client = client
+
+    @property
+    def account(self) -> str:
+        """The account that is logged in."""
+        return self._client.account
+
+    @property
+    def uid(self) -> int:
+        """The number that the server knows the account by; 0 until the login has succeeded."""
+        return self._client.uid
+
+    @property
+    def status(self) -> int:
+        """As `Signal.get_status`: 0 logged out, 1 connecting or logging in, 2 logged in, 3 login
+        failed.
+        """
+        return self._client.status
+
+    def __repr__(self) -> str:
+        return f"<LoginSession {self.account!r}: {self._client.state.name.lower()}>"
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        yield from self._client.logged_in.__await__()
+        return self
+
+    async def __aenter__(self) -> Self:
+        return await self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._client.is_staying:
+            with contextlib.suppress(SignalError):
+                await self.logout()
+
+    async def wait_logged_out(self) -> ECode:
+        """Wait until the session is over, for whatever reason, and return the reason's code.
+
+        That is what `on_logout` or `on_login_failed` hears. Beside the seed.
+        """
+        return await self._client.ended
+
+    def logout(self) -> Operation[None]:
+        """Log out. `on_logout` hears of it with 101, as the session's last callback.
+
+        Point-to-point messages whose callbacks have not begun stay with the server, for the next
+        login. Called while the login is under way, it cancels that: `on_login_failed` hears 203.
+        Where the session is logged out already, it fails with 108. Java server SDK, `logout`.
+        """
+        return self._client.log_out()
+
+    # --- messages ---
+
+    @overload
+    def message_instant_send(
+        self, account: str, msg: str, cb: MessageCallback | None, /
+    ) -> Operation[None]: ...
+
+    @overload
+    def message_instant_send(
+        self, account: str, msg: str, ttl: int | None = None, cb: MessageCallback | None = None
+    ) -> Operation[None]: ...
+
+    def message_instant_send(
+        self,
+        account: str,
+        msg: str,
+        ttl: int | MessageCallback | None = None,
+        cb: MessageCallback | None = None,
+    ) -> Operation[None]:
+        """Send a point-to-point message to `account`, which gets it now or with its next login.
+
+        `msg` has at most 8192 visible characters. `ttl` is how many seconds the server keeps it for
+        an account that is not there, 3600 by default, 30 days at most. A user may send 60 messages
+        a second. The operation ends when the server has the message; it fails with 400, 401 (no
+        answer in 10 s), 1004 or 1005. `cb` hears of either. Java server SDK, `messageInstantSend`,
+        both forms.
+        """
+        if isinstance(ttl, MessageCallback):
+            cb, ttl = ttl, None
+        seconds = names.DEFAULT_TTL_SECONDS if ttl is None else ttl
+
+        def make() -> functions.UserSendMessage:
+            kept = min(names.check_integer("ttl", seconds, 0), names.MAX_TTL_SECONDS)
+            return functions.UserSendMessage(
+                peer=account, flag=lines.make_flag(kept), kind=events.INSTANT, content=msg
+            )
+
+        return self._client.send_message(make, cb)
+
+    def message_channel_send_force(
+        self, channel: str, msg: str, cb: MessageCallback | None = None
+    ) -> Operation[None]:
+        """Send a message to the members of a channel that this session need not have joined.
+
+        Otherwise as `Channel.message_channel_send`. Beside the seed: the Linux SDK's
+        `messageChannelSendForce`.
+        """
+        return self._client.send_message(
+            lambda: functions.ChannelSendMessage(channel=channel, msg=msg, force=True), cb
+        )
+
+    # --- channels and calls ---
+
+    def channel_join(self, name: str, cb: ChannelCallback | None = None) -> _channel.Channel:
+        """Join a channel, and leave the one that this session is in.
+
+        `name` has at most 128 visible characters. `cb` hears of the join, then who is in the
+        channel, then its attributes, then all that happens there; the channel that is left hears
+        `on_channel_leaved` with 602. Joining the channel that the session is in returns the
+        `Channel` that there is (and `cb` is not used). The channels `_agora_user_online` and
+        `_agora_channel_event` tell who comes, goes, joins and leaves in the whole app: see
+        `ChannelCallback.on_special_event`. Java server SDK, `channelJoin`.
+        """
+        make = partial(_channel.Channel, self._client)
+        return self._client.channels.join(name, cb, make).channel
+
+    def channel_invite_user2(
+        self, channel: str, peer: str, extra: JsonValue = "", cb: CallCallback | None = None
+    ) -> _call.Call:
+        """Call `peer` about `channel` (which neither needs to join for it).
+
+        `extra` is told to the peer: JSON of at most 8192 visible characters, as text or as the
+        value itself; it may be empty. The server reads in it `_require_peer_online` (1: fail at
+        once with 703 where the peer is offline) and `_timeout` (seconds, at least 1, instead of the
+        20 that an invitation waits). `cb` hears of all that becomes of the call. Fails with 701
+        where a call with that peer about that channel is alive. Java server SDK,
+        `channelInviteUser2`.
+        """
+        return self._client.calls.invite(channel, peer, extra, cb).call
+
+    # --- questions; beside the seed: the web SDK's `invoke` and the Linux SDK's queries ---
+
+    def invoke(self, name: str, req: Mapping[str, JsonValue]) -> Operation[dict[str, JsonValue]]:
+        """Call a function of the server by its name, with or without `io.agora.signal.` before it.
+
+        `req` is the arguments as JSON values (protocol.md, section 3; the session's secret is
+        added). The operation gives the answer as it came, `{"result": "ok", …}`. It goes past what
+        this session and its channel know of themselves: use it to ask, and the other methods to
+        join and leave.
+        """
+        return self._client.requests.invoke(name, req)
+
+    def query_user_status(self, account: str) -> Operation[bool]:
+        """Is `account` online?"""
+        return self._client.requests.call(
+            lambda: functions.UserQueryStatus(account=account),
+            functions.QueryStatusResult,
+            lambda result: result.status != 0,
+        )
+
+    def channel_query_user_is_in(self, channel: str, account: str) -> Operation[bool]:
+        """Is `account` in `channel`?"""
+        return self._client.requests.call(
+            lambda: functions.ChannelQueryUserIsIn(channel=channel, account=account),
+            functions.QueryUserIsInResult,
+            lambda result: result.isin != 0,
+        )
+
+    def channel_query_user_list(self, channel: str) -> Operation[list[tuple[str, int]]]:
+        """Who is in `channel`: the newest 200 as (account, uid), oldest first."""
+        return self._client.requests.call(
+            lambda: functions.ChannelQueryUserList(channel=channel),
+            functions.QueryUserListResult,
+            lambda result: list(result.list),
+        )
+
+    messageInstantSend = message_instant_send
+    channelInviteUser2 = channel_invite_user2
+    channelJoin = channel_join

@@ -1,0 +1,303 @@
+"""`Signal`: the app's door, and the owner of all tasks that its sessions live in.
+
+Owns: the nursery, the sessions by account, and the end of both. Must not know a session's life:
+client/ does.
+"""
+
+# ruff: noqa: N815  the documented names are camelCase
+
+from __future__ import annotations
+
+import os
+import ssl
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Self, TypeAlias
+
+import trio
+
+from signal_sdk import call as _call
+from signal_sdk import callbacks as _callbacks
+from signal_sdk import login_session as _login_session
+from signal_sdk.client.dialer import DEFAULT_SERVER, Dialer, make_dialer
+from signal_sdk.client.dispatcher import Dispatcher
+from signal_sdk.client.log import Log, logger
+from signal_sdk.client.login_states import INITIAL_STATUS
+from signal_sdk.client.operation import Operation
+from signal_sdk.client.requests import Requests
+from signal_sdk.client.session import SessionClient, Shared
+from signal_sdk.client.user_attributes import UserAttributes
+from signal_sdk.errors import ParameterError, SignalError
+from signal_sdk.spelling import DocumentedNames
+from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.wire import names
+
+__all__ = ["Signal"]
+
+EXIT_SECONDS: Final = 2.0
+"""How long leaving the block waits for logouts and for callbacks that still run."""
+SERVER_VARIABLE: Final = "SIGNAL_SDK_SERVER"
+
+
+class Signal(DocumentedNames):
+    """The entrance to an app: log accounts in, ask for and set user attributes.
+
+    Java server SDK, "Signaling Class". There may be any number of these in a process, each with any
+    number of sessions. It is an async context manager, and nothing can be asked of it outside its
+    block:
+
+        async with Signal(appid) as signal:
+            session = await signal.login("alice", token, callback)
+
+    Leaving the block logs every session out, waits at most two seconds for that and for callbacks
+    that still run, and ends all that is left. An exception in the block, or its cancellation, ends
+    everything at once, without a logout; the exception comes out as it is.
+
+    `appid` is the app's id. `server` says where to log in to, by default what the environment
+    variable `SIGNAL_SDK_SERVER` says, or else `127.0.0.1:8001`:
+
+    - `host:port` or `http://host:port`: ask there for the addresses of servers (protocol.md,
+      section 1);
+    - `https://host:port`: likewise over TLS, and connect over TLS; the certificate must be
+      `host`'s;
+    - `ws://host:port/path` or `wss://host:port/path`: connect there, without asking;
+    - a `Dialer`: whatever it does.
+
+    An IPv6 address is written in brackets. `ssl_context` replaces the one that trusts the system's
+    CAs. Raises `ParameterError` (1004) where `appid` or `server` is wrong.
+    """
+
+    LoginSession: TypeAlias = _login_session.LoginSession
+    UserAttrCallback: TypeAlias = _callbacks.UserAttrCallback
+    LoginCallback: TypeAlias = _callbacks.LoginCallback
+    MessageCallback: TypeAlias = _callbacks.MessageCallback
+    ChannelCallback: TypeAlias = _callbacks.ChannelCallback
+    CallCallback: TypeAlias = _callbacks.CallCallback
+
+    def __init__(
+        self,
+        appid: str,
+        *,
+        server: str | Dialer | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        if not appid or not names.is_encodable(appid):
+            raise names.wrong("app id", appid, "is empty or not UTF-8 text")
+        if server is None:
+            server = os.environ.get(SERVER_VARIABLE) or DEFAULT_SERVER
+        self.appid = appid
+        self._log = Log()
+        self._flusher = Flusher()
+        self._spare = Dispatcher()
+        self._shared = Shared(
+            appid=appid,
+            dialer=make_dialer(server, ssl_context) if isinstance(server, str) else server,
+            flusher=self._flusher,
+            log=self._log,
+            spare=self._spare,
+        )
+        self._nobody = UserAttributes(self._no_requests(), self._spare)
+        self._clients: dict[str, SessionClient] = {}
+        self._latest: SessionClient | None = None
+        self._running: set[SessionClient] = set()
+        self._waiting_for_end = trio.lowlevel.ParkingLot()
+        self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
+        self._nursery: trio.Nursery | None = None
+
+    def _no_requests(self) -> Requests:
+        """What is asked without a session fails with 1003."""
+
+        def unheard(operation: Operation[Any], _: str, error: SignalError) -> None:
+            def tell() -> None:
+                if not operation.is_awaited:
+                    logger.warning("%s", error)
+
+            self._spare.put_outcome(tell)
+
+        requests = Requests(unheard, lambda: False, self._log)
+        requests.seal("login comes first")
+        return requests
+
+    def __repr__(self) -> str:
+        return f"<Signal {self.appid!r}: {len(self._running)} sessions>"
+
+    # --- the block ---
+
+    async def __aenter__(self) -> Self:
+        if self._manager is not None:
+            raise RuntimeError("a Signal's block is entered once; make another Signal")
+        self._manager = trio.open_nursery()
+        self._nursery = await self._manager.__aenter__()
+        self._nursery.start_soon(self._flusher.run)
+        self._nursery.start_soon(self._spare.run)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        nursery, self._nursery = self._nursery, None
+        if nursery is None or self._manager is None:
+            raise RuntimeError("the Signal's block was not entered")
+        try:
+            if exc is None:
+                with trio.move_on_after(EXIT_SECONDS):
+                    await self._log_out_all()
+        finally:
+            nursery.cancel_scope.cancel()
+            try:
+                # An exception of the block is not the nursery's to wrap: it passes by on its own.
+                await self._manager.__aexit__(None, None, None)
+            except BaseExceptionGroup as group:
+                # What a callback raised that is no Exception (KeyboardInterrupt, SystemExit), or a
+                # mistake of ours.
+                raise _only(group) from None
+
+    async def _log_out_all(self) -> None:
+        for client in self._running:
+            if client.is_staying:
+                client.log_out()
+        while self._running:
+            await self._waiting_for_end.park()
+
+    async def _run(self, client: SessionClient) -> None:
+        try:
+            await client.run()
+        finally:
+            self._running.discard(client)
+            if self._clients.get(client.account) is client:
+                del self._clients[client.account]
+            self._waiting_for_end.unpark_all()
+
+    # --- logging in ---
+
+    def set_do_log(self, do_log: bool) -> None:
+        """Switch this Signal's debug log on or off; it is off at first.
+
+        It goes, at level DEBUG, to the standard `logging` module's logger `signal_sdk`: names of
+        frames and functions, sizes and codes, never a token, a session's secret, or what a message
+        says. Java server SDK, `setDoLog`.
+        """
+        self._log.is_on = bool(do_log)
+
+    def login(
+        self, account: str, token: str, cb: _callbacks.LoginCallback | None = None
+    ) -> _login_session.LoginSession:
+        """Log `account` in, and return its session at once; `await` that to be logged in.
+
+        `account` has 1 to 128 visible characters and no white space. `token` is a SignalingToken
+        (`signal_sdk.make_token`), or `_no_need_token` where the app needs none. `cb` hears
+        `on_login_success` or `on_login_failed`, then all that happens to the session; awaiting
+        raises `LoginError`. Where the account is logged in here, or about to be, the call is
+        ignored and the session that there is returned. Raises `RuntimeError` outside of the
+        Signal's block. Java server SDK, `login`.
+        """
+        if self._nursery is None:
+            raise RuntimeError(
+                "log in inside the Signal's block: `async with Signal(…) as signal:`"
+            )
+        try:
+            key = names.check_account(account)
+        except (ParameterError, TypeError):
+            # The session will fail with the reason.
+            key = account
+        before = self._clients.get(key)
+        if before is not None and before.is_staying:
+            return before.session
+        client = SessionClient(
+            self._shared,
+            account=key,
+            token=token,
+            cb=cb,
+            make_session=_login_session.LoginSession,
+            make_call=_call.Call,
+            after=before.ended if before is not None else None,
+        )
+        self._clients[key] = client
+        self._latest = client
+        self._running.add(client)
+        self._nursery.start_soon(self._run, client)
+        return client.session
+
+    def get_status(self) -> int:
+        """Where the latest session stands.
+
+        0: logged out. 1: connecting or logging in. 2: logged in. 3: the login failed. 4: nobody has
+        logged in yet. Java server SDK, `getStatus`.
+        """
+        return self._latest.status if self._latest is not None else INITIAL_STATUS
+
+    # --- user attributes; each is asked through the latest session, and fails with 1003 where that
+    # is not logged in ---
+
+    def user_set_attr(
+        self, name: str, value: str, cb: _callbacks.UserAttrCallback | None = None
+    ) -> Operation[None]:
+        """Set an attribute of the user that logged in last.
+
+        `name` has at most 128 visible characters, `value` 1024. `_conn_timeout` (20 to 120, in
+        seconds) is how long an account without a connection stays online. `cb.on_user_set_attr`
+        hears of the outcome; failures are 1003, 1004 and 1005. Java server SDK, `userSetAttr`.
+        """
+        return self._attributes().set(name, value, cb)
+
+    def user_get_attr(
+        self, account: str, name: str, cb: _callbacks.UserAttrCallback | None = None
+    ) -> Operation[str]:
+        """Get an attribute of any user of the app: its value, empty where it was never set.
+
+        `cb.on_user_get_attr` hears of the outcome. Java server SDK, `userGetAttr`.
+        """
+        return self._attributes().get(account, name, cb)
+
+    def user_get_attr_all(
+        self, account: str, cb: _callbacks.UserAttrCallback | None = None
+    ) -> Operation[dict[str, str]]:
+        """Get all attributes of any user of the app, by name.
+
+        `cb.on_user_get_attr_all` hears of the outcome. Java server SDK, `userGetAttrAll`.
+        """
+        return self._attributes().get_all(account, cb)
+
+    def channel_query_user_num(
+        self,
+        name: str,
+        cb: _callbacks.UserAttrCallback | _callbacks.ChannelCallback | None = None,
+    ) -> Operation[int]:
+        """Ask how many users are in the channel `name`, which one need not have joined.
+
+        `on_channel_query_user_num` hears of the outcome: `cb`'s own where `cb` is a
+        `ChannelCallback`, otherwise that of the channel that the latest session is in, since a
+        `UserAttrCallback` has no such method (Java server SDK, `channelQueryUserNum`, names the one
+        class for the argument and the other for the callback). Fails with 500, 501 (no answer in 10
+        s), 1003, 1004 or 1005.
+        """
+        client = self._latest
+        if client is None:
+            return self._nobody.query_num(name, None)
+        if not isinstance(cb, _callbacks.ChannelCallback):
+            current = client.channels.current
+            cb = current.cb if current is not None else None
+        tell = partial(cb.on_channel_query_user_num, client.session) if cb is not None else None
+        return client.attributes.query_num(name, tell)
+
+    def _attributes(self) -> UserAttributes:
+        return self._latest.attributes if self._latest is not None else self._nobody
+
+    setDoLog = set_do_log
+    userSetAttr = user_set_attr
+    userGetAttr = user_get_attr
+    userGetAttrAll = user_get_attr_all
+    channelQueryUserNum = channel_query_user_num
+    getStatus = get_status
+
+
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one exception in `group`, or the group itself where there are more."""
+    exc: BaseException = group
+    while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
+        exc = exc.exceptions[0]
+    return exc

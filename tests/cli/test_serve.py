@@ -1,0 +1,273 @@
+"""`signal-sdk serve`: what it listens on and says, the configuration that it makes, how it ends."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import trio
+import trustme
+from click.testing import CliRunner, Result
+
+from signal_sdk.cli.main import cli
+from signal_sdk.cli.serve import DEV_WARNING
+from signal_sdk.server import config as configs
+from signal_sdk.server.config import AppConfig, Config, ServerConfig
+from signal_sdk.server.node import STOP_SECONDS
+from signal_sdk.websocket.tls import TlsTransport
+from signal_sdk.websocket.transport import SocketTransport, Transport
+from signal_sdk.wire import tokens
+from tests.cli.program import dev_server, one_line_of, program, run, unread_pipe
+from tests.wire_client import WireClient, wire_client
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104  no server is started with it
+CERTIFICATE = "5cfd2fd1755d40ecb72977518be15d3b"
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+
+
+def invoke(*args: str) -> Result:
+    return CliRunner().invoke(cli, ["serve", *args])
+
+
+def write_config(folder: Path, text: str) -> str:
+    path = folder / "signal.toml"
+    path.write_text(text)
+    return str(path)
+
+
+async def connect(address: str) -> Transport:
+    host, port = address.rsplit(":", 1)
+    stream = await trio.open_tcp_stream(host, int(port))
+    return SocketTransport(socket.socket(fileno=stream.socket.detach()))
+
+
+@asynccontextmanager
+async def connected(address: str) -> AsyncIterator[WireClient]:
+    async with wire_client(await connect(address), f"ws://{address}/") as client:
+        yield client
+
+
+# --- Its life
+
+
+@SIGNALS
+async def test_a_signal_ends_it_cleanly_and_clients_hear_of_it(number: signal.Signals) -> None:
+    async with dev_server() as (server, address), connected(address) as client:
+        await client.login("alice")
+        server.process.send_signal(number)
+        farewell = await client.expect("close")
+        assert farewell["reason"] == "the server is going away"
+        ended = await server.end()
+    assert (ended.code, ended.out) == (0, "")
+
+
+@SIGNALS
+async def test_a_second_signal_ends_it_at_once(number: signal.Signals) -> None:
+    async with dev_server() as (server, address), connected(address) as client:
+        await client.login("alice")
+        host, port = address.rsplit(":", 1)
+        async with await trio.open_tcp_stream(host, int(port)) as silent:
+            # Half a handshake: the server gives it some seconds to be finished.
+            await silent.send_all(b"GET / HTTP/1.1\r\n")
+            server.process.send_signal(number)
+            await client.expect("close")
+            with trio.fail_after(STOP_SECONDS / 2):
+                ended = await server.end(number)
+    assert ended.code == 0
+
+
+async def test_it_says_what_it_listens_on_and_there_it_is() -> None:
+    async with program("serve", "--dev", "--port", "0") as server:
+        line = await server.out.next()
+        port = re.fullmatch(
+            r"listening on ws://127\.0\.0\.1:(\d+)/ \(lookup http://127\.0\.0\.1:\1/getaddr\)", line
+        )
+        assert port, line
+        async with httpx.AsyncClient(trust_env=False) as http:
+            found = await http.get(f"http://127.0.0.1:{port[1]}/getaddr", params={"vid": "app"})
+        assert found.json()["web"] == [["127.0.0.1", int(port[1])]]
+
+
+async def test_dev_mode_is_said_loudly() -> None:
+    async with dev_server() as (server, _):
+        assert await server.err.next() == DEV_WARNING
+        assert (await server.end(signal.SIGTERM)).err == ""
+
+
+async def test_dev_mode_from_the_file_is_said_as_loudly(tmp_path: Path) -> None:
+    path = write_config(tmp_path, "[server]\nport = 0\ndev = true\n")
+    async with program("serve", "--config", path) as server:
+        assert await server.err.next() == DEV_WARNING
+
+
+async def test_without_dev_mode_there_is_nothing_to_be_loud_about(tmp_path: Path) -> None:
+    path = write_config(tmp_path, '[server]\nport = 0\n[[apps]]\nid = "app"\n')
+    async with program("serve", "--config", path) as server:
+        await server.out.next()
+        assert (await server.end(signal.SIGTERM)).err == ""
+
+
+async def test_with_a_certificate_it_listens_for_tls_on_the_next_port(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    made = authority.issue_cert("127.0.0.1")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made.private_key_pem.write_to_path(key)
+    for number, blob in enumerate(made.cert_chain_pems):
+        blob.write_to_path(cert, append=number > 0)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    flags = ("--cert", str(cert), "--key", str(key))
+    async with program("serve", "--dev", "--port", "0", *flags) as server:
+        line = await server.out.next()
+        found = re.match(r"listening on ws://127.0.0.1:(\d+)/ and wss://127.0.0.1:(\d+)/ \(", line)
+        assert found, line
+        assert int(found[2]) == int(found[1]) + 1
+        tls = TlsTransport(
+            await connect(f"127.0.0.1:{found[2]}"),
+            context,
+            server_side=False,
+            server_hostname="127.0.0.1",
+        )
+        await tls.handshake()
+        async with wire_client(tls) as client:
+            assert (await client.login("alice"))["result"] == "ok"
+        assert (await server.end(signal.SIGTERM)).code == 0
+
+
+async def test_the_log_shows_who_logs_in_and_no_secret(tmp_path: Path) -> None:
+    path = write_config(
+        tmp_path, f'[server]\nport = 0\n[[apps]]\nid = "app"\ncertificate = "{CERTIFICATE}"\n'
+    )
+    token = tokens.make_token("app", CERTIFICATE, "alice", 4_000_000_000)
+    async with program("serve", "--config", path, "-vv") as server:
+        address = (await server.out.next()).split("/")[2]
+        async with connected(address) as client:
+            assert (await client.login("alice", token=f"{token}0"))["err"] == "TokenErrorWrong"
+        async with connected(address) as client:
+            await client.login("alice", token=token)
+            line = client.line
+            await client.call("user_get_attr", line="another", account="alice", name="x")
+            await client.call("nothing_known")
+        ended = await server.end(signal.SIGTERM)
+    assert "INFO 127.0.0.1" in ended.err
+    assert "'alice' of app 'app' logged in" in ended.err
+    assert "DEBUG" in ended.err
+    for secret in (token, token.rpartition(":")[2], line, CERTIFICATE):
+        assert secret not in ended.err
+
+
+async def test_by_default_logins_are_not_logged() -> None:
+    async with dev_server() as (server, address):
+        async with connected(address) as client:
+            await client.login("alice")
+        ended = await server.end(signal.SIGTERM)
+    assert ended.err == f"{DEV_WARNING}\n"
+
+
+def test_a_stdout_that_nobody_reads_ends_it_quietly() -> None:
+    with unread_pipe() as stdout:
+        ended = run("serve", "--dev", "--port", "0", stdout=stdout)
+    assert (ended.code, ended.err) == (1, f"{DEV_WARNING}\n")
+
+
+# --- What is refused
+
+
+def test_a_port_in_use_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = run("serve", "--dev", "--port", str(port))
+    assert one_line_of(ended) == (
+        f"signal-sdk: cannot listen on 127.0.0.1:{port}: Address already in use"
+    )
+    assert ended.code == 2
+
+
+def test_a_wrong_configuration_is_one_line_with_the_place(tmp_path: Path) -> None:
+    path = write_config(tmp_path, '[server]\nhost = "0.0.0.0"\nport = "80a"\n')
+    ended = run("serve", "--config", path)
+    assert one_line_of(ended) == (
+        f'signal-sdk: {path}:3: [server] port: expected an integer, got "80a"'
+    )
+    assert ended.code == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        ((), "signal-sdk serve: give --config FILE, or --dev for development"),
+        (("--dev", "--porto", "1"), "signal-sdk serve: no such option '--porto'"),
+        (("--dev", "--port", "many"), "signal-sdk serve: invalid value for '--port'"),
+        (("--dev", "--port", "65536"), "signal-sdk serve: invalid value for '--port'"),
+        (("--dev", "--host", ""), "signal-sdk: with the flags given, [server] host: may not be"),
+        (("--dev", "--cert", "c.pem"), "[server] cert: needs its private key"),
+        (("--dev", "--cert", "/no/c", "--key", "/no/k"), "signal-sdk: cannot use the certificate"),
+        (("--dev", "--host", "no such host"), "signal-sdk: cannot listen on no such host:8001"),
+        (("--config", "/no/such/file"), "signal-sdk: /no/such/file: No such file or directory"),
+        (("extra",), "signal-sdk serve: got unexpected extra argument"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_exit_code_2(args: tuple[str, ...], text: str) -> None:
+    result = invoke(*args)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert text in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+# --- The configuration that is in force
+
+
+def printed(*args: str) -> Config:
+    result = invoke("--print-config", *args)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return configs.loads(result.stdout)
+
+
+def test_flags_have_precedence_over_the_file(tmp_path: Path) -> None:
+    path = write_config(tmp_path, '[server]\nhost = "0.0.0.0"\nport = 9000\n[[apps]]\nid = "app"\n')
+    config = printed(
+        "--config", path, "--port", "9001", "--cert", "other.pem", "--key", "other.key"
+    )
+    assert config == Config(
+        server=ServerConfig(host=EVERYWHERE, port=9001, cert="other.pem", key="other.key"),
+        apps=(AppConfig(id="app"),),
+    )
+
+
+def test_dev_and_a_file_are_both_taken(tmp_path: Path) -> None:
+    path = write_config(tmp_path, '[[apps]]\nid = "app"\n[limits]\nmax_connections = 5\n')
+    config = printed("--dev", "--config", path, "--host", EVERYWHERE)
+    assert config.server == ServerConfig(dev=True, host=EVERYWHERE)
+    assert config.apps == (AppConfig(id="app"),)
+    assert config.limits.max_connections == 5
+
+
+def test_what_is_printed_prints_itself(tmp_path: Path) -> None:
+    first = invoke("--print-config", "--dev", "--port", "0").stdout
+    path = write_config(tmp_path, first)
+    assert invoke("--print-config", "--config", path).stdout == first
+
+
+def test_the_printed_defaults_are_a_file_to_start_from(tmp_path: Path) -> None:
+    """It holds every key, and is not good for anybody until an app is named in it."""
+    text = invoke("--print-config").stdout
+    path = write_config(tmp_path, text)
+    refused = invoke("--config", path)
+    assert refused.exit_code == 2
+    assert "nobody could log in: add [[apps]]" in refused.stderr
+    assert configs.loads(f'{text}\n[[apps]]\nid = "app"\n') == Config(apps=(AppConfig(id="app"),))
+
+
+def test_no_certificate_is_printed(tmp_path: Path) -> None:
+    path = write_config(tmp_path, f'[[apps]]\nid = "app"\ncertificate = "{CERTIFICATE}"\n')
+    result = invoke("--print-config", "--config", path)
+    assert result.exit_code == 0
+    assert CERTIFICATE not in result.output
