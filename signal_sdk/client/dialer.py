@@ -180,8 +180,7 @@ async def _open_socket(target: _Target) -> socket.socket:
     except (OSError, ValueError) as exc:
         where = _netloc(target.host, target.port)
         raise LinkError(f"no connection to {where}: {_cause(exc)}") from None
-    # trio's wrapper has done its part; the outbox sends on the plain socket (design.md, decision
-    # 9).
+    # trio's wrapper has done its part; the outbox sends on the plain socket.
     return socket.socket(fileno=stream.socket.detach())
 
 
