@@ -64,7 +64,7 @@ class LoginCallback(DocumentedNames):
         """The session is logged in; `uid` is the number that the server knows the account by."""
 
     async def on_logout(self, session: LoginSession, ecode: ECode) -> None:
-        """The session is over, and this is its last callback.
+        """The session is over, and this is its last callback but for what is asked of it later.
 
         `ecode` is 101 after `logout`, 102 where the connection was lost, 103 where the account
         logged in elsewhere, 105 where its token expired.

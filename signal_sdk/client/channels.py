@@ -29,7 +29,7 @@ __all__ = ["Channels", "Membership"]
 
 JOIN_CODES: Final = Codes(other=ECode.JOINCHANNEL_E_OTHER, timeout=ECode.JOINCHANNEL_E_OTHER)
 MAX_EARLY_EVENTS: Final = 1000
-"""How many events of a channel may come before the answer to the join."""
+"""How many events of a channel are kept until the join is answered, which takes milliseconds."""
 
 _UPDATE: Final = "update"
 

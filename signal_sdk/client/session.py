@@ -166,6 +166,11 @@ class SessionClient:
             self._fail(exc)
         except LinkClosed as exc:
             self._fail(LoginError(ECode.LOGIN_E_NET, str(exc)))
+        except Exception as exc:  # noqa: BLE001  logged and told, below
+            # A mistake of ours, or of somebody's dialer, must not end the other sessions.
+            logger.exception("%s: the session failed", self.account)
+            self._fail(LoginError(ECode.LOGIN_E_OTHER, type(exc).__name__))
+            self._end(ECode.LOGOUT_E_OTHER, type(exc).__name__)
         finally:
             if connection is not None:
                 connection.abort()

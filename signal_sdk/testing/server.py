@@ -84,14 +84,21 @@ async def local_server(
     async def run(task_status: trio.TaskStatus[Sequence[tuple[str, int]]]) -> None:
         await node.run(listens=listens, task_status=task_status)
 
+    failed: Exception | None = None
     async with trio.open_nursery() as nursery:
         addresses = await nursery.start(run)
         ports = [port for _, port in addresses]
-        yield LocalServer(
-            node=node,
-            host=config.server.host,
-            port=ports[0] if ports else 0,
-            tls_port=ports[1] if len(ports) > 1 else 0,
-            nursery=nursery,
-        )
+        try:
+            yield LocalServer(
+                node=node,
+                host=config.server.host,
+                port=ports[0] if ports else 0,
+                tls_port=ports[1] if len(ports) > 1 else 0,
+                nursery=nursery,
+            )
+        except Exception as exc:  # noqa: BLE001  it is raised again below
+            # The block's own exception is not the nursery's to wrap.
+            failed = exc
         nursery.cancel_scope.cancel()
+    if failed is not None:
+        raise failed

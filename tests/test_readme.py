@@ -1,0 +1,111 @@
+"""The README: its programs and commands do what it says, and its table leaves nothing out."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+import signal_sdk
+from signal_sdk.testing.server import local_server
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+SURFACE = ROOT.parent / "shared" / "api_surface.csv"
+JAVA_SEED = "003_b3b619bdb336d4d9.txt"
+TIMEOUT_SECONDS = 60
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    lines = "".join(blocks("sh")).splitlines()
+    return [shlex.split(line) for line in lines if line.strip()]
+
+
+async def run(command: list[str]) -> str:
+    """What a command prints, run to its end."""
+    with trio.fail_after(TIMEOUT_SECONDS):
+        done = await trio.run_process(command, capture_stdout=True)
+    return done.stdout.decode()
+
+
+async def first_line(command: list[str], *, within: str) -> str:
+    """Start a command, wait for a line that has `within`, and end it."""
+    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    seen = b""
+    try:
+        with trio.fail_after(TIMEOUT_SECONDS):
+            while within.encode() not in seen:
+                more = await process.stdout.receive_some()
+                assert more, f"{command} ended after {seen!r}"
+                seen += more
+    finally:
+        process.terminate()
+        await process.wait()
+    return seen.decode()
+
+
+async def test_the_first_bot_answers_what_the_commands_say_to_it(tmp_path: Path) -> None:
+    [program] = blocks("python")
+    assert len(program.splitlines()) <= 15
+    sends = [command for command in commands() if command[:2] == ["signal-sdk", "send"]]
+    listens = [command for command in commands() if command[:2] == ["signal-sdk", "listen"]]
+    signal_sdk_command = [sys.executable, "-m", "signal_sdk"]
+    async with local_server() as server:
+        assert "127.0.0.1:8001" in program
+        bot = tmp_path / "bot.py"
+        bot.write_text(program.replace("127.0.0.1:8001", server.address))
+        there = ["--server", server.address]
+        async with trio.open_nursery() as nursery:
+            await nursery.start(trio.run_process, [sys.executable, str(bot)])
+            for command in sends:
+                await run([*signal_sdk_command, *command[1:], *there])
+            for command in listens:
+                heard = await first_line(
+                    [*signal_sdk_command, *command[1:], *there], within="You said: hello"
+                )
+                assert "echo" in heard
+            nursery.cancel_scope.cancel()
+    assert sends
+    assert listens
+
+
+async def test_the_server_starts_as_the_readme_says() -> None:
+    assert ["signal-sdk", "serve", "--dev"] in commands()
+    command = [sys.executable, "-m", "signal_sdk", "serve", "--dev", "--port", "0"]
+    assert "127.0.0.1:" in await first_line(command, within="getaddr")
+
+
+def test_every_make_target_is_there() -> None:
+    targets = set(re.findall(r"make ([a-z-]+)", README))
+    makefile = (ROOT / "Makefile").read_text()
+    assert {"demo", "test"} <= targets
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
+def test_every_link_leads_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()
+
+
+def test_the_table_names_every_documented_method() -> None:
+    with SURFACE.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["seed"] == JAVA_SEED]
+    methods = [row for row in rows if row["kind"] == "method"]
+    assert methods
+    [table] = re.findall(r"^\| Java \| Python \|\n(.*?)\n\n", README, re.MULTILINE | re.DOTALL)
+    for row in methods:
+        assert row["documented_name"] in table, row
+        assert row["python_name"] in table, row
+        assert hasattr(getattr(signal_sdk, row["class"]), row["python_name"])
