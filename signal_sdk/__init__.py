@@ -1,6 +1,4 @@
-"""A signaling server and SDK, compatible with the Agora Signaling clients: these are the SDK's
-public names.
-"""
+"""The SDK's public names: log in to a signaling server, send, join, call, and be told."""
 
 from signal_sdk.call import Call
 from signal_sdk.callbacks import (

@@ -81,9 +81,7 @@ class Call(DocumentedNames):
 
     @property
     def cb(self) -> CallCallback | None:
-        """What hears of the call. Set it in `on_invite_received` to hear of all that comes
-        after.
-        """
+        """What hears of the call; set it in `on_invite_received` to hear of all that follows."""
         return self._leg.cb
 
     @cb.setter
@@ -117,17 +115,18 @@ class Call(DocumentedNames):
             await self.channel_invite_end()
 
     def channel_invite_accept(self, extra: JsonValue = "") -> Operation[None]:
-        """Accept an incoming call. The peer's `on_invite_accepted_by_peer` hears of it with
-        `extra`.
+        """Accept an incoming call.
 
-        Java server SDK, `channelInviteAccept`.
+        The peer's `on_invite_accepted_by_peer` hears of it with `extra`. Java server SDK,
+        `channelInviteAccept`.
         """
         return self._client.calls.take_step(self._leg, CallStep.ACCEPT, extra)
 
     def channel_invite_refuse(self, extra: JsonValue = "") -> Operation[None]:
-        """Refuse an incoming call. The peer's `on_invite_refused_by_peer` hears of it with `extra`.
+        """Refuse an incoming call.
 
-        Java server SDK, `channelInviteRefuse`.
+        The peer's `on_invite_refused_by_peer` hears of it with `extra`. Java server SDK,
+        `channelInviteRefuse`.
         """
         return self._client.calls.take_step(self._leg, CallStep.REFUSE, extra)
 

@@ -45,9 +45,7 @@ class UserAttrCallback(DocumentedNames):
         """An attribute was asked for: `ret` is `{"result": "ok", "account", "name", "value"}`."""
 
     async def on_user_get_attr_all(self, err: str, ret: dict[str, Any]) -> None:
-        """All attributes were asked for: `ret` is `{"result": "ok", "account", "json": {name:
-        value}}`.
-        """
+        """All were asked for: `ret` is `{"result": "ok", "account", "json": {name: value}}`."""
 
     async def on_user_set_attr(self, err: str, ret: dict[str, Any]) -> None:
         """An attribute was set: `ret` is `{"result": "ok", "reason": ""}`."""
@@ -150,23 +148,17 @@ class ChannelCallback(DocumentedNames):
     async def on_channel_user_joined(
         self, session: LoginSession, channel: Channel, account: str, uid: int
     ) -> None:
-        """Another user has joined; in a special channel, one who came online or joined some
-        channel.
-        """
+        """Another user has joined; in a special channel: came online, or joined any channel."""
 
     async def on_channel_user_leaved(
         self, session: LoginSession, channel: Channel, account: str, uid: int
     ) -> None:
-        """Another user has left; in a special channel, one who went offline or left some
-        channel.
-        """
+        """Another user has left; in a special channel: went offline, or left any channel."""
 
     async def on_channel_user_list(
         self, session: LoginSession, channel: Channel, users: list[str], uids: list[int]
     ) -> None:
-        """Who is in the channel, told once, after `on_channel_joined`: the newest 200, oldest
-        first.
-        """
+        """Who is in the channel, told once after joining: the newest 200, oldest first."""
 
     async def on_channel_attr_updated(
         self,
@@ -242,13 +234,12 @@ class CallCallback(DocumentedNames):
         """The peer has ended the call, or is gone."""
 
     async def on_invite_end_by_myself(self, session: LoginSession, call: Call, extra: str) -> None:
-        """This side has ended the call, by `channel_invite_end` (`extra` is what it was given) or
-        by logging out.
-        """
+        """This side has ended the call: by `channel_invite_end` with `extra`, or by a logout."""
 
     async def on_invite_msg(self, session: LoginSession, call: Call, extra: str) -> None:
-        """The peer has sent something within the call, such as `{"msgtype": "dtmf", "msgdata":
-        "12#"}`.
+        """The peer has sent something within the call.
+
+        After `channel_invite_dtmf("12#")`, that is `{"msgtype": "dtmf", "msgdata": "12#"}`.
         """
 
     onInviteReceivedByPeer = on_invite_received_by_peer

@@ -62,9 +62,7 @@ class LoginSession(DocumentedNames):
 
     @property
     def status(self) -> int:
-        """As `Signal.get_status`: 0 logged out, 1 connecting or logging in, 2 logged in, 3 login
-        failed.
-        """
+        """As `Signal.get_status`: 0 logged out, 1 connecting, 2 logged in, 3 login failed."""
         return self._client.status
 
     def __repr__(self) -> str:

@@ -38,9 +38,7 @@ def _is_documented(name: str) -> bool:
 
 
 def _aliases(cls: type) -> dict[str, str]:
-    """The pairs that a class body spells out: two names of one function, one of them with
-    capitals.
-    """
+    """The pairs in a class body: two names of one function, one of them with capitals."""
     functions = {
         id(value): name
         for name, value in vars(cls).items()

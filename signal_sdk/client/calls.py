@@ -160,7 +160,20 @@ class Calls:
         if self._step(leg, CallStep.FAILED):
             self._dispatcher.put_outcome(partial(self._tell_failed, leg, error.ecode))
 
-    def take_step(self, leg: Leg, step: CallStep, extra: JsonValue = "") -> Operation[None]:
+    @property
+    def alive(self) -> tuple[Leg, ...]:
+        """All calls that are not over."""
+        return tuple(self._legs.values())
+
+    def take_step(
+        self,
+        leg: Leg,
+        step: CallStep,
+        extra: JsonValue = "",
+        *,
+        done: Callable[[], None] | None = None,
+        failed: Callable[[SignalError], None] | None = None,
+    ) -> Operation[None]:
         """Accept, refuse, end, or send within a call."""
         unless = None
         if step not in TABLE[leg.state]:
@@ -171,7 +184,8 @@ class Calls:
             lambda: _OUR_STEPS[step](channel=leg.channel, peer=leg.peer, extra=extra),
             functions.Result,
             lambda _: None,
-            done=lambda _: self._stepped(leg, step, _text(extra)),
+            done=lambda _: self._stepped(leg, step, _text(extra), done),
+            failed=failed,
             codes=CALL_CODES,
             unless=unless,
             # Both sides may end a call at once; it is over either way.
@@ -181,9 +195,13 @@ class Calls:
             leg.ending = operation
         return operation
 
-    def _stepped(self, leg: Leg, step: CallStep, extra: str) -> None:
+    def _stepped(
+        self, leg: Leg, step: CallStep, extra: str, done: Callable[[], None] | None
+    ) -> None:
         if self._step(leg, step) and step is CallStep.END:
             self._dispatcher.put(partial(self._tell_ended, leg, extra))
+        if done is not None:
+            done()
 
     # --- the peer's steps ---
 
@@ -213,10 +231,8 @@ class Calls:
             and before.invited.is_done
             and self._step(before, CallStep.PEER_ENDED)
         ):
-            # The server lets nobody call while a call is alive: its end is known there, and not
-            # here yet.
-            # (An invitation of ours that is not answered yet has crossed the peer's, and will be
-            # refused.)
+            # The server lets nobody call while a call is alive, so that one is over there. (An
+            # invitation of ours without an answer has crossed the peer's, and will be refused.)
             self._dispatcher.put(partial(self._tell_step, before, CallStep.PEER_ENDED, ""))
         leg = Leg(
             key,
@@ -243,9 +259,7 @@ class Calls:
     # --- the session's end ---
 
     def end(self, ecode: ECode | None) -> None:
-        """The session is over: its calls have failed with `ecode`, or were ended by its own logout
-        (None).
-        """
+        """The session is over: its calls fail with `ecode`, or end by its own logout (None)."""
         for leg in list(self._legs.values()):
             if self._step(leg, CallStep.END if ecode is None else CallStep.FAILED):
                 if ecode is None:

@@ -157,7 +157,14 @@ class Channels:
         if self.current is member:
             self.current = None
 
-    def leave(self, member: Membership) -> Operation[None]:
+    def find(self, name: str) -> Membership | None:
+        """The membership of `name` that is or will be, as far as the user has asked for."""
+        there = [*reversed(self._joining), *([self.current] if self.current else [])]
+        return next((it for it in there if it.name == name and it.is_staying), None)
+
+    def leave(
+        self, member: Membership, failed: Callable[[SignalError], None] | None = None
+    ) -> Operation[None]:
         """Leave; the operation that there is, where the session is about to."""
         if member.leaving is not None and not member.leaving.is_done:
             return member.leaving
@@ -166,6 +173,7 @@ class Channels:
             functions.Result,
             lambda _: None,
             done=lambda _: self._over(member, ECode.LEAVECHANNEL_E_BYUSER),
+            failed=failed,
             unless=member.why_not(ECode.LEAVECHANNEL_E_OTHER),
         )
         if not leaving.is_done:
@@ -187,9 +195,7 @@ class Channels:
     # --- events ---
 
     def take(self, event: events.ChannelEvent) -> None:
-        """An event has come: for the channel that the session is in, or one whose join is not
-        answered yet.
-        """
+        """An event has come: for the current channel, or one whose join is not answered yet."""
         if self.current is not None and self.current.name == event.channel:
             self.current.take(event)
             return

@@ -1,7 +1,8 @@
 """A session's connection: whole frames in and out of a link.
 
 Owns: unpacking messages into frames, and what is done about one that cannot be read.
-Must not know what a frame is for, but to take back a login that nobody waits for any more.
+Must not know what a frame is for, but those of a login: asking for one, and taking back one that
+nobody waits for any more.
 """
 
 from __future__ import annotations
@@ -12,17 +13,38 @@ from typing import Final
 import trio
 
 from signal_sdk.client.log import Log, logger
-from signal_sdk.errors import LinkError, LoginError, ProtocolError
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import LinkError, LoginError, ParameterError, ProtocolError
 from signal_sdk.websocket.link import Link
-from signal_sdk.wire import frames, functions, login
+from signal_sdk.wire import call2, frames, functions, login, names
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "login_frame"]
 
 FRAMES_PER_TURN: Final = 64
 """How many frames of one read are handed out before others run."""
 WITHDRAW_SECONDS: Final = 2.0
 """How long a login that was given up waits for its answer, to log out again: else the account stays
 online."""
+
+
+def login_frame(appid: str, account: str, token: str) -> bytes:
+    """The frame that logs in. Raises `LoginError` (209, 206) for what no server would take."""
+    try:
+        request = login.Login(
+            vid=appid,
+            account=names.check_account(account),
+            token=token,
+            device=login.NATIVE_DEVICE,
+            ver=login.PUSH_VERSION,
+        )
+    except ParameterError as exc:
+        raise LoginError(ECode.LOGIN_E_INVALID_USER, exc.reason) from None
+    except TypeError:
+        raise LoginError(ECode.LOGIN_E_INVALID_USER, "the account is not text") from None
+    try:
+        return frames.encode_frame(login.LOGIN, request)
+    except ParameterError:
+        raise LoginError(ECode.LOGIN_E_TOKENWRONG, "the token is not text") from None
 
 
 class Connection:
@@ -67,7 +89,7 @@ class Connection:
                 while (frame := await self.receive()).event != login.LOGIN_RET:
                     pass
                 success = login.decode_login_ret(frame)
-                self.send(functions.encode_request(1, success.line, functions.UserLogout()))
+                self.send(call2.encode_request(1, success.line, functions.UserLogout()))
         except (LinkError, LoginError, ProtocolError) as exc:
             self._log.debug("%s: nothing to withdraw: %s", self._label, exc)
 

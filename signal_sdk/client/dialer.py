@@ -37,16 +37,13 @@ MAX_ADDRESSES: Final = 4
 """How many of the addresses that a lookup names are tried: with more, a login would take minutes to
 fail."""
 MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
-"""The largest frame that is read: an unbounded user list of a large channel fits, a broken server's
-stream does not."""
+"""The largest frame that is read: the whole user list of a large channel fits."""
 
 _PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 class Dialer(Protocol):
-    """What makes a `Signal`'s links: pass your own as `Signal(appid, server=dialer)`, in a test for
-    instance.
-    """
+    """What makes a `Signal`'s links: pass your own as `Signal(appid, server=dialer)`."""
 
     async def dial(self, appid: str, flusher: Flusher) -> Link:
         """Open a link, written to by `flusher`, to a server of `appid`.
@@ -58,8 +55,9 @@ class Dialer(Protocol):
 
 
 def make_dialer(server: str, ssl_context: ssl.SSLContext | None = None) -> Dialer:
-    """The dialer for `server`, in one of the forms of `Signal`'s docstring. Raises `ParameterError`
-    (1004).
+    """The dialer for `server`, in one of the forms that `Signal` names.
+
+    Raises `ParameterError` (1004).
     """
     scheme, _, _ = server.partition("://")
     if "@" in server:

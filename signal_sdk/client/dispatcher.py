@@ -89,8 +89,7 @@ class Dispatcher:
             self.put(run)
 
     def put_outcome(self, run: Thunk) -> None:
-        """As `put`, for the outcome of a call, dropped and counted likewise, but only at twice the
-        bound.
+        """As `put_event`, for the outcome of a call, but at twice the bound.
 
         What is sent is bounded by `is_full` and by how many requests may be under way, so that only
         the outcomes of calls that were refused at once can grow past that.

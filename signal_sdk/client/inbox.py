@@ -58,9 +58,7 @@ class InboxWindow:
         self._announced = max(self._announced, version)
 
     def push(self, version: int) -> bool:
-        """The server has handed an entry over: is it to be taken? Otherwise it will be polled
-        for.
-        """
+        """The server has handed an entry over: is it to be taken? Else it will be polled for."""
         if version == self.fetched + 1 and not self.is_full:
             self._fetch(version)
             return True
@@ -85,9 +83,7 @@ class InboxWindow:
     # --- polls ---
 
     def wants_poll(self, now: float) -> bool:
-        """Is it time to poll: for entries that there is room for, or to tell what has been
-        handled?
-        """
+        """Is it time to poll: for what there is room for, or to tell what has been handled?"""
         if self._is_polling or now < self._retry_at:
             return False
         wants_more = self._has_more or self._announced > self.fetched
@@ -96,9 +92,7 @@ class InboxWindow:
         return self.handled > self.told and (self._untold >= WINDOW // 2 or now >= self._tell_at)
 
     def due(self, now: float) -> float:
-        """When `wants_poll` is to be asked again; before that, only what happens can change its
-        answer.
-        """
+        """When `wants_poll` is to be asked again, unless something happens before."""
         if self._is_polling:
             return math.inf
         if now < self._retry_at:

@@ -33,9 +33,7 @@ class _Answer:
 
 @functools.cache
 def default_ssl_context() -> ssl.SSLContext:
-    """The context that trusts the system's CAs. Made once a process, when first needed: it takes a
-    while.
-    """
+    """The context that trusts the system's CAs; made once, when needed, since it takes a while."""
     return ssl.create_default_context()
 
 

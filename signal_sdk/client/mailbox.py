@@ -26,21 +26,26 @@ from signal_sdk.wire.lines import MessageLine
 if TYPE_CHECKING:
     from signal_sdk.login_session import LoginSession
 
-__all__ = ["Mailbox"]
+__all__ = ["Mailbox", "Seen"]
 
 SENDER_UID = 0
 """The uid of a message's sender, which a message line does not carry."""
 
+Seen = dict[int, MessageLine]
+"""Entries by version whose callbacks have begun, and which the server may still have: a connection
+that breaks leaves some, and the account's next session gets them again."""
+
 
 @attrs.frozen
 class _EntryTurn:
-    """One entry's turn in the dispatcher."""
+    """One entry's turn in the dispatcher; `line` is None where it could not be read."""
 
     mailbox: Mailbox
     version: int
+    line: MessageLine | None
 
     def begin(self) -> None:
-        self.mailbox.entry_began(self.version)
+        self.mailbox.entry_began(self.version, self.line)
 
     def end(self) -> None:
         self.mailbox.entry_ended(self.version)
@@ -58,6 +63,7 @@ class Mailbox:
         calls: Calls,
         log: Log,
         wake: Callable[[], None],
+        seen: Seen | None = None,
     ) -> None:
         self._session = session
         self._cb = cb
@@ -67,6 +73,7 @@ class Mailbox:
         self._log = log
         self._wake = wake
         self._window = InboxWindow()
+        self._seen: Seen = {} if seen is None else seen
         self._is_closed = True
 
     # --- the session's life ---
@@ -77,9 +84,7 @@ class Mailbox:
         self.poll_if_due()
 
     def close(self) -> None:
-        """The session takes no more entries; those whose callbacks have not begun stay with the
-        server.
-        """
+        """The session takes no more; entries that have not begun stay with the server."""
         self._is_closed = True
         self._dispatcher.withdraw_turns()
 
@@ -107,6 +112,8 @@ class Mailbox:
 
     def _polled(self, result: functions.GetMessagesResult) -> None:
         new = self._window.polled(result.ver_clear, result.msgs)
+        for version in [version for version in self._seen if version <= result.ver_clear]:
+            del self._seen[version]
         if self._is_closed:
             return
         for version, text in new:
@@ -114,7 +121,7 @@ class Mailbox:
                 line = lines.decode(text)
             except ProtocolError as exc:
                 self._log.debug("inbox entry %d is passed over: %s", version, exc)
-                self._dispatcher.put(_nothing, _EntryTurn(self, version))
+                self._dispatcher.put(_nothing, _EntryTurn(self, version, None))
             else:
                 self._take(version, line)
         self.poll_if_due()
@@ -122,20 +129,24 @@ class Mailbox:
 
     def _take(self, version: int, line: MessageLine) -> None:
         run: Thunk | None
-        if line.type != events.INSTANT:
+        if self._seen.get(version) == line:
+            run = None
+        elif line.type != events.INSTANT:
             run = self._calls.take(line)
         elif self._cb is not None:
             receive = self._cb.on_message_instant_receive
             run = partial(receive, self._session, line.src, SENDER_UID, line.content)
         else:
             run = None
-        self._dispatcher.put(run or _nothing, _EntryTurn(self, version))
+        self._dispatcher.put(run or _nothing, _EntryTurn(self, version, line))
 
     # --- what callbacks do ---
 
-    def entry_began(self, version: int) -> None:
+    def entry_began(self, version: int, line: MessageLine | None) -> None:
         """The callback of an entry runs."""
         self._window.begin(version)
+        if line is not None:
+            self._seen[version] = line
 
     def entry_ended(self, version: int) -> None:
         """The callback of an entry has returned."""
@@ -175,6 +186,4 @@ class Mailbox:
 
 
 def _nothing() -> None:
-    """An entry that no callback hears of has its turn all the same, so that it is handled in
-    order.
-    """
+    """What an entry that no callback hears of does in its turn, which it has all the same."""

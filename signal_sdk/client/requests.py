@@ -19,7 +19,7 @@ from signal_sdk.client.log import Log
 from signal_sdk.client.operation import Operation, Promise
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
-from signal_sdk.wire import frames, functions, names
+from signal_sdk.wire import call2, frames, functions, names
 from signal_sdk.wire.names import JsonValue
 
 __all__ = ["GENERAL", "MAX_REQUESTS", "REPLY_SECONDS", "Codes", "Requests"]
@@ -46,7 +46,7 @@ class Codes:
 
 GENERAL: Final = Codes()
 
-Encode = Callable[[functions.CallId, str], bytes]
+Encode = Callable[[call2.CallId, str], bytes]
 """Makes a request's frame from its call id and the session's `line`."""
 Unheard = Callable[[Operation[Any], str, SignalError], None]
 """Is told of a failure that no callback hears of: the operation, its name, the error."""
@@ -58,7 +58,7 @@ class _Request:
 
     what: str
     encode: Encode
-    finish: Callable[[functions.Reply], None]
+    finish: Callable[[call2.Reply], None]
     fail: Callable[[SignalError], None]
     codes: Codes = GENERAL
     deadline: float = math.inf
@@ -83,7 +83,7 @@ class Requests:
         self._log = log
         self._label = label
         self._waiting: list[_Request] = []
-        self._pending: dict[functions.CallId, _Request] = {}
+        self._pending: dict[call2.CallId, _Request] = {}
         self._last_id = 0
         self._send: Callable[[bytes], None] | None = None
         self._line = ""
@@ -108,9 +108,7 @@ class Requests:
             self._sealed = _not_logged_in(why)
 
     def close(self, error: SignalError) -> None:
-        """The session is over: what waits for an answer fails with `error`, what was never sent
-        with 1003.
-        """
+        """The session is over: what was sent fails with `error`, what was not with 1003."""
         self.seal(error.reason)
         self._send = None
         waiting, self._waiting = self._waiting, []
@@ -151,44 +149,56 @@ class Requests:
             return self.refuse("", exc, failed)
         promise: Promise[T] = Promise()
 
-        def finish(reply: functions.Reply) -> None:
+        def finish(reply: call2.Reply) -> None:
             result = reply.result(type_)
             if done is not None:
                 done(result)
             promise.succeed(convert(result))
 
-        def encode(callid: functions.CallId, line: str) -> bytes:
-            return functions.encode_request(callid, line, args)
+        def encode(callid: call2.CallId, line: str) -> bytes:
+            return call2.encode_request(callid, line, args)
 
         fail = self._failing(args.function, promise, failed, moot)
         request = _Request(what=args.function, encode=encode, finish=finish, fail=fail, codes=codes)
         self._submit(request, always=always)
         return promise
 
-    def invoke(self, name: str, req: Mapping[str, JsonValue]) -> Operation[dict[str, JsonValue]]:
-        """Call the function `name` with arguments of the user's own; the result as it came. Never
-        raises.
+    def invoke(
+        self,
+        name: str,
+        req: Mapping[str, JsonValue],
+        *,
+        done: Callable[[str], None] | None = None,
+        failed: Callable[[SignalError], None] | None = None,
+    ) -> Operation[dict[str, JsonValue]]:
+        """Call the function `name` with the user's own arguments; the result as it came.
+
+        `done` is told its text; `failed` as in `call`. Never raises.
         """
-        what = name.removeprefix(functions.INVOKE_PREFIX)
+        what = name.removeprefix(call2.INVOKE_PREFIX)
         if not what or not names.is_encodable(what):
-            return self.refuse("invoke", names.wrong("function", name, "is not a function's name"))
+            wrong = names.wrong("function", name, "is not a function's name")
+            return self.refuse("invoke", wrong, failed)
         try:
             # The caller may change the mapping before it is sent.
             args = frames.decode_json(frames.encode_json(req), dict[str, JsonValue], what)
         except ParameterError as exc:
-            return self.refuse(what, exc)
+            return self.refuse(what, exc, failed)
         except ProtocolError:
-            return self.refuse(what, names.wrong("req", req, "is not a JSON object"))
+            return self.refuse(what, names.wrong("req", req, "is not a JSON object"), failed)
         promise: Promise[dict[str, JsonValue]] = Promise()
 
-        def finish(reply: functions.Reply) -> None:
+        def finish(reply: call2.Reply) -> None:
             reply.result(functions.Result)
-            promise.succeed(frames.decode_json(reply.text, dict[str, JsonValue], what))
+            result = frames.decode_json(reply.text, dict[str, JsonValue], what)
+            if done is not None:
+                done(reply.text)
+            promise.succeed(result)
 
-        def encode(callid: functions.CallId, line: str) -> bytes:
-            return functions.encode_invoke(callid, line, what, args)
+        def encode(callid: call2.CallId, line: str) -> bytes:
+            return call2.encode_invoke(callid, line, what, args)
 
-        fail = self._failing(what, promise, None)
+        fail = self._failing(what, promise, failed)
         self._submit(_Request(what=what, encode=encode, finish=finish, fail=fail))
         return promise
 
@@ -255,7 +265,7 @@ class Requests:
 
     # --- answers ---
 
-    def answer(self, reply: functions.Reply) -> None:
+    def answer(self, reply: call2.Reply) -> None:
         """An answer has come. One to a request that has run out already is passed over."""
         request = self._pending.pop(reply.callid, None)
         if request is None:

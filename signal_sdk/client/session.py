@@ -18,12 +18,12 @@ import trio
 from signal_sdk.callbacks import LoginCallback, MessageCallback
 from signal_sdk.client.calls import Calls, Leg
 from signal_sdk.client.channels import Channels
-from signal_sdk.client.connection import Connection
+from signal_sdk.client.connection import Connection, login_frame
 from signal_sdk.client.dialer import Dialer
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.log import Log, logger
 from signal_sdk.client.login_states import STATUS, TABLE, LoginEvent, LoginState
-from signal_sdk.client.mailbox import Mailbox
+from signal_sdk.client.mailbox import Mailbox, Seen
 from signal_sdk.client.operation import Operation, Promise
 from signal_sdk.client.requests import Codes, Requests
 from signal_sdk.client.user_attributes import UserAttributes
@@ -32,13 +32,12 @@ from signal_sdk.errors import (
     LinkError,
     LoginError,
     LogoutError,
-    ParameterError,
     ProtocolError,
     SignalError,
 )
 from signal_sdk.websocket.link import LinkClosed
 from signal_sdk.websocket.outbox import Flusher
-from signal_sdk.wire import events, frames, functions, login, names
+from signal_sdk.wire import call2, events, frames, functions, login
 
 if TYPE_CHECKING:
     from signal_sdk.call import Call
@@ -54,8 +53,9 @@ MESSAGE_CODES: Final = Codes(other=ECode.SENDMESSAGE_E_OTHER, timeout=ECode.SEND
 
 @attrs.frozen(kw_only=True)
 class Shared:
-    """What all sessions of one `Signal` stand on. `spare` runs the callbacks of what is asked of
-    ended sessions.
+    """What all sessions of one `Signal` stand on.
+
+    `spare` runs the callbacks of what is asked of a session that has ended.
     """
 
     appid: str
@@ -78,7 +78,13 @@ class SessionClient:
         make_session: Callable[[SessionClient], LoginSession],
         make_call: Callable[[SessionClient, Leg], Call],
         after: Operation[ECode] | None = None,
+        dispatcher: Dispatcher | None = None,
+        seen: Seen | None = None,
     ) -> None:
+        """`after` is the end that the login waits for. `dispatcher`, where it is given, is run by
+        its owner, and may outlive the session; `seen` is what earlier sessions of the account hand
+        on.
+        """
         self.account = account
         self.uid = 0
         self.state = LoginState.CONNECTING
@@ -95,17 +101,19 @@ class SessionClient:
         self._pings = 0
         self._pongs = 0
         self.session = make_session(self)
-        self.dispatcher = Dispatcher(
-            partial(cb.on_error, self.session) if cb is not None else None, spare=shared.spare
-        )
-        log, dispatcher = shared.log, self.dispatcher
+        self._runs_dispatcher = dispatcher is None
+        if dispatcher is None:
+            on_error = partial(cb.on_error, self.session) if cb is not None else None
+            dispatcher = Dispatcher(on_error, spare=shared.spare)
+        self.dispatcher = dispatcher
+        log = shared.log
         requests = Requests(self._unheard, lambda: dispatcher.is_full, log, account)
         self.requests = requests
         self.attributes = UserAttributes(requests, dispatcher)
         self.channels = Channels(self.session, requests, dispatcher)
         self.calls = Calls(self.session, cb, requests, dispatcher, log, partial(make_call, self))
         self._mailbox = Mailbox(
-            self.session, cb, requests, dispatcher, self.calls, log, self._wake_timer
+            self.session, cb, requests, dispatcher, self.calls, log, self._wake_timer, seen
         )
 
     @property
@@ -129,14 +137,16 @@ class SessionClient:
     # --- the task ---
 
     async def run(self) -> None:
-        """Live the session, and run its callbacks to the last one."""
+        """Live the session, and run its callbacks to the last one, where the dispatcher is its own."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.dispatcher.run)
+                if self._runs_dispatcher:
+                    nursery.start_soon(self.dispatcher.run)
                 try:
                     await self._live()
                 finally:
-                    self.dispatcher.finish()
+                    if self._runs_dispatcher:
+                        self.dispatcher.finish()
         finally:
             # Only where the Signal itself was cancelled is anything left to end.
             self._fail(LoginError(ECode.LOGIN_E_CANCEL, "the Signal was closed"))
@@ -146,7 +156,7 @@ class SessionClient:
         connection: Connection | None = None
         try:
             with self._scope:
-                frame = self._login_frame()
+                frame = login_frame(self._shared.appid, self.account, self._token)
                 if self._after is not None:
                     # The account's earlier session here is logging out: its farewell goes first.
                     await self._after
@@ -174,23 +184,6 @@ class SessionClient:
         finally:
             if connection is not None:
                 connection.abort()
-
-    def _login_frame(self) -> bytes:
-        try:
-            request = login.Login(
-                vid=self._shared.appid,
-                account=names.check_account(self.account),
-                token=self._token,
-                device=login.NATIVE_DEVICE,
-                ver=login.PUSH_VERSION,
-            )
-        except (ParameterError, TypeError) as exc:
-            reason = exc.reason if isinstance(exc, ParameterError) else "the account is not text"
-            raise LoginError(ECode.LOGIN_E_INVALID_USER, reason) from None
-        try:
-            return frames.encode_frame(login.LOGIN, request)
-        except ParameterError:
-            raise LoginError(ECode.LOGIN_E_TOKENWRONG, "the token is not text") from None
 
     async def _connect(self) -> Connection:
         try:
@@ -225,9 +218,7 @@ class SessionClient:
         self._wake.set()
 
     async def _timer_loop(self, connection: Connection) -> None:
-        """Ping, fail what is not answered in time, and poll when it is due: one task for all of
-        it.
-        """
+        """Ping, fail what is not answered in time, poll when it is due: one task for it all."""
         ping_at = trio.current_time() + login.PING_INTERVAL_SECONDS
         while True:
             now = trio.current_time()
@@ -277,8 +268,8 @@ class SessionClient:
     def _take(self, frame: frames.Frame) -> None:
         """A frame of the session. Raises `ProtocolError`."""
         match frame.event:
-            case functions.REPLY:
-                self.requests.answer(functions.decode_reply(frame))
+            case call2.REPLY:
+                self.requests.answer(call2.decode_reply(frame))
             case events.NOTIFY:
                 self._notified(events.decode_notify(frame))
             case login.PONG:

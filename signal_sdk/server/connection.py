@@ -33,7 +33,7 @@ from signal_sdk.websocket.link import (
     encode_text,
 )
 from signal_sdk.websocket.outbox import Outbox
-from signal_sdk.wire import events, frames, functions, login
+from signal_sdk.wire import call2, events, frames, functions, login
 from signal_sdk.wire.lines import MessageLine
 
 logger = logging.getLogger("signal_sdk.server")
@@ -116,8 +116,8 @@ class Connection:
             if frame.event != login.SET_FLAG:
                 self._listen()
         match frame.event:
-            case functions.CALL:
-                await self._call(functions.decode_request(frame))
+            case call2.CALL:
+                await self._call(call2.decode_request(frame))
             case login.PING:
                 self._link.send_encoded(
                     encode_text(frames.encode_frame(login.PONG, frame.decode(int)))
@@ -143,13 +143,11 @@ class Connection:
         """
         if (
             isinstance(exc, frames.FrameError)
-            and exc.event == functions.CALL
+            and exc.event == call2.CALL
             and exc.callid is not None
         ):
             self._send(
-                functions.encode_failure(
-                    exc.callid, SignalError(ECode.GENERAL_E_WRONG_PARAM, str(exc))
-                )
+                call2.encode_failure(exc.callid, SignalError(ECode.GENERAL_E_WRONG_PARAM, str(exc)))
             )
         elif (
             isinstance(exc, frames.FrameError)
@@ -224,29 +222,29 @@ class Connection:
 
     # --- requests ---
 
-    async def _call(self, request: functions.Request) -> None:
+    async def _call(self, request: call2.Request) -> None:
         try:
             result = await self._result(request)
         except SignalError as exc:
             logger.debug("%s: %.40r refused: %s", self._link.peer, request.function, exc)
-            self._send(functions.encode_failure(request.callid, exc))
+            self._send(call2.encode_failure(request.callid, exc))
         except Exception:
             logger.exception("%s: %.40r failed", self._link.peer, request.function)
             self._send(
-                functions.encode_failure(
+                call2.encode_failure(
                     request.callid, SignalError(ECode.GENERAL_E_UNKNOWN, "internal error")
                 )
             )
         else:
-            self._send(functions.encode_success(request.callid, result))
+            self._send(call2.encode_success(request.callid, result))
             if request.function == functions.UserLogout.function:
                 self._link.close(NORMAL_CLOSURE)
 
-    async def _result(self, request: functions.Request) -> functions.Result:
+    async def _result(self, request: call2.Request) -> functions.Result:
         session = self._session
         if session is None:
             raise SignalError(ECode.GENERAL_E_NOT_LOGIN, "call2 before login")
-        line, args = functions.decode_args(request)
+        line, args = call2.decode_args(request)
         if line != session.line:
             raise SignalError(ECode.GENERAL_E_NOT_LOGIN, "the line is not this connection's own")
         if isinstance(args, functions.UserLogout):

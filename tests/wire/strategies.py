@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from signal_sdk.ecodes import ECode
-from signal_sdk.wire import events, frames, functions, lines, login, names
+from signal_sdk.wire import call2, events, frames, functions, lines, login, names
 from signal_sdk.wire.names import JsonValue
 
 texts = st.text(max_size=20)
@@ -222,13 +222,13 @@ client_frames = st.one_of(
     st.builds(frames.encode_frame, st.just(login.LINE_LOGIN), line_logins),
     st.builds(frames.encode_frame, st.just(login.SET_FLAG), st.just(login.SetFlag(binary=1))),
     st.builds(frames.encode_frame, st.just(login.PING), counts),
-    st.builds(functions.encode_request, callids, session_lines, arguments),
+    st.builds(call2.encode_request, callids, session_lines, arguments),
 )
 """What a client sends."""
 
 server_frames = st.one_of(
     st.builds(login.encode_success, login_successes),
-    st.builds(functions.encode_success, callids, results),
+    st.builds(call2.encode_success, callids, results),
     st.builds(frames.encode_frame, st.just(login.PONG), counts),
     st.builds(frames.encode_frame, st.just(login.CLOSE), closings),
     st.builds(events.encode_announcement, counts),
@@ -287,8 +287,8 @@ frame_of_any_json = st.builds(
             login.PING,
             login.CLOSE,
             login.KICK,
-            functions.CALL,
-            functions.REPLY,
+            call2.CALL,
+            call2.REPLY,
             events.NOTIFY,
             frames.MULTI,
         ]

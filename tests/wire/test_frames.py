@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError
-from signal_sdk.wire import frames, functions, login, names
+from signal_sdk.wire import call2, frames, functions, login, names
 from signal_sdk.wire.names import JsonValue
 from tests.wire import strategies as sts
 
@@ -210,7 +210,7 @@ def test_error_of_a_bad_frame_can_be_answered_and_logged(data: bytes) -> None:
         error.event.encode()
     if error.callid is not None:
         assert type(error.callid) in {int, str}
-        functions.encode_success(error.callid, functions.Result())
+        call2.encode_success(error.callid, functions.Result())
 
 
 @pytest.mark.parametrize(
@@ -389,7 +389,7 @@ def test_largest_message_fits_into_a_frame_when_escaped() -> None:
     assert len(text) > 12 * names.MAX_MESSAGE_CHARS
     assert len(text) <= names.MAX_FRAME_BYTES
     (frame,) = frames.decode_frames(text)
-    line, decoded = functions.decode_args(functions.decode_request(frame))
+    line, decoded = call2.decode_args(call2.decode_request(frame))
     assert line == args["line"]
     assert decoded.to_wire() == {k: v for k, v in args.items() if k != "line"}
     assert frames.decompress(frames.compress(text)) == text

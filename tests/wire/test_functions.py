@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
-from signal_sdk.wire import frames, functions, names
+from signal_sdk.wire import call2, frames, functions, names
 from signal_sdk.wire.names import JsonValue
 from tests.wire import strategies as sts
 
@@ -63,19 +63,19 @@ def fields_of(cls: type[object]) -> dict[str, attrs.Attribute[object]]:
     return {field.name: field for field in attrs.fields(cls)}  # type: ignore[arg-type]  # an attrs class
 
 
-def request(function: str, args: JsonValue, callid: JsonValue = 1) -> functions.Request:
+def request(function: str, args: JsonValue, callid: JsonValue = 1) -> call2.Request:
     frame = frames.decode_frame(frames.encode_frame("call2", [function, callid, args]))
-    return functions.decode_request(frame)
+    return call2.decode_request(frame)
 
 
 def refusal(function: str, args: JsonValue) -> ParameterError:
     with pytest.raises(ParameterError) as caught:
-        functions.decode_args(request(function, args))
+        call2.decode_args(request(function, args))
     return caught.value
 
 
-def reply(text: bytes) -> functions.Reply:
-    return functions.decode_reply(frames.decode_frame(text))
+def reply(text: bytes) -> call2.Reply:
+    return call2.decode_reply(frames.decode_frame(text))
 
 
 # --- the table -----------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def test_missing_argument_is_1004_and_is_named(function: str) -> None:
     """Each argument that must be there is missed by its name on the wire."""
     needed = TABLE[function][0].split()
     args = {name: MINIMAL[name] for name in needed}
-    line, decoded = functions.decode_args(request(function, {**args, "line": "L"}))
+    line, decoded = call2.decode_args(request(function, {**args, "line": "L"}))
     assert line == "L"
     assert type(decoded) is functions.FUNCTIONS[function]
     assert decoded.to_wire() == args
@@ -125,10 +125,10 @@ def test_missing_argument_is_1004_and_is_named(function: str) -> None:
 @given(sts.callids, sts.session_lines, sts.arguments)
 def test_request_round_trips(callid: int | str, line: str, args: functions.Arguments) -> None:
     """The server decodes what the SDK encodes: function, id, line and each argument."""
-    text = functions.encode_request(callid, line, args)
-    decoded = functions.decode_request(frames.decode_frame(text))
+    text = call2.encode_request(callid, line, args)
+    decoded = call2.decode_request(frames.decode_frame(text))
     assert (decoded.function, decoded.callid) == (args.function, callid)
-    assert functions.decode_args(decoded) == (line, args)
+    assert call2.decode_args(decoded) == (line, args)
 
 
 @sts.few_examples
@@ -148,16 +148,16 @@ def test_invoke_sends_what_a_request_sends(
     documented = " ".join(TABLE[args.function]).split()
     extra = {key: value for key, value in more.items() if key not in documented}
     req = {**extra, **args.to_wire(), "line": "somebody else's"}
-    text = functions.encode_invoke(callid, line, args.function, req)
-    decoded = functions.decode_request(frames.decode_frame(text))
-    assert functions.decode_args(decoded) == (line, args)
+    text = call2.encode_invoke(callid, line, args.function, req)
+    decoded = call2.decode_request(frames.decode_frame(text))
+    assert call2.decode_args(decoded) == (line, args)
 
 
 @pytest.mark.parametrize("line", [5, None, [], {}, True, 1.5])
 def test_line_of_another_type_is_no_line(line: JsonValue) -> None:
     """A `line` that is no text is nobody's."""
-    assert functions.decode_args(request("user_logout", {"line": line}))[0] == ""
-    assert functions.decode_args(request("user_logout", {}))[0] == ""
+    assert call2.decode_args(request("user_logout", {"line": line}))[0] == ""
+    assert call2.decode_args(request("user_logout", {}))[0] == ""
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_payload_without_an_id_is_no_request(payload: JsonValue) -> None:
     """Where there is no id to refuse it under, it is a protocol error."""
     frame = frames.decode_frame(frames.encode_frame("call2", payload))
     with pytest.raises(ProtocolError):
-        functions.decode_request(frame)
+        call2.decode_request(frame)
 
 
 @pytest.mark.parametrize("args", [None, 1, "x", [], [1], True], ids=sts.label)
@@ -206,10 +206,10 @@ def test_damaged_argument_is_refused(args: bytes) -> None:
     """A value that JSON forbids is refused in the frame or in the argument, with the id known."""
     text = b'["call2",["channel_join",7,' + args + b"]]"
     try:
-        decoded = functions.decode_request(frames.decode_frame(text))
+        decoded = call2.decode_request(frames.decode_frame(text))
         callid: int | str | None = decoded.callid
         with pytest.raises(ParameterError):
-            functions.decode_args(decoded)
+            call2.decode_args(decoded)
     except frames.FrameError as error:
         callid = error.callid
     assert callid == 7
@@ -254,7 +254,7 @@ def test_unknown_function_is_1004(function: str) -> None:
 def test_argument_over_its_limit_is_1005(function: str, name: str, limit: int) -> None:
     """Each text has its documented limit in each function that takes it."""
     args = {key: MINIMAL[key] for key in TABLE[function][0].split()}
-    functions.decode_args(request(function, {**args, name: "a" * limit}))
+    call2.decode_args(request(function, {**args, name: "a" * limit}))
     error = refusal(function, {**args, name: "a" * (limit + 1)})
     assert error.ecode is ECode.GENERAL_E_LARGE_PARAM
 
@@ -297,7 +297,7 @@ def test_wrong_argument_is_1004(function: str, name: str, value: JsonValue) -> N
 def test_ttl_over_the_maximum_is_cut() -> None:
     """A message whose sender asks for years is kept as long as any."""
     flag = f"v1:E:{10**9}"
-    _, args = functions.decode_args(
+    _, args = call2.decode_args(
         request("user_sendmsg", {"peer": "b", "flag": flag, "t": "instant", "content": ""})
     )
     assert args.to_wire()["flag"] == f"v1:E:{names.MAX_TTL_SECONDS}"
@@ -306,20 +306,20 @@ def test_ttl_over_the_maximum_is_cut() -> None:
 @pytest.mark.parametrize("value", [5, 1.5, True, None, {"a": [1]}, ["x"]], ids=sts.label)
 def test_message_of_a_web_page_keeps_its_type(value: JsonValue) -> None:
     """Numbers and objects, where text is documented, are relayed as the JSON value they were."""
-    _, args = functions.decode_args(request("channel_sendmsg", {"name": "room", "msg": value}))
+    _, args = call2.decode_args(request("channel_sendmsg", {"name": "room", "msg": value}))
     assert args.to_wire()["msg"] == value
     assert type(args.to_wire()["msg"]) is type(value)
 
 
 def test_account_of_a_web_page_becomes_text() -> None:
     """An account given as a number is its JSON text."""
-    _, args = functions.decode_args(request("user_query_user_status", {"account": 5}))
+    _, args = call2.decode_args(request("user_query_user_status", {"account": 5}))
     assert args.to_wire() == {"account": "5"}
 
 
 def test_both_spellings_of_a_special_channel_are_one() -> None:
     """The name with two underscores arrives as the one with one."""
-    _, args = functions.decode_args(request("channel_join", {"name": "__agora_user_online"}))
+    _, args = call2.decode_args(request("channel_join", {"name": "__agora_user_online"}))
     assert args.to_wire() == {"name": "_agora_user_online"}
 
 
@@ -337,32 +337,30 @@ def test_any_arguments_are_legal_or_a_parameter_error(
 ) -> None:
     """Nothing but `ParameterError` comes out, and what is legal comes back as it went."""
     try:
-        _, decoded = functions.decode_args(request(function, args))
+        _, decoded = call2.decode_args(request(function, args))
     except ParameterError as error:
-        functions.encode_failure(1, error)
+        call2.encode_failure(1, error)
         return
-    text = functions.encode_request(1, "", decoded)
-    again = functions.decode_request(frames.decode_frame(text))
-    assert functions.decode_args(again) == ("", decoded)
+    text = call2.encode_request(1, "", decoded)
+    again = call2.decode_request(frames.decode_frame(text))
+    assert call2.decode_args(again) == ("", decoded)
 
 
 @given(
     sts.hostile_bytes
-    | sts.mutated(
-        st.builds(functions.encode_request, sts.callids, sts.session_lines, sts.arguments)
-    )
+    | sts.mutated(st.builds(call2.encode_request, sts.callids, sts.session_lines, sts.arguments))
 )
 def test_any_bytes_are_a_request_or_a_documented_error(data: bytes) -> None:
     """Whatever a client sends is legal, or refused under its id, or a protocol error."""
     for frame in sts.decodable(data):
         try:
-            decoded = functions.decode_request(frame)
+            decoded = call2.decode_request(frame)
         except ProtocolError:
             continue
         try:
-            functions.decode_args(decoded)
+            call2.decode_args(decoded)
         except ParameterError as error:
-            answer = reply(functions.encode_failure(decoded.callid, error))
+            answer = reply(call2.encode_failure(decoded.callid, error))
             assert answer.callid == decoded.callid
 
 
@@ -372,7 +370,7 @@ def test_any_bytes_are_a_request_or_a_documented_error(data: bytes) -> None:
 @given(sts.callids, sts.results)
 def test_success_round_trips(callid: int | str, result: functions.Result) -> None:
     """What the server answers is what the SDK reads."""
-    answer = reply(functions.encode_success(callid, result))
+    answer = reply(call2.encode_success(callid, result))
     assert (answer.callid, answer.err) == (callid, "")
     assert answer.result(type(result)) == result
 
@@ -381,7 +379,7 @@ def test_success_round_trips(callid: int | str, result: functions.Result) -> Non
 @given(sts.results)
 def test_success_has_the_documented_form(result: functions.Result) -> None:
     """`[callid, "", text]`, the text being JSON in a string with `"result": "ok"`."""
-    event, (callid, err, text) = json.loads(functions.encode_success(7, result))
+    event, (callid, err, text) = json.loads(call2.encode_success(7, result))
     assert (event, callid, err) == ("call2-ret", 7, "")
     assert json.loads(text)["result"] == "ok"
 
@@ -390,7 +388,7 @@ def test_success_has_the_documented_form(result: functions.Result) -> None:
 def test_failure_round_trips(callid: int | str, ecode: ECode, reason: str) -> None:
     """A refusal arrives with its code and its reason."""
     error = SignalError(ecode, reason)
-    answer = reply(functions.encode_failure(callid, error))
+    answer = reply(call2.encode_failure(callid, error))
     assert answer.callid == callid
     with pytest.raises(SignalError) as caught:
         answer.result(functions.Result)
@@ -401,9 +399,7 @@ def test_failure_round_trips(callid: int | str, ecode: ECode, reason: str) -> No
 @given(sts.failure_ecodes, sts.texts)
 def test_failure_has_the_documented_form(ecode: ECode, reason: str) -> None:
     """`err` is never empty, and the text carries what the web SDK reads, and our code."""
-    event, (callid, err, text) = json.loads(
-        functions.encode_failure("id", SignalError(ecode, reason))
-    )
+    event, (callid, err, text) = json.loads(call2.encode_failure("id", SignalError(ecode, reason)))
     assert (event, callid) == ("call2-ret", "id")
     assert err == (reason or ecode.meaning)
     assert json.loads(text) == {
@@ -432,14 +428,14 @@ def test_refusal_of_another_server_is_a_signal_error(
 ) -> None:
     """Without a code of ours a refusal is 1001: never success, nor a code that nobody knows."""
     with pytest.raises(SignalError) as caught:
-        functions.Reply(callid=1, err=err, text=text).result(functions.Result)
+        call2.Reply(callid=1, err=err, text=text).result(functions.Result)
     assert (caught.value.ecode, caught.value.reason) == (ecode, reason)
 
 
 def test_success_of_another_server_may_say_more() -> None:
     """Keys that are not ours are ignored, and `result` may be left out."""
     text = '{"num":3,"name":"room","debug":[1]}'
-    result = functions.Reply(callid=1, err="", text=text).result(functions.QueryNumResult)
+    result = call2.Reply(callid=1, err="", text=text).result(functions.QueryNumResult)
     assert result == functions.QueryNumResult(num=3)
 
 
@@ -449,13 +445,13 @@ def test_success_of_another_server_may_say_more() -> None:
 def test_nonsense_as_a_success_is_a_protocol_error(text: str) -> None:
     """A success that lacks what the function answers is the server's fault, not a refusal."""
     with pytest.raises(ProtocolError):
-        functions.Reply(callid=1, err="", text=text).result(functions.QueryNumResult)
+        call2.Reply(callid=1, err="", text=text).result(functions.QueryNumResult)
 
 
 def test_deeply_nested_text_is_a_protocol_error() -> None:
     """JSON in a string may be nested as deep as a frame, and is refused alike."""
     for err in ("", "no"):
-        answer = functions.Reply(callid=1, err=err, text="[" * 10_000 + "]" * 10_000)
+        answer = call2.Reply(callid=1, err=err, text="[" * 10_000 + "]" * 10_000)
         with pytest.raises(ProtocolError):
             answer.result(functions.Result)
 
@@ -471,7 +467,7 @@ replies_of_any_text = st.builds(
 @given(
     sts.hostile_bytes
     | replies_of_any_text
-    | sts.mutated(st.builds(functions.encode_success, sts.callids, sts.results)),
+    | sts.mutated(st.builds(call2.encode_success, sts.callids, sts.results)),
     st.sampled_from(sorted({cls.result for cls in functions.FUNCTIONS.values()}, key=repr)),
 )
 def test_any_bytes_are_a_reply_or_a_documented_error(
@@ -480,7 +476,7 @@ def test_any_bytes_are_a_reply_or_a_documented_error(
     """Whatever a server sends is a result, a `SignalError` or a `ProtocolError`."""
     for frame in sts.decodable(data):
         try:
-            result = functions.decode_reply(frame).result(type_)
+            result = call2.decode_reply(frame).result(type_)
         except (ProtocolError, SignalError):
             continue
         assert type(result) is type_

@@ -1,0 +1,129 @@
+"""`call2` and `call2-ret`: the text of a request and of its reply.
+
+Owns: protocol.md, section 2's two frames, for both roles, and how a refusal carries its code. Must
+not know the functions one by one: functions.py's table does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+import attrs
+import msgspec
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import ParameterError, ProtocolError, SignalError
+from signal_sdk.wire import frames, names
+from signal_sdk.wire.functions import FUNCTIONS, Arguments, Result
+from signal_sdk.wire.names import JsonValue
+
+CALL: Final = "call2"
+REPLY: Final = "call2-ret"
+INVOKE_PREFIX: Final = "io.agora.signal."
+"""What `invoke` writes before a function's name."""
+
+CallId = int | str
+R = TypeVar("R", bound=Result)
+
+
+@attrs.frozen
+class Request:
+    """A `call2` as it arrived: its arguments are still JSON, so that a wrong one can be refused
+    under its `callid`.
+    """
+
+    function: str
+    callid: CallId
+    args: msgspec.Raw
+
+
+def decode_request(frame: frames.Frame) -> Request:
+    """The request in a `call2` frame. Raises `ProtocolError` where there is no id to refuse it
+    under.
+    """
+    return Request(*frame.decode(tuple[str, CallId, msgspec.Raw]))
+
+
+def decode_args(request: Request) -> tuple[str, Arguments]:
+    """A request's `line` and its arguments. Raises `ParameterError` (1004, 1005)."""
+    try:
+        args = frames.decode_json(bytes(request.args), dict[str, Any], request.function)
+    except ProtocolError as exc:
+        raise ParameterError(ECode.GENERAL_E_WRONG_PARAM, str(exc)) from None
+    line = args.get("line", "")
+    if not isinstance(line, str):
+        line = ""
+    function = FUNCTIONS.get(request.function)
+    if function is None:
+        raise names.wrong("function", request.function, "is not one of protocol.md's")
+    return line, function.from_wire(args)
+
+
+def encode_request(callid: CallId, line: str, args: Arguments) -> bytes:
+    """The frame of a request."""
+    return frames.encode_frame(CALL, [args.function, callid, {"line": line, **args.to_wire()}])
+
+
+def encode_invoke(callid: CallId, line: str, function: str, args: Mapping[str, JsonValue]) -> bytes:
+    """The frame of a request whose function and arguments are the user's own."""
+    return frames.encode_frame(CALL, [function, callid, {**args, "line": line}])
+
+
+def encode_success(callid: CallId, result: Result) -> bytes:
+    """The frame of a success."""
+    return frames.encode_frame(REPLY, [callid, "", frames.encode_json(result).decode()])
+
+
+@attrs.frozen(kw_only=True)
+class _FailureData:
+    result: str
+
+
+@attrs.frozen(kw_only=True)
+class _Failure:
+    """The text of a refused call. `ecode` is ours; `data.result` is what the web SDK reads."""
+
+    result: str = "failed"
+    reason: str = ""
+    ecode: int = ECode.GENERAL_E_FAILED.value
+    data: _FailureData = _FailureData(result="")
+
+
+def encode_failure(callid: CallId, error: SignalError) -> bytes:
+    """The frame of a refusal."""
+    failure = _Failure(
+        reason=error.reason, ecode=int(error.ecode), data=_FailureData(result=error.reason)
+    )
+    return frames.encode_frame(REPLY, [callid, error.reason, frames.encode_json(failure).decode()])
+
+
+@attrs.frozen(kw_only=True)
+class Reply:
+    """A `call2-ret` as it arrived: `err` is empty on success, `text` is JSON."""
+
+    callid: CallId
+    err: str
+    text: str
+
+    def result(self, type_: type[R]) -> R:
+        """The result of a success. Raises `SignalError` with the server's code for a refusal,
+        `ProtocolError` for nonsense.
+        """
+        status = frames.decode_json(self.text, _Failure, REPLY) if self.err else None
+        if status is None:
+            head = frames.decode_json(self.text, Result, REPLY)
+            if head.result == "ok":
+                return frames.decode_json(self.text, type_, REPLY)
+            status = frames.decode_json(self.text, _Failure, REPLY)
+        try:
+            ecode = ECode(status.ecode or ECode.GENERAL_E_FAILED)
+        except ValueError:
+            ecode = ECode.GENERAL_E_FAILED
+        raise SignalError(ecode, self.err or status.reason or status.data.result)
+
+
+def decode_reply(frame: frames.Frame) -> Reply:
+    """The reply in a `call2-ret` frame. Raises `ProtocolError`."""
+    callid, err, text = frame.decode(tuple[CallId, str, str])
+    return Reply(callid=callid, err=err, text=text)
