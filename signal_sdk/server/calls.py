@@ -160,8 +160,8 @@ class Calls:
             after = attrs.evolve(call, state=state, deadline=deadline, revision=call.revision + 1)
         if not await self._engine.swap_call(key, call, after, posts, now):
             return False
-        if after is None or after.deadline != call.deadline:
-            self._arm(key, after)
+        # Even where the deadline is the same, the timer's view of the call is not.
+        self._arm(key, after)
         return True
 
     # --- time ---

@@ -12,12 +12,16 @@ from typing import Final
 import attrs
 import trio
 
+from signal_sdk.client.dialer import MAX_ANSWER_BYTES
 from signal_sdk.server import config as configs
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import Config
 from signal_sdk.server.engine.base import Engine
 from signal_sdk.server.node import Node
 from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
+from signal_sdk.websocket import handshake
+from signal_sdk.websocket.link import Link
+from signal_sdk.websocket.outbox import Flusher
 
 __all__ = ["LocalServer", "local_server", "trio_wall_clock"]
 
@@ -34,8 +38,9 @@ def trio_wall_clock() -> float:
 class LocalServer:
     """A server that runs in this process.
 
-    `address` is what `Signal(server=…)` takes, and is empty where the server listens on no port;
-    `url` is what a WebSocket client takes.
+    It can be handed to a `Signal` as it is (`Signal("app", server=local)`), which then connects in
+    memory. `address` is what `Signal(server=…)` takes, and is empty where the server listens on no
+    port; `url` is what a WebSocket client takes.
     """
 
     node: Node
@@ -61,6 +66,12 @@ class LocalServer:
         client, server = memory_transport_pair()
         self._nursery.start_soon(self.node.serve, server)
         return client
+
+    async def dial(self, appid: str, flusher: Flusher) -> Link:  # noqa: ARG002  one server for all
+        """A new link in memory: what makes this a `Dialer`."""
+        return await handshake.connect(
+            self.connect(), flusher, "ws://memory/", max_frame_bytes=MAX_ANSWER_BYTES
+        )
 
 
 @asynccontextmanager

@@ -1,0 +1,345 @@
+"""Dialing: what a server may be called, the lookup, and the addresses that it names."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+import attrs
+import pytest
+import trio
+import trustme
+from trio.testing import MockClock
+
+from signal_sdk import LoginError, ParameterError
+from signal_sdk.client import dialer as dialers
+from signal_sdk.client import lookup
+from signal_sdk.client.dialer import make_dialer
+from signal_sdk.errors import LinkError
+from signal_sdk.websocket import handshake
+from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
+from signal_sdk.websocket.link import Link
+from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.tls import TlsTransport
+from signal_sdk.websocket.transport import SocketTransport, Transport
+
+Answer = Callable[[HttpRequest], HttpAnswer | None]
+
+
+@attrs.define
+class Listening:
+    """A server that answers HTTP as the test says, and takes every WebSocket."""
+
+    port: int
+    requests: list[HttpRequest] = attrs.field(factory=list)
+    links: int = 0
+
+
+def named(*addresses: tuple[str, int]) -> Answer:
+    body = json.dumps({"web": addresses}).encode()
+    return lambda request: None if request.is_upgrade else HttpAnswer(body=body)
+
+
+@asynccontextmanager
+async def listen(
+    flusher: Flusher,
+    answer: Answer,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    context: ssl.SSLContext | None = None,
+) -> AsyncIterator[Listening]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = trio.socket.socket(family)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    await sock.bind((host, port))
+    sock.listen()
+    listening = Listening(sock.getsockname()[1])
+
+    def note(request: HttpRequest) -> HttpAnswer | None:
+        listening.requests.append(request)
+        return answer(request)
+
+    async def serve(stream: trio.SocketStream) -> None:
+        plain = socket.socket(fileno=stream.socket.detach())
+        transport: Transport = SocketTransport(plain)
+        try:
+            if context is not None:
+                tls = TlsTransport(transport, context, server_side=True)
+                transport = tls
+                await tls.handshake()
+            link = await handshake.accept(
+                transport, flusher, note, max_frame_bytes=1000, outbox_bytes=0
+            )
+            if link is not None:
+                listening.links += 1
+                await link.receive()
+        except LinkError:
+            pass
+        finally:
+            transport.close()
+
+    listener = trio.SocketListener(sock)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        yield listening
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def flusher(nursery: trio.Nursery) -> Flusher:
+    flusher = Flusher()
+    nursery.start_soon(flusher.run)
+    return flusher
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def trusting(ca: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    return context
+
+
+@pytest.fixture
+def certified(ca: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ca.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    return context
+
+
+async def dial(server: str, flusher: Flusher, context: ssl.SSLContext | None = None) -> Link:
+    link = await make_dialer(server, context).dial("app", flusher)
+    assert link.is_open
+    link.abort()
+    return link
+
+
+# --- names ---
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "port", "tls"),
+    [
+        ("example.org:9", "example.org", 9, False),
+        ("example.org", "example.org", 8001, False),
+        ("[::1]:9", "::1", 9, False),
+        ("http://example.org:9", "example.org", 9, False),
+        ("http://example.org/", "example.org", 80, False),
+        ("https://example.org", "example.org", 443, True),
+        ("https://[2001:db8::1]:9", "2001:db8::1", 9, True),
+    ],
+)
+def test_a_server_to_ask(server: str, host: str, port: int, tls: bool) -> None:
+    dialer: Any = make_dialer(server)
+    assert (dialer.host, dialer.port, dialer.tls) == (host, port, tls)
+
+
+@pytest.mark.parametrize(
+    ("server", "url"),
+    [
+        ("ws://example.org:9", "ws://example.org:9/"),
+        ("ws://example.org", "ws://example.org:80/"),
+        ("wss://example.org/a/b?c=d", "wss://example.org:443/a/b?c=d"),
+        ("ws://[::1]:9/", "ws://[::1]:9/"),
+    ],
+)
+def test_a_server_to_connect_to(server: str, url: str) -> None:
+    dialer: Any = make_dialer(server)
+    assert dialer.target.url == url
+
+
+@pytest.mark.parametrize(
+    "server",
+    ["", ":9", "http://", "ftp://example.org", "example.org:x", "http://[::1", "h:99999999"],
+)
+def test_what_is_no_server(server: str) -> None:
+    with pytest.raises(ParameterError):
+        make_dialer(server)
+
+
+def test_a_password_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ParameterError) as caught:
+        make_dialer("http://user:hunter2@example.org")
+    assert "hunter2" not in str(caught.value)
+
+
+# --- connecting ---
+
+
+async def test_the_lookup_s_address_is_connected_to(flusher: Flusher) -> None:
+    async with listen(flusher, lambda _: None) as target:
+        async with listen(flusher, named(("127.0.0.1", target.port))) as asked:
+            await dial(f"127.0.0.1:{asked.port}", flusher)
+        [request] = asked.requests
+        assert (request.path, request.query) == ("/getaddr", {"vid": "app"})
+        assert (asked.links, target.links) == (0, 1)
+
+
+async def test_an_app_id_may_hold_anything(flusher: Flusher) -> None:
+    async with listen(flusher, named(("127.0.0.1", 1))) as asked:
+        with pytest.raises(LoginError):
+            await make_dialer(f"127.0.0.1:{asked.port}").dial("a&b=c d/é", flusher)
+        assert asked.requests[0].query == {"vid": "a&b=c d/é"}
+
+
+async def test_addresses_that_do_not_answer_are_passed_over(flusher: Flusher) -> None:
+    async with listen(flusher, lambda _: None) as target:
+        async with listen(flusher, lambda _: HttpAnswer()) as no_websocket:
+            addresses = [
+                ("127.0.0.1", 1),
+                ("127.0.0.1", no_websocket.port),
+                ("127.0.0.1", target.port),
+            ]
+            async with listen(flusher, named(*addresses)) as asked:
+                for _ in range(5):
+                    await dial(f"http://127.0.0.1:{asked.port}", flusher)
+        assert target.links == 5
+
+
+async def test_no_address_that_answers(flusher: Flusher) -> None:
+    async with listen(flusher, named(("127.0.0.1", 1), ("127.0.0.1", 2))) as asked:
+        with pytest.raises(LoginError, match=r"127\.0\.0\.1:[12]: Connection refused") as caught:
+            await dial(f"127.0.0.1:{asked.port}", flusher)
+        assert caught.value.ecode == 201
+
+
+async def test_ipv6(flusher: Flusher) -> None:
+    async with listen(flusher, lambda _: None, host="::1") as target:
+        async with listen(flusher, named(("::1", target.port)), host="::1") as asked:
+            await dial(f"[::1]:{asked.port}", flusher)
+            await dial(f"ws://[::1]:{target.port}", flusher)
+        assert target.links == 2
+
+
+async def test_a_direct_address(flusher: Flusher) -> None:
+    async with listen(flusher, lambda _: None) as target:
+        await dial(f"ws://127.0.0.1:{target.port}/signal?x=1", flusher)
+        [request] = target.requests
+        assert (request.path, request.query) == ("/signal", {"x": "1"})
+        assert request.host == f"127.0.0.1:{target.port}"
+
+
+async def test_a_direct_address_where_nobody_is(flusher: Flusher) -> None:
+    with pytest.raises(LinkError, match="Connection refused"):
+        await dial("ws://127.0.0.1:1", flusher)
+    with pytest.raises(LinkError, match="no-such-host"):
+        await dial("ws://no-such-host.invalid:1", flusher)
+
+
+async def test_an_address_that_says_nothing(
+    flusher: Flusher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialers, "CONNECT_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(LinkError, match=r"no connection to .* in 0\.05 s"):
+            await dial(f"ws://127.0.0.1:{port}", flusher)
+
+
+# --- the lookup ---
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HttpAnswer(body=b"nonsense"),
+        HttpAnswer(body=b"[]"),
+        HttpAnswer(body=b"{}"),
+        HttpAnswer(body=b'{"web": []}'),
+        HttpAnswer(body=b'{"web": [["127.0.0.1"]]}'),
+        HttpAnswer(body=b'{"web": [["127.0.0.1", "8001"]]}'),
+        HttpAnswer(status=HTTPStatus.NOT_FOUND),
+    ],
+    ids=lambda answer: f"{int(answer.status)} {answer.body.decode()}",
+)
+async def test_a_lookup_that_makes_no_sense_is_tried_twice(
+    flusher: Flusher, answer: HttpAnswer
+) -> None:
+    async with listen(flusher, lambda _: answer) as asked:
+        with pytest.raises(LoginError, match=f"lookup at http://127.0.0.1:{asked.port}") as caught:
+            await dial(f"127.0.0.1:{asked.port}", flusher)
+        assert caught.value.ecode == 201
+        assert len(asked.requests) == 2
+
+
+async def test_the_second_attempt_counts(flusher: Flusher) -> None:
+    async with listen(flusher, lambda _: None) as target:
+        answers = [HttpAnswer(body=b"x"), named(("127.0.0.1", target.port))]
+
+        def answer(request: HttpRequest) -> HttpAnswer | None:
+            now: Any = answers.pop(0)
+            return now if isinstance(now, HttpAnswer) else now(request)
+
+        async with listen(flusher, answer) as asked:
+            await dial(f"127.0.0.1:{asked.port}", flusher)
+
+
+async def test_a_lookup_that_is_not_answered_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async def forever(*_: object) -> list[tuple[str, int]]:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    monkeypatch.setattr(lookup, "_ask", forever)
+    with pytest.raises(LoginError, match="no answer in 5 s"):
+        await lookup.look_up("http://example.org", "app")
+    assert trio.current_time() == 10
+
+
+# --- TLS ---
+
+
+async def test_over_tls_the_link_is_on_the_next_port(
+    flusher: Flusher, trusting: ssl.SSLContext, certified: ssl.SSLContext
+) -> None:
+    async with listen(flusher, lambda _: None, context=certified) as target:
+        advertised = named(("127.0.0.1", target.port - 1))
+        async with listen(flusher, advertised, context=certified) as asked:
+            await dial(f"https://127.0.0.1:{asked.port}", flusher, trusting)
+        assert target.links == 1
+        await dial(f"wss://127.0.0.1:{target.port}/", flusher, trusting)
+        await dial(f"wss://localhost:{target.port}/", flusher, trusting)
+        assert target.links == 3
+
+
+async def test_the_certificate_is_the_given_host_s_wherever_the_lookup_leads(
+    flusher: Flusher, ca: trustme.CA, trusting: ssl.SSLContext
+) -> None:
+    """Addresses are bare numbers; the certificate names the host that the user knows."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ca.issue_cert("localhost").configure_cert(context)
+    async with listen(flusher, lambda _: None, context=context) as target:
+        advertised = named(("127.0.0.1", target.port - 1))
+        async with listen(flusher, advertised, context=context) as asked:
+            await dial(f"https://localhost:{asked.port}", flusher, trusting)
+        with pytest.raises(LinkError, match="TLS"):
+            await dial(f"wss://127.0.0.1:{target.port}", flusher, trusting)
+
+
+async def test_a_stranger_s_certificate_is_refused(
+    flusher: Flusher, certified: ssl.SSLContext
+) -> None:
+    """Without `ssl_context`, the system's CAs are trusted, and no others."""
+    async with listen(flusher, lambda _: None, context=certified) as target:
+        with pytest.raises(LinkError, match="certificate"):
+            await dial(f"wss://127.0.0.1:{target.port}", flusher)
+        assert target.links == 0
+    async with listen(flusher, named(("127.0.0.1", 1)), context=certified) as asked:
+        with pytest.raises(LoginError, match="certificate"):
+            await dial(f"https://127.0.0.1:{asked.port}", flusher)
+        assert asked.requests == []
+
+
+def test_the_system_s_cas_are_read_once() -> None:
+    assert lookup.default_ssl_context() is lookup.default_ssl_context()

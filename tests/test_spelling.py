@@ -1,0 +1,178 @@
+"""Documented names: each is there, stands for its PEP 8 name, and takes what is documented."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+import signal_sdk
+from signal_sdk import LoginCallback, MessageCallback, Signal
+from signal_sdk.spelling import DocumentedNames
+
+SURFACE = Path(__file__).parents[2] / "shared" / "api_surface.csv"
+SEED = "003"
+PATHS = {
+    "Signal": Signal,
+    "LoginSession": Signal.LoginSession,
+    "Channel": Signal.LoginSession.Channel,
+    "Call": Signal.LoginSession.Call,
+    "UserAttrCallback": Signal.UserAttrCallback,
+    "LoginCallback": Signal.LoginCallback,
+    "MessageCallback": Signal.MessageCallback,
+    "ChannelCallback": Signal.ChannelCallback,
+    "CallCallback": Signal.CallCallback,
+}
+"""Each class where Java has it."""
+
+
+@attrs.frozen
+class Documented:
+    cls: str
+    kind: str
+    documented: str
+    python: str
+    parameters: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.cls}.{self.documented}({', '.join(self.parameters)})"
+
+
+def surface() -> list[Documented]:
+    with SURFACE.open(newline="") as file:
+        return [
+            Documented(
+                row["class"],
+                row["kind"],
+                row["documented_name"],
+                row["python_name"],
+                tuple(row["parameters"].split()),
+            )
+            for row in csv.DictReader(file)
+            if row["seed"].startswith(SEED)
+        ]
+
+
+def test_the_surface_is_there() -> None:
+    assert len(surface()) > 50
+    assert {entry.cls for entry in surface()} == set(PATHS)
+
+
+@pytest.mark.parametrize("entry", surface(), ids=str)
+def test_every_documented_name_is_there_in_both_spellings(entry: Documented) -> None:
+    """And its positional parameters are accepted in the documented order."""
+    cls = PATHS[entry.cls]
+    assert getattr(signal_sdk, entry.cls) is cls
+    if entry.kind == "constructor":
+        inspect.signature(cls).bind(*entry.parameters)
+        return
+    function = getattr(cls, entry.python)
+    assert getattr(cls, entry.documented) is function
+    signature = inspect.signature(function)
+    signature.bind(None, *entry.parameters)
+    assert entry.kind in ("method", "callback")
+    assert inspect.iscoroutinefunction(function) == (entry.kind == "callback")
+
+
+@pytest.mark.parametrize("entry", surface(), ids=str)
+def test_every_documented_parameter_has_its_name(entry: Documented) -> None:
+    if entry.kind == "constructor" or entry.python == "message_instant_send":
+        return
+    function = getattr(PATHS[entry.cls], entry.python)
+    names = list(inspect.signature(function).parameters)[1:]
+    expected = ["do_log" if name == "doLog" else name for name in entry.parameters]
+    assert names[: len(expected)] == expected
+
+
+@pytest.mark.parametrize("entry", surface(), ids=str)
+def test_everything_documented_has_a_docstring(entry: Documented) -> None:
+    cls = PATHS[entry.cls]
+    assert cls.__doc__
+    assert entry.kind == "constructor" or getattr(cls, entry.python).__doc__
+
+
+@pytest.mark.parametrize(
+    "entry", [entry for entry in surface() if entry.kind == "callback"], ids=str
+)
+@pytest.mark.parametrize("spelling", ["python", "documented"])
+def test_an_override_in_either_spelling_counts_for_both(entry: Documented, spelling: str) -> None:
+    async def override(*_: Any) -> None: ...
+
+    cls: Any = type("Mine", (PATHS[entry.cls],), {getattr(entry, spelling): override})
+    assert getattr(cls, entry.python) is override
+    assert getattr(cls, entry.documented) is override
+
+
+def test_an_override_of_both_spellings_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"Both defines both on_logout and onLogout"):
+
+        class Both(LoginCallback):
+            async def on_logout(self, session: Any, ecode: Any) -> None: ...
+
+            async def onLogout(self, session: Any, ecode: Any) -> None: ...  # noqa: N802
+
+
+def test_an_alias_spelled_out_again_is_no_conflict() -> None:
+    class Mine(LoginCallback):
+        async def on_logout(self, session: Any, ecode: Any) -> None: ...
+
+        onLogout = on_logout  # noqa: N815
+
+    assert Mine.onLogout is Mine.on_logout
+
+
+def test_an_override_in_a_mixin_counts() -> None:
+    class Quiet:
+        def onError(self, *_: object) -> None: ...  # noqa: N802
+
+    class Mine(Quiet, LoginCallback):  # type: ignore[misc]  # a plain def in place of an async one
+        pass
+
+    assert vars(Mine)["on_error"] is vars(Quiet)["onError"]
+
+
+def test_the_nearest_override_wins_whatever_its_spelling() -> None:
+    class One(LoginCallback):
+        async def on_logout(self, session: Any, ecode: Any) -> None: ...
+
+    class Two(One):
+        async def onLogout(self, session: Any, ecode: Any) -> None: ...  # noqa: N802
+
+    class Three(Two):
+        pass
+
+    assert Three.on_logout is Two.onLogout
+    assert "on_logout" not in vars(Three)
+
+
+def test_an_untouched_branch_of_a_diamond_hides_nothing() -> None:
+    class Plain(LoginCallback):
+        pass
+
+    class Loud(LoginCallback):
+        async def onError(self, session: Any, ecode: Any, reason: Any) -> None: ...  # noqa: N802
+
+    class Mine(Plain, Loud):
+        pass
+
+    assert Mine.on_error is Loud.onError is Mine.onError
+
+
+def test_methods_of_the_api_classes_can_be_overridden_likewise() -> None:
+    class Mine(Signal):
+        def getStatus(self) -> int:  # noqa: N802
+            return 7
+
+    assert Mine("app").get_status() == 7
+
+
+def test_the_pairs_can_be_listed() -> None:
+    assert MessageCallback.documented_names == {
+        "on_message_send_success": "onMessageSendSuccess",
+        "on_message_send_error": "onMessageSendError",
+    }
+    assert DocumentedNames.documented_names == {}
