@@ -228,19 +228,13 @@ def call_options(extra: JsonValue) -> CallOptions:
     )
 
 
-@attrs.frozen(kw_only=True)
-class Dtmf:
-    """The `extra` of a `voip_invite_msg` that carries dialled digits."""
-
-    msgtype: str = "dtmf"
-    msgdata: str = ""
-
-
 def encode_dtmf(digits: str) -> str:
-    """The `extra` for `digits`, each one of 0 to 9, * and #. Raises `ParameterError` (1004)."""
+    """The `extra` of a `voip_invite_msg` for `digits`, each one of 0 to 9, * and #. Raises
+    `ParameterError` (1004).
+    """
     if not digits or not names.DTMF_DIGITS.issuperset(digits):
         raise names.wrong("DTMF digits", digits, "are not of 0-9, * and #")
-    return frames.encode_json(Dtmf(msgdata=digits)).decode()
+    return frames.encode_json({"msgtype": "dtmf", "msgdata": digits}).decode()
 
 
 # --- special channels -----------------------------------------------------------------------------

@@ -340,7 +340,7 @@ def test_dtmf_is_the_documented_extra(digits: str) -> None:
     """Digits travel as `{"msgtype": "dtmf", "msgdata": digits}`."""
     extra = events.encode_dtmf(digits)
     assert json.loads(extra) == {"msgtype": "dtmf", "msgdata": digits}
-    assert frames.decode_json(extra, events.Dtmf, "extra") == events.Dtmf(msgdata=digits)
+    assert extra == f'{{"msgtype":"dtmf","msgdata":"{digits}"}}'
     assert names.check_extra(extra) == extra
 
 
