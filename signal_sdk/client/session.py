@@ -137,7 +137,7 @@ class SessionClient:
     # --- the task ---
 
     async def run(self) -> None:
-        """Live the session, and run its callbacks to the last one, where the dispatcher is its own."""
+        """Live the session; where the dispatcher is its own, run callbacks to the last one."""
         try:
             async with trio.open_nursery() as nursery:
                 if self._runs_dispatcher:
