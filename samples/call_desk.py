@@ -8,8 +8,6 @@ the caller then calls that account instead. Within a call only digits can be sen
 that does not end the call goes by instant message. Ctrl-C (or SIGTERM) logs it out.
 """
 
-# ruff: noqa: ARG002  a callback's arguments are what they are
-
 from __future__ import annotations
 
 import argparse

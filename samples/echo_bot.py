@@ -5,8 +5,6 @@
 It greets those who join the channel. Ctrl-C (or SIGTERM) logs it out.
 """
 
-# ruff: noqa: ARG002  a callback's arguments are what they are
-
 from __future__ import annotations
 
 import argparse

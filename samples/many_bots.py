@@ -5,8 +5,6 @@
 The apps are demo-1 to demo-5. When the messages have gone round, it prints a summary and ends.
 """
 
-# ruff: noqa: ARG002  a callback's arguments are what they are
-
 from __future__ import annotations
 
 import argparse

@@ -7,8 +7,6 @@ accounts. Where the server's configuration names listeners for the app, they mus
 Ctrl-C (or SIGTERM) logs them out.
 """
 
-# ruff: noqa: ARG002  a callback's arguments are what they are
-
 from __future__ import annotations
 
 import argparse

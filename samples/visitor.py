@@ -6,8 +6,6 @@ It shows the other way to write a bot: as a story, each of whose steps awaits wh
 which ends. A second account, the colleague, answers the call that the desk transfers.
 """
 
-# ruff: noqa: ARG002  a callback's arguments are what they are
-
 from __future__ import annotations
 
 import argparse

@@ -47,10 +47,7 @@ async def server() -> AsyncIterator[LocalServer]:
 async def signals(server: LocalServer, count: int = 1, app: str = "app") -> AsyncIterator[Any]:
     """A `Signal`, or several, that talk to `server` in memory."""
     async with AsyncExitStack() as stack:
-        opened = [
-            await stack.enter_async_context(Signal(app, server=server))
-            for _ in range(count)
-        ]
+        opened = [await stack.enter_async_context(Signal(app, server=server)) for _ in range(count)]
         yield opened if count > 1 else opened[0]
 
 

@@ -20,17 +20,20 @@ import trio
 ROOT: Final = Path(__file__).parents[2]
 
 EXPECT_SECONDS: Final = 50.0
-"""How long a line, or a program's end, may take: on a busy machine Python alone starts for seconds."""
+"""How long a line, or a program's end, may take: a busy machine takes seconds to start Python."""
 END_SECONDS: Final = 15.0
-"""How long a program that a failed test leaves behind has to end those that it has started itself."""
+"""How long a program that a failed test leaves running has to end those that it has started."""
 
 
 class Program:
-    """A running program. `lines` are those of stdout and stderr that nobody has taken."""
+    """A running program. `written` are its lines on stdout and stderr, `lines` those of them that
+    nobody has taken.
+    """
 
     def __init__(self, command: str, process: trio.Process) -> None:
         self.command = command
         self.lines: list[str] = []
+        self.written: list[str] = []
         self._process = process
         self._news = trio.Event()
         self._is_silent = False
@@ -46,7 +49,9 @@ class Program:
         rest = b""
         async for data in self._process.stdout:
             *whole, rest = (rest + data).split(b"\n")
-            self.lines += [line.decode() for line in whole]
+            new = [line.decode() for line in whole]
+            self.lines += new
+            self.written += new
             self._tell()
         self._is_silent = True
         self._tell()
