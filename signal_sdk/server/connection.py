@@ -7,6 +7,7 @@ a function does: functions.py's table does, and the rules behind it.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -71,6 +72,7 @@ class Connection:
         self._session: Session | None = None
         self._heard = trio.current_time()
         self._timers: dict[str, Timer] = {}
+        self._patience = trio.CancelScope()
         self.outbox: Outbox = link.outbox
         self._is_first_frame = False
         self.generation = 0
@@ -80,9 +82,10 @@ class Connection:
         clock) to log in.
         """
         try:
-            with trio.move_on_at(handshake_ends) as scope:
-                await self._serve(scope)
-            if scope.cancelled_caught:
+            self._patience.deadline = handshake_ends
+            with self._patience:
+                await self._serve()
+            if self._patience.cancelled_caught:
                 self._close("nothing was said in time", code=POLICY_VIOLATION)
         except LinkClosed as exc:
             logger.debug("%s: %s", self._link.peer, exc)
@@ -93,7 +96,7 @@ class Connection:
                 await self._detach()
         await self._link.aclose()
 
-    async def _serve(self, login_scope: trio.CancelScope) -> None:
+    async def _serve(self) -> None:
         while True:
             messages = await self._link.receive()
             self._heard = trio.current_time()
@@ -105,8 +108,6 @@ class Connection:
                     await self._handle(_frame(message))
                 except ProtocolError as exc:
                     self._refuse_frame(exc)
-                if self._session is not None:
-                    login_scope.deadline = float("inf")
                 if number % FRAMES_PER_TURN == 0:
                     await trio.lowlevel.checkpoint()
 
@@ -170,6 +171,8 @@ class Connection:
             )
             self._send(login.encode_failure(error))
             return
+        # A login that was cut off half-way would be nobody's to end. One that fails closes the link.
+        self._patience.deadline = math.inf
         try:
             if isinstance(request, login.Login):
                 session = await services.presences.log_in(request)

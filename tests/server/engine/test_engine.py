@@ -1,0 +1,529 @@
+"""The engine contract, kept by every engine.
+
+An engine is listed in `ENGINES`, and then held to all of this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import attrs
+import pytest
+
+from signal_sdk.server.engine.base import (
+    AccountKey,
+    Call,
+    CallKey,
+    ChannelKey,
+    Engine,
+    Post,
+    Presence,
+    Roster,
+)
+from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.wire.events import ChannelContent, ChannelMessage, ChannelUserJoin, ChannelUserLeave
+from signal_sdk.wire.lines import MessageLine
+
+MAX_INBOX: Final = 5
+NOW: Final = 1_600_000_000.0
+
+ENGINES: Final[dict[str, Callable[[], Engine]]] = {
+    "embedded": lambda: EmbeddedEngine(max_inbox=MAX_INBOX),
+}
+
+ANN = AccountKey("app", "ann")
+BOB = AccountKey("app", "bob")
+ROOM = ChannelKey("app", "room")
+CALL_KEY = CallKey("app", "room", "ann", "bob")
+CALL = Call(
+    caller="bob", callee="ann", channel="room", extra="", state="inviting", timeout=20, deadline=NOW
+)
+
+
+@attrs.define
+class Delivered:
+    """What an engine delivered, in order."""
+
+    all: list[tuple[Any, ...]] = attrs.field(factory=list)
+
+    def deliver_entry(self, key: AccountKey, version: int, line: MessageLine) -> None:
+        self.all.append(("entry", key, version, line.content))
+
+    def deliver_event(
+        self, key: ChannelKey, msgid: int, content: ChannelContent, time_ms: int
+    ) -> None:
+        assert time_ms == NOW * 1000
+        self.all.append(("event", key, msgid, content))
+
+    def deliver_kick(self, key: AccountKey, generation: int) -> None:
+        self.all.append(("kick", key, generation))
+
+    def take(self) -> list[tuple[Any, ...]]:
+        taken, self.all = self.all, []
+        return taken
+
+
+@pytest.fixture
+def delivered() -> Delivered:
+    return Delivered()
+
+
+@pytest.fixture(params=ENGINES)
+async def engine(request: pytest.FixtureRequest, delivered: Delivered) -> Engine:
+    engine = ENGINES[request.param]()
+    engine.attach(delivered)
+    return engine
+
+
+async def log_in(engine: Engine, key: AccountKey = ANN, line: bytes = b"line") -> Presence:
+    presence, _ = await engine.log_in(
+        key, line_digest=line + key.account.encode(), device="websdk", ver=1, token_expires=7
+    )
+    return presence
+
+
+async def join(
+    engine: Engine, presence: Presence, key: AccountKey = ANN, channel: ChannelKey = ROOM
+) -> Roster | None:
+    announce = ChannelUserJoin(channel=channel.channel, account=key.account, uid=presence.uid)
+    return await engine.join(
+        channel, key.account, presence.generation, announce, newest=200, now=NOW
+    )
+
+
+def post(content: str, key: AccountKey = ANN, ttl: float = 100) -> Post:
+    line = MessageLine(src="bob", dst=key.account, type="instant", content=content, time=0)
+    return Post(key=key, line=line, expires=NOW + ttl)
+
+
+def message(text: str) -> ChannelMessage:
+    return ChannelMessage(channel="room", account="bob", uid=2, msg=text)
+
+
+def leaving(account: str) -> ChannelUserLeave:
+    return ChannelUserLeave(channel="room", account=account, uid=1)
+
+
+# --- presence ---
+
+
+async def test_nobody_is_online_before_a_login(engine: Engine) -> None:
+    assert await engine.presence(ANN) is None
+    assert await engine.resume(b"line") is None
+
+
+async def test_a_login_makes_an_account_present_with_the_facts_of_its_login(
+    engine: Engine, delivered: Delivered
+) -> None:
+    presence, before = await engine.log_in(
+        ANN, line_digest=b"line", device="javasdk", ver=5, token_expires=99
+    )
+    assert before is None
+    assert (presence.device, presence.ver, presence.token_expires) == ("javasdk", 5, 99)
+    assert (presence.channel, presence.lease_ends) == (None, None)
+    assert await engine.presence(ANN) == presence
+    assert delivered.take() == []
+
+
+async def test_a_uid_is_the_accounts_for_ever_and_no_other_of_its_app_has_it(
+    engine: Engine,
+) -> None:
+    ann, bob = await log_in(engine), await log_in(engine, BOB)
+    assert ann.uid != bob.uid
+    assert min(ann.uid, bob.uid) >= 1
+    await engine.log_out(ANN, ann, None, kick=False, now=NOW)
+    assert (await log_in(engine)).uid == ann.uid
+
+
+async def test_a_second_login_takes_over_and_kicks_the_first(
+    engine: Engine, delivered: Delivered
+) -> None:
+    first = await log_in(engine, line=b"first")
+    await join(engine, first)
+    delivered.take()
+    second, before = await engine.log_in(
+        ANN, line_digest=b"second", device="websdk", ver=1, token_expires=None
+    )
+    assert before == attrs.evolve(first, channel="room")
+    assert second.generation > first.generation
+    assert second.channel == "room"
+    assert delivered.take() == [("kick", ANN, first.generation)]
+    assert await engine.resume(b"firstann") is None
+
+
+async def test_a_login_over_a_lease_kicks_nobody(engine: Engine, delivered: Delivered) -> None:
+    first = await log_in(engine)
+    assert await engine.disconnect(ANN, first.generation, NOW + 10)
+    second = await log_in(engine)
+    assert second.lease_ends is None
+    assert delivered.take() == []
+
+
+async def test_generations_rise_even_across_a_logout(engine: Engine) -> None:
+    first = await log_in(engine)
+    await engine.log_out(ANN, first, None, kick=False, now=NOW)
+    assert (await log_in(engine)).generation > first.generation
+
+
+async def test_a_resume_takes_the_session_up_under_a_new_generation(
+    engine: Engine, delivered: Delivered
+) -> None:
+    first = await log_in(engine)
+    await join(engine, first)
+    await engine.disconnect(ANN, first.generation, NOW + 10)
+    delivered.take()
+    found = await engine.resume(b"lineann")
+    assert found is not None
+    key, resumed = found
+    assert key == ANN
+    assert resumed == attrs.evolve(first, channel="room", generation=resumed.generation)
+    assert resumed.generation > first.generation
+    assert delivered.take() == []
+    # And again, while that one is connected.
+    assert await engine.resume(b"lineann") is not None
+    assert delivered.take() == [("kick", ANN, resumed.generation)]
+
+
+async def test_an_older_generation_begins_no_lease(engine: Engine) -> None:
+    first = await log_in(engine)
+    second = await log_in(engine)
+    assert not await engine.disconnect(ANN, first.generation, NOW + 10)
+    assert await engine.presence(ANN) == second
+    assert await engine.disconnect(ANN, second.generation, NOW + 10)
+    assert await engine.presence(ANN) == attrs.evolve(second, lease_ends=NOW + 10)
+
+
+async def test_a_logout_ends_presence_and_membership_and_tells_the_channel(
+    engine: Engine, delivered: Delivered
+) -> None:
+    await join(engine, await log_in(engine))
+    await join(engine, await log_in(engine, BOB), BOB)
+    delivered.take()
+    presence = await engine.presence(ANN)
+    assert presence is not None
+    ended = await engine.log_out(ANN, presence, leaving("ann"), kick=False, now=NOW)
+    assert ended is not None
+    assert ended.left is not None
+    assert (ended.left.num, ended.left.idle_since) == (1, None)
+    assert delivered.take() == [("event", ROOM, 3, leaving("ann"))]
+    assert await engine.presence(ANN) is None
+    assert await engine.resume(b"lineann") is None
+    assert not await engine.is_member(ROOM, "ann")
+
+
+async def test_a_logout_ends_exactly_the_presence_that_it_was_given(
+    engine: Engine, delivered: Delivered
+) -> None:
+    first = await log_in(engine)
+    await join(engine, first)
+    delivered.take()
+    # It has joined since: what would be announced is not known.
+    assert await engine.log_out(ANN, first, None, kick=True, now=NOW) is None
+    assert await engine.is_member(ROOM, "ann")
+    assert delivered.take() == []
+
+
+async def test_a_logout_with_a_kick_tells_the_connection_that_holds_the_account(
+    engine: Engine, delivered: Delivered
+) -> None:
+    presence = await log_in(engine)
+    ended = await engine.log_out(ANN, presence, None, kick=True, now=NOW)
+    assert ended is not None
+    assert ended.left is None
+    assert delivered.take() == [("kick", ANN, presence.generation)]
+
+
+async def test_apps_are_apart(engine: Engine, delivered: Delivered) -> None:
+    other = AccountKey("other", "ann")
+    await log_in(engine)
+    assert await engine.presence(other) is None
+    await log_in(engine, other, b"other")
+    assert delivered.take() == []
+    await engine.set_user_attr(ANN, "name", "Ann")
+    assert not await engine.user_attrs(other)
+    await engine.post(post("hi"), NOW)
+    assert not (await engine.read_inbox(other, 0, 10, NOW)).entries
+
+
+# --- users ---
+
+
+async def test_user_attributes_outlive_presence_and_need_none(engine: Engine) -> None:
+    assert dict(await engine.user_attrs(ANN)) == {}
+    await engine.set_user_attr(ANN, "name", "Ann")
+    await engine.set_user_attr(ANN, "data", {"a": [1, None]})
+    await engine.set_user_attr(ANN, "name", "Anna")
+    assert dict(await engine.user_attrs(ANN)) == {"name": "Anna", "data": {"a": [1, None]}}
+    await engine.log_out(ANN, await log_in(engine), None, kick=False, now=NOW)
+    assert dict(await engine.user_attrs(ANN)) == {"name": "Anna", "data": {"a": [1, None]}}
+
+
+# --- inboxes ---
+
+
+async def test_versions_rise_by_one_and_each_entry_is_delivered(
+    engine: Engine, delivered: Delivered
+) -> None:
+    assert [await engine.post(post(text), NOW) for text in "abc"] == [1, 2, 3]
+    assert delivered.take() == [
+        ("entry", ANN, version, text) for version, text in enumerate("abc", 1)
+    ]
+
+
+async def test_a_page_holds_what_comes_next_and_clearing_is_for_good(engine: Engine) -> None:
+    for text in "abcd":
+        await engine.post(post(text), NOW)
+    page = await engine.read_inbox(ANN, 0, 3, NOW)
+    assert page.ver_clear == 0
+    assert [(entry.version, entry.line.content) for entry in page.entries] == [
+        (1, "a"),
+        (2, "b"),
+        (3, "c"),
+    ]
+    page = await engine.read_inbox(ANN, 3, 3, NOW)
+    assert page.ver_clear == 3
+    assert [entry.version for entry in page.entries] == [4]
+    # A fresh client says 0, and gets what is pending, never what was cleared.
+    page = await engine.read_inbox(ANN, 0, 3, NOW)
+    assert (page.ver_clear, [entry.version for entry in page.entries]) == (3, [4])
+
+
+async def test_versions_never_restart(engine: Engine) -> None:
+    await engine.post(post("a"), NOW)
+    page = await engine.read_inbox(ANN, 10**9, 30, NOW)
+    assert (page.ver_clear, list(page.entries)) == (1, [])
+    await engine.sweep_inboxes(NOW + 10**6)
+    assert await engine.post(post("b"), NOW) == 2
+
+
+async def test_an_entry_is_gone_when_its_time_is_over(engine: Engine) -> None:
+    await engine.post(post("long", ttl=100), NOW)
+    await engine.post(post("short", ttl=10), NOW)
+    await engine.post(post("long too", ttl=100), NOW)
+    page = await engine.read_inbox(ANN, 0, 30, NOW + 9.9)
+    assert [entry.line.content for entry in page.entries] == ["long", "short", "long too"]
+    page = await engine.read_inbox(ANN, 0, 30, NOW + 10)
+    assert [entry.line.content for entry in page.entries] == ["long", "long too"]
+    page = await engine.read_inbox(ANN, 0, 30, NOW + 100)
+    assert (page.ver_clear, list(page.entries)) == (3, [])
+
+
+async def test_a_full_inbox_takes_nothing_until_there_is_room(
+    engine: Engine, delivered: Delivered
+) -> None:
+    await engine.post(post("soon over", ttl=10), NOW)
+    for _ in range(MAX_INBOX - 1):
+        await engine.post(post("x"), NOW)
+    delivered.take()
+    assert await engine.post(post("too much"), NOW) is None
+    assert delivered.take() == []
+    assert await engine.post(post("fits now"), NOW + 10) == MAX_INBOX + 1
+    assert await engine.post(post("too much"), NOW + 10) is None
+
+
+async def test_sweeping_keeps_what_is_still_good(engine: Engine) -> None:
+    await engine.post(post("short", ttl=10), NOW)
+    await engine.post(post("long", ttl=100), NOW)
+    await engine.post(post("short", BOB, ttl=10), NOW)
+    for _ in range(3):
+        await engine.sweep_inboxes(NOW + 50)
+    page = await engine.read_inbox(ANN, 0, 30, NOW + 50)
+    assert [entry.line.content for entry in page.entries] == ["long"]
+    assert not (await engine.read_inbox(BOB, 0, 30, NOW)).entries
+    await engine.post(post("again", BOB), NOW)
+    await engine.sweep_inboxes(NOW + 50)
+    assert len((await engine.read_inbox(BOB, 0, 30, NOW)).entries) == 1
+
+
+# --- channels ---
+
+
+async def test_a_join_tells_the_others_and_lists_who_is_there(
+    engine: Engine, delivered: Delivered
+) -> None:
+    ann, bob = await log_in(engine), await log_in(engine, BOB)
+    roster = await join(engine, ann)
+    assert roster is not None
+    assert (roster.num, roster.total, list(roster.newest)) == (1, 1, [("ann", ann.uid)])
+    roster = await join(engine, bob, BOB)
+    assert roster is not None
+    assert list(roster.newest) == [("ann", ann.uid), ("bob", bob.uid)]
+    assert [entry[:3] for entry in delivered.take()] == [("event", ROOM, 1), ("event", ROOM, 2)]
+    presence = await engine.presence(ANN)
+    assert presence is not None
+    assert presence.channel == "room"
+    assert await engine.is_member(ROOM, "ann")
+    assert not await engine.is_member(ROOM, "eve")
+
+
+async def test_joining_again_changes_nothing(engine: Engine, delivered: Delivered) -> None:
+    ann = await log_in(engine)
+    await join(engine, ann)
+    delivered.take()
+    roster = await join(engine, ann)
+    assert roster is not None
+    assert (roster.num, roster.total) == (1, 1)
+    assert delivered.take() == []
+
+
+async def test_an_older_generation_joins_nothing(engine: Engine, delivered: Delivered) -> None:
+    first = await log_in(engine)
+    await log_in(engine)
+    delivered.take()
+    assert await join(engine, first) is None
+    assert await join(engine, first, AccountKey("app", "nobody")) is None
+    assert delivered.take() == []
+    assert not await engine.is_member(ROOM, "ann")
+
+
+async def test_a_roster_names_the_newest_and_counts_all(engine: Engine) -> None:
+    for number in range(10):
+        key = AccountKey("app", f"u{number}")
+        await join(engine, await log_in(engine, key), key)
+    roster = await engine.roster(ROOM, 3)
+    assert (roster.num, roster.total) == (10, 10)
+    assert [account for account, _ in roster.newest] == ["u7", "u8", "u9"]
+    assert roster.msgid == 10
+    assert list((await engine.roster(ROOM, 0)).newest) == []
+    assert await engine.roster(ChannelKey("app", "nowhere"), 3) == Roster()
+
+
+async def test_leaving_tells_the_channel_and_says_when_it_became_empty(
+    engine: Engine, delivered: Delivered
+) -> None:
+    ann, bob = await log_in(engine), await log_in(engine, BOB)
+    await join(engine, ann)
+    await join(engine, bob, BOB)
+    delivered.take()
+    left = await engine.leave(ROOM, "ann", leaving("ann"), now=NOW)
+    assert left is not None
+    assert (left.num, left.idle_since) == (1, None)
+    left = await engine.leave(ROOM, "bob", None, now=NOW + 1)
+    assert left is not None
+    assert (left.num, left.idle_since) == (0, NOW + 1)
+    assert delivered.take() == [("event", ROOM, 3, leaving("ann"))]
+    assert await engine.leave(ROOM, "ann", leaving("ann"), now=NOW) is None
+    presence = await engine.presence(ANN)
+    assert presence is not None
+    assert presence.channel is None
+    # Those who were there count.
+    assert (await engine.roster(ROOM, 0)).total == 2
+
+
+async def test_message_ids_rise_by_one_in_each_channel(
+    engine: Engine, delivered: Delivered
+) -> None:
+    await join(engine, await log_in(engine))
+    other = ChannelKey("app", "other")
+    await engine.set_channel_attr(other, "a", "b", message("set"), now=NOW)
+    for text in "xy":
+        assert await engine.publish(ROOM, message(text), now=NOW)
+        assert await engine.publish(other, message(text), now=NOW)
+    events = delivered.take()
+    assert [msgid for _, key, msgid, _ in events if key == ROOM] == [1, 2, 3]
+    assert [msgid for _, key, msgid, _ in events if key == other] == [1, 2, 3]
+
+
+async def test_nothing_is_published_where_there_is_no_channel(
+    engine: Engine, delivered: Delivered
+) -> None:
+    assert not await engine.publish(ROOM, message("x"), now=NOW)
+    assert delivered.take() == []
+
+
+async def test_attributes_are_set_deleted_and_cleared_each_with_its_event(
+    engine: Engine, delivered: Delivered
+) -> None:
+    assert dict(await engine.channel_attrs(ROOM)) == {}
+    # Setting makes the channel, which is empty.
+    assert await engine.set_channel_attr(ROOM, "a", "1", message("set a"), now=NOW) == NOW
+    await join(engine, await log_in(engine))
+    delivered.take()
+    assert await engine.set_channel_attr(ROOM, "b", [2], message("set b"), now=NOW) is None
+    assert dict(await engine.channel_attrs(ROOM)) == {"a": "1", "b": [2]}
+    assert await engine.del_channel_attr(ROOM, "a", message("del a"), now=NOW)
+    assert not await engine.del_channel_attr(ROOM, "a", message("del a again"), now=NOW)
+    assert await engine.clear_channel_attrs(ROOM, message("clear"), now=NOW)
+    assert dict(await engine.channel_attrs(ROOM)) == {}
+    assert [content.msg for *_, content in delivered.take()] == ["set b", "del a", "clear"]
+    nowhere = ChannelKey("app", "nowhere")
+    assert not await engine.del_channel_attr(nowhere, "a", message("x"), now=NOW)
+    assert not await engine.clear_channel_attrs(nowhere, message("x"), now=NOW)
+    assert delivered.take() == []
+
+
+async def test_a_channel_is_destroyed_only_if_it_was_empty_all_the_time(engine: Engine) -> None:
+    ann = await log_in(engine)
+    await join(engine, ann)
+    await engine.set_channel_attr(ROOM, "a", "1", message("x"), now=NOW)
+    assert not await engine.destroy_channel(ROOM, NOW)
+    await engine.leave(ROOM, "ann", None, now=NOW + 1)
+    await join(engine, ann)
+    await engine.leave(ROOM, "ann", None, now=NOW + 2)
+    assert not await engine.destroy_channel(ROOM, NOW + 1)
+    assert dict(await engine.channel_attrs(ROOM)) == {"a": "1"}
+    assert await engine.destroy_channel(ROOM, NOW + 2)
+    assert not await engine.destroy_channel(ROOM, NOW + 2)
+    assert dict(await engine.channel_attrs(ROOM)) == {}
+    assert await engine.roster(ROOM, 10) == Roster()
+
+
+# --- calls ---
+
+
+async def test_a_call_is_made_changed_and_ended_with_its_posts(
+    engine: Engine, delivered: Delivered
+) -> None:
+    assert await engine.call(CALL_KEY) is None
+    assert await engine.swap_call(CALL_KEY, None, CALL, [post("invite")], NOW)
+    assert await engine.call(CALL_KEY) == CALL
+    assert list(await engine.calls_of(ANN)) == [CALL_KEY]
+    assert list(await engine.calls_of(BOB)) == [CALL_KEY]
+    ringing = attrs.evolve(CALL, state="ringing", revision=1)
+    assert await engine.swap_call(CALL_KEY, CALL, ringing, [post("ack", BOB)], NOW)
+    assert await engine.swap_call(CALL_KEY, ringing, None, [post("bye"), post("bye", BOB)], NOW)
+    assert await engine.call(CALL_KEY) is None
+    assert not await engine.calls_of(ANN)
+    assert not await engine.calls_of(BOB)
+    assert delivered.take() == [
+        ("entry", ANN, 1, "invite"),
+        ("entry", BOB, 1, "ack"),
+        ("entry", ANN, 2, "bye"),
+        ("entry", BOB, 2, "bye"),
+    ]
+
+
+async def test_a_call_that_is_another_by_now_is_left_alone(
+    engine: Engine, delivered: Delivered
+) -> None:
+    ringing = attrs.evolve(CALL, state="ringing", revision=1)
+    assert not await engine.swap_call(CALL_KEY, CALL, ringing, [post("x")], NOW)
+    assert await engine.swap_call(CALL_KEY, None, CALL, [], NOW)
+    assert not await engine.swap_call(CALL_KEY, None, CALL, [post("x")], NOW)
+    assert await engine.swap_call(CALL_KEY, CALL, ringing, [], NOW)
+    assert not await engine.swap_call(CALL_KEY, CALL, None, [post("x")], NOW)
+    assert await engine.call(CALL_KEY) == ringing
+    assert delivered.take() == []
+
+
+async def test_a_call_ends_even_where_an_inbox_is_full(engine: Engine) -> None:
+    assert await engine.swap_call(CALL_KEY, None, CALL, [], NOW)
+    for _ in range(MAX_INBOX):
+        await engine.post(post("x"), NOW)
+    assert await engine.swap_call(CALL_KEY, CALL, None, [post("bye"), post("bye", BOB)], NOW)
+    assert await engine.call(CALL_KEY) is None
+    assert len((await engine.read_inbox(BOB, 0, 30, NOW)).entries) == 1
+
+
+async def test_an_account_that_never_was_online_may_be_called(engine: Engine) -> None:
+    nobody = AccountKey("app", "nobody")
+    assert not await engine.calls_of(nobody)
+    key = CallKey("app", "room", "bob", "nobody")
+    assert await engine.swap_call(key, None, CALL, [post("invite", nobody)], NOW)
+    assert list(await engine.calls_of(nobody)) == [key]
+
+
+async def test_an_engine_that_is_attached_to_nothing_says_so() -> None:
+    with pytest.raises(RuntimeError, match="not attached"):
+        await EmbeddedEngine().post(post("x"), NOW)

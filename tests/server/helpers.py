@@ -1,0 +1,136 @@
+"""What the server's tests share: logging in, reading what was pushed, an engine that takes its
+time.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, cast
+
+import attrs
+import msgspec
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from signal_sdk.server import config as configs
+from signal_sdk.server.config import AppConfig, Config, LimitsConfig
+from signal_sdk.server.engine.base import Engine
+from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.testing.server import LocalServer
+from signal_sdk.websocket import handshake
+from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.wire import lines
+from tests.wire_client import MAX_FRAME_BYTES, WireClient
+
+APP = "app"
+CERTIFICATE = "5cfd2fd1755d40ecb72977518be15d3b"
+FOREVER = 10**9
+
+
+class LogIn(Protocol):
+    """Logs an account in on a connection of its own, which lasts as long as the test."""
+
+    async def __call__(self, account: Any, **more: Any) -> WireClient: ...
+
+
+def dev_config(*, listeners: Sequence[str] = (), **limits: int) -> Config:
+    """A server in dev mode whose clients may be silent for ever, unless a test says otherwise."""
+    apps = (AppConfig(id=APP, listeners=tuple(listeners)),) if listeners else ()
+    limits.setdefault("silence_seconds", FOREVER)
+    return attrs.evolve(configs.dev(), apps=apps, limits=LimitsConfig(**limits))
+
+
+async def settle() -> None:
+    """Let everything happen that happens now."""
+    await wait_all_tasks_blocked()
+
+
+async def pushed(client: WireClient) -> list[tuple[str, Any]]:
+    """Take the inbox entries that were pushed to a web client: (type, content), JSON decoded."""
+    await settle()
+    taken = [frame for frame in client.seen if frame[0] == "notify" and frame[1][0] == "recvmsg"]
+    client.seen = [frame for frame in client.seen if frame not in taken]
+    return [_entry(msgspec.json.decode(text)[1]) for _, (_, text) in taken]
+
+
+async def polled(client: WireClient, ver_clear: int = 0) -> list[tuple[str, Any]]:
+    """Poll the inbox: (type, content), JSON decoded."""
+    page = await client.call("user_getmsg", ver_clear=ver_clear, max=30)
+    return [_entry(text) for _, text in page["msgs"]]
+
+
+def _entry(text: str) -> tuple[str, Any]:
+    line = lines.decode(text)
+    if line.type == "instant":
+        return line.type, line.content
+    return line.type, msgspec.json.decode(line.content)
+
+
+async def told(client: WireClient) -> list[tuple[str, str, dict[str, Any]]]:
+    """Take the channel events seen so far: (channel, type, content)."""
+    await settle()
+    return [(channel, kind, content) for channel, _, kind, content in client.channel_events()]
+
+
+async def members(client: WireClient, channel: str) -> list[str]:
+    """The accounts in a channel, oldest first."""
+    listed = await client.call("channel_query_userlist", name=channel)
+    return [account for account, _ in listed["list"]]
+
+
+@asynccontextmanager
+async def vanishing_client(server: LocalServer, account: str) -> AsyncIterator[None]:
+    """A client that logs in and then neither reads nor says anything, not even that it is gone."""
+    async with trio.open_nursery() as nursery:
+        flusher = Flusher()
+        await nursery.start(flusher.run)
+        link = await handshake.connect(
+            server.connect(), flusher, "ws://127.0.0.1/", max_frame_bytes=MAX_FRAME_BYTES
+        )
+        WireClient(link).send("login", {"vid": APP, "account": account})
+        await settle()
+        yield
+        link.abort()
+        nursery.cancel_scope.cancel()
+
+
+def is_refusal(reply: dict[str, Any], ecode: int) -> bool:
+    """Does the reply refuse, with this code and a reason?"""
+    return (
+        reply["result"] == "failed"
+        and reply["ecode"] == ecode
+        and bool(reply["reason"])
+        and reply["err"] == reply["reason"] == reply["data"]["result"]
+    )
+
+
+class _SlowEngine:
+    """An engine whose operations take a random moment before and after, as those of one behind a
+    network do.
+    """
+
+    def __init__(self, engine: Engine, seed: int) -> None:
+        self._engine = engine
+        self._random = random.Random(seed)
+
+    def __getattr__(self, name: str) -> Any:
+        operation: Callable[..., Any] = getattr(self._engine, name)
+        if name == "attach":
+            return operation
+
+        async def slow(*args: Any, **kwargs: Any) -> Any:
+            await trio.sleep(self._random.random() / 1000)
+            try:
+                return await cast("Awaitable[Any]", operation(*args, **kwargs))
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(self._random.random() / 1000)
+
+        return slow
+
+
+def slow_engine(seed: int) -> Engine:
+    """An embedded engine that takes its time, by `seed`."""
+    return cast("Engine", _SlowEngine(EmbeddedEngine(), seed))

@@ -1,0 +1,425 @@
+"""Calls: every step in every state, every timer, and that each side hears of exactly one end."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from signal_sdk.server.calls import ACCEPTED, ENDED, INVITING, RINGING, STEPS
+from signal_sdk.testing.server import LocalServer, local_server
+from tests.server.helpers import LogIn, dev_config, is_refusal, polled, pushed, slow_engine
+from tests.wire_client import WireClient, logged_in, wire_client
+
+KINDS: Final = (
+    "voip_invite_ack",
+    "voip_invite_accept",
+    "voip_invite_refuse",
+    "voip_invite_bye",
+    "voip_invite_msg",
+)
+PATHS: Final[dict[str, tuple[str, ...]]] = {
+    INVITING: (),
+    RINGING: ("voip_invite_ack",),
+    ACCEPTED: ("voip_invite_ack", "voip_invite_accept"),
+}
+"""What the callee does to bring a call into a state."""
+
+
+async def step(
+    client: WireClient, kind: str, peer: str, extra: Any = "", channel: str = "room"
+) -> dict[str, Any]:
+    return await client.call(kind, channelName=channel, peer=peer, extra=extra)
+
+
+async def invite(client: WireClient, peer: str, extra: Any = "") -> None:
+    reply = await step(client, "voip_invite", peer, extra)
+    assert reply["result"] == "ok", reply
+
+
+async def call_in(state: str, ann: WireClient, bob: WireClient) -> None:
+    """Ann has called Bob, and the call is in `state`."""
+    await invite(ann, "bob")
+    for kind in PATHS[state]:
+        assert (await step(bob, kind, "ann"))["result"] == "ok"
+    await pushed(ann)
+    await pushed(bob)
+
+
+# --- the table ---
+
+
+async def test_an_invitation_reaches_the_callee_with_what_the_caller_said(log_in: LogIn) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    await invite(ann, "bob", {"destMediaUid": 123})
+    assert await pushed(bob) == [
+        (
+            "voip_invite",
+            {
+                "channel": "room",
+                "peer": "ann",
+                "peeruid": ann.uid,
+                "extra": {"destMediaUid": 123},
+            },
+        )
+    ]
+    assert await pushed(ann) == []
+
+
+@pytest.mark.parametrize("state", PATHS)
+@pytest.mark.parametrize("role", ["caller", "callee"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_step_does_what_the_table_says_or_nothing(
+    server: LocalServer, log_in: LogIn, state: str, role: str, kind: str
+) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    await call_in(state, ann, bob)
+    actor, other, peer = (ann, bob, "bob") if role == "caller" else (bob, ann, "ann")
+    before = _call(server)
+    reply = await step(actor, kind, peer, '{"why": 1}')
+    after = STEPS[state].get((role, kind))
+    if after is None:
+        assert is_refusal(reply, 700)
+        assert f"does not fit a call that is {state}" in reply["reason"]
+        assert _call(server) == before
+        assert await pushed(other) == []
+    else:
+        assert reply["result"] == "ok"
+        call = _call(server)
+        assert (ENDED if call is None else call.state) == after
+        ((told, content),) = await pushed(other)
+        assert told == kind
+        assert (content["peer"], content["channel"]) == (
+            "ann" if actor is ann else "bob",
+            "room",
+        )
+        assert content["extra"] == '{"why": 1}'
+    assert await pushed(actor) == []
+
+
+def _call(server: LocalServer) -> Any:
+    calls = server.node._engine._calls  # type: ignore[attr-defined]  # the embedded engine's
+    return next(iter(calls.values()), None)
+
+
+def test_the_table_has_every_state_and_only_documented_steps() -> None:
+    assert set(STEPS) == {INVITING, RINGING, ACCEPTED}
+    for steps in STEPS.values():
+        assert {kind for _, kind in steps} <= set(KINDS)
+        assert {role for role, _ in steps} == {"caller", "callee"}
+        # Whoever wants out gets out.
+        for role in ("caller", "callee"):
+            assert steps[role, "voip_invite_bye"] == ENDED
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_step_without_a_call_fails(log_in: LogIn, kind: str) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    assert is_refusal(await step(ann, kind, "bob"), 700)
+    assert await pushed(bob) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_step_in_another_channel_or_by_a_third_party_fails(
+    log_in: LogIn, kind: str
+) -> None:
+    ann, bob, eve = await log_in("ann"), await log_in("bob"), await log_in("eve")
+    await call_in(ACCEPTED, ann, bob)
+    assert is_refusal(await step(bob, kind, "ann", channel="elsewhere"), 700)
+    assert is_refusal(await step(eve, kind, "ann"), 700)
+    assert is_refusal(await step(eve, kind, "bob"), 700)
+    assert await pushed(ann) == await pushed(bob) == []
+
+
+@pytest.mark.parametrize("state", [INVITING, RINGING, ACCEPTED])
+async def test_inviting_again_while_a_call_is_alive_fails_with_701(
+    log_in: LogIn, state: str
+) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    await call_in(state, ann, bob)
+    assert is_refusal(await step(ann, "voip_invite", "bob"), 701)
+    assert is_refusal(await step(bob, "voip_invite", "ann"), 701)
+    assert await pushed(ann) == await pushed(bob) == []
+    # About another channel, or with somebody else, it is another call.
+    reply = await step(ann, "voip_invite", "bob", channel="another")
+    assert reply["result"] == "ok"
+    await invite(ann, "eve")
+
+
+@pytest.mark.parametrize("state", [INVITING, RINGING, ACCEPTED])
+async def test_after_the_end_one_may_call_again(log_in: LogIn, state: str) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    await call_in(state, ann, bob)
+    assert (await step(bob, "voip_invite_bye", "ann"))["result"] == "ok"
+    await invite(ann, "bob")
+    # The first one's timers are not the second one's.
+    await trio.sleep(19.9)
+    assert [kind for kind, _ in await pushed(ann)] == ["voip_invite_bye"]
+    await trio.sleep(0.2)
+    assert [kind for kind, _ in await pushed(ann)] == ["voip_invite_failed"]
+
+
+async def test_nobody_calls_oneself(log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    assert is_refusal(await step(ann, "voip_invite", "ann"), 1004)
+
+
+async def test_digits_and_other_messages_go_both_ways_in_order(log_in: LogIn) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    await call_in(ACCEPTED, ann, bob)
+    for digit in "12#":
+        extra = {"msgtype": "dtmf", "msgdata": digit}
+        assert (await step(ann, "voip_invite_msg", "bob", extra))["result"] == "ok"
+    assert [content["extra"]["msgdata"] for _, content in await pushed(bob)] == ["1", "2", "#"]
+    await step(bob, "voip_invite_msg", "ann", '{"msgtype": "dtmf", "msgdata": "*"}')
+    assert [kind for kind, _ in await pushed(ann)] == ["voip_invite_msg"]
+
+
+async def test_invitations_and_messages_count_against_the_users_rate(log_in: LogIn) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    await call_in(ACCEPTED, ann, bob)
+    for _ in range(59):
+        assert (await step(ann, "voip_invite_msg", "bob"))["result"] == "ok"
+    assert is_refusal(await step(ann, "voip_invite_msg", "bob"), 400)
+    assert is_refusal(await step(ann, "voip_invite", "eve"), 400)
+    # Who has said much may still hang up.
+    assert (await step(ann, "voip_invite_bye", "bob"))["result"] == "ok"
+
+
+@pytest.mark.parametrize(
+    "extra",
+    ["{", "not JSON", '{"_timeout": 0}', {"_timeout": 0.5}, {"_timeout": "x"}, {"_timeout": [1]}],
+)
+async def test_a_wrong_extra_is_refused_with_1004(log_in: LogIn, extra: Any) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    assert is_refusal(await step(ann, "voip_invite", "bob", extra), 1004)
+    assert await pushed(bob) == []
+
+
+# --- time ---
+
+
+async def test_nobody_acknowledges_and_the_callee_is_online(log_in: LogIn) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    await invite(ann, "bob", {"n": 1})
+    await trio.sleep(19.9)
+    assert await pushed(ann) == []
+    await trio.sleep(0.2)
+    ((kind, content),) = await pushed(ann)
+    assert (kind, content["ecode"], content["peer"]) == ("voip_invite_failed", 704, "bob")
+    assert content["extra"] == {"n": 1}
+    assert [kind for kind, _ in await pushed(bob)] == ["voip_invite", "voip_invite_bye"]
+    assert is_refusal(await step(bob, "voip_invite_accept", "ann"), 700)
+
+
+async def test_nobody_acknowledges_and_the_callee_is_offline(log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    await invite(ann, "bob")
+    await trio.sleep(19.9)
+    assert await pushed(ann) == []
+    await trio.sleep(0.2)
+    ((kind, content),) = await pushed(ann)
+    assert (kind, content["ecode"]) == ("voip_invite_failed", 703)
+    # Who comes too late finds nothing.
+    assert await polled(await log_in("bob")) == []
+
+
+async def test_who_comes_online_in_time_finds_the_invitation(log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    await invite(ann, "bob")
+    await trio.sleep(15)
+    bob = await log_in("bob")
+    assert [kind for kind, _ in await polled(bob)] == ["voip_invite"]
+    for kind in ("voip_invite_ack", "voip_invite_accept"):
+        assert (await step(bob, kind, "ann"))["result"] == "ok"
+    await trio.sleep(100)
+    assert [kind for kind, _ in await pushed(ann)] == ["voip_invite_ack", "voip_invite_accept"]
+
+
+@pytest.mark.parametrize("spelling", [1, "1", True])
+@pytest.mark.parametrize("as_text", [True, False])
+async def test_a_peer_that_is_required_online_and_is_not_fails_at_once(
+    log_in: LogIn, spelling: Any, as_text: bool
+) -> None:
+    ann = await log_in("ann")
+    extra: Any = {"_require_peer_online": spelling}
+    if as_text:
+        extra = str(extra).replace("'", '"').replace("True", "true")
+    await invite(ann, "bob", extra)
+    ((kind, content),) = await pushed(ann)
+    assert (kind, content["ecode"], content["peer"]) == ("voip_invite_failed", 703, "bob")
+    assert await polled(await log_in("bob")) == []
+    await trio.sleep(60)
+    assert await pushed(ann) == []
+
+
+async def test_a_peer_that_is_required_online_and_is_gets_the_call(log_in: LogIn) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    await invite(ann, "bob", {"_require_peer_online": 1})
+    assert [kind for kind, _ in await pushed(bob)] == ["voip_invite"]
+
+
+@pytest.mark.parametrize(("timeout", "seconds"), [(1, 1), (5.5, 5.5), ("30", 30), (300, 300)])
+async def test_timeout_replaces_the_20_s_and_bounds_the_ringing_too(
+    log_in: LogIn, timeout: Any, seconds: float
+) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    await invite(ann, "bob", {"_timeout": timeout})
+    await trio.sleep(seconds - 0.1)
+    assert await pushed(ann) == []
+    await trio.sleep(0.2)
+    assert [kind for kind, _ in await pushed(ann)] == ["voip_invite_failed"]
+    await pushed(bob)
+    await invite(ann, "bob", {"_timeout": timeout})
+    await trio.sleep(seconds - 0.1)
+    await step(bob, "voip_invite_ack", "ann")
+    await trio.sleep(seconds - 0.1)
+    assert [kind for kind, _ in await pushed(ann)] == ["voip_invite_ack"]
+    await trio.sleep(0.2)
+    ((kind, content),) = await pushed(ann)
+    assert (kind, content["ecode"]) == ("voip_invite_failed", 704)
+
+
+async def test_ringing_runs_out_with_704_and_a_bye_to_the_callee(log_in: LogIn) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    await invite(ann, "bob")
+    await trio.sleep(10)
+    await step(bob, "voip_invite_ack", "ann")
+    await pushed(ann)
+    await pushed(bob)
+    await trio.sleep(19.9)
+    assert await pushed(ann) == await pushed(bob) == []
+    await trio.sleep(0.2)
+    ((kind, content),) = await pushed(ann)
+    assert (kind, content["ecode"]) == ("voip_invite_failed", 704)
+    ((kind, content),) = await pushed(bob)
+    assert (kind, content["peer"]) == ("voip_invite_bye", "ann")
+    await trio.sleep(100)
+    assert await pushed(ann) == await pushed(bob) == []
+
+
+async def test_ringing_that_began_in_the_moment_of_the_call_runs_out_too(log_in: LogIn) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    await call_in(RINGING, ann, bob)
+    assert trio.current_time() == 0
+    await trio.sleep(20.1)
+    assert [kind for kind, _ in await pushed(ann)] == ["voip_invite_failed"]
+
+
+async def test_an_accepted_call_never_runs_out(server: LocalServer, log_in: LogIn) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    await call_in(ACCEPTED, ann, bob)
+    await trio.sleep(3600)
+    assert await pushed(ann) == await pushed(bob) == []
+    assert (await step(ann, "voip_invite_bye", "bob"))["result"] == "ok"
+    assert not _deadlines(server)
+
+
+def _deadlines(server: LocalServer) -> Any:
+    (calls,) = {
+        bound.__self__  # type: ignore[attr-defined]  # a bound method
+        for cls, bound in server.node._services.handlers.items()
+        if cls.function == "voip_invite"
+    }
+    return calls._deadlines
+
+
+# --- presence ---
+
+
+@pytest.mark.parametrize("state", [INVITING, RINGING, ACCEPTED])
+@pytest.mark.parametrize("who", ["caller", "callee"])
+@pytest.mark.parametrize("how", ["logout", "lease", "fresh login"])
+async def test_the_end_of_a_sides_presence_ends_the_call_and_the_other_hears_once(
+    server: LocalServer, log_in: LogIn, state: str, who: str, how: str
+) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    if how == "lease":
+        # Shorter than an invitation lives.
+        for client in (ann, bob):
+            await client.call("user_set_attr", name="_conn_timeout", value=20)
+    await invite(ann, "bob", {"_timeout": 100})
+    for kind in PATHS[state]:
+        await step(bob, kind, "ann")
+    await pushed(ann)
+    await pushed(bob)
+    gone, other, name = (ann, bob, "ann") if who == "caller" else (bob, ann, "bob")
+    if how == "logout":
+        await gone.call("user_logout")
+    elif how == "lease":
+        gone.link.abort()
+        await trio.sleep(19)
+        assert await pushed(other) == []
+        await trio.sleep(2)
+    else:
+        await log_in(name, device="javasdk")
+    ((kind, content),) = await pushed(other)
+    assert (kind, content["peer"], content["channel"]) == ("voip_invite_bye", name, "room")
+    await trio.sleep(300)
+    assert await pushed(other) == []
+    assert _call(server) is None
+    assert not _deadlines(server)
+
+
+async def test_a_call_survives_a_reconnection(server: LocalServer, log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    async with wire_client(server.connect()) as bob:
+        await bob.login("bob")
+        await call_in(ACCEPTED, ann, bob)
+    await trio.sleep(60)
+    bob = await log_in("bob")
+    await trio.sleep(120)
+    assert await pushed(ann) == []
+    assert (await step(bob, "voip_invite_bye", "ann"))["result"] == "ok"
+
+
+async def test_every_call_of_an_account_ends_with_its_presence(
+    server: LocalServer, log_in: LogIn
+) -> None:
+    ann, bob, eve = await log_in("ann"), await log_in("bob"), await log_in("eve")
+    await invite(ann, "bob")
+    await invite(eve, "ann")
+    await step(ann, "voip_invite", "eve", channel="another")
+    await pushed(bob)
+    await pushed(eve)
+    await ann.call("user_logout")
+    assert [kind for kind, _ in await pushed(bob)] == ["voip_invite_bye"]
+    assert sorted(content["channel"] for _, content in await pushed(eve)) == ["another", "room"]
+    assert _call(server) is None
+
+
+# --- races ---
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_of_steps_at_the_same_time_one_ends_the_call(
+    autojump_clock: MockClock, seed: int
+) -> None:
+    """Both hang up, the callee refuses, and the time runs out, all in the same moment, on an
+    engine that takes its time.
+    """
+    async with (
+        local_server(dev_config(), listens=False, engine=slow_engine(seed)) as server,
+        logged_in(server, "ann") as ann,
+        logged_in(server, "bob") as bob,
+    ):
+        await invite(ann, "bob", {"_timeout": 10})
+        await step(bob, "voip_invite_ack", "ann")
+        await trio.sleep(10 - 0.002)
+        await pushed(ann)
+        await pushed(bob)
+        ids = [
+            (ann, ann.request("voip_invite_bye", channelName="room", peer="bob", extra="")),
+            (bob, bob.request("voip_invite_refuse", channelName="room", peer="ann", extra="")),
+            (bob, bob.request("voip_invite_bye", channelName="room", peer="ann", extra="")),
+        ]
+        succeeded = [
+            client for client, callid in ids if (await client.reply(callid))["result"] == "ok"
+        ]
+        await trio.sleep(1)
+        for client in (ann, bob):
+            heard = [kind for kind, _ in await pushed(client)]
+            ends = succeeded.count(client) + len(heard)
+            assert ends == 1, (heard, succeeded)

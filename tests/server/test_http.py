@@ -1,0 +1,102 @@
+"""The HTTP answers: where to connect to, and whether the server is well."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from signal_sdk.server.config import ServerConfig
+from signal_sdk.server.http import Routes
+from signal_sdk.testing.server import local_server
+from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
+
+
+def ask(
+    path: str = "/getaddr",
+    *,
+    query: dict[str, str] | None = None,
+    host: str = "",
+    advertise: tuple[str, ...] = (),
+    is_upgrade: bool = False,
+) -> HttpAnswer | None:
+    request = HttpRequest(
+        path=path,
+        query={"vid": "app"} if query is None else query,
+        host=host,
+        is_upgrade=is_upgrade,
+    )
+    return Routes(ServerConfig(advertise=advertise)).answer(request, "192.0.2.1", 8001)
+
+
+def lookup(**more: Any) -> dict[str, Any]:
+    answer = ask(**more)
+    assert answer is not None
+    assert (answer.status, answer.content_type) == (HTTPStatus.OK, "application/json")
+    found: dict[str, Any] = msgspec.json.decode(answer.body)
+    return found
+
+
+def test_the_lookup_names_the_address_that_the_client_reached() -> None:
+    assert lookup(host="203.0.113.7:8001") == {
+        "web": [["203.0.113.7", 8001]],
+        "web2": [["203.0.113.7", 8001]],
+        "wx_web": ["203.0.113.7:8002"],
+    }
+    # The port is where the server listens, not the mapped one, which may lead to HTTP only.
+    assert lookup(host="203.0.113.7:80")["web"] == [["203.0.113.7", 8001]]
+    assert lookup(host="[2001:db8::1]:8001")["wx_web"] == ["[2001:db8::1]:8002"]
+
+
+@pytest.mark.parametrize(
+    "host", ["", "sig.example", "sig.example:80", "not a host", "1.2.3", "a@b"]
+)
+def test_the_lookup_names_the_local_address_where_the_client_used_a_name(host: str) -> None:
+    assert lookup(host=host)["web"] == [["192.0.2.1", 8001]]
+
+
+def test_the_lookup_names_what_the_operator_advertises() -> None:
+    found = lookup(advertise=("sig.example", "203.0.113.7:9000", "[2001:db8::1]:9000"))
+    assert found["web"] == [
+        ["sig.example", 8001],
+        ["203.0.113.7", 9000],
+        ["2001:db8::1", 9000],
+    ]
+    assert found["wx_web"] == ["sig.example:8002", "203.0.113.7:9001", "[2001:db8::1]:9001"]
+
+
+@pytest.mark.parametrize("query", [{}, {"vid": ""}, {"app": "x"}])
+def test_a_lookup_without_an_app_is_a_bad_request(query: dict[str, str]) -> None:
+    answer = ask(query=query)
+    assert answer is not None
+    assert answer.status == HTTPStatus.BAD_REQUEST
+
+
+def test_the_health_check_is_answered() -> None:
+    answer = ask("/healthz")
+    assert answer is not None
+    assert (answer.status, answer.body) == (HTTPStatus.OK, b"ok\n")
+
+
+@pytest.mark.parametrize("path", ["/", "/favicon.ico", "", "/getaddr/", "*"])
+def test_another_path_is_not_found_unless_it_begins_a_link(path: str) -> None:
+    answer = ask(path)
+    assert answer is not None
+    assert answer.status == HTTPStatus.NOT_FOUND
+    assert ask(path, is_upgrade=True) is None
+
+
+async def test_an_http_client_gets_its_answers_from_the_port_of_the_links() -> None:
+    async with local_server() as server, httpx.AsyncClient() as client:
+        answer = await client.get(f"http://{server.address}/getaddr", params={"vid": "app"})
+        assert answer.status_code == HTTPStatus.OK
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert answer.json()["web"] == [[server.host, server.port]]
+        assert (await client.get(f"http://{server.address}/healthz")).text == "ok\n"
+        missing = await client.get(f"http://{server.address}/no")
+        assert missing.status_code == HTTPStatus.NOT_FOUND
+        refused = await client.post(f"http://{server.address}/getaddr?vid=app")
+        assert refused.status_code == HTTPStatus.METHOD_NOT_ALLOWED

@@ -1,0 +1,115 @@
+"""The hub: who of this node hears of what."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from signal_sdk.server.engine.base import AccountKey, ChannelKey
+from signal_sdk.server.hub import Hub
+from signal_sdk.websocket.outbox import Outbox
+from signal_sdk.wire.events import ChannelMessage
+from signal_sdk.wire.lines import MessageLine
+
+ANN = AccountKey("app", "ann")
+BOB = AccountKey("app", "bob")
+ROOM = ChannelKey("app", "room")
+LINE = MessageLine(src="bob", dst="ann", type="instant", content="hi", time=0)
+CONTENT = ChannelMessage(channel="room", account="bob", uid=2, msg="hi")
+
+
+class FakeOutbox:
+    def __init__(self) -> None:
+        self.appended: list[bytes] = []
+
+    def append(self, data: bytes) -> None:
+        self.appended.append(data)
+
+
+class FakeHolder:
+    def __init__(self, generation: int) -> None:
+        self.generation = generation
+        self.fake = FakeOutbox()
+        self.outbox = cast("Outbox", self.fake)
+        self.entries: list[int] = []
+        self.kicks = 0
+
+    def push_entry(self, version: int, line: MessageLine) -> None:
+        self.entries.append(version)
+
+    def kick(self) -> None:
+        self.kicks += 1
+
+
+@pytest.fixture
+def hub() -> Hub:
+    return Hub()
+
+
+def test_an_entry_is_for_the_holder_of_its_account_only(hub: Hub) -> None:
+    ann, bob = FakeHolder(1), FakeHolder(1)
+    hub.add(ANN, ann)
+    hub.add(BOB, bob)
+    hub.deliver_entry(ANN, 7, LINE)
+    hub.deliver_entry(AccountKey("another app", "ann"), 8, LINE)
+    assert (ann.entries, bob.entries) == ([7], [])
+    assert len(hub) == 2
+
+
+def test_an_event_is_encoded_once_for_all_who_listen(hub: Hub) -> None:
+    holders = [FakeHolder(1) for _ in range(3)]
+    for number, holder in enumerate(holders):
+        hub.listen(ROOM, str(number), holder.outbox)
+    hub.deliver_event(ROOM, 1, CONTENT, 0)
+    hub.deliver_event(ChannelKey("app", "another room"), 1, CONTENT, 0)
+    (data,) = holders[0].fake.appended
+    assert all(holder.fake.appended[0] is data for holder in holders)
+    assert all(len(holder.fake.appended) == 1 for holder in holders)
+
+
+def test_a_kick_reaches_only_the_generation_that_it_is_for(hub: Hub) -> None:
+    holder = FakeHolder(2)
+    hub.add(ANN, holder)
+    hub.deliver_kick(ANN, 1)
+    hub.deliver_kick(BOB, 2)
+    assert holder.kicks == 0
+    hub.deliver_kick(ANN, 2)
+    assert holder.kicks == 1
+
+
+def test_an_older_connections_clean_up_touches_nothing_of_the_newer(hub: Hub) -> None:
+    old, new = FakeHolder(1), FakeHolder(2)
+    hub.add(ANN, old)
+    hub.listen(ROOM, "ann", old.outbox)
+    hub.add(ANN, new)
+    hub.listen(ROOM, "ann", new.outbox)
+    hub.remove(ANN, old, "room")
+    hub.deliver_entry(ANN, 1, LINE)
+    hub.deliver_event(ROOM, 1, CONTENT, 0)
+    assert (old.entries, new.entries) == ([], [1])
+    assert (len(old.fake.appended), len(new.fake.appended)) == (0, 1)
+
+
+def test_an_older_connection_that_comes_late_does_not_replace_the_newer(hub: Hub) -> None:
+    old, new = FakeHolder(1), FakeHolder(2)
+    assert hub.add(ANN, new)
+    assert not hub.add(ANN, old)
+    hub.deliver_entry(ANN, 1, LINE)
+    assert (old.entries, new.entries) == ([], [1])
+
+
+def test_nothing_is_kept_of_those_who_are_gone(hub: Hub) -> None:
+    ann, bob = FakeHolder(1), FakeHolder(1)
+    for key, holder in ((ANN, ann), (BOB, bob)):
+        hub.add(key, holder)
+        hub.listen(ROOM, key.account, holder.outbox)
+    hub.unlisten(ROOM, "ann", ann.outbox)
+    hub.unlisten(ROOM, "ann", ann.outbox)
+    hub.remove(ANN, ann, None)
+    hub.remove(BOB, bob, "room")
+    hub.remove(BOB, bob, "room")
+    assert not hub._holders
+    assert not hub._listeners
+    hub.deliver_event(ROOM, 1, CONTENT, 0)
+    hub.deliver_entry(ANN, 1, LINE)

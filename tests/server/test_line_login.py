@@ -1,0 +1,129 @@
+"""Taking a session up again: `line_login`."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from signal_sdk.testing.server import LocalServer
+from tests.server.helpers import LogIn, is_refusal, members, polled, told
+from tests.wire_client import WireClient, wire_client
+
+
+async def line_login(client: WireClient, line: str, **more: object) -> dict[str, object]:
+    client.send("line_login", {"line": line, **more})
+    return await client.login_ret()
+
+
+async def test_a_session_goes_on_with_its_line_uid_and_channel(
+    server: LocalServer, log_in: LogIn
+) -> None:
+    bob = await log_in("bob")
+    await bob.call("channel_join", name="room")
+    async with wire_client(server.connect()) as ann:
+        await ann.login("ann", device="javasdk")
+        await ann.call("channel_join", name="room")
+    await trio.sleep(60)
+    await told(bob)
+    async with wire_client(server.connect()) as again:
+        result = await line_login(again, ann.line)
+        assert (result["result"], result["uid"], result["line"]) == ("ok", ann.uid, ann.line)
+        assert await members(again, "room") == ["bob", "ann"]
+        await again.call("channel_sendmsg", name="room", msg="back")
+        assert [kind for _, kind, _ in await told(bob)] == ["channel_msg"]
+        # The event comes without another join.
+        assert [content["msg"] for _, _, content in await told(again)] == ["back"]
+
+
+async def test_messages_that_came_meanwhile_wait_in_the_inbox(
+    server: LocalServer, log_in: LogIn
+) -> None:
+    bob = await log_in("bob")
+    async with wire_client(server.connect()) as ann:
+        await ann.login("ann")
+    await bob.call("user_sendmsg", peer="ann", flag="v1:E:60", t="instant", content="hi")
+    async with wire_client(server.connect()) as again:
+        await line_login(again, ann.line)
+        assert await polled(again) == [("instant", "hi")]
+
+
+async def test_a_gap_is_told_where_the_channel_has_had_events(
+    server: LocalServer, log_in: LogIn
+) -> None:
+    bob = await log_in("bob")
+    await bob.call("channel_join", name="room")
+    async with wire_client(server.connect()) as ann:
+        await ann.login("ann")
+        await ann.call("channel_join", name="room")
+        await bob.call("channel_sendmsg", name="room", msg="seen")
+        await ann.expect("notify")
+        (_, msgid, _, _), *_ = bob.channel_events()[-1:]
+    async with wire_client(server.connect()) as again:
+        assert not (await line_login(again, ann.line, msgid=msgid))["gap"]
+    await bob.call("channel_sendmsg", name="room", msg="missed")
+    async with wire_client(server.connect()) as again:
+        assert (await line_login(again, ann.line, msgid=msgid))["gap"]
+
+
+async def test_without_a_channel_there_is_no_gap(server: LocalServer, log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    async with wire_client(server.connect()) as again:
+        assert not (await line_login(again, ann.line))["gap"]
+
+
+async def test_a_resume_kicks_the_connection_that_still_holds_the_session(
+    server: LocalServer, log_in: LogIn
+) -> None:
+    ann = await log_in("ann")
+    async with wire_client(server.connect()) as again:
+        assert (await line_login(again, ann.line))["result"] == "ok"
+        assert (await ann.expect("kick"))["ecode"] == 103
+        await ann.wait_closed()
+        await trio.sleep(200)
+        assert (await again.call("user_query_user_status", account="ann"))["status"] == 1
+
+
+@pytest.mark.parametrize("line", ["", "nonsense", "é\U0001f600", "x" * 10_000])
+async def test_an_unknown_line_is_refused(server: LocalServer, log_in: LogIn, line: str) -> None:
+    await log_in("ann")
+    async with wire_client(server.connect()) as again:
+        assert (await line_login(again, line))["ecode"] == 202
+        await again.wait_closed()
+
+
+async def test_a_line_ends_with_its_session(server: LocalServer, log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    await ann.call("user_logout")
+    async with wire_client(server.connect()) as again:
+        assert (await line_login(again, ann.line))["ecode"] == 202
+
+
+async def test_a_line_ends_with_its_lease(server: LocalServer) -> None:
+    async with wire_client(server.connect()) as ann:
+        await ann.login("ann")
+    await trio.sleep(119)
+    async with wire_client(server.connect()) as again:
+        assert (await line_login(again, ann.line))["result"] == "ok"
+    await trio.sleep(121)
+    async with wire_client(server.connect()) as again:
+        assert (await line_login(again, ann.line))["ecode"] == 202
+
+
+async def test_a_line_ends_with_another_login(server: LocalServer, log_in: LogIn) -> None:
+    first = await log_in("ann")
+    second = await log_in("ann")
+    async with wire_client(server.connect()) as again:
+        assert (await line_login(again, first.line))["ecode"] == 202
+    assert second.closed is None
+
+
+async def test_the_line_of_the_session_that_goes_on_is_the_one_that_requests_need(
+    server: LocalServer, log_in: LogIn
+) -> None:
+    ann = await log_in("ann")
+    async with wire_client(server.connect()) as again:
+        await line_login(again, ann.line)
+        again.line = "another"
+        assert is_refusal(await again.call("channel_join", name="room"), 1003)
+        again.line = ann.line
+        assert (await again.call("channel_join", name="room"))["result"] == "ok"

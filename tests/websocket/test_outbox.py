@@ -1,0 +1,241 @@
+"""The outbox: one write per pass, waiting only for those that block, and a bound that breaks one
+connection only.
+"""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from signal_sdk.errors import LinkError
+from signal_sdk.websocket.outbox import FLUSHES_PER_TURN, Flusher, Outbox
+from tests.websocket.pairs import running_flusher
+
+
+class FakeTransport:
+    """A transport that takes `room` bytes, and remembers each call."""
+
+    def __init__(self, room: int = 10**9) -> None:
+        self.peer = "fake"
+        self.has_unsent = False
+        self.sent: list[bytes] = []
+        self.room = room
+        self.is_ended = False
+        self.is_closed = False
+        self.fails = False
+        self.waiters = 0
+        self.max_waiters = 0
+        self._changed = trio.Event()
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        if self.fails or self.is_closed:
+            raise LinkError("sending to fake failed: broken pipe")
+        taken = bytes(data[: self.room])
+        self.room -= len(taken)
+        self.sent.append(taken)
+        return len(taken)
+
+    def make_room(self, room: int) -> None:
+        self.room += room
+        self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def wait_writable(self) -> None:
+        self.waiters += 1
+        self.max_waiters = max(self.waiters, self.max_waiters)
+        try:
+            while not self.room or self.has_unsent:
+                if self.is_closed:
+                    raise LinkError("the connection to fake is closed")
+                await self._changed.wait()
+        finally:
+            self.waiters -= 1
+
+    async def receive_some(self) -> bytes:
+        raise NotImplementedError
+
+    def send_eof(self) -> None:
+        self.is_ended = True
+
+    def close(self) -> None:
+        self.is_closed = True
+        self._tell()
+
+
+def outbox_on(
+    flusher: Flusher, transport: FakeTransport, max_bytes: int = 0
+) -> tuple[Outbox, list[str]]:
+    broken: list[str] = []
+    return Outbox(transport, flusher, broken.append, max_bytes=max_bytes), broken
+
+
+async def test_all_that_was_appended_in_a_pass_goes_out_in_one_write() -> None:
+    async with running_flusher() as flusher:
+        transport = FakeTransport()
+        outbox, _ = outbox_on(flusher, transport)
+        for part in (b"one ", b"two ", b"three"):
+            outbox.append(part)
+        assert transport.sent == []
+        await outbox.drained()
+        assert transport.sent == [b"one two three"]
+        outbox.append(b"four")
+        await outbox.drained()
+        assert transport.sent == [b"one two three", b"four"]
+        assert outbox.size == 0
+
+
+async def test_a_blocked_transport_gets_one_waiting_task_and_keeps_its_order() -> None:
+    async with running_flusher() as flusher:
+        transport = FakeTransport(room=3)
+        outbox, _ = outbox_on(flusher, transport)
+        outbox.append(b"abcdef")
+        await wait_all_tasks_blocked()
+        assert (transport.sent, transport.waiters, outbox.size) == ([b"abc"], 1, 3)
+        outbox.append(b"ghi")
+        await wait_all_tasks_blocked()
+        assert (transport.sent, transport.max_waiters, outbox.size) == ([b"abc"], 1, 6)
+        transport.make_room(2)
+        await wait_all_tasks_blocked()
+        transport.make_room(100)
+        await outbox.drained()
+        assert b"".join(transport.sent) == b"abcdefghi"
+        assert (transport.max_waiters, outbox.size) == (1, 0)
+
+
+async def test_a_blocked_transport_delays_nobody_else() -> None:
+    async with running_flusher() as flusher:
+        blocked, other = FakeTransport(room=0), FakeTransport()
+        slow, _ = outbox_on(flusher, blocked)
+        quick, _ = outbox_on(flusher, other)
+        for _ in range(3):
+            slow.append(b"x")
+            quick.append(b"y")
+            await wait_all_tasks_blocked()
+        assert b"".join(other.sent) == b"yyy"
+        assert not slow.broken
+
+
+async def test_more_outboxes_than_a_turn_holds_are_all_flushed() -> None:
+    async with running_flusher() as flusher:
+        transports = [FakeTransport() for _ in range(FLUSHES_PER_TURN * 2 + 1)]
+        for transport in transports:
+            outbox_on(flusher, transport)[0].append(b"x")
+        await wait_all_tasks_blocked()
+        assert all(transport.sent == [b"x"] for transport in transports)
+
+
+async def test_passing_the_bound_breaks_the_connection_once_and_no_other() -> None:
+    async with running_flusher() as flusher:
+        blocked, other = FakeTransport(room=0), FakeTransport()
+        slow, slow_broken = outbox_on(flusher, blocked, max_bytes=10)
+        quick, quick_broken = outbox_on(flusher, other, max_bytes=10)
+        for _ in range(5):
+            slow.append(b"12345")
+            quick.append(b"12345")
+            await wait_all_tasks_blocked()
+        assert slow_broken == ["the client reads too slowly: more than 10 bytes wait for it"]
+        assert slow.broken
+        assert blocked.is_closed
+        assert blocked.waiters == 0
+        assert slow.size == 0
+        assert quick_broken == []
+        assert b"".join(other.sent) == b"12345" * 5
+
+
+async def test_exactly_the_bound_is_allowed() -> None:
+    async with running_flusher() as flusher:
+        outbox, broken = outbox_on(flusher, FakeTransport(room=0), max_bytes=10)
+        outbox.append(b"1234567890")
+        await wait_all_tasks_blocked()
+        assert broken == []
+        outbox.append(b"1")
+        assert len(broken) == 1
+
+
+@pytest.mark.parametrize("room", [10**9, 2])
+async def test_the_end_of_the_stream_goes_out_behind_the_data(room: int) -> None:
+    async with running_flusher() as flusher:
+        transport = FakeTransport(room=room)
+        outbox, _ = outbox_on(flusher, transport)
+        outbox.append(b"data")
+        outbox.append_eof()
+        outbox.append(b"too late")
+        await wait_all_tasks_blocked()
+        assert transport.is_ended is (room > 2)
+        transport.make_room(10**9)
+        await outbox.drained()
+        assert b"".join(transport.sent) == b"data"
+        assert transport.is_ended
+
+
+async def test_the_end_of_the_stream_needs_no_data() -> None:
+    async with running_flusher() as flusher:
+        transport = FakeTransport()
+        outbox, _ = outbox_on(flusher, transport)
+        outbox.append_eof()
+        outbox.append_eof()
+        await outbox.drained()
+        assert transport.is_ended
+
+
+async def test_bytes_that_the_transport_took_and_holds_are_not_drained() -> None:
+    async with running_flusher() as flusher:
+        transport = FakeTransport()
+        transport.has_unsent = True
+        outbox, _ = outbox_on(flusher, transport)
+        outbox.append(b"x")
+        with trio.move_on_after(0.01) as scope:
+            await outbox.drained()
+        assert scope.cancelled_caught
+        transport.has_unsent = False
+        transport.make_room(1)
+        await outbox.drained()
+
+
+async def test_a_transport_that_fails_breaks_the_connection_and_ends_the_waiting() -> None:
+    async with running_flusher() as flusher:
+        transport = FakeTransport(room=1)
+        outbox, broken = outbox_on(flusher, transport)
+        outbox.append(b"ab")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(outbox.drained)
+            await wait_all_tasks_blocked()
+            transport.fails = True
+            transport.make_room(1)
+        assert broken == ["sending to fake failed: broken pipe"]
+        outbox.append(b"c")
+        outbox.append_eof()
+        await outbox.drained()
+        assert len(broken) == 1
+        assert outbox.size == 0
+
+
+async def test_a_transport_that_fails_at_once_breaks_nobody_else() -> None:
+    async with running_flusher() as flusher:
+        bad, good = FakeTransport(), FakeTransport()
+        bad.fails = True
+        bad_outbox, broken = outbox_on(flusher, bad)
+        good_outbox, _ = outbox_on(flusher, good)
+        bad_outbox.append(b"x")
+        good_outbox.append(b"x")
+        await good_outbox.drained()
+        await bad_outbox.drained()
+        assert len(broken) == 1
+        assert good.sent == [b"x"]
+
+
+async def test_nothing_to_send_is_drained_at_once() -> None:
+    async with running_flusher() as flusher:
+        outbox, _ = outbox_on(flusher, FakeTransport(room=0))
+        await outbox.drained()
+
+
+def test_a_flusher_that_does_not_run_says_so() -> None:
+    flusher = Flusher()
+    outbox, _ = outbox_on(flusher, FakeTransport(room=0))
+    with pytest.raises(RuntimeError, match="not running"):
+        flusher.wait_for(outbox)
