@@ -171,7 +171,7 @@ class Connection:
             )
             self._send(login.encode_failure(error))
             return
-        # A login that was cut off half-way would be nobody's to end. One that fails closes the link.
+        # A login that was cut off half-way would be nobody's to end; a refused one closes the link.
         self._patience.deadline = math.inf
         try:
             if isinstance(request, login.Login):
