@@ -237,9 +237,11 @@ def check_extra(value: JsonValue) -> JsonValue:
     _check_value("extra", value, MAX_MESSAGE_CHARS)
     if isinstance(value, str) and value:
         try:
-            msgspec.json.decode(value)
+            decoded = msgspec.json.decode(value)
         except (msgspec.MsgspecError, RecursionError, ValueError):
             raise wrong("extra", value, "is not JSON") from None
+        if _is_nested_deeper(decoded, MAX_JSON_DEPTH):
+            raise wrong("extra", value, f"is nested deeper than {MAX_JSON_DEPTH} levels")
     return value
 
 

@@ -251,7 +251,7 @@ def test_other_text_is_no_frame(text: bytes) -> None:
         frames.decode_frames(text)
 
 
-@pytest.mark.parametrize("depth", [1_000, DEEP, 60_000])
+@pytest.mark.parametrize("depth", [DEEP, 60_000])
 @pytest.mark.parametrize(("left", "right"), [(b"[", b"]"), (b'{"a":', b"}"), (b"[", b"")])
 def test_deep_nesting_is_refused(depth: int, left: bytes, right: bytes) -> None:
     """Nesting that no stack holds is an error as any, wherever it stands."""
