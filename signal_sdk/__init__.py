@@ -1,5 +1,13 @@
 """The SDK's public names: log in to a signaling server, send, join, call, and be told."""
 
+from signal_sdk.agora_api import (
+    IAgoraAPI,
+    create_agora_sdk_instance_cpp,
+    createAgoraSDKInstanceCPP,
+    get_agora_sdk_instance_cpp,
+    getAgoraSDKInstanceCPP,
+)
+from signal_sdk.agora_callback import ICallBack
 from signal_sdk.call import Call
 from signal_sdk.callbacks import (
     CallCallback,
@@ -37,6 +45,8 @@ __all__ = [
     "ConfigError",
     "Dialer",
     "ECode",
+    "IAgoraAPI",
+    "ICallBack",
     "LinkError",
     "LoginCallback",
     "LoginError",
@@ -51,5 +61,9 @@ __all__ = [
     "SignalSdkError",
     "SpecialEvent",
     "UserAttrCallback",
+    "createAgoraSDKInstanceCPP",
+    "create_agora_sdk_instance_cpp",
+    "getAgoraSDKInstanceCPP",
+    "get_agora_sdk_instance_cpp",
     "make_token",
 ]

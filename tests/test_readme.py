@@ -57,7 +57,7 @@ async def first_line(command: list[str], *, within: str) -> str:
 
 async def test_the_first_bot_answers_what_the_commands_say_to_it(tmp_path: Path) -> None:
     [program] = blocks("python")
-    assert len(program.splitlines()) <= 15
+    assert len([line for line in program.splitlines() if line]) <= 15
     sends = [command for command in commands() if command[:2] == ["signal-sdk", "send"]]
     listens = [command for command in commands() if command[:2] == ["signal-sdk", "listen"]]
     signal_sdk_command = [sys.executable, "-m", "signal_sdk"]

@@ -1,0 +1,432 @@
+"""`IAgoraAPI`: the flat API of the Linux SDK, for programs without an event loop.
+
+Owns: the documented methods, and the one shared instance. Must not know what a method does in the
+trio thread: flat/ does.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from signal_sdk.agora_callback import ICallBack
+from signal_sdk.client.call_states import CallStep
+from signal_sdk.client.dialer import DEFAULT_SERVER, Dialer, make_dialer
+from signal_sdk.flat.obsolete import ObsoleteMethods, message_id
+from signal_sdk.flat.version import sdk_version
+from signal_sdk.signal import SERVER_VARIABLE
+
+__all__ = [
+    "IAgoraAPI",
+    "createAgoraSDKInstanceCPP",
+    "create_agora_sdk_instance_cpp",
+    "getAgoraSDKInstanceCPP",
+    "get_agora_sdk_instance_cpp",
+]
+
+
+class IAgoraAPI(ObsoleteMethods):
+    """One user of the signaling system: every operation is a method, every event a callback.
+
+    Linux SDK, "IAgoraAPI Class". Made by `create_agora_sdk_instance_cpp` or
+    `get_agora_sdk_instance_cpp`. Methods may be called from any thread, in callbacks, and inside a
+    running trio or asyncio program: they return at once, and the `ICallBack` hears what comes of
+    them. The order of a thread's calls is their order on the wire, also of those made during a
+    login.
+
+    A wrong argument raises nothing: the callback of a failure hears 1004 or 1005; what is asked
+    while nobody is logged in, 1003. Where none is documented, `on_error` does. A `uid` or a
+    `deviceID` is ignored. Only after `destroy`, and in a process that was forked after the
+    instance's first use, methods raise `RuntimeError`.
+
+    It is a context manager, whose end destroys the instance.
+    """
+
+    def __repr__(self) -> str:
+        return f"<IAgoraAPI: {'destroyed' if self._core.is_closed else self._core.status.name}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.destroy()
+
+    # --- the instance ---
+
+    def destroy(self) -> None:
+        """Log out and end the instance, with its threads. Returns at once; may be called again.
+
+        What was called before goes out first. `on_logout` hears of it with 101 (`on_login_failed`
+        with 203, during a login), as the last callback, within a few seconds; then callbacks that
+        still wait are dropped. Linux SDK, `destroy`.
+        """
+        self._core.close()
+
+    def callback_set(self, handler: ICallBack | None) -> None:
+        """Set what hears of everything from now on. Linux SDK, `callbackSet`."""
+        self._core.check()
+        self._core.callbacks.handler = handler
+
+    def callback_get(self) -> ICallBack | None:
+        """What hears of everything; None where nothing was set. Linux SDK, `callbackGet`."""
+        self._core.check()
+        return self._core.callbacks.handler
+
+    def get_status(self) -> int:
+        """Where the user stands, as a `Status`. Linux SDK, `getStatus`.
+
+        0: not logged in. 1: logging in. 2: logged in. 3: reconnecting.
+        """
+        self._core.check()
+        return self._core.status
+
+    def get_sdk_version(self) -> int:
+        """The SDK's version: 1010104019 is 1.1.4.19. Linux SDK, `getSdkVersion`."""
+        self._core.check()
+        return sdk_version()
+
+    # --- logging in ---
+
+    def login(
+        self,
+        appId: str,
+        account: str,
+        token: str,
+        uid: int = 0,
+        deviceID: str = "",
+    ) -> None:
+        """Log in; ignored where the user is logged in, or about to be.
+
+        `account` has 1 to 128 visible characters and no white space; `token` is a SignalingToken
+        (`signal_sdk.make_token`), or `_no_need_token` where the app needs none. `on_login_success`
+        or `on_login_failed` hears of it. A connection that is lost ends in `on_logout` with 102;
+        see `login2`. Linux SDK, `login`.
+        """
+        del uid, deviceID
+        self._core.expect_login()
+        self._do("login", self._ops.login, appId, account, token)
+
+    def login2(
+        self,
+        appId: str,
+        account: str,
+        token: str,
+        uid: int = 0,
+        deviceID: str = "",
+        retry_time_in_s: float = 30,
+        retry_count: int = 3,
+    ) -> None:
+        """Log in as by `login`, and try again where the server is not reached, or is lost.
+
+        Up to `retry_count` times within `retry_time_in_s` seconds, with growing pauses. The first
+        login then ends in `on_login_failed`. A connection that is lost is told by
+        `on_reconnecting`, then by `on_reconnected`, or in the end `on_logout` with 102; meanwhile
+        methods fail with 1003. The user is logged in again, and joins its channel again. Linux SDK,
+        `login2`.
+        """
+        del uid, deviceID
+        self._core.expect_login()
+        self._do("login2", self._ops.login, appId, account, token, retry_time_in_s, retry_count)
+
+    def logout(self) -> None:
+        """Log out. `on_logout` hears of it with 101, and 108 where nobody is logged in.
+
+        During a login, it cancels that: `on_login_failed` hears 203. Messages whose callbacks have
+        not begun stay with the server, for the next login. Linux SDK, `logout`.
+        """
+        self._do("logout", self._ops.log_out)
+
+    def invoke(self, name: str, req: str, callID: str) -> None:
+        """Call a function of the server (protocol.md, section 3), with `req` as JSON text.
+
+        `on_invoke_ret` hears of the answer under `callID`. `io.agora.signal.` before the name may
+        be left out. Linux SDK, `invoke`.
+        """
+        self._do("invoke", self._ops.invoke, name, req, callID)
+
+    # --- messages; each returns the message's id ---
+
+    def message_instant_send(
+        self, account: str, uid: int = 0, msg: str = "", msgID: str = ""
+    ) -> str:
+        """Send a point-to-point message, which `account` gets now or with its next login.
+
+        `msg` has at most 8192 visible characters; a user may send 60 messages a second. An empty
+        `msgID` (at most 128 visible characters) is replaced by a unique one, which is returned.
+        `on_message_send_success` or `on_message_send_error` hears of it under that id. Text in the
+        place of `uid` is an error (1004). Linux SDK, `messageInstantSend`.
+        """
+        msg_id = message_id(msgID)
+        self._do("messageInstantSend", self._ops.message_instant_send, account, uid, msg, msg_id)
+        return msg_id
+
+    def message_channel_send(self, channelID: str, msg: str, msgID: str = "") -> str:
+        """Send a message to all members of a channel that the user has joined, itself included.
+
+        As `message_instant_send`; a channel takes 1000 messages a second. Linux SDK,
+        `messageChannelSend`.
+        """
+        msg_id = message_id(msgID)
+        self._do("messageChannelSend", self._ops.message_channel_send, channelID, msg, msg_id)
+        return msg_id
+
+    def message_channel_send_force(self, channelID: str, msg: str, msgID: str = "") -> str:
+        """Send a message to all members of a channel that the user need not have joined.
+
+        Linux SDK, `messageChannelSendForce`.
+        """
+        msg_id = message_id(msgID)
+        send = partial(self._ops.message_channel_send, force=True)
+        self._do("messageChannelSendForce", send, channelID, msg, msg_id)
+        return msg_id
+
+    # --- users ---
+
+    def query_user_status(self, account: str) -> None:
+        """Ask whether `account` is online: `on_query_user_status_result`.
+
+        Linux SDK, `queryUserStatus`.
+        """
+        self._do("queryUserStatus", self._ops.query_user_status, account)
+
+    def set_attr(self, name: str, value: str) -> None:
+        """Set an attribute of the user; only a failure is told, to `on_error`.
+
+        `name` has at most 128 visible characters, `value` 1024. `_conn_timeout` (20 to 120, in
+        seconds) is how long the user stays online without a connection. Linux SDK, `setAttr`.
+        """
+        self._do("setAttr", self._ops.set_attr, name, value)
+
+    def get_attr(self, name: str) -> None:
+        """Ask for an attribute of the user itself: `on_user_attr_result`.
+
+        Linux SDK, `getAttr`.
+        """
+        self._do("getAttr", self._ops.get_attr, name)
+
+    def get_attr_all(self) -> None:
+        """Ask for all attributes of the user itself: `on_user_attr_all_result`.
+
+        Linux SDK, `getAttrAll`.
+        """
+        self._do("getAttrAll", self._ops.get_attr_all)
+
+    def get_user_attr(self, account: str, name: str) -> None:
+        """Ask for an attribute of any account of the app: `on_user_attr_result`.
+
+        Linux SDK, `getUserAttr`.
+        """
+        self._do("getUserAttr", self._ops.get_user_attr, account, name)
+
+    def get_user_attr_all(self, account: str) -> None:
+        """Ask for all attributes of any account of the app: `on_user_attr_all_result`.
+
+        Linux SDK, `getUserAttrAll`.
+        """
+        self._do("getUserAttrAll", self._ops.get_user_attr_all, account)
+
+    # --- channels ---
+
+    def channel_join(self, channelID: str) -> None:
+        """Join a channel (at most 128 visible characters), and leave the one before.
+
+        `on_channel_joined`, `on_channel_user_list` and, for each attribute,
+        `on_channel_attr_updated` hear of it, or `on_channel_join_failed`. `_agora_user_online` and
+        `_agora_channel_event` tell who comes, goes, joins and leaves in the whole app: see
+        `ICallBack.on_message_channel_receive`. Linux SDK, `channelJoin`.
+        """
+        self._do("channelJoin", self._ops.channel_join, channelID)
+
+    def channel_leave(self, channelID: str) -> None:
+        """Leave a channel: `on_channel_leaved`, with 602; `on_error` where it was not joined (600).
+
+        Linux SDK, `channelLeave`.
+        """
+        self._do("channelLeave", self._ops.channel_leave, channelID)
+
+    def channel_query_user_num(self, channelID: str) -> None:
+        """Ask how many users are in a channel: `on_channel_query_user_num_result`.
+
+        Linux SDK, `channelQueryUserNum`.
+        """
+        self._do("channelQueryUserNum", self._ops.channel_query_user_num, channelID)
+
+    def channel_query_user_is_in(self, channelID: str, account: str) -> None:
+        """Ask whether `account` is in a channel: `on_channel_query_user_is_in`.
+
+        Linux SDK, `channelQueryUserIsIn`.
+        """
+        query = self._ops.channel_query_user_is_in
+        self._do("channelQueryUserIsIn", query, channelID, account)
+
+    def channel_set_attr(self, channelID: str, name: str, value: str) -> None:
+        """Set an attribute of a channel, joined or not: every member's `on_channel_attr_updated`.
+
+        `name` has at most 128 visible characters, `value` 8096; the built-in names (`_channel_ttl`,
+        `_userNotification`, …) take whole numbers. Linux SDK, `channelSetAttr`.
+        """
+        self._do("channelSetAttr", self._ops.channel_set_attr, channelID, name, value)
+
+    def channel_del_attr(self, channelID: str, name: str) -> None:
+        """Delete an attribute of a channel: the change's type is `del`.
+
+        Linux SDK, `channelDelAttr`.
+        """
+        self._do("channelDelAttr", self._ops.channel_del_attr, channelID, name)
+
+    def channel_clear_attr(self, channelID: str) -> None:
+        """Delete all attributes of a channel: the change's type is `clear`.
+
+        Linux SDK, `channelClearAttr`.
+        """
+        self._do("channelClearAttr", self._ops.channel_clear_attr, channelID)
+
+    # --- calls: known by their channel and the other account, whoever called ---
+
+    def channel_invite_user(self, channelID: str, account: str, uid: int = 0) -> None:
+        """Call `account` about a channel, which neither needs to join for it.
+
+        `on_invite_received_by_peer`, then `on_invite_accepted_by_peer` or
+        `on_invite_refused_by_peer`, or `on_invite_failed` hears of it. Linux SDK,
+        `channelInviteUser`.
+        """
+        del uid
+        self._do("channelInviteUser", self._ops.invite, channelID, account, "")
+
+    def channel_invite_user2(self, channelID: str, account: str, extra: str = "") -> None:
+        """As `channel_invite_user`, with `extra` for the other side.
+
+        It is JSON of at most 8192 visible characters, or empty. The server reads in it
+        `_require_peer_online` (1: fail at once with 703 where the account is offline) and
+        `_timeout` (seconds, instead of 20). Linux SDK, `channelInviteUser2`.
+        """
+        self._do("channelInviteUser2", self._ops.invite, channelID, account, extra)
+
+    def channel_invite_dtmf(self, channelID: str, phoneNum: str, dtmf: str) -> None:
+        """Send dialled digits (0 to 9, * and #) in a call that was accepted: `on_invite_msg`.
+
+        `phoneNum` is the other account. Only a failure is told, to `on_error`. Linux SDK,
+        `channelInviteDTMF`.
+        """
+        self._do("channelInviteDTMF", self._ops.channel_invite_dtmf, channelID, phoneNum, dtmf)
+
+    def channel_invite_accept(
+        self, channelID: str, account: str, uid: int = 0, extra: str = ""
+    ) -> None:
+        """Accept a call: the other side's `on_invite_accepted_by_peer` hears of it, with `extra`.
+
+        Only a failure is told here, to `on_error` (700: there is no such call). Linux SDK,
+        `channelInviteAccept`.
+        """
+        del uid
+        step = CallStep.ACCEPT
+        self._do("channelInviteAccept", self._ops.take_step, step, channelID, account, extra)
+
+    def channel_invite_refuse(
+        self, channelID: str, account: str, uid: int = 0, extra: str = ""
+    ) -> None:
+        """Refuse a call: the other side's `on_invite_refused_by_peer` hears of it, with `extra`.
+
+        Only a failure is told here, to `on_error`. Linux SDK, `channelInviteRefuse`.
+        """
+        del uid
+        step = CallStep.REFUSE
+        self._do("channelInviteRefuse", self._ops.take_step, step, channelID, account, extra)
+
+    def channel_invite_end(self, channelID: str, account: str, uid: int = 0) -> None:
+        """End a call, in whatever state: `on_invite_end_by_myself`, and there `…_by_peer`.
+
+        A failure is told to `on_error`. Linux SDK, `channelInviteEnd`.
+        """
+        del uid
+        self._do("channelInviteEnd", self._ops.take_step, CallStep.END, channelID, account)
+
+    callbackSet = callback_set
+    callbackGet = callback_get
+    messageInstantSend = message_instant_send
+    queryUserStatus = query_user_status
+    setAttr = set_attr
+    getAttr = get_attr
+    getAttrAll = get_attr_all
+    getUserAttr = get_user_attr
+    getUserAttrAll = get_user_attr_all
+    channelJoin = channel_join
+    channelLeave = channel_leave
+    channelQueryUserNum = channel_query_user_num
+    channelQueryUserIsIn = channel_query_user_is_in
+    channelSetAttr = channel_set_attr
+    channelDelAttr = channel_del_attr
+    channelClearAttr = channel_clear_attr
+    messageChannelSend = message_channel_send
+    channelInviteUser = channel_invite_user
+    channelInviteUser2 = channel_invite_user2
+    channelInviteDTMF = channel_invite_dtmf
+    channelInviteAccept = channel_invite_accept
+    channelInviteRefuse = channel_invite_refuse
+    channelInviteEnd = channel_invite_end
+    getStatus = get_status
+    getSdkVersion = get_sdk_version
+    messageChannelSendForce = message_channel_send_force
+
+
+# --- instances ---
+
+
+class _Shared:
+    """The instance that `get_agora_sdk_instance_cpp` returns."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.instance: IAgoraAPI | None = None
+
+
+_shared = _Shared()
+
+
+def create_agora_sdk_instance_cpp(
+    *, server: str | Dialer | None = None, ssl_context: ssl.SSLContext | None = None
+) -> IAgoraAPI:
+    """Make an instance, another one each time; any number may live in a process.
+
+    `server` says where to log in to, by default what the environment variable `SIGNAL_SDK_SERVER`
+    says, or else `127.0.0.1:8001`; it and `ssl_context` are as in `Signal`. Raises `ParameterError`
+    (1004) where `server` is wrong. Nothing is started before the first use, so that an instance may
+    be made before a fork. Linux SDK, `createAgoraSDKInstanceCPP`.
+    """
+    if server is None:
+        server = os.environ.get(SERVER_VARIABLE) or DEFAULT_SERVER
+    return IAgoraAPI(make_dialer(server, ssl_context) if isinstance(server, str) else server)
+
+
+def get_agora_sdk_instance_cpp(
+    *, server: str | Dialer | None = None, ssl_context: ssl.SSLContext | None = None
+) -> IAgoraAPI:
+    """The one shared instance, which is made where there is none, or where it was destroyed.
+
+    Only then do the arguments count, which are those of `create_agora_sdk_instance_cpp`. Linux SDK,
+    `getAgoraSDKInstanceCPP`.
+    """
+    with _shared.lock:
+        if _shared.instance is None or _shared.instance._core.is_closed:  # noqa: SLF001  one module
+            _shared.instance = create_agora_sdk_instance_cpp(server=server, ssl_context=ssl_context)
+        return _shared.instance
+
+
+def _renew_lock() -> None:
+    """In a child that was forked, another thread may hold the lock for ever."""
+    _shared.lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
+
+getAgoraSDKInstanceCPP = get_agora_sdk_instance_cpp
+createAgoraSDKInstanceCPP = create_agora_sdk_instance_cpp

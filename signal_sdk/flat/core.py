@@ -1,0 +1,283 @@
+"""An instance in the trio thread: the calls that come in, its logins one after the other, its end.
+
+Owns: the way from any thread into the trio thread and from there into the callback thread, both
+bounded. Must not know the operations (operations.py does), nor a login's course (life.py does).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import trio
+
+from signal_sdk.client.dialer import Dialer
+from signal_sdk.client.dispatcher import Dispatcher
+from signal_sdk.client.log import Log, logger
+from signal_sdk.client.mailbox import Seen
+from signal_sdk.client.session import SessionClient
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
+from signal_sdk.flat.callback_thread import CallbackThread
+from signal_sdk.flat.life import Account, Life, Means, Status
+from signal_sdk.flat.retries import RetryPolicy
+from signal_sdk.flat.thread import TrioThread, settle
+from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.wire.names import JsonValue
+
+__all__ = ["CLOSE_SECONDS", "MAX_WAITING_CALLS", "Core", "not_logged_in"]
+
+MAX_WAITING_CALLS: Final = 10_000
+"""How many calls may wait for the trio thread; the next ones are dropped, and `on_error` says how
+many: a program that calls faster than they can be made has none of their outcomes anyway."""
+CALLS_PER_TURN: Final = 32
+"""How many calls are made before other instances get their turn."""
+CLOSE_SECONDS: Final = 3.0
+"""How long an instance that was destroyed may take to log out, and to run the callbacks that
+wait."""
+
+
+def not_logged_in() -> SignalError:
+    """The error for what is asked before the login, or after its end."""
+    return SignalError(ECode.GENERAL_E_NOT_LOGIN, "not logged in: login comes first")
+
+
+class _TeeLog(Log):
+    """A debug log whose lines also go to `on_log`."""
+
+    __slots__ = ("_callbacks",)
+
+    def __init__(self, callbacks: CallbackThread) -> None:
+        super().__init__()
+        self._callbacks = callbacks
+
+    def debug(self, text: str, *args: object) -> None:
+        if self._callbacks.wants_log:
+            self._callbacks.put_line(text % args)
+
+
+class Core:
+    """One instance."""
+
+    def __init__(self, dialer: Dialer) -> None:
+        self.callbacks = CallbackThread()
+        self.log: Log = _TeeLog(self.callbacks)
+        self._dialer = dialer
+        # Reentrant: a signal handler, too, may call a method, in the midst of another.
+        self._lock = threading.RLock()
+        self._pid = 0
+        self._thread: TrioThread | None = None
+        self._is_destroyed = False
+        self._is_login_waiting = False
+        self._calls: deque[tuple[str, Callable[[], object]]] = deque()
+        self._dropped_calls = 0
+        self._wake = trio.Event()
+        self._nursery: trio.Nursery | None = None
+        self._flusher: Flusher | None = None
+        self._life: Life | None = None
+        self._seen: tuple[str, str, Seen] = ("", "", {})
+        self.dispatcher = Dispatcher(partial(self.tell, "on_error", "callbacks"))
+
+    # --- from any thread ---
+
+    def check(self) -> None:
+        """Raise `RuntimeError` where the instance can be used no more."""
+        if self._is_destroyed:
+            raise RuntimeError(
+                "this instance was destroyed: make another by create_agora_sdk_instance_cpp()"
+            )
+        if self._pid not in (0, os.getpid()):
+            raise RuntimeError(
+                f"this instance was used in the process {self._pid} before that forked, and its"
+                " threads and its connection stayed there: use instances only after the fork, or"
+                " make another here by create_agora_sdk_instance_cpp()"
+            )
+
+    def call(self, name: str, do: Callable[[], object]) -> None:
+        """Have `do` called in the trio thread, in the order of the calls. Never waits.
+
+
+        `name` is the documented method's. Raises `RuntimeError` as `check` does.
+        """
+        self.check()
+        with self._lock:
+            self.check()
+            if self._thread is None:
+                self._pid = os.getpid()
+                self.callbacks.start()
+                self._thread = settle(self)
+            if len(self._calls) >= MAX_WAITING_CALLS:
+                self._dropped_calls += 1
+                self._is_login_waiting = False
+                return
+            self._calls.append((name, do))
+            if len(self._calls) == 1:
+                self._thread.call_soon(self._wake_up)
+
+    def close(self) -> None:
+        """Log out and end. Never waits; may be called again, and in a process that was forked."""
+        if self._pid not in (0, os.getpid()):
+            self._is_destroyed = True
+            return
+        with self._lock:
+            self._is_destroyed = True
+            if self._thread is not None:
+                self._thread.call_soon(self._wake_up)
+
+    @property
+    def is_closed(self) -> bool:
+        """Was it destroyed?"""
+        return self._is_destroyed
+
+    def expect_login(self) -> None:
+        """A login is about to be called: until it has been made, that is the status."""
+        self.check()
+        self._is_login_waiting = True
+
+    @property
+    def status(self) -> Status:
+        """Where the instance stands. May be read from any thread."""
+        life = self._life
+        status = life.status if life is not None else Status.LOGIN_STATE_NOT_LOGIN
+        if status is Status.LOGIN_STATE_NOT_LOGIN and self._is_login_waiting:
+            return Status.LOGIN_STATE_LOGINING
+        return status
+
+    # --- in the trio thread ---
+
+    def _wake_up(self) -> None:
+        self._wake.set()
+
+    async def run(self, flusher: Flusher) -> None:
+        """Make the calls that come, until the instance is destroyed."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery, self._flusher = nursery, flusher
+                nursery.start_soon(self._make_calls)
+                await self._dispatch_to_the_end(nursery)
+        finally:
+            self._is_destroyed = True
+            self._nursery = None
+            if self._life is not None and self._life.last_word is not None:
+                # A callback did not return in time: this is told after it, by and by.
+                self.callbacks.put(*self._life.last_word)
+            self.callbacks.close()
+
+    async def _dispatch_to_the_end(self, nursery: trio.Nursery) -> None:
+        await self.dispatcher.run()
+        nursery.cancel_scope.cancel()
+
+    async def _make_calls(self) -> None:
+        count = 0
+        while True:
+            if not self._calls:
+                if self._is_destroyed:
+                    break
+                await self._wake.wait()
+                self._wake = trio.Event()
+                continue
+            with self._lock:
+                name, do = self._calls.popleft()
+                dropped, self._dropped_calls = self._dropped_calls, 0
+            self._make(name, do)
+            if dropped:
+                reason = f"{dropped} calls were dropped: {MAX_WAITING_CALLS} were waiting"
+                self.put("on_error", "calls", ECode.GENERAL_E, reason)
+            count += 1
+            if count % CALLS_PER_TURN == 0:
+                await trio.lowlevel.checkpoint()
+        await self._end()
+
+    def _make(self, name: str, do: Callable[[], object]) -> None:
+        try:
+            do()
+        except SignalError as exc:
+            self.put("on_error", name, exc.ecode, exc.reason)
+        except Exception as exc:  # noqa: BLE001  a mistake of ours must not end the instance
+            logger.exception("%s failed", name)
+            self.put("on_error", name, ECode.GENERAL_E_UNKNOWN, f"{type(exc).__name__}: {exc}")
+
+    async def _end(self) -> None:
+        nursery = self._nursery
+        if nursery is None:
+            return
+        nursery.cancel_scope.deadline = trio.current_time() + CLOSE_SECONDS
+        if self._life is not None:
+            self._life.leave()
+            await self._life.ended.wait()
+        self.dispatcher.finish()
+
+    # --- logging in and out ---
+
+    def refuse_login(self, error: SignalError) -> None:
+        """A login's arguments are wrong."""
+        self._is_login_waiting = False
+        self.put("on_login_failed", error.ecode)
+
+    def login(self, account: Account, policy: RetryPolicy) -> None:
+        """Log in; ignored where the instance is logged in, or about to be."""
+        self._is_login_waiting = False
+        before = self._life
+        if before is not None and not before.is_leaving and not before.ended.is_set():
+            return
+        if self._nursery is None or self._flusher is None:
+            return
+        key = (account.appid, account.name)
+        if self._seen[:2] != key:
+            self._seen = (*key, {})
+        means = Means(
+            dialer=self._dialer,
+            flusher=self._flusher,
+            log=self.log,
+            dispatcher=self.dispatcher,
+            tell=self.tell,
+        )
+        after = before.ended if before is not None else None
+        self._life = Life(means, account, policy, self._seen[2], after)
+        self._nursery.start_soon(self._life.run)
+
+    def log_out(self) -> None:
+        """Log out; told with 108 where there is nobody to log out."""
+        life = self._life
+        if life is None or life.is_leaving or life.ended.is_set():
+            self.put("on_logout", ECode.LOGOUT_E_ALREADY_LOGOUT)
+        else:
+            life.leave()
+
+    def join(self, channel: str) -> None:
+        """Join a channel."""
+        if self._life is None or self.client is None:
+            self.put("on_channel_join_failed", channel, ECode.GENERAL_E_NOT_LOGIN)
+        else:
+            self._life.join(channel)
+
+    def invite(self, channel: str, account: str, extra: JsonValue) -> None:
+        """Call an account. Raises `SignalError` where nobody is logged in."""
+        if self._life is None or self.client is None:
+            raise not_logged_in()
+        self._life.invite(channel, account, extra)
+
+    @property
+    def account(self) -> str:
+        """The account that has logged in last."""
+        return self._life.account.name if self._life is not None else ""
+
+    @property
+    def client(self) -> SessionClient | None:
+        """The session that there is, logged in or about to be."""
+        life = self._life
+        return life.client if life is not None and not life.is_leaving else None
+
+    # --- telling ---
+
+    async def tell(self, name: str, *args: Any) -> None:
+        """Have a callback run, and wait until it has. For the dispatcher's turns only."""
+        await self.callbacks.hand_over(name, *args)
+
+    def put(self, name: str, *args: Any) -> None:
+        """Have a callback run in its turn."""
+        self.dispatcher.put_outcome(partial(self.tell, name, *args))
