@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import csv
 import re
 import shlex
@@ -84,6 +85,15 @@ async def test_the_server_starts_as_the_readme_says() -> None:
     assert ["signal-sdk", "serve", "--dev"] in commands()
     command = [sys.executable, "-m", "signal_sdk", "serve", "--dev", "--port", "0"]
     assert "127.0.0.1:" in await first_line(command, within="getaddr")
+
+
+def test_the_extra_that_is_installed_is_there() -> None:
+    [install] = [command for command in commands() if command[:2] == ["pip", "install"]]
+    extra = re.fullmatch(r"\.\[(\w+)\]", install[2])
+    assert extra
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    assert extra[1] in settings["options.extras_require"]
 
 
 def test_every_make_target_is_there() -> None:
