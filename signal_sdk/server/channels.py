@@ -113,8 +113,9 @@ class Channels:
 
     async def _end_membership(self, session: Session, channel: str) -> bool:
         announce = await self.departure(session.key, session.uid, channel)
+        key = session.channel_key(channel)
         left = await self._engine.leave(
-            session.channel_key(channel), session.account, announce, now=self._clock()
+            key, session.account, session.generation, announce, now=self._clock()
         )
         if session.channel == channel:
             session.channel = None
@@ -238,13 +239,13 @@ class Channels:
         key = ChannelKey(app, special)
         now = self._clock()
         cls = events.ChannelUserJoin if event in (ONLINE, JOIN) else events.ChannelUserLeave
-        if not await self._engine.publish(
-            key, cls(channel=channel, account=account, uid=uid), now=now
-        ):
-            return
         told = events.SpecialEvent(
             event=event, channel=channel, account=account, uid=uid, ts=int(now * 1000)
         )
         text = frames.encode_json(told).decode()
-        message = events.ChannelMessage(channel=special, account=special, uid=0, msg=text)
-        await self._engine.publish(key, message, now=now)
+        await self._engine.publish(
+            key,
+            cls(channel=channel, account=account, uid=uid),
+            events.ChannelMessage(channel=special, account=special, uid=0, msg=text),
+            now=now,
+        )

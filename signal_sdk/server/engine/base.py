@@ -237,12 +237,22 @@ class Engine(Protocol):
         """
 
     async def leave(
-        self, key: ChannelKey, account: str, announce: ChannelContent | None, *, now: float
+        self,
+        key: ChannelKey,
+        account: str,
+        generation: int,
+        announce: ChannelContent | None,
+        *,
+        now: float,
     ) -> Left | None:
-        """End a membership and publish `announce`; None where there is none."""
+        """End a membership and publish `announce`; None where there is none, or a newer generation
+        holds the account.
+        """
 
-    async def publish(self, key: ChannelKey, content: ChannelContent, *, now: float) -> bool:
-        """Give an event its msgid and deliver it. False where there is no such channel."""
+    async def publish(self, key: ChannelKey, *contents: ChannelContent, now: float) -> bool:
+        """Give events their msgids, one behind the other, and deliver them. False where there is no
+        such channel.
+        """
 
     async def set_channel_attr(
         self, key: ChannelKey, name: str, value: JsonValue, announce: ChannelContent, *, now: float

@@ -178,9 +178,8 @@ class EmbeddedEngine(Engine):
             self._deliver.deliver_kick(key, presence.generation)
         left = None
         if presence.channel is not None:
-            left = await self.leave(
-                ChannelKey(key.app, presence.channel), key.account, announce, now=now
-            )
+            channel = ChannelKey(key.app, presence.channel)
+            left = self._leave(channel, key.account, announce, now)
         return Ended(left=left)
 
     async def presence(self, key: AccountKey) -> Presence | None:
@@ -256,26 +255,41 @@ class EmbeddedEngine(Engine):
         return _roster(channel, newest)
 
     async def leave(
-        self, key: ChannelKey, account: str, announce: ChannelContent | None, *, now: float
+        self,
+        key: ChannelKey,
+        account: str,
+        generation: int,
+        announce: ChannelContent | None,
+        *,
+        now: float,
+    ) -> Left | None:
+        owner = self._held(AccountKey(key.app, account), generation)
+        if owner is None or owner.presence is None:
+            return None
+        left = self._leave(key, account, announce, now)
+        if owner.presence.channel == key.channel:
+            owner.presence = attrs.evolve(owner.presence, channel=None)
+        return left
+
+    def _leave(
+        self, key: ChannelKey, account: str, announce: ChannelContent | None, now: float
     ) -> Left | None:
         channel = self._channels.get(key)
         if channel is None or account not in channel.members:
             return None
         del channel.members[account]
-        owner = self._accounts[AccountKey(key.app, account)]
-        if owner.presence is not None and owner.presence.channel == key.channel:
-            owner.presence = attrs.evolve(owner.presence, channel=None)
         if announce is not None:
             self._publish(key, channel, announce, now)
         if not channel.members:
             channel.idle_since = now
         return Left(num=len(channel.members), idle_since=channel.idle_since)
 
-    async def publish(self, key: ChannelKey, content: ChannelContent, *, now: float) -> bool:
+    async def publish(self, key: ChannelKey, *contents: ChannelContent, now: float) -> bool:
         channel = self._channels.get(key)
         if channel is None:
             return False
-        self._publish(key, channel, content, now)
+        for content in contents:
+            self._publish(key, channel, content, now)
         return True
 
     def _publish(

@@ -396,19 +396,31 @@ async def test_leaving_tells_the_channel_and_says_when_it_became_empty(
     await join(engine, ann)
     await join(engine, bob, BOB)
     delivered.take()
-    left = await engine.leave(ROOM, "ann", leaving("ann"), now=NOW)
+    left = await engine.leave(ROOM, "ann", ann.generation, leaving("ann"), now=NOW)
     assert left is not None
     assert (left.num, left.idle_since) == (1, None)
-    left = await engine.leave(ROOM, "bob", None, now=NOW + 1)
+    left = await engine.leave(ROOM, "bob", bob.generation, None, now=NOW + 1)
     assert left is not None
     assert (left.num, left.idle_since) == (0, NOW + 1)
     assert delivered.take() == [("event", ROOM, 3, leaving("ann"))]
-    assert await engine.leave(ROOM, "ann", leaving("ann"), now=NOW) is None
+    assert await engine.leave(ROOM, "ann", ann.generation, leaving("ann"), now=NOW) is None
     presence = await engine.presence(ANN)
     assert presence is not None
     assert presence.channel is None
     # Those who were there count.
     assert (await engine.roster(ROOM, 0)).total == 2
+
+
+async def test_an_older_generation_ends_no_membership(engine: Engine, delivered: Delivered) -> None:
+    """What a session that was taken over still had under way is not its successor's."""
+    ann = await log_in(engine)
+    await join(engine, ann)
+    successor = await log_in(engine)
+    delivered.take()
+    assert await engine.leave(ROOM, "ann", ann.generation, leaving("ann"), now=NOW) is None
+    assert delivered.take() == []
+    assert await engine.is_member(ROOM, "ann")
+    assert successor.channel == "room"
 
 
 async def test_message_ids_rise_by_one_in_each_channel(
@@ -423,6 +435,18 @@ async def test_message_ids_rise_by_one_in_each_channel(
     events = delivered.take()
     assert [msgid for _, key, msgid, _ in events if key == ROOM] == [1, 2, 3]
     assert [msgid for _, key, msgid, _ in events if key == other] == [1, 2, 3]
+
+
+async def test_events_that_belong_together_are_delivered_together(
+    engine: Engine, delivered: Delivered
+) -> None:
+    await join(engine, await log_in(engine))
+    delivered.take()
+    assert await engine.publish(ROOM, message("one"), message("two"), now=NOW)
+    assert delivered.take() == [
+        ("event", ROOM, 2, message("one")),
+        ("event", ROOM, 3, message("two")),
+    ]
 
 
 async def test_nothing_is_published_where_there_is_no_channel(
@@ -458,9 +482,9 @@ async def test_a_channel_is_destroyed_only_if_it_was_empty_all_the_time(engine: 
     await join(engine, ann)
     await engine.set_channel_attr(ROOM, "a", "1", message("x"), now=NOW)
     assert not await engine.destroy_channel(ROOM, NOW)
-    await engine.leave(ROOM, "ann", None, now=NOW + 1)
+    await engine.leave(ROOM, "ann", ann.generation, None, now=NOW + 1)
     await join(engine, ann)
-    await engine.leave(ROOM, "ann", None, now=NOW + 2)
+    await engine.leave(ROOM, "ann", ann.generation, None, now=NOW + 2)
     assert not await engine.destroy_channel(ROOM, NOW + 1)
     assert dict(await engine.channel_attrs(ROOM)) == {"a": "1"}
     assert await engine.destroy_channel(ROOM, NOW + 2)
