@@ -189,7 +189,8 @@ def _kind(value: object) -> str:
 def print_config(config: Config) -> str:
     """`config` as a TOML file with every key and its text; `loads` reads it back.
 
-    Certificates are secrets: their place is left empty.
+    Certificates are secrets, and are not printed: what stands in their place is refused when it is
+    read, since an app without its certificate would let everybody in.
     """
     lines = ["# The configuration of `signal-sdk serve`, with every key that there is."]
     lines += _printed_table(config.server, "server")
@@ -208,7 +209,7 @@ def _printed_table(table: ServerConfig | AppConfig | LimitsConfig, name: str) ->
         value = getattr(table, field.name)
         yield from (f"# {line}" for line in textwrap.wrap(field.metadata["doc"], 94))
         if field.metadata["secret"] and value:
-            yield f'{field.name} = ""  # It is set, but a secret, and so it is not printed.'
+            yield f"{field.name} = false  # a secret that is not printed: put it back here"
         else:
             yield f"{field.name} = {toml_value(value)}"
 

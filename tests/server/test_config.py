@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 import traceback
 from pathlib import Path
@@ -334,7 +335,7 @@ def test_a_certificate_is_in_no_repr_and_no_print() -> None:
     assert SECRET not in repr(config)
     assert SECRET not in repr(config.apps[0])
     assert SECRET not in print_config(config)
-    assert 'certificate = ""  # It is set' in print_config(config)
+    assert "certificate = false  # a secret" in print_config(config)
 
 
 @pytest.mark.parametrize(
@@ -416,8 +417,12 @@ def test_an_unknown_key_is_found_in_any_file(config: Config, data: st.DataObject
         loads("\n".join(lines))
 
 
-def test_a_printed_certificate_is_all_that_does_not_read_back() -> None:
-    assert loads(print_config(secret_config())) == Config(apps=(AppConfig(id="app"),))
+def test_a_print_without_its_certificate_is_refused() -> None:
+    """Read back as if it had none, the app would let everybody in."""
+    printed = print_config(secret_config())
+    with pytest.raises(ConfigError, match=r"\[\[apps\]\] certificate: expected a string"):
+        loads(printed)
+    assert loads(re.sub("false  # a secret.*", f'"{SECRET}"', printed)) == secret_config()
 
 
 @pytest.mark.parametrize("config", [dev(), secret_config()], ids=["without apps", "with apps"])
