@@ -36,17 +36,29 @@ def builtin_number(attributes: Mapping[str, JsonValue], name: str, default: int)
     return names.check_builtin_number(name, attributes[name]) if name in attributes else default
 
 
+def _check_room(
+    attributes: Mapping[str, JsonValue], name: str, limits: LimitsConfig, whose: str
+) -> None:
+    if limits.attributes and name not in attributes and len(attributes) >= limits.attributes:
+        raise SignalError(
+            ECode.GENERAL_E_FAILED, f"{whose} has {limits.attributes} attributes, the most allowed"
+        )
+
+
 class UserAttributes:
     """The rules of user attributes."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, limits: LimitsConfig) -> None:
         self._engine = engine
+        self._limits = limits
 
     async def set(self, session: Session, args: functions.UserSetAttr) -> functions.SetAttrResult:
         """`user_set_attr`; `_conn_timeout` is kept as it takes effect, from 20 to 120."""
         value = args.value
         if args.name == names.CONN_TIMEOUT:
             value = str(names.conn_timeout_seconds(value))
+        attributes = await self._engine.user_attrs(session.key)
+        _check_room(attributes, args.name, self._limits, repr(session.account))
         await self._engine.set_user_attr(session.key, args.name, value)
         return functions.SetAttrResult()
 
@@ -122,6 +134,8 @@ class ChannelAttributes:
         if args.name in names.SETTABLE_NUMBERS:
             names.check_builtin_number(args.name, args.value)
         key = await self._begin_change(session, args.channel)
+        attributes = await self._engine.channel_attrs(key)
+        _check_room(attributes, args.name, self._limits, f"the channel {args.channel!r}")
         idle_since = await self._engine.set_channel_attr(
             key,
             args.name,

@@ -137,6 +137,12 @@ class LimitsConfig:
         "full inbox fails. 0 is no limit.",
         least=0,
     )
+    attributes: int = _key(
+        256,
+        "How many attributes a user, and how many a channel, may have: a channel's go to everybody "
+        "who joins it. 0 is no limit.",
+        least=0,
+    )
     handshake_seconds: int = _key(
         10, "How long a client may say nothing before it is logged in.", least=1
     )

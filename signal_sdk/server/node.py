@@ -67,7 +67,7 @@ class Node:
         self._stopping = trio.Event()
         self._gone = trio.Event()
 
-        users = UserAttributes(self._engine)
+        users = UserAttributes(self._engine, limits)
         channel_attributes = ChannelAttributes(self._engine, timers, limits, clock)
         channels = Channels(self._engine, channel_attributes, config, clock)
         calls = Calls(self._engine, timers, limits, clock)

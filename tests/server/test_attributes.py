@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from signal_sdk.server.attributes import ChannelAttributes
-from signal_sdk.testing.server import LocalServer
-from tests.server.helpers import LogIn, is_refusal, members, settle, told
-from tests.wire_client import WireClient
+from signal_sdk.testing.server import LocalServer, local_server
+from tests.server.helpers import LogIn, dev_config, is_refusal, members, settle, told
+from tests.wire_client import WireClient, logged_in
 
 
 async def set_attr(client: WireClient, name: str, value: Any, channel: str = "room") -> None:
@@ -474,3 +475,25 @@ async def test_anybody_of_the_app_may_look_after_a_channel(log_in: LogIn) -> Non
     await set_attr(bot, "topic", "tea")
     assert await members(bot, "room") == ["ann"]
     assert await updates(ann) == [("topic", "tea", "update")]
+
+
+# --- how many ---
+
+
+async def test_a_user_and_a_channel_have_no_more_attributes_than_allowed(
+    autojump_clock: MockClock,
+) -> None:
+    """What is there can still be changed, and what is deleted makes room."""
+    async with (
+        local_server(dev_config(attributes=2), listens=False) as server,
+        logged_in(server, "ann") as ann,
+    ):
+        for name in ("a", "b", "a"):
+            await set_attr(ann, name, "1")
+            assert (await ann.call("user_set_attr", name=name, value="1"))["result"] == "ok"
+        more = await ann.call("channel_set_attr", channel="room", name="c", value="1")
+        assert is_refusal(more, 1001)
+        assert is_refusal(await ann.call("user_set_attr", name="c", value="1"), 1001)
+        await ann.call("channel_del_attr", channel="room", name="a")
+        await set_attr(ann, "c", "1")
+        assert sorted(await attrs_of(ann)) == ["b", "c"]

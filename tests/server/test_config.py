@@ -81,8 +81,9 @@ def test_every_key_is_read() -> None:
         max_connections = 5
         outbox_bytes = 6
         inbox_messages = 7
-        handshake_seconds = 8
-        silence_seconds = 9
+        attributes = 8
+        handshake_seconds = 9
+        silence_seconds = 10
         """
     )
     assert config.server == ServerConfig(
@@ -97,7 +98,7 @@ def test_every_key_is_read() -> None:
         AppConfig(id="one", certificate=SECRET, allow_no_token=True, listeners=("desk", "watch")),
         AppConfig(id="two"),
     )
-    assert attrs.astuple(config.limits) == (1, 2, 3, 4, 5, 6, 7, 8, 9)
+    assert attrs.astuple(config.limits) == (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 
 
 def test_development_needs_no_file() -> None:
