@@ -39,9 +39,11 @@ class Call(DocumentedNames):
 
     Awaiting an outgoing call itself waits until the server has taken the invitation, and raises
     `SignalError` (what `on_invite_failed` hears) where it has not. Leaving its block ends the call,
-    if that is not over:
+    if that is not over, and so does a cancellation on the way in. Where `cb` sets an event of its
+    own when the peer accepts:
 
         async with session.channel_invite_user2("room", "bob", "", cb) as call:
+            await cb.accepted.wait()
             await call.channel_invite_dtmf("12#")
     """
 
@@ -100,7 +102,13 @@ class Call(DocumentedNames):
         return self
 
     async def __aenter__(self) -> Self:
-        return await self
+        try:
+            return await self
+        except BaseException:
+            # Cancelled: nobody will leave a block that was not entered.
+            if self.state is not CallState.ENDED and not self._leg.is_ending:
+                self.channel_invite_end()
+            raise
 
     async def __aexit__(
         self,

@@ -65,7 +65,7 @@ class LoginCallback(DocumentedNames):
         """The session is over, and this is its last callback but for what is asked of it later.
 
         `ecode` is 101 after `logout`, 102 where the connection was lost, 103 where the account
-        logged in elsewhere, 105 where its token expired.
+        logged in elsewhere, 105 where its token expired, 100 for anything else.
         """
 
     async def on_login_failed(self, session: LoginSession, ecode: ECode) -> None:
@@ -73,7 +73,7 @@ class LoginCallback(DocumentedNames):
 
         `ecode` is 201 where the server could not be reached, 203 where `logout` cancelled the
         login, 204 or 206 where the token has expired or is wrong, 207 where another login was
-        quicker, 209 where the account is not valid.
+        quicker, 209 where the account is not valid, 200 for anything else.
         """
 
     async def on_message_instant_receive(

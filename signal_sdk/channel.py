@@ -36,7 +36,8 @@ class Channel(DocumentedNames):
     channel any more, methods fail with 1001 (a message with 400, `channel_leave` with 600).
 
     Awaiting the channel itself waits until it is joined, and raises `SignalError` (300, or what
-    `on_channel_join_failed` hears) where it could not be. Leaving its block leaves the channel:
+    `on_channel_join_failed` hears) where it could not be. Leaving its block leaves the
+    channel, and so does a cancellation on the way in:
 
         async with session.channel_join("lobby") as channel:
             await channel.message_channel_send("hello")
@@ -75,7 +76,13 @@ class Channel(DocumentedNames):
         return self
 
     async def __aenter__(self) -> Self:
-        return await self
+        try:
+            return await self
+        except BaseException:
+            # Cancelled: nobody will leave a block that was not entered.
+            if self._member.is_staying:
+                self.channel_leave()
+            raise
 
     async def __aexit__(
         self,

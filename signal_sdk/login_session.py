@@ -38,7 +38,7 @@ class LoginSession(DocumentedNames):
     to `LoginCallback.on_error`.
 
     Awaiting the session itself waits until it is logged in, and raises `LoginError` where the login
-    failed. Leaving its block logs out:
+    failed. Leaving its block logs out, and so does a cancellation on the way in:
 
         async with signal.login("alice", token, callback) as session:
             await session.message_instant_send("bob", "hello")
@@ -73,7 +73,13 @@ class LoginSession(DocumentedNames):
         return self
 
     async def __aenter__(self) -> Self:
-        return await self
+        try:
+            return await self
+        except BaseException:
+            # Cancelled: nobody will leave a block that was not entered.
+            if self._client.is_staying:
+                self.logout()
+            raise
 
     async def __aexit__(
         self,

@@ -24,6 +24,7 @@ from signal_sdk.client.dialer import DEFAULT_SERVER, Dialer, make_dialer
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.log import Log, logger
 from signal_sdk.client.login_states import INITIAL_STATUS
+from signal_sdk.client.mailbox import Seen
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.requests import Requests
 from signal_sdk.client.session import SessionClient, Shared
@@ -37,6 +38,8 @@ __all__ = ["Signal"]
 
 EXIT_SECONDS: Final = 2.0
 """How long leaving the block waits for logouts and for callbacks that still run."""
+MAX_SEEN_ACCOUNTS: Final = 1000
+"""Of how many accounts that are not logged in any more it is kept which messages have been seen."""
 SERVER_VARIABLE: Final = "SIGNAL_SDK_SERVER"
 
 
@@ -99,6 +102,7 @@ class Signal(DocumentedNames):
         )
         self._nobody = UserAttributes(self._no_requests(), self._spare)
         self._clients: dict[str, SessionClient] = {}
+        self._seen: dict[str, Seen] = {}
         self._latest: SessionClient | None = None
         self._running: set[SessionClient] = set()
         self._waiting_for_end = trio.lowlevel.ParkingLot()
@@ -151,10 +155,12 @@ class Signal(DocumentedNames):
             try:
                 # An exception of the block is not the nursery's to wrap: it passes by on its own.
                 await self._manager.__aexit__(None, None, None)
-            except BaseExceptionGroup as group:
-                # What a callback raised that is no Exception (KeyboardInterrupt, SystemExit), or a
-                # mistake of ours.
-                raise _only(group) from None
+            except (trio.Cancelled, BaseExceptionGroup) as raised:
+                # A cancellation from outside must not take the block's own exception away. The rest
+                # is what a callback raised that is no Exception (KeyboardInterrupt, SystemExit), or
+                # a mistake of ours.
+                if exc is None or not _is_cancellation(raised):
+                    raise _only(raised) from None
 
     async def _log_out_all(self) -> None:
         for client in self._running:
@@ -170,7 +176,15 @@ class Signal(DocumentedNames):
             self._running.discard(client)
             if self._clients.get(client.account) is client:
                 del self._clients[client.account]
+                self._keep_seen(client)
             self._waiting_for_end.unpark_all()
+
+    def _keep_seen(self, client: SessionClient) -> None:
+        """Keep what the server does not know yet to have been handled, for the next login."""
+        if client.seen:
+            while len(self._seen) >= MAX_SEEN_ACCOUNTS:
+                del self._seen[next(iter(self._seen))]
+            self._seen[client.account] = client.seen
 
     # --- logging in ---
 
@@ -215,6 +229,7 @@ class Signal(DocumentedNames):
             make_session=_login_session.LoginSession,
             make_call=_call.Call,
             after=before.ended if before is not None else None,
+            seen=before.seen if before is not None else self._seen.pop(key, None),
         )
         self._clients[key] = client
         self._latest = client
@@ -295,9 +310,15 @@ class Signal(DocumentedNames):
     getStatus = get_status
 
 
-def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one exception in `group`, or the group itself where there are more."""
-    exc: BaseException = group
+def _is_cancellation(exc: BaseException) -> bool:
+    """Is it, or does it hold, nothing but trio's `Cancelled`?"""
+    if isinstance(exc, BaseExceptionGroup):
+        return exc.split(trio.Cancelled)[1] is None
+    return isinstance(exc, trio.Cancelled)
+
+
+def _only(exc: BaseException) -> BaseException:
+    """The one exception in a group, or the group itself where there are more."""
     while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
         exc = exc.exceptions[0]
     return exc

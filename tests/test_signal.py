@@ -20,6 +20,7 @@ from signal_sdk import (
     CallState,
     Channel,
     ECode,
+    LinkError,
     LoginCallback,
     LoginError,
     LoginSession,
@@ -31,6 +32,8 @@ from signal_sdk import (
 )
 from signal_sdk.server import config as configs
 from signal_sdk.testing.server import LocalServer, local_server
+from signal_sdk.websocket.link import Link
+from signal_sdk.websocket.outbox import Flusher
 from tests.client.fakes import Heard
 
 NO_TOKEN = "_no_need_token"
@@ -389,6 +392,52 @@ async def test_a_message_waits_for_its_reader_and_comes_once(
         assert again.of("on_message_instant_receive")[0][-1] == "last"
 
 
+@pytest.mark.parametrize("when", ["at once", "in the callback", "after another failure"])
+async def test_a_message_comes_once_though_the_connection_is_lost(
+    server: LocalServer, autojump_clock: MockClock, when: str
+) -> None:
+    links: list[Link] = []
+    got: list[str] = []
+
+    class MemoryDialer:
+        is_down = False
+
+        async def dial(self, appid: str, flusher: Flusher) -> Link:
+            if self.is_down:
+                raise LinkError("down")
+            links.append(await server.dial(appid, flusher))
+            return links[-1]
+
+    class Reader(LoginCallback):
+        async def on_message_instant_receive(
+            self, session: LoginSession, account: str, uid: int, msg: str
+        ) -> None:
+            got.append(msg)
+
+        async def on_logout(self, session: LoginSession, ecode: ECode) -> None:
+            if when == "in the callback" and ecode is ECode.LOGOUT_E_NET:
+                await signal.login("alice", NO_TOKEN, self)
+
+    dialer, cb = MemoryDialer(), Reader()
+    async with signals(server) as other, Signal("app", server=dialer) as signal:
+        sender = await log_in(other, "bob")
+        session = await signal.login("alice", NO_TOKEN, cb)
+        await sender.message_instant_send("alice", "1")
+        await wait_all_tasks_blocked()
+        links[0].abort()
+        assert await session.wait_logged_out() is ECode.LOGOUT_E_NET
+        await wait_all_tasks_blocked()
+        if when == "after another failure":
+            dialer.is_down = True
+            assert await ecode_of(signal.login("alice", NO_TOKEN, cb)) is ECode.LOGIN_E_NET
+            await wait_all_tasks_blocked()
+            dialer.is_down = False
+        await signal.login("alice", NO_TOKEN, cb)
+        await sender.message_instant_send("alice", "2")
+        await trio.sleep(5)
+    assert got == ["1", "2"]
+
+
 async def test_a_message_whose_time_is_over_does_not_come(
     server: LocalServer, autojump_clock: MockClock
 ) -> None:
@@ -604,6 +653,25 @@ async def test_an_exception_in_the_block_comes_out_as_itself(
     assert heard.names == ["on_login_success"], "nobody is told, and nothing is waited for"
 
 
+async def test_an_exception_in_a_block_that_is_cancelled_comes_out_as_itself(
+    server: LocalServer, autojump_clock: MockClock
+) -> None:
+    async def run() -> None:
+        with trio.CancelScope() as scope:
+            async with Signal("app", server=server) as signal:
+                await log_in(signal, "alice")
+                scope.cancel()
+                raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        await run()
+    with trio.CancelScope() as scope:
+        async with Signal("app", server=server) as signal:
+            await log_in(signal, "alice")
+            scope.cancel()
+    assert scope.cancelled_caught
+
+
 async def test_a_login_that_fails_in_the_block_comes_out_as_itself(
     server: LocalServer, autojump_clock: MockClock
 ) -> None:
@@ -737,6 +805,27 @@ async def test_sessions_channels_and_calls_are_blocks(
                 assert call.state is CallState.ENDED
             assert not channel.is_joined
         assert session.status == 0
+
+
+async def test_cancelled_on_the_way_into_a_block_nothing_stays_behind(
+    server: LocalServer, autojump_clock: MockClock
+) -> None:
+    async with signals(server, 2) as (first, second):
+        await log_in(second, "bob")
+        session = await log_in(first, "alice")
+        left = session.channel_join("room")
+        ended = session.channel_invite_user2("room", "bob")
+        given_up = second.login("carol", NO_TOKEN)
+        for block in (left, ended, given_up):
+            with trio.move_on_after(0) as scope:
+                async with block:
+                    pytest.fail("entered")
+            assert scope.cancelled_caught
+        await trio.sleep(1)
+        assert await first.channel_query_user_num("room") == 0
+        assert (left.is_joined, ended.state) == (False, CallState.ENDED)
+        assert not await session.query_user_status("carol")
+        assert session.status == 2
 
 
 async def test_the_server_s_stop_is_a_logout(

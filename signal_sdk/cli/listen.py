@@ -37,28 +37,31 @@ __all__ = ["listen"]
 @click.option("--channel", metavar="NAME", help="Join this channel, and print what happens there.")
 @click.option(
     "--users",
-    "special",
-    flag_value=names.USER_ONLINE_CHANNEL,
+    is_flag=True,
     help="Print who comes online and goes offline in the whole app.",
 )
 @click.option(
     "--channels",
-    "special",
-    flag_value=names.CHANNEL_EVENT_CHANNEL,
+    is_flag=True,
     help="Print who joins and leaves which channel in the whole app.",
 )
 @click.option("--json", "is_json", is_flag=True, help="Print each event as one JSON object.")
-def listen(*, channel: str | None, special: str | None, is_json: bool, **options: Any) -> None:
+def listen(
+    *, channel: str | None, users: bool, channels: bool, is_json: bool, **options: Any
+) -> None:
     """Log ACCOUNT in and print what it hears, until SIGTERM or SIGINT ends it.
 
     That is messages to it and calls (which it lets ring), and one of --channel, --users and
     --channels: an account is in one channel at a time. An account is logged in once, too: another
     login of it ends this one.
     """
-    if channel is not None and special is not None:
+    if (channel is not None) + users + channels > 1:
         raise click.UsageError("Give one of --channel, --users and --channels.")
-    account = Account(**options)
-    trio.run(_listen, account, channel if special is None else special, is_json)
+    if users:
+        channel = names.USER_ONLINE_CHANNEL
+    elif channels:
+        channel = names.CHANNEL_EVENT_CHANNEL
+    trio.run(_listen, Account(**options), channel, is_json)
 
 
 class _Printer:

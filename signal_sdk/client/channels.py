@@ -120,8 +120,9 @@ class Channels:
             functions.JoinResult,
             lambda _: None,
             done=partial(self._accepted, member),
-            failed=partial(self._refused, member) if cb else None,
+            failed=partial(self._tell_refused, member, cb) if cb is not None else None,
             codes=JOIN_CODES,
+            undo=partial(self._refused, member),
         )
         return member
 
@@ -144,12 +145,14 @@ class Channels:
                 put(partial(cb.on_channel_attr_updated, session, channel, name, text, _UPDATE))
         member.take_early()
 
-    def _refused(self, member: Membership, error: SignalError) -> None:
-        cb = member.cb
-        if member.step(ChannelStep.REFUSED) and cb is not None:
+    def _refused(self, member: Membership) -> None:
+        member.step(ChannelStep.REFUSED)
+        self._forget(member)
+
+    def _tell_refused(self, member: Membership, cb: ChannelCallback, error: SignalError) -> None:
+        if member.state is ChannelState.FAILED:
             put = self._dispatcher.put_outcome
             put(partial(cb.on_channel_join_failed, self._session, member.channel, error.ecode))
-        self._forget(member)
 
     def _forget(self, member: Membership) -> None:
         if member in self._joining:

@@ -92,7 +92,8 @@ class Mailbox:
         """Tell the server, before logging out, what it need not deliver again."""
         version = self._window.last_told()
         if version is not None:
-            self._ask(version, self._ignore)
+            # What that poll brings stays in the inbox.
+            self._ask(version, self._forget_seen)
 
     # --- what the server sends ---
 
@@ -112,8 +113,7 @@ class Mailbox:
 
     def _polled(self, result: functions.GetMessagesResult) -> None:
         new = self._window.polled(result.ver_clear, result.msgs)
-        for version in [version for version in self._seen if version <= result.ver_clear]:
-            del self._seen[version]
+        self._forget_seen(result)
         if self._is_closed:
             return
         for version, text in new:
@@ -126,6 +126,10 @@ class Mailbox:
                 self._take(version, line)
         self.poll_if_due()
         self._wake()
+
+    def _forget_seen(self, result: functions.GetMessagesResult) -> None:
+        for version in [version for version in self._seen if version <= result.ver_clear]:
+            del self._seen[version]
 
     def _take(self, version: int, line: MessageLine) -> None:
         run: Thunk | None
@@ -180,9 +184,6 @@ class Mailbox:
         self._log.debug("polling the inbox failed: %s", error)
         self._window.poll_failed(trio.current_time())
         self._wake()
-
-    def _ignore(self, result: functions.GetMessagesResult) -> None:
-        """What the last poll of a session brings stays in the inbox."""
 
 
 def _nothing() -> None:

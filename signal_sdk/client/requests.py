@@ -131,6 +131,7 @@ class Requests:
         codes: Codes = GENERAL,
         unless: SignalError | None = None,
         moot: Callable[[], bool] | None = None,
+        undo: Callable[[], None] | None = None,
         always: bool = False,
     ) -> Operation[T]:
         """Call a function of the server with the arguments that `make` makes.
@@ -138,15 +139,15 @@ class Requests:
         The operation gives `convert` of the result. `done` and `failed` are told of the outcome
         first; where there is no `failed`, and nobody awaits, a failure is unheard. With `unless`,
         the call is refused with that error; so it is where `make` raises `ParameterError`. A
-        failure that is `moot` is none. `always` is for the SDK's own requests, which go out however
-        far callbacks have fallen behind. Never raises.
+        failure that is `moot` is none; before any other is told, `undo` is called. `always` is for
+        the SDK's own requests, which go out however far callbacks have fallen behind. Never raises.
         """
         if unless is not None:
-            return self.refuse("", unless, failed)
+            return self.refuse("", unless, failed, undo)
         try:
             args = _checked(make)
         except ParameterError as exc:
-            return self.refuse("", exc, failed)
+            return self.refuse("", exc, failed, undo)
         promise: Promise[T] = Promise()
 
         def finish(reply: call2.Reply) -> None:
@@ -158,7 +159,7 @@ class Requests:
         def encode(callid: call2.CallId, line: str) -> bytes:
             return call2.encode_request(callid, line, args)
 
-        fail = self._failing(args.function, promise, failed, moot)
+        fail = self._failing(args.function, promise, failed, moot, undo)
         request = _Request(what=args.function, encode=encode, finish=finish, fail=fail, codes=codes)
         self._submit(request, always=always)
         return promise
@@ -203,11 +204,15 @@ class Requests:
         return promise
 
     def refuse(
-        self, what: str, error: SignalError, failed: Callable[[SignalError], None] | None = None
+        self,
+        what: str,
+        error: SignalError,
+        failed: Callable[[SignalError], None] | None = None,
+        undo: Callable[[], None] | None = None,
     ) -> Operation[Any]:
         """An operation that has failed already, heard of as any other."""
         promise: Promise[Any] = Promise()
-        self._failing(what, promise, failed)(error)
+        self._failing(what, promise, failed, undo=undo)(error)
         return promise
 
     def _failing(
@@ -216,11 +221,14 @@ class Requests:
         promise: Promise[Any],
         failed: Callable[[SignalError], None] | None,
         moot: Callable[[], bool] | None = None,
+        undo: Callable[[], None] | None = None,
     ) -> Callable[[SignalError], None]:
         def fail(error: SignalError) -> None:
             if moot is not None and moot():
                 promise.succeed(None)
                 return
+            if undo is not None:
+                undo()
             promise.fail(error)
             if failed is not None:
                 failed(error)

@@ -90,6 +90,7 @@ class SessionClient:
         self.state = LoginState.CONNECTING
         self.logged_in: Promise[None] = Promise()
         self.ended: Promise[ECode] = Promise()
+        self.seen: Seen = {} if seen is None else seen
         self._shared = shared
         self._token = token
         self._cb = cb
@@ -113,7 +114,7 @@ class SessionClient:
         self.channels = Channels(self.session, requests, dispatcher)
         self.calls = Calls(self.session, cb, requests, dispatcher, log, partial(make_call, self))
         self._mailbox = Mailbox(
-            self.session, cb, requests, dispatcher, self.calls, log, self._wake_timer, seen
+            self.session, cb, requests, dispatcher, self.calls, log, self._wake_timer, self.seen
         )
 
     @property

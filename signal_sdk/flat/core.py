@@ -100,7 +100,6 @@ class Core:
     def call(self, name: str, do: Callable[[], object]) -> None:
         """Have `do` called in the trio thread, in the order of the calls. Never waits.
 
-
         `name` is the documented method's. Raises `RuntimeError` as `check` does.
         """
         self.check()
@@ -174,8 +173,10 @@ class Core:
     async def _make_calls(self) -> None:
         count = 0
         while True:
+            # Read in this order: what was called before `destroy` is seen once that is.
+            is_destroyed = self._is_destroyed
             if not self._calls:
-                if self._is_destroyed:
+                if is_destroyed:
                     break
                 await self._wake.wait()
                 self._wake = trio.Event()

@@ -22,7 +22,7 @@ from signal_sdk.server.engine.base import AccountKey, ChannelKey, Engine
 from signal_sdk.server.rates import Rate
 from signal_sdk.server.session import Session
 from signal_sdk.server.timers import Timer, Timers
-from signal_sdk.wire import events, functions, names
+from signal_sdk.wire import events, frames, functions, names
 from signal_sdk.wire.names import JsonValue
 
 MAX_QUIET_WATCHES: Final = 10_000
@@ -45,6 +45,17 @@ def _check_room(
         )
 
 
+def _check_size(attributes: Mapping[str, JsonValue], name: str, value: JsonValue) -> None:
+    """Raise `SignalError` (1005) where the attributes would be too large with this one."""
+    size = len(frames.encode_json({**attributes, name: value}))
+    if size > names.MAX_ATTRS_BYTES:
+        raise SignalError(
+            ECode.GENERAL_E_LARGE_PARAM,
+            f"all attributes together would have {size} bytes; "
+            f"at most {names.MAX_ATTRS_BYTES} are allowed",
+        )
+
+
 class UserAttributes:
     """The rules of user attributes."""
 
@@ -59,6 +70,7 @@ class UserAttributes:
             value = str(names.conn_timeout_seconds(value))
         attributes = await self._engine.user_attrs(session.key)
         _check_room(attributes, args.name, self._limits, repr(session.account))
+        _check_size(attributes, args.name, value)
         await self._engine.set_user_attr(session.key, args.name, value)
         return functions.SetAttrResult()
 
@@ -136,6 +148,7 @@ class ChannelAttributes:
         key = await self._begin_change(session, args.channel)
         attributes = await self._engine.channel_attrs(key)
         _check_room(attributes, args.name, self._limits, f"the channel {args.channel!r}")
+        _check_size(attributes, args.name, args.value)
         idle_since = await self._engine.set_channel_attr(
             key,
             args.name,

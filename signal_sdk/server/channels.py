@@ -18,7 +18,7 @@ from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import Config
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Engine, Left
 from signal_sdk.server.inbox import check_user_rate
-from signal_sdk.server.rates import Rate
+from signal_sdk.server.rates import Rates
 from signal_sdk.server.session import Session
 from signal_sdk.wire import events, frames, functions, names
 
@@ -26,11 +26,6 @@ ONLINE: Final = "online"
 OFFLINE: Final = "offline"
 JOIN: Final = "join"
 LEAVE: Final = "leave"
-
-MAX_IDLE_RATES: Final = 10_000
-"""How many channels' rates are remembered before those that have been quiet for a second are
-forgotten.
-"""
 
 
 class Channels:
@@ -44,7 +39,7 @@ class Channels:
         self._limits = config.limits
         self._listeners = {app.id: app.listeners for app in config.apps}
         self._clock = clock
-        self._rates: dict[ChannelKey, Rate] = {}
+        self._rates: Rates[ChannelKey] = Rates()
 
     # --- joining and leaving ---
 
@@ -174,14 +169,7 @@ class Channels:
         own = builtin_number(await self._engine.channel_attrs(key), names.SENDMSG_LIMIT, 0)
         if own:
             limit = min(limit, own) if limit else own
-        rate = self._rates.get(key)
-        if rate is None:
-            if len(self._rates) >= MAX_IDLE_RATES:
-                self._rates = {
-                    key: rate for key, rate in self._rates.items() if not rate.is_idle(now)
-                }
-            rate = self._rates[key] = Rate()
-        if not rate.allows(limit, now):
+        if not self._rates.of(key, now).allows(limit, now):
             raise SignalError(
                 ECode.SENDMESSAGE_E_OTHER, f"more than {limit} messages in a second in one channel"
             )

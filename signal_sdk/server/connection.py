@@ -75,6 +75,7 @@ class Connection:
         self._patience = trio.CancelScope()
         self.outbox: Outbox = link.outbox
         self._is_first_frame = False
+        self._reads_ids = False
         self.generation = 0
 
     async def run(self, handshake_ends: float) -> None:
@@ -132,6 +133,7 @@ class Connection:
                 # they permit. But only the web SDK 1.4 gives it, which reads v3 lines: by their ids
                 # it knows what it has had before a reconnection, and would hand over again.
                 frame.decode(login.SetFlag)
+                self._reads_ids = True
                 if self._session is not None:
                     self._session.reads_ids = True
             case _:
@@ -181,6 +183,7 @@ class Connection:
         except LoginError as exc:
             self._refuse_login(exc)
             return
+        session.reads_ids = self._reads_ids
         self._session = session
         self.generation = session.generation
         if not services.hub.add(session.key, self):
@@ -268,12 +271,18 @@ class Connection:
         hub = self._services.hub
         channel = session.channel
         stays = (args.channel == channel) is isinstance(args, functions.ChannelJoin)
+        hears = False
         if channel is not None and not stays:
-            hub.unlisten(session.channel_key(channel), session.account, self.outbox)
+            hears = hub.unlisten(session.channel_key(channel), session.account, self.outbox)
         try:
-            return await self._services.handlers[type(args)](session, args)
+            result = await self._services.handlers[type(args)](session, args)
+            hears = isinstance(args, functions.ChannelJoin)
+            return result
         finally:
-            self._listen()
+            # What was refused changes nothing, not even for a client that does not hear its channel
+            # yet.
+            if hears:
+                self._listen()
 
     # --- what the hub calls ---
 

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 from http import HTTPStatus
+from typing import Final
 
 from signal_sdk.server.config import ServerConfig, parse_address
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from signal_sdk.wire import frames
+
+HEALTH_PATH: Final = "/healthz"
 
 
 class Routes:
@@ -25,7 +28,7 @@ class Routes:
         """
         if request.path == "/getaddr":
             return self._getaddr(request, local_host, port)
-        if request.path == "/healthz":
+        if request.path == HEALTH_PATH:
             return HttpAnswer(body=b"ok\n")
         if request.is_upgrade:
             return None

@@ -62,15 +62,17 @@ class Hub(Delivery):
         """From here on, `outbox` gets the channel's events."""
         self._listeners.setdefault(key, {})[account] = outbox
 
-    def unlisten(self, key: ChannelKey, account: str, outbox: Outbox) -> None:
-        """`outbox` gets the channel's events no more. Does nothing to a newer connection of the
-        same account.
+    def unlisten(self, key: ChannelKey, account: str, outbox: Outbox) -> bool:
+        """`outbox` gets the channel's events no more; did it? Does nothing to a newer connection of
+        the same account.
         """
         listeners = self._listeners.get(key)
-        if listeners is not None and listeners.get(account) is outbox:
-            del listeners[account]
-            if not listeners:
-                del self._listeners[key]
+        if listeners is None or listeners.get(account) is not outbox:
+            return False
+        del listeners[account]
+        if not listeners:
+            del self._listeners[key]
+        return True
 
     def deliver_entry(self, key: AccountKey, version: int, line: MessageLine) -> None:
         holder = self._holders.get(key)

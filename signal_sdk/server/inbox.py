@@ -7,6 +7,7 @@ entries are kept.
 from __future__ import annotations
 
 import secrets
+from typing import Final
 
 import trio
 
@@ -17,6 +18,12 @@ from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import AccountKey, Engine, Post
 from signal_sdk.server.session import Session
 from signal_sdk.wire import events, functions, lines, names
+
+MAX_PAGE_CHARS: Final = 512 * 1024
+"""How many characters one poll gets, but for a single entry that is longer: more than 30 of the
+longest messages have, unless they are of control characters, which no limit counts. A page must fit
+into the outbox of whoever asks for it, or nobody could ever ask.
+"""
 
 
 def check_user_rate(session: Session, limits: LimitsConfig) -> None:
@@ -65,10 +72,12 @@ class Inboxes:
         """`user_getmsg`."""
         limit = min(args.max, names.MAX_INBOX_POLL)
         page = await self._engine.read_inbox(session.key, args.ver_clear, limit, self._clock())
-        return functions.GetMessagesResult(
-            ver_clear=page.ver_clear,
-            msgs=tuple(
-                (entry.version, entry.line.encode(with_id=session.wants_ids))
-                for entry in page.entries
-            ),
-        )
+        msgs: list[tuple[int, str]] = []
+        chars = 0
+        for entry in page.entries:
+            text = entry.line.encode(with_id=session.wants_ids)
+            chars += len(text)
+            if msgs and chars > MAX_PAGE_CHARS:
+                break
+            msgs.append((entry.version, text))
+        return functions.GetMessagesResult(ver_clear=page.ver_clear, msgs=tuple(msgs))

@@ -23,7 +23,7 @@ from signal_sdk.server.config import Config
 from signal_sdk.server.connection import Connection, Services
 from signal_sdk.server.engine.base import Engine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
-from signal_sdk.server.http import Routes
+from signal_sdk.server.http import HEALTH_PATH, Routes
 from signal_sdk.server.hub import Hub
 from signal_sdk.server.inbox import Inboxes
 from signal_sdk.server.presence import Presences
@@ -153,9 +153,9 @@ class Node:
         ends = trio.current_time() + limits.handshake_seconds
 
         def answer(request: HttpRequest) -> HttpAnswer | None:
-            if self._stopping.is_set() or (
-                limits.max_connections and self._transports > limits.max_connections
-            ):
+            is_full = limits.max_connections and self._transports > limits.max_connections
+            # A server that is full serves: whoever restarts the sick must not think it one.
+            if self._stopping.is_set() or (is_full and request.path != HEALTH_PATH):
                 return HttpAnswer(
                     status=HTTPStatus.SERVICE_UNAVAILABLE, body=b"no room for another connection\n"
                 )

@@ -11,6 +11,8 @@ import hashlib
 import secrets
 from collections.abc import Callable
 
+import trio
+
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, ParameterError
 from signal_sdk.server.attributes import UserAttributes
@@ -19,6 +21,7 @@ from signal_sdk.server.channels import OFFLINE, ONLINE, Channels
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import AppConfig, Config
 from signal_sdk.server.engine.base import AccountKey, Engine, Presence
+from signal_sdk.server.rates import Rates
 from signal_sdk.server.session import Session
 from signal_sdk.server.timers import Timers
 from signal_sdk.wire import functions, login, names, tokens
@@ -52,6 +55,8 @@ class Presences:
         self._apps = {app.id: app for app in config.apps}
         self._dev = config.server.dev
         self._clock = clock
+        # Here, since whoever logs in again must not begin a second of its own.
+        self._sent: Rates[AccountKey] = Rates()
 
     # --- logging in ---
 
@@ -61,6 +66,8 @@ class Presences:
             account = names.check_account(request.account)
         except ParameterError as exc:
             raise LoginError(ECode.LOGIN_E_INVALID_USER, exc.reason) from None
+        if account in names.RESERVED_ACCOUNTS:
+            raise LoginError(ECode.LOGIN_E_INVALID_USER, f"the account {account!r} is the server's")
         token_expires = self._check_token(request, account)
         key = AccountKey(request.vid, account)
         if request.device != login.WEB_DEVICE:
@@ -76,7 +83,7 @@ class Presences:
         )
         if before is None:
             await self._channels.tell_presence(ONLINE, key, presence.uid)
-        return _session(key, presence, line)
+        return self._session(key, presence, line)
 
     def _check_token(self, request: login.Login, account: str) -> int | None:
         """The token's expiry, None where no token is needed."""
@@ -104,11 +111,24 @@ class Presences:
         if found is None:
             raise LoginError(ECode.LOGIN_E_FAILED, "there is no session of this line any more")
         key, presence = found
-        session = _session(key, presence, request.line)
+        session = self._session(key, presence, request.line)
         if session.token_expires is not None and session.token_expires <= self._clock():
             await self.log_out(session)
             raise LoginError(ECode.LOGIN_E_TOKENEXPIRED, "the session's token has expired")
         return session
+
+    def _session(self, key: AccountKey, presence: Presence, line: str) -> Session:
+        return Session(
+            key=key,
+            uid=presence.uid,
+            generation=presence.generation,
+            line=line,
+            device=presence.device,
+            ver=presence.ver,
+            token_expires=presence.token_expires,
+            channel=presence.channel,
+            sent=self._sent.of(key, trio.current_time()),
+        )
 
     async def is_current(self, session: Session) -> bool:
         """Does this login still hold the account?"""
@@ -171,16 +191,3 @@ class Presences:
         """`user_query_user_status`."""
         presence = await self._engine.presence(AccountKey(session.app, args.account))
         return functions.QueryStatusResult(account=args.account, status=int(presence is not None))
-
-
-def _session(key: AccountKey, presence: Presence, line: str) -> Session:
-    return Session(
-        key=key,
-        uid=presence.uid,
-        generation=presence.generation,
-        line=line,
-        device=presence.device,
-        ver=presence.ver,
-        token_expires=presence.token_expires,
-        channel=presence.channel,
-    )

@@ -15,7 +15,7 @@ from signal_sdk.wire import login
 @attrs.define(kw_only=True, eq=False)
 class Session:
     """One login of an account. `channel` is the one that it is in; `reads_ids` says that the client
-    has shown that it reads v3 lines.
+    has shown that it reads v3 lines; `sent` is the account's rate, which outlives the login.
     """
 
     key: AccountKey

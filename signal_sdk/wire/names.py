@@ -25,6 +25,10 @@ MAX_ACCOUNT_CHARS: Final = 128
 MAX_NAME_CHARS: Final = 128
 MAX_USER_ATTR_CHARS: Final = 1024
 MAX_CHANNEL_ATTR_CHARS: Final = 8096
+MAX_ATTRS_BYTES: Final = 1024 * 1024
+"""What all attributes of one user or channel may have together, as JSON: they go out in one answer,
+which must fit into the outbox of whoever asks, or nobody could ever join that channel.
+"""
 MAX_MESSAGE_CHARS: Final = 8192
 MAX_FRAME_BYTES: Final = 128 * 1024
 """8192 characters can take 12 bytes each when escaped as two surrogates, and the rest of the frame
@@ -87,6 +91,8 @@ COUNTED_NUMBERS: Final = frozenset({MEMBER_NUM, TOTAL_MEMBER_NUM})
 
 SYSTEM_ACCOUNT: Final = "_agora_system"
 """The account of a change that the server itself made, such as a new `_member_num`."""
+RESERVED_ACCOUNTS: Final = SPECIAL_CHANNELS | {SYSTEM_ACCOUNT}
+"""The accounts that the server speaks as: nobody logs in with these."""
 
 DTMF_DIGITS: Final = frozenset("0123456789*#")
 

@@ -238,6 +238,10 @@ async def test_a_full_disk_ends_it_with_one_line() -> None:
         (("--account", "a"), "signal-sdk listen: missing option '--app'"),
         (("--app", "a"), "signal-sdk listen: missing option '--account'"),
         (
+            ("--app", "a", "--account", "a", "--users", "--channels"),
+            "signal-sdk listen: give one of --channel, --users and --channels; see",
+        ),
+        (
             ("--app", "a", "--account", "a", "--channel", "c", "--users"),
             "signal-sdk listen: give one of --channel, --users and --channels; see",
         ),

@@ -233,6 +233,32 @@ async def test_a_refused_join_leaves_nothing(
     assert first.is_joined
 
 
+async def test_a_refused_join_without_a_callback_leaves_nothing_either(
+    session: LoginSession, peer: Peer, heard: Heard, autojump_clock: MockClock
+) -> None:
+    there = await join(session, peer, heard)
+    refused = session.channel_join("hall")
+    await peer.answer("channel_join", result="failed", reason="no")
+    assert await ecode_of(refused) is ECode.JOINCHANNEL_E_OTHER
+    assert await ecode_of(session.channel_join("")) is ECode.GENERAL_E_WRONG_PARAM
+    assert "failed" in repr(refused)
+    assert await ecode_of(refused.channel_set_attr("a", "b")) is ECode.GENERAL_E_FAILED
+    assert session.channel_join("room") is there
+    again = session.channel_join("hall")
+    assert again is not refused
+    await peer.answer("channel_join", list=[], attrs={}, num=1)
+    assert (await again).is_joined
+
+
+async def test_an_unheard_refusal_of_a_join_goes_to_on_error(
+    session: LoginSession, peer: Peer, heard: Heard, autojump_clock: MockClock
+) -> None:
+    session.channel_join("hall")
+    await peer.answer("channel_join", result="failed", reason="no")
+    told = await heard.wait("on_error")
+    assert told == ("on_error", ECode.JOINCHANNEL_E_OTHER, "channel_join: no")
+
+
 async def test_joining_where_one_is_returns_the_channel_that_is_there(
     session: LoginSession, peer: Peer, heard: Heard, autojump_clock: MockClock
 ) -> None:

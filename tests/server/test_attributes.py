@@ -497,3 +497,33 @@ async def test_a_user_and_a_channel_have_no_more_attributes_than_allowed(
         await ann.call("channel_del_attr", channel="room", name="a")
         await set_attr(ann, "c", "1")
         assert sorted(await attrs_of(ann)) == ["b", "c"]
+
+
+async def test_the_attributes_of_a_channel_fit_into_the_answer_to_who_joins_it(
+    log_in: LogIn, autojump_clock: MockClock
+) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    reply: dict[str, Any] = {}
+    kept = 0
+    while reply.get("ecode") != 1005:
+        reply = await ann.call(
+            "channel_set_attr", channel="room", name=f"n{kept}", value="\n" * 60_000
+        )
+        kept += reply["result"] == "ok"
+        await trio.sleep(0.1)
+    assert kept == 8
+    assert len((await bob.call("channel_join", name="room"))["attrs"]) == kept
+    # What is there may still be changed.
+    reply = await ann.call("channel_set_attr", channel="room", name="n0", value="short")
+    assert reply["result"] == "ok"
+
+
+async def test_the_attributes_of_a_user_fit_into_one_answer(log_in: LogIn) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    reply: dict[str, Any] = {}
+    kept = 0
+    while reply.get("ecode") != 1005:
+        reply = await ann.call("user_set_attr", name=f"n{kept}", value="\n" * 60_000)
+        kept += reply["result"] == "ok"
+    assert kept == 8
+    assert len((await bob.call("user_get_attr_all", account="ann"))["json"]) == kept

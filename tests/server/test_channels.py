@@ -273,7 +273,7 @@ async def test_messages_of_all_kinds_count_together(log_in: LogIn) -> None:
 async def test_the_rates_of_quiet_channels_are_forgotten(
     server: LocalServer, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("signal_sdk.server.channels.MAX_IDLE_RATES", 10)
+    monkeypatch.setattr("signal_sdk.server.rates.MAX_IDLE_RATES", 10)
     ann = await log_in("ann")
     for number in range(100):
         await ann.call("channel_sendmsg", name=f"room{number}", msg="hi", force=True)
@@ -311,3 +311,23 @@ class TestSlowReader:
         assert (await ann.call("user_query_user_status", account="slow"))["status"] == 1
         await trio.sleep(121)
         assert (await ann.call("user_query_user_status", account="slow"))["status"] == 0
+
+
+async def test_what_is_refused_does_not_make_a_client_hear_its_channel(
+    server: LocalServer, log_in: LogIn
+) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    for client in (ann, bob):
+        await client.call("channel_join", name="room")
+    async with wire_client(server.connect()) as again:
+        await again.login("ann")
+        again.send("set_flag", {"binary": 1})
+        assert is_refusal(await again.call("channel_leave", name="another"), 600)
+        await bob.call("channel_sendmsg", name="room", msg="hi")
+        await settle()
+        assert again.channel_events() == []
+        await again.call("channel_join", name="room")
+        assert is_refusal(await again.call("channel_leave", name="another"), 600)
+        await bob.call("channel_sendmsg", name="room", msg="hi again")
+        await settle()
+        assert [content["msg"] for *_, content in again.channel_events()] == ["hi again"]

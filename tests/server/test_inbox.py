@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 import trio
+from trio.testing import MockClock
 
 from signal_sdk.server.config import Config
 from signal_sdk.server.engine.base import AccountKey
@@ -244,3 +245,55 @@ async def test_a_message_that_was_answered_is_there_whatever_becomes_of_its_send
         ann.link.abort()
     await settle()
     assert await polled(await log_in("bob")) == [("instant", "last words")]
+
+
+async def test_a_page_of_what_no_limit_counts_fits_into_an_outbox(log_in: LogIn) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob", device="javasdk")
+    contents = [f"{number} {chr(10) * 60_000}" for number in range(32)]
+    for content in contents:
+        await send(ann, "bob", content)
+    got: list[str] = []
+    ver_clear = 0
+    while len(got) < len(contents):
+        page = await bob.call("user_getmsg", ver_clear=ver_clear, max=30)
+        assert 1 <= len(page["msgs"]) < 10
+        got += [lines.decode(line).content for _, line in page["msgs"]]
+        ver_clear = page["msgs"][-1][0]
+    assert got == contents
+
+
+async def test_the_longest_messages_come_30_at_a_time(log_in: LogIn) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob", device="javasdk")
+    for _ in range(31):
+        await send(ann, "bob", "x" * 8192)
+    page = await bob.call("user_getmsg", ver_clear=0, max=30)
+    assert len(page["msgs"]) == 30
+
+
+async def test_a_second_holds_60_messages_of_an_account_however_often_it_logs_in(
+    log_in: LogIn, autojump_clock: MockClock
+) -> None:
+    sent = 0
+    ann = await log_in("ann")
+    for device in ("websdk", "javasdk", "websdk"):
+        ann = await log_in("ann", device=device)
+        for _ in range(40):
+            reply = await ann.call(
+                "user_sendmsg", peer="bob", flag="v1:E:60", t="instant", content="x"
+            )
+            sent += reply["result"] == "ok"
+    assert sent == 60
+    await trio.sleep(1)
+    await send(ann, "bob", "x")
+
+
+async def test_set_flag_before_the_login_counts_as_one_after_it(
+    server: LocalServer, log_in: LogIn
+) -> None:
+    ann = await log_in("ann")
+    async with wire_client(server.connect()) as bob:
+        bob.send("set_flag", {"binary": 1})
+        await bob.login("bob")
+        await send(ann, "bob", "hi")
+        _, text = await bob.expect("notify")
+        assert msgspec.json.decode(text)[1].startswith("msg-v3 ")

@@ -163,6 +163,17 @@ async def test_a_node_that_is_cancelled_ends_at_once(autojump_clock: MockClock) 
 # --- how many ---
 
 
+async def ask(server: LocalServer, target: str) -> bytes:
+    """Ask over plain HTTP, and return the whole answer."""
+    transport = server.connect()
+    transport.send_nowait(f"GET {target} HTTP/1.1\r\nHost: memory\r\n\r\n".encode())
+    answer = b""
+    while data := await transport.receive_some():
+        answer += data
+    transport.close()
+    return answer
+
+
 async def test_no_more_connections_than_allowed_are_let_in(autojump_clock: MockClock) -> None:
     async with local_server(dev_config(max_connections=2), listens=False) as server:
         async with wire_client(server.connect()) as ann, wire_client(server.connect()) as bob:
@@ -173,6 +184,8 @@ async def test_no_more_connections_than_allowed_are_let_in(autojump_clock: MockC
                     raise AssertionError
             assert caught.group_contains(LinkError, match="the server answered HTTP 503")
             assert (await ann.call("user_query_user_status", account="bob"))["status"] == 1
+            assert (await ask(server, "/getaddr?vid=app")).startswith(b"HTTP/1.1 503")
+            assert (await ask(server, "/healthz")).startswith(b"HTTP/1.1 200")
         await settle()
         async with wire_client(server.connect()) as eve:
             assert (await eve.login("eve"))["result"] == "ok"

@@ -42,6 +42,14 @@ async def status(asker: WireClient, account: str) -> int:
 # --- logging in ---
 
 
+@pytest.mark.parametrize("account", ["_agora_system", "_agora_user_online", "_agora_channel_event"])
+async def test_nobody_logs_in_as_the_server(server: LocalServer, account: str) -> None:
+    async with wire_client(server.connect()) as client:
+        result = await client.login(account)
+    assert (result["result"], result["ecode"]) == ("failed", 209)
+    assert result["err"].startswith("wrong account")
+
+
 async def test_a_login_answers_with_uid_and_line(log_in: LogIn) -> None:
     ann, bob = await log_in("ann"), await log_in("bob")
     assert ann.uid != bob.uid

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signal_sdk.server.rates import WINDOW_SECONDS, Rate
+from signal_sdk.server.rates import WINDOW_SECONDS, Rate, Rates
 
 
 def test_the_limit_is_allowed_and_one_more_is_not_until_a_second_has_passed() -> None:
@@ -68,3 +68,16 @@ def test_no_second_holds_more_than_the_limit_and_nothing_is_refused_without_need
 def test_a_rate_has_no_room_for_stray_attributes() -> None:
     with pytest.raises(AttributeError):
         Rate().surprise = 1  # type: ignore[attr-defined]  # that it is refused is the test
+
+
+def test_the_rates_of_many_are_forgotten_once_they_have_been_quiet_for_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("signal_sdk.server.rates.MAX_IDLE_RATES", 10)
+    rates: Rates[int] = Rates()
+    busy = rates.of(0, 5.0)
+    assert busy.allows(1, 5.0)
+    for key in range(1, 100):
+        rates.of(key, 5.5)
+        assert len(rates) <= 11
+    assert rates.of(0, 5.5) is busy

@@ -215,7 +215,9 @@ class Engine(Protocol):
         """
 
     async def read_inbox(self, key: AccountKey, ver_clear: int, limit: int, now: float) -> Page:
-        """Drop everything up to `ver_clear`, and return what is next, at most `limit` entries."""
+        """Drop everything up to `ver_clear`, and return what is next, at most `limit` entries. A
+        `ver_clear` that was never given is another server's, and drops nothing.
+        """
 
     async def sweep_inboxes(self, now: float) -> None:
         """Drop some of the entries whose time is over; bounded work."""

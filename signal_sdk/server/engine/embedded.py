@@ -215,7 +215,7 @@ class EmbeddedEngine(Engine):
 
     async def read_inbox(self, key: AccountKey, ver_clear: int, limit: int, now: float) -> Page:
         inbox = self._account(key).inbox
-        _drop(inbox, ver_clear, now)
+        _drop(inbox, ver_clear if ver_clear <= inbox.last_version else 0, now)
         entries = list(islice((entry for entry in inbox.entries if entry.expires > now), limit))
         floor = inbox.entries[0].version - 1 if inbox.entries else inbox.last_version
         return Page(ver_clear=floor, entries=entries)
