@@ -34,7 +34,9 @@ class ICallBack(DocumentedNames):
 
         `ecode` is 201 where the server could not be reached, 203 where `logout` or `destroy`
         cancelled the login, 204 or 206 where the token has expired or is wrong, 207 where another
-        login was quicker, 209 where the account is not valid, 1004 where another argument is.
+        login was quicker, 202 where the server refused for another reason (such as an unknown app
+        id), 209 where the account is not valid, 1004 where another argument is, 200 for anything
+        else.
         """
 
     def on_logout(self, ecode: int) -> None:
@@ -42,7 +44,8 @@ class ICallBack(DocumentedNames):
 
         `ecode` is 101 after `logout` or `destroy`, 102 where the connection was lost (after
         `login2`: and its retries are used up), 103 where the account logged in elsewhere, 105 where
-        its token expired, 108 where `logout` was called and nobody was logged in.
+        its token expired, 108 where `logout` was called and nobody was logged in, 100 for anything
+        else.
         """
 
     def on_reconnecting(self, nretry: int) -> None:

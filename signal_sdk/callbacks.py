@@ -73,7 +73,8 @@ class LoginCallback(DocumentedNames):
 
         `ecode` is 201 where the server could not be reached, 203 where `logout` cancelled the
         login, 204 or 206 where the token has expired or is wrong, 207 where another login was
-        quicker, 209 where the account is not valid, 200 for anything else.
+        quicker, 202 where the server refused for another reason (such as an unknown app id), 209
+        where the account is not valid, 200 for anything else.
         """
 
     async def on_message_instant_receive(
