@@ -85,11 +85,11 @@ class Notifier(ICallBack):
         elif ecode != ECode.LOGOUT_E_USER:
             print(f"logged out: {ECode(ecode).meaning} ({ecode})", flush=True)
 
-    def on_message_send_success(self, messageID: str) -> None:  # noqa: N803
+    def on_message_send_success(self, messageID: str) -> None:
         if done := self._waiting.get(messageID):
             done.set()
 
-    def on_message_send_error(self, messageID: str, ecode: int) -> None:  # noqa: N803
+    def on_message_send_error(self, messageID: str, ecode: int) -> None:
         if done := self._waiting.get(messageID):
             self._failed[messageID] = ecode
             done.set()

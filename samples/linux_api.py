@@ -60,7 +60,7 @@ class Chat(ICallBack):
 
     def on_message_channel_receive(
         self,
-        channelID: str,  # noqa: N803
+        channelID: str,
         account: str,
         uid: int,
         msg: str,
@@ -68,7 +68,7 @@ class Chat(ICallBack):
         if account != self.account:
             say(f"{account} in {channelID}: {msg}")
 
-    def on_channel_joined(self, channelID: str) -> None:  # noqa: N803
+    def on_channel_joined(self, channelID: str) -> None:
         say(f"you are in {channelID}")
 
     def on_channel_user_list(self, n: int, accounts: list[str], uids: list[int]) -> None:
@@ -80,13 +80,13 @@ class Chat(ICallBack):
     def on_channel_user_leaved(self, account: str, uid: int) -> None:
         say(f"{account} has left")
 
-    def on_channel_join_failed(self, channelID: str, ecode: int) -> None:  # noqa: N803
+    def on_channel_join_failed(self, channelID: str, ecode: int) -> None:
         say(f"no way into {channelID}: {ECode(ecode).meaning}")
 
-    def on_channel_leaved(self, channelID: str, ecode: int) -> None:  # noqa: N803
+    def on_channel_leaved(self, channelID: str, ecode: int) -> None:
         say(f"you have left {channelID}")
 
-    def on_message_send_error(self, messageID: str, ecode: int) -> None:  # noqa: N803
+    def on_message_send_error(self, messageID: str, ecode: int) -> None:
         say(f"that was not sent: {ECode(ecode).meaning}")
 
     def on_error(self, name: str, ecode: int, desc: str) -> None:

@@ -157,7 +157,7 @@ class _ChannelListener(ChannelCallback):
         channel: Channel,
         name: str,
         value: str,
-        type: str,  # noqa: A002
+        type: str,  # noqa: A002  its documented name
     ) -> None:
         await self._show(session, channel, "attribute", name=name, value=value, type=type)
 

@@ -82,7 +82,7 @@ class _Deaf(LoginCallback):
     out stay with the server, and none begins before this one has returned.
     """
 
-    async def on_login_success(self, session: LoginSession, uid: int) -> None:  # noqa: ARG002
+    async def on_login_success(self, session: LoginSession, uid: int) -> None:  # noqa: ARG002  only that it came counts
         await session.wait_logged_out()
 
 

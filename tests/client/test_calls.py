@@ -365,6 +365,9 @@ async def test_the_block_of_a_call_that_is_over_already(
     async with await invite(session, peer, heard):
         peer.push_call(1, "voip_invite_refuse")
         await heard.wait("on_invite_refused_by_peer")
+    # The block's end has nothing to say: what comes next is what is asked next.
+    session.query_user_status("bob")
+    assert await peer.expect_call("user_query_user_status")
 
 
 # --- the table ---

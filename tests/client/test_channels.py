@@ -361,7 +361,9 @@ async def test_the_block_of_a_channel_that_was_left_meanwhile(
 ) -> None:
     async with await join(session, peer, heard, "first"):
         await join(session, peer, heard, "second")
-    await wait_all_tasks_blocked()
+    # The block's end leaves nothing: what comes next is what is asked next.
+    session.query_user_status("bob")
+    assert await peer.expect_call("user_query_user_status")
 
 
 async def test_attributes_go_out_as_they_are_called(

@@ -282,6 +282,7 @@ async def test_the_second_attempt_counts(flusher: Flusher) -> None:
 
         async with listen(flusher, answer) as asked:
             await dial(f"127.0.0.1:{asked.port}", flusher)
+        assert answers == []
 
 
 async def test_a_lookup_that_is_not_answered_is_given_up(
