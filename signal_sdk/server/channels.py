@@ -81,7 +81,10 @@ class Channels:
                 args.channel,
             )
         return functions.JoinResult(
-            list=tuple(roster.newest), attrs=await self._attributes.of(key), num=roster.num
+            list=tuple(roster.newest),
+            attrs=await self._attributes.of(key),
+            num=roster.num,
+            msgid=roster.msgid,
         )
 
     def _check_listener(self, session: Session) -> None:

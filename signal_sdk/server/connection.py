@@ -250,7 +250,7 @@ class Connection:
         session = self._session
         if session is None:
             raise SignalError(ECode.GENERAL_E_NOT_LOGIN, "call2 before login")
-        line, args = call2.decode_args(request)
+        line, _, args = call2.decode_args(request)
         if line != session.line:
             raise SignalError(ECode.GENERAL_E_NOT_LOGIN, "the line is not this connection's own")
         if isinstance(args, functions.UserLogout):

@@ -45,8 +45,13 @@ def decode_request(frame: frames.Frame) -> Request:
     return Request(*frame.decode(tuple[str, CallId, msgspec.Raw]))
 
 
-def decode_args(request: Request) -> tuple[str, Arguments]:
-    """A request's `line` and its arguments. Raises `ParameterError` (1004, 1005)."""
+def decode_args(request: Request) -> tuple[str, int | None, Arguments]:
+    """A request's `line`, its `ack` where it has one, and its arguments. Raises `ParameterError`
+    (1004, 1005).
+
+    `ack` is ours: replies up to that call id have arrived, and later requests may be sent again
+    after a `line_login`, to be applied once.
+    """
     try:
         args = frames.decode_json(bytes(request.args), dict[str, Any], request.function)
     except ProtocolError as exc:
@@ -54,20 +59,33 @@ def decode_args(request: Request) -> tuple[str, Arguments]:
     line = args.get("line", "")
     if not isinstance(line, str):
         line = ""
+    ack = args.get("ack")
+    if not isinstance(ack, int):
+        ack = None
     function = FUNCTIONS.get(request.function)
     if function is None:
         raise names.wrong("function", request.function, "is not one of protocol.md's")
-    return line, function.from_wire(args)
+    return line, ack, function.from_wire(args)
 
 
-def encode_request(callid: CallId, line: str, args: Arguments) -> bytes:
-    """The frame of a request."""
-    return frames.encode_frame(CALL, [args.function, callid, {"line": line, **args.to_wire()}])
+def encode_request(callid: CallId, line: str, args: Arguments, ack: int | None = None) -> bytes:
+    """The frame of a request; `ack` as in `decode_args`."""
+    common: dict[str, JsonValue] = {"line": line} if ack is None else {"line": line, "ack": ack}
+    return frames.encode_frame(CALL, [args.function, callid, {**common, **args.to_wire()}])
 
 
-def encode_invoke(callid: CallId, line: str, function: str, args: Mapping[str, JsonValue]) -> bytes:
-    """The frame of a request whose function and arguments are the user's own."""
-    return frames.encode_frame(CALL, [function, callid, {**args, "line": line}])
+def encode_invoke(
+    callid: CallId,
+    line: str,
+    function: str,
+    args: Mapping[str, JsonValue],
+    ack: int | None = None,
+) -> bytes:
+    """The frame of a request whose function and arguments are the user's own; `ack` as in
+    `decode_args`.
+    """
+    common: dict[str, JsonValue] = {"line": line} if ack is None else {"line": line, "ack": ack}
+    return frames.encode_frame(CALL, [function, callid, {**args, **common}])
 
 
 def encode_success(callid: CallId, result: Result) -> bytes:

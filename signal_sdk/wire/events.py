@@ -61,13 +61,16 @@ def encode_push(version: int, line: str) -> bytes:
 
 @attrs.frozen(kw_only=True)
 class ChannelMessage:
-    """CONTENT of `channel_msg`."""
+    """CONTENT of `channel_msg`. `id` is ours, and there where the sender gave one: sent again by
+    `account` under the same id, it is the same message.
+    """
 
     type = "channel_msg"
     channel: str
     account: str
     uid: int
     msg: JsonValue
+    id: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -126,6 +129,8 @@ def encode_channel_event(channel: str, msgid: int, content: ChannelContent, time
     fields = attrs.asdict(content, recurse=False)
     if isinstance(content, ChannelAttrUpdate):
         fields["type"] = fields.pop("change")
+    elif isinstance(content, ChannelMessage) and not content.id:
+        del fields["id"]
     line = lines.MessageLine(
         src=lines.field(content.account),
         dst=lines.field(channel),

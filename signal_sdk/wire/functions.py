@@ -96,12 +96,13 @@ class GetAttrAllResult(Result):
 @attrs.frozen(kw_only=True)
 class JoinResult(Result):
     """`channel_join`: the newest 200 members as (account, uid), oldest first, the attributes, and
-    how many members there are.
+    how many members there are. `msgid` (ours) is the id of the channel's last event.
     """
 
     list: tuple[tuple[str, int], ...]
     attrs: dict[str, JsonValue]
     num: int
+    msgid: int = 0
 
 
 @attrs.frozen(kw_only=True)

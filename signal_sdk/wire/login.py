@@ -34,11 +34,19 @@ original SDKs count (1.2.0.0).
 
 PING_INTERVAL_SECONDS: Final = 10
 MAX_MISSED_PONGS: Final = 3
+SILENCE_SECONDS: Final = 20
+"""How long a connection may bring nothing, two missed pongs, before it is taken for dead. Ours, on
+both sides; the original clients wait for a fourth.
+"""
 
 
 @attrs.frozen(kw_only=True)
 class Login:
-    """`login`: who logs in, and with what. The token never shows in a `repr`."""
+    """`login`: who logs in, and with what. The token never shows in a `repr`.
+
+    `instance` is ours: a client that logs in again by itself gives the same each time, so that the
+    server can tell it from another login of the account.
+    """
 
     vid: str
     account: JsonValue
@@ -47,16 +55,19 @@ class Login:
     device: str = WEB_DEVICE
     ip: str = ""
     ver: int = 0
+    instance: str = attrs.field(default="", repr=False)
 
 
 @attrs.frozen(kw_only=True)
 class LineLogin:
-    """`line_login`: take the session of this `line` up again; `msgid` is the last channel event
-    that was seen.
+    """`line_login`: take the session of this `line` up again; `msgid` is the last event that was
+    seen of `channel`, which the client takes itself to be in; `instance` is the login's.
     """
 
     line: str = attrs.field(repr=False)
     msgid: int = 0
+    channel: str | None = None
+    instance: str = attrs.field(default="", repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -68,8 +79,10 @@ class SetFlag:
 
 @attrs.frozen(kw_only=True)
 class LoginSucceeded:
-    """The text of a `login_ret` that let the client in. `gap` is ours: events since `msgid` are no
-    longer held.
+    """The text of a `login_ret` that let the client in.
+
+    The last three are ours: the channel that the session is in, the id of that channel's last
+    event, and whether some that the client has not seen are no longer held.
     """
 
     uid: int
@@ -77,6 +90,8 @@ class LoginSucceeded:
     result: str = "ok"
     config_msg_set: int = 0
     config_inst_msg_with_msgid: int = 0
+    channel: str | None = None
+    msgid: int = 0
     gap: bool = False
 
 
@@ -91,10 +106,13 @@ class _LoginFailed:
 
 @attrs.frozen(kw_only=True)
 class Closing:
-    """The payload of `close` and `kick` (ours: the original clients do not read it)."""
+    """The payload of `close` and `kick` (ours: the original clients do not read it). `delay` is how
+    many seconds the client had better wait before it connects again.
+    """
 
     ecode: int
     reason: str = ""
+    delay: float = 0.0
 
 
 _WORDS: Final = {

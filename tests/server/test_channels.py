@@ -21,6 +21,7 @@ async def test_a_join_answers_with_the_members_and_attributes(log_in: LogIn) -> 
         "list": [["ann", ann.uid]],
         "attrs": {},
         "num": 1,
+        "msgid": 1,
     }
     await ann.call("channel_set_attr", channel="room", name="topic", value="tea")
     reply = await bob.call("channel_join", name="room")

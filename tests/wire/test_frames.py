@@ -389,7 +389,7 @@ def test_largest_message_fits_into_a_frame_when_escaped() -> None:
     assert len(text) > 12 * names.MAX_MESSAGE_CHARS
     assert len(text) <= names.MAX_FRAME_BYTES
     (frame,) = frames.decode_frames(text)
-    line, decoded = call2.decode_args(call2.decode_request(frame))
+    line, _, decoded = call2.decode_args(call2.decode_request(frame))
     assert line == args["line"]
     assert decoded.to_wire() == {k: v for k, v in args.items() if k != "line"}
     assert frames.decompress(frames.compress(text)) == text

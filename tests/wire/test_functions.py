@@ -24,7 +24,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "user_set_attr": ("name value", "", "reason"),
     "user_get_attr": ("account name", "", "account name value"),
     "user_get_attr_all": ("account", "", "account json"),
-    "channel_join": ("name", "", "list attrs num"),
+    "channel_join": ("name", "", "list attrs num msgid"),
     "channel_leave": ("name", "", ""),
     "channel_sendmsg": ("name msg", "msgID force", ""),
     "channel_set_attr": ("channel name value", "", ""),
@@ -109,7 +109,7 @@ def test_missing_argument_is_1004_and_is_named(function: str) -> None:
     """Each argument that must be there is missed by its name on the wire."""
     needed = TABLE[function][0].split()
     args = {name: MINIMAL[name] for name in needed}
-    line, decoded = call2.decode_args(request(function, {**args, "line": "L"}))
+    line, _, decoded = call2.decode_args(request(function, {**args, "line": "L"}))
     assert line == "L"
     assert type(decoded) is functions.FUNCTIONS[function]
     assert decoded.to_wire() == args
@@ -128,7 +128,7 @@ def test_request_round_trips(callid: int | str, line: str, args: functions.Argum
     text = call2.encode_request(callid, line, args)
     decoded = call2.decode_request(frames.decode_frame(text))
     assert (decoded.function, decoded.callid) == (args.function, callid)
-    assert call2.decode_args(decoded) == (line, args)
+    assert call2.decode_args(decoded) == (line, None, args)
 
 
 @sts.few_examples
@@ -150,7 +150,7 @@ def test_invoke_sends_what_a_request_sends(
     req = {**extra, **args.to_wire(), "line": "somebody else's"}
     text = call2.encode_invoke(callid, line, args.function, req)
     decoded = call2.decode_request(frames.decode_frame(text))
-    assert call2.decode_args(decoded) == (line, args)
+    assert call2.decode_args(decoded) == (line, None, args)
 
 
 @pytest.mark.parametrize("line", [5, None, [], {}, True, 1.5])
@@ -297,7 +297,7 @@ def test_wrong_argument_is_1004(function: str, name: str, value: JsonValue) -> N
 def test_ttl_over_the_maximum_is_cut() -> None:
     """A message whose sender asks for years is kept as long as any."""
     flag = f"v1:E:{10**9}"
-    _, args = call2.decode_args(
+    _, _, args = call2.decode_args(
         request("user_sendmsg", {"peer": "b", "flag": flag, "t": "instant", "content": ""})
     )
     assert args.to_wire()["flag"] == f"v1:E:{names.MAX_TTL_SECONDS}"
@@ -306,20 +306,20 @@ def test_ttl_over_the_maximum_is_cut() -> None:
 @pytest.mark.parametrize("value", [5, 1.5, True, None, {"a": [1]}, ["x"]], ids=sts.label)
 def test_message_of_a_web_page_keeps_its_type(value: JsonValue) -> None:
     """Numbers and objects, where text is documented, are relayed as the JSON value they were."""
-    _, args = call2.decode_args(request("channel_sendmsg", {"name": "room", "msg": value}))
+    _, _, args = call2.decode_args(request("channel_sendmsg", {"name": "room", "msg": value}))
     assert args.to_wire()["msg"] == value
     assert type(args.to_wire()["msg"]) is type(value)
 
 
 def test_account_of_a_web_page_becomes_text() -> None:
     """An account given as a number is its JSON text."""
-    _, args = call2.decode_args(request("user_query_user_status", {"account": 5}))
+    _, _, args = call2.decode_args(request("user_query_user_status", {"account": 5}))
     assert args.to_wire() == {"account": "5"}
 
 
 def test_both_spellings_of_a_special_channel_are_one() -> None:
     """The name with two underscores arrives as the one with one."""
-    _, args = call2.decode_args(request("channel_join", {"name": "__agora_user_online"}))
+    _, _, args = call2.decode_args(request("channel_join", {"name": "__agora_user_online"}))
     assert args.to_wire() == {"name": "_agora_user_online"}
 
 
@@ -337,13 +337,13 @@ def test_any_arguments_are_legal_or_a_parameter_error(
 ) -> None:
     """Nothing but `ParameterError` comes out, and what is legal comes back as it went."""
     try:
-        _, decoded = call2.decode_args(request(function, args))
+        _, _, decoded = call2.decode_args(request(function, args))
     except ParameterError as error:
         call2.encode_failure(1, error)
         return
     text = call2.encode_request(1, "", decoded)
     again = call2.decode_request(frames.decode_frame(text))
-    assert call2.decode_args(again) == ("", decoded)
+    assert call2.decode_args(again) == ("", None, decoded)
 
 
 @given(

@@ -101,6 +101,8 @@ def test_success_has_the_documented_form() -> None:
         "line": "L",
         "config_msg_set": 0,
         "config_inst_msg_with_msgid": 0,
+        "channel": None,
+        "msgid": 0,
         "gap": False,
     }
 
