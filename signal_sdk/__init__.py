@@ -17,8 +17,10 @@ from signal_sdk.callbacks import (
     UserAttrCallback,
 )
 from signal_sdk.channel import Channel
+from signal_sdk.client.backoff import Backoff
 from signal_sdk.client.call_states import CallState
 from signal_sdk.client.dialer import Dialer
+from signal_sdk.client.membership import Gap
 from signal_sdk.client.operation import Operation
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import (
@@ -37,6 +39,7 @@ from signal_sdk.wire.events import SpecialEvent
 from signal_sdk.wire.tokens import make_token
 
 __all__ = [
+    "Backoff",
     "Call",
     "CallCallback",
     "CallState",
@@ -45,6 +48,7 @@ __all__ = [
     "ConfigError",
     "Dialer",
     "ECode",
+    "Gap",
     "IAgoraAPI",
     "ICallBack",
     "LinkError",

@@ -129,9 +129,9 @@ class IAgoraAPI(ObsoleteMethods):
 
         Up to `retry_count` times within `retry_time_in_s` seconds, with growing pauses. The first
         login then ends in `on_login_failed`. A connection that is lost is told by
-        `on_reconnecting`, then by `on_reconnected`, or in the end `on_logout` with 102; meanwhile
-        methods fail with 1003. The user is logged in again, and joins its channel again. Linux SDK,
-        `login2`.
+        `on_reconnecting`, then by `on_reconnected`, or in the end `on_logout` with 102. The user
+        stays logged in and in its channel and calls; what is asked meanwhile is done when there is
+        a connection again, and fails where there is none in 10 s. Linux SDK, `login2`.
         """
         del uid, deviceID
         self._core.expect_login()

@@ -55,11 +55,13 @@ class ICallBack(DocumentedNames):
         """
 
     def on_reconnected(self, fd: int) -> None:
-        """After `on_reconnecting`: the user is logged in again. `fd` is 0.
+        """After `on_reconnecting`: the connection is there again. `fd` is 0.
 
-        Calls ended with the connection (`on_invite_failed`, 702). The channel is joined again:
-        `on_channel_joined` follows, with the users and the attributes as they are now, or
-        `on_channel_leaved` with 604.
+        The channel and the calls go on, and what was missed is told now. Where the server holds
+        some of the channel's events no more, `on_error` hears which, with 1000. Where it knew the
+        login no more, the user was logged in again: its calls fail with 702, and its channel is
+        joined again, of which only the attributes as they are then are told, or `on_channel_leaved`
+        with 604.
         """
 
     def on_error(self, name: str, ecode: int, desc: str) -> None:

@@ -64,8 +64,19 @@ class LoginCallback(DocumentedNames):
     async def on_logout(self, session: LoginSession, ecode: ECode) -> None:
         """The session is over, and this is its last callback but for what is asked of it later.
 
-        `ecode` is 101 after `logout`, 102 where the connection was lost, 103 where the account
-        logged in elsewhere, 105 where its token expired, 100 for anything else.
+        `ecode` is 101 after `logout`, 102 where the connection was lost and could not be replaced
+        in time (`Signal(reconnect=…)`, by default never), 103 where the account logged in
+        elsewhere, 105 where its token expired, 100 for anything else.
+        """
+
+    async def on_reconnecting(self, session: LoginSession, attempt: int) -> None:
+        """The connection is lost, and the session is about to try for another one: for the
+        `attempt`th time, counted from 1 on. Beside the seed.
+        """
+
+    async def on_reconnected(self, session: LoginSession) -> None:
+        """The session has a connection again; what was missed is told after this. Beside the seed:
+        see `LoginSession` for what goes on.
         """
 
     async def on_login_failed(self, session: LoginSession, ecode: ECode) -> None:
@@ -83,7 +94,8 @@ class LoginCallback(DocumentedNames):
         """`account` has sent a point-to-point message.
 
         `uid` is 0: the protocol does not carry it (protocol.md, section 4). Each message comes
-        once; one whose callback has not begun when the session ends comes with the next login.
+        once, though the wire may repeat it, for which the ids of the last 10,000 are kept; one
+        whose callback has not begun when the session ends comes with the next login.
         """
 
     async def on_invite_received(self, session: LoginSession, call: Call) -> None:
@@ -92,13 +104,16 @@ class LoginCallback(DocumentedNames):
     async def on_error(self, session: LoginSession, ecode: ECode, reason: str) -> None:
         """Something went wrong that no other callback hears of; `reason` is one line.
 
-        1002: a callback raised. 1000: channel events were dropped because callbacks fell behind.
+        1002: a callback raised. 1000: channel events were dropped because callbacks fell behind,
+        or are missing after a lost connection (`Channel.gap`).
         Otherwise, the code of an operation that has no callback and that nobody awaits, such as
         `channel_set_attr`.
         """
 
     onLoginSuccess = on_login_success
     onLogout = on_logout
+    onReconnecting = on_reconnecting
+    onReconnected = on_reconnected
     onLoginFailed = on_login_failed
     onMessageInstantReceive = on_message_instant_receive
     onInviteReceived = on_invite_received
@@ -125,7 +140,14 @@ class MessageCallback(DocumentedNames):
 
 
 class ChannelCallback(DocumentedNames):
-    """What happens in a channel. Java server SDK, "ChannelCallback Class"."""
+    """What happens in a channel. Java server SDK, "ChannelCallback Class".
+
+    After a lost connection, and after a gap, the SDK compares who is in the channel with who was,
+    and tells the joins and leaves that were missed. For that it must know everybody: it does in a
+    channel that had at most 200 members when it was joined, or at most 1000 at an earlier such
+    comparison, and never has more than 1000, while its `_userNotification` is not 0; and in no
+    special channel.
+    """
 
     async def on_channel_joined(self, session: LoginSession, channel: Channel) -> None:
         """The session is in the channel."""
@@ -143,7 +165,8 @@ class ChannelCallback(DocumentedNames):
         """The session is in the channel no more; nothing else is told of this channel.
 
         `ecode` is 602 after `channel_leave` or joining another channel, 603 after a logout, 604
-        where the connection was lost.
+        where the connection was lost with the session, or the channel could not be joined again
+        after it.
         """
 
     async def on_channel_user_joined(
@@ -169,7 +192,8 @@ class ChannelCallback(DocumentedNames):
         value: str,
         type: str,  # noqa: A002  its documented name
     ) -> None:
-        """An attribute of the channel has changed; after joining, told once for each that there is.
+        """An attribute of the channel has changed; told once for each that there is after joining,
+        and where the channel had to be joined again after a lost connection.
 
         `type` is `update`, `del`, or `clear` (then `name` and `value` are empty).
         """
@@ -226,9 +250,9 @@ class CallCallback(DocumentedNames):
     async def on_invite_failed(self, session: LoginSession, call: Call, ecode: ECode) -> None:
         """The call is over without anybody's having ended it.
 
-        `ecode` is 701 (a call with this peer about this channel is alive), 702 (the connection was
-        lost), 703 (the peer is offline), 704 (the peer did not answer in time), 700, 1003 (not
-        logged in), 1004 or 1005 (an argument).
+        `ecode` is 701 (a call with this peer about this channel is alive), 702 (the session was
+        lost with its connection), 703 (the peer is offline), 704 (the peer did not answer in time),
+        700, 1003 (not logged in), 1004 or 1005 (an argument).
         """
 
     async def on_invite_end_by_peer(self, session: LoginSession, call: Call, extra: str) -> None:

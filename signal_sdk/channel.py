@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from signal_sdk.callbacks import ChannelCallback, MessageCallback
 from signal_sdk.client.channel_states import ChannelState
-from signal_sdk.client.channels import Membership
+from signal_sdk.client.membership import Gap, Membership
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
@@ -41,6 +41,11 @@ class Channel(DocumentedNames):
 
         async with session.channel_join("lobby") as channel:
             await channel.message_channel_send("hello")
+
+    The channel outlives a lost connection, with the same `Channel` and callback. What was missed
+    meanwhile is told when there is a connection again, as far as the server holds it; see `gap` for
+    the rest, and `ChannelCallback` for joins and leaves. A message reaches the callback once,
+    though its sender sent it again: the ids of the last 1000 messages are kept.
     """
 
     def __init__(self, client: SessionClient, member: Membership) -> None:
@@ -66,6 +71,18 @@ class Channel(DocumentedNames):
     def is_joined(self) -> bool:
         """Is the session in the channel?"""
         return self._member.state is ChannelState.JOINED
+
+    @property
+    def gap(self) -> Operation[Gap]:
+        """Awaited, it gives the next `Gap`: events of the channel that were missed for good.
+
+        There is one after a lost connection whose events the server does not hold any more, and
+        where the channel had to be joined again. `LoginCallback.on_error` hears of each, too, with
+        1000. Each time it is read, this is what waits for the next one; it fails with the code of
+        `on_channel_leaved` or `on_channel_join_failed` when there will be none any more. Beside the
+        seed.
+        """
+        return self._member.gap
 
     def __repr__(self) -> str:
         state = self._member.state.name.lower()
@@ -142,7 +159,9 @@ class Channel(DocumentedNames):
         hears of a failure. Java server SDK, `messageChannelSend`; `cb` is ours.
         """
         return self._client.send_message(
-            lambda: functions.ChannelSendMessage(channel=self.name, msg=msg),
+            lambda: functions.ChannelSendMessage(
+                channel=self.name, msg=msg, message_id=self._client.next_message_id()
+            ),
             cb,
             unless=self._member.why_not(ECode.SENDMESSAGE_E_OTHER),
         )

@@ -7,7 +7,8 @@
     │   └── ParameterError     an argument is wrong or too large (1004, 1005); also a ValueError
     ├── ProtocolError          the peer sent something that the protocol does not allow
     ├── LinkError              the connection could not be made, or broke
-    └── ConfigError            the configuration file is wrong; also a ValueError
+    ├── ConfigError            the configuration file is wrong; also a ValueError
+    └── StorageError           the server's data cannot be used, or not be written
 
 No text of these ever holds a token, a certificate or a session's `line`.
 """
@@ -25,6 +26,7 @@ __all__ = [
     "ProtocolError",
     "SignalError",
     "SignalSdkError",
+    "StorageError",
 ]
 
 
@@ -69,3 +71,7 @@ class LinkError(SignalSdkError):
 
 class ConfigError(SignalSdkError, ValueError):
     """The configuration file is wrong; the text is one line with the file, the line and the key."""
+
+
+class StorageError(SignalSdkError):
+    """The server's data cannot be used, or not be written; the text is one line with the file."""

@@ -37,6 +37,14 @@ class LoginSession(DocumentedNames):
     large. A failure goes to the operation's own callback; where it has none, and nobody awaits it,
     to `LoginCallback.on_error`.
 
+    A session outlives its connections: where one is lost, or nothing was heard on it for 20 s, it
+    connects again by itself (`Signal(reconnect=…)`), and goes on with its channel, its calls and
+    its inbox; `LoginCallback.on_reconnecting` and `on_reconnected` hear of it. What is asked
+    meanwhile, and what was not answered yet, is sent once there is a connection again, and done
+    once; as ever, it fails where there is no answer in 10 s. Where the server knows the session no
+    more, it logs in anew with its token: then its calls fail with 702, and its channel is joined
+    again, with a `Channel.gap`.
+
     Awaiting the session itself waits until it is logged in, and raises `LoginError` where the login
     failed. Leaving its block logs out, and so does a cancellation on the way in:
 
@@ -62,7 +70,9 @@ class LoginSession(DocumentedNames):
 
     @property
     def status(self) -> int:
-        """As `Signal.get_status`: 0 logged out, 1 connecting, 2 logged in, 3 login failed."""
+        """As `Signal.get_status`: 0 logged out, 1 connecting or reconnecting, 2 logged in, 3 login
+        failed.
+        """
         return self._client.status
 
     def __repr__(self) -> str:
@@ -103,6 +113,8 @@ class LoginSession(DocumentedNames):
 
         Point-to-point messages whose callbacks have not begun stay with the server, for the next
         login. Called while the login is under way, it cancels that: `on_login_failed` hears 203.
+        Called while the session reconnects, it waits at most two seconds for a connection on which
+        to tell the server, which otherwise takes the account for online a while longer.
         Where the session is logged out already, it fails with 108. Java server SDK, `logout`.
         """
         return self._client.log_out()
@@ -141,7 +153,11 @@ class LoginSession(DocumentedNames):
         def make() -> functions.UserSendMessage:
             kept = min(names.check_integer("ttl", seconds, 0), names.MAX_TTL_SECONDS)
             return functions.UserSendMessage(
-                peer=account, flag=lines.make_flag(kept), kind=events.INSTANT, content=msg
+                peer=account,
+                flag=lines.make_flag(kept),
+                kind=events.INSTANT,
+                content=msg,
+                message_id=self._client.next_message_id(),
             )
 
         return self._client.send_message(make, cb)
@@ -155,7 +171,13 @@ class LoginSession(DocumentedNames):
         `messageChannelSendForce`.
         """
         return self._client.send_message(
-            lambda: functions.ChannelSendMessage(channel=channel, msg=msg, force=True), cb
+            lambda: functions.ChannelSendMessage(
+                channel=channel,
+                msg=msg,
+                message_id=self._client.next_message_id(),
+                force=True,
+            ),
+            cb,
         )
 
     # --- channels and calls ---

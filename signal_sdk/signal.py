@@ -20,13 +20,14 @@ import trio
 from signal_sdk import call as _call
 from signal_sdk import callbacks as _callbacks
 from signal_sdk import login_session as _login_session
+from signal_sdk.client.backoff import Backoff
 from signal_sdk.client.dialer import DEFAULT_SERVER, Dialer, make_dialer
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.log import Log, logger
 from signal_sdk.client.login_states import INITIAL_STATUS
-from signal_sdk.client.mailbox import Seen
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.requests import Requests
+from signal_sdk.client.seen import Seen
 from signal_sdk.client.session import SessionClient, Shared
 from signal_sdk.client.user_attributes import UserAttributes
 from signal_sdk.errors import ParameterError, SignalError
@@ -40,6 +41,8 @@ EXIT_SECONDS: Final = 2.0
 """How long leaving the block waits for logouts and for callbacks that still run."""
 MAX_SEEN_ACCOUNTS: Final = 1000
 """Of how many accounts that are not logged in any more it is kept which messages have been seen."""
+RECONNECT: Final = Backoff()
+"""How a session comes back unless its user says otherwise: for as long as it takes."""
 SERVER_VARIABLE: Final = "SIGNAL_SDK_SERVER"
 
 
@@ -68,7 +71,10 @@ class Signal(DocumentedNames):
     - a `Dialer`: whatever it does.
 
     An IPv6 address is written in brackets. `ssl_context` replaces the one that trusts the system's
-    CAs. Raises `ParameterError` (1004) where `appid` or `server` is wrong.
+    CAs. `reconnect` says how a session that has lost its connection comes back: by default without
+    end, with random pauses that grow from half a second to 30 s, each time asking for addresses
+    anew and trying the server that was lost last. With None it does not, and ends with 102. Raises
+    `ParameterError` (1004) where `appid` or `server` is wrong.
     """
 
     LoginSession: TypeAlias = _login_session.LoginSession
@@ -84,6 +90,7 @@ class Signal(DocumentedNames):
         *,
         server: str | Dialer | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        reconnect: Backoff | None = RECONNECT,
     ) -> None:
         if not appid or not names.is_encodable(appid):
             raise names.wrong("app id", appid, "is empty or not UTF-8 text")
@@ -99,6 +106,7 @@ class Signal(DocumentedNames):
             flusher=self._flusher,
             log=self._log,
             spare=self._spare,
+            backoff=reconnect,
         )
         self._nobody = UserAttributes(self._no_requests(), self._spare)
         self._clients: dict[str, SessionClient] = {}
@@ -181,10 +189,10 @@ class Signal(DocumentedNames):
 
     def _keep_seen(self, client: SessionClient) -> None:
         """Keep what the server does not know yet to have been handled, for the next login."""
-        if client.seen:
+        if client.seen.may_come_again:
             while len(self._seen) >= MAX_SEEN_ACCOUNTS:
                 del self._seen[next(iter(self._seen))]
-            self._seen[client.account] = client.seen
+            self._seen[client.account] = client.seen.trimmed()
 
     # --- logging in ---
 
@@ -240,8 +248,8 @@ class Signal(DocumentedNames):
     def get_status(self) -> int:
         """Where the latest session stands.
 
-        0: logged out. 1: connecting or logging in. 2: logged in. 3: the login failed. 4: nobody has
-        logged in yet. Java server SDK, `getStatus`.
+        0: logged out. 1: connecting, logging in or reconnecting. 2: logged in. 3: the login failed.
+        4: nobody has logged in yet. Java server SDK, `getStatus`.
         """
         return self._latest.status if self._latest is not None else INITIAL_STATUS
 

@@ -47,10 +47,13 @@ async def server() -> AsyncIterator[LocalServer]:
 
 
 @asynccontextmanager
-async def signals(server: LocalServer, count: int = 1, app: str = "app") -> AsyncIterator[Any]:
+async def signals(
+    server: LocalServer, count: int = 1, app: str = "app", **options: Any
+) -> AsyncIterator[Any]:
     """A `Signal`, or several, that talk to `server` in memory."""
     async with AsyncExitStack() as stack:
-        opened = [await stack.enter_async_context(Signal(app, server=server)) for _ in range(count)]
+        made = [Signal(app, server=server, **options) for _ in range(count)]
+        opened = [await stack.enter_async_context(signal) for signal in made]
         yield opened if count > 1 else opened[0]
 
 
@@ -402,7 +405,7 @@ async def test_a_message_comes_once_though_the_connection_is_lost(
     class MemoryDialer:
         is_down = False
 
-        async def dial(self, appid: str, flusher: Flusher) -> Link:
+        async def dial(self, appid: str, flusher: Flusher, *, avoid: str = "") -> Link:
             if self.is_down:
                 raise LinkError("down")
             links.append(await server.dial(appid, flusher))
@@ -419,7 +422,7 @@ async def test_a_message_comes_once_though_the_connection_is_lost(
                 await signal.login("alice", NO_TOKEN, self)
 
     dialer, cb = MemoryDialer(), Reader()
-    async with signals(server) as other, Signal("app", server=dialer) as signal:
+    async with signals(server) as other, Signal("app", server=dialer, reconnect=None) as signal:
         sender = await log_in(other, "bob")
         session = await signal.login("alice", NO_TOKEN, cb)
         await sender.message_instant_send("alice", "1")
@@ -828,11 +831,11 @@ async def test_cancelled_on_the_way_into_a_block_nothing_stays_behind(
         assert session.status == 2
 
 
-async def test_the_server_s_stop_is_a_logout(
+async def test_the_server_s_stop_is_a_logout_for_who_does_not_reconnect(
     server: LocalServer, autojump_clock: MockClock
 ) -> None:
     heard = Heard()
-    async with signals(server) as signal:
+    async with signals(server, reconnect=None) as signal:
         session = await log_in(signal, "ann", heard)
         channel = await session.channel_join("room", heard.channel)
         server.node.stop()

@@ -153,6 +153,7 @@ class Calls:
             failed=partial(self._failed, leg),
             codes=CALL_CODES,
             unless=unless,
+            lapse=partial(_why_not_again, leg),
         )
         return leg
 
@@ -190,6 +191,7 @@ class Calls:
             unless=unless,
             # Both sides may end a call at once; it is over either way.
             moot=lambda: is_last and leg.state is CallState.ENDED,
+            lapse=partial(_why_not_again, leg),
         )
         if is_last and not operation.is_done:
             leg.ending = operation
@@ -259,7 +261,9 @@ class Calls:
     # --- the session's end ---
 
     def end(self, ecode: ECode | None) -> None:
-        """The session is over: its calls fail with `ecode`, or end by its own logout (None)."""
+        """The session is over, or the server has forgotten it: its calls fail with `ecode`, or end
+        by its own logout (None).
+        """
         for leg in list(self._legs.values()):
             if self._step(leg, CallStep.END if ecode is None else CallStep.FAILED):
                 if ecode is None:
@@ -302,6 +306,15 @@ class Calls:
                 return cb.on_invite_end_by_peer(session, call, extra)
             case _:
                 return cb.on_invite_msg(session, call, extra)
+
+
+def _why_not_again(leg: Leg) -> SignalError | None:
+    """Why a step is not to be sent again after a lost connection: a call that is over by then, as
+    all are where the server has forgotten the session.
+    """
+    if leg.state is not CallState.ENDED:
+        return None
+    return SignalError(ECode.INVITE_E_NET, "the call ended with the connection")
 
 
 def _text(extra: JsonValue) -> str:

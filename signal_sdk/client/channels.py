@@ -1,8 +1,12 @@
 """A session's channels: the one that it is in, those that it is joining, and which event is told to
 whom.
 
-Owns: membership as the client sees it (protocol.md, section 5). Must not know the connection, or
-how callbacks are run.
+Owns: membership as the client sees it (protocol.md, section 5), and bringing the server's view in
+line with it after a lost connection. Must not know the connection, or how callbacks are run.
+
+The client decides which channel the session is in: where the server has it elsewhere, the channel
+is joined again, or the other one left, without a callback. That waits until no join or leave of the
+user's is under way, since each of them may settle the matter.
 """
 
 from __future__ import annotations
@@ -12,93 +16,50 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from signal_sdk.callbacks import ChannelCallback
-from signal_sdk.client.channel_states import TABLE, ChannelState, ChannelStep
+from signal_sdk.callbacks import ChannelCallback, LoginCallback
+from signal_sdk.client.channel_states import ChannelState, ChannelStep
 from signal_sdk.client.dispatcher import Dispatcher
+from signal_sdk.client.log import Log, logger
+from signal_sdk.client.membership import Gap, Membership
 from signal_sdk.client.operation import Operation
-from signal_sdk.client.requests import Codes, Requests
+from signal_sdk.client.requests import Codes, Requests, UnansweredError
+from signal_sdk.client.roster import MAX_ROSTER
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import ParameterError, ProtocolError, SignalError
+from signal_sdk.errors import LogoutError, ParameterError, ProtocolError, SignalError
 from signal_sdk.wire import events, functions, names
 
 if TYPE_CHECKING:
     from signal_sdk.channel import Channel
     from signal_sdk.login_session import LoginSession
 
-__all__ = ["Channels", "Membership"]
+__all__ = ["Channels"]
 
 JOIN_CODES: Final = Codes(other=ECode.JOINCHANNEL_E_OTHER, timeout=ECode.JOINCHANNEL_E_OTHER)
-MAX_EARLY_EVENTS: Final = 1000
-"""How many events of a channel are kept until the join is answered, which takes milliseconds."""
 
 _UPDATE: Final = "update"
 
 
-class Membership:
-    """One membership of one channel, from `channel_join` to its end."""
+class Channels:
+    """All memberships of one session; what each of them finds comes back here."""
 
     def __init__(
         self,
-        channels: Channels,
-        name: str,
-        cb: ChannelCallback | None,
-        make_channel: Callable[[Membership], Channel],
+        session: LoginSession,
+        cb: LoginCallback | None,
+        requests: Requests,
+        dispatcher: Dispatcher,
+        log: Log,
     ) -> None:
-        self.name = name
-        self.cb = cb
-        self.state = ChannelState.JOINING
-        self.joined: Operation[None]
-        self.leaving: Operation[None] | None = None
-        self._channels = channels
-        self._last_msgid = 0
-        self._early: list[events.ChannelEvent] = []
-        self.channel = make_channel(self)
-
-    @property
-    def is_staying(self) -> bool:
-        """Is or will the session be in the channel, as far as its user has asked for?"""
-        is_leaving = self.leaving is not None and not self.leaving.is_done
-        return self.state in (ChannelState.JOINING, ChannelState.JOINED) and not is_leaving
-
-    def why_not(self, ecode: ECode = ECode.GENERAL_E_FAILED) -> SignalError | None:
-        """Why nothing can be asked of the channel any more; None where it can."""
-        if self.is_staying:
-            return None
-        return SignalError(ecode, f"not in the channel {self.name!r} any more")
-
-    def step(self, step: ChannelStep) -> bool:
-        """Take a step of the table; False where there is none, and nothing is to come of it."""
-        state = TABLE[self.state].get(step)
-        if state is None:
-            return False
-        self.state = state
-        return True
-
-    def take(self, event: events.ChannelEvent) -> None:
-        """An event of the channel has come."""
-        if self.state is ChannelState.JOINING:
-            if len(self._early) < MAX_EARLY_EVENTS:
-                self._early.append(event)
-        elif self.state is ChannelState.JOINED and event.msgid > self._last_msgid:
-            self._last_msgid = event.msgid
-            if self.cb is not None:
-                self._channels.tell(self, self.cb, event.content)
-
-    def take_early(self) -> None:
-        """The join was answered: what came before its answer is told now."""
-        early, self._early = self._early, []
-        for event in early:
-            self.take(event)
-
-
-class Channels:
-    """All memberships of one session."""
-
-    def __init__(self, session: LoginSession, requests: Requests, dispatcher: Dispatcher) -> None:
         self._session = session
+        self._cb = cb
         self._requests = requests
         self._dispatcher = dispatcher
+        self._log = log
         self._joining: list[Membership] = []
+        self._rejoining: Membership | None = None
+        self._is_adrift = False
+        self._is_over = False
+        self._stray: str | None = None
         self.current: Membership | None = None
 
     # --- joining and leaving ---
@@ -123,16 +84,24 @@ class Channels:
             failed=partial(self._tell_refused, member, cb) if cb is not None else None,
             codes=JOIN_CODES,
             undo=partial(self._refused, member),
+            lapse=lambda: None if member in self._joining else _moved_on(),
         )
         return member
 
     def _accepted(self, member: Membership, result: functions.JoinResult) -> None:
-        self._joining.remove(member)
+        if member not in self._joining:
+            self._is_adrift, self._stray = True, member.name
+            raise _moved_on()
+        # Answers come in the order of requests: one that has none by now was lost on the way, and
+        # sent again it would take the session back.
+        del self._joining[: self._joining.index(member) + 1]
+        self._is_adrift = False
         if self.current is not None:
             # The server takes a session out of one channel when it joins another.
             self._over(self.current, ECode.LEAVECHANNEL_E_BYUSER)
         member.step(ChannelStep.ACCEPTED)
         self.current = member
+        member.accepted(result)
         cb, channel = member.cb, member.channel
         if cb is not None:
             put, session = self._dispatcher.put, self._session
@@ -140,14 +109,23 @@ class Channels:
             users = [account for account, _ in result.list]
             uids = [uid for _, uid in result.list]
             put(partial(cb.on_channel_user_list, session, channel, users, uids))
-            for name, value in result.attrs.items():
-                text = names.json_text(value)
-                put(partial(cb.on_channel_attr_updated, session, channel, name, text, _UPDATE))
+        self._tell_attributes(member, result)
         member.take_early()
 
-    def _refused(self, member: Membership) -> None:
-        member.step(ChannelStep.REFUSED)
+    def _tell_attributes(self, member: Membership, result: functions.JoinResult) -> None:
+        if member.cb is None:
+            return
+        update = partial(member.cb.on_channel_attr_updated, self._session, member.channel)
+        for name, value in result.attrs.items():
+            self._dispatcher.put(partial(update, name, names.json_text(value), _UPDATE))
+
+    def _refused(self, member: Membership, error: SignalError) -> None:
+        member.step(ChannelStep.REFUSED, error.ecode)
         self._forget(member)
+        if isinstance(error, UnansweredError):
+            # The server may have taken the session there, and out of where it was.
+            self._is_adrift, self._stray = True, member.name
+        self._settle()
 
     def _tell_refused(self, member: Membership, cb: ChannelCallback, error: SignalError) -> None:
         if member.state is ChannelState.FAILED:
@@ -175,25 +153,170 @@ class Channels:
             lambda: functions.ChannelLeave(channel=member.name),
             functions.Result,
             lambda _: None,
-            done=lambda _: self._over(member, ECode.LEAVECHANNEL_E_BYUSER),
+            done=lambda _: self._left(member),
             failed=failed,
             unless=member.why_not(ECode.LEAVECHANNEL_E_OTHER),
+            # Left is left: by joining another, or where the server has forgotten the session.
+            moot=lambda: member.state is ChannelState.LEFT and not self._is_over,
+            undo=partial(self._stays, member),
+            lapse=lambda: _moved_on() if member.state is ChannelState.LEFT else None,
         )
         if not leaving.is_done:
             member.leaving = leaving
         return leaving
 
+    def _stays(self, member: Membership, error: SignalError) -> None:
+        member.leaving = None
+        if isinstance(error, UnansweredError) and self.current is member:
+            # The server may have taken the session out of it, and whoever is told that it failed is
+            # to stay.
+            self._is_adrift = True
+        self._settle()
+
+    def _left(self, member: Membership) -> None:
+        self._over(member, ECode.LEAVECHANNEL_E_BYUSER)
+        self._settle()
+
     def _over(self, member: Membership, ecode: ECode) -> None:
         self._forget(member)
         cb = member.cb
-        if member.step(ChannelStep.OVER) and cb is not None:
+        if member.step(ChannelStep.OVER, ecode) and cb is not None:
             put = self._dispatcher.put
             put(partial(cb.on_channel_leaved, self._session, member.channel, ecode))
 
     def end(self, ecode: ECode) -> None:
         """The session is over. Joins under way fail as the requests that they are."""
+        self._is_adrift, self._is_over = False, True
         if self.current is not None:
             self._over(self.current, ecode)
+
+    # --- after a lost connection ---
+
+    def where(self) -> tuple[str | None, int]:
+        """The channel that the session takes itself to be in, and the last event that it saw."""
+        member = self.current
+        if member is None or member.is_absent:
+            return None, 0
+        return member.name, member.last_msgid
+
+    def forgotten(self) -> None:
+        """The server knows nothing of the session any more, which had to log in anew."""
+        member = self.current
+        if member is not None:
+            member.is_absent = True
+            if member.is_leaving:
+                self._over(member, ECode.LEAVECHANNEL_E_BYUSER)
+        self.resumed(None, 0, is_gap=False)
+
+    def resumed(self, there: str | None, msgid: int, *, is_gap: bool) -> None:
+        """The session was taken up again: the server has it in the channel `there`, whose last
+        event is `msgid`, and holds what was missed unless `is_gap`.
+        """
+        member = self.current
+        mine, _ = self.where()
+        self._is_adrift = there != mine or (member is not None and member.is_absent)
+        self._stray = there
+        if member is not None and there == member.name and not member.is_absent:
+            if is_gap:
+                member.missed_until(msgid + 1)
+            self._ask_roster(member)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Bring the server's view in line with the user's, once nothing else can."""
+        member = self.current
+        if not self._is_adrift or self._joining or self._rejoining is not None:
+            return
+        if self._requests.is_sealed:
+            return
+        if member is None:
+            self._is_adrift = False
+            if self._stray is not None:
+                self._leave_quietly(self._stray)
+        elif not member.is_leaving:
+            self._is_adrift = False
+            self._rejoining = member
+            self._requests.call(
+                lambda: functions.ChannelJoin(channel=member.name),
+                functions.JoinResult,
+                lambda _: None,
+                done=partial(self._rejoined, member),
+                failed=partial(self._rejoin_failed, member),
+                lapse=lambda: None if self.current is member else _moved_on(),
+                always=True,
+            )
+
+    def _rejoined(self, member: Membership, result: functions.JoinResult) -> None:
+        self._rejoining = None
+        self._is_adrift = False
+        if self.current is member:
+            member.rejoined(result)
+            self._tell_attributes(member, result)
+            member.take_early()
+            self._ask_roster(member)
+        self._settle()
+
+    def _rejoin_failed(self, member: Membership, error: SignalError) -> None:
+        self._rejoining = None
+        if self.current is not member or isinstance(error, LogoutError):
+            pass
+        elif isinstance(error, UnansweredError):
+            self._is_adrift = True
+        else:
+            logger.warning("%s: the channel is lost: %s", self._session.account, error)
+            self._over(member, ECode.LEAVECHANNEL_E_DISCONN)
+        self._settle()
+
+    def _leave_quietly(self, name: str) -> None:
+        def failed(error: SignalError) -> None:
+            # A refusal says that the session is not there, which is just as well.
+            self._log.debug("%s: not left: %s", self._session.account, error)
+            if isinstance(error, UnansweredError):
+                self._is_adrift = True
+                self._settle()
+
+        self._requests.call(
+            lambda: functions.ChannelLeave(channel=name),
+            functions.Result,
+            lambda _: None,
+            failed=failed,
+            # Where the server has the session is known anew then.
+            lapse=_moved_on,
+            always=True,
+        )
+
+    # --- the roster ---
+
+    def _ask_roster(self, member: Membership) -> None:
+        """Ask who is there, to find whose coming and going was missed."""
+        if member.is_special or member.is_asking_roster or not member.roster.is_told:
+            return
+        member.is_asking_roster = True
+        self._requests.call(
+            lambda: functions.ChannelQueryUserListAll(channel=member.name, num=MAX_ROSTER),
+            functions.QueryUserListResult,
+            lambda _: None,
+            done=partial(self._compare, member),
+            failed=partial(self._roster_failed, member),
+            always=True,
+        )
+
+    def _compare(self, member: Membership, result: functions.QueryUserListResult) -> None:
+        member.is_asking_roster = False
+        if self.current is not member:
+            return
+        left, joined = member.roster.compare(result.list, result.num)
+        name = member.name
+        for who, uid in left:
+            self.tell_event(member, events.ChannelUserLeave(channel=name, account=who, uid=uid))
+        for who, uid in joined:
+            self.tell_event(member, events.ChannelUserJoin(channel=name, account=who, uid=uid))
+
+    def _roster_failed(self, member: Membership, error: SignalError) -> None:
+        member.is_asking_roster = False
+        self._log.debug("%s: who is there is not known: %s", self._session.account, error)
+        if isinstance(error, UnansweredError) and self.current is member:
+            self._ask_roster(member)
 
     # --- events ---
 
@@ -207,14 +330,28 @@ class Channels:
                 member.take(event)
                 return
 
-    def tell(self, member: Membership, cb: ChannelCallback, content: events.ChannelContent) -> None:
+    def tell_gap(self, member: Membership, gap: Gap) -> None:
+        """Tell of events that are missing."""
+        what = f"events after {gap.after} and before {gap.before} are missing"
+        reason = f"channel {member.name!r}: {what}"
+        if self._cb is None:
+            logger.warning("%s: %s", self._session.account, reason)
+        else:
+            tell = partial(self._cb.on_error, self._session, ECode.GENERAL_E, reason)
+            self._dispatcher.put_event(tell)
+        # Somebody may have come or gone in it.
+        self._ask_roster(member)
+
+    def tell_event(self, member: Membership, content: events.ChannelContent) -> None:
         """Put the callback for an event's content into the queue."""
-        session, channel = self._session, member.channel
+        session, channel, cb = self._session, member.channel, member.cb
+        if cb is None:
+            return
         put = self._dispatcher.put_event
-        is_special = member.name in names.SPECIAL_CHANNELS
+        is_others = member.is_special or content.account != session.account
         match content:
             case events.ChannelMessage(account=account, uid=uid, msg=msg):
-                if is_special and account == member.name:
+                if member.is_special and account == member.name:
                     try:
                         special = events.decode_special_event(msg)
                     except ProtocolError:
@@ -225,11 +362,16 @@ class Channels:
                 text = names.json_text(msg)
                 put(partial(cb.on_message_channel_receive, session, channel, account, uid, text))
             case events.ChannelUserJoin(account=account, uid=uid):
-                if is_special or account != session.account:
+                if is_others:
                     put(partial(cb.on_channel_user_joined, session, channel, account, uid))
             case events.ChannelUserLeave(account=account, uid=uid):
-                if is_special or account != session.account:
+                if is_others:
                     put(partial(cb.on_channel_user_leaved, session, channel, account, uid))
             case events.ChannelAttrUpdate(name=name, value=value, change=change):
                 text = names.json_text(value)
                 put(partial(cb.on_channel_attr_updated, session, channel, name, text, change))
+
+
+def _moved_on() -> SignalError:
+    """Why a request is not sent again, or its answer comes too late."""
+    return SignalError(ECode.JOINCHANNEL_E_OTHER, "the session has moved on meanwhile")

@@ -1,8 +1,8 @@
 """A session's connection: whole frames in and out of a link.
 
-Owns: unpacking messages into frames, and what is done about one that cannot be read.
-Must not know what a frame is for, but those of a login: asking for one, and taking back one that
-nobody waits for any more.
+Owns: unpacking messages into frames, when the last one came, and what is done about one that cannot
+be read. Must not know what a frame is for, but those of a login: asking for one, its answer, and
+taking back one that nobody waits for any more.
 """
 
 from __future__ import annotations
@@ -18,16 +18,23 @@ from signal_sdk.errors import LinkError, LoginError, ParameterError, ProtocolErr
 from signal_sdk.websocket.link import Link
 from signal_sdk.wire import call2, frames, functions, login, names
 
-__all__ = ["Connection", "login_frame"]
+__all__ = ["Connection", "closing_delay", "login_frame"]
 
 FRAMES_PER_TURN: Final = 64
 """How many frames of one read are handed out before others run."""
 WITHDRAW_SECONDS: Final = 2.0
 """How long a login that was given up waits for its answer, to log out again: else the account stays
 online."""
+MAX_DELAY_SECONDS: Final = 120.0
+"""The longest time that a server may ask its clients to stay away."""
 
 
-def login_frame(appid: str, account: str, token: str) -> bytes:
+def closing_delay(closing: login.Closing) -> float:
+    """How many seconds the server asks its client to wait before it connects again."""
+    return min(max(closing.delay, 0.0), MAX_DELAY_SECONDS)
+
+
+def login_frame(appid: str, account: str, token: str, instance: str) -> bytes:
     """The frame that logs in. Raises `LoginError` (209, 206) for what no server would take."""
     try:
         request = login.Login(
@@ -36,6 +43,7 @@ def login_frame(appid: str, account: str, token: str) -> bytes:
             token=token,
             device=login.NATIVE_DEVICE,
             ver=login.PUSH_VERSION,
+            instance=instance,
         )
     except ParameterError as exc:
         raise LoginError(ECode.LOGIN_E_INVALID_USER, exc.reason) from None
@@ -56,6 +64,14 @@ class Connection:
         self._label = label
         self._frames: deque[frames.Frame] = deque()
         self._handed_out = 0
+        self.heard_at = trio.current_time()
+        self.delay = 0.0
+        """How long the server, which has closed the connection, asks its client to stay away."""
+
+    @property
+    def peer(self) -> str:
+        """The server's address."""
+        return self._link.peer
 
     def send(self, frame: bytes) -> None:
         """Send one frame. Never waits; on a connection that is closing, nothing is sent."""
@@ -64,7 +80,9 @@ class Connection:
     async def receive(self) -> frames.Frame:
         """The next frame. Raises `LinkClosed` once there is none to come."""
         while not self._frames:
-            for message in await self._link.receive():
+            messages = await self._link.receive()
+            self.heard_at = trio.current_time()
+            for message in messages:
                 try:
                     text = frames.decompress(message.data) if message.binary else message.data
                     self._frames.extend(frames.decode_frames(text))
@@ -77,6 +95,31 @@ class Connection:
         size = len(bytes(frame.payload))
         self._log.debug("%s: < %.40s, %d bytes", self._label, frame.event, size)
         return frame
+
+    async def login_answer(self) -> login.LoginSucceeded:
+        """The answer to a `login` or `line_login`. Raises `LoginError` where it is a refusal, and
+        `LinkClosed` where there is none to come.
+        """
+        while True:
+            frame = await self.receive()
+            match frame.event:
+                case login.LOGIN_RET:
+                    try:
+                        return login.decode_login_ret(frame)
+                    except ProtocolError as exc:
+                        reason = f"the answer is not understood: {exc}"
+                        raise LoginError(ECode.LOGIN_E_OTHER, reason) from None
+                case login.KICK:
+                    raise LoginError(ECode.LOGIN_E_TOKEN_KICKED)
+                case login.CLOSE:
+                    closing = login.decode_closing(frame, ECode.LOGIN_E_NET)
+                    self.delay = closing_delay(closing)
+                    ecode = ECode(closing.ecode)
+                    if ecode is ECode.LOGOUT_E_TOKENEXPIRED:
+                        ecode = ECode.LOGIN_E_TOKENEXPIRED
+                    elif not 200 <= ecode < 300:
+                        ecode = ECode.LOGIN_E_NET
+                    raise LoginError(ecode, closing.reason)
 
     def pass_over(self, exc: ProtocolError) -> None:
         """A frame makes no sense, which says nothing about the next one."""

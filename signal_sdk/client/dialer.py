@@ -45,12 +45,13 @@ _PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 class Dialer(Protocol):
     """What makes a `Signal`'s links: pass your own as `Signal(appid, server=dialer)`."""
 
-    async def dial(self, appid: str, flusher: Flusher) -> Link:
+    async def dial(self, appid: str, flusher: Flusher, *, avoid: str = "") -> Link:
         """Open a link, written to by `flusher`, to a server of `appid`.
 
-        Called once for each login. Raises `LoginError` (201) or `LinkError` where there is none to
-        be had; it bounds its own time. `signal_sdk.websocket.handshake.connect` makes a link of any
-        transport.
+        Called for each login, and for each try to reconnect; `avoid` is then the `peer` of the link
+        that was lost, which is to be tried last where there are other servers. Raises `LoginError`
+        (201) or `LinkError` where there is none to be had; it bounds its own time.
+        `signal_sdk.websocket.handshake.connect` makes a link of any transport.
         """
 
 
@@ -114,14 +115,20 @@ class _DirectDialer:
     target: _Target
     ssl_context: ssl.SSLContext | None
 
-    async def dial(self, appid: str, flusher: Flusher) -> Link:  # noqa: ARG002  the app makes no difference here
+    async def dial(
+        self,
+        appid: str,  # noqa: ARG002  the app makes no difference here
+        flusher: Flusher,
+        *,
+        avoid: str = "",  # noqa: ARG002  there is one server
+    ) -> Link:
         return await _connect(self.target, flusher, self.ssl_context)
 
 
 @attrs.frozen(kw_only=True)
 class _LookupDialer:
-    """Asks the lookup, and connects to the addresses that it names, in random order, until one
-    answers.
+    """Asks the lookup, and connects to the addresses that it names until one answers: in random
+    order, and to the one that was lost last.
     """
 
     host: str
@@ -130,15 +137,19 @@ class _LookupDialer:
     ssl_context: ssl.SSLContext | None = None
     path: str = ""
 
-    async def dial(self, appid: str, flusher: Flusher) -> Link:
+    async def dial(self, appid: str, flusher: Flusher, *, avoid: str = "") -> Link:
         scheme = "https" if self.tls else "http"
         base_url = f"{scheme}://{_netloc(self.host, self.port)}{self.path}"
         addresses = await look_up(base_url, appid, self.ssl_context)
-        random.shuffle(addresses)
+        # A server with a certificate listens for TLS on the port after the advertised one.
+        targets = [
+            _Target(host, port + 1 if self.tls else port, self.tls, self.host)
+            for host, port in addresses
+        ]
+        random.shuffle(targets)
+        targets.sort(key=lambda target: f"{target.host}:{target.port}" == avoid)
         reason = ""
-        for host, port in addresses[:MAX_ADDRESSES]:
-            # A server with a certificate listens for TLS on the port after the advertised one.
-            target = _Target(host, port + 1 if self.tls else port, self.tls, self.host)
+        for target in targets[:MAX_ADDRESSES]:
             try:
                 return await _connect(target, flusher, self.ssl_context)
             except LinkError as exc:

@@ -138,6 +138,11 @@ class InboxWindow:
         self._has_more = True
         self._retry_at = now + RETRY_SECONDS
 
+    def resume(self) -> None:
+        """There is a new connection: what came while there was none is to be polled for."""
+        self._has_more = True
+        self._retry_at = -math.inf
+
     def last_told(self) -> int | None:
         """What to tell at the session's end: a callback that has begun counts, since it will not be
         run again.

@@ -17,6 +17,7 @@ class LoginState(enum.Enum):
 
     CONNECTING = enum.auto()
     LOGGED_IN = enum.auto()
+    RECONNECTING = enum.auto()
     LOGGING_OUT = enum.auto()
     LOGGED_OUT = enum.auto()
     FAILED = enum.auto()
@@ -27,6 +28,7 @@ class LoginEvent(enum.Enum):
 
     ACCEPTED = enum.auto()
     REFUSED = enum.auto()
+    LOST = enum.auto()
     LOGOUT = enum.auto()
     OVER = enum.auto()
 
@@ -37,6 +39,12 @@ TABLE: Final[Mapping[LoginState, Mapping[LoginEvent, LoginState]]] = {
         LoginEvent.REFUSED: LoginState.FAILED,
     },
     LoginState.LOGGED_IN: {
+        LoginEvent.LOST: LoginState.RECONNECTING,
+        LoginEvent.LOGOUT: LoginState.LOGGING_OUT,
+        LoginEvent.OVER: LoginState.LOGGED_OUT,
+    },
+    LoginState.RECONNECTING: {
+        LoginEvent.ACCEPTED: LoginState.LOGGED_IN,
         LoginEvent.LOGOUT: LoginState.LOGGING_OUT,
         LoginEvent.OVER: LoginState.LOGGED_OUT,
     },
@@ -49,6 +57,7 @@ INITIAL_STATUS: Final = 4
 STATUS: Final[Mapping[LoginState, int]] = {
     LoginState.CONNECTING: 1,
     LoginState.LOGGED_IN: 2,
+    LoginState.RECONNECTING: 1,
     # A session that logs out takes no more calls, so that for its user it is logged out already.
     LoginState.LOGGING_OUT: 0,
     LoginState.LOGGED_OUT: 0,

@@ -1,6 +1,7 @@
-"""The mailbox: inbox entries from the server to callbacks, and word of them back.
+"""The mailbox: inbox entries from the server to callbacks, each once, and word of them back.
 
-Owns: when to poll (as inbox.py says), and what an entry's TYPE means. Must not know the connection.
+Owns: when to poll (as inbox.py says), what an entry's TYPE means, and what is passed over because
+it has come before. Must not know the connection, but that there is one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from signal_sdk.client.dispatcher import Dispatcher, Thunk
 from signal_sdk.client.inbox import WINDOW, InboxWindow
 from signal_sdk.client.log import Log
 from signal_sdk.client.requests import Requests
+from signal_sdk.client.seen import Seen, key_of
+from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ProtocolError, SignalError
 from signal_sdk.wire import events, functions, lines
 from signal_sdk.wire.lines import MessageLine
@@ -26,29 +29,32 @@ from signal_sdk.wire.lines import MessageLine
 if TYPE_CHECKING:
     from signal_sdk.login_session import LoginSession
 
-__all__ = ["Mailbox", "Seen"]
+__all__ = ["Mailbox"]
 
 SENDER_UID = 0
 """The uid of a message's sender, which a message line does not carry."""
 
-Seen = dict[int, MessageLine]
-"""Entries by version whose callbacks have begun, and which the server may still have: a connection
-that breaks leaves some, and the account's next session gets them again."""
+_POLLED_ANEW = SignalError(
+    ECode.GENERAL_E_FAILED, "after a lost connection, the inbox is polled anew"
+)
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class _EntryTurn:
-    """One entry's turn in the dispatcher; `line` is None where it could not be read."""
+    """One entry's turn in the dispatcher; `line` is None where it could not be read. `window` is
+    the one that it was fetched in.
+    """
 
     mailbox: Mailbox
+    window: InboxWindow
     version: int
     line: MessageLine | None
 
     def begin(self) -> None:
-        self.mailbox.entry_began(self.version, self.line)
+        self.mailbox.entry_began(self.window, self.version, self.line)
 
     def end(self) -> None:
-        self.mailbox.entry_ended(self.version)
+        self.mailbox.entry_ended(self.window, self.version)
 
 
 class Mailbox:
@@ -73,8 +79,10 @@ class Mailbox:
         self._log = log
         self._wake = wake
         self._window = InboxWindow()
-        self._seen: Seen = {} if seen is None else seen
+        self._seen = Seen() if seen is None else seen
+        self._in_hand: set[tuple[str, str]] = set()
         self._is_closed = True
+        self._is_paused = False
 
     # --- the session's life ---
 
@@ -82,6 +90,23 @@ class Mailbox:
         """The session is logged in: fetch what waits."""
         self._is_closed = False
         self.poll_if_due()
+
+    def pause(self) -> None:
+        """The connection is lost: callbacks go on, and the server hears of them later."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """There is a connection again: fetch what came meanwhile."""
+        self._is_paused = False
+        self._window.resume()
+        self.poll_if_due()
+        self._wake()
+
+    def start_afresh(self) -> None:
+        """The server knows nothing of the session any more, and counts as it likes. What is in hand
+        is told all the same, and passed over where it comes again.
+        """
+        self._window = InboxWindow()
 
     def close(self) -> None:
         """The session takes no more; entries that have not begun stay with the server."""
@@ -93,7 +118,14 @@ class Mailbox:
         version = self._window.last_told()
         if version is not None:
             # What that poll brings stays in the inbox.
-            self._ask(version, self._forget_seen)
+            self._requests.call(
+                lambda: _page_after(version),
+                functions.GetMessagesResult,
+                lambda _: None,
+                done=self._forget_seen,
+                failed=lambda exc: self._log.debug("the inbox was not told: %s", exc),
+                always=True,
+            )
 
     # --- what the server sends ---
 
@@ -111,8 +143,8 @@ class Mailbox:
         else:
             self.poll_if_due()
 
-    def _polled(self, result: functions.GetMessagesResult) -> None:
-        new = self._window.polled(result.ver_clear, result.msgs)
+    def _polled(self, window: InboxWindow, result: functions.GetMessagesResult) -> None:
+        new = window.polled(result.ver_clear, result.msgs)
         self._forget_seen(result)
         if self._is_closed:
             return
@@ -121,19 +153,19 @@ class Mailbox:
                 line = lines.decode(text)
             except ProtocolError as exc:
                 self._log.debug("inbox entry %d is passed over: %s", version, exc)
-                self._dispatcher.put(_nothing, _EntryTurn(self, version, None))
+                self._put(_nothing, version, None)
             else:
                 self._take(version, line)
         self.poll_if_due()
         self._wake()
 
     def _forget_seen(self, result: functions.GetMessagesResult) -> None:
-        for version in [version for version in self._seen if version <= result.ver_clear]:
-            del self._seen[version]
+        self._seen.forget(result.ver_clear)
 
     def _take(self, version: int, line: MessageLine) -> None:
         run: Thunk | None
-        if self._seen.get(version) == line:
+        key = key_of(line)
+        if self._seen.has(version, line) or key in self._in_hand:
             run = None
         elif line.type != events.INSTANT:
             run = self._calls.take(line)
@@ -142,19 +174,28 @@ class Mailbox:
             run = partial(receive, self._session, line.src, SENDER_UID, line.content)
         else:
             run = None
-        self._dispatcher.put(run or _nothing, _EntryTurn(self, version, line))
+        if key is not None:
+            self._in_hand.add(key)
+        self._put(run or _nothing, version, line)
+
+    def _put(self, run: Thunk, version: int, line: MessageLine | None) -> None:
+        turn = _EntryTurn(mailbox=self, window=self._window, version=version, line=line)
+        self._dispatcher.put(run, turn)
 
     # --- what callbacks do ---
 
-    def entry_began(self, version: int, line: MessageLine | None) -> None:
+    def entry_began(self, window: InboxWindow, version: int, line: MessageLine | None) -> None:
         """The callback of an entry runs."""
-        self._window.begin(version)
+        window.begin(version)
         if line is not None:
-            self._seen[version] = line
+            key = key_of(line)
+            if key is not None:
+                self._in_hand.discard(key)
+            self._seen.add(version, line)
 
-    def entry_ended(self, version: int) -> None:
+    def entry_ended(self, window: InboxWindow, version: int) -> None:
         """The callback of an entry has returned."""
-        self._window.handle(version, trio.current_time())
+        window.handle(version, trio.current_time())
         if not self._is_closed:
             self.poll_if_due()
             self._wake()
@@ -163,27 +204,31 @@ class Mailbox:
 
     def poll_if_due(self) -> float:
         """Poll, if it is time; when to ask again."""
-        if self._is_closed:
+        if self._is_closed or self._is_paused:
             return math.inf
+        window = self._window
         now = trio.current_time()
-        if self._window.wants_poll(now):
-            self._ask(self._window.poll(), self._polled)
-        return self._window.due(now)
+        if window.wants_poll(now):
+            version = window.poll()
+            self._requests.call(
+                lambda: _page_after(version),
+                functions.GetMessagesResult,
+                lambda _: None,
+                done=partial(self._polled, window),
+                failed=partial(self._poll_failed, window),
+                lapse=lambda: _POLLED_ANEW,
+                always=True,
+            )
+        return window.due(now)
 
-    def _ask(self, ver_clear: int, done: Callable[[functions.GetMessagesResult], None]) -> None:
-        self._requests.call(
-            lambda: functions.UserGetMessages(ver_clear=ver_clear, max=WINDOW),
-            functions.GetMessagesResult,
-            lambda _: None,
-            done=done,
-            failed=self._poll_failed,
-            always=True,
-        )
-
-    def _poll_failed(self, error: SignalError) -> None:
+    def _poll_failed(self, window: InboxWindow, error: SignalError) -> None:
         self._log.debug("polling the inbox failed: %s", error)
-        self._window.poll_failed(trio.current_time())
+        window.poll_failed(trio.current_time())
         self._wake()
+
+
+def _page_after(version: int) -> functions.UserGetMessages:
+    return functions.UserGetMessages(ver_clear=version, max=WINDOW)
 
 
 def _nothing() -> None:

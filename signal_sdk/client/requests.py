@@ -1,9 +1,9 @@
 """A session's requests: each gets a call id, goes out in the order of the calls, and ends exactly
-once.
+once, over however many connections.
 
-Owns: what waits for the login, what waits for an answer and until when, and how a failure gets its
-documented code. Must not know the connection (it is handed a function that sends), or what a
-request is for.
+Owns: what waits for the login, what waits for an answer and until when, what is sent again after a
+lost connection, and how a failure gets its documented code. Must not know the connection (it is
+handed a function that sends), or what a request is for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from signal_sdk.errors import ParameterError, ProtocolError, SignalError
 from signal_sdk.wire import call2, frames, functions, names
 from signal_sdk.wire.names import JsonValue
 
-__all__ = ["GENERAL", "MAX_REQUESTS", "REPLY_SECONDS", "Codes", "Requests"]
+__all__ = ["GENERAL", "MAX_REQUESTS", "REPLY_SECONDS", "Codes", "Requests", "UnansweredError"]
 
 R = TypeVar("R", bound=functions.Result)
 T = TypeVar("T")
@@ -46,8 +46,13 @@ class Codes:
 
 GENERAL: Final = Codes()
 
-Encode = Callable[[call2.CallId, str], bytes]
-"""Makes a request's frame from its call id and the session's `line`."""
+
+class UnansweredError(SignalError):
+    """No answer came, or none that can be understood: the server may have done what was asked."""
+
+
+Encode = Callable[[call2.CallId, str, int], bytes]
+"""Makes a request's frame from its call id, the session's `line`, and `ack`."""
 Unheard = Callable[[Operation[Any], str, SignalError], None]
 """Is told of a failure that no callback hears of: the operation, its name, the error."""
 
@@ -61,6 +66,7 @@ class _Request:
     finish: Callable[[call2.Reply], None]
     fail: Callable[[SignalError], None]
     codes: Codes = GENERAL
+    lapse: Callable[[], SignalError | None] | None = None
     deadline: float = math.inf
 
 
@@ -71,8 +77,9 @@ def _not_logged_in(why: str) -> SignalError:
 class Requests:
     """The requests of one session.
 
-    `is_full` says whether callbacks have fallen too far behind. Until `open` requests wait; after
-    `seal` no new ones are taken; `close` fails those under way.
+    `is_full` says whether callbacks have fallen too far behind. Until the first `open` requests
+    wait for the login; between `suspend` and the next `open` for a connection, and for no longer
+    than for an answer. After `seal` no new ones are taken; `close` fails those under way.
     """
 
     def __init__(
@@ -83,8 +90,9 @@ class Requests:
         self._log = log
         self._label = label
         self._waiting: list[_Request] = []
-        self._pending: dict[call2.CallId, _Request] = {}
+        self._pending: dict[int, _Request] = {}
         self._last_id = 0
+        self._was_open = False
         self._send: Callable[[bytes], None] | None = None
         self._line = ""
         self._sealed: SignalError | None = None
@@ -94,13 +102,39 @@ class Requests:
 
     # --- the session's life ---
 
-    def open(self, line: str, send: Callable[[bytes], None]) -> None:
-        """The session is logged in: send what waits, and from now on at once."""
-        self._line = line
-        self._send = send
+    def open(
+        self,
+        line: str,
+        send: Callable[[bytes], None],
+        before: Callable[[], None] | None = None,
+    ) -> None:
+        """The session is logged in, or has been taken up again: send what waits, and from now on at
+        once. What was not answered is sent again, under the call ids that it has, in their order.
+
+        `before` is called first: what it asks goes ahead of all that.
+        """
+        pending = list(self._pending.items())
+        self._line, self._send, self._was_open = line, send, True
+        if before is not None:
+            before()
+        for callid, request in pending:
+            error = request.lapse() if request.lapse is not None else None
+            if error is None:
+                self._put_on_wire(callid, request)
+            elif self._pending.pop(callid, None) is not None:
+                request.fail(error)
         waiting, self._waiting = self._waiting, []
         for request in waiting:
-            self._put_on_wire(request)
+            self._accept(request)
+
+    def suspend(self) -> None:
+        """The connection is lost: what is asked from now on waits for another."""
+        self._send = None
+
+    @property
+    def is_sealed(self) -> bool:
+        """Are no new requests taken any more?"""
+        return self._sealed is not None
 
     def seal(self, why: str) -> None:
         """Take no new requests: they fail with 1003. Those under way go on."""
@@ -131,7 +165,8 @@ class Requests:
         codes: Codes = GENERAL,
         unless: SignalError | None = None,
         moot: Callable[[], bool] | None = None,
-        undo: Callable[[], None] | None = None,
+        undo: Callable[[SignalError], None] | None = None,
+        lapse: Callable[[], SignalError | None] | None = None,
         always: bool = False,
     ) -> Operation[T]:
         """Call a function of the server with the arguments that `make` makes.
@@ -139,7 +174,8 @@ class Requests:
         The operation gives `convert` of the result. `done` and `failed` are told of the outcome
         first; where there is no `failed`, and nobody awaits, a failure is unheard. With `unless`,
         the call is refused with that error; so it is where `make` raises `ParameterError`. A
-        failure that is `moot` is none; before any other is told, `undo` is called. `always` is for
+        failure that is `moot` is none; before any other is told, `undo` is called. `lapse` gives
+        the reason why the request is not to be sent again after a lost connection. `always` is for
         the SDK's own requests, which go out however far callbacks have fallen behind. Never raises.
         """
         if unless is not None:
@@ -156,11 +192,17 @@ class Requests:
                 done(result)
             promise.succeed(convert(result))
 
-        def encode(callid: call2.CallId, line: str) -> bytes:
-            return call2.encode_request(callid, line, args)
+        def encode(callid: call2.CallId, line: str, ack: int) -> bytes:
+            return call2.encode_request(callid, line, args, ack)
 
-        fail = self._failing(args.function, promise, failed, moot, undo)
-        request = _Request(what=args.function, encode=encode, finish=finish, fail=fail, codes=codes)
+        request = _Request(
+            what=args.function,
+            encode=encode,
+            finish=finish,
+            fail=self._failing(args.function, promise, failed, moot, undo),
+            codes=codes,
+            lapse=lapse,
+        )
         self._submit(request, always=always)
         return promise
 
@@ -196,8 +238,8 @@ class Requests:
                 done(reply.text)
             promise.succeed(result)
 
-        def encode(callid: call2.CallId, line: str) -> bytes:
-            return call2.encode_invoke(callid, line, what, args)
+        def encode(callid: call2.CallId, line: str, ack: int) -> bytes:
+            return call2.encode_invoke(callid, line, what, args, ack)
 
         fail = self._failing(what, promise, failed)
         self._submit(_Request(what=what, encode=encode, finish=finish, fail=fail))
@@ -208,7 +250,7 @@ class Requests:
         what: str,
         error: SignalError,
         failed: Callable[[SignalError], None] | None = None,
-        undo: Callable[[], None] | None = None,
+        undo: Callable[[SignalError], None] | None = None,
     ) -> Operation[Any]:
         """An operation that has failed already, heard of as any other."""
         promise: Promise[Any] = Promise()
@@ -221,14 +263,14 @@ class Requests:
         promise: Promise[Any],
         failed: Callable[[SignalError], None] | None,
         moot: Callable[[], bool] | None = None,
-        undo: Callable[[], None] | None = None,
+        undo: Callable[[SignalError], None] | None = None,
     ) -> Callable[[SignalError], None]:
         def fail(error: SignalError) -> None:
             if moot is not None and moot():
                 promise.succeed(None)
                 return
             if undo is not None:
-                undo()
+                undo(error)
             promise.fail(error)
             if failed is not None:
                 failed(error)
@@ -240,34 +282,46 @@ class Requests:
     def _submit(self, request: _Request, *, always: bool = False) -> None:
         if self._sealed is not None:
             request.fail(self._sealed)
-        elif len(self) >= MAX_REQUESTS:
+        elif len(self) >= MAX_REQUESTS and not always:
             reason = f"{MAX_REQUESTS} requests are under way already"
             request.fail(SignalError(request.codes.other, reason))
         elif self._is_full() and not always:
             reason = "callbacks have fallen too far behind for another request"
             request.fail(SignalError(request.codes.other, reason))
-        elif self._send is None:
+        elif not self._was_open:
             self._waiting.append(request)
         else:
-            self._put_on_wire(request)
+            self._accept(request)
 
-    def _put_on_wire(self, request: _Request) -> None:
-        if self._send is None:
-            raise RuntimeError("the session is not logged in")
+    def _accept(self, request: _Request) -> None:
+        """Give the request its id and its time, and send it where that is possible."""
         self._last_id += 1
-        callid = self._last_id
+        request.deadline = trio.current_time() + REPLY_SECONDS
+        self._pending[self._last_id] = request
+        self._put_on_wire(self._last_id, request)
+
+    @property
+    def _ack(self) -> int:
+        """Up to which call id nothing is waited for any more. Ids rise in the dictionary, too."""
+        return next(iter(self._pending), self._last_id + 1) - 1
+
+    def _put_on_wire(self, callid: int, request: _Request) -> None:
+        if callid not in self._pending:
+            return
         try:
-            frame = request.encode(callid, self._line)
+            frame = request.encode(callid, self._line, self._ack)
         except ParameterError as exc:
+            del self._pending[callid]
             request.fail(exc)
             return
         if len(frame) > names.MAX_FRAME_BYTES:
             # The server would close the connection over it.
+            del self._pending[callid]
             reason = f"{request.what} takes {len(frame)} bytes, over {names.MAX_FRAME_BYTES}"
             request.fail(ParameterError(ECode.GENERAL_E_LARGE_PARAM, reason))
             return
-        request.deadline = trio.current_time() + REPLY_SECONDS
-        self._pending[callid] = request
+        if self._send is None:
+            return
         self._log.debug("%s: > %s #%d, %d bytes", self._label, request.what, callid, len(frame))
         self._send(frame)
 
@@ -275,7 +329,8 @@ class Requests:
 
     def answer(self, reply: call2.Reply) -> None:
         """An answer has come. One to a request that has run out already is passed over."""
-        request = self._pending.pop(reply.callid, None)
+        callid = reply.callid
+        request = self._pending.pop(callid, None) if isinstance(callid, int) else None
         if request is None:
             return
         try:
@@ -285,12 +340,12 @@ class Requests:
             error = SignalError(ecode, exc.reason)
         except ProtocolError as exc:
             reason = f"the answer to {request.what} is not understood: {exc}"
-            error = SignalError(request.codes.other, reason)
+            error = UnansweredError(request.codes.other, reason)
         else:
-            self._log.debug("%s: < %s #%s, ok", self._label, request.what, reply.callid)
+            self._log.debug("%s: < %s #%s, ok", self._label, request.what, callid)
             return
         name = error.ecode.name
-        self._log.debug("%s: < %s #%s, %s", self._label, request.what, reply.callid, name)
+        self._log.debug("%s: < %s #%s, %s", self._label, request.what, callid, name)
         request.fail(error)
 
     def expire(self, now: float) -> float:
@@ -302,7 +357,7 @@ class Requests:
                 return request.deadline
             del self._pending[callid]
             reason = f"{request.what} was not answered in {REPLY_SECONDS:g} s"
-            request.fail(SignalError(request.codes.timeout, reason))
+            request.fail(UnansweredError(request.codes.timeout, reason))
         return math.inf
 
 

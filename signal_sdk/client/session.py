@@ -1,13 +1,14 @@
-"""The life of one session: connect, log in, read, log out, end.
+"""The life of one session: logged in, taken up again after a lost connection, logged out.
 
-Owns: the login's state, the one task that reads, the one that keeps time, and the order in which a
-session's end is told. Must not know the API's classes but as what callbacks are handed; channels,
-calls and the inbox have modules of their own.
+Owns: the login's state, what each frame is for, and the order in which a session's beginnings and
+its end are told. Must not know when to connect, which course.py does, nor the API's classes but as
+what callbacks are handed; channels, calls and the inbox have modules of their own.
 """
 
 from __future__ import annotations
 
-import math
+import itertools
+import secrets
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -16,26 +17,22 @@ import attrs
 import trio
 
 from signal_sdk.callbacks import LoginCallback, MessageCallback
+from signal_sdk.client.backoff import Backoff
 from signal_sdk.client.calls import Calls, Leg
 from signal_sdk.client.channels import Channels
-from signal_sdk.client.connection import Connection, login_frame
+from signal_sdk.client.connection import Connection, closing_delay
+from signal_sdk.client.course import NO_ANSWER, Course, Identity
 from signal_sdk.client.dialer import Dialer
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.log import Log, logger
 from signal_sdk.client.login_states import STATUS, TABLE, LoginEvent, LoginState
-from signal_sdk.client.mailbox import Mailbox, Seen
+from signal_sdk.client.mailbox import Mailbox
 from signal_sdk.client.operation import Operation, Promise
 from signal_sdk.client.requests import Codes, Requests
+from signal_sdk.client.seen import Seen
 from signal_sdk.client.user_attributes import UserAttributes
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import (
-    LinkError,
-    LoginError,
-    LogoutError,
-    ProtocolError,
-    SignalError,
-)
-from signal_sdk.websocket.link import LinkClosed
+from signal_sdk.errors import LoginError, LogoutError, SignalError
 from signal_sdk.websocket.outbox import Flusher
 from signal_sdk.wire import call2, events, frames, functions, login
 
@@ -43,10 +40,7 @@ if TYPE_CHECKING:
     from signal_sdk.call import Call
     from signal_sdk.login_session import LoginSession
 
-__all__ = ["LOGIN_SECONDS", "SessionClient", "Shared"]
-
-LOGIN_SECONDS: Final = 10.0
-"""How long the server may take to answer a login."""
+__all__ = ["SessionClient", "Shared"]
 
 MESSAGE_CODES: Final = Codes(other=ECode.SENDMESSAGE_E_OTHER, timeout=ECode.SENDMESSAGE_E_TIMEOUT)
 
@@ -55,7 +49,8 @@ MESSAGE_CODES: Final = Codes(other=ECode.SENDMESSAGE_E_OTHER, timeout=ECode.SEND
 class Shared:
     """What all sessions of one `Signal` stand on.
 
-    `spare` runs the callbacks of what is asked of a session that has ended.
+    `spare` runs the callbacks of what is asked of a session that has ended. `backoff` says how a
+    session comes back after a lost connection; None: it does not.
     """
 
     appid: str
@@ -63,10 +58,13 @@ class Shared:
     flusher: Flusher
     log: Log
     spare: Dispatcher
+    backoff: Backoff | None
 
 
 class SessionClient:
-    """One login of one account, from `Signal.login` to its last callback."""
+    """One login of one account, from `Signal.login` to its last callback; the `Passenger` of its
+    `Course`.
+    """
 
     def __init__(
         self,
@@ -90,17 +88,14 @@ class SessionClient:
         self.state = LoginState.CONNECTING
         self.logged_in: Promise[None] = Promise()
         self.ended: Promise[ECode] = Promise()
-        self.seen: Seen = {} if seen is None else seen
+        self.seen = Seen() if seen is None else seen
         self._shared = shared
-        self._token = token
         self._cb = cb
         self._after = after
+        self._line = ""
+        self._instance = secrets.token_urlsafe(12)
+        self._message_ids = map(f"{secrets.token_urlsafe(6)}.{{}}".format, itertools.count(1))
         self._logout: Promise[None] | None = None
-        self._scope = trio.CancelScope()
-        self._wake = trio.Event()
-        self._is_asked = False
-        self._pings = 0
-        self._pongs = 0
         self.session = make_session(self)
         self._runs_dispatcher = dispatcher is None
         if dispatcher is None:
@@ -111,10 +106,13 @@ class SessionClient:
         requests = Requests(self._unheard, lambda: dispatcher.is_full, log, account)
         self.requests = requests
         self.attributes = UserAttributes(requests, dispatcher)
-        self.channels = Channels(self.session, requests, dispatcher)
+        self.channels = Channels(self.session, cb, requests, dispatcher, log)
         self.calls = Calls(self.session, cb, requests, dispatcher, log, partial(make_call, self))
+        who = Identity(appid=shared.appid, account=account, token=token, instance=self._instance)
+        self._course = Course(self, who, shared.dialer, shared.flusher, shared.backoff, log)
+        wake = self._course.wake
         self._mailbox = Mailbox(
-            self.session, cb, requests, dispatcher, self.calls, log, self._wake_timer, self.seen
+            self.session, cb, requests, dispatcher, self.calls, log, wake, self.seen
         )
 
     @property
@@ -125,7 +123,16 @@ class SessionClient:
     @property
     def is_staying(self) -> bool:
         """Is the session logged in, or about to be, as far as its user has asked for?"""
-        return self.state in (LoginState.CONNECTING, LoginState.LOGGED_IN)
+        return self.state in (
+            LoginState.CONNECTING,
+            LoginState.LOGGED_IN,
+            LoginState.RECONNECTING,
+        )
+
+    @property
+    def is_over(self) -> bool:
+        """Is the session over?"""
+        return self.ended.is_done
 
     def _step(self, event: LoginEvent) -> bool:
         state = TABLE[self.state].get(event)
@@ -154,146 +161,113 @@ class SessionClient:
             self._end(ECode.LOGOUT_E_OTHER, "the Signal was closed")
 
     async def _live(self) -> None:
-        connection: Connection | None = None
         try:
-            with self._scope:
-                frame = login_frame(self._shared.appid, self.account, self._token)
-                if self._after is not None:
-                    # The account's earlier session here is logging out: its farewell goes first.
-                    await self._after
-                connection = await self._connect()
-                self._scope.deadline = trio.current_time() + LOGIN_SECONDS
-                connection.send(frame)
-                self._is_asked = True
-                await self._talk(connection)
-            if self._scope.cancelled_caught:
-                reason = f"the server did not answer the login in {LOGIN_SECONDS:g} s"
-                self._fail(LoginError(ECode.LOGIN_E_NET, reason))
-            if connection is not None:
-                if self._is_asked:
-                    await connection.withdraw()
-                await connection.aclose()
+            await self._course.run(self._after)
         except LoginError as exc:
             self._fail(exc)
-        except LinkClosed as exc:
-            self._fail(LoginError(ECode.LOGIN_E_NET, str(exc)))
         except Exception as exc:  # noqa: BLE001  logged and told, below
             # A mistake of ours, or of somebody's dialer, must not end the other sessions.
             logger.exception("%s: the session failed", self.account)
             self._fail(LoginError(ECode.LOGIN_E_OTHER, type(exc).__name__))
             self._end(ECode.LOGOUT_E_OTHER, type(exc).__name__)
-        finally:
-            if connection is not None:
-                connection.abort()
 
-    async def _connect(self) -> Connection:
-        try:
-            link = await self._shared.dialer.dial(self._shared.appid, self._shared.flusher)
-        except LinkError as exc:
-            raise LoginError(ECode.LOGIN_E_NET, str(exc)) from None
-        return Connection(link, self._shared.log, self.account)
+    # --- its connections: what the course tells ---
 
-    async def _talk(self, connection: Connection) -> None:
-        """Read until the session is over. Raises `LoginError` for a login that was refused."""
-        while self.state is LoginState.CONNECTING:
-            self._take_early(await connection.receive(), connection)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._timer_loop, connection)
-            try:
-                await self._read_loop(connection)
-            except LinkClosed as exc:
-                self._end(ECode.LOGOUT_E_NET, str(exc))
-            nursery.cancel_scope.cancel()
+    def accepted(
+        self, success: login.LoginSucceeded, connection: Connection, *, is_fresh: bool
+    ) -> None:
+        """There is a connection: by a login that is the session's first or `is_fresh`, else the
+        session was taken up.
+        """
+        is_first = self.state is LoginState.CONNECTING
+        is_leaving = self.state is LoginState.LOGGING_OUT
+        self._step(LoginEvent.ACCEPTED)
+        self.uid = success.uid
+        self._line = success.line
+        if is_first:
+            if self._cb is not None:
+                self.dispatcher.put(partial(self._cb.on_login_success, self.session, success.uid))
+            self.requests.open(success.line, connection.send)
+            self._mailbox.open()
+            self.logged_in.succeed(None)
+        elif is_leaving:
+            self.requests.open(success.line, connection.send)
+        else:
+            self._come_back(success, connection, is_fresh=is_fresh)
 
-    async def _read_loop(self, connection: Connection) -> None:
-        while not self.ended.is_done:
-            frame = await connection.receive()
-            try:
-                self._take(frame)
-            except ProtocolError as exc:
-                connection.pass_over(exc)
+    def _come_back(
+        self, success: login.LoginSucceeded, connection: Connection, *, is_fresh: bool
+    ) -> None:
+        if self._cb is not None:
+            self.dispatcher.put(partial(self._cb.on_reconnected, self.session))
+        if is_fresh:
+            self.calls.end(ECode.INVITE_E_NET)
+            self._mailbox.start_afresh()
 
-    # --- time ---
+        def settle() -> None:
+            if is_fresh:
+                self.channels.forgotten()
+            else:
+                self.channels.resumed(success.channel, success.msgid, is_gap=success.gap)
 
-    def _wake_timer(self) -> None:
-        self._wake.set()
+        # What belongs to a channel that is to be joined again goes out behind that.
+        self.requests.open(success.line, connection.send, settle)
+        self._mailbox.resume()
 
-    async def _timer_loop(self, connection: Connection) -> None:
-        """Ping, fail what is not answered in time, poll when it is due: one task for it all."""
-        ping_at = trio.current_time() + login.PING_INTERVAL_SECONDS
-        while True:
-            now = trio.current_time()
-            if now >= ping_at:
-                self._ping(connection)
-                ping_at = now + login.PING_INTERVAL_SECONDS
-            due = min(ping_at, self.requests.expire(now), self._mailbox.poll_if_due())
-            if self.ended.is_done:
-                break
-            self._wake = trio.Event()
-            with trio.move_on_at(due):
-                await self._wake.wait()
-        # The reader waits for a frame that may never come.
-        self._scope.cancel()
+    def ticket(self) -> login.LineLogin:
+        """What takes the session up again."""
+        channel, msgid = self.channels.where()
+        return login.LineLogin(
+            line=self._line, msgid=msgid, channel=channel, instance=self._instance
+        )
 
-    def _ping(self, connection: Connection) -> None:
-        missed = self._pings - self._pongs
-        if missed > login.MAX_MISSED_PONGS:
-            self._end(ECode.LOGOUT_E_NET, f"{missed} pings were not answered")
-            return
-        self._pings += 1
-        connection.send(frames.encode_frame(login.PING, self._pings))
+    def lost(self, reason: str) -> bool:
+        """The connection is lost: is it to be replaced?"""
+        if self._shared.backoff is None or not self._step(LoginEvent.LOST):
+            self._end(ECode.LOGOUT_E_NET, reason)
+            return False
+        self.requests.suspend()
+        self._mailbox.pause()
+        self._shared.log.debug("%s: the connection is lost: %s", self.account, reason)
+        return True
+
+    def reconnecting(self, attempt: int) -> None:
+        """Another connection is about to be dialed."""
+        if self._cb is not None and self.state is LoginState.RECONNECTING:
+            self.dispatcher.put_outcome(partial(self._cb.on_reconnecting, self.session, attempt))
+
+    def over(self, ecode: ECode, reason: str) -> None:
+        """There will be no other connection."""
+        self._end(ecode, reason)
+
+    def stopped(self) -> None:
+        """Nothing more will come: where the session is not over yet, it has waited too long."""
+        self._fail(LoginError(ECode.LOGIN_E_NET, NO_ANSWER))
+        self._end(ECode.LOGOUT_E_USER, "")
+
+    def due(self, now: float) -> float:
+        """Fail what was not answered in time, poll when it is due; when to ask again."""
+        return min(self.requests.expire(now), self._mailbox.poll_if_due())
 
     # --- frames ---
 
-    def _take_early(self, frame: frames.Frame, connection: Connection) -> None:
-        """A frame during the login."""
-        match frame.event:
-            case login.LOGIN_RET:
-                self._is_asked = False
-                try:
-                    success = login.decode_login_ret(frame)
-                except ProtocolError as exc:
-                    reason = f"the answer is not understood: {exc}"
-                    raise LoginError(ECode.LOGIN_E_OTHER, reason) from None
-                self._accepted(success, connection)
-            case login.KICK:
-                self._is_asked = False
-                raise LoginError(ECode.LOGIN_E_TOKEN_KICKED)
-            case login.CLOSE:
-                self._is_asked = False
-                closing = login.decode_closing(frame, ECode.LOGIN_E_NET)
-                is_login = 200 <= closing.ecode < 300
-                ecode = ECode(closing.ecode) if is_login else ECode.LOGIN_E_NET
-                raise LoginError(ecode, closing.reason)
-
-    def _take(self, frame: frames.Frame) -> None:
+    def take(self, frame: frames.Frame) -> None:
         """A frame of the session. Raises `ProtocolError`."""
         match frame.event:
             case call2.REPLY:
                 self.requests.answer(call2.decode_reply(frame))
             case events.NOTIFY:
                 self._notified(events.decode_notify(frame))
-            case login.PONG:
-                self._pongs = max(self._pongs, frame.decode(int))
             case login.KICK:
                 closing = login.decode_closing(frame, ECode.LOGOUT_E_KICKED)
                 self._end(ECode.LOGOUT_E_KICKED, closing.reason)
             case login.CLOSE:
                 closing = login.decode_closing(frame, ECode.LOGOUT_E_NET)
-                is_logout = 100 <= closing.ecode < 200
-                ecode = ECode(closing.ecode) if is_logout else ECode.LOGOUT_E_NET
-                self._end(ecode, closing.reason)
-
-    def _accepted(self, success: login.LoginSucceeded, connection: Connection) -> None:
-        if not self._step(LoginEvent.ACCEPTED):
-            return
-        self._scope.deadline = math.inf
-        self.uid = success.uid
-        if self._cb is not None:
-            self.dispatcher.put(partial(self._cb.on_login_success, self.session, success.uid))
-        self.requests.open(success.line, connection.send)
-        self._mailbox.open()
-        self.logged_in.succeed(None)
+                if closing.ecode == ECode.LOGOUT_E_TOKENEXPIRED:
+                    self._end(ECode.LOGOUT_E_TOKENEXPIRED, closing.reason)
+                else:
+                    self._course.stay_away(closing_delay(closing))
+                    self._course.give_up(closing.reason)
 
     def _notified(
         self, told: events.InboxAnnounced | events.InboxPushed | events.ChannelEvent
@@ -318,8 +292,10 @@ class SessionClient:
         self._logout = Promise()
         if self.state is LoginState.CONNECTING:
             self._fail(LoginError(ECode.LOGIN_E_CANCEL, "logout was called during the login"))
-            self._scope.cancel()
+            self._course.stop()
             return self._logout
+        if self.state is LoginState.RECONNECTING:
+            self._course.hurry()
         self._step(LoginEvent.LOGOUT)
         self._mailbox.close()
         self._mailbox.tell_last()
@@ -367,6 +343,10 @@ class SessionClient:
         self.ended.succeed(ecode)
 
     # --- outcomes ---
+
+    def next_message_id(self) -> str:
+        """An id that no other message of the account has."""
+        return next(self._message_ids)
 
     def send_message(
         self,

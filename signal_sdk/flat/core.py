@@ -18,7 +18,7 @@ import trio
 from signal_sdk.client.dialer import Dialer
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.log import Log, logger
-from signal_sdk.client.mailbox import Seen
+from signal_sdk.client.seen import Seen
 from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
@@ -79,7 +79,7 @@ class Core:
         self._nursery: trio.Nursery | None = None
         self._flusher: Flusher | None = None
         self._life: Life | None = None
-        self._seen: tuple[str, str, Seen] = ("", "", {})
+        self._seen: tuple[str, str, Seen] = ("", "", Seen())
         self.dispatcher = Dispatcher(partial(self.tell, "on_error", "callbacks"))
 
     # --- from any thread ---
@@ -229,7 +229,7 @@ class Core:
             return
         key = (account.appid, account.name)
         if self._seen[:2] != key:
-            self._seen = (*key, {})
+            self._seen = (*key, Seen())
         means = Means(
             dialer=self._dialer,
             flusher=self._flusher,

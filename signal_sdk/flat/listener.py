@@ -7,7 +7,7 @@ Owns: the translation, callback by callback. Must not know how a callback is run
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, Final, Protocol
 
 import attrs
@@ -21,7 +21,7 @@ from signal_sdk.login_session import LoginSession
 from signal_sdk.wire import frames
 from signal_sdk.wire.events import SpecialEvent
 
-__all__ = ["FD", "Absence", "Listener", "Sent", "Tell"]
+__all__ = ["FD", "Listener", "Sent", "Tell"]
 
 FD: Final = 0
 """The documented `fd`, "internal use only"."""
@@ -34,42 +34,22 @@ class Tell(Protocol):
         """Have it run, and wait until it has."""
 
 
-class Absence:
-    """A login's channel while its connection is lost, as far as callbacks have told: `channel` was
-    lost, and its user has not been told so, since it is to be joined again.
-    """
-
-    def __init__(self) -> None:
-        self.channel: str | None = None
-
-    def is_about(self, channel: Channel) -> bool:
-        """Is it this channel that was lost?"""
-        return self.channel == channel.name
-
-
 class Listener(LoginCallback, ChannelCallback, CallCallback):
-    """All callbacks of one session.
+    """All callbacks of one session. Its end is told by the login, which may take several."""
 
-    `is_again` says that it logs in after a connection was lost, `is_rejoined(name)` that a channel
-    which it loses is joined again. The login's end is told by the login, which may outlive the
-    session.
-    """
-
-    def __init__(
-        self, tell: Tell, absence: Absence, *, is_again: bool, is_rejoined: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, tell: Tell) -> None:
         self._tell = tell
-        self._absence = absence
-        self._is_again = is_again
-        self._is_rejoined = is_rejoined
 
     # --- the session ---
 
     async def on_login_success(self, session: LoginSession, uid: int) -> None:
-        if self._is_again:
-            await self._tell("on_reconnected", FD)
-        else:
-            await self._tell("on_login_success", uid, FD)
+        await self._tell("on_login_success", uid, FD)
+
+    async def on_reconnecting(self, session: LoginSession, attempt: int) -> None:
+        await self._tell("on_reconnecting", attempt)
+
+    async def on_reconnected(self, session: LoginSession) -> None:
+        await self._tell("on_reconnected", FD)
 
     async def on_message_instant_receive(
         self, session: LoginSession, account: str, uid: int, msg: str
@@ -86,25 +66,17 @@ class Listener(LoginCallback, ChannelCallback, CallCallback):
     # --- the channel ---
 
     async def on_channel_joined(self, session: LoginSession, channel: Channel) -> None:
-        self._absence.channel = None
         await self._tell("on_channel_joined", channel.name)
 
     async def on_channel_join_failed(
         self, session: LoginSession, channel: Channel, ecode: ECode
     ) -> None:
-        if not self._absence.is_about(channel):
-            await self._tell("on_channel_join_failed", channel.name, ecode)
-        elif ecode not in (ECode.LOGOUT_E_NET, ECode.GENERAL_E_NOT_LOGIN):
-            self._absence.channel = None
-            await self._tell("on_channel_leaved", channel.name, ECode.LEAVECHANNEL_E_DISCONN)
+        await self._tell("on_channel_join_failed", channel.name, ecode)
 
     async def on_channel_leaved(
         self, session: LoginSession, channel: Channel, ecode: ECode
     ) -> None:
-        if ecode is ECode.LEAVECHANNEL_E_DISCONN and self._is_rejoined(channel.name):
-            self._absence.channel = channel.name
-        else:
-            await self._tell("on_channel_leaved", channel.name, ecode)
+        await self._tell("on_channel_leaved", channel.name, ecode)
 
     async def on_channel_user_joined(
         self, session: LoginSession, channel: Channel, account: str, uid: int

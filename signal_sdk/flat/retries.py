@@ -1,23 +1,24 @@
 """How often and for how long a login is tried again.
 
-Owns: the counting of `login2`. Must not know a clock (the time is an argument), or what is tried.
+Owns: what `login2` means by its two bounds. Must not know the tries, which backoff.py counts.
 """
 
 from __future__ import annotations
 
-import math
-import random
 from typing import Final
 
 import attrs
 
+from signal_sdk.client.backoff import Backoff
 from signal_sdk.wire import names
 
-__all__ = ["RetryPolicy", "Tries"]
+__all__ = ["RetryPolicy"]
 
 FIRST_PAUSE_SECONDS: Final = 1.0
-"""The pause before the first try; each next one is four times as long, but not longer than an even
-share of the time."""
+"""The pause before the first try; none is longer than an even share of the time."""
+PAUSE_FACTOR: Final = 4.0
+SHORTEST_PAUSE_SECONDS: Final = 1e-6
+"""So that any bound above 0 makes a back-off."""
 MAX_RETRY_COUNT: Final = 1_000_000
 MAX_RETRY_SECONDS: Final = 30 * 24 * 3600
 
@@ -39,28 +40,17 @@ class RetryPolicy:
         return cls(seconds, names.check_integer("retry_count", count, 0, MAX_RETRY_COUNT))
 
     @property
-    def tries_again(self) -> bool:
-        """Does it allow any?"""
-        return self.count > 0 and self.seconds > 0
-
-
-class Tries:
-    """The tries after one failure."""
-
-    def __init__(self, policy: RetryPolicy, now: float) -> None:
-        self.made = 0
-        self._policy = policy
-        self.deadline = now + policy.seconds if policy.tries_again else math.inf
-
-    def next_pause(self, now: float) -> float | None:
-        """How long to wait before another try; None where a bound is reached."""
-        if self.made >= self._policy.count:
+    def backoff(self) -> Backoff | None:
+        """The same as a back-off: for the first login, and for each connection that is lost later.
+        None where there are no tries.
+        """
+        if not (self.count and self.seconds):
             return None
-        share = self._policy.seconds / self._policy.count
-        pause = min(FIRST_PAUSE_SECONDS * 4.0 ** min(self.made, 10), share)
-        # All clients of a server that was restarted must not come at once.
-        pause *= random.uniform(0.5, 1.0)  # noqa: S311  nothing secret
-        if now + pause >= self.deadline:
-            return None
-        self.made += 1
-        return pause
+        share = max(self.seconds / self.count, SHORTEST_PAUSE_SECONDS)
+        return Backoff(
+            first_seconds=min(FIRST_PAUSE_SECONDS, share),
+            factor=PAUSE_FACTOR,
+            max_seconds=share,
+            attempts=self.count,
+            seconds=max(self.seconds, SHORTEST_PAUSE_SECONDS),
+        )

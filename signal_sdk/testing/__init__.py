@@ -1,17 +1,27 @@
-"""What users test their bots with: a server inside the test's own process.
+"""What users test their bots with: a server inside the test's own process, and a network that
+fails.
 
     async with local_server(listens=False) as server, Signal("app", server=server) as signal:
         session = await signal.login("alice", "_no_need_token")
 
 Without a port it lives in memory and on trio's clock, so that a mock clock moves its timers too.
+Between the two, `FaultyNetwork` delays, drops and repeats frames, and cuts connections or lets them
+hang, by a seed or by hand.
 """
 
+from signal_sdk.testing.faults import ClientDialer, FaultyNetwork, ServerSource
+from signal_sdk.testing.faulty_link import Faults, FaultyLink
 from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
 from signal_sdk.testing.server import LocalServer, local_server, trio_wall_clock
 
 __all__ = [
+    "ClientDialer",
+    "Faults",
+    "FaultyLink",
+    "FaultyNetwork",
     "LocalServer",
     "MemoryTransport",
+    "ServerSource",
     "local_server",
     "memory_transport_pair",
     "trio_wall_clock",

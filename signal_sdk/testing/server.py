@@ -67,11 +67,22 @@ class LocalServer:
         self._nursery.start_soon(self.node.serve, server)
         return client
 
-    async def dial(self, appid: str, flusher: Flusher) -> Link:  # noqa: ARG002  one server for all
+    async def dial(
+        self,
+        appid: str,  # noqa: ARG002  one server for all
+        flusher: Flusher,
+        *,
+        avoid: str = "",  # noqa: ARG002  there is no other
+    ) -> Link:
         """A new link in memory: what makes this a `Dialer`."""
-        return await handshake.connect(
-            self.connect(), flusher, "ws://memory/", max_frame_bytes=MAX_ANSWER_BYTES
-        )
+        transport = self.connect()
+        try:
+            return await handshake.connect(
+                transport, flusher, "ws://memory/", max_frame_bytes=MAX_ANSWER_BYTES
+            )
+        except BaseException:
+            transport.close()
+            raise
 
 
 @asynccontextmanager

@@ -35,7 +35,7 @@ def statuses(ears: Ears, api: IAgoraAPI, callback: str) -> list[int]:
     return seen
 
 
-def test_a_lost_connection_is_made_again_and_the_channel_joined(
+def test_a_lost_connection_is_made_again_and_the_channel_goes_on(
     far_server: ThreadedServer, make: Make
 ) -> None:
     bob, heard = make(far_server.address)
@@ -58,11 +58,11 @@ def test_a_lost_connection_is_made_again_and_the_channel_joined(
         assert api.get_status() in (2, 3)
         ears.wait("on_reconnected", 0)
         assert api.get_status() == 2
-        ears.wait("on_channel_joined", "room")
-        assert ears.wait("on_channel_user_list")[:2] == (2, ["bob", "alice"])
         bob.message_channel_send("room", "are you there?")
         assert ears.wait("on_message_channel_receive")[3] == "are you there?"
-    assert not {name for name, _ in ears.events} & {"on_channel_leaved", "on_logout"}
+    names = {name for name, _ in ears.events}
+    assert not names & {"on_channel_leaved", "on_logout", "on_error"}
+    assert ears.seen("on_channel_joined") == [("another",)]
 
 
 def test_a_channel_that_was_left_is_not_joined_again(
@@ -155,9 +155,9 @@ def test_a_logout_while_reconnecting_ends_it_with_101(
     far_server.stop()
     ears.wait("on_reconnecting", 1)
     sent = api.message_instant_send("bob", 0, "nobody takes it")
-    ears.wait("on_message_send_error", sent, 1003)
     getattr(api, how)()
-    ears.wait("on_channel_leaved", "room", 604)
+    ears.wait("on_message_send_error", sent, 101)
+    ears.wait("on_channel_leaved", "room", 603)
     ears.wait("on_logout", 101)
 
 
@@ -172,7 +172,7 @@ def test_a_login_elsewhere_ends_it_with_103(far_server: ThreadedServer, make: Ma
     assert not ears.seen("on_reconnecting")
 
 
-def test_a_call_ends_with_the_connection(far_server: ThreadedServer, make: Make) -> None:
+def test_a_call_goes_on_over_a_lost_connection(far_server: ThreadedServer, make: Make) -> None:
     bob, heard = make(far_server.address)
     bob.login("app", "bob", NO_TOKEN)
     uid, _ = heard.wait("on_login_success")
@@ -183,8 +183,22 @@ def test_a_call_ends_with_the_connection(far_server: ThreadedServer, make: Make)
     bob.channel_invite_accept("talk", "alice")
     ears.wait("on_invite_accepted_by_peer")
     far_server.do(cut_alice)
-    ears.wait("on_invite_failed", "talk", "bob", uid, 702, '{"a": 1}')
-    ears.wait("on_reconnected")
-    heard.wait("on_invite_end_by_peer")
+    ears.wait("on_reconnecting", 1)
+    bob.channel_invite_end("talk", "alice", 0)
+    ears.wait("on_invite_end_by_peer", "talk", "bob", uid, "")
+    assert not ears.seen("on_invite_failed")
     api.channel_invite_user("talk", "bob")
     heard.wait("on_invite_received")
+
+
+def test_what_is_asked_without_a_connection_is_done_once_there_is_one(
+    far_server: ThreadedServer, make: Make
+) -> None:
+    api, ears = make(far_server.address)
+    api.login2("app", "alice", NO_TOKEN)
+    ears.wait("on_login_success")
+    far_server.do(cut_alice)
+    ears.wait("on_reconnecting", 1)
+    sent = api.message_instant_send("alice", 0, "to myself")
+    ears.wait("on_message_send_success", sent)
+    ears.wait("on_message_instant_receive", "alice", 0, "to myself")

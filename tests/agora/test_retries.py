@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -9,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signal_sdk import ParameterError
-from signal_sdk.flat.retries import RetryPolicy, Tries
+from signal_sdk.client.backoff import Outage
+from signal_sdk.flat.retries import RetryPolicy
 
 
 def pauses(policy: RetryPolicy, each_takes: float = 0.0) -> list[float]:
     """The pauses before all tries, where each one fails after a while."""
-    tries, now, found = Tries(policy, 100.0), 100.0, []
+    assert policy.backoff is not None
+    tries, now, found = Outage(policy.backoff, 100.0, random.Random(1).uniform), 100.0, []
     while (pause := tries.next_pause(now)) is not None:
         found.append(pause)
         now += pause + each_takes
@@ -44,7 +47,7 @@ def test_where_tries_fail_at_once_all_are_made(seconds: float, count: int) -> No
 
 @pytest.mark.parametrize(("seconds", "count"), [(0, 3), (30, 0), (0.0, 0)])
 def test_a_bound_of_0_is_no_retries(seconds: float, count: int) -> None:
-    assert not RetryPolicy.checked(seconds, count).tries_again
+    assert RetryPolicy.checked(seconds, count).backoff is None
 
 
 @pytest.mark.parametrize(

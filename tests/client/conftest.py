@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 
-from signal_sdk import Signal
+from signal_sdk import Backoff, Signal
 from tests.client.fakes import FakeServer, Heard
 
 
@@ -24,9 +24,17 @@ def heard() -> Heard:
 
 
 @pytest.fixture
-async def signal(server: FakeServer) -> AsyncIterator[Signal]:
+def reconnect() -> Backoff | None:
+    """How the sessions of `signal` come back. Tests of their end say `parametrize("reconnect",
+    [None])`.
+    """
+    return Backoff()
+
+
+@pytest.fixture
+async def signal(server: FakeServer, reconnect: Backoff | None) -> AsyncIterator[Signal]:
     """A `Signal` that is cancelled when the test is over: the fake answers no logout then."""
     with trio.CancelScope() as scope:
-        async with Signal("app", server=server) as opened:
+        async with Signal("app", server=server, reconnect=reconnect) as opened:
             yield opened
             scope.cancel()

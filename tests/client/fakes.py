@@ -12,7 +12,7 @@ import trio
 
 import signal_sdk
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import LinkError, SignalError
+from signal_sdk.errors import LinkError, LoginError, SignalError
 from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.link import Link, encode_text
@@ -33,9 +33,14 @@ class FakeServer:
         self._send, self._receive = trio.open_memory_channel[MemoryTransport](100)
         self._flusher = Flusher()
         self.dials = 0
+        self.avoided: list[str] = []
+        self.is_down = False
 
-    async def dial(self, appid: str, flusher: Flusher) -> Link:
+    async def dial(self, appid: str, flusher: Flusher, *, avoid: str = "") -> Link:
         self.dials += 1
+        self.avoided.append(avoid)
+        if self.is_down:
+            raise LinkError("down")
         client, server = memory_transport_pair()
         self._send.send_nowait(server)
         return await handshake.connect(
@@ -64,6 +69,13 @@ class FakeServer:
         await peer.log_in(uid)
         return peer
 
+    async def accept_resume(self, **success: Any) -> tuple[Peer, dict[str, Any]]:
+        """The next connection, which takes the session up; with what it says of itself."""
+        peer = await self.accept()
+        asked = await peer.expect(login.LINE_LOGIN)
+        peer.let_in(**success)
+        return peer, asked
+
 
 class Peer:
     """The server's end of one connection."""
@@ -72,6 +84,7 @@ class Peer:
         self.link = link
         self.account = ""
         self.pings: list[int] = []
+        self.acks: list[int | None] = []
         self.answers_pings = True
         self._frames: list[list[Any]] = []
 
@@ -105,6 +118,7 @@ class Peer:
         name, callid, args = await self.expect(call2.CALL)
         assert name == function, (name, args)
         assert args.pop("line") == LINE
+        self.acks.append(args.pop("ack", None))
         return callid, args
 
     def reply(self, callid: int, **result: Any) -> None:
@@ -123,8 +137,18 @@ class Peer:
     async def log_in(self, uid: int = 7) -> None:
         payload = await self.expect(login.LOGIN)
         self.account = payload["account"]
-        self.send_text(login.encode_success(login.LoginSucceeded(uid=uid, line=LINE)))
+        self.let_in(uid=uid)
         await self.answer("user_getmsg", ver_clear=0, msgs=[])
+
+    def let_in(self, uid: int = 7, **success: Any) -> None:
+        """Answer a login."""
+        self.send_text(login.encode_success(login.LoginSucceeded(uid=uid, line=LINE, **success)))
+
+    async def turn_away(self, ecode: int) -> None:
+        """Refuse a login."""
+        await self.receive()
+        self.send_text(login.encode_failure(LoginError(ECode(ecode), "no")))
+        self.link.close()
 
     async def log_out(self) -> None:
         await self.answer("user_logout")
@@ -139,14 +163,16 @@ class Peer:
         raise AssertionError(frame)
 
     def push(self, version: int, text: str, *, src: str = "bob") -> None:
-        self.push_line(version, f"msg-v3 id {src} {self.account} v1:E:3600 instant 1 {text}")
+        line = f"msg-v3 2.{version} {src} {self.account} v1:E:3600 instant 1 {text}"
+        self.push_line(version, line)
 
     def push_line(self, version: int, line: str) -> None:
         self.send_text(events.encode_push(version, line))
 
     def push_call(self, version: int, kind: str, peer: str = "bob", **content: Any) -> None:
         text = msgspec.json.encode({"channel": "room", "peer": peer, **content}).decode()
-        self.push_line(version, f"msg-v3 id {peer} {self.account} v1:E:120 {kind} 1 {text}")
+        line = f"msg-v3 call.{version} {peer} {self.account} v1:E:120 {kind} 1 {text}"
+        self.push_line(version, line)
 
     def channel_event(self, msgid: int, content: events.ChannelContent, channel: str = "") -> None:
         channel = channel or content.channel

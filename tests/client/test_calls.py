@@ -310,6 +310,7 @@ async def test_entries_that_make_no_sense_are_passed_over_and_handled(
 # --- the session's end ---
 
 
+@pytest.mark.parametrize("reconnect", [None])
 @pytest.mark.parametrize(
     ("end", "told"),
     [
@@ -334,6 +335,7 @@ async def test_the_session_s_end_is_its_calls(
     assert heard.all[1:] == [*((name, call, argument) for call in calls), *heard.of("on_logout")]
 
 
+@pytest.mark.parametrize("reconnect", [None])
 async def test_an_invitation_that_the_session_s_end_cuts_off(
     session: LoginSession, peer: Peer, heard: Heard, autojump_clock: MockClock
 ) -> None:

@@ -311,6 +311,7 @@ async def test_a_special_channel_tells_what_happened_where(
     ]
 
 
+@pytest.mark.parametrize("reconnect", [None])
 @pytest.mark.parametrize(
     ("end", "ecode"), [("kick", 603), ("close", 604), ("break", 604), ("logout", 603)]
 )
@@ -346,7 +347,9 @@ async def test_the_block_of_a_channel(
 ) -> None:
     async def serve() -> None:
         await peer.answer("channel_join", list=[], attrs={}, num=1)
-        assert await peer.answer("channel_sendmsg") == {"name": "room", "msg": "hi"}
+        sent = await peer.answer("channel_sendmsg")
+        assert sent.pop("msgID")
+        assert sent == {"name": "room", "msg": "hi"}
         await peer.answer("channel_leave")
 
     async with trio.open_nursery() as nursery:

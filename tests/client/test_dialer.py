@@ -206,6 +206,21 @@ async def test_addresses_that_do_not_answer_are_passed_over(flusher: Flusher) ->
         assert target.links == 5
 
 
+async def test_the_server_that_was_lost_is_tried_last(flusher: Flusher) -> None:
+    async with listen(flusher, lambda _: None) as lost, listen(flusher, lambda _: None) as other:
+        addresses = [("127.0.0.1", lost.port), ("127.0.0.1", other.port)]
+        async with listen(flusher, named(*addresses)) as asked:
+            dialer = make_dialer(f"127.0.0.1:{asked.port}")
+            avoid = f"127.0.0.1:{lost.port}"
+            for _ in range(10):
+                (await dialer.dial("app", flusher, avoid=avoid)).abort()
+        assert (lost.links, other.links) == (0, 10)
+        async with listen(flusher, named(addresses[0])) as asked:
+            link = await make_dialer(f"127.0.0.1:{asked.port}").dial("app", flusher, avoid=avoid)
+            assert link.peer == avoid
+            link.abort()
+
+
 async def test_no_address_that_answers(flusher: Flusher) -> None:
     async with listen(flusher, named(("127.0.0.1", 1), ("127.0.0.1", 2))) as asked:
         with pytest.raises(LoginError, match=r"127\.0\.0\.1:[12]: Connection refused") as caught:

@@ -127,6 +127,17 @@ def test_a_poll_that_failed_is_tried_again_later() -> None:
     assert window.wants_poll(10.0 + RETRY_SECONDS)
 
 
+def test_a_new_connection_is_a_reason_to_poll_at_once() -> None:
+    window = fresh()
+    window.push(1)
+    window.poll()
+    window.poll_failed(10.0)
+    window.resume()
+    assert window.wants_poll(10.0)
+    assert window.poll() == 0
+    assert [version for version, _ in window.polled(0, page(1, 3))] == [2, 3]
+
+
 def test_at_the_end_a_callback_that_has_begun_counts_as_handled() -> None:
     window = fresh()
     for version in (1, 2, 3):

@@ -26,7 +26,7 @@ def session(signal: Signal, peer: Peer) -> LoginSession:
 
 
 def line(text: str) -> str:
-    return f"msg-v3 id bob alice v1:E:3600 instant 1 {text}"
+    return f"msg-v3 2.{text.replace(' ', '_')} bob alice v1:E:3600 instant 1 {text}"
 
 
 def texts(heard: Heard) -> list[Any]:

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from signal_sdk.client import requests as requests_module
 from signal_sdk.client.log import Log
 from signal_sdk.client.operation import Operation
-from signal_sdk.client.requests import REPLY_SECONDS, Codes, Requests
+from signal_sdk.client.requests import REPLY_SECONDS, Codes, Requests, UnansweredError
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LogoutError, ParameterError, SignalError
 from signal_sdk.wire import call2, functions, names
@@ -65,7 +65,11 @@ async def test_an_answer_ends_its_own_request() -> None:
     world = World().open()
     one, two = world.ask(), world.ask()
     assert [callid for _, callid, _ in world.sent] == [1, 2]
-    assert world.sent[0] == ("user_query_user_status", 1, {"account": "bob", "line": "line"})
+    assert world.sent[0] == (
+        "user_query_user_status",
+        1,
+        {"account": "bob", "line": "line", "ack": 0},
+    )
     world.answer(2)
     assert await two == 1
     assert not one.is_done
@@ -158,7 +162,7 @@ async def test_invoke_gives_the_whole_answer_and_never_lets_line_be_chosen() -> 
     req: dict[str, Any] = {"x": [1], "line": "mine"}
     operation = world.requests.invoke("io.agora.signal.f", req)
     req["x"] = 2
-    assert world.sent == [("f", 1, {"x": [1], "line": "line"})]
+    assert world.sent == [("f", 1, {"x": [1], "line": "line", "ack": 0})]
     world.answer(1, "", {"result": "ok", "y": {"z": 1}})
     assert await operation == {"result": "ok", "y": {"z": 1}}
 
@@ -169,7 +173,7 @@ async def test_invoke_takes_its_arguments_as_they_are_when_it_is_called() -> Non
     world.requests.invoke("f", req)
     req["x"].append(2)
     world.open()
-    assert world.sent == [("f", 1, {"x": [1], "line": "line"})]
+    assert world.sent == [("f", 1, {"x": [1], "line": "line", "ack": 0})]
 
 
 async def test_a_frame_that_the_server_would_hang_up_on_is_not_sent() -> None:
@@ -252,3 +256,82 @@ async def test_a_failure_that_is_moot_is_none() -> None:
     world.answer(1, "over already", {})
     assert await operation is None
     assert world.unheard == []
+
+
+# --- over a lost connection ---
+
+
+async def test_what_was_not_answered_is_sent_again_in_the_order_of_its_ids() -> None:
+    world = World().open()
+    operations = [world.ask(account) for account in "abc"]
+    world.answer(2)
+    world.requests.suspend()
+    waiting = world.ask("d")
+    del world.sent[:]
+
+    def ahead() -> None:
+        world.ask("ahead")
+
+    world.requests.open("another line", world.send, ahead)
+    assert [(callid, args["account"]) for _, callid, args in world.sent] == [
+        (5, "ahead"),
+        (1, "a"),
+        (3, "c"),
+        (4, "d"),
+    ]
+    assert {(args["line"], args["ack"]) for _, _, args in world.sent} == {("another line", 0)}
+    for callid in (1, 3, 4):
+        world.answer(callid)
+    assert [await operation for operation in [*operations, waiting]] == [1, 1, 1, 1]
+
+
+async def test_an_ack_says_up_to_where_nothing_is_waited_for() -> None:
+    world = World().open()
+    for _ in range(3):
+        world.ask()
+    world.answer(1)
+    world.ask()
+    world.answer(3)
+    world.answer(2)
+    world.ask()
+    world.answer(4)
+    world.answer(5)
+    world.requests.invoke("f", {"ack": 99})
+    assert [args["ack"] for _, _, args in world.sent] == [0, 0, 0, 1, 3, 5]
+
+
+async def test_what_has_lapsed_fails_instead_of_being_sent_again() -> None:
+    world = World().open()
+    why = SignalError(ECode.INVITE_E_NET, "over")
+    lapsed, kept = world.ask(lapse=lambda: why), world.ask(lapse=lambda: None)
+    world.requests.suspend()
+    del world.sent[:]
+    world.open()
+    assert (await error_of(lapsed)).ecode == 702
+    assert [callid for _, callid, _ in world.sent] == [2]
+    assert not kept.is_done
+
+
+async def test_without_a_connection_a_request_waits_no_longer_than_for_an_answer(
+    autojump_clock: MockClock,
+) -> None:
+    world = World().open()
+    world.requests.suspend()
+    errors: list[SignalError] = []
+    operation = world.ask(codes=CODES, undo=errors.append)
+    assert (await error_of(world.ask("b b"))).ecode == 1004, "refused at once, as ever"
+    await trio.sleep(REPLY_SECONDS)
+    world.requests.expire(trio.current_time())
+    assert (await error_of(operation)).ecode == 401
+    assert isinstance(errors[0], UnansweredError)
+    world.open()
+    assert world.sent == []
+
+
+async def test_the_sdk_s_own_requests_go_out_beside_the_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(requests_module, "MAX_REQUESTS", 1)
+    world = World().open()
+    world.ask()
+    assert not world.ask(always=True).is_done

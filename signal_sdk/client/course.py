@@ -1,0 +1,332 @@
+"""The course of a session's connections: dial, log in, talk, and when one is lost, come back.
+
+Owns: which connection there is, its silence, the back-off, and the one task that keeps time. Must
+not know what a frame says beyond the login, nor what a lost connection means to channels, calls or
+the inbox: the session does.
+
+There is one connection at a time: it is closed before the next is dialed, and no frame of it is
+read any more.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, Protocol
+
+import attrs
+import trio
+
+from signal_sdk.client.backoff import Backoff, Outage
+from signal_sdk.client.connection import Connection, login_frame
+from signal_sdk.client.dialer import Dialer
+from signal_sdk.client.log import Log
+from signal_sdk.client.operation import Operation
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import LinkError, LoginError, ProtocolError
+from signal_sdk.websocket.link import LinkClosed
+from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.wire import frames, login
+
+__all__ = ["LOGIN_SECONDS", "LOGOUT_SECONDS", "NO_ANSWER", "Course", "Identity", "Passenger"]
+
+DIAL_SECONDS: Final = 60.0
+"""How long a dialer is waited for. Ours take half of that at most; a user's may forget to look."""
+LOGIN_SECONDS: Final = 10.0
+"""How long the server may take to answer a login."""
+NO_ANSWER: Final = f"the server did not answer the login in {LOGIN_SECONDS:g} s"
+LOGOUT_SECONDS: Final = 1.5
+"""How long a logout without a connection waits for one. Leaving a `Signal`'s block waits for 2 s,
+and callbacks want their part of that."""
+
+_FINAL: Final = {
+    ECode.LOGIN_E_TOKEN_KICKED: ECode.LOGOUT_E_KICKED,
+    ECode.LOGIN_E_TOKENEXPIRED: ECode.LOGOUT_E_TOKENEXPIRED,
+    ECode.LOGIN_E_TOKENWRONG: ECode.LOGOUT_E_OTHER,
+    ECode.LOGIN_E_INVALID_USER: ECode.LOGOUT_E_OTHER,
+}
+"""Refusals that another try would not change, and what a session that reconnects ends with."""
+
+
+@attrs.frozen(kw_only=True)
+class Identity:
+    """Who logs in. `instance` tells this login of the account from any other one."""
+
+    appid: str
+    account: str
+    token: str = attrs.field(repr=False)
+    instance: str = attrs.field(repr=False)
+
+
+class Passenger(Protocol):
+    """The session, as its connections see it."""
+
+    @property
+    def is_over(self) -> bool:
+        """Is the session over?"""
+
+    def accepted(
+        self, success: login.LoginSucceeded, connection: Connection, *, is_fresh: bool
+    ) -> None:
+        """There is a connection: by a login that is the session's first or `is_fresh`, else the
+        session was taken up.
+        """
+
+    def ticket(self) -> login.LineLogin:
+        """What takes the session up again."""
+
+    def take(self, frame: frames.Frame) -> None:
+        """A frame has come. Raises `ProtocolError`."""
+
+    def lost(self, reason: str) -> bool:
+        """The connection is lost: is it to be replaced?"""
+
+    def reconnecting(self, attempt: int) -> None:
+        """Another connection is about to be dialed."""
+
+    def stopped(self) -> None:
+        """Nothing more will come: where the session is not over yet, it has waited too long."""
+
+    def over(self, ecode: ECode, reason: str) -> None:
+        """There will be no other connection."""
+
+    def due(self, now: float) -> float:
+        """Do what is due; when to ask again."""
+
+
+@attrs.define(kw_only=True, eq=False)
+class _Absence:
+    """What the tries of one outage have found: whom to avoid, how long to stay away, and whether
+    the server knows nothing of the session any more.
+    """
+
+    avoid: str
+    delay: float
+    is_forgotten: bool = False
+
+
+class Course:
+    """One session's connections, one after the other."""
+
+    def __init__(
+        self,
+        passenger: Passenger,
+        identity: Identity,
+        dialer: Dialer,
+        flusher: Flusher,
+        backoff: Backoff | None,
+        log: Log,
+    ) -> None:
+        self._passenger = passenger
+        self._identity = identity
+        self._dialer = dialer
+        self._flusher = flusher
+        self._backoff = backoff
+        self._log = log
+        self._connection: Connection | None = None
+        self._scope = trio.CancelScope()
+        self._talking = trio.CancelScope()
+        self._loss = ""
+        self._is_leaving = False
+        self._hurry = trio.Event()
+        self._wake = trio.Event()
+        self._ping_at = math.inf
+        self._pings = 0
+
+    # --- what the session asks for ---
+
+    def stop(self) -> None:
+        """End it all: nothing more is read, and nothing dialed."""
+        self._scope.cancel()
+
+    def give_up(self, reason: str) -> None:
+        """Take the present connection for lost."""
+        self._loss = reason
+        self._talking.cancel()
+
+    def stay_away(self, seconds: float) -> None:
+        """Dial no sooner than that after the loss of the present connection."""
+        if self._connection is not None:
+            self._connection.delay = seconds
+
+    def hurry(self) -> None:
+        """Try to come back at once, and stop after `LOGOUT_SECONDS`."""
+        self._is_leaving = True
+        self._scope.deadline = trio.current_time() + LOGOUT_SECONDS
+        self._hurry.set()
+
+    def wake(self) -> None:
+        """Look again at what is due, and when."""
+        self._wake.set()
+
+    # --- the task ---
+
+    async def run(self, after: Operation[ECode] | None) -> None:
+        """Log in once `after` has ended, and stay until the session is over.
+
+        Raises `LoginError` where the login is refused, or there is no server to be had.
+        """
+        is_asked = False
+        try:
+            with self._scope:
+                frame = self._login_frame()
+                if after is not None:
+                    # The account's earlier session here is logging out: its farewell goes first.
+                    await after
+                self._connection = connection = await self._dial("")
+                self._scope.deadline = trio.current_time() + LOGIN_SECONDS
+                connection.send(frame)
+                is_asked = True
+                success = await self._answer(connection)
+                is_asked = False
+                self._scope.deadline = math.inf
+                self._passenger.accepted(success, connection, is_fresh=True)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._timer_loop)
+                    await self._stay()
+                    nursery.cancel_scope.cancel()
+            self._passenger.stopped()
+            if self._connection is not None:
+                if is_asked:
+                    await self._connection.withdraw()
+                await self._connection.aclose()
+        finally:
+            if self._connection is not None:
+                self._connection.abort()
+
+    def _login_frame(self) -> bytes:
+        who = self._identity
+        return login_frame(who.appid, who.account, who.token, who.instance)
+
+    async def _dial(self, avoid: str) -> Connection:
+        link = None
+        try:
+            with trio.move_on_after(DIAL_SECONDS):
+                link = await self._dialer.dial(self._identity.appid, self._flusher, avoid=avoid)
+        except LinkError as exc:
+            raise LoginError(ECode.LOGIN_E_NET, str(exc)) from None
+        if link is None:
+            raise LoginError(ECode.LOGIN_E_NET, f"no connection in {DIAL_SECONDS:g} s")
+        return Connection(link, self._log, self._identity.account)
+
+    async def _answer(self, connection: Connection) -> login.LoginSucceeded:
+        try:
+            return await connection.login_answer()
+        except LinkClosed as exc:
+            raise LoginError(ECode.LOGIN_E_NET, str(exc)) from None
+
+    # --- staying ---
+
+    async def _stay(self) -> None:
+        while self._connection is not None:
+            reason = await self._talk(self._connection)
+            if self._passenger.is_over:
+                return
+            lost = self._connection
+            lost.abort()
+            self._connection = None
+            if not self._passenger.lost(reason):
+                return
+            await self._come_back(lost)
+
+    async def _talk(self, connection: Connection) -> str:
+        """Read until the connection is lost, and why; or until the session is over."""
+        self._ping_at = trio.current_time() + login.PING_INTERVAL_SECONDS
+        self._loss = ""
+        self.wake()
+        try:
+            with trio.CancelScope() as self._talking:
+                while not (self._passenger.is_over or self._talking.cancel_called):
+                    frame = await connection.receive()
+                    try:
+                        self._passenger.take(frame)
+                    except ProtocolError as exc:
+                        connection.pass_over(exc)
+        except LinkClosed as exc:
+            return self._loss or str(exc)
+        return self._loss
+
+    async def _come_back(self, lost: Connection) -> None:
+        """Dial until the session is taken up again, or over."""
+        if self._backoff is None:
+            return
+        outage = Outage(self._backoff, trio.current_time())
+        absence = _Absence(avoid=lost.peer, delay=lost.delay)
+        while (pause := outage.next_pause(trio.current_time(), absence.delay)) is not None:
+            with trio.move_on_after(pause):
+                await self._hurry.wait()
+                self._hurry = trio.Event()
+            self._passenger.reconnecting(outage.made)
+            try:
+                await self._try(absence)
+            except LoginError as exc:
+                self._log.debug("%s: try %d: %s", self._identity.account, outage.made, exc)
+                if exc.ecode in _FINAL or (self._is_leaving and absence.is_forgotten):
+                    self._passenger.over(_FINAL.get(exc.ecode, ECode.LOGOUT_E_OTHER), exc.reason)
+                    return
+            else:
+                return
+        self._passenger.over(ECode.LOGOUT_E_NET, f"{outage.made} tries to reconnect have failed")
+
+    async def _try(self, absence: _Absence) -> None:
+        """Take the session up, or log in anew where there is none any more. Raises `LoginError`."""
+        if not absence.is_forgotten:
+            try:
+                ticket = frames.encode_frame(login.LINE_LOGIN, self._passenger.ticket())
+                await self._ask(ticket, absence)
+            except LoginError as exc:
+                if exc.ecode is not ECode.LOGIN_E_FAILED:
+                    raise
+                absence.is_forgotten = True
+                if self._is_leaving:
+                    raise
+            else:
+                return
+        await self._ask(self._login_frame(), absence)
+
+    async def _ask(self, frame: bytes, absence: _Absence) -> None:
+        """Dial, and say `frame`. Raises `LoginError`."""
+        absence.delay = 0.0
+        connection = await self._dial(absence.avoid)
+        absence.avoid = connection.peer
+        success = None
+        try:
+            connection.send(frame)
+            with trio.move_on_after(LOGIN_SECONDS):
+                success = await self._answer(connection)
+        finally:
+            if success is None:
+                absence.delay = connection.delay
+                connection.abort()
+        if success is None:
+            raise LoginError(ECode.LOGIN_E_NET, NO_ANSWER)
+        self._connection = connection
+        self._passenger.accepted(success, connection, is_fresh=absence.is_forgotten)
+
+    # --- time ---
+
+    async def _timer_loop(self) -> None:
+        """Ping, notice silence, and have done what is due: one task for it all."""
+        while not self._passenger.is_over:
+            now = trio.current_time()
+            # What is asked meanwhile waits longer than that.
+            latest = now + login.PING_INTERVAL_SECONDS
+            due = min(self._passenger.due(now), self._watch(now), latest)
+            self._wake = trio.Event()
+            with trio.move_on_at(due):
+                await self._wake.wait()
+        # The reader waits for a frame that may never come.
+        self._scope.cancel()
+
+    def _watch(self, now: float) -> float:
+        connection = self._connection
+        if connection is None:
+            return math.inf
+        silent_at = connection.heard_at + login.SILENCE_SECONDS
+        if now >= silent_at:
+            self.give_up(f"nothing was heard for {login.SILENCE_SECONDS} s")
+            return math.inf
+        if now >= self._ping_at:
+            self._pings += 1
+            connection.send(frames.encode_frame(login.PING, self._pings))
+            self._ping_at = now + login.PING_INTERVAL_SECONDS
+        return min(self._ping_at, silent_at)

@@ -1,0 +1,92 @@
+"""What a session has seen already, so that it reaches a callback once though the wire repeats it.
+
+Owns: how much of that is kept. Must not know what is done about a repetition.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from typing import Final, Generic, TypeVar
+
+from signal_sdk.wire.lines import MessageLine
+
+__all__ = ["MAX_SEEN_ENTRIES", "Recent", "Seen", "key_of"]
+
+K = TypeVar("K", bound=Hashable)
+
+MAX_SEEN_ENTRIES: Final = 10_000
+"""Of how many inbox entries it is kept that their callbacks have begun: a server that has crashed
+may deliver again, under new versions, what it had been told of since its last write to disk."""
+
+
+class Recent(Generic[K]):
+    """The last `size` keys that were added."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._order: deque[K] = deque()
+        self._keys: set[K] = set()
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def add(self, key: K) -> bool:
+        """Add a key; False where it is among them already, and stays at its place."""
+        if key in self._keys:
+            return False
+        if len(self._order) >= self._size:
+            self._keys.remove(self._order.popleft())
+        self._order.append(key)
+        self._keys.add(key)
+        return True
+
+
+class Seen:
+    """The inbox entries of an account whose callbacks have begun.
+
+    By version it knows those that the server may still have: a connection that breaks leaves some,
+    and the account's next session gets them again. By message id it knows the last 10,000.
+    """
+
+    def __init__(self) -> None:
+        self._lines: dict[int, MessageLine] = {}
+        self._ids: Recent[tuple[str, str]] = Recent(MAX_SEEN_ENTRIES)
+
+    @property
+    def may_come_again(self) -> bool:
+        """Does the server still have some, as far as it is known?"""
+        return bool(self._lines)
+
+    def has(self, version: int, line: MessageLine) -> bool:
+        """Has this entry been seen?"""
+        return self._lines.get(version) == line or key_of(line) in self._ids
+
+    def add(self, version: int, line: MessageLine) -> None:
+        """The callback of an entry begins."""
+        while len(self._lines) >= MAX_SEEN_ENTRIES:
+            del self._lines[next(iter(self._lines))]
+        self._lines[version] = line
+        key = key_of(line)
+        if key is not None:
+            self._ids.add(key)
+
+    def forget(self, cleared: int) -> None:
+        """The server has dropped all up to this version."""
+        for version in [version for version in self._lines if version <= cleared]:
+            del self._lines[version]
+
+    def trimmed(self) -> Seen:
+        """What is worth keeping while the account is not logged in: what may come again."""
+        kept = Seen()
+        for version, line in self._lines.items():
+            kept.add(version, line)
+        return kept
+
+
+def key_of(line: MessageLine) -> tuple[str, str] | None:
+    """What tells a message from any other; None where the server gave it no id."""
+    return (line.src, line.msg_id) if line.msg_id else None

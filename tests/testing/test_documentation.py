@@ -1,0 +1,46 @@
+"""The programs in docs/testing.md do what it says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import trio
+import trio.testing
+
+import signal_sdk.testing
+from signal_sdk.testing import ClientDialer, Faults, FaultyLink, FaultyNetwork
+
+TEXT = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
+TESTS = ("test_the_bot_answers", "test_the_bot_answers_over_a_slow_network")
+
+
+def programs() -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    for block in re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL):
+        exec(compile(block, "docs/testing.md", "exec"), names)  # noqa: S102  our own document
+    return names
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_an_example_passes(name: str) -> None:
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    trio.run(programs()[name], clock, clock=clock)
+
+
+def test_every_example_is_run() -> None:
+    assert {name for name in programs() if name.startswith("test_")} == set(TESTS)
+
+
+def test_every_public_name_is_described() -> None:
+    """But for those of what is only handed out."""
+    described = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]*)`", TEXT))))
+    implicit = {"ClientDialer", "FaultyLink", "MemoryTransport", "ServerSource"}
+    assert set(signal_sdk.testing.__all__) - described == implicit
+    for cls in (FaultyNetwork, FaultyLink, ClientDialer):
+        public = {name for name in vars(cls) if not name.startswith("_")}
+        assert public - described - {"dial", "record", "run", "lane_ended"} == set(), cls
+    assert {field.name for field in attrs.fields(Faults)} <= described
