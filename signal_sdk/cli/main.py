@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from signal_sdk.cli.doctor import doctor
 from signal_sdk.cli.failures import PROGRAM, exit_code
 from signal_sdk.cli.listen import listen
 from signal_sdk.cli.output import say
@@ -73,6 +74,7 @@ def cli() -> None:
 
 
 cli.add_command(serve)
+cli.add_command(doctor)
 cli.add_command(token)
 cli.add_command(listen)
 cli.add_command(send)

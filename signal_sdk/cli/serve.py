@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -20,12 +21,16 @@ from signal_sdk.cli.failures import PROGRAM
 from signal_sdk.cli.output import complain, say
 from signal_sdk.errors import ConfigError, SignalSdkError
 from signal_sdk.server import config as configs
-from signal_sdk.server.config import Config
+from signal_sdk.server.config import DURABILITIES, MAX_DRAIN_SECONDS, MAX_PORT, Config
 from signal_sdk.server.node import Node
 
 __all__ = ["serve"]
 
-MAX_PORT: Final = 65535
+SWITCH_SECONDS: Final = 0.0005
+"""How long a busy thread keeps the interpreter from the others. The journal's gives it away with
+each statement, and a server that is busy would have it back only after Python's own 5 ms: ten
+statements later, an acknowledgement would be late by 50.
+"""
 LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
 LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -46,6 +51,24 @@ DEV_WARNING: Final = (
 @click.option("--dev", is_flag=True, help="For development: accept any app id, and no token.")
 @click.option("--config", metavar="FILE", help="The configuration, a TOML file.")
 @click.option(
+    "--data",
+    metavar="DIR",
+    help="The directory that state is kept in; needed without --dev.  [default: in memory]",
+)
+@click.option(
+    "--durability",
+    type=click.Choice(DURABILITIES),
+    help="What an acknowledged message outlives: the process's end, or the power's."
+    "  [default: process]",
+)
+@click.option(
+    "--drain",
+    "drain_seconds",
+    type=click.IntRange(0, MAX_DRAIN_SECONDS),
+    metavar="SECONDS",
+    help="Over how many seconds SIGTERM sends the clients away.  [default: 10]",
+)
+@click.option(
     "--cert", metavar="FILE", help="The TLS certificate and its chain, in PEM: TLS on PORT + 1."
 )
 @click.option("--key", metavar="FILE", help="The TLS certificate's private key, in PEM.")
@@ -64,6 +87,7 @@ def serve(
     """Run a server, until SIGTERM or SIGINT ends it.
 
     It needs --config FILE, or --dev, or both. The other flags have precedence over the file.
+    SIGTERM sends the clients away one by one, SIGINT all together; a second signal ends it at once.
     """
     overrides = {name: value for name, value in flags.items() if value is not None}
     if not (config or dev):
@@ -75,7 +99,12 @@ def serve(
     if prints_config:
         say(configs.print_config(chosen).rstrip("\n"))
         return
-    with _log_on_stderr(LEVELS[min(verbose, len(LEVELS) - 1)]):
+    if not (chosen.server.data or chosen.server.dev):
+        raise ConfigError(
+            "where is state to be kept? Give --data DIR, or data in [server];"
+            " only with --dev may it be in memory"
+        )
+    with _log_on_stderr(LEVELS[min(verbose, len(LEVELS) - 1)]), _switching_often():
         trio.run(_serve, chosen)
 
 
@@ -103,6 +132,16 @@ def _printed_defaults(overrides: dict[str, Any]) -> str:
 
 
 @contextmanager
+def _switching_often() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+@contextmanager
 def _log_on_stderr(level: int) -> Iterator[None]:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
@@ -125,7 +164,8 @@ async def _serve(config: Config) -> None:
     node = Node(config)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_stop_on_signal, signals, node, nursery.cancel_scope)
+            drain = config.server.drain_seconds
+            nursery.start_soon(_stop_on_signal, signals, node, drain, nursery.cancel_scope)
             async with trio.open_nursery() as running:
                 addresses: Sequence[tuple[str, int]] = await running.start(node.run)
                 if config.server.dev:
@@ -135,11 +175,13 @@ async def _serve(config: Config) -> None:
 
 
 async def _stop_on_signal(
-    signals: AsyncIterator[int], node: Node, everything: trio.CancelScope
+    signals: AsyncIterator[int], node: Node, drain_seconds: float, everything: trio.CancelScope
 ) -> None:
-    """At the first signal, stop; at the second, end at once."""
-    await anext(signals)
-    node.stop()
+    """At the first signal, stop: somebody at a terminal does not want to wait for the clients. At
+    the second, end at once.
+    """
+    first = await anext(signals)
+    node.stop(drain_seconds if first == signal.SIGTERM else 0.0)
     await anext(signals)
     everything.cancel()
 

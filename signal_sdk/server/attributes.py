@@ -216,6 +216,16 @@ class ChannelAttributes:
         if name in (names.AUTO_UPDATE_NUM, names.AUTO_UPDATE_TOTAL_NUM):
             await self._arm_push(key, name)
 
+    async def recover(self) -> None:
+        """The server has started: channels that are empty die in time, and counts are pushed."""
+        for key, idle_since in await self._engine.channels():
+            if idle_since is not None:
+                await self._arm_death(key, idle_since)
+            attributes = await self._engine.channel_attrs(key)
+            for name in (names.AUTO_UPDATE_NUM, names.AUTO_UPDATE_TOTAL_NUM):
+                if name in attributes:
+                    await self._arm_push(key, name)
+
     # --- the life of an empty channel ---
 
     def populated(self, key: ChannelKey) -> None:

@@ -166,6 +166,11 @@ class Calls:
 
     # --- time ---
 
+    async def recover(self) -> None:
+        """The server has started: the deadlines of the calls that live go on."""
+        for key, call in await self._engine.live_calls():
+            self._arm(key, call)
+
     def _arm(self, key: CallKey, call: Call | None) -> None:
         earlier = self._deadlines.pop(key, None)
         if earlier is not None:

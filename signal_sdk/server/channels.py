@@ -162,7 +162,11 @@ class Channels:
         check_user_rate(session, self._limits)
         await self._check_rate(key, trio.current_time())
         message = events.ChannelMessage(
-            channel=args.channel, account=session.account, uid=session.uid, msg=args.msg
+            channel=args.channel,
+            account=session.account,
+            uid=session.uid,
+            msg=args.msg,
+            id=args.message_id,
         )
         await self._engine.publish(key, message, now=self._clock())
         return functions.Result()

@@ -22,6 +22,9 @@ import msgspec
 from signal_sdk.errors import ConfigError
 from signal_sdk.server.config_keys import (
     APPS,
+    DURABILITIES,
+    MAX_DRAIN_SECONDS,
+    MAX_PORT,
     TABLES,
     AppConfig,
     Config,
@@ -37,6 +40,9 @@ from signal_sdk.server.config_keys import (
 from signal_sdk.server.toml_lines import key_lines
 
 __all__ = [
+    "DURABILITIES",
+    "MAX_DRAIN_SECONDS",
+    "MAX_PORT",
     "AppConfig",
     "Config",
     "LimitsConfig",

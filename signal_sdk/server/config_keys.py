@@ -18,6 +18,9 @@ from signal_sdk.errors import ConfigError
 
 __all__ = [
     "APPS",
+    "DURABILITIES",
+    "MAX_DRAIN_SECONDS",
+    "MAX_PORT",
     "TABLES",
     "AppConfig",
     "Config",
@@ -32,6 +35,8 @@ __all__ = [
 ]
 
 MAX_PORT = 65535
+MAX_DRAIN_SECONDS = 3600
+DURABILITIES = ("process", "power")
 MAX_SHOWN_CHARS = 40
 
 T = TypeVar("T")
@@ -69,6 +74,22 @@ class ServerConfig:
         (),
         'The addresses that `/getaddr` names, as `"host:port"` or, with the port above, `"host"`. '
         "Empty names the address at which the client reached the server.",
+    )
+    data: str = _key(
+        "",
+        "The directory where the server keeps its state; it is made where there is none. Empty "
+        "keeps everything in memory, which only a server for development may do.",
+    )
+    durability: str = _key(
+        "process",
+        "What an acknowledged message outlives: `process`, the server's process, however it ends; "
+        "`power`, also the machine's, since the disk is waited for.",
+    )
+    drain_seconds: int = _key(
+        10,
+        "Over how many seconds the clients are sent away when SIGTERM stops the server.",
+        least=0,
+        most=MAX_DRAIN_SECONDS,
     )
     dev: bool = _key(
         False,
@@ -146,8 +167,17 @@ class LimitsConfig:
     handshake_seconds: int = _key(
         10, "How long a client may say nothing before it is logged in.", least=1
     )
+    history_events: int = _key(
+        256,
+        "How many events a channel keeps for members that lose their connection and come back. "
+        "0 keeps none.",
+        least=0,
+    )
+    history_seconds: int = _key(
+        60, "For how long a channel keeps an event for members that come back.", least=1
+    )
     silence_seconds: int = _key(
-        30,
+        20,
         "How long a client that is logged in may say nothing before its connection is taken for "
         "dead; clients ping every 10 s.",
         least=1,
@@ -249,6 +279,9 @@ def _out_of_bounds(
 
 
 def _server_problems(server: ServerConfig) -> Iterator[ConfigKeyError]:
+    if server.durability not in DURABILITIES:
+        text = f'expected "process" or "power", got {shown(server.durability)}'
+        yield ConfigKeyError(("server", "durability"), text)
     if not server.host:
         yield ConfigKeyError(("server", "host"), "may not be empty")
     if server.cert and not server.key:

@@ -1,28 +1,24 @@
 """One client's connection: from its first frame to its end.
 
-Owns: reading frames, who is logged in on this link, and what its client is told. Must not know what
-a function does: functions.py's table does, and the rules behind it.
+Owns: reading frames, who is logged in on this link, and what its client is told without asking.
+Must not know how a request is answered: requests.py does.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Final
 
-import attrs
 import trio
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, ProtocolError, SignalError
-from signal_sdk.server.clock import Clock
-from signal_sdk.server.config import LimitsConfig
-from signal_sdk.server.functions import Handler
-from signal_sdk.server.hub import Hub
-from signal_sdk.server.presence import Presences
+from signal_sdk.server.engine.base import Event
+from signal_sdk.server.requests import Requests, Services
 from signal_sdk.server.session import Session
-from signal_sdk.server.timers import Timer, Timers
+from signal_sdk.server.timers import Timer
 from signal_sdk.websocket.link import (
     GOING_AWAY,
     INVALID_DATA,
@@ -33,7 +29,6 @@ from signal_sdk.websocket.link import (
     Message,
     encode_text,
 )
-from signal_sdk.websocket.outbox import Outbox
 from signal_sdk.wire import call2, events, frames, functions, login
 from signal_sdk.wire.lines import MessageLine
 
@@ -43,18 +38,6 @@ FRAMES_PER_TURN: Final = 32
 """How many frames of one client are handled before others run."""
 FAREWELL_SECONDS: Final = 2.0
 """How long a connection's own end may take once its node is being stopped."""
-
-
-@attrs.frozen(kw_only=True)
-class Services:
-    """What every connection of a node works with."""
-
-    hub: Hub
-    presences: Presences
-    handlers: Mapping[type[functions.Arguments], Handler]
-    timers: Timers
-    limits: LimitsConfig
-    clock: Clock
 
 
 def _frame(message: Message) -> frames.Frame:
@@ -73,7 +56,8 @@ class Connection:
         self._heard = trio.current_time()
         self._timers: dict[str, Timer] = {}
         self._patience = trio.CancelScope()
-        self.outbox: Outbox = link.outbox
+        self._requests = Requests(services, link)
+        self._unheard: list[bytes] | None = None
         self._is_first_frame = False
         self._reads_ids = False
         self.generation = 0
@@ -115,8 +99,8 @@ class Connection:
     async def _handle(self, frame: frames.Frame) -> None:
         if self._is_first_frame:
             self._is_first_frame = False
-            if frame.event != login.SET_FLAG:
-                self._listen()
+            if frame.event != login.SET_FLAG and self._session is not None:
+                self._requests.listen(self._session)
         match frame.event:
             case call2.CALL:
                 await self._call(call2.decode_request(frame))
@@ -176,32 +160,36 @@ class Connection:
         # A login that was cut off half-way would be nobody's to end; a refused one closes the link.
         self._patience.deadline = math.inf
         try:
-            if isinstance(request, login.Login):
-                session = await services.presences.log_in(request)
-            else:
-                session = await services.presences.resume(request)
+            self._check_admission()
+            # Not even the node's end may cut it off between what is done and what is known here.
+            with trio.CancelScope(shield=True):
+                if isinstance(request, login.Login):
+                    session = await services.presences.log_in(request)
+                else:
+                    session = await services.presences.resume(request)
+                self._session = session
         except LoginError as exc:
             self._refuse_login(exc)
             return
         session.reads_ids = self._reads_ids
-        self._session = session
         self.generation = session.generation
+        # Nothing reaches the client before the answer to its login.
+        self._unheard = []
         if not services.hub.add(session.key, self):
             # Another login was quicker than ours was finished.
             self.kick()
             return
-        gap = False
-        if isinstance(request, login.LineLogin):
-            self._listen()
-            gap = await services.presences.has_missed(session, request.msgid)
-        else:
+        if (refusal := await self._requests.durable()) is not None:
+            self._refuse_login(LoginError(ECode.LOGIN_E_NET, refusal.reason))
+            return
+        if isinstance(request, login.Login):
             # The web SDK 1.4, which begins with set_flag, has forgotten its channel after a login
             # and throws where a channel's event reaches it: it hears the channel once it joins
             # again. Earlier clients hear it from their first frame on.
             self._is_first_frame = True
-        self._send(
-            login.encode_success(login.LoginSucceeded(uid=session.uid, line=session.line, gap=gap))
-        )
+            self._welcome(session)
+        else:
+            await self._resume(session, request)
         logger.info("%s: %r of app %r logged in", self._link.peer, session.account, session.app)
         if not await services.presences.is_current(session):
             # As above, on another node.
@@ -213,13 +201,58 @@ class Connection:
                 session.token_expires - services.clock(), self._expire
             )
 
-    def _listen(self) -> None:
-        """Hear of the channel that the session is in, if it is in one."""
-        session = self._session
-        # A kick may have come while the engine was at it.
-        if session is not None and session.channel is not None and self._link.is_open:
-            key = session.channel_key(session.channel)
-            self._services.hub.listen(key, session.account, self.outbox)
+    def _check_admission(self) -> None:
+        if self._services.is_draining():
+            raise LoginError(ECode.LOGIN_E_NET, "the server is going away")
+        try:
+            self._services.engine.check_writable()
+        except SignalError as exc:
+            raise LoginError(ECode.LOGIN_E_NET, exc.reason) from None
+
+    async def _resume(self, session: Session, request: login.LineLogin) -> None:
+        """Let the client go on: tell it what it has missed of its channel, or that it cannot be
+        told.
+        """
+        if session.channel is None:
+            self._welcome(session)
+            return
+        key = session.channel_key(session.channel)
+        is_there = request.channel in (None, session.channel)
+        gate = self._requests.listen_behind_gate(session) if is_there else None
+        roster = await self._services.engine.roster(key, 0)
+        if gate is None:
+            # It is in the midst of moving: the request that moves it comes again, and is answered
+            # with how things stand.
+            self._welcome(session, msgid=roster.msgid)
+            return
+        missed = await self._services.engine.history(key, request.msgid, self._services.clock())
+        frames_missed = self._encode(key.channel, missed)
+        self._welcome(session, msgid=roster.msgid, gap=frames_missed is None)
+        for data in frames_missed or ():
+            self._link.send_encoded(data)
+        self._requests.open(session, gate)
+
+    def _encode(self, channel: str, missed: Sequence[Event] | None) -> Sequence[bytes] | None:
+        """The events' frames; None where they are not held, or would overrun the outbox."""
+        if missed is None:
+            return None
+        encoded = [
+            encode_text(
+                events.encode_channel_event(channel, event.msgid, event.content, event.time_ms)
+            )
+            for event in missed
+        ]
+        limit = self._services.limits.outbox_bytes // 2
+        return None if limit and sum(map(len, encoded)) > limit else encoded
+
+    def _welcome(self, session: Session, *, msgid: int = 0, gap: bool = False) -> None:
+        success = login.LoginSucceeded(
+            uid=session.uid, line=session.line, channel=session.channel, msgid=msgid, gap=gap
+        )
+        unheard, self._unheard = self._unheard, None
+        self._send(login.encode_success(success))
+        for text in unheard or ():
+            self._send(text)
 
     def _refuse_login(self, exc: LoginError) -> None:
         logger.info("%s: login refused: %s", self._link.peer, exc)
@@ -229,60 +262,10 @@ class Connection:
     # --- requests ---
 
     async def _call(self, request: call2.Request) -> None:
-        try:
-            result = await self._result(request)
-        except SignalError as exc:
-            logger.debug("%s: %.40r refused: %s", self._link.peer, request.function, exc)
-            self._send(call2.encode_failure(request.callid, exc))
-        except Exception:
-            logger.exception("%s: %.40r failed", self._link.peer, request.function)
-            self._send(
-                call2.encode_failure(
-                    request.callid, SignalError(ECode.GENERAL_E_UNKNOWN, "internal error")
-                )
-            )
+        if request.function == functions.UserLogout.function:
+            await self._requests.log_out(self._session, request, self._end_session)
         else:
-            self._send(call2.encode_success(request.callid, result))
-            if request.function == functions.UserLogout.function:
-                self._link.close(NORMAL_CLOSURE)
-
-    async def _result(self, request: call2.Request) -> functions.Result:
-        session = self._session
-        if session is None:
-            raise SignalError(ECode.GENERAL_E_NOT_LOGIN, "call2 before login")
-        line, _, args = call2.decode_args(request)
-        if line != session.line:
-            raise SignalError(ECode.GENERAL_E_NOT_LOGIN, "the line is not this connection's own")
-        if isinstance(args, functions.UserLogout):
-            await self._end_session()
-            return functions.Result()
-        if isinstance(args, functions.ChannelJoin | functions.ChannelLeave):
-            return await self._move(session, args)
-        return await self._services.handlers[type(args)](session, args)
-
-    async def _move(
-        self, session: Session, args: functions.ChannelJoin | functions.ChannelLeave
-    ) -> functions.Result:
-        """Join or leave a channel, and hear of the one that the session is in then.
-
-        The one that it leaves falls silent first: who leaves does not hear of it, and the web SDK,
-        which has forgotten that channel by now, would count its events' ids as the new one's.
-        """
-        hub = self._services.hub
-        channel = session.channel
-        stays = (args.channel == channel) is isinstance(args, functions.ChannelJoin)
-        hears = False
-        if channel is not None and not stays:
-            hears = hub.unlisten(session.channel_key(channel), session.account, self.outbox)
-        try:
-            result = await self._services.handlers[type(args)](session, args)
-            hears = isinstance(args, functions.ChannelJoin)
-            return result
-        finally:
-            # What was refused changes nothing, not even for a client that does not hear its channel
-            # yet.
-            if hears:
-                self._listen()
+            await self._requests.answer(self._session, request)
 
     # --- what the hub calls ---
 
@@ -290,9 +273,13 @@ class Connection:
         """Hand the client a new inbox entry, or tell it to poll."""
         session = self._session
         if session is not None and session.wants_push:
-            self._send(events.encode_push(version, line.encode(with_id=session.wants_ids)))
+            text = events.encode_push(version, line.encode(with_id=session.wants_ids))
         else:
-            self._send(events.encode_announcement(version))
+            text = events.encode_announcement(version)
+        if self._unheard is None:
+            self._send(text)
+        else:
+            self._unheard.append(text)
 
     def kick(self) -> None:
         """The account logged in elsewhere."""
@@ -305,12 +292,32 @@ class Connection:
 
     # --- the end ---
 
-    def go_away(self) -> None:
-        """The node is being stopped."""
-        self._close("the server is going away", code=GOING_AWAY)
+    def go_away(self, delay: float = 0.0) -> None:
+        """The node is being stopped: say farewell behind all acknowledgements. A client of ours is
+        told to come back in `delay` seconds.
+        """
 
-    def _close(self, reason: str, *, code: int, ecode: ECode = ECode.LOGOUT_E_NET) -> None:
-        self._send(frames.encode_frame(login.CLOSE, login.Closing(ecode=int(ecode), reason=reason)))
+        def close(_: SignalError | None) -> None:
+            session = self._session
+            if session is not None and session.device == login.WEB_DEVICE:
+                # It takes a farewell for a logout, and comes back by itself after a mere close.
+                self._link.close(GOING_AWAY, "the server is going away")
+                self._forget()
+            else:
+                self._close("the server is going away", code=GOING_AWAY, delay=delay)
+
+        self._services.engine.when_durable(close)
+
+    def _close(
+        self,
+        reason: str,
+        *,
+        code: int,
+        ecode: ECode = ECode.LOGOUT_E_NET,
+        delay: float = 0.0,
+    ) -> None:
+        closing = login.Closing(ecode=int(ecode), reason=reason, delay=delay)
+        self._send(frames.encode_frame(login.CLOSE, closing))
         # A close frame's reason holds 123 bytes.
         self._link.close(code, reason.encode()[:120].decode(errors="ignore"))
         self._forget()
@@ -322,14 +329,13 @@ class Connection:
         limit = self._services.limits.silence_seconds
 
         async def check() -> None:
-            if trio.current_time() - self._heard >= limit:
+            # Compared as it was computed, or a rounding would have it checked again at once.
+            if trio.current_time() >= self._heard + limit:
                 self._close(f"nothing was heard for {limit} s", code=POLICY_VIOLATION)
             else:
                 self._watch_silence()
 
-        self._timers["silence"] = self._services.timers.after(
-            self._heard + limit - trio.current_time(), check
-        )
+        self._timers["silence"] = self._services.timers.at(self._heard + limit, check)
 
     async def _expire(self) -> None:
         """The token's time is over: so is the session's."""
@@ -349,7 +355,8 @@ class Connection:
     def _forget(self) -> None:
         """Hear of nothing any more, so that nothing is sent behind a farewell."""
         if self._session is not None:
-            self._services.hub.remove(self._session.key, self, self._session.channel)
+            self._services.hub.remove(self._session.key, self)
+            self._requests.unlisten(self._session)
 
     async def _detach(self) -> None:
         """The link is gone: the account's lease begins, unless a newer login holds it."""

@@ -1,4 +1,4 @@
-"""The HTTP answers: the lookup `/getaddr` and the health check.
+"""The HTTP answers: the lookup `/getaddr`, the health check and the readiness.
 
 Owns: the routes. Must not know how a request came in, or who else is connected.
 """
@@ -14,6 +14,12 @@ from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from signal_sdk.wire import frames
 
 HEALTH_PATH: Final = "/healthz"
+READY_PATH: Final = "/readyz"
+
+
+def unavailable(why: str) -> HttpAnswer:
+    """The answer while nobody should come here."""
+    return HttpAnswer(status=HTTPStatus.SERVICE_UNAVAILABLE, body=f"{why}\n".encode())
 
 
 class Routes:
@@ -28,13 +34,13 @@ class Routes:
         """
         if request.path == "/getaddr":
             return self._getaddr(request, local_host, port)
-        if request.path == HEALTH_PATH:
+        if request.path in (HEALTH_PATH, READY_PATH):
             return HttpAnswer(body=b"ok\n")
         if request.is_upgrade:
             return None
         return HttpAnswer(
             status=HTTPStatus.NOT_FOUND,
-            body=b"there is /getaddr, /healthz, and a WebSocket everywhere\n",
+            body=b"there is /getaddr, /healthz, /readyz, and a WebSocket everywhere\n",
         )
 
     def _getaddr(self, request: HttpRequest, local_host: str, port: int) -> HttpAnswer:

@@ -10,16 +10,34 @@ from typing import Protocol
 
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Delivery
 from signal_sdk.websocket.link import encode_text
-from signal_sdk.websocket.outbox import Outbox
 from signal_sdk.wire import events
 from signal_sdk.wire.lines import MessageLine
+
+
+class Ear(Protocol):
+    """What hears of a channel: an outbox, or a gate before one."""
+
+    def append(self, data: bytes) -> None:
+        """Take an event."""
+
+
+class Gate:
+    """Keeps a new listener's events until its client has been told that it listens, which is a
+    commit's few milliseconds later.
+    """
+
+    def __init__(self) -> None:
+        self.kept: list[bytes] = []
+
+    def append(self, data: bytes) -> None:
+        """Keep an event."""
+        self.kept.append(data)
 
 
 class Holder(Protocol):
     """A logged-in connection, as the hub sees it."""
 
     generation: int
-    outbox: Outbox
 
     def push_entry(self, version: int, line: MessageLine) -> None:
         """Tell the client of a new inbox entry."""
@@ -33,7 +51,7 @@ class Hub(Delivery):
 
     def __init__(self) -> None:
         self._holders: dict[AccountKey, Holder] = {}
-        self._listeners: dict[ChannelKey, dict[str, Outbox]] = {}
+        self._listeners: dict[ChannelKey, dict[str, Ear]] = {}
 
     def __len__(self) -> int:
         """How many logged-in connections there are."""
@@ -49,29 +67,39 @@ class Hub(Delivery):
         self._holders[key] = holder
         return True
 
-    def remove(self, key: AccountKey, holder: Holder, channel: str | None) -> None:
-        """`holder` hears of nothing any more. Does nothing to a newer connection of the same
+    def remove(self, key: AccountKey, holder: Holder) -> None:
+        """`holder` hears of its inbox no more. Does nothing to a newer connection of the same
         account.
         """
         if self._holders.get(key) is holder:
             del self._holders[key]
-        if channel is not None:
-            self.unlisten(ChannelKey(key.app, channel), key.account, holder.outbox)
 
-    def listen(self, key: ChannelKey, account: str, outbox: Outbox) -> None:
-        """From here on, `outbox` gets the channel's events."""
-        self._listeners.setdefault(key, {})[account] = outbox
+    def listen(self, key: ChannelKey, account: str, ear: Ear) -> None:
+        """From here on, `ear` gets the channel's events."""
+        self._listeners.setdefault(key, {})[account] = ear
 
-    def unlisten(self, key: ChannelKey, account: str, outbox: Outbox) -> bool:
-        """`outbox` gets the channel's events no more; did it? Does nothing to a newer connection of
+    def unlisten(self, key: ChannelKey, account: str, ear: Ear) -> bool:
+        """`ear` gets the channel's events no more; did it? Does nothing to a newer connection of
         the same account.
         """
         listeners = self._listeners.get(key)
-        if listeners is None or listeners.get(account) is not outbox:
+        if listeners is None or listeners.get(account) is not ear:
             return False
         del listeners[account]
         if not listeners:
             del self._listeners[key]
+        return True
+
+    def open(self, key: ChannelKey, account: str, gate: Gate, ear: Ear) -> bool:
+        """Hand `ear` what `gate` has kept, and let it listen instead; False where the gate listens
+        no more.
+        """
+        listeners = self._listeners.get(key)
+        if listeners is None or listeners.get(account) is not gate:
+            return False
+        for data in gate.kept:
+            ear.append(data)
+        listeners[account] = ear
         return True
 
     def deliver_entry(self, key: AccountKey, version: int, line: MessageLine) -> None:
@@ -86,8 +114,8 @@ class Hub(Delivery):
         if listeners is None:
             return
         data = encode_text(events.encode_channel_event(key.channel, msgid, content, time_ms))
-        for outbox in listeners.values():
-            outbox.append(data)
+        for ear in listeners.values():
+            ear.append(data)
 
     def deliver_kick(self, key: AccountKey, generation: int) -> None:
         holder = self._holders.get(key)

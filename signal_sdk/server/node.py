@@ -8,25 +8,26 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Final
 
 import trio
 
-from signal_sdk.errors import LinkError
+from signal_sdk.errors import LinkError, SignalError
 from signal_sdk.server import functions, listener
 from signal_sdk.server.attributes import ChannelAttributes, UserAttributes
 from signal_sdk.server.calls import Calls
 from signal_sdk.server.channels import Channels
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import Config
-from signal_sdk.server.connection import Connection, Services
+from signal_sdk.server.connection import Connection
 from signal_sdk.server.engine.base import Engine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
-from signal_sdk.server.http import HEALTH_PATH, Routes
+from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.http import HEALTH_PATH, READY_PATH, Routes, unavailable
 from signal_sdk.server.hub import Hub
 from signal_sdk.server.inbox import Inboxes
 from signal_sdk.server.presence import Presences
+from signal_sdk.server.requests import Services
 from signal_sdk.server.timers import Timers
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
@@ -41,12 +42,26 @@ STOP_SECONDS: Final = 3.0
 """How long a stop waits for the clients to take their farewell."""
 
 
+def make_engine(config: Config) -> Engine:
+    """The engine of a node: in memory, or with `[server] data` on the journal there. Raises
+    `StorageError`.
+    """
+    server, limits = config.server, config.limits
+    return EmbeddedEngine(
+        max_inbox=limits.inbox_messages,
+        history_events=limits.history_events,
+        history_seconds=limits.history_seconds,
+        journal=Journal.open(server.data, server.durability) if server.data else None,
+    )
+
+
 class Node:
     """A signaling server.
 
-    `config` says what it does; `engine` keeps its state, in memory by default; `clock` is the wall
-    clock. `run` serves until it is cancelled or `stop` is called; `serve` serves one connection
-    that somebody else has accepted.
+    `config` says what it does; `engine` keeps its state, by default the one that `make_engine`
+    makes; `clock` is the wall clock. `run` serves until it is cancelled or `stop` is called;
+    `serve` serves one connection that somebody else has accepted. Raises `StorageError` where the
+    data directory cannot be used.
     """
 
     def __init__(
@@ -55,16 +70,17 @@ class Node:
         self.config = config
         self.port = config.server.port
         limits = config.limits
-        self._engine = engine or EmbeddedEngine(max_inbox=limits.inbox_messages)
+        self._engine = engine or make_engine(config)
         self._clock = clock
         self._flusher = Flusher()
         self._timers = timers = Timers()
         self._hub = Hub()
         self._engine.attach(self._hub)
         self._routes = Routes(config.server)
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}
         self._transports = 0
         self._stopping = trio.Event()
+        self._drain_seconds = 0.0
         self._gone = trio.Event()
 
         users = UserAttributes(self._engine, limits)
@@ -80,13 +96,16 @@ class Node:
             channel_attributes=channel_attributes,
             calls=calls,
         )
+        self._recoverable = (presences, calls, channel_attributes)
         self._services = Services(
+            engine=self._engine,
             hub=self._hub,
             presences=presences,
             handlers=handlers,
             timers=timers,
             limits=limits,
             clock=clock,
+            is_draining=self._stopping.is_set,
         )
 
     @property
@@ -106,15 +125,18 @@ class Node:
         server = self.config.server
         sockets = []
         context = None
-        if listens and server.cert:
-            context = listener.tls_context(server.cert, server.key)
-            sockets = [*listener.listen_pair(server.host, server.port)]
-        elif listens:
-            sockets = [listener.listen(server.host, server.port)]
         try:
+            if listens and server.cert:
+                context = listener.tls_context(server.cert, server.key)
+                sockets = [*listener.listen_pair(server.host, server.port)]
+            elif listens:
+                sockets = [listener.listen(server.host, server.port)]
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._flusher.run)
                 await nursery.start(self._timers.run)
+                await nursery.start(self._engine.run)
+                for rules in self._recoverable:
+                    await rules.recover()
                 nursery.start_soon(self._sweep_loop)
                 addresses = [sock.getsockname()[:2] for sock in sockets]
                 if addresses:
@@ -128,9 +150,8 @@ class Node:
                             )
                         task_status.started(addresses)
                         await self._stopping.wait()
+                        await self._drain()
                         accepting.cancel_scope.cancel()
-                    for connection in list(self._connections):
-                        connection.go_away()
                     with trio.move_on_after(STOP_SECONDS):
                         while self._transports:
                             self._gone = trio.Event()
@@ -140,10 +161,27 @@ class Node:
         finally:
             for sock in sockets:
                 sock.close()
+            with trio.CancelScope(shield=True):
+                await self._engine.aclose()
 
-    def stop(self) -> None:
-        """Tell every client that the server is going away, and end `run` once they have heard."""
+    def stop(self, drain_seconds: float = 0.0) -> None:
+        """Let nobody in any more, tell every client that the server is going away, spread over
+        `drain_seconds`, and end `run` once they have heard.
+        """
+        self._drain_seconds = drain_seconds
         self._stopping.set()
+
+    async def _drain(self) -> None:
+        """Send the clients away one by one: ours are told to come back when this node has gone, in
+        the same order and over the same time.
+        """
+        start, window = trio.current_time(), self._drain_seconds
+        connections = list(self._connections)
+        for number, connection in enumerate(connections):
+            share = window * number / len(connections)
+            if share:
+                await trio.sleep_until(start + share)
+            connection.go_away(delay=round(window, 1))
 
     async def serve(self, transport: Transport, local_host: str = "127.0.0.1") -> None:
         """Serve one connection, until it ends. It has `handshake_seconds` for all handshakes and
@@ -155,10 +193,10 @@ class Node:
         def answer(request: HttpRequest) -> HttpAnswer | None:
             is_full = limits.max_connections and self._transports > limits.max_connections
             # A server that is full serves: whoever restarts the sick must not think it one.
-            if self._stopping.is_set() or (is_full and request.path != HEALTH_PATH):
-                return HttpAnswer(
-                    status=HTTPStatus.SERVICE_UNAVAILABLE, body=b"no room for another connection\n"
-                )
+            if request.path != HEALTH_PATH and (why := self._why_not_ready()):
+                return unavailable(why)
+            if request.path not in (HEALTH_PATH, READY_PATH) and is_full:
+                return unavailable("no room for another connection")
             return self._routes.answer(request, local_host, self.port)
 
         self._transports += 1
@@ -176,11 +214,11 @@ class Node:
                 )
             if link is not None:
                 connection = Connection(link, self._services)
-                self._connections.add(connection)
+                self._connections[connection] = None
                 try:
                     await connection.run(ends)
                 finally:
-                    self._connections.discard(connection)
+                    del self._connections[connection]
         except LinkError as exc:
             logger.info("%s: %s", transport.peer, exc)
         except Exception:
@@ -191,7 +229,17 @@ class Node:
             self._transports -= 1
             self._gone.set()
 
+    def _why_not_ready(self) -> str:
+        """Why nobody should come here now; empty where anybody may."""
+        if self._stopping.is_set():
+            return "the server is going away"
+        try:
+            self._engine.check_writable()
+        except SignalError as exc:
+            return exc.reason
+        return ""
+
     async def _sweep_loop(self) -> None:
         while True:
             await trio.sleep(SWEEP_SECONDS)
-            await self._engine.sweep_inboxes(self._clock())
+            await self._engine.sweep(self._clock())

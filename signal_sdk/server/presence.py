@@ -27,6 +27,7 @@ from signal_sdk.server.timers import Timers
 from signal_sdk.wire import functions, login, names, tokens
 
 LINE_BYTES = 24
+MAX_VER = 2**31 - 1
 
 
 def digest(line: str) -> bytes:
@@ -78,8 +79,10 @@ class Presences:
             key,
             line_digest=digest(line),
             device=request.device,
-            ver=request.ver,
+            # Only whether it is PUSH_VERSION or more counts; a client may say any number.
+            ver=max(0, min(request.ver, MAX_VER)),
             token_expires=token_expires,
+            instance=request.instance,
         )
         if before is None:
             await self._channels.tell_presence(ONLINE, key, presence.uid)
@@ -106,9 +109,18 @@ class Presences:
         return tokens.check_token(request.token, app.id, app.certificate, account, self._clock())
 
     async def resume(self, request: login.LineLogin) -> Session:
-        """`line_login`: the session of that line, under a new generation. Raises `LoginError`."""
-        found = await self._engine.resume(digest(request.line))
+        """`line_login`: the session of that line, under a new generation.
+
+        Raises `LoginError`: 207 where another login has taken the account, 202 where the session is
+        over for another reason, among them a later login of the client's own, whose answer it
+        never got.
+        """
+        line = digest(request.line)
+        found = await self._engine.resume(line)
         if found is None:
+            successor = await self._engine.successor(line)
+            if successor is not None and (successor.instance or None) != request.instance:
+                raise LoginError(ECode.LOGIN_E_TOKEN_KICKED)
             raise LoginError(ECode.LOGIN_E_FAILED, "there is no session of this line any more")
         key, presence = found
         session = self._session(key, presence, request.line)
@@ -135,12 +147,6 @@ class Presences:
         presence = await self._engine.presence(session.key)
         return presence is not None and presence.generation == session.generation
 
-    async def has_missed(self, session: Session, msgid: int) -> bool:
-        """Has the session's channel had events after `msgid`? They are not held."""
-        if session.channel is None:
-            return False
-        return (await self._engine.roster(session.channel_key(session.channel), 0)).msgid > msgid
-
     # --- the end ---
 
     async def log_out(self, session: Session) -> None:
@@ -149,18 +155,33 @@ class Presences:
 
     async def disconnected(self, session: Session) -> None:
         """The session's connection is gone: it has `_conn_timeout` to come back."""
-        lease = await self._users.conn_timeout(session.key)
+        await self._begin_lease(session.key, session.generation)
 
+    async def recover(self) -> None:
+        """The server has started: whoever was online has lost the connection. Leases that ran go
+        on; the others begin now, since nobody could come back before.
+        """
+        for key, presence in await self._engine.online():
+            if presence.lease_ends is None:
+                await self._begin_lease(key, presence.generation)
+            else:
+                self._watch_lease(key, presence.generation, presence.lease_ends - self._clock())
+
+    async def _begin_lease(self, key: AccountKey, generation: int) -> None:
+        lease = await self._users.conn_timeout(key)
+        if await self._engine.disconnect(key, generation, self._clock() + lease):
+            self._watch_lease(key, generation, lease)
+
+    def _watch_lease(self, key: AccountKey, generation: int, seconds: float) -> None:
         async def run_out() -> None:
             await self._end(
-                session.key,
+                key,
                 lambda presence: (
-                    presence.generation == session.generation and presence.lease_ends is not None
+                    presence.generation == generation and presence.lease_ends is not None
                 ),
             )
 
-        if await self._engine.disconnect(session.key, session.generation, self._clock() + lease):
-            self._timers.after(lease, run_out)
+        self._timers.after(seconds, run_out)
 
     async def _end(
         self, key: AccountKey, is_meant: Callable[[Presence], bool], *, kick: bool = False

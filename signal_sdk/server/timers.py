@@ -49,8 +49,12 @@ class Timers:
 
     def after(self, seconds: float, action: Action) -> Timer:
         """Run `action` in `seconds` from now, in a task of its own."""
+        return self.at(trio.current_time() + max(seconds, 0.0), action)
+
+    def at(self, time: float, action: Action) -> Timer:
+        """Run `action` once trio's clock shows `time`, in a task of its own."""
         timer = Timer(self, action)
-        entry = (trio.current_time() + max(seconds, 0.0), next(self._order), timer)
+        entry = (time, next(self._order), timer)
         heapq.heappush(self._heap, entry)
         if self._heap[0] is entry:
             self._earlier.set()

@@ -88,9 +88,14 @@ def encode_invoke(
     return frames.encode_frame(CALL, [function, callid, {**args, **common}])
 
 
-def encode_success(callid: CallId, result: Result) -> bytes:
-    """The frame of a success."""
-    return frames.encode_frame(REPLY, [callid, "", frames.encode_json(result).decode()])
+def encode_success(callid: CallId, text: str) -> bytes:
+    """The frame of a success; `text` is the result's JSON."""
+    return frames.encode_frame(REPLY, [callid, "", text])
+
+
+def encode_result(result: Result) -> str:
+    """A result as the text of a success."""
+    return frames.encode_json(result).decode()
 
 
 @attrs.frozen(kw_only=True)

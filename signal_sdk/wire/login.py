@@ -33,7 +33,6 @@ original SDKs count (1.2.0.0).
 """
 
 PING_INTERVAL_SECONDS: Final = 10
-MAX_MISSED_PONGS: Final = 3
 SILENCE_SECONDS: Final = 20
 """How long a connection may bring nothing, two missed pongs, before it is taken for dead. Ours, on
 both sides; the original clients wait for a fourth.

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -181,13 +182,19 @@ async def test_another_login_of_the_account_ends_it() -> None:
     assert one_line_of(ended).endswith("(103 LOGOUT_E_KICKED)")
 
 
-async def test_the_server_s_end_ends_it() -> None:
-    async with dev_server() as (server, address), listening(address) as heard:
-        server.process.send_signal(signal.SIGTERM)
-        await heard.events("logout")
-        ended = await heard.running.end()
-    assert ended.code == 1
-    assert one_line_of(ended).endswith("(102 LOGOUT_E_NET)")
+async def test_it_goes_on_at_a_server_that_is_started_again(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path))
+    async with dev_server(*data) as (server, address), listening(address) as heard:
+        await server.end(signal.SIGINT)
+        port = address.rpartition(":")[2]
+        async with program("serve", "--dev", "--port", port, *data) as again:
+            await again.out.next()
+            async with logged_in(address, "bob") as bob:
+                await bob.message_instant_send("ear", "still there?")
+                (message,) = await heard.events("message")
+            assert message == {"account": "bob", "msg": "still there?"}
+            ended = await heard.running.end(signal.SIGTERM)
+    assert (ended.code, ended.err) == (0, "")
 
 
 async def test_a_reader_that_goes_ends_it_quietly_and_logs_it_out() -> None:

@@ -130,7 +130,8 @@ async def test_a_token_is_taken_from_the_environment_and_from_an_option(
     path.write_text(f'[server]\nport = 0\n[[apps]]\nid = "app"\ncertificate = "{CERTIFICATE}"\n')
     good = tokens.make_token("app", CERTIFICATE, "mouth", 4_000_000_000)
     wrong = tokens.make_token("app", CERTIFICATE, "ear", 4_000_000_000)
-    async with program("serve", "--config", str(path)) as server:
+    data = str(path.parent / "data")
+    async with program("serve", "--config", str(path), "--data", data) as server:
         address = address_in(await server.out.next())
         args = ("send", "--app", "app", "--account", "mouth", "--server", address, "--to", "x", "y")
 

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,9 +18,10 @@ import trustme
 from click.testing import CliRunner, Result
 
 from signal_sdk.cli.main import cli
-from signal_sdk.cli.serve import DEV_WARNING
+from signal_sdk.cli.serve import DEV_WARNING, SWITCH_SECONDS
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import AppConfig, Config, ServerConfig
+from signal_sdk.server.engine.journal import FILE_NAME
 from signal_sdk.server.node import STOP_SECONDS
 from signal_sdk.websocket.tls import TlsTransport
 from signal_sdk.websocket.transport import SocketTransport, Transport
@@ -60,7 +62,7 @@ async def connected(address: str) -> AsyncIterator[WireClient]:
 @SIGNALS
 async def test_a_signal_ends_it_cleanly_and_clients_hear_of_it(number: signal.Signals) -> None:
     async with dev_server() as (server, address), connected(address) as client:
-        await client.login("alice")
+        await client.login("alice", device="javasdk")
         server.process.send_signal(number)
         farewell = await client.expect("close")
         assert farewell["reason"] == "the server is going away"
@@ -68,10 +70,34 @@ async def test_a_signal_ends_it_cleanly_and_clients_hear_of_it(number: signal.Si
     assert (ended.code, ended.out) == (0, "")
 
 
+@pytest.mark.parametrize(("number", "delay"), [(signal.SIGTERM, 7.0), (signal.SIGINT, 0.0)])
+async def test_only_sigterm_takes_its_time(number: signal.Signals, delay: float) -> None:
+    async with dev_server("--drain", "7") as (server, address), connected(address) as client:
+        await client.login("alice", device="javasdk")
+        server.process.send_signal(number)
+        assert (await client.expect("close"))["delay"] == delay
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_ends_a_drain_at_once(second: signal.Signals) -> None:
+    async with (
+        dev_server("--drain", "3600") as (server, address),
+        connected(address) as first,
+        connected(address) as last,
+    ):
+        await first.login("alice", device="javasdk")
+        await last.login("bob", device="javasdk")
+        server.process.send_signal(signal.SIGTERM)
+        await first.wait_closed()
+        assert last.closed is None
+        ended = await server.end(second)
+    assert ended.code == 0
+
+
 @SIGNALS
 async def test_a_second_signal_ends_it_at_once(number: signal.Signals) -> None:
     async with dev_server() as (server, address), connected(address) as client:
-        await client.login("alice")
+        await client.login("alice", device="javasdk")
         host, port = address.rsplit(":", 1)
         async with await trio.open_tcp_stream(host, int(port)) as silent:
             # Half a handshake: the server gives it some seconds to be finished.
@@ -109,7 +135,8 @@ async def test_dev_mode_from_the_file_is_said_as_loudly(tmp_path: Path) -> None:
 
 async def test_without_dev_mode_there_is_nothing_to_be_loud_about(tmp_path: Path) -> None:
     path = write_config(tmp_path, '[server]\nport = 0\n[[apps]]\nid = "app"\n')
-    async with program("serve", "--config", path) as server:
+    data = str(tmp_path / "data")
+    async with program("serve", "--config", path, "--data", data) as server:
         await server.out.next()
         assert (await server.end(signal.SIGTERM)).err == ""
 
@@ -146,7 +173,8 @@ async def test_the_log_shows_who_logs_in_and_no_secret(tmp_path: Path) -> None:
         tmp_path, f'[server]\nport = 0\n[[apps]]\nid = "app"\ncertificate = "{CERTIFICATE}"\n'
     )
     token = tokens.make_token("app", CERTIFICATE, "alice", 4_000_000_000)
-    async with program("serve", "--config", path, "-vv") as server:
+    data = str(tmp_path / "data")
+    async with program("serve", "--config", path, "--data", data, "-vv") as server:
         address = (await server.out.next()).split("/")[2]
         async with connected(address) as client:
             assert (await client.login("alice", token=f"{token}0"))["err"] == "TokenErrorWrong"
@@ -175,6 +203,86 @@ def test_a_stdout_that_nobody_reads_ends_it_quietly() -> None:
     with unread_pipe() as stdout:
         ended = run("serve", "--dev", "--port", "0", stdout=stdout)
     assert (ended.code, ended.err) == (1, f"{DEV_WARNING}\n")
+
+
+# --- Its data
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+async def test_what_it_keeps_outlives_it(tmp_path: Path, end: signal.Signals) -> None:
+    data = str(tmp_path / "data")
+    async with dev_server("--data", data) as (server, address), connected(address) as client:
+        await client.login("alice", device="javasdk")
+        await client.call("channel_join", name="room")
+        line, uid = client.line, client.uid
+        server.process.send_signal(end)
+        assert (await server.process.wait()) == (0 if end == signal.SIGTERM else -end)
+    async with dev_server("--data", data) as (_, address), connected(address) as client:
+        client.send("line_login", {"line": line})
+        found = await client.login_ret()
+    assert (found["result"], found["uid"], found["channel"]) == ("ok", uid, "room")
+
+
+async def test_in_dev_mode_without_a_directory_nothing_is_kept(tmp_path: Path) -> None:
+    async with dev_server() as (_, address), connected(address) as client:
+        await client.login("alice", device="javasdk")
+        line = client.line
+    async with dev_server() as (_, address), connected(address) as client:
+        client.send("line_login", {"line": line})
+        assert (await client.login_ret())["ecode"] == 202
+
+
+async def test_a_directory_from_the_file_is_used(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    path = write_config(tmp_path, f'[server]\nport = 0\ndata = "{data}"\n[[apps]]\nid = "app"\n')
+    async with program("serve", "--config", path, "--durability", "power") as server:
+        await server.out.next()
+        assert (await server.end(signal.SIGTERM)).code == 0
+    assert (data / FILE_NAME).exists()
+
+
+async def test_a_directory_in_use_is_one_line(tmp_path: Path) -> None:
+    data = str(tmp_path / "data")
+    async with dev_server("--data", data):
+        ended = await trio.to_thread.run_sync(run, "serve", "--dev", "--port", "0", "--data", data)
+    assert one_line_of(ended) == (
+        f"signal-sdk: {data}/{FILE_NAME}: another process is using it; stop that one first"
+    )
+    assert ended.code == 1
+
+
+def test_data_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_text("what is this?")
+    ended = run("serve", "--dev", "--port", "0", "--data", str(tmp_path))
+    assert one_line_of(ended) == (
+        f"signal-sdk: {tmp_path}/{FILE_NAME}: not a journal of signal-sdk: it is no SQLite file"
+    )
+    assert ended.code == 1
+
+
+def test_without_dev_mode_it_asks_where_state_is_kept(tmp_path: Path) -> None:
+    path = write_config(tmp_path, '[server]\nport = 0\n[[apps]]\nid = "app"\n')
+    ended = run("serve", "--config", path)
+    assert one_line_of(ended) == (
+        "signal-sdk: where is state to be kept? Give --data DIR, or data in [server];"
+        " only with --dev may it be in memory"
+    )
+    assert ended.code == 2
+
+
+def test_a_busy_server_gives_the_interpreter_away_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And whoever runs the command line in their own program has theirs back."""
+    seen: list[float] = []
+
+    async def serve(config: Config) -> None:
+        await trio.lowlevel.checkpoint()
+        seen.append(sys.getswitchinterval())
+
+    monkeypatch.setattr("signal_sdk.cli.serve._serve", serve)
+    before = sys.getswitchinterval()
+    assert invoke("--dev").exit_code == 0
+    assert seen == [pytest.approx(SWITCH_SECONDS)]
+    assert sys.getswitchinterval() == before != seen[0]
 
 
 # --- What is refused
@@ -206,6 +314,8 @@ def test_a_wrong_configuration_is_one_line_with_the_place(tmp_path: Path) -> Non
         (("--dev", "--porto", "1"), "signal-sdk serve: no such option '--porto'"),
         (("--dev", "--port", "many"), "signal-sdk serve: invalid value for '--port'"),
         (("--dev", "--port", "65536"), "signal-sdk serve: invalid value for '--port'"),
+        (("--dev", "--durability", "disk"), "invalid value for '--durability'"),
+        (("--dev", "--drain", "3601"), "invalid value for '--drain'"),
         (("--dev", "--host", ""), "signal-sdk: with the flags given, [server] host: may not be"),
         (("--dev", "--cert", "c.pem"), "[server] cert: needs its private key"),
         (("--dev", "--cert", "/no/c", "--key", "/no/k"), "signal-sdk: cannot use the certificate"),
@@ -234,10 +344,19 @@ def printed(*args: str) -> Config:
 def test_flags_have_precedence_over_the_file(tmp_path: Path) -> None:
     path = write_config(tmp_path, '[server]\nhost = "0.0.0.0"\nport = 9000\n[[apps]]\nid = "app"\n')
     config = printed(
-        "--config", path, "--port", "9001", "--cert", "other.pem", "--key", "other.key"
+        *("--config", path, "--port", "9001", "--cert", "other.pem", "--key", "other.key"),
+        *("--data", "dir", "--durability", "power", "--drain", "0"),
     )
     assert config == Config(
-        server=ServerConfig(host=EVERYWHERE, port=9001, cert="other.pem", key="other.key"),
+        server=ServerConfig(
+            host=EVERYWHERE,
+            port=9001,
+            cert="other.pem",
+            key="other.key",
+            data="dir",
+            durability="power",
+            drain_seconds=0,
+        ),
         apps=(AppConfig(id="app"),),
     )
 

@@ -5,9 +5,11 @@ time.
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, cast
+from pathlib import Path
+from typing import Any, Final, Protocol, cast
 
 import attrs
 import msgspec
@@ -18,10 +20,12 @@ from signal_sdk.server import config as configs
 from signal_sdk.server.config import AppConfig, Config, LimitsConfig
 from signal_sdk.server.engine.base import Engine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
-from signal_sdk.testing.server import LocalServer
+from signal_sdk.server.engine.journal import Batch, Journal
+from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.outbox import Flusher
 from signal_sdk.wire import lines
+from signal_sdk.wire.login import NATIVE_DEVICE, PUSH_VERSION
 from tests.wire_client import MAX_FRAME_BYTES, WireClient
 
 APP = "app"
@@ -80,6 +84,17 @@ async def members(client: WireClient, channel: str) -> list[str]:
     return [account for account, _ in listed["list"]]
 
 
+async def ask(server: LocalServer, target: str) -> bytes:
+    """Ask over plain HTTP, and return the whole answer."""
+    transport = server.connect()
+    transport.send_nowait(f"GET {target} HTTP/1.1\r\nHost: memory\r\n\r\n".encode())
+    answer = b""
+    while data := await transport.receive_some():
+        answer += data
+    transport.close()
+    return answer
+
+
 @asynccontextmanager
 async def vanishing_client(server: LocalServer, account: str) -> AsyncIterator[None]:
     """A client that logs in and then neither reads nor says anything, not even that it is gone."""
@@ -117,7 +132,7 @@ class _SlowEngine:
 
     def __getattr__(self, name: str) -> Any:
         operation: Callable[..., Any] = getattr(self._engine, name)
-        if name == "attach":
+        if name in ("attach", "run", "aclose", "check_writable", "when_durable"):
             return operation
 
         async def slow(*args: Any, **kwargs: Any) -> Any:
@@ -131,6 +146,72 @@ class _SlowEngine:
         return slow
 
 
-def slow_engine(seed: int) -> Engine:
-    """An embedded engine that takes its time, by `seed`."""
-    return cast("Engine", _SlowEngine(EmbeddedEngine(), seed))
+async def inline(write: Callable[[Batch], None], batch: Batch) -> None:
+    """Write a batch where one is: the mock clock does not wait for a thread."""
+    write(batch)
+
+
+def journal_engine(directory: Path, **settings: Any) -> EmbeddedEngine:
+    """An embedded engine on the journal in `directory`."""
+    journal = Journal.open(directory)
+    return EmbeddedEngine(journal=journal, write_in_thread=inline, **settings)
+
+
+@asynccontextmanager
+async def journal_server(
+    directory: Path, config: Config | None = None
+) -> AsyncIterator[LocalServer]:
+    """A server in memory on the journal in `directory`; leaving the block stops it in order."""
+    config = config or dev_config()
+    async with local_server(config, listens=False, engine=journal_engine(directory)) as server:
+        yield server
+
+
+OURS: Final[dict[str, Any]] = {"device": NATIVE_DEVICE, "ver": PUSH_VERSION}
+"""What a client of ours says of itself when it logs in."""
+
+
+async def resume(client: WireClient, line: str, **more: Any) -> dict[str, Any]:
+    """Take a session up again."""
+    client.send("line_login", {"line": line, **more})
+    return await client.login_ret()
+
+
+def killed(directory: Path, name: str = "killed") -> Path:
+    """What is left in `directory` of a process that is killed now, as a directory of its own."""
+    left = directory.with_name(name)
+    shutil.copytree(directory, left)
+    return left
+
+
+def kept_by(engine: EmbeddedEngine) -> dict[Any, Any]:
+    """All that an engine's state is to others, to compare it with another engine's."""
+    accounts = {
+        key: (
+            account.uid,
+            account.presence,
+            account.generation,
+            account.former,
+            account.attributes,
+            account.inbox.last_version,
+            list(account.inbox.entries),
+            set(account.calls),
+        )
+        for key, account in engine._accounts.items()
+    }
+    channels = {
+        key: (
+            list(channel.members.items()),
+            channel.attributes,
+            channel.msgid,
+            channel.total,
+            channel.idle_since,
+        )
+        for key, channel in engine._channels.items()
+    }
+    return {"accounts": accounts, "channels": channels, "calls": engine._calls}
+
+
+def slow_engine(seed: int, engine: Engine | None = None) -> Engine:
+    """An engine, by default an embedded one, that takes its time, by `seed`."""
+    return cast("Engine", _SlowEngine(engine or EmbeddedEngine(), seed))

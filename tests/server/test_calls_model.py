@@ -171,7 +171,12 @@ class CallsMachine(RuleBasedStateMachine):
 
         async def log_in() -> None:
             presence, _ = await self.engine.log_in(
-                key, line_digest=who.encode(), device="websdk", ver=0, token_expires=None
+                key,
+                line_digest=who.encode(),
+                device="websdk",
+                ver=0,
+                token_expires=None,
+                instance="",
             )
             self.sessions[who] = Session(
                 key=key, uid=presence.uid, generation=presence.generation, line=who

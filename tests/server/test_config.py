@@ -28,6 +28,7 @@ from signal_sdk.server.config import (
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
 SECRET = "5cfd2fd1755d40ecb72977518be15d3b"
+SERVER_KEYS = "host, port, cert, key, advertise, data, durability, drain_seconds, dev"
 TABLES = {"server": ServerConfig, "apps": AppConfig, "limits": LimitsConfig}
 
 
@@ -38,7 +39,15 @@ def test_every_key_has_a_default() -> None:
     config = loads('[[apps]]\nid = "app"\n')
     assert config == Config(apps=(AppConfig(id="app"),))
     assert config.server == ServerConfig(
-        host="127.0.0.1", port=8001, cert="", key="", advertise=(), dev=False
+        host="127.0.0.1",
+        port=8001,
+        cert="",
+        key="",
+        advertise=(),
+        data="",
+        durability="process",
+        drain_seconds=10,
+        dev=False,
     )
     assert config.limits == LimitsConfig(
         user_messages_per_second=60,
@@ -48,8 +57,11 @@ def test_every_key_has_a_default() -> None:
         max_connections=0,
         outbox_bytes=4194304,
         inbox_messages=10000,
+        attributes=256,
         handshake_seconds=10,
-        silence_seconds=30,
+        history_events=256,
+        history_seconds=60,
+        silence_seconds=20,
     )
 
 
@@ -62,6 +74,9 @@ def test_every_key_is_read() -> None:
         cert = "cert.pem"
         key = "key.pem"
         advertise = ["signal.example.com:9001", "203.0.113.7", "[::1]:8001"]
+        data = "/var/lib/signal"
+        durability = "power"
+        drain_seconds = 30
         dev = true
 
         [[apps]]
@@ -83,7 +98,9 @@ def test_every_key_is_read() -> None:
         inbox_messages = 7
         attributes = 8
         handshake_seconds = 9
-        silence_seconds = 10
+        history_events = 10
+        history_seconds = 11
+        silence_seconds = 12
         """
     )
     assert config.server == ServerConfig(
@@ -92,13 +109,16 @@ def test_every_key_is_read() -> None:
         cert="cert.pem",
         key="key.pem",
         advertise=("signal.example.com:9001", "203.0.113.7", "[::1]:8001"),
+        data="/var/lib/signal",
+        durability="power",
+        drain_seconds=30,
         dev=True,
     )
     assert config.apps == (
         AppConfig(id="one", certificate=SECRET, allow_no_token=True, listeners=("desk", "watch")),
         AppConfig(id="two"),
     )
-    assert attrs.astuple(config.limits) == (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+    assert attrs.astuple(config.limits) == tuple(range(1, 13))
 
 
 def test_development_needs_no_file() -> None:
@@ -152,7 +172,7 @@ REFUSED = {
     ),
     "unknown key": (
         "[server]\n\n# dvé = 1\ndvé = true\n".replace("dvé", '"dvé"'),
-        "4: [server] unknown key 'dvé'; known keys: host, port, cert, key, advertise, dev",
+        f"4: [server] unknown key 'dvé'; known keys: {SERVER_KEYS}",
     ),
     "unknown key of the second app": (
         '[[apps]]\nid = "a"\n[[apps]]\nid = "b"\nname = "c"\n',
@@ -164,7 +184,7 @@ REFUSED = {
     ),
     "an unknown table below a known one": (
         "[server]\ndev = true\n[server.tls]\n",
-        "3: [server] unknown key 'tls'; known keys: host, port, cert, key, advertise, dev",
+        f"3: [server] unknown key 'tls'; known keys: {SERVER_KEYS}",
     ),
     "string for integer": (
         '# port = 1\n[server]\nport = "80a"\n',
@@ -254,6 +274,14 @@ REFUSED = {
     "key without cert": (
         '[server]\nkey = "k"\n',
         "2: [server] key: needs its certificate: set cert, too",
+    ),
+    "no such durability": (
+        '[server]\ndata = "d"\ndurability = "disk"\n',
+        '3: [server] durability: expected "process" or "power", got "disk"',
+    ),
+    "a drain of hours": (
+        "[server]\ndrain_seconds = 3601\n",
+        "2: [server] drain_seconds: expected 0 to 3600, got 3601",
     ),
     "no address": (
         '[server]\nadvertise = [\n"a",\n"ws://b/"]\n',

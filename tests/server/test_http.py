@@ -75,8 +75,9 @@ def test_a_lookup_without_an_app_is_a_bad_request(query: dict[str, str]) -> None
     assert answer.status == HTTPStatus.BAD_REQUEST
 
 
-def test_the_health_check_is_answered() -> None:
-    answer = ask("/healthz")
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health_and_readiness_are_answered(path: str) -> None:
+    answer = ask(path)
     assert answer is not None
     assert (answer.status, answer.body) == (HTTPStatus.OK, b"ok\n")
 
@@ -95,7 +96,8 @@ async def test_an_http_client_gets_its_answers_from_the_port_of_the_links() -> N
         assert answer.status_code == HTTPStatus.OK
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert answer.json()["web"] == [[server.host, server.port]]
-        assert (await client.get(f"http://{server.address}/healthz")).text == "ok\n"
+        for path in ("healthz", "readyz"):
+            assert (await client.get(f"http://{server.address}/{path}")).text == "ok\n"
         missing = await client.get(f"http://{server.address}/no")
         assert missing.status_code == HTTPStatus.NOT_FOUND
         refused = await client.post(f"http://{server.address}/getaddr?vid=app")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import pytest
 
 from signal_sdk.server.engine.base import AccountKey, ChannelKey
-from signal_sdk.server.hub import Hub
-from signal_sdk.websocket.outbox import Outbox
+from signal_sdk.server.hub import Gate, Hub
 from signal_sdk.wire.events import ChannelMessage
 from signal_sdk.wire.lines import MessageLine
 
@@ -19,7 +16,7 @@ LINE = MessageLine(src="bob", dst="ann", type="instant", content="hi", time=0)
 CONTENT = ChannelMessage(channel="room", account="bob", uid=2, msg="hi")
 
 
-class FakeOutbox:
+class FakeEar:
     def __init__(self) -> None:
         self.appended: list[bytes] = []
 
@@ -30,8 +27,7 @@ class FakeOutbox:
 class FakeHolder:
     def __init__(self, generation: int) -> None:
         self.generation = generation
-        self.fake = FakeOutbox()
-        self.outbox = cast("Outbox", self.fake)
+        self.ear = FakeEar()
         self.entries: list[int] = []
         self.kicks = 0
 
@@ -60,12 +56,12 @@ def test_an_entry_is_for_the_holder_of_its_account_only(hub: Hub) -> None:
 def test_an_event_is_encoded_once_for_all_who_listen(hub: Hub) -> None:
     holders = [FakeHolder(1) for _ in range(3)]
     for number, holder in enumerate(holders):
-        hub.listen(ROOM, str(number), holder.outbox)
+        hub.listen(ROOM, str(number), holder.ear)
     hub.deliver_event(ROOM, 1, CONTENT, 0)
     hub.deliver_event(ChannelKey("app", "another room"), 1, CONTENT, 0)
-    (data,) = holders[0].fake.appended
-    assert all(holder.fake.appended[0] is data for holder in holders)
-    assert all(len(holder.fake.appended) == 1 for holder in holders)
+    (data,) = holders[0].ear.appended
+    assert all(holder.ear.appended[0] is data for holder in holders)
+    assert all(len(holder.ear.appended) == 1 for holder in holders)
 
 
 def test_a_kick_reaches_only_the_generation_that_it_is_for(hub: Hub) -> None:
@@ -81,14 +77,15 @@ def test_a_kick_reaches_only_the_generation_that_it_is_for(hub: Hub) -> None:
 def test_an_older_connections_clean_up_touches_nothing_of_the_newer(hub: Hub) -> None:
     old, new = FakeHolder(1), FakeHolder(2)
     hub.add(ANN, old)
-    hub.listen(ROOM, "ann", old.outbox)
+    hub.listen(ROOM, "ann", old.ear)
     hub.add(ANN, new)
-    hub.listen(ROOM, "ann", new.outbox)
-    hub.remove(ANN, old, "room")
+    hub.listen(ROOM, "ann", new.ear)
+    hub.remove(ANN, old)
+    assert not hub.unlisten(ROOM, "ann", old.ear)
     hub.deliver_entry(ANN, 1, LINE)
     hub.deliver_event(ROOM, 1, CONTENT, 0)
     assert (old.entries, new.entries) == ([], [1])
-    assert (len(old.fake.appended), len(new.fake.appended)) == (0, 1)
+    assert (len(old.ear.appended), len(new.ear.appended)) == (0, 1)
 
 
 def test_an_older_connection_that_comes_late_does_not_replace_the_newer(hub: Hub) -> None:
@@ -103,13 +100,38 @@ def test_nothing_is_kept_of_those_who_are_gone(hub: Hub) -> None:
     ann, bob = FakeHolder(1), FakeHolder(1)
     for key, holder in ((ANN, ann), (BOB, bob)):
         hub.add(key, holder)
-        hub.listen(ROOM, key.account, holder.outbox)
-    hub.unlisten(ROOM, "ann", ann.outbox)
-    hub.unlisten(ROOM, "ann", ann.outbox)
-    hub.remove(ANN, ann, None)
-    hub.remove(BOB, bob, "room")
-    hub.remove(BOB, bob, "room")
+        hub.listen(ROOM, key.account, holder.ear)
+    for key, holder in ((ANN, ann), (BOB, bob)):
+        assert hub.unlisten(ROOM, key.account, holder.ear)
+        assert not hub.unlisten(ROOM, key.account, holder.ear)
+        hub.remove(key, holder)
+        hub.remove(key, holder)
     assert not hub._holders
     assert not hub._listeners
     hub.deliver_event(ROOM, 1, CONTENT, 0)
     hub.deliver_entry(ANN, 1, LINE)
+
+
+def test_a_gate_keeps_what_comes_until_it_is_opened(hub: Hub) -> None:
+    gate, ear = Gate(), FakeEar()
+    hub.listen(ROOM, "ann", gate)
+    hub.deliver_event(ROOM, 1, CONTENT, 0)
+    hub.deliver_event(ROOM, 2, CONTENT, 0)
+    assert ear.appended == []
+    assert hub.open(ROOM, "ann", gate, ear)
+    assert ear.appended == gate.kept
+    hub.deliver_event(ROOM, 3, CONTENT, 0)
+    assert (len(ear.appended), len(gate.kept)) == (3, 2)
+
+
+def test_a_gate_that_another_has_taken_the_place_of_stays_shut(hub: Hub) -> None:
+    old, new, ear = Gate(), Gate(), FakeEar()
+    assert not hub.open(ROOM, "ann", old, ear)
+    hub.listen(ROOM, "ann", old)
+    hub.deliver_event(ROOM, 1, CONTENT, 0)
+    hub.listen(ROOM, "ann", new)
+    hub.deliver_event(ROOM, 2, CONTENT, 0)
+    assert not hub.open(ROOM, "ann", old, ear)
+    assert ear.appended == []
+    assert hub.open(ROOM, "ann", new, ear)
+    assert len(ear.appended) == 1

@@ -151,7 +151,7 @@ async def test_what_has_expired_is_swept_away_unread(server: LocalServer, log_in
     engine = server.node._engine
     accounts = engine._accounts  # type: ignore[attr-defined]  # the embedded engine's
     assert not any(account.inbox.entries for account in accounts.values())
-    assert not engine._to_sweep  # type: ignore[attr-defined]  # as above
+    assert not engine._inboxes._to_sweep  # type: ignore[attr-defined]  # as above
 
 
 async def test_a_full_inbox_refuses_with_400(log_in: LogIn) -> None:

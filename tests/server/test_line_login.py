@@ -62,7 +62,14 @@ async def test_a_gap_is_told_where_the_channel_has_had_events(
         assert not (await line_login(again, ann.line, msgid=msgid))["gap"]
     await bob.call("channel_sendmsg", name="room", msg="missed")
     async with wire_client(server.connect()) as again:
+        result = await line_login(again, ann.line, msgid=msgid)
+        assert (result["gap"], result["msgid"]) == (False, msgid + 1)
+        # What is still held is told instead.
+        assert [content["msg"] for _, _, content in await told(again)] == ["missed"]
+    await trio.sleep(61)
+    async with wire_client(server.connect()) as again:
         assert (await line_login(again, ann.line, msgid=msgid))["gap"]
+        assert await told(again) == []
 
 
 async def test_without_a_channel_there_is_no_gap(server: LocalServer, log_in: LogIn) -> None:
@@ -113,8 +120,25 @@ async def test_a_line_ends_with_another_login(server: LocalServer, log_in: LogIn
     first = await log_in("ann")
     second = await log_in("ann")
     async with wire_client(server.connect()) as again:
-        assert (await line_login(again, first.line))["ecode"] == 202
+        assert (await line_login(again, first.line))["ecode"] == 207
     assert second.closed is None
+    # Nobody holds the account any more: it may be logged in to again.
+    await second.call("user_logout")
+    async with wire_client(server.connect()) as again:
+        assert (await line_login(again, first.line))["ecode"] == 202
+
+
+async def test_a_line_that_the_clients_own_later_login_has_taken_is_merely_over(
+    server: LocalServer, log_in: LogIn
+) -> None:
+    """Its answer may have got lost: a kick would be its own."""
+    first = await log_in("ann", instance="one of mine")
+    await log_in("ann", instance="one of mine")
+    async with wire_client(server.connect()) as again:
+        ret = await line_login(again, first.line, instance="one of mine")
+        assert ret["ecode"] == 202
+    async with wire_client(server.connect()) as again:
+        assert (await line_login(again, first.line, instance="another's"))["ecode"] == 207
 
 
 async def test_the_line_of_the_session_that_goes_on_is_the_one_that_requests_need(

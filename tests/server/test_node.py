@@ -17,13 +17,14 @@ from trio.testing import MockClock
 from signal_sdk.errors import ConfigError, LinkError
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import ServerConfig
+from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.listener import listen, tls_context
 from signal_sdk.server.node import STOP_SECONDS, Node
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.websocket.tls import TlsTransport
 from signal_sdk.websocket.transport import SocketTransport
-from tests.server.helpers import LogIn, dev_config, settle, vanishing_client
+from tests.server.helpers import LogIn, ask, dev_config, settle, vanishing_client
 from tests.wire_client import wire_client
 
 
@@ -70,6 +71,15 @@ async def test_a_port_that_is_taken_is_one_clear_error() -> None:
             await node.run()
 
 
+async def test_a_node_that_cannot_listen_lets_go_of_its_data(tmp_path: Path) -> None:
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        server = ServerConfig(dev=True, port=port, data=str(tmp_path))
+        with pytest.raises(ConfigError, match="cannot listen"):
+            await Node(attrs.evolve(configs.dev(), server=server)).run()
+    Journal.open(tmp_path).close()
+
+
 async def test_a_host_that_does_not_exist_is_one_clear_error() -> None:
     with pytest.raises(ConfigError, match=r"cannot listen on 192\.0\.2\.1:0"):
         listen("192.0.2.1", 0)
@@ -89,7 +99,7 @@ def test_a_certificate_that_cannot_be_used_is_one_clear_error(tmp_path: Path) ->
 async def test_a_stop_tells_every_client_and_ends(autojump_clock: MockClock) -> None:
     async with local_server(dev_config(), listens=False) as server:
         async with wire_client(server.connect()) as ann, wire_client(server.connect()) as nobody:
-            await ann.login("ann")
+            await ann.login("ann", device="javasdk")
             server.node.stop()
             closing = await ann.expect("close")
             assert closing["reason"] == "the server is going away"
@@ -106,7 +116,7 @@ async def test_a_stop_over_sockets_flushes_the_farewell_and_closes_the_port() ->
         async with trio.open_nursery() as nursery:
             ((host, port),) = await nursery.start(_run, node)
             async with wire_client(await dial(host, port)) as ann:
-                await ann.login("ann")
+                await ann.login("ann", device="javasdk")
                 node.stop()
                 await ann.expect("close")
                 assert (await ann.wait_closed()).code == 1001
@@ -161,17 +171,6 @@ async def test_a_node_that_is_cancelled_ends_at_once(autojump_clock: MockClock) 
 
 
 # --- how many ---
-
-
-async def ask(server: LocalServer, target: str) -> bytes:
-    """Ask over plain HTTP, and return the whole answer."""
-    transport = server.connect()
-    transport.send_nowait(f"GET {target} HTTP/1.1\r\nHost: memory\r\n\r\n".encode())
-    answer = b""
-    while data := await transport.receive_some():
-        answer += data
-    transport.close()
-    return answer
 
 
 async def test_no_more_connections_than_allowed_are_let_in(autojump_clock: MockClock) -> None:

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import cast
 
 import pytest
 import trio
 from trio.testing import MockClock
 
 from signal_sdk.server.config import AppConfig, Config, LimitsConfig
+from signal_sdk.server.connection import Connection
 from signal_sdk.server.engine.base import AccountKey, Presence
 from signal_sdk.server.session import Session
 from signal_sdk.testing.server import EPOCH, LocalServer, local_server
@@ -382,7 +384,7 @@ async def test_a_client_that_vanishes_without_a_word_is_given_up_and_then_offlin
 ) -> None:
     """No packet says that it is gone, and none answers the server's farewell."""
     async with local_server(listens=False) as server, vanishing_client(server, "ann"):
-        await trio.sleep(29)
+        await trio.sleep(19)
         assert server.node.sessions == 1
         await trio.sleep(4)
         assert server.node.sessions == 0
@@ -390,9 +392,9 @@ async def test_a_client_that_vanishes_without_a_word_is_given_up_and_then_offlin
         async with wire_client(server.connect()) as bob:
             await bob.login("bob")
             assert await status(bob, "ann") == 1
-            for beat in range(6):
+            for beat in range(12):
                 bob.send("ping", beat)
-                await trio.sleep(20)
+                await trio.sleep(10)
             assert await status(bob, "ann") == 0
 
 
@@ -477,8 +479,9 @@ async def test_a_kick_during_a_join_or_leave_leaves_no_listener_behind(
         await old.wait_closed()
         await trio.sleep(3)
         hub = server.node._hub
-        current = {holder.outbox for holder in hub._holders.values()}
-        listening = {outbox for heard in hub._listeners.values() for outbox in heard.values()}
+        holders = [cast("Connection", holder) for holder in hub._holders.values()]
+        current = {holder._requests._ear for holder in holders}
+        listening = {ear for heard in hub._listeners.values() for ear in heard.values()}
         assert len(current) == 1
         assert listening <= current
         assert old.seen[-1][0] == "kick"

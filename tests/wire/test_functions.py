@@ -370,7 +370,7 @@ def test_any_bytes_are_a_request_or_a_documented_error(data: bytes) -> None:
 @given(sts.callids, sts.results)
 def test_success_round_trips(callid: int | str, result: functions.Result) -> None:
     """What the server answers is what the SDK reads."""
-    answer = reply(call2.encode_success(callid, result))
+    answer = reply(call2.encode_success(callid, call2.encode_result(result)))
     assert (answer.callid, answer.err) == (callid, "")
     assert answer.result(type(result)) == result
 
@@ -379,7 +379,7 @@ def test_success_round_trips(callid: int | str, result: functions.Result) -> Non
 @given(sts.results)
 def test_success_has_the_documented_form(result: functions.Result) -> None:
     """`[callid, "", text]`, the text being JSON in a string with `"result": "ok"`."""
-    event, (callid, err, text) = json.loads(call2.encode_success(7, result))
+    event, (callid, err, text) = json.loads(call2.encode_success(7, call2.encode_result(result)))
     assert (event, callid, err) == ("call2-ret", 7, "")
     assert json.loads(text)["result"] == "ok"
 

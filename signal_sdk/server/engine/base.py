@@ -4,19 +4,21 @@ callback.
 Owns: the operations that the rules need and the facts that they return. Must not know a rule: who
 may do what, which timer runs, what a client is told. An operation is atomic over all nodes; what it
 publishes is delivered through `Delivery` on every node, in the order of the operations, the
-caller's own node included. An operation returns when its effect is as durable as the engine
-promises.
+caller's own node included. An operation returns once it is in effect; `when_durable` tells when all
+that has been done is as durable as the engine promises, and nothing is acknowledged before.
 
 Times are wall-clock Unix seconds, given by the caller, since they outlive a process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import attrs
+import trio
 
+from signal_sdk.errors import SignalError
 from signal_sdk.wire.events import ChannelContent
 from signal_sdk.wire.lines import MessageLine
 from signal_sdk.wire.names import JsonValue
@@ -53,7 +55,7 @@ class Presence:
     older connection still does.
 
     `lease_ends` is there while no connection holds the account; `line_digest` finds the session on
-    a resume; `device`, `ver` and `token_expires` are the facts of its login.
+    a resume; `device`, `ver`, `token_expires` and `instance` are the facts of its login.
     """
 
     uid: int
@@ -62,6 +64,7 @@ class Presence:
     device: str
     ver: int
     token_expires: int | None
+    instance: str = attrs.field(default="", repr=False)
     channel: str | None = None
     lease_ends: float | None = None
 
@@ -133,6 +136,19 @@ class Post:
     expires: float
 
 
+@attrs.frozen
+class Event:
+    """A channel's event as it was delivered."""
+
+    msgid: int
+    content: ChannelContent
+    time_ms: int
+
+
+Then = Callable[[SignalError | None], None]
+"""What is called when something is durable: with None, or with why it could not be made so."""
+
+
 class Delivery(Protocol):
     """What an engine calls on each node, in order. Never waits."""
 
@@ -154,6 +170,48 @@ class Engine(Protocol):
     def attach(self, delivery: Delivery) -> None:
         """Deliver here from now on."""
 
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Do what the engine does by itself, until cancelled. Starts once operations may be
+        called.
+        """
+
+    async def aclose(self) -> None:
+        """Make durable what is not yet, and let go of everything. Nothing may be called after."""
+
+    # --- durability ---
+
+    def check_writable(self) -> None:
+        """Raise `SignalError` where nothing that is changed now could be made durable."""
+
+    def when_durable(self, then: Then) -> None:
+        """Call `then` once all that has been done so far is durable: at once where it is. Calls
+        come in the order of `when_durable`.
+        """
+
+    async def remember(
+        self, key: AccountKey, generation: int, callid: int, text: str, *, durably: bool
+    ) -> None:
+        """Keep the reply to a request of this session, until `recall` or the session's end forgets
+        it; not `durably`, it may be lost with the process. Does nothing where a newer generation
+        holds the account.
+        """
+
+    async def recall(self, key: AccountKey, callid: int, ack: int) -> str | None:
+        """The reply that was kept for this request of the account's session. All up to `ack` are
+        forgotten.
+        """
+
+    # --- after a start ---
+
+    async def online(self) -> Sequence[tuple[AccountKey, Presence]]:
+        """Every account that is online, as this engine has found it when it started."""
+
+    async def live_calls(self) -> Sequence[tuple[CallKey, Call]]:
+        """Every live call."""
+
+    async def channels(self) -> Sequence[tuple[ChannelKey, float | None]]:
+        """Every channel, and since when it is empty."""
+
     # --- presence ---
 
     async def log_in(
@@ -164,6 +222,7 @@ class Engine(Protocol):
         device: str,
         ver: int,
         token_expires: int | None,
+        instance: str,
     ) -> tuple[Presence, Presence | None]:
         """Make a new session hold the account; return it and the one before.
 
@@ -175,6 +234,9 @@ class Engine(Protocol):
         """Take the session of this line up again under a new generation; an earlier connection is
         told by `deliver_kick`.
         """
+
+    async def successor(self, line_digest: bytes) -> Presence | None:
+        """The session that took the account over from the session of this line, while it lasts."""
 
     async def disconnect(self, key: AccountKey, generation: int, lease_ends: float) -> bool:
         """Begin the lease of a session that has lost its connection. False where a newer generation
@@ -219,8 +281,8 @@ class Engine(Protocol):
         `ver_clear` that was never given is another server's, and drops nothing.
         """
 
-    async def sweep_inboxes(self, now: float) -> None:
-        """Drop some of the entries whose time is over; bounded work."""
+    async def sweep(self, now: float) -> None:
+        """Drop some of the entries and events whose time is over; bounded work."""
 
     # --- channels ---
 
@@ -275,6 +337,9 @@ class Engine(Protocol):
 
     async def channel_attrs(self, key: ChannelKey) -> Mapping[str, JsonValue]:
         """All attributes of a channel."""
+
+    async def history(self, key: ChannelKey, after: int, now: float) -> Sequence[Event] | None:
+        """The channel's events after the msgid `after`; None where some are not held any more."""
 
     async def roster(self, key: ChannelKey, newest: int) -> Roster:
         """Who is in a channel."""

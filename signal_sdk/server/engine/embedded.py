@@ -1,17 +1,18 @@
-"""The embedded engine: all state in this process's memory, every operation done in one step.
+"""The embedded engine: all state in this process's memory, every operation done in one step, and
+noted for the journal where there is one.
 
-Owns: the tables. Must not know a rule. Nothing here waits, which is what makes each operation
-atomic.
+Owns: the tables and how they change. Must not know a rule, or how a change is written. Nothing here
+waits, which is what makes each operation atomic; what one request changes is in one batch.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from typing import Final
 
 import attrs
+import trio
 
 from signal_sdk.server.engine.base import (
     AccountKey,
@@ -21,65 +22,69 @@ from signal_sdk.server.engine.base import (
     Delivery,
     Ended,
     Engine,
-    Entry,
+    Event,
     Left,
     Page,
     Post,
     Presence,
     Roster,
+    Then,
+)
+from signal_sdk.server.engine.commits import Commits, InThread, JournalCommits, in_thread
+from signal_sdk.server.engine.inboxes import Inboxes
+from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.state import State
+from signal_sdk.server.engine.tables import (
+    Account,
+    Channel,
+    call_row,
+    encode_json,
+    reserve,
 )
 from signal_sdk.wire.events import ChannelContent
 from signal_sdk.wire.names import JsonValue
 
-SWEPT_INBOXES: Final = 1000
-"""How many inboxes one sweep looks at."""
-
-
-@attrs.define(kw_only=True)
-class _Inbox:
-    last_version: int = 0
-    entries: deque[Entry] = attrs.field(factory=deque)
-    is_swept: bool = False
-
-
-@attrs.define(kw_only=True)
-class _Account:
-    uid: int
-    generation: int = 0
-    presence: Presence | None = None
-    attributes: dict[str, JsonValue] = attrs.field(factory=dict)
-    inbox: _Inbox = attrs.field(factory=_Inbox)
-    calls: set[CallKey] = attrs.field(factory=set)
-
-
-@attrs.define(kw_only=True)
-class _Channel:
-    """`members` keeps the order of joining."""
-
-    members: dict[str, int] = attrs.field(factory=dict)
-    attributes: dict[str, JsonValue] = attrs.field(factory=dict)
-    msgid: int = 0
-    total: int = 0
-    idle_since: float | None = None
-
-    def newest(self, count: int) -> list[tuple[str, int]]:
-        newest = list(islice(reversed(self.members.items()), count))
-        newest.reverse()
-        return newest
+MAX_REPLIES: Final = 10_000
+"""How many replies a session keeps, which is how many requests our SDK has under way at most."""
+SWEPT: Final = 1000
+"""How many channels' histories one sweep looks at."""
 
 
 class EmbeddedEngine(Engine):
-    """An engine for one node. `max_inbox` bounds each inbox's entries (0: no bound)."""
+    """An engine for one node.
 
-    def __init__(self, *, max_inbox: int = 0) -> None:
-        self._max_inbox = max_inbox
+    `max_inbox` bounds each inbox's entries (0: no bound); a channel's history has at most
+    `history_events`, each for `history_seconds`. With a `journal`, it goes on where that was left
+    (`StorageError` where that cannot be), and writes to it by `write_in_thread`.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_inbox: int = 0,
+        history_events: int = 256,
+        history_seconds: float = 60.0,
+        journal: Journal | None = None,
+        write_in_thread: InThread = in_thread,
+    ) -> None:
+        self._history_events = history_events
+        self._history_seconds = history_seconds
+        commits = Commits()
+        if journal is not None:
+            commits = JournalCommits(journal, write_in_thread)
+        self._commits = commits
+        self._state = state = State(commits)
+        if journal is not None:
+            state.load(journal)
+        self._accounts = state.accounts
+        self._lines = state.lines
+        self._channels = state.channels
+        self._calls = state.calls
+        self._inboxes = Inboxes(commits, max_inbox, state.accounts.values())
         self._delivery: Delivery | None = None
-        self._accounts: dict[AccountKey, _Account] = {}
-        self._uids: dict[str, int] = {}
-        self._lines: dict[bytes, AccountKey] = {}
-        self._channels: dict[ChannelKey, _Channel] = {}
-        self._calls: dict[CallKey, Call] = {}
-        self._to_sweep: deque[AccountKey] = deque()
+        self._histories: deque[ChannelKey] = deque()
+
+    # --- life ---
 
     def attach(self, delivery: Delivery) -> None:
         self._delivery = delivery
@@ -90,13 +95,67 @@ class EmbeddedEngine(Engine):
             raise RuntimeError("the engine is not attached to a node")
         return self._delivery
 
-    def _account(self, key: AccountKey) -> _Account:
-        account = self._accounts.get(key)
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        await self._commits.run()
+
+    async def aclose(self) -> None:
+        for account in self._accounts.values():
+            if account.reserved != account.inbox.last_version:
+                account.reserved = account.inbox.last_version
+                self._commits.account(account)
+        for channel in self._channels.values():
+            if channel.reserved != channel.msgid:
+                channel.reserved = channel.msgid
+                self._commits.channel(channel)
+        await self._commits.aclose()
+
+    # --- durability ---
+
+    def check_writable(self) -> None:
+        self._commits.check()
+
+    def when_durable(self, then: Then) -> None:
+        self._commits.when_durable(then)
+
+    async def remember(
+        self, key: AccountKey, generation: int, callid: int, text: str, *, durably: bool
+    ) -> None:
+        account = self._held(key, generation)
         if account is None:
-            uid = self._uids.get(key.app, 0) + 1
-            self._uids[key.app] = uid
-            account = self._accounts[key] = _Account(uid=uid)
-        return account
+            return
+        account.replies[callid] = text
+        if durably:
+            account.durable_replies.add(callid)
+            self._commits.put("replies", (account.id, callid), (account.id, callid, text))
+        if len(account.replies) > MAX_REPLIES:
+            self._forget_reply(account, next(iter(account.replies)))
+
+    async def recall(self, key: AccountKey, callid: int, ack: int) -> str | None:
+        account = self._accounts[key]
+        replies = account.replies
+        # They are in the order of their call ids, but for a few that were sent again.
+        while replies and (first := next(iter(replies))) <= ack:
+            self._forget_reply(account, first)
+        return replies.get(callid)
+
+    def _forget_reply(self, account: Account, callid: int) -> None:
+        del account.replies[callid]
+        if callid in account.durable_replies:
+            account.durable_replies.remove(callid)
+            # It may have been put more than once, and written between.
+            self._commits.drop("replies", (account.id, callid))
+
+    # --- after a start ---
+
+    async def online(self) -> Sequence[tuple[AccountKey, Presence]]:
+        return [(key, it.presence) for key, it in self._accounts.items() if it.presence is not None]
+
+    async def live_calls(self) -> Sequence[tuple[CallKey, Call]]:
+        return list(self._calls.items())
+
+    async def channels(self) -> Sequence[tuple[ChannelKey, float | None]]:
+        return [(key, channel.idle_since) for key, channel in self._channels.items()]
 
     # --- presence ---
 
@@ -108,8 +167,9 @@ class EmbeddedEngine(Engine):
         device: str,
         ver: int,
         token_expires: int | None,
+        instance: str,
     ) -> tuple[Presence, Presence | None]:
-        account = self._account(key)
+        account = self._state.account(key)
         before = account.presence
         presence = Presence(
             uid=account.uid,
@@ -118,8 +178,11 @@ class EmbeddedEngine(Engine):
             device=device,
             ver=ver,
             token_expires=token_expires,
+            instance=instance,
             channel=before.channel if before else None,
         )
+        for callid in list(account.replies):
+            self._forget_reply(account, callid)
         self._take_over(key, account, presence)
         return presence, before
 
@@ -136,17 +199,24 @@ class EmbeddedEngine(Engine):
         self._take_over(key, account, presence)
         return key, presence
 
-    def _take_over(self, key: AccountKey, account: _Account, presence: Presence) -> None:
+    async def successor(self, line_digest: bytes) -> Presence | None:
+        key = self._state.former.get(line_digest)
+        return self._accounts[key].presence if key is not None else None
+
+    def _take_over(self, key: AccountKey, account: Account, presence: Presence) -> None:
         before = account.presence
         account.presence = presence
         account.generation = presence.generation
         if before is not None:
             del self._lines[before.line_digest]
+            if before.line_digest != presence.line_digest:
+                self._state.supersede(account, before)
             if before.lease_ends is None:
                 self._deliver.deliver_kick(key, before.generation)
         self._lines[presence.line_digest] = key
+        self._commits.account(account)
 
-    def _held(self, key: AccountKey, generation: int) -> _Account | None:
+    def _held(self, key: AccountKey, generation: int) -> Account | None:
         """The account, where this generation holds it."""
         account = self._accounts.get(key)
         if account is None or account.presence is None or account.presence.generation != generation:
@@ -158,6 +228,7 @@ class EmbeddedEngine(Engine):
         if account is None or account.presence is None:
             return False
         account.presence = attrs.evolve(account.presence, lease_ends=lease_ends)
+        self._commits.account(account)
         return True
 
     async def log_out(
@@ -174,12 +245,16 @@ class EmbeddedEngine(Engine):
             return None
         account.presence = None
         del self._lines[presence.line_digest]
-        if kick and presence.lease_ends is None:
-            self._deliver.deliver_kick(key, presence.generation)
+        for callid in list(account.replies):
+            self._forget_reply(account, callid)
+        if kick:
+            self._state.supersede(account, presence)
+            if presence.lease_ends is None:
+                self._deliver.deliver_kick(key, presence.generation)
+        self._commits.account(account)
         left = None
         if presence.channel is not None:
-            channel = ChannelKey(key.app, presence.channel)
-            left = self._leave(channel, key.account, announce, now)
+            left = self._leave(ChannelKey(key.app, presence.channel), account, announce, now)
         return Ended(left=left)
 
     async def presence(self, key: AccountKey) -> Presence | None:
@@ -189,7 +264,10 @@ class EmbeddedEngine(Engine):
     # --- users ---
 
     async def set_user_attr(self, key: AccountKey, name: str, value: JsonValue) -> None:
-        self._account(key).attributes[name] = value
+        account = self._state.account(key)
+        account.attributes[name] = value
+        row = (account.id, name, encode_json(value))
+        self._commits.put("user_attributes", (account.id, name), row)
 
     async def user_attrs(self, key: AccountKey) -> Mapping[str, JsonValue]:
         account = self._accounts.get(key)
@@ -198,36 +276,24 @@ class EmbeddedEngine(Engine):
     # --- inboxes ---
 
     async def post(self, post: Post, now: float) -> int | None:
-        inbox = self._account(post.key).inbox
-        if self._max_inbox and len(inbox.entries) >= self._max_inbox:
-            inbox.entries = deque(entry for entry in inbox.entries if entry.expires > now)
-            if len(inbox.entries) >= self._max_inbox:
-                return None
-        inbox.last_version += 1
-        inbox.entries.append(
-            Entry(version=inbox.last_version, expires=post.expires, line=post.line)
-        )
-        if not inbox.is_swept:
-            inbox.is_swept = True
-            self._to_sweep.append(post.key)
-        self._deliver.deliver_entry(post.key, inbox.last_version, post.line)
-        return inbox.last_version
+        account = self._state.account(post.key)
+        entry = self._inboxes.post(account, post, now)
+        if entry is None:
+            return None
+        self._deliver.deliver_entry(post.key, entry.version, entry.line)
+        return entry.version
 
     async def read_inbox(self, key: AccountKey, ver_clear: int, limit: int, now: float) -> Page:
-        inbox = self._account(key).inbox
-        _drop(inbox, ver_clear if ver_clear <= inbox.last_version else 0, now)
-        entries = list(islice((entry for entry in inbox.entries if entry.expires > now), limit))
-        floor = inbox.entries[0].version - 1 if inbox.entries else inbox.last_version
-        return Page(ver_clear=floor, entries=entries)
+        return self._inboxes.read(self._state.account(key), ver_clear, limit, now)
 
-    async def sweep_inboxes(self, now: float) -> None:
-        for _ in range(min(SWEPT_INBOXES, len(self._to_sweep))):
-            key = self._to_sweep.popleft()
-            inbox = self._accounts[key].inbox
-            _drop(inbox, 0, now)
-            inbox.is_swept = bool(inbox.entries)
-            if inbox.is_swept:
-                self._to_sweep.append(key)
+    async def sweep(self, now: float) -> None:
+        self._inboxes.sweep(now)
+        for _ in range(min(SWEPT, len(self._histories))):
+            channel = self._channels.get(key := self._histories.popleft())
+            if channel is not None:
+                channel.forget(now)
+                if channel.history:
+                    self._histories.append(key)
 
     # --- channels ---
 
@@ -244,15 +310,20 @@ class EmbeddedEngine(Engine):
         owner = self._held(AccountKey(key.app, account), generation)
         if owner is None or owner.presence is None:
             return None
-        channel = self._channels.setdefault(key, _Channel())
+        channel = self._channels.get(key) or self._state.make_channel(key, None)
         if account not in channel.members:
             if announce is not None:
-                self._publish(key, channel, announce, now)
+                self._publish(channel, announce, now)
             channel.members[account] = owner.uid
             channel.total += 1
             channel.idle_since = None
             owner.presence = attrs.evolve(owner.presence, channel=key.channel)
-        return _roster(channel, newest)
+            self._commits.channel(channel)
+            self._commits.account(owner)
+            self._commits.put(
+                "members", (channel.id, owner.id), (channel.id, owner.id, channel.total)
+            )
+        return channel.roster(newest)
 
     async def leave(
         self,
@@ -266,22 +337,25 @@ class EmbeddedEngine(Engine):
         owner = self._held(AccountKey(key.app, account), generation)
         if owner is None or owner.presence is None:
             return None
-        left = self._leave(key, account, announce, now)
+        left = self._leave(key, owner, announce, now)
         if owner.presence.channel == key.channel:
             owner.presence = attrs.evolve(owner.presence, channel=None)
+            self._commits.account(owner)
         return left
 
     def _leave(
-        self, key: ChannelKey, account: str, announce: ChannelContent | None, now: float
+        self, key: ChannelKey, owner: Account, announce: ChannelContent | None, now: float
     ) -> Left | None:
         channel = self._channels.get(key)
-        if channel is None or account not in channel.members:
+        if channel is None or owner.key.account not in channel.members:
             return None
-        del channel.members[account]
+        del channel.members[owner.key.account]
+        self._commits.drop("members", (channel.id, owner.id))
         if announce is not None:
-            self._publish(key, channel, announce, now)
+            self._publish(channel, announce, now)
         if not channel.members:
             channel.idle_since = now
+            self._commits.channel(channel)
         return Left(num=len(channel.members), idle_since=channel.idle_since)
 
     async def publish(self, key: ChannelKey, *contents: ChannelContent, now: float) -> bool:
@@ -289,23 +363,32 @@ class EmbeddedEngine(Engine):
         if channel is None:
             return False
         for content in contents:
-            self._publish(key, channel, content, now)
+            self._publish(channel, content, now)
         return True
 
-    def _publish(
-        self, key: ChannelKey, channel: _Channel, content: ChannelContent, now: float
-    ) -> None:
+    def _publish(self, channel: Channel, content: ChannelContent, now: float) -> None:
         channel.msgid += 1
-        self._deliver.deliver_event(key, channel.msgid, content, int(now * 1000))
+        if reserved := reserve(channel.msgid, channel.reserved):
+            channel.reserved = reserved
+            self._commits.channel(channel)
+        event = Event(channel.msgid, content, int(now * 1000))
+        if self._history_events:
+            history = channel.history
+            if not history:
+                self._histories.append(channel.key)
+            elif len(history) >= self._history_events:
+                history.popleft()
+            history.append((now + self._history_seconds, event))
+        self._deliver.deliver_event(channel.key, event.msgid, content, event.time_ms)
 
     async def set_channel_attr(
         self, key: ChannelKey, name: str, value: JsonValue, announce: ChannelContent, *, now: float
     ) -> float | None:
-        channel = self._channels.get(key)
-        if channel is None:
-            channel = self._channels[key] = _Channel(idle_since=now)
+        channel = self._channels.get(key) or self._state.make_channel(key, now)
         channel.attributes[name] = value
-        self._publish(key, channel, announce, now)
+        row = (channel.id, name, encode_json(value))
+        self._commits.put("channel_attributes", (channel.id, name), row)
+        self._publish(channel, announce, now)
         return channel.idle_since
 
     async def del_channel_attr(
@@ -314,8 +397,8 @@ class EmbeddedEngine(Engine):
         channel = self._channels.get(key)
         if channel is None or name not in channel.attributes:
             return False
-        del channel.attributes[name]
-        self._publish(key, channel, announce, now)
+        self._drop_attribute(channel, name)
+        self._publish(channel, announce, now)
         return True
 
     async def clear_channel_attrs(
@@ -324,17 +407,26 @@ class EmbeddedEngine(Engine):
         channel = self._channels.get(key)
         if channel is None:
             return False
-        channel.attributes.clear()
-        self._publish(key, channel, announce, now)
+        for name in list(channel.attributes):
+            self._drop_attribute(channel, name)
+        self._publish(channel, announce, now)
         return True
+
+    def _drop_attribute(self, channel: Channel, name: str) -> None:
+        del channel.attributes[name]
+        self._commits.drop("channel_attributes", (channel.id, name))
 
     async def channel_attrs(self, key: ChannelKey) -> Mapping[str, JsonValue]:
         channel = self._channels.get(key)
         return channel.attributes if channel else {}
 
+    async def history(self, key: ChannelKey, after: int, now: float) -> Sequence[Event] | None:
+        channel = self._channels.get(key)
+        return channel.after(after, now) if channel else None
+
     async def roster(self, key: ChannelKey, newest: int) -> Roster:
         channel = self._channels.get(key)
-        return _roster(channel, newest) if channel else Roster()
+        return channel.roster(newest) if channel else Roster()
 
     async def is_member(self, key: ChannelKey, account: str) -> bool:
         channel = self._channels.get(key)
@@ -344,7 +436,10 @@ class EmbeddedEngine(Engine):
         channel = self._channels.get(key)
         if channel is None or channel.members or channel.idle_since != idle_since:
             return False
+        for name in list(channel.attributes):
+            self._drop_attribute(channel, name)
         del self._channels[key]
+        self._commits.drop("channels", (channel.id,))
         return True
 
     # --- calls ---
@@ -361,11 +456,13 @@ class EmbeddedEngine(Engine):
         if new is None:
             self._calls.pop(key, None)
             for side in sides:
-                self._account(side).calls.discard(key)
+                self._state.account(side).calls.pop(key, None)
+            self._commits.drop("calls", key)
         else:
             self._calls[key] = new
             for side in sides:
-                self._account(side).calls.add(key)
+                self._state.account(side).calls[key] = None
+            self._commits.put("calls", key, call_row(key, new))
         for post in posts:
             await self.post(post, now)
         return True
@@ -373,19 +470,3 @@ class EmbeddedEngine(Engine):
     async def calls_of(self, key: AccountKey) -> Sequence[CallKey]:
         account = self._accounts.get(key)
         return tuple(account.calls) if account else ()
-
-
-def _roster(channel: _Channel, newest: int) -> Roster:
-    return Roster(
-        num=len(channel.members),
-        total=channel.total,
-        newest=channel.newest(newest),
-        msgid=channel.msgid,
-    )
-
-
-def _drop(inbox: _Inbox, ver_clear: int, now: float) -> None:
-    """Drop what is handled, and what has expired at the head."""
-    entries = inbox.entries
-    while entries and (entries[0].version <= ver_clear or entries[0].expires <= now):
-        entries.popleft()

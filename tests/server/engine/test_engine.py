@@ -1,11 +1,13 @@
 """The engine contract, kept by every engine.
 
-An engine is listed in `ENGINES`, and then held to all of this.
+An engine is listed in `ENGINES`, and then held to all of this. What an engine on a journal leaves
+behind is compared with what it was, after each of these tests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -17,19 +19,24 @@ from signal_sdk.server.engine.base import (
     CallKey,
     ChannelKey,
     Engine,
+    Event,
     Post,
     Presence,
     Roster,
 )
-from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.server.engine.embedded import MAX_REPLIES, EmbeddedEngine
 from signal_sdk.wire.events import ChannelContent, ChannelMessage, ChannelUserJoin, ChannelUserLeave
 from signal_sdk.wire.lines import MessageLine
+from tests.server.helpers import journal_engine, kept_by
 
 MAX_INBOX: Final = 5
 NOW: Final = 1_600_000_000.0
 
-ENGINES: Final[dict[str, Callable[[], Engine]]] = {
-    "embedded": lambda: EmbeddedEngine(max_inbox=MAX_INBOX),
+HISTORY: Final[dict[str, Any]] = {"history_events": 4, "history_seconds": 60.0}
+
+ENGINES: Final[dict[str, Callable[[Path], Engine]]] = {
+    "embedded": lambda _: EmbeddedEngine(max_inbox=MAX_INBOX, **HISTORY),
+    "journaled": lambda path: journal_engine(path, max_inbox=MAX_INBOX, **HISTORY),
 }
 
 ANN = AccountKey("app", "ann")
@@ -70,15 +77,28 @@ def delivered() -> Delivered:
 
 
 @pytest.fixture(params=ENGINES)
-async def engine(request: pytest.FixtureRequest, delivered: Delivered) -> Engine:
-    engine = ENGINES[request.param]()
+async def engine(
+    request: pytest.FixtureRequest, delivered: Delivered, tmp_path: Path
+) -> AsyncIterator[Engine]:
+    engine = ENGINES[request.param](tmp_path)
     engine.attach(delivered)
-    return engine
+    yield engine
+    await engine.aclose()
+    if request.param == "journaled":
+        assert isinstance(engine, EmbeddedEngine)
+        again = journal_engine(tmp_path, max_inbox=MAX_INBOX, **HISTORY)
+        assert kept_by(again) == kept_by(engine)
+        await again.aclose()
 
 
 async def log_in(engine: Engine, key: AccountKey = ANN, line: bytes = b"line") -> Presence:
     presence, _ = await engine.log_in(
-        key, line_digest=line + key.account.encode(), device="websdk", ver=1, token_expires=7
+        key,
+        line_digest=line + key.account.encode(),
+        device="websdk",
+        ver=1,
+        token_expires=7,
+        instance="",
     )
     return presence
 
@@ -117,10 +137,11 @@ async def test_a_login_makes_an_account_present_with_the_facts_of_its_login(
     engine: Engine, delivered: Delivered
 ) -> None:
     presence, before = await engine.log_in(
-        ANN, line_digest=b"line", device="javasdk", ver=5, token_expires=99
+        ANN, line_digest=b"line", device="javasdk", ver=5, token_expires=99, instance="mine"
     )
     assert before is None
     assert (presence.device, presence.ver, presence.token_expires) == ("javasdk", 5, 99)
+    assert presence.instance == "mine"
     assert (presence.channel, presence.lease_ends) == (None, None)
     assert await engine.presence(ANN) == presence
     assert delivered.take() == []
@@ -143,7 +164,7 @@ async def test_a_second_login_takes_over_and_kicks_the_first(
     await join(engine, first)
     delivered.take()
     second, before = await engine.log_in(
-        ANN, line_digest=b"second", device="websdk", ver=1, token_expires=None
+        ANN, line_digest=b"second", device="websdk", ver=1, token_expires=None, instance=""
     )
     assert before == attrs.evolve(first, channel="room")
     assert second.generation > first.generation
@@ -246,6 +267,112 @@ async def test_apps_are_apart(engine: Engine, delivered: Delivered) -> None:
     assert not (await engine.read_inbox(other, 0, 10, NOW)).entries
 
 
+async def test_the_session_that_took_an_account_over_is_found_by_the_one_before(
+    engine: Engine,
+) -> None:
+    assert await engine.successor(b"firstann") is None
+    await log_in(engine, line=b"first")
+    assert await engine.successor(b"firstann") is None
+    second = await log_in(engine, line=b"second")
+    assert await engine.successor(b"firstann") == second
+    third = await log_in(engine, line=b"third")
+    assert await engine.successor(b"secondann") == third
+    await engine.log_out(ANN, third, None, kick=False, now=NOW)
+    assert await engine.successor(b"secondann") is None
+
+
+async def test_a_resume_is_nobodys_successor(engine: Engine) -> None:
+    await log_in(engine)
+    await engine.resume(b"lineann")
+    assert await engine.successor(b"lineann") is None
+
+
+async def test_a_kick_before_a_login_names_the_successor_too(engine: Engine) -> None:
+    """As every login but the web SDK's does it."""
+    first = await log_in(engine, line=b"first")
+    await engine.log_out(ANN, first, None, kick=True, now=NOW)
+    assert await engine.successor(b"firstann") is None
+    second = await log_in(engine, line=b"second")
+    assert await engine.successor(b"firstann") == second
+
+
+async def test_who_is_online_which_calls_live_and_which_channels_there_are(engine: Engine) -> None:
+    assert (list(await engine.online()), list(await engine.live_calls())) == ([], [])
+    assert list(await engine.channels()) == []
+    ann, bob = await log_in(engine), await log_in(engine, BOB)
+    await join(engine, ann)
+    empty = ChannelKey("app", "empty")
+    await engine.set_channel_attr(empty, "a", "b", message("set"), now=NOW)
+    await engine.swap_call(CALL_KEY, None, CALL, [], NOW)
+    await engine.log_out(BOB, bob, None, kick=False, now=NOW)
+    assert list(await engine.online()) == [(ANN, await engine.presence(ANN))]
+    assert list(await engine.live_calls()) == [(CALL_KEY, CALL)]
+    assert dict(await engine.channels()) == {ROOM: None, empty: NOW}
+
+
+# --- replies ---
+
+
+async def recalled(engine: Engine, *callids: int, ack: int = 0) -> list[str | None]:
+    return [await engine.recall(ANN, callid, ack) for callid in callids]
+
+
+@pytest.mark.parametrize("durably", [True, False])
+async def test_a_reply_is_kept_until_it_is_acknowledged(engine: Engine, *, durably: bool) -> None:
+    ann = await log_in(engine)
+    for callid in (3, 4, 6):
+        await engine.remember(ANN, ann.generation, callid, f"{callid}", durably=durably)
+    assert await recalled(engine, 3, 4, 5, 6) == ["3", "4", None, "6"]
+    assert await recalled(engine, 3, 4, 6, ack=4) == [None, None, "6"]
+    # An older `ack` brings nothing back.
+    assert await recalled(engine, 3, 4, 6, ack=0) == [None, None, "6"]
+    assert await recalled(engine, 6, ack=99) == [None]
+
+
+async def test_a_reply_that_was_given_again_is_the_later_one(engine: Engine) -> None:
+    ann = await log_in(engine)
+    await engine.remember(ANN, ann.generation, 7, "before", durably=True)
+    await engine.remember(ANN, ann.generation, 7, "after", durably=True)
+    assert await recalled(engine, 7) == ["after"]
+
+
+async def test_replies_are_one_sessions_and_outlive_its_resume(engine: Engine) -> None:
+    ann = await log_in(engine)
+    await engine.remember(ANN, ann.generation, 1, "one", durably=True)
+    await engine.disconnect(ANN, ann.generation, NOW + 10)
+    found = await engine.resume(b"lineann")
+    assert found is not None
+    assert await recalled(engine, 1) == ["one"]
+    # What the connection before still had under way is not the session's any more.
+    await engine.remember(ANN, ann.generation, 2, "two", durably=True)
+    assert await recalled(engine, 1, 2) == ["one", None]
+    await log_in(engine, line=b"another")
+    assert await recalled(engine, 1) == [None]
+
+
+async def test_replies_end_with_their_session(engine: Engine) -> None:
+    ann = await log_in(engine)
+    await engine.remember(ANN, ann.generation, 1, "one", durably=True)
+    await engine.log_out(ANN, ann, None, kick=False, now=NOW)
+    await log_in(engine)
+    assert await recalled(engine, 1) == [None]
+
+
+async def test_replies_that_nobody_acknowledges_have_a_bound(engine: Engine) -> None:
+    ann = await log_in(engine)
+    for callid in range(1, MAX_REPLIES + 3):
+        await engine.remember(ANN, ann.generation, callid, "x", durably=bool(callid % 2))
+    assert await recalled(engine, 1, 2, 3, MAX_REPLIES + 2) == [None, None, "x", "x"]
+
+
+async def test_what_is_done_is_durable_in_the_order_of_asking(engine: Engine) -> None:
+    """Where nothing is under way, at once."""
+    heard: list[object] = []
+    engine.check_writable()
+    engine.when_durable(heard.append)
+    assert heard == [None]
+
+
 # --- users ---
 
 
@@ -300,7 +427,7 @@ async def test_versions_never_restart(engine: Engine) -> None:
     await engine.post(post("a"), NOW)
     page = await engine.read_inbox(ANN, 1, 30, NOW)
     assert (page.ver_clear, list(page.entries)) == (1, [])
-    await engine.sweep_inboxes(NOW + 10**6)
+    await engine.sweep(NOW + 10**6)
     assert await engine.post(post("b"), NOW) == 2
 
 
@@ -334,12 +461,12 @@ async def test_sweeping_keeps_what_is_still_good(engine: Engine) -> None:
     await engine.post(post("long", ttl=100), NOW)
     await engine.post(post("short", BOB, ttl=10), NOW)
     for _ in range(3):
-        await engine.sweep_inboxes(NOW + 50)
+        await engine.sweep(NOW + 50)
     page = await engine.read_inbox(ANN, 0, 30, NOW + 50)
     assert [entry.line.content for entry in page.entries] == ["long"]
     assert not (await engine.read_inbox(BOB, 0, 30, NOW)).entries
     await engine.post(post("again", BOB), NOW)
-    await engine.sweep_inboxes(NOW + 50)
+    await engine.sweep(NOW + 50)
     assert len((await engine.read_inbox(BOB, 0, 30, NOW)).entries) == 1
 
 
@@ -454,6 +581,54 @@ async def test_events_that_belong_together_are_delivered_together(
         ("event", ROOM, 2, message("one")),
         ("event", ROOM, 3, message("two")),
     ]
+
+
+async def history(engine: Engine, after: int, now: float = NOW) -> list[Event] | None:
+    events = await engine.history(ROOM, after, now)
+    return None if events is None else list(events)
+
+
+async def test_a_channel_keeps_its_latest_events(engine: Engine) -> None:
+    await engine.set_channel_attr(ROOM, "a", "b", message("1"), now=NOW)
+    assert await engine.publish(ROOM, message("2"), message("3"), now=NOW)
+    first, second, third = (
+        Event(number, message(f"{number}"), int(NOW * 1000)) for number in (1, 2, 3)
+    )
+    assert await history(engine, 0) == [first, second, third]
+    assert await history(engine, 2) == [third]
+    assert await history(engine, 3) == []
+    # The oldest of five is not held any more.
+    assert await engine.publish(ROOM, message("4"), message("5"), now=NOW)
+    assert await history(engine, 0) is None
+    assert [event.msgid for event in await history(engine, 1) or ()] == [2, 3, 4, 5]
+    assert await history(engine, 5) == []
+
+
+async def test_what_a_channel_never_had_is_not_its_history(engine: Engine) -> None:
+    """A msgid from before a server's end, or another server's."""
+    assert await history(engine, 0) is None
+    await engine.set_channel_attr(ROOM, "a", "b", message("1"), now=NOW)
+    assert await history(engine, 2) is None
+
+
+async def test_a_channels_events_are_forgotten_in_time(engine: Engine) -> None:
+    await engine.set_channel_attr(ROOM, "a", "b", message("1"), now=NOW)
+    assert await history(engine, 0, NOW + 59.9) != []
+    assert await history(engine, 0, NOW + 60) is None
+    assert await history(engine, 1, NOW + 60) == []
+
+
+async def test_the_sweep_forgets_events_that_nobody_asks_for(engine: Engine) -> None:
+    await engine.set_channel_attr(ROOM, "a", "b", message("1"), now=NOW)
+    await engine.sweep(NOW + 59)
+    assert await history(engine, 0) != []
+    await engine.sweep(NOW + 60)
+    assert await history(engine, 0) is None
+    # And goes on with those of later.
+    await engine.publish(ROOM, message("2"), now=NOW)
+    assert [event.msgid for event in await history(engine, 1) or ()] == [2]
+    await engine.sweep(NOW + 61)
+    assert await history(engine, 1) is None
 
 
 async def test_nothing_is_published_where_there_is_no_channel(

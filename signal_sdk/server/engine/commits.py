@@ -1,0 +1,221 @@
+"""Group commit: what the engine has changed, gathered for a few milliseconds, written in one batch,
+and only then acknowledged.
+
+Owns: the batch that is being gathered, the one that is being written, who waits for which, and what
+is done while the journal cannot be written. Must not know what a row means, or SQLite.
+
+A row that was put and taken away again within one batch is never written. While writing fails
+(a full disk), nothing is lost: the batch that failed is written with the next, once a second is
+tried, and meanwhile nothing that changes anything is let in.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import trio
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError, StorageError
+from signal_sdk.server.engine.base import Then
+from signal_sdk.server.engine.journal import Batch, Journal, Row
+from signal_sdk.server.engine.tables import Account, Channel
+
+logger = logging.getLogger("signal_sdk.server")
+
+GATHER_SECONDS: Final = 0.002
+"""How long a batch is gathered. Longer makes acknowledgements late, shorter makes batches small."""
+RETRY_SECONDS: Final = 1.0
+
+InThread = Callable[[Callable[[Batch], None], Batch], Awaitable[None]]
+"""Has a batch written while other tasks run."""
+
+
+async def in_thread(write: Callable[[Batch], None], batch: Batch) -> None:
+    """Write in a worker thread."""
+    await trio.to_thread.run_sync(write, batch)
+
+
+class Commits:
+    """Where an engine notes its changes. This one is for state that lives as long as the process:
+    nothing is noted, and all is durable at once.
+    """
+
+    is_kept = False
+    """Is anything done with what is noted?"""
+
+    def account(self, account: Account) -> None:
+        """The account's own row has changed."""
+
+    def channel(self, channel: Channel) -> None:
+        """The channel's own row has changed."""
+
+    def put(self, table: str, key: Row, row: Row) -> None:
+        """There is this row now, whatever was there before."""
+
+    def drop(self, table: str, key: Row) -> None:
+        """There is no such row any more."""
+
+    def withdraw(self, table: str, key: Row) -> None:
+        """As `drop`, of a row that was put once: where it was not written yet, it never is."""
+
+    def check(self) -> None:
+        """Raise `SignalError` while nothing can be written."""
+
+    def when_durable(self, then: Then) -> None:
+        """Call `then` once all changes noted so far are durable."""
+        then(None)
+
+    async def run(self) -> None:
+        """Commit until cancelled."""
+        await trio.sleep_forever()
+
+    async def aclose(self) -> None:
+        """Commit what there is, and close."""
+        await trio.lowlevel.checkpoint()
+
+
+class JournalCommits(Commits):
+    """Changes on their way into a journal."""
+
+    is_kept = True
+
+    def __init__(self, journal: Journal, run_in_thread: InThread = in_thread) -> None:
+        self._journal = journal
+        self._in_thread = run_in_thread
+        self._accounts: dict[int, Account] = {}
+        self._channels: dict[int, Channel] = {}
+        self._rows: Batch = {}
+        self._waiting: list[Then] = []
+        self._written_for: list[Then] | None = None
+        self._wake = trio.Event()
+        self._failed: StorageError | None = None
+
+    # --- noting ---
+
+    @property
+    def _is_dirty(self) -> bool:
+        return bool(self._rows or self._accounts or self._channels)
+
+    def account(self, account: Account) -> None:
+        self._accounts[account.id] = account
+        self._wake.set()
+
+    def channel(self, channel: Channel) -> None:
+        self._channels[channel.id] = channel
+        self._wake.set()
+
+    def put(self, table: str, key: Row, row: Row) -> None:
+        self._rows.setdefault(table, {})[key] = row
+        self._wake.set()
+
+    def drop(self, table: str, key: Row) -> None:
+        if table == "channels":
+            self._channels.pop(key[0], None)
+        self._rows.setdefault(table, {})[key] = None
+        self._wake.set()
+
+    def withdraw(self, table: str, key: Row) -> None:
+        rows = self._rows.setdefault(table, {})
+        if rows.pop(key, None) is None:
+            rows[key] = None
+            self._wake.set()
+
+    def check(self) -> None:
+        if self._failed is not None:
+            raise _refusal()
+
+    def when_durable(self, then: Then) -> None:
+        if self._failed is not None:
+            then(_refusal())
+        elif self._is_dirty:
+            self._waiting.append(then)
+        elif self._written_for is not None:
+            self._written_for.append(then)
+        else:
+            then(None)
+
+    # --- committing ---
+
+    async def run(self) -> None:
+        while True:
+            await self._wake.wait()
+            await trio.sleep(GATHER_SECONDS if self._failed is None else RETRY_SECONDS)
+            await self.commit()
+
+    async def aclose(self) -> None:
+        """Commit what there is, and close. What cannot be written is nothing that was
+        acknowledged.
+        """
+        if self._is_dirty:
+            await self.commit()
+        self._journal.close()
+
+    async def commit(self) -> None:
+        """Write what has been noted."""
+        batch, waiting = self._take()
+        self._written_for = waiting
+        try:
+            await self._in_thread(self._journal.write, batch)
+        except StorageError as exc:
+            self._put_back(batch)
+            self._fail(exc)
+            told: SignalError | None = _refusal()
+        except BaseException:
+            # Cancelled before it began: it is the last batch's, which `aclose` writes.
+            self._put_back(batch)
+            self._waiting[:0] = waiting
+            raise
+        else:
+            self._recover()
+            told = None
+        finally:
+            self._written_for = None
+        _tell(waiting, told)
+        if told is not None:
+            # Whoever came while the batch was on its way is no better off.
+            waiting, self._waiting = self._waiting, []
+            _tell(waiting, told)
+
+    def _take(self) -> tuple[Batch, list[Then]]:
+        batch, self._rows = self._rows, {}
+        for table, records in (("accounts", self._accounts), ("channels", self._channels)):
+            if records:
+                rows = batch.setdefault(table, {})
+                rows.update({(number,): record.row() for number, record in records.items()})
+        self._accounts, self._channels = {}, {}
+        waiting, self._waiting = self._waiting, []
+        self._wake = trio.Event()
+        return batch, waiting
+
+    def _put_back(self, batch: Batch) -> None:
+        """A batch was not written: what has been noted since has precedence over it."""
+        for table, rows in batch.items():
+            self._rows[table] = {**rows, **self._rows.get(table, {})}
+        self._wake.set()
+
+    def _fail(self, exc: StorageError) -> None:
+        if self._failed is None:
+            logger.error("%s; until it can be written, whatever changes anything is refused", exc)
+        self._failed = exc
+
+    def _recover(self) -> None:
+        if self._failed is not None:
+            logger.warning("%s can be written again", self._journal.path)
+        self._failed = None
+
+
+def _refusal() -> SignalError:
+    # Not the reason's text: where the server keeps its files is none of its users' business.
+    return SignalError(ECode.GENERAL_E_FAILED, "the server cannot store anything at the moment")
+
+
+def _tell(waiting: list[Then], error: SignalError | None) -> None:
+    for then in waiting:
+        try:
+            then(error)
+        except Exception:
+            # One client's reply must not take the others' away.
+            logger.exception("what was to follow a commit failed")

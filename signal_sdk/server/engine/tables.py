@@ -1,0 +1,249 @@
+"""What the embedded engine keeps: an account and its inbox, a channel and its short history.
+
+Owns: the shape of the state, the numbers that must never be given twice, and each record's row in
+the journal. Must not know an operation, or how rows are written.
+
+A version or msgid is handed out before its batch is committed, so that a killed process may have
+given numbers that its file does not know. Therefore a row says up to where numbers are *reserved*,
+and a new process begins there; one that ends in good order reserves no more than it has given.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, Final
+
+import attrs
+import msgspec
+
+from signal_sdk.server.engine.base import (
+    AccountKey,
+    Call,
+    CallKey,
+    ChannelKey,
+    Entry,
+    Event,
+    Presence,
+    Roster,
+)
+from signal_sdk.wire import lines
+from signal_sdk.wire.names import JsonValue
+
+RESERVED: Final = 2000
+"""How many numbers are reserved at a time; the next are when half of them are gone."""
+
+Row = tuple[Any, ...]
+
+
+def reserve(last: int, reserved: int) -> int | None:
+    """Up to where numbers are to be reserved anew; None where there are enough."""
+    return last + RESERVED if reserved - last < RESERVED // 2 else None
+
+
+def encode_json(value: JsonValue) -> str:
+    """A value as a row has it."""
+    return msgspec.json.encode(value).decode()
+
+
+def decode_json(text: str) -> JsonValue:
+    """A value from its row."""
+    value: JsonValue = msgspec.json.decode(text)
+    return value
+
+
+# --- accounts ---
+
+
+@attrs.define(kw_only=True, eq=False)
+class Inbox:
+    """An account's entries in order. `is_swept` says that the sweep will come by."""
+
+    last_version: int = 0
+    entries: deque[Entry] = attrs.field(factory=deque)
+    is_swept: bool = False
+
+
+@attrs.define(kw_only=True, eq=False)
+class Account:
+    """An account that was named. `former` is the line that the latest other login took it from."""
+
+    id: int
+    key: AccountKey
+    uid: int
+    generation: int = 0
+    reserved: int = RESERVED
+    presence: Presence | None = None
+    former: bytes | None = None
+    attributes: dict[str, JsonValue] = attrs.field(factory=dict)
+    inbox: Inbox = attrs.field(factory=Inbox)
+    calls: dict[CallKey, None] = attrs.field(factory=dict)
+    replies: dict[int, str] = attrs.field(factory=dict)
+    durable_replies: set[int] = attrs.field(factory=set)
+
+    def row(self) -> Row:
+        """The account in the journal."""
+        presence = self.presence
+        facts: Row = (None,) * 7
+        if presence is not None:
+            facts = (
+                presence.line_digest,
+                presence.device,
+                presence.ver,
+                presence.token_expires,
+                presence.instance,
+                presence.channel,
+                presence.lease_ends,
+            )
+        return (
+            self.id,
+            self.key.app,
+            self.key.account,
+            self.uid,
+            self.generation,
+            self.reserved,
+            self.former,
+            *facts,
+        )
+
+    @classmethod
+    def from_row(cls, row: Row) -> Account:
+        """The account that `row` made the row of."""
+        number, app, name, uid, generation, reserved, former, digest, *facts = row
+        account = cls(
+            id=number,
+            key=AccountKey(app, name),
+            uid=uid,
+            generation=generation,
+            reserved=reserved,
+            former=former,
+        )
+        account.inbox.last_version = reserved - RESERVED
+        if digest is not None:
+            device, ver, token_expires, instance, channel, lease_ends = facts
+            account.presence = Presence(
+                uid=uid,
+                generation=generation,
+                line_digest=digest,
+                device=device,
+                ver=ver,
+                token_expires=token_expires,
+                instance=instance,
+                channel=channel,
+                lease_ends=lease_ends,
+            )
+        return account
+
+
+def entry_row(account: int, entry: Entry) -> Row:
+    """An inbox entry in the journal."""
+    return (account, entry.version, entry.expires, entry.line.encode())
+
+
+def entry_from_row(row: Row) -> Entry:
+    """The entry that `entry_row` made the row of."""
+    _, version, expires, text = row
+    return Entry(version=version, expires=expires, line=lines.decode(text))
+
+
+# --- channels ---
+
+
+@attrs.define(kw_only=True, eq=False)
+class Channel:
+    """A channel. `members` keeps the order of joining: account to uid; `history` is its latest
+    events, each with the time until which it is held.
+    """
+
+    id: int
+    key: ChannelKey
+    members: dict[str, int] = attrs.field(factory=dict)
+    attributes: dict[str, JsonValue] = attrs.field(factory=dict)
+    msgid: int = 0
+    reserved: int = RESERVED
+    total: int = 0
+    idle_since: float | None = None
+    history: deque[tuple[float, Event]] = attrs.field(factory=deque)
+
+    def newest(self, count: int) -> list[tuple[str, int]]:
+        """The latest members, oldest first."""
+        newest = list(islice(reversed(self.members.items()), count))
+        newest.reverse()
+        return newest
+
+    def roster(self, newest: int) -> Roster:
+        """Who is in it."""
+        return Roster(
+            num=len(self.members), total=self.total, newest=self.newest(newest), msgid=self.msgid
+        )
+
+    def forget(self, now: float) -> None:
+        """Forget the events whose time is over."""
+        while self.history and self.history[0][0] <= now:
+            self.history.popleft()
+
+    def after(self, msgid: int, now: float) -> Sequence[Event] | None:
+        """The events after `msgid`; None where some are not held any more."""
+        self.forget(now)
+        if msgid == self.msgid:
+            return ()
+        missed = [event for _, event in self.history if event.msgid > msgid]
+        return missed if len(missed) == self.msgid - msgid else None
+
+    def row(self) -> Row:
+        """The channel in the journal."""
+        return (
+            self.id,
+            self.key.app,
+            self.key.channel,
+            self.reserved,
+            self.total,
+            self.idle_since,
+        )
+
+    @classmethod
+    def from_row(cls, row: Row) -> Channel:
+        """The channel that `row` made the row of."""
+        number, app, name, reserved, total, idle_since = row
+        return cls(
+            id=number,
+            key=ChannelKey(app, name),
+            msgid=reserved - RESERVED,
+            reserved=reserved,
+            total=total,
+            idle_since=idle_since,
+        )
+
+
+# --- calls ---
+
+
+def call_row(key: CallKey, call: Call) -> Row:
+    """A live call in the journal."""
+    return (
+        *key,
+        call.caller,
+        call.callee,
+        encode_json(call.extra),
+        call.state,
+        call.timeout,
+        call.deadline,
+        call.revision,
+    )
+
+
+def call_from_row(row: Row) -> tuple[CallKey, Call]:
+    """The call that `call_row` made the row of."""
+    app, channel, one, other, caller, callee, extra, state, timeout, deadline, revision = row
+    call = Call(
+        caller=caller,
+        callee=callee,
+        channel=channel,
+        extra=decode_json(extra),
+        state=state,
+        timeout=timeout,
+        deadline=deadline,
+        revision=revision,
+    )
+    return CallKey(app, channel, one, other), call

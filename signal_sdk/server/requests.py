@@ -1,0 +1,246 @@
+"""A connection's requests: decoded, answered once, and acknowledged when what they changed is
+durable.
+
+Owns: the replies that are kept for requests that come again, the moment of an acknowledgement, and
+which channel the connection hears. Must not know what a function does: functions.py's table does,
+and the rules behind it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Final, TypeGuard
+
+import attrs
+import trio
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
+from signal_sdk.server.clock import Clock
+from signal_sdk.server.config import LimitsConfig
+from signal_sdk.server.engine.base import Engine
+from signal_sdk.server.functions import Handler
+from signal_sdk.server.hub import Ear, Gate, Hub
+from signal_sdk.server.presence import Presences
+from signal_sdk.server.session import Session
+from signal_sdk.server.timers import Timers
+from signal_sdk.websocket.link import NORMAL_CLOSURE, Link, encode_text
+from signal_sdk.wire import call2, functions
+
+logger = logging.getLogger("signal_sdk.server")
+
+ASKING: Final = (
+    functions.UserGetMessages,
+    functions.UserQueryStatus,
+    functions.UserGetAttr,
+    functions.UserGetAttrAll,
+    functions.ChannelQueryNum,
+    functions.ChannelQueryUserIsIn,
+    functions.ChannelQueryUserList,
+    functions.ChannelQueryUserListAll,
+)
+"""What may be done twice: it changes nothing, but for what `user_getmsg` clears."""
+MAX_CALLID: Final = 2**63 - 1
+"""The largest call id whose reply is kept for a request that comes again: what a row can hold."""
+
+
+@attrs.frozen(kw_only=True)
+class Services:
+    """What every connection of a node works with."""
+
+    engine: Engine
+    hub: Hub
+    presences: Presences
+    handlers: Mapping[type[functions.Arguments], Handler]
+    timers: Timers
+    limits: LimitsConfig
+    clock: Clock
+    is_draining: Callable[[], bool]
+
+
+class Requests:
+    """The requests of one connection."""
+
+    def __init__(self, services: Services, link: Link) -> None:
+        self._services = services
+        self._link = link
+        self._ear: Ear = link.outbox
+
+    async def answer(self, session: Session | None, request: call2.Request) -> None:
+        """Answer a request, now or when it is durable."""
+        callid = request.callid
+        try:
+            await self._answer(session, request)
+        except SignalError as exc:
+            logger.debug("%s: %.40r refused: %s", self._link.peer, request.function, exc)
+            self._send(call2.encode_failure(callid, exc))
+        except Exception:
+            logger.exception("%s: %.40r failed", self._link.peer, request.function)
+            error = SignalError(ECode.GENERAL_E_UNKNOWN, "internal error")
+            self._send(call2.encode_failure(callid, error))
+
+    def decode(
+        self, session: Session | None, request: call2.Request
+    ) -> tuple[Session, int | None, functions.Arguments]:
+        """A request's session, its `ack` and its arguments. Raises `SignalError`."""
+        if session is None:
+            raise SignalError(ECode.GENERAL_E_NOT_LOGIN, "call2 before login")
+        line, ack, args = call2.decode_args(request)
+        if line != session.line:
+            raise SignalError(ECode.GENERAL_E_NOT_LOGIN, "the line is not this connection's own")
+        return session, ack, args
+
+    async def _answer(self, session: Session | None, request: call2.Request) -> None:
+        session, ack, args = self.decode(session, request)
+        handler = self._services.handlers[type(args)]
+        if isinstance(args, ASKING):
+            self._reply(request.callid, call2.encode_result(await handler(session, args)))
+            return
+        engine = self._services.engine
+        engine.check_writable()
+        callid = request.callid if ack is not None and _is_countable(request.callid) else None
+        if callid is not None:
+            known = await engine.recall(session.key, callid, ack or 0)
+            if known is not None and not _is_still_so(session, args):
+                engine.when_durable(partial(self._reply, callid, known))
+                return
+        gate = None
+        if isinstance(args, functions.ChannelJoin | functions.ChannelLeave):
+            result, gate = await self._move(session, args, handler)
+        else:
+            result = await handler(session, args)
+        text = call2.encode_result(result)
+        is_held = isinstance(args, functions.ChannelSendMessage)
+        if callid is not None:
+            key, generation = session.key, session.generation
+            await engine.remember(key, generation, callid, text, durably=not is_held)
+        if is_held:
+            # What becomes of it has been handed to everybody, and is in no journal.
+            self._reply(request.callid, text)
+        else:
+            engine.when_durable(partial(self._acknowledge, session, gate, request.callid, text))
+
+    def _acknowledge(
+        self,
+        session: Session,
+        gate: Gate | None,
+        callid: call2.CallId,
+        text: str,
+        error: SignalError | None,
+    ) -> None:
+        self._reply(callid, text, error)
+        if gate is not None:
+            self.open(session, gate)
+
+    def _reply(self, callid: call2.CallId, text: str, error: SignalError | None = None) -> None:
+        if error is None:
+            self._send(call2.encode_success(callid, text))
+        else:
+            self._send(call2.encode_failure(callid, error))
+
+    def _send(self, text: bytes) -> None:
+        self._link.send_encoded(encode_text(text))
+
+    async def log_out(
+        self, session: Session | None, request: call2.Request, end: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Answer `user_logout`: have the session ended by `end`, and close the link behind the
+        answer.
+        """
+        try:
+            self.decode(session, request)
+        except SignalError as exc:
+            self._send(call2.encode_failure(request.callid, exc))
+            return
+        await end()
+
+        def close(error: SignalError | None) -> None:
+            self._reply(request.callid, call2.encode_result(functions.Result()), error)
+            self._link.close(NORMAL_CLOSURE)
+
+        self._services.engine.when_durable(close)
+
+    async def durable(self) -> SignalError | None:
+        """Wait until all that was done so far is durable; why it cannot be made so."""
+        is_known = trio.Event()
+        outcome: list[SignalError | None] = []
+
+        def then(error: SignalError | None) -> None:
+            outcome.append(error)
+            is_known.set()
+
+        self._services.engine.when_durable(then)
+        if not outcome:
+            await is_known.wait()
+        return outcome[0]
+
+    # --- the channel ---
+
+    async def _move(
+        self,
+        session: Session,
+        args: functions.ChannelJoin | functions.ChannelLeave,
+        handler: Handler,
+    ) -> tuple[functions.Result, Gate | None]:
+        """Join or leave a channel, and hear of the one that the session is in then, behind a gate
+        until its client knows.
+
+        The one that it leaves falls silent first: who leaves does not hear of it, and the web SDK,
+        which has forgotten that channel by now, would count its events' ids as the new one's.
+        """
+        is_join = isinstance(args, functions.ChannelJoin)
+        stays = (args.channel == session.channel) is is_join
+        heard = not stays and self.unlisten(session)
+        try:
+            result = await handler(session, args)
+        except BaseException:
+            # What was refused changes nothing, not even for a client that does not hear its channel
+            # yet.
+            if heard:
+                self.listen(session)
+            raise
+        return result, self.listen_behind_gate(session) if is_join else None
+
+    def listen(self, session: Session) -> None:
+        """Hear of the channel that the session is in, if it is in one."""
+        self._listen(session, self._link.outbox)
+
+    def listen_behind_gate(self, session: Session) -> Gate:
+        """As `listen`, but keep what is heard until `open`."""
+        gate = Gate()
+        self._listen(session, gate)
+        return gate
+
+    def _listen(self, session: Session, ear: Ear) -> None:
+        # A kick may have come while the engine was at it.
+        if session.channel is not None and self._link.is_open:
+            self._ear = ear
+            key = session.channel_key(session.channel)
+            self._services.hub.listen(key, session.account, ear)
+
+    def unlisten(self, session: Session) -> bool:
+        """Hear of the session's channel no more; was it heard?"""
+        if session.channel is None:
+            return False
+        key = session.channel_key(session.channel)
+        return self._services.hub.unlisten(key, session.account, self._ear)
+
+    def open(self, session: Session, gate: Gate) -> None:
+        """The client knows where it is: what `gate` has kept goes out, and from now on all at once.
+        Does nothing where the connection has moved on.
+        """
+        if self._ear is gate and session.channel is not None:
+            self._ear = self._link.outbox
+            key = session.channel_key(session.channel)
+            self._services.hub.open(key, session.account, gate, self._ear)
+
+
+def _is_countable(callid: call2.CallId) -> TypeGuard[int]:
+    return isinstance(callid, int) and 0 <= callid <= MAX_CALLID
+
+
+def _is_still_so(session: Session, args: functions.Arguments) -> bool:
+    """Is a join that comes again best answered with how things stand now?"""
+    return isinstance(args, functions.ChannelJoin) and session.channel == args.channel

@@ -1,0 +1,425 @@
+"""Group commit: one batch for all that is gathered, and what becomes of it while it cannot be
+written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError, StorageError
+from signal_sdk.server.engine.base import AccountKey, ChannelKey
+from signal_sdk.server.engine.commits import (
+    GATHER_SECONDS,
+    RETRY_SECONDS,
+    Commits,
+    JournalCommits,
+)
+from signal_sdk.server.engine.journal import Batch, Journal
+from signal_sdk.server.engine.tables import Account, Channel
+
+
+class FakeJournal:
+    """Keeps what is written, unless it is told to fail; a write takes `seconds`."""
+
+    def __init__(self) -> None:
+        self.path = Path("signal.db")
+        self.batches: list[Batch] = []
+        self.failure: Exception | None = None
+        self.seconds = 0.0
+        self.is_closed = False
+        self.tries = 0
+
+    def write(self, batch: Batch) -> None:
+        self.tries += 1
+        if self.failure is not None:
+            raise self.failure
+        self.batches.append({table: dict(rows) for table, rows in batch.items() if rows})
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    async def in_thread(self, write: Callable[[Batch], None], batch: Batch) -> None:
+        """As a thread's work: what has begun cannot be cancelled."""
+        await trio.lowlevel.checkpoint()
+        with trio.CancelScope(shield=True):
+            await trio.sleep(self.seconds)
+        write(batch)
+
+
+@pytest.fixture
+def journal() -> FakeJournal:
+    return FakeJournal()
+
+
+@pytest.fixture
+def commits(journal: FakeJournal) -> JournalCommits:
+    return JournalCommits(cast("Journal", journal), journal.in_thread)
+
+
+@asynccontextmanager
+async def running(commits: Commits) -> AsyncIterator[None]:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(commits.run)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+class Told:
+    """Who was told that it is durable, in order."""
+
+    def __init__(self, commits: Commits) -> None:
+        self.commits = commits
+        self.all: list[tuple[str, ECode | None]] = []
+
+    def wait(self, name: str) -> None:
+        def then(error: SignalError | None) -> None:
+            self.all.append((name, error.ecode if error else None))
+
+        self.commits.when_durable(then)
+
+
+@pytest.fixture
+def told(commits: JournalCommits) -> Told:
+    return Told(commits)
+
+
+def put(commits: Commits, number: int, text: str = "text") -> None:
+    commits.put("replies", (1, number), (1, number, text))
+
+
+def replies(*numbers: int, text: str = "text") -> Batch:
+    return {"replies": {(1, number): (1, number, text) for number in numbers}}
+
+
+# --- gathering ---
+
+
+async def test_what_is_changed_within_a_moment_is_one_batch(
+    journal: FakeJournal, commits: JournalCommits, autojump_clock: MockClock
+) -> None:
+    async with running(commits):
+        put(commits, 1)
+        await trio.sleep(GATHER_SECONDS / 2)
+        put(commits, 2)
+        put(commits, 1, "changed")
+        await trio.sleep(GATHER_SECONDS * 2)
+        assert journal.batches == [{"replies": {(1, 1): (1, 1, "changed"), (1, 2): (1, 2, "text")}}]
+        await trio.sleep(60)
+        assert journal.tries == 1
+        put(commits, 3)
+        await trio.sleep(GATHER_SECONDS * 2)
+        assert journal.batches[1:] == [replies(3)]
+
+
+async def test_a_record_is_written_as_it_stands_when_the_batch_goes(
+    journal: FakeJournal, commits: JournalCommits
+) -> None:
+    account = Account(id=1, key=AccountKey("app", "ann"), uid=1)
+    channel = Channel(id=5, key=ChannelKey("app", "room"))
+    commits.account(account)
+    commits.channel(channel)
+    account.generation = 7
+    channel.total = 3
+    await commits.commit()
+    assert journal.batches == [
+        {"accounts": {(1,): account.row()}, "channels": {(5,): channel.row()}}
+    ]
+    assert account.row()[4] == 7
+
+
+async def test_what_was_put_and_withdrawn_in_one_batch_is_never_written(
+    journal: FakeJournal, commits: JournalCommits
+) -> None:
+    put(commits, 1)
+    put(commits, 2)
+    commits.withdraw("replies", (1, 1))
+    await commits.commit()
+    assert journal.batches == [replies(2)]
+    commits.withdraw("replies", (1, 2))
+    await commits.commit()
+    assert journal.batches[1:] == [{"replies": {(1, 2): None}}]
+
+
+async def test_what_is_dropped_is_dropped_even_where_it_was_put_again(
+    journal: FakeJournal, commits: JournalCommits
+) -> None:
+    put(commits, 1)
+    await commits.commit()
+    put(commits, 1, "again")
+    commits.drop("replies", (1, 1))
+    await commits.commit()
+    assert journal.batches[1:] == [{"replies": {(1, 1): None}}]
+
+
+async def test_a_channel_that_was_dropped_is_not_written_again(
+    journal: FakeJournal, commits: JournalCommits
+) -> None:
+    channel = Channel(id=5, key=ChannelKey("app", "room"))
+    commits.channel(channel)
+    commits.drop("channels", (5,))
+    await commits.commit()
+    assert journal.batches == [{"channels": {(5,): None}}]
+
+
+# --- durable ---
+
+
+async def test_where_nothing_is_to_be_written_it_is_durable_at_once(
+    told: Told, commits: JournalCommits
+) -> None:
+    told.wait("now")
+    assert told.all == [("now", None)]
+    commits.check()
+
+
+async def test_without_a_journal_all_is_durable_at_once(autojump_clock: MockClock) -> None:
+    commits = Commits()
+    told = Told(commits)
+    async with running(commits):
+        put(commits, 1)
+        told.wait("now")
+        assert told.all == [("now", None)]
+        commits.check()
+        assert not commits.is_kept
+    await commits.aclose()
+
+
+async def test_each_hears_of_its_own_batch_in_the_order_of_asking(
+    journal: FakeJournal, commits: JournalCommits, told: Told, autojump_clock: MockClock
+) -> None:
+    journal.seconds = 1
+    async with running(commits):
+        put(commits, 1)
+        told.wait("a")
+        told.wait("b")
+        await trio.sleep(0.5)
+        # The batch is on its way. Nothing has changed since: this one waits for it, too.
+        told.wait("c")
+        put(commits, 2)
+        told.wait("d")
+        assert told.all == []
+        await trio.sleep(0.6)
+        assert told.all == [("a", None), ("b", None), ("c", None)]
+        told.wait("e")
+        await trio.sleep(1.1)
+        assert told.all[3:] == [("d", None), ("e", None)]
+        assert journal.batches == [replies(1), replies(2)]
+
+
+async def test_one_that_fails_takes_nothing_from_the_others(
+    commits: JournalCommits, told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: SignalError | None) -> None:
+        raise ZeroDivisionError
+
+    put(commits, 1)
+    told.wait("a")
+    commits.when_durable(fail)
+    told.wait("b")
+    await commits.commit()
+    assert told.all == [("a", None), ("b", None)]
+    assert "what was to follow a commit failed" in caplog.text
+    caplog.clear()
+
+
+# --- what cannot be written ---
+
+
+def is_refused(commits: Commits) -> bool:
+    try:
+        commits.check()
+    except SignalError as exc:
+        # Where the server keeps its files is none of its users' business.
+        return exc.ecode is ECode.GENERAL_E_FAILED and "signal.db" not in exc.reason
+    return False
+
+
+FULL = StorageError("signal.db: the disk is full")
+
+
+async def test_a_failure_is_told_and_nothing_is_lost(
+    journal: FakeJournal,
+    commits: JournalCommits,
+    told: Told,
+    autojump_clock: MockClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    journal.failure = FULL
+    async with running(commits):
+        put(commits, 1, "old")
+        put(commits, 2)
+        told.wait("a")
+        await trio.sleep(GATHER_SECONDS * 2)
+        assert told.all == [("a", ECode.GENERAL_E_FAILED)]
+        assert is_refused(commits)
+        told.wait("b")
+        assert told.all[1:] == [("b", ECode.GENERAL_E_FAILED)]
+        # What still happens by itself is kept, and has precedence.
+        put(commits, 1, "new")
+        commits.drop("replies", (1, 2))
+        put(commits, 3)
+        await trio.sleep(RETRY_SECONDS * 3.5)
+        assert 3 <= journal.tries - 1 <= 4
+        assert is_refused(commits)
+        journal.failure = None
+        await trio.sleep(RETRY_SECONDS * 1.1)
+        assert not is_refused(commits)
+        assert journal.batches == [
+            {"replies": {(1, 1): (1, 1, "new"), (1, 2): None, (1, 3): (1, 3, "text")}}
+        ]
+        put(commits, 4)
+        told.wait("c")
+        await trio.sleep(GATHER_SECONDS * 2)
+        assert told.all[2:] == [("c", None)]
+    errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert errors == [f"{FULL}; until it can be written, whatever changes anything is refused"]
+    assert caplog.records[-1].message == "signal.db can be written again"
+    caplog.clear()
+
+
+async def test_who_came_while_the_failing_batch_was_on_its_way_hears_of_it(
+    journal: FakeJournal,
+    commits: JournalCommits,
+    told: Told,
+    autojump_clock: MockClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    journal.failure, journal.seconds = FULL, 1
+    async with running(commits):
+        put(commits, 1)
+        told.wait("a")
+        await trio.sleep(0.5)
+        told.wait("b")
+        put(commits, 2)
+        told.wait("c")
+        await trio.sleep(0.6)
+        assert told.all == [(name, ECode.GENERAL_E_FAILED) for name in "abc"]
+        journal.failure = None
+        await trio.sleep(RETRY_SECONDS + 1.1)
+        assert journal.batches == [replies(1, 2)]
+        assert len(told.all) == 3
+    caplog.clear()
+
+
+async def test_a_record_that_changes_while_it_cannot_be_written_is_written_as_it_is_then(
+    journal: FakeJournal, commits: JournalCommits, caplog: pytest.LogCaptureFixture
+) -> None:
+    account = Account(id=1, key=AccountKey("app", "ann"), uid=1)
+    commits.account(account)
+    journal.failure = FULL
+    await commits.commit()
+    account.generation = 9
+    commits.account(account)
+    journal.failure = None
+    await commits.commit()
+    assert journal.batches == [{"accounts": {(1,): account.row()}}]
+    assert account.row()[4] == 9
+    caplog.clear()
+
+
+# --- the end ---
+
+
+async def test_the_end_writes_what_there_is_and_closes(
+    journal: FakeJournal, commits: JournalCommits, told: Told
+) -> None:
+    put(commits, 1)
+    told.wait("a")
+    await commits.aclose()
+    assert journal.batches == [replies(1)]
+    assert told.all == [("a", None)]
+    assert journal.is_closed
+
+
+async def test_an_end_with_nothing_to_write_writes_nothing(
+    journal: FakeJournal, commits: JournalCommits
+) -> None:
+    await commits.aclose()
+    assert (journal.tries, journal.is_closed) == (0, True)
+
+
+async def test_an_end_that_cannot_write_closes_and_says_so(
+    journal: FakeJournal, commits: JournalCommits, told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.failure = FULL
+    put(commits, 1)
+    told.wait("a")
+    await commits.aclose()
+    assert journal.is_closed
+    assert told.all == [("a", ECode.GENERAL_E_FAILED)]
+    assert str(FULL) in caplog.text
+    caplog.clear()
+
+
+@pytest.mark.parametrize("seconds", [0, GATHER_SECONDS / 2, GATHER_SECONDS, 0.5, 1.5])
+async def test_whenever_it_is_cancelled_the_end_writes_the_rest_once(
+    journal: FakeJournal,
+    commits: JournalCommits,
+    told: Told,
+    autojump_clock: MockClock,
+    seconds: float,
+) -> None:
+    journal.seconds = 1
+    with trio.move_on_after(seconds):
+        async with running(commits):
+            put(commits, 1)
+            told.wait("a")
+            await trio.sleep(GATHER_SECONDS + 0.1)
+            put(commits, 2)
+            told.wait("b")
+            await trio.sleep_forever()
+    await wait_all_tasks_blocked()
+    await commits.aclose()
+    rows: dict[Any, Any] = {}
+    for batch in journal.batches:
+        assert not rows.keys() & batch["replies"].keys()
+        rows.update(batch["replies"])
+    assert rows == replies(*((1, 2) if seconds > 0.1 else (1,)))["replies"]
+    assert told.all == [(name, None) for name in ("ab" if seconds > 0.1 else "a")]
+
+
+async def test_a_batch_that_was_cancelled_before_it_began_is_the_ends(
+    journal: FakeJournal, commits: JournalCommits, told: Told
+) -> None:
+    put(commits, 1)
+    told.wait("a")
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await commits.commit()
+    assert scope.cancelled_caught
+    assert (journal.tries, told.all) == (0, [])
+    put(commits, 2)
+    told.wait("b")
+    await commits.aclose()
+    assert journal.batches == [replies(1, 2)]
+    assert told.all == [("a", None), ("b", None)]
+
+
+async def test_a_batch_is_written_in_a_thread_by_default(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path)
+    commits = JournalCommits(journal)
+    durable = trio.Event()
+
+    def then(error: SignalError | None) -> None:
+        assert error is None
+        durable.set()
+
+    with trio.fail_after(10):
+        async with running(commits):
+            put(commits, 1)
+            commits.when_durable(then)
+            assert not durable.is_set()
+            await durable.wait()
+        put(commits, 2)
+        await commits.aclose()
+    again = Journal.open(tmp_path)
+    assert [row[1] for row in again.rows("replies")] == [1, 2]
+    again.close()

@@ -1,0 +1,44 @@
+"""Simulate many worlds, or one of them again:
+
+python -m tests.simulation --seeds 50000            seeds 0 to 49999, on all cores
+python -m tests.simulation --first 123 --seeds 1    world 123 again
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import time
+
+from tests.simulation.report import report
+
+
+def main() -> int:
+    """Simulate, and say which worlds broke a promise."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    args = parser.parse_args()
+    began, broken = time.monotonic(), 0
+    seeds = range(args.first, args.first + args.seeds)
+    with multiprocessing.get_context("spawn").Pool(args.processes) as pool:
+        for done, it in enumerate(pool.imap(report, seeds, chunksize=8), 1):
+            if it.problems:
+                broken += 1
+                sys.stdout.write(f"seed {it.seed}: {it.facts}\n")
+                sys.stdout.writelines(f"    {problem}\n" for problem in it.problems)
+            elif args.seeds == 1:
+                sys.stdout.write(f"seed {it.seed}: {it.facts}; {it.fingerprint}\n")
+            if done % 1000 == 0:
+                sys.stdout.write(f"{done} worlds in {time.monotonic() - began:.0f} s\n")
+                sys.stdout.flush()
+    took = time.monotonic() - began
+    sys.stdout.write(f"{args.seeds} worlds in {took:.0f} s, {broken} broke a promise\n")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

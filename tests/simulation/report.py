@@ -1,0 +1,37 @@
+"""What became of one world, for whoever simulates many.
+
+Owns: the words. Must not know how a world comes about.
+"""
+
+from __future__ import annotations
+
+import os
+
+import attrs
+
+from tests.simulation.world import fingerprint, simulate
+
+
+@attrs.frozen(kw_only=True)
+class Report:
+    """What became of one world."""
+
+    seed: int
+    problems: list[str]
+    facts: str
+    fingerprint: str
+
+
+def report(seed: int) -> Report:
+    """Simulate a world."""
+    world = simulate(seed, "/dev/shm" if os.path.isdir("/dev/shm") else None)  # noqa: S108, PTH112  a directory in memory of its own
+    sent = [it for actor in world.actors for it in actor.sent]
+    heard = sum(len(actor.heard) for actor in world.actors)
+    heard += sum(len(stay.heard) for actor in world.actors for stay in actor.stays)
+    facts = (
+        f"{len(world.actors)} clients, {world.kills} kills, {world.stops} stops, {len(sent)} sent,"
+        f" {sum(it.is_acked for it in sent)} acknowledged, {heard} heard,"
+        f" {sum(len(actor.sides) for actor in world.actors)} sides of calls,"
+        f" {sum(len(actor.gaps) for actor in world.actors)} gaps"
+    )
+    return Report(seed=seed, problems=world.problems, facts=facts, fingerprint=fingerprint(world))
