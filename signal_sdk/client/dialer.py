@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 import attrs
 import trio
 
-from signal_sdk.client.lookup import default_ssl_context, look_up
+from signal_sdk.client.lookup import SharedLookup, default_ssl_context
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError, ParameterError
 from signal_sdk.websocket import handshake
@@ -136,11 +136,16 @@ class _LookupDialer:
     tls: bool
     ssl_context: ssl.SSLContext | None = None
     path: str = ""
+    _lookups: dict[str, SharedLookup] = attrs.field(factory=dict, init=False)
 
     async def dial(self, appid: str, flusher: Flusher, *, avoid: str = "") -> Link:
-        scheme = "https" if self.tls else "http"
-        base_url = f"{scheme}://{_netloc(self.host, self.port)}{self.path}"
-        addresses = await look_up(base_url, appid, self.ssl_context)
+        lookup = self._lookups.get(appid)
+        if lookup is None:
+            scheme = "https" if self.tls else "http"
+            base_url = f"{scheme}://{_netloc(self.host, self.port)}{self.path}"
+            lookup = SharedLookup(base_url, appid, self.ssl_context)
+            self._lookups[appid] = lookup
+        addresses = await lookup.ask()
         # A server with a certificate listens for TLS on the port after the advertised one.
         targets = [
             _Target(host, port + 1 if self.tls else port, self.tls, self.host)

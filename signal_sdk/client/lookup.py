@@ -1,6 +1,7 @@
 """The lookup: which addresses a server names for an app (protocol.md, section 1).
 
-Owns: the HTTP request. The only module that knows httpx. Must not know what the addresses are for.
+Owns: the HTTP request, and that those who ask at the same time ask once. The only module that knows
+httpx. Must not know what the addresses are for.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError
 
-__all__ = ["ATTEMPTS", "ATTEMPT_SECONDS", "default_ssl_context", "look_up"]
+__all__ = ["ATTEMPTS", "ATTEMPT_SECONDS", "SharedLookup", "default_ssl_context", "look_up"]
 
 ATTEMPTS: Final = 2
 ATTEMPT_SECONDS: Final = 5.0
@@ -35,6 +36,39 @@ class _Answer:
 def default_ssl_context() -> ssl.SSLContext:
     """The context that trusts the system's CAs; made once, when needed, since it takes a while."""
     return ssl.create_default_context()
+
+
+class SharedLookup:
+    """Lookups of one app at one server: after a server's end all sessions ask at once, and one
+    answer, to a question that was put after they asked, is new enough for them all.
+    """
+
+    def __init__(self, base_url: str, appid: str, ssl_context: ssl.SSLContext | None) -> None:
+        self._base_url = base_url
+        self._appid = appid
+        self._ssl_context = ssl_context
+        self._lock = trio.Lock()
+        self._asked = 0
+        self._answered = 0
+        self._addresses: list[tuple[str, int]] = []
+        self._error: LoginError | None = None
+
+    async def ask(self) -> list[tuple[str, int]]:
+        """As `look_up`."""
+        self._asked += 1
+        number = self._asked
+        async with self._lock:
+            if number > self._answered:
+                answered = self._asked
+                try:
+                    self._addresses = await look_up(self._base_url, self._appid, self._ssl_context)
+                    self._error = None
+                except LoginError as exc:
+                    self._error = exc
+                self._answered = answered
+            if self._error is not None:
+                raise LoginError(self._error.ecode, self._error.reason)
+            return self._addresses
 
 
 async def look_up(

@@ -6,6 +6,7 @@ rule, nor other nodes: all that it delivers comes from the engine's callback.
 
 from __future__ import annotations
 
+import sys
 from typing import Protocol
 
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Delivery
@@ -24,14 +25,24 @@ class Ear(Protocol):
 class Gate:
     """Keeps a new listener's events until its client has been told that it listens, which is a
     commit's few milliseconds later.
+
+    Of more than `max_bytes` (0: no bound) nothing is kept, and `has_lost` says so.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int = 0) -> None:
         self.kept: list[bytes] = []
+        self.has_lost = False
+        self._size = 0
+        self._max_bytes = max_bytes or sys.maxsize
 
     def append(self, data: bytes) -> None:
         """Keep an event."""
-        self.kept.append(data)
+        self._size += len(data)
+        if self._size > self._max_bytes:
+            self.has_lost = True
+            self.kept.clear()
+        else:
+            self.kept.append(data)
 
 
 class Holder(Protocol):

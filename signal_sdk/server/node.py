@@ -153,9 +153,7 @@ class Node:
                         await self._drain()
                         accepting.cancel_scope.cancel()
                     with trio.move_on_after(STOP_SECONDS):
-                        while self._transports:
-                            self._gone = trio.Event()
-                            await self._gone.wait()
+                        await self._all_gone()
                     serving.cancel_scope.cancel()
                 nursery.cancel_scope.cancel()
         finally:
@@ -178,10 +176,16 @@ class Node:
         start, window = trio.current_time(), self._drain_seconds
         connections = list(self._connections)
         for number, connection in enumerate(connections):
-            share = window * number / len(connections)
-            if share:
-                await trio.sleep_until(start + share)
-            connection.go_away(delay=round(window, 1))
+            with trio.move_on_at(start + window * number / len(connections)):
+                await self._all_gone()
+                return
+            if connection in self._connections:
+                connection.go_away(delay=round(window, 1))
+
+    async def _all_gone(self) -> None:
+        while self._transports:
+            self._gone = trio.Event()
+            await self._gone.wait()
 
     async def serve(self, transport: Transport, local_host: str = "127.0.0.1") -> None:
         """Serve one connection, until it ends. It has `handshake_seconds` for all handshakes and

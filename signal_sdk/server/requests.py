@@ -46,6 +46,11 @@ MAX_CALLID: Final = 2**63 - 1
 """The largest call id whose reply is kept for a request that comes again: what a row can hold."""
 
 
+OVERTAKEN: Final = call2.encode_result(functions.JoinResult(list=(), attrs={}, num=0))
+"""What a join is answered that comes again where a later request has led elsewhere: how things were
+then is of no use any more, and may be large."""
+
+
 @attrs.frozen(kw_only=True)
 class Services:
     """What every connection of a node works with."""
@@ -115,7 +120,8 @@ class Requests:
         is_held = isinstance(args, functions.ChannelSendMessage)
         if callid is not None:
             key, generation = session.key, session.generation
-            await engine.remember(key, generation, callid, text, durably=not is_held)
+            kept = OVERTAKEN if isinstance(args, functions.ChannelJoin) else text
+            await engine.remember(key, generation, callid, kept, durably=not is_held)
         if is_held:
             # What becomes of it has been handed to everybody, and is in no journal.
             self._reply(request.callid, text)
@@ -209,7 +215,7 @@ class Requests:
 
     def listen_behind_gate(self, session: Session) -> Gate:
         """As `listen`, but keep what is heard until `open`."""
-        gate = Gate()
+        gate = Gate(self._services.limits.outbox_bytes)
         self._listen(session, gate)
         return gate
 
@@ -235,6 +241,9 @@ class Requests:
             self._ear = self._link.outbox
             key = session.channel_key(session.channel)
             self._services.hub.open(key, session.account, gate, self._ear)
+            if gate.has_lost:
+                # As a client that reads too slowly: it is better served by a new connection.
+                self._link.abort()
 
 
 def _is_countable(callid: call2.CallId) -> TypeGuard[int]:

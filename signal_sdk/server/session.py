@@ -40,11 +40,6 @@ class Session:
         return self.wants_ids or self.device == login.WEB_DEVICE
 
     @property
-    def is_ours(self) -> bool:
-        """Is the client our SDK, which resumes, and reads the payload of `close`?"""
-        return self.device == login.NATIVE_DEVICE and self.ver >= login.PUSH_VERSION
-
-    @property
     def app(self) -> str:
         """The app id."""
         return self.key.app

@@ -210,7 +210,7 @@ def test_error_of_a_bad_frame_can_be_answered_and_logged(data: bytes) -> None:
         error.event.encode()
     if error.callid is not None:
         assert type(error.callid) in {int, str}
-        call2.encode_success(error.callid, functions.Result())
+        call2.encode_success(error.callid, call2.encode_result(functions.Result()))
 
 
 @pytest.mark.parametrize(
