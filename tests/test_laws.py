@@ -23,6 +23,8 @@ SHARED = ("signal_sdk.wire", "signal_sdk.websocket", "signal_sdk.ecodes", "signa
 ABOVE = ("signal_sdk.cli", "signal_sdk.testing", "signal_sdk.__main__")
 """What may stand on both."""
 
+ENGINE = "signal_sdk.server.engine"
+
 IMPURE = (
     "asyncio",
     "anyio",
@@ -119,6 +121,28 @@ def halves_are_apart(module: Module) -> list[str]:
     return [name for name in ours if is_in(name, "signal_sdk.server", *ABOVE)]
 
 
+def the_engine_is_known_by_its_contract(module: Module) -> list[str]:
+    """Of the engine, the server's rules import `base` alone; the node picks one, the doctor looks
+    its journal over.
+    """
+    if module.is_in(ENGINE, "signal_sdk.server.node", "signal_sdk.cli.doctor"):
+        return []
+    contract = f"{ENGINE}.base"
+    return [name for name in module.imports() if is_in(name, ENGINE) and not is_in(name, contract)]
+
+
+def the_journal_knows_no_state(module: Module) -> list[str]:
+    """The journal imports of ours only `errors`: to it, a row is a row. The records import no
+    journal.
+    """
+    ours = [name for name in module.imports() if is_in(name, PACKAGE)]
+    if module.is_in(f"{ENGINE}.journal"):
+        return [name for name in ours if not is_in(name, "signal_sdk.errors")]
+    if module.is_in(f"{ENGINE}.base", f"{ENGINE}.tables", f"{ENGINE}.inboxes"):
+        return [name for name in ours if is_in(name, f"{ENGINE}.journal")]
+    return []
+
+
 def only(*rooms: str, libraries: tuple[str, ...]) -> Callable[[Module], list[str]]:
     """The law that nothing outside `rooms` imports any of `libraries`."""
 
@@ -164,6 +188,8 @@ def test_the_walk_finds_the_package() -> None:
     [
         pytest.param(wire_is_pure, id="wire is pure"),
         pytest.param(halves_are_apart, id="the SDK and the server are apart"),
+        pytest.param(the_engine_is_known_by_its_contract, id="the engine is known by its contract"),
+        pytest.param(the_journal_knows_no_state, id="the journal knows no state"),
         pytest.param(only_websocket_knows_websockets, id="only websocket knows websockets"),
         pytest.param(only_lookup_knows_httpx, id="only client.lookup knows httpx"),
         pytest.param(only_the_journal_knows_sqlite, id="only engine.journal knows sqlite3"),
@@ -261,6 +287,56 @@ def test_the_law_of_the_halves_sees(name: str, source: str) -> None:
 )
 def test_the_law_of_the_halves_lets_pass(name: str, source: str) -> None:
     assert not halves_are_apart(Module(name, source))
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("signal_sdk.server.presence", "from signal_sdk.server.engine.embedded import x"),
+        ("signal_sdk.server.requests", "from .engine import journal"),
+        ("signal_sdk.cli.serve", "import signal_sdk.server.engine.journal"),
+        ("signal_sdk.testing.server", "from signal_sdk.server.engine import embedded"),
+    ],
+)
+def test_the_law_of_the_engine_sees(name: str, source: str) -> None:
+    assert the_engine_is_known_by_its_contract(Module(name, source))
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("signal_sdk.server.presence", "from signal_sdk.server.engine.base import Engine"),
+        ("signal_sdk.server.node", "from .engine.embedded import EmbeddedEngine"),
+        ("signal_sdk.server.engine.state", "from .journal import Journal"),
+        ("signal_sdk.cli.doctor", "from signal_sdk.server.engine.journal import examine"),
+    ],
+)
+def test_the_law_of_the_engine_lets_pass(name: str, source: str) -> None:
+    assert not the_engine_is_known_by_its_contract(Module(name, source))
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("signal_sdk.server.engine.journal", "from signal_sdk.server.engine.tables import Row"),
+        ("signal_sdk.server.engine.journal", "from .base import Presence"),
+        ("signal_sdk.server.engine.tables", "from .journal import Row"),
+        ("signal_sdk.server.engine.base", "import signal_sdk.server.engine.journal"),
+    ],
+)
+def test_the_law_of_the_journal_sees(name: str, source: str) -> None:
+    assert the_journal_knows_no_state(Module(name, source))
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("signal_sdk.server.engine.journal", "import sqlite3\nfrom signal_sdk.errors import x"),
+        ("signal_sdk.server.engine.commits", "from .journal import Batch\nfrom .tables import x"),
+    ],
+)
+def test_the_law_of_the_journal_lets_pass(name: str, source: str) -> None:
+    assert not the_journal_knows_no_state(Module(name, source))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ Event = Mapping[str, Any]
 EVENTS: Final[Mapping[str, str]] = {
     "login": "logged in as {account}",
     "logout": "logged out: {reason} ({ecode})",
+    "reconnecting": "the connection is lost: try {attempt}",
+    "reconnected": "connected again",
     "message": "{account}: {msg}",
     "invitation": "{account} calls about {channel} {extra}",
     "joined": "[{channel}] joined",

@@ -99,6 +99,12 @@ class _Listener(LoginCallback):
     async def on_logout(self, session: LoginSession, ecode: ECode) -> None:
         await self.printer.show(session, "logout", ecode=int(ecode), reason=ecode.meaning)
 
+    async def on_reconnecting(self, session: LoginSession, attempt: int) -> None:
+        await self.printer.show(session, "reconnecting", attempt=attempt)
+
+    async def on_reconnected(self, session: LoginSession) -> None:
+        await self.printer.show(session, "reconnected")
+
     async def on_message_instant_receive(
         self, session: LoginSession, account: str, uid: int, msg: str
     ) -> None:

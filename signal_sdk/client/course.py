@@ -129,6 +129,7 @@ class Course:
         self._is_leaving = False
         self._hurry = trio.Event()
         self._wake = trio.Event()
+        self._wakes_at = math.inf
         self._ping_at = math.inf
         self._pings = 0
 
@@ -154,9 +155,10 @@ class Course:
         self._scope.deadline = trio.current_time() + LOGOUT_SECONDS
         self._hurry.set()
 
-    def wake(self) -> None:
-        """Look again at what is due, and when."""
-        self._wake.set()
+    def wake(self, by: float = -math.inf) -> None:
+        """Look again at what is due, and when, unless that is done `by` then anyway."""
+        if by < self._wakes_at:
+            self._wake.set()
 
     # --- the task ---
 
@@ -312,6 +314,7 @@ class Course:
             latest = now + login.PING_INTERVAL_SECONDS
             due = min(self._passenger.due(now), self._watch(now), latest)
             self._wake = trio.Event()
+            self._wakes_at = due
             with trio.move_on_at(due):
                 await self._wake.wait()
         # The reader waits for a frame that may never come.

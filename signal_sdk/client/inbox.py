@@ -23,8 +23,9 @@ E = TypeVar("E")
 
 WINDOW: Final = names.MAX_INBOX_PAGE
 """How many entries may be fetched and not handled: one page."""
-TELL_SECONDS: Final = 1.0
-"""How long the server may wait to hear of the last entry that was handled."""
+TELL_SECONDS: Final = 3.0
+"""How long the server may wait to hear of an entry that was handled. A program that dies before
+gets it again; to tell sooner is to ask more often."""
 RETRY_SECONDS: Final = 5.0
 """How long after a poll that failed there is another one."""
 
@@ -78,7 +79,7 @@ class InboxWindow:
         self.handled = max(self.handled, version)
         self._unhandled -= 1
         self._untold += 1
-        self._tell_at = now + TELL_SECONDS
+        self._tell_at = min(self._tell_at, now + TELL_SECONDS)
 
     # --- polls ---
 

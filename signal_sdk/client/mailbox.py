@@ -68,7 +68,7 @@ class Mailbox:
         dispatcher: Dispatcher,
         calls: Calls,
         log: Log,
-        wake: Callable[[], None],
+        wake: Callable[[float], None],
         seen: Seen | None = None,
     ) -> None:
         self._session = session
@@ -99,8 +99,7 @@ class Mailbox:
         """There is a connection again: fetch what came meanwhile."""
         self._is_paused = False
         self._window.resume()
-        self.poll_if_due()
-        self._wake()
+        self._wake(self.poll_if_due())
 
     def start_afresh(self) -> None:
         """The server knows nothing of the session any more, and counts as it likes. What is in hand
@@ -156,8 +155,7 @@ class Mailbox:
                 self._put(_nothing, version, None)
             else:
                 self._take(version, line)
-        self.poll_if_due()
-        self._wake()
+        self._wake(self.poll_if_due())
 
     def _forget_seen(self, result: functions.GetMessagesResult) -> None:
         self._seen.forget(result.ver_clear)
@@ -197,8 +195,7 @@ class Mailbox:
         """The callback of an entry has returned."""
         window.handle(version, trio.current_time())
         if not self._is_closed:
-            self.poll_if_due()
-            self._wake()
+            self._wake(self.poll_if_due())
 
     # --- polls ---
 
@@ -223,8 +220,9 @@ class Mailbox:
 
     def _poll_failed(self, window: InboxWindow, error: SignalError) -> None:
         self._log.debug("polling the inbox failed: %s", error)
-        window.poll_failed(trio.current_time())
-        self._wake()
+        now = trio.current_time()
+        window.poll_failed(now)
+        self._wake(window.due(now))
 
 
 def _page_after(version: int) -> functions.UserGetMessages:

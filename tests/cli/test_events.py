@@ -15,6 +15,7 @@ from signal_sdk.cli.events import EVENTS, as_json, as_text
 FIELDS: dict[str, Any] = {
     "account": "alice",
     "accounts": ["alice", "bob"],
+    "attempt": 1,
     "channel": "lobby",
     "ecode": 103,
     "extra": '{"a": 1}',

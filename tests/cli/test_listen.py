@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,12 @@ async def test_it_goes_on_at_a_server_that_is_started_again(tmp_path: Path) -> N
             await again.out.next()
             async with logged_in(address, "bob") as bob:
                 await bob.message_instant_send("ear", "still there?")
+                for attempt in count(1):
+                    event = await heard.event()
+                    if event == {"event": "reconnected"}:
+                        break
+                    assert event == {"event": "reconnecting", "attempt": attempt}
+                assert attempt > 1
                 (message,) = await heard.events("message")
             assert message == {"account": "bob", "msg": "still there?"}
             ended = await heard.running.end(signal.SIGTERM)
