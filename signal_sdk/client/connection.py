@@ -34,7 +34,9 @@ def closing_delay(closing: login.Closing) -> float:
     return min(max(closing.delay, 0.0), MAX_DELAY_SECONDS)
 
 
-def login_frame(appid: str, account: str, token: str, instance: str) -> bytes:
+def login_frame(
+    appid: str, account: str, token: str, instance: str, *, again: bool = False
+) -> bytes:
     """The frame that logs in. Raises `LoginError` (209, 206) for what no server would take."""
     try:
         request = login.Login(
@@ -44,6 +46,7 @@ def login_frame(appid: str, account: str, token: str, instance: str) -> bytes:
             device=login.NATIVE_DEVICE,
             ver=login.PUSH_VERSION,
             instance=instance,
+            again=again,
         )
     except ParameterError as exc:
         raise LoginError(ECode.LOGIN_E_INVALID_USER, exc.reason) from None

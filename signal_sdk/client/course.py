@@ -195,9 +195,9 @@ class Course:
             if self._connection is not None:
                 self._connection.abort()
 
-    def _login_frame(self) -> bytes:
+    def _login_frame(self, *, again: bool = False) -> bytes:
         who = self._identity
-        return login_frame(who.appid, who.account, who.token, who.instance)
+        return login_frame(who.appid, who.account, who.token, who.instance, again=again)
 
     async def _dial(self, avoid: str) -> Connection:
         link = None
@@ -283,7 +283,7 @@ class Course:
                     raise
             else:
                 return
-        await self._ask(self._login_frame(), absence)
+        await self._ask(self._login_frame(again=True), absence)
 
     async def _ask(self, frame: bytes, absence: _Absence) -> None:
         """Dial, and say `frame`. Raises `LoginError`."""

@@ -217,9 +217,7 @@ class SessionClient:
     def ticket(self) -> login.LineLogin:
         """What takes the session up again."""
         channel, msgid = self.channels.where()
-        return login.LineLogin(
-            line=self._line, msgid=msgid, channel=channel, instance=self._instance
-        )
+        return login.LineLogin(line=self._line, msgid=msgid, channel=channel)
 
     def lost(self, reason: str) -> bool:
         """The connection is lost: is it to be replaced?"""

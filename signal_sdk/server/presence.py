@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
@@ -33,6 +34,11 @@ MAX_VER = 2**31 - 1
 def digest(line: str) -> bytes:
     """What is kept of a session's `line`."""
     return hashlib.sha256(line.encode()).digest()
+
+
+def _may_take(request: login.Login, presence: Presence) -> bool:
+    """May this login end that session? One that comes again by itself may end its own only."""
+    return not request.again or presence.instance == request.instance
 
 
 class Presences:
@@ -73,9 +79,9 @@ class Presences:
         key = AccountKey(request.vid, account)
         if request.device != login.WEB_DEVICE:
             # Only the web SDK expects to be where it was.
-            await self._end(key, lambda _: True, kick=True)
+            await self._end(key, partial(_may_take, request), kick=True)
         line = secrets.token_urlsafe(LINE_BYTES)
-        presence, before = await self._engine.log_in(
+        made = await self._engine.log_in(
             key,
             line_digest=digest(line),
             device=request.device,
@@ -83,7 +89,11 @@ class Presences:
             ver=max(0, min(request.ver, MAX_VER)),
             token_expires=token_expires,
             instance=request.instance,
+            again=request.again,
         )
+        if made is None:
+            raise LoginError(ECode.LOGIN_E_TOKEN_KICKED)
+        presence, before = made
         if before is None:
             await self._channels.tell_presence(ONLINE, key, presence.uid)
         return self._session(key, presence, line)
@@ -109,18 +119,9 @@ class Presences:
         return tokens.check_token(request.token, app.id, app.certificate, account, self._clock())
 
     async def resume(self, request: login.LineLogin) -> Session:
-        """`line_login`: the session of that line, under a new generation.
-
-        Raises `LoginError`: 207 where another login has taken the account, 202 where the session is
-        over for another reason, among them a later login of the client's own, whose answer it
-        never got.
-        """
-        line = digest(request.line)
-        found = await self._engine.resume(line)
+        """`line_login`: the session of that line, under a new generation. Raises `LoginError`."""
+        found = await self._engine.resume(digest(request.line))
         if found is None:
-            successor = await self._engine.successor(line)
-            if successor is not None and (successor.instance or None) != request.instance:
-                raise LoginError(ECode.LOGIN_E_TOKEN_KICKED)
             raise LoginError(ECode.LOGIN_E_FAILED, "there is no session of this line any more")
         key, presence = found
         session = self._session(key, presence, request.line)

@@ -43,8 +43,8 @@ both sides; the original clients wait for a fourth.
 class Login:
     """`login`: who logs in, and with what. The token never shows in a `repr`.
 
-    `instance` is ours: a client that logs in again by itself gives the same each time, so that the
-    server can tell it from another login of the account.
+    `instance` and `again` are ours: a client that logs in anew by itself gives the same `instance`
+    each time, and says that it comes `again`, which must not take the account from another login.
     """
 
     vid: str
@@ -55,18 +55,18 @@ class Login:
     ip: str = ""
     ver: int = 0
     instance: str = attrs.field(default="", repr=False)
+    again: bool = False
 
 
 @attrs.frozen(kw_only=True)
 class LineLogin:
     """`line_login`: take the session of this `line` up again; `msgid` is the last event that was
-    seen of `channel`, which the client takes itself to be in; `instance` is the login's.
+    seen of `channel`, which the client takes itself to be in.
     """
 
     line: str = attrs.field(repr=False)
     msgid: int = 0
     channel: str | None = None
-    instance: str = attrs.field(default="", repr=False)
 
 
 @attrs.frozen(kw_only=True)

@@ -48,6 +48,7 @@ async def test_a_login_says_what_the_protocol_wants(
         "device": login.NATIVE_DEVICE,
         "ip": "",
         "ver": login.PUSH_VERSION,
+        "again": False,
     }
 
 

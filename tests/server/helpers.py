@@ -191,7 +191,6 @@ def kept_by(engine: EmbeddedEngine) -> dict[Any, Any]:
             account.uid,
             account.presence,
             account.generation,
-            account.former,
             account.attributes,
             account.inbox.last_version,
             list(account.inbox.entries),

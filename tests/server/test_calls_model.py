@@ -170,7 +170,7 @@ class CallsMachine(RuleBasedStateMachine):
         key = AccountKey("app", who)
 
         async def log_in() -> None:
-            presence, _ = await self.engine.log_in(
+            made = await self.engine.log_in(
                 key,
                 line_digest=who.encode(),
                 device="websdk",
@@ -178,6 +178,8 @@ class CallsMachine(RuleBasedStateMachine):
                 token_expires=None,
                 instance="",
             )
+            assert made is not None
+            presence, _ = made
             self.sessions[who] = Session(
                 key=key, uid=presence.uid, generation=presence.generation, line=who
             )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 
 from signal_sdk.testing.server import LocalServer
-from tests.server.helpers import LogIn, is_refusal, members, polled, told
+from tests.server.helpers import LogIn, is_refusal, members, polled, settle, told
 from tests.wire_client import WireClient, wire_client
 
 
@@ -120,25 +122,37 @@ async def test_a_line_ends_with_another_login(server: LocalServer, log_in: LogIn
     first = await log_in("ann")
     second = await log_in("ann")
     async with wire_client(server.connect()) as again:
-        assert (await line_login(again, first.line))["ecode"] == 207
-    assert second.closed is None
-    # Nobody holds the account any more: it may be logged in to again.
-    await second.call("user_logout")
-    async with wire_client(server.connect()) as again:
         assert (await line_login(again, first.line))["ecode"] == 202
+    assert second.closed is None
 
 
-async def test_a_line_that_the_clients_own_later_login_has_taken_is_merely_over(
+OURS: dict[str, Any] = {"device": "javasdk", "ver": 1_02_00_00_000, "instance": "mine"}
+
+
+@pytest.mark.parametrize("is_connected", [True, False])
+async def test_who_comes_again_takes_the_account_from_nobody(
+    server: LocalServer, log_in: LogIn, is_connected: bool
+) -> None:
+    """However many others have had it meanwhile."""
+    await log_in("ann", **OURS)
+    await log_in("ann", **{**OURS, "instance": "another's"})
+    third = await log_in("ann", **{**OURS, "instance": "a third one's"})
+    if not is_connected:
+        third.link.abort()
+        await settle()
+    async with wire_client(server.connect()) as again:
+        ret = await again.login("ann", **OURS, again=True)
+        assert (ret["result"], ret["err"], ret["ecode"]) == ("failed", "kick", 207)
+    assert [frame for frame in third.seen if frame[0] == "kick"] == []
+
+
+async def test_who_comes_again_takes_it_from_its_own_earlier_login(
     server: LocalServer, log_in: LogIn
 ) -> None:
-    """Its answer may have got lost: a kick would be its own."""
-    first = await log_in("ann", instance="one of mine")
-    await log_in("ann", instance="one of mine")
+    """Whose answer may have got lost: a kick would be its own."""
+    await log_in("ann", **OURS)
     async with wire_client(server.connect()) as again:
-        ret = await line_login(again, first.line, instance="one of mine")
-        assert ret["ecode"] == 202
-    async with wire_client(server.connect()) as again:
-        assert (await line_login(again, first.line, instance="another's"))["ecode"] == 207
+        assert (await again.login("ann", **OURS, again=True))["result"] == "ok"
 
 
 async def test_the_line_of_the_session_that_goes_on_is_the_one_that_requests_need(

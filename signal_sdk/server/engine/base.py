@@ -223,20 +223,19 @@ class Engine(Protocol):
         ver: int,
         token_expires: int | None,
         instance: str,
-    ) -> tuple[Presence, Presence | None]:
+        again: bool = False,
+    ) -> tuple[Presence, Presence | None] | None:
         """Make a new session hold the account; return it and the one before.
 
         The new one is in the channel that the one before was in. A connection that holds the one
-        before is told by `deliver_kick`.
+        before is told by `deliver_kick`. None, and nothing is done, where one that comes `again`
+        finds the account held by another instance.
         """
 
     async def resume(self, line_digest: bytes) -> tuple[AccountKey, Presence] | None:
         """Take the session of this line up again under a new generation; an earlier connection is
         told by `deliver_kick`.
         """
-
-    async def successor(self, line_digest: bytes) -> Presence | None:
-        """The session that took the account over from the session of this line, while it lasts."""
 
     async def disconnect(self, key: AccountKey, generation: int, lease_ends: float) -> bool:
         """Begin the lease of a session that has lost its connection. False where a newer generation

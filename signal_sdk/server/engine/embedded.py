@@ -168,9 +168,12 @@ class EmbeddedEngine(Engine):
         ver: int,
         token_expires: int | None,
         instance: str,
-    ) -> tuple[Presence, Presence | None]:
+        again: bool = False,
+    ) -> tuple[Presence, Presence | None] | None:
         account = self._state.account(key)
         before = account.presence
+        if again and before is not None and before.instance != instance:
+            return None
         presence = Presence(
             uid=account.uid,
             generation=account.generation + 1,
@@ -199,18 +202,12 @@ class EmbeddedEngine(Engine):
         self._take_over(key, account, presence)
         return key, presence
 
-    async def successor(self, line_digest: bytes) -> Presence | None:
-        key = self._state.former.get(line_digest)
-        return self._accounts[key].presence if key is not None else None
-
     def _take_over(self, key: AccountKey, account: Account, presence: Presence) -> None:
         before = account.presence
         account.presence = presence
         account.generation = presence.generation
         if before is not None:
             del self._lines[before.line_digest]
-            if before.line_digest != presence.line_digest:
-                self._state.supersede(account, before)
             if before.lease_ends is None:
                 self._deliver.deliver_kick(key, before.generation)
         self._lines[presence.line_digest] = key
@@ -247,10 +244,8 @@ class EmbeddedEngine(Engine):
         del self._lines[presence.line_digest]
         for callid in list(account.replies):
             self._forget_reply(account, callid)
-        if kick:
-            self._state.supersede(account, presence)
-            if presence.lease_ends is None:
-                self._deliver.deliver_kick(key, presence.generation)
+        if kick and presence.lease_ends is None:
+            self._deliver.deliver_kick(key, presence.generation)
         self._commits.account(account)
         left = None
         if presence.channel is not None:

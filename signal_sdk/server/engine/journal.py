@@ -54,7 +54,7 @@ TABLES: Final[Mapping[str, Table]] = {
             "accounts",
             ("id",),
             (
-                *("id", "app", "account", "uid", "generation", "reserved", "former"),
+                *("id", "app", "account", "uid", "generation", "reserved"),
                 *("line_digest", "device", "ver", "token_expires", "instance", "channel"),
                 "lease_ends",
             ),
@@ -82,7 +82,7 @@ MIGRATIONS: Final[Sequence[str]] = (
     """
     CREATE TABLE accounts (
         id INTEGER PRIMARY KEY, app TEXT NOT NULL, account TEXT NOT NULL, uid INTEGER NOT NULL,
-        generation INTEGER NOT NULL, reserved INTEGER NOT NULL, former BLOB, line_digest BLOB,
+        generation INTEGER NOT NULL, reserved INTEGER NOT NULL, line_digest BLOB,
         device TEXT, ver INTEGER, token_expires INTEGER, instance TEXT, channel TEXT,
         lease_ends REAL, UNIQUE (app, account)
     );

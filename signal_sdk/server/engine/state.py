@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import attrs
 
-from signal_sdk.server.engine.base import AccountKey, Call, CallKey, ChannelKey, Presence
+from signal_sdk.server.engine.base import AccountKey, Call, CallKey, ChannelKey
 from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.tables import (
@@ -22,14 +22,11 @@ from signal_sdk.server.engine.tables import (
 
 @attrs.define(eq=False)
 class State:
-    """The tables. `lines` finds the account of a session's digest, `former` that of one whose
-    account another login has taken.
-    """
+    """The tables. `lines` finds the account of a session's digest."""
 
     commits: Commits
     accounts: dict[AccountKey, Account] = attrs.field(factory=dict)
     lines: dict[bytes, AccountKey] = attrs.field(factory=dict)
-    former: dict[bytes, AccountKey] = attrs.field(factory=dict)
     channels: dict[ChannelKey, Channel] = attrs.field(factory=dict)
     calls: dict[CallKey, Call] = attrs.field(factory=dict)
     _uids: dict[str, int] = attrs.field(factory=dict)
@@ -45,13 +42,6 @@ class State:
             self.accounts[key] = account
             self.commits.account(account)
         return account
-
-    def supersede(self, account: Account, presence: Presence) -> None:
-        """Another login takes the account from this session."""
-        if account.former is not None:
-            del self.former[account.former]
-        account.former = presence.line_digest
-        self.former[presence.line_digest] = account.key
 
     def make_channel(self, key: ChannelKey, idle_since: float | None) -> Channel:
         """A new channel."""
@@ -72,8 +62,6 @@ class State:
             self._uids[key.app] = max(self._uids.get(key.app, 0), account.uid)
             if account.presence is not None:
                 self.lines[account.presence.line_digest] = key
-            if account.former is not None:
-                self.former[account.former] = key
         for number, name, value in journal.rows("user_attributes"):
             accounts[number].attributes[name] = decode_json(value)
         for row in journal.rows("entries"):

@@ -67,7 +67,7 @@ class Inbox:
 
 @attrs.define(kw_only=True, eq=False)
 class Account:
-    """An account that was named. `former` is the line that the latest other login took it from."""
+    """An account that was named."""
 
     id: int
     key: AccountKey
@@ -75,7 +75,6 @@ class Account:
     generation: int = 0
     reserved: int = RESERVED
     presence: Presence | None = None
-    former: bytes | None = None
     attributes: dict[str, JsonValue] = attrs.field(factory=dict)
     inbox: Inbox = attrs.field(factory=Inbox)
     calls: dict[CallKey, None] = attrs.field(factory=dict)
@@ -103,21 +102,19 @@ class Account:
             self.uid,
             self.generation,
             self.reserved,
-            self.former,
             *facts,
         )
 
     @classmethod
     def from_row(cls, row: Row) -> Account:
         """The account that `row` made the row of."""
-        number, app, name, uid, generation, reserved, former, digest, *facts = row
+        number, app, name, uid, generation, reserved, digest, *facts = row
         account = cls(
             id=number,
             key=AccountKey(app, name),
             uid=uid,
             generation=generation,
             reserved=reserved,
-            former=former,
         )
         account.inbox.last_version = reserved - RESERVED
         if digest is not None:

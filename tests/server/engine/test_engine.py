@@ -92,7 +92,7 @@ async def engine(
 
 
 async def log_in(engine: Engine, key: AccountKey = ANN, line: bytes = b"line") -> Presence:
-    presence, _ = await engine.log_in(
+    made = await engine.log_in(
         key,
         line_digest=line + key.account.encode(),
         device="websdk",
@@ -100,6 +100,8 @@ async def log_in(engine: Engine, key: AccountKey = ANN, line: bytes = b"line") -
         token_expires=7,
         instance="",
     )
+    assert made is not None
+    presence, _ = made
     return presence
 
 
@@ -136,9 +138,11 @@ async def test_nobody_is_online_before_a_login(engine: Engine) -> None:
 async def test_a_login_makes_an_account_present_with_the_facts_of_its_login(
     engine: Engine, delivered: Delivered
 ) -> None:
-    presence, before = await engine.log_in(
+    made = await engine.log_in(
         ANN, line_digest=b"line", device="javasdk", ver=5, token_expires=99, instance="mine"
     )
+    assert made is not None
+    presence, before = made
     assert before is None
     assert (presence.device, presence.ver, presence.token_expires) == ("javasdk", 5, 99)
     assert presence.instance == "mine"
@@ -163,9 +167,11 @@ async def test_a_second_login_takes_over_and_kicks_the_first(
     first = await log_in(engine, line=b"first")
     await join(engine, first)
     delivered.take()
-    second, before = await engine.log_in(
+    made = await engine.log_in(
         ANN, line_digest=b"second", device="websdk", ver=1, token_expires=None, instance=""
     )
+    assert made is not None
+    second, before = made
     assert before == attrs.evolve(first, channel="room")
     assert second.generation > first.generation
     assert second.channel == "room"
@@ -267,33 +273,27 @@ async def test_apps_are_apart(engine: Engine, delivered: Delivered) -> None:
     assert not (await engine.read_inbox(other, 0, 10, NOW)).entries
 
 
-async def test_the_session_that_took_an_account_over_is_found_by_the_one_before(
-    engine: Engine,
-) -> None:
-    assert await engine.successor(b"firstann") is None
-    await log_in(engine, line=b"first")
-    assert await engine.successor(b"firstann") is None
-    second = await log_in(engine, line=b"second")
-    assert await engine.successor(b"firstann") == second
-    third = await log_in(engine, line=b"third")
-    assert await engine.successor(b"secondann") == third
-    await engine.log_out(ANN, third, None, kick=False, now=NOW)
-    assert await engine.successor(b"secondann") is None
+async def test_who_comes_again_takes_the_account_from_nobody_else(engine: Engine) -> None:
+    async def again(instance: str) -> tuple[Presence, Presence | None] | None:
+        return await engine.log_in(
+            ANN,
+            line_digest=instance.encode(),
+            device="javasdk",
+            ver=0,
+            token_expires=None,
+            instance=instance,
+            again=True,
+        )
 
-
-async def test_a_resume_is_nobodys_successor(engine: Engine) -> None:
-    await log_in(engine)
-    await engine.resume(b"lineann")
-    assert await engine.successor(b"lineann") is None
-
-
-async def test_a_kick_before_a_login_names_the_successor_too(engine: Engine) -> None:
-    """As every login but the web SDK's does it."""
-    first = await log_in(engine, line=b"first")
-    await engine.log_out(ANN, first, None, kick=True, now=NOW)
-    assert await engine.successor(b"firstann") is None
-    second = await log_in(engine, line=b"second")
-    assert await engine.successor(b"firstann") == second
+    mine = await again("mine")
+    assert mine is not None
+    once_more = await again("mine")
+    assert once_more is not None
+    assert once_more[0].generation > mine[0].generation
+    assert await again("another's") is None
+    assert await engine.presence(ANN) == once_more[0]
+    await engine.log_out(ANN, once_more[0], None, kick=False, now=NOW)
+    assert await again("another's") is not None
 
 
 async def test_who_is_online_which_calls_live_and_which_channels_there_are(engine: Engine) -> None:

@@ -57,7 +57,7 @@ def accounts(count: int) -> Batch:
     facts = (None,) * 7
     return {
         "accounts": {
-            (number,): (number, "app", f"{number:0200}", number, 1, 2000, None, *facts)
+            (number,): (number, "app", f"{number:0200}", number, 1, 2000, *facts)
             for number in range(1, count + 1)
         }
     }

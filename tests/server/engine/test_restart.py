@@ -257,7 +257,9 @@ async def test_no_reply_of_an_earlier_session_is_left_to_the_next(tmp_path: Path
     ann = AccountKey("app", "ann")
     login: dict[str, Any] = {"device": "javasdk", "ver": 0, "token_expires": None, "instance": ""}
     engine = journal_engine(tmp_path)
-    presence, _ = await engine.log_in(ann, line_digest=b"first", **login)
+    made = await engine.log_in(ann, line_digest=b"first", **login)
+    assert made is not None
+    presence, _ = made
     await engine.remember(ann, presence.generation, 7, "before", durably=True)
     await engine._commits.commit()  # type: ignore[attr-defined]  # the journal's
     await engine.remember(ann, presence.generation, 7, "after", durably=True)
@@ -334,9 +336,9 @@ async def test_who_had_left_or_was_replaced_is_not_let_in_by_the_old_line(
     ):
         await left.call("user_logout")
     async with house.server() as server:
-        for line, ecode in ((left.line, 202), (first.line, 207)):
+        for line in (left.line, first.line):
             async with wire_client(server.connect()) as again:
-                assert (await resume(again, line))["ecode"] == ecode
+                assert (await resume(again, line))["ecode"] == 202
         async with back(server, second):
             pass
 
@@ -549,7 +551,7 @@ async def test_values_are_kept_as_they_are(
         for key, account in before["accounts"].items():
             # Only the numbers have jumped.
             assert (
-                account[:5] + account[6:] == after["accounts"][key][:5] + after["accounts"][key][6:]
+                account[:4] + account[5:] == after["accounts"][key][:4] + after["accounts"][key][5:]
             )
         room = ChannelKey("app", "room")
         assert after["channels"][room][:2] == before["channels"][room][:2]
