@@ -140,7 +140,8 @@ class _Lane:
             while not self._under_way:
                 await self._news.park()
             due, data = self._under_way[0]
-            await trio.sleep_until(due)
+            if due > trio.current_time():
+                await trio.sleep_until(due)
             self._under_way.popleft()
             self._held -= len(data)
             self._room.unpark()

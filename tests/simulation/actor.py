@@ -32,7 +32,7 @@ TOKEN: Final = "_no_need_token"
 CHANNELS: Final = ("red", "blue")
 BACKOFF: Final = Backoff(max_seconds=8)
 """Short, so that a world need not be long."""
-MEAN_PAUSE_SECONDS: Final = 4.0
+MEAN_PAUSE_SECONDS: Final = 6.0
 """Between two deeds of one client, while it is busy."""
 
 
