@@ -1,6 +1,9 @@
 # make demo             the server, the sample bots and the web page; SECONDS=15 ends by itself
 # make test             lint, types and tests; installs all that they need
-# make bench-fanout     messages through one large channel, in deliveries a second
+# make bench            all benchmarks, ours and other systems side by side, and docs/performance.md;
+#                       BENCH="--only direct --rounds 3" measures some, BENCH=--quick tries all
+# make bench-comeback   a server with 2,000 sessions is killed: how long until all are back
+# make simulation       worlds of faults from SEEDS=2000 seeds on; a failing one is named
 # make clean            removes all that these made
 #
 # PYTHON=python3.12 makes .venv with another Python.
@@ -13,7 +16,7 @@ BIN := .venv/bin
 .DELETE_ON_ERROR:
 # Steps run one after the other even under -j: they share apt, two cores and the reader's screen.
 .NOTPARALLEL:
-.PHONY: test needs lint types pytest demo bench-fanout clean
+.PHONY: test needs lint types pytest demo bench bench-comeback simulation clean
 
 test: needs lint types pytest
 
@@ -34,11 +37,21 @@ pytest: .venv/has-tools tests/node_modules/.package-lock.json samples/web/node_m
 demo: .venv/has-server samples/web/node_modules/.package-lock.json
 	$(BIN)/python -m samples.demo $(if $(SECONDS),--seconds $(SECONDS))
 
-bench-fanout: .venv/has-server
-	$(BIN)/python -m benchmarks.fanout
+bench: .venv/has-server benchmarks/.venv/has-peers benchmarks/peers/node_modules/.package-lock.json
+	@PATH="$$PATH:/usr/sbin" .ci/need nats-server:nats-server
+	$(BIN)/python -m benchmarks $(BENCH)
+	$(BIN)/python -m benchmarks.report
+
+bench-comeback: .venv/has-server
+	$(BIN)/python -m benchmarks.comeback
+
+SEEDS ?= 2000
+simulation: .venv/has-tools
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 clean:
 	rm -rf .venv build *.egg-info tests/node_modules samples/web/node_modules tests/artifacts
+	rm -rf benchmarks/.venv benchmarks/peers/node_modules benchmarks/results.json
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find signal_sdk tests samples benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
@@ -57,6 +70,12 @@ $(BIN)/python:
 .venv/has-tools: setup.cfg pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,test,lint]'
 	@touch $@ .venv/has-server
+
+# The other systems' Python clients and servers, which need releases of their own.
+benchmarks/.venv/has-peers: benchmarks/peers/requirements.txt | $(BIN)/python
+	$(PYTHON) -m venv benchmarks/.venv
+	benchmarks/.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 # npm itself writes node_modules/.package-lock.json, which says what it has installed.
 %/node_modules/.package-lock.json: %/package.json %/package-lock.json

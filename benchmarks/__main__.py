@@ -1,0 +1,156 @@
+"""`python -m benchmarks`: all works, one after the other; prints tables, writes JSON.
+
+Owns: the command line, and the file that benchmarks/report.py reads. Must not know any one work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import (
+    direct,
+    fanout,
+    growth,
+    idle,
+    machine,
+    sdk,
+    servers,
+    slow_reader,
+    storm,
+    targets,
+)
+from benchmarks.bench import Bench
+from benchmarks.process import BenchmarkError, Cores, raise_file_limit
+from benchmarks.results import Work
+
+WORKS: Final[dict[str, Callable[[Bench], Work]]] = {
+    fanout.NAME: fanout.run,
+    direct.NAME: direct.run,
+    idle.NAME: idle.run,
+    storm.NAME: storm.run,
+    slow_reader.NAME: slow_reader.run,
+    sdk.NAME: sdk.run,
+    growth.NAME: growth.run,
+}
+PEERS: Final = list(
+    dict.fromkeys(
+        [*(peer.name for peer in servers.ALL), *(library.name for library in sdk.LIBRARIES)]
+    )
+)
+RESULTS: Final = Path(__file__).parent / "results.json"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure, print and write. Raises `BenchmarkError`."""
+    options = _parser().parse_args(arguments)
+    raise_file_limit()
+    cores = Cores.choose()
+    bench = Bench(
+        rounds=1 if options.quick and options.rounds is None else options.rounds or 5,
+        is_quick=options.quick,
+        cores=cores,
+        chosen=tuple(options.peers),
+    )
+    record: dict[str, Any] = {
+        "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "command": _command(options),
+        "rounds": bench.rounds,
+        "is_quick": bench.is_quick,
+        "machine": machine.describe(),
+        "versions": machine.versions(),
+    }
+    os.sched_setaffinity(0, {cores.load})
+    works: dict[str, Work] = {}
+    started, stolen = time.monotonic(), machine.stolen_seconds()
+    for name in options.only or WORKS:
+        began = time.monotonic()
+        bench.say(name)
+        works[name] = WORKS[name](bench)
+        bench.say(f"{works[name].table()}\n({time.monotonic() - began:.0f} s)\n")
+        stolen_share = (machine.stolen_seconds() - stolen) / (time.monotonic() - started)
+        record["machine"]["taken by the host meanwhile"] = f"{stolen_share:.0%} of a core"
+        # After each, so that what was measured is kept whatever becomes of the next.
+        _write(options.json, record, works)
+    bench.say(f"taken by the host meanwhile: {record['machine']['taken by the host meanwhile']}")
+    bench.say(targets.table(targets.check(works)))
+    bench.say(f"\nwritten to {options.json}")
+
+
+def _command(options: argparse.Namespace) -> str:
+    """How to measure the same again."""
+    words = ["python", "-m", "benchmarks", *(["--quick"] if options.quick else [])]
+    if options.only:
+        words += ["--only", ",".join(options.only)]
+    if options.peers:
+        words += ["--peers", ";".join(options.peers)]
+    if options.rounds is not None:
+        words += ["--rounds", str(options.rounds)]
+    return shlex.join(words)
+
+
+def _write(path: Path, record: Mapping[str, Any], works: Mapping[str, Work]) -> None:
+    document = {
+        **record,
+        "works": {name: work.to_json() for name, work in works.items()},
+        "targets": [target.to_json() for target in targets.check(works)],
+    }
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure ours beside its peers."
+    )
+    parser.add_argument(
+        "--only",
+        type=_names_of("work", list(WORKS)),
+        default=[],
+        metavar="WORK,...",
+        help=f"of {', '.join(WORKS)}; all by default",
+    )
+    parser.add_argument(
+        "--peers",
+        type=_names_of("peer", PEERS),
+        default=[],
+        metavar="NAME;...",
+        help=f"separated by semicolons, of {'; '.join(PEERS)}; all by default",
+    )
+    parser.add_argument("--rounds", type=int, help="of each; 5 by default, 1 with --quick")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="small sizes and short rounds, in about 3 minutes: to see that all of it works",
+    )
+    parser.add_argument("--json", type=Path, default=RESULTS, metavar="FILE", help="to write to")
+    return parser
+
+
+def _names_of(what: str, known: Sequence[str]) -> Callable[[str], list[str]]:
+    separator = ";" if what == "peer" else ","
+
+    def names(text: str) -> list[str]:
+        found = [name.strip() for name in text.split(separator) if name.strip()]
+        for name in found:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"there is no {what} {name!r}")
+        return found
+
+    return names
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except BenchmarkError as exc:
+        sys.exit(f"error: {exc}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,98 @@
+"""Idle connections: what many logged-in clients cost that only ping.
+
+Owns: this load, its sizes, and what is made of a round. Must not know how servers are started.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from benchmarks import servers
+from benchmarks.bench import Bench
+from benchmarks.clients import Client, KeepAlive, Plan, logged_in, read_and_answer
+from benchmarks.dialects import Dialect
+from benchmarks.process import own_cpu_seconds
+from benchmarks.results import Metric, Metrics, Work
+from benchmarks.servers import Peer, Server
+
+NAME: Final = "idle"
+TITLE: Final = "Idle connections, each logged in, in a channel of 100, and pinging every 10 s"
+COLUMNS: Final = (
+    Metric("kib", "KiB each (process ÷ connections)", 1),
+    Metric("added_kib", "KiB each (without the empty server)", 1),
+    Metric("server_percent", "server % of a core", 2),
+    Metric("load_percent", "load % of a core", 2),
+)
+PEERS: Final = (
+    servers.OURS,
+    servers.WS,
+    servers.SOCKET_IO,
+    servers.PYTHON_SOCKET_IO,
+    servers.NATS,
+)
+CONNECTIONS: Final = 10_000
+MEMBERS: Final = 100
+"""Of each channel."""
+PING_SECONDS: Final = 10.0
+SETTLE_SECONDS: Final = 2.0
+WATCH_SECONDS: Final = 20.0
+"""Two rounds of pings."""
+MAX_ROUNDS: Final = 3
+"""Memory hardly differs from round to round, and logging in takes its time."""
+
+
+def run(bench: Bench) -> Work:
+    """All peers."""
+    work = Work(NAME, TITLE, COLUMNS)
+    count = 500 if bench.is_quick else CONNECTIONS
+    seconds = 2.0 if bench.is_quick else WATCH_SECONDS
+    for peer in bench.turns(PEERS, at_most=MAX_ROUNDS):
+        work.add(peer.name, {"connections": count}, measure(peer, bench, count, seconds))
+    return work
+
+
+def plans(count: int, members: int = MEMBERS) -> list[Plan]:
+    """Clients in channels of `members`."""
+    return [Plan(f"user{number}", f"room{number // members}") for number in range(count)]
+
+
+def measure(peer: Peer, bench: Bench, count: int, seconds: float) -> Metrics:
+    """`count` connections to a fresh server, watched for `seconds`."""
+    with peer.serving(bench.cores.measured, PING_SECONDS) as server:
+        empty = server.process.rss_bytes()
+        with logged_in(server.dialect, server.port, plans(count)) as clients:
+            keep_quiet(server.dialect, clients, SETTLE_SECONDS if seconds > 5 else 0.5)
+            return _watch(server, clients, seconds, empty)
+
+
+def _watch(server: Server, clients: Sequence[Client], seconds: float, empty: int) -> Metrics:
+    cpu, own = server.process.cpu_seconds(), own_cpu_seconds()
+    began = time.monotonic()
+    keep_quiet(server.dialect, clients, seconds)
+    took = time.monotonic() - began
+    cpu, own = server.process.cpu_seconds() - cpu, own_cpu_seconds() - own
+    rss = server.process.rss_bytes()
+    return {
+        "kib": rss / len(clients) / 1024,
+        "added_kib": (rss - empty) / len(clients) / 1024,
+        "server_percent": cpu / took * 100,
+        "load_percent": own / took * 100,
+    }
+
+
+def keep_quiet(dialect: Dialect, clients: Sequence[Client], seconds: float) -> None:
+    """Say nothing but pings, and answers to pings, for `seconds`."""
+    keep_alive = KeepAlive(dialect, PING_SECONDS)
+    keep_alive.add_all(clients)
+    by_fd = {client.fd: client for client in clients}
+    ends = time.monotonic() + seconds
+    with select.epoll() as poll:
+        for fd in by_fd:
+            poll.register(fd, select.EPOLLIN)
+        while (left := ends - time.monotonic()) > 0:
+            keep_alive.tick()
+            for fd, _ in poll.poll(min(left, 0.01)):
+                read_and_answer(dialect, by_fd[fd])

@@ -1,0 +1,196 @@
+"""Figures: what a round gave, the medians of many rounds, and the tables that show them.
+
+Owns: percentiles, medians with their spread, the printed tables and their JSON form. Must not know
+what was measured.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+import attrs
+
+Case: TypeAlias = dict[str, int | str]
+Metrics: TypeAlias = dict[str, float]
+
+
+@attrs.frozen
+class Metric:
+    """A figure's name in the JSON, its heading, and how many digits it is shown with."""
+
+    name: str
+    heading: str
+    digits: int = 0
+
+    def shown(self, figure: float) -> str:
+        return f"{figure:,.{self.digits}f}"
+
+
+RATE: Final = Metric("rate", "deliveries/s")
+SERVER_US: Final = Metric("server_us", "server µs", 2)
+LOAD_US: Final = Metric("load_us", "load µs", 2)
+P50: Final = Metric("p50_ms", "p50 ms", 2)
+P99: Final = Metric("p99_ms", "p99 ms", 2)
+P999: Final = Metric("p999_ms", "p99.9 ms", 2)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that `share` (0 to 1) of the sorted `values` do not exceed; NaN where none are."""
+    if not values:
+        return math.nan
+    return values[min(len(values) - 1, max(0, math.ceil(share * len(values)) - 1))]
+
+
+def latencies(microseconds: Sequence[int]) -> Metrics:
+    """The three percentiles, in milliseconds."""
+    values = sorted(microseconds)
+    return {
+        "p50_ms": percentile(values, 0.5) / 1000,
+        "p99_ms": percentile(values, 0.99) / 1000,
+        "p999_ms": percentile(values, 0.999) / 1000,
+    }
+
+
+@attrs.define
+class Row:
+    """One peer in one case, over all rounds."""
+
+    peer: str
+    case: Case
+    rounds: list[Metrics] = attrs.field(factory=list)
+
+    def values(self, name: str) -> list[float]:
+        """A metric's figure of each round that has one."""
+        return [
+            metrics[name]
+            for metrics in self.rounds
+            if name in metrics and not math.isnan(metrics[name])
+        ]
+
+    def median(self, name: str) -> float:
+        """NaN where no round has a figure."""
+        values = self.values(name)
+        return statistics.median(values) if values else math.nan
+
+    def spread(self, name: str) -> tuple[float, float]:
+        """The least and the greatest; NaN where no round has a figure."""
+        values = self.values(name) or [math.nan]
+        return min(values), max(values)
+
+    def to_json(self) -> dict[str, Any]:
+        names = list(dict.fromkeys(name for metrics in self.rounds for name in metrics))
+        return {
+            "peer": self.peer,
+            "case": self.case,
+            "metrics": {
+                name: {
+                    "median": self.median(name),
+                    "min": self.spread(name)[0],
+                    "max": self.spread(name)[1],
+                    "rounds": self.values(name),
+                }
+                for name in names
+                if self.values(name)
+            },
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Row:
+        """As `to_json` wrote it."""
+        metrics = data["metrics"]
+        count = max((len(metric["rounds"]) for metric in metrics.values()), default=0)
+        rounds = [
+            {
+                name: metric["rounds"][number]
+                for name, metric in metrics.items()
+                if number < len(metric["rounds"])
+            }
+            for number in range(count)
+        ]
+        return cls(data["peer"], dict(data["case"]), rounds)
+
+
+@attrs.define
+class Work:
+    """The figures of one of the works."""
+
+    name: str
+    title: str
+    columns: tuple[Metric, ...]
+    rows: list[Row] = attrs.field(factory=list)
+
+    def add(self, peer: str, case: Case, metrics: Metrics) -> None:
+        """What one round gave."""
+        row = self.find(peer, **case)
+        if row is None:
+            row = Row(peer, case)
+            self.rows.append(row)
+        row.rounds.append(metrics)
+
+    def find(self, peer: str, **case: int | str) -> Row | None:
+        """The peer's row whose case has at least these values."""
+        for row in self.rows:
+            if row.peer == peer and case.items() <= row.case.items():
+                return row
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "title": self.title,
+            "columns": [[each.name, each.heading, each.digits] for each in self.columns],
+            "rows": [row.to_json() for row in self.sorted_rows()],
+        }
+
+    @classmethod
+    def from_json(cls, name: str, data: Mapping[str, Any]) -> Work:
+        """As `to_json` wrote it."""
+        columns = tuple(Metric(*column) for column in data["columns"])
+        return cls(name, data["title"], columns, [Row.from_json(row) for row in data["rows"]])
+
+    def sorted_rows(self) -> list[Row]:
+        """Case by case, each with its peers beside each other, in the order of the first round."""
+        cases = list(dict.fromkeys(tuple(row.case.items()) for row in self.rows))
+        return sorted(self.rows, key=lambda row: cases.index(tuple(row.case.items())))
+
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """The headings, and each row's cells: case, peer, and medians with their spread."""
+        case_names = list(dict.fromkeys(name for row in self.rows for name in row.case))
+        shown = [each for each in self.columns if any(row.values(each.name) for row in self.rows)]
+        heads = [*case_names, "peer", *(each.heading for each in shown)]
+        body = [
+            [
+                *(_case_cell(row.case.get(name, "")) for name in case_names),
+                row.peer,
+                *(_figure_cell(row, each) for each in shown),
+            ]
+            for row in self.sorted_rows()
+        ]
+        return heads, body
+
+    def table(self) -> str:
+        """The table as text."""
+        heads, body = self.cells()
+        widths = [max(len(line[index]) for line in [heads, *body]) for index in range(len(heads))]
+        lines = [
+            "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+            for line in [heads, *body]
+        ]
+        return "\n".join([f"{self.title}: medians (least to greatest)", *lines])
+
+
+def _case_cell(value: int | str) -> str:
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def _figure_cell(row: Row, metric: Metric) -> str:
+    values = row.values(metric.name)
+    if not values:
+        return "-"
+    median = metric.shown(row.median(metric.name))
+    if len(values) == 1:
+        return median
+    least, greatest = row.spread(metric.name)
+    return f"{median} ({metric.shown(least)} to {metric.shown(greatest)})"

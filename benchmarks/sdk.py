@@ -1,0 +1,224 @@
+"""Client libraries: many sessions in one process, each of which answers every message that it gets.
+
+Owns: this load, its sizes, and what is made of a round. Must not know how servers are started.
+
+Here the clients' process has a core of its own, and the server shares the load's. A few askers send
+each session a message, and the next one when its answer has come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from benchmarks import clients as sockets
+from benchmarks import dialects, results, servers
+from benchmarks.bench import Bench
+from benchmarks.clients import PING_SECONDS, Client, KeepAlive, Plan, logged_in
+from benchmarks.dialects import text_of
+from benchmarks.process import BenchmarkError, Process, own_cpu_seconds, running
+from benchmarks.results import Metric, Metrics, Work
+from benchmarks.servers import Server
+
+NAME: Final = "sdk"
+TITLE: Final = "Client libraries: sessions in one process that answer each message, 100 bytes"
+COLUMNS: Final = (
+    Metric("rate", "received and answered/s"),
+    Metric("client_us", "client µs", 1),
+    results.SERVER_US,
+    results.LOAD_US,
+    Metric("session_kib", "KiB a session", 1),
+    results.P50,
+    results.P99,
+    results.P999,
+)
+SESSIONS: Final = 1_000
+ROUND_SECONDS: Final = 6.0
+WARM_UP_SECONDS: Final = 2.0
+"""Until each session has had some messages: by then, what is asked and what is answered balance."""
+READY_SECONDS: Final = 180.0
+ASKERS: Final = 20
+BYTES: Final = 100
+LABEL_BYTES: Final = 6
+PAGE: Final = 50
+"""How many messages an asker handles before it says so, as our SDK does."""
+STALLED_SECONDS: Final = 30.0
+
+OURS: Final = "ours"
+RETIRED: Final = "agora-signaling-sdk"
+PYTHON_SOCKET_IO: Final = "python-socketio"
+NATS_PY: Final = "nats-py"
+
+
+@attrs.frozen
+class Library:
+    """A client library: its program in peers/, and the server that it talks to."""
+
+    name: str
+    program: str
+    server: str
+
+    @property
+    def python(self) -> str:
+        return sys.executable if self.name == OURS else str(servers.PEERS_PYTHON)
+
+
+LIBRARIES: Final = (
+    Library(OURS, "bots_ours.py", servers.OURS),
+    Library(RETIRED, "bots_retired.py", servers.OURS),
+    Library(PYTHON_SOCKET_IO, "bots_socketio.py", servers.SOCKET_IO),
+    Library(NATS_PY, "bots_nats.py", servers.NATS),
+)
+
+
+def run(bench: Bench) -> Work:
+    """All libraries."""
+    work = Work(NAME, TITLE, COLUMNS)
+    count = 50 if bench.is_quick else SESSIONS
+    libraries = [each for each in LIBRARIES if bench.takes(each.name)]
+    for library in libraries:
+        if library.name != OURS and (lack := servers.lacks_python()):
+            raise BenchmarkError(f"{library.name} cannot take part: {lack}")
+    for number in range(1, bench.rounds + 1):
+        for library in libraries:
+            bench.say(f"  round {number} of {bench.rounds}: {library.name}")
+            work.add(library.name, {"sessions": count}, measure(bench, library, count))
+    return work
+
+
+def measure(bench: Bench, library: Library, count: int) -> Metrics:
+    """One round with `count` sessions, at a fresh server."""
+    seconds = 0.5 if bench.is_quick else ROUND_SECONDS
+    peer = servers.BY_NAME[library.server]
+    if lack := peer.missing():
+        raise BenchmarkError(f"{library.name} cannot take part: {lack}")
+    with (
+        peer.serving(bench.cores.load) as server,
+        _bots(bench, library, server, count) as bots,
+        logged_in(server.dialect, server.port, [Plan(f"asker{i}") for i in range(ASKERS)]) as all_,
+    ):
+        before = int(bots.wait_for(r"^before (\d+)$")[1])
+        memory = (bots.rss_bytes() - before) / count
+        load = AskLoad(server, all_, count)
+        try:
+            load.run(min(seconds, WARM_UP_SECONDS))
+            cpu, own = bots.cpu_seconds(), own_cpu_seconds()
+            server_cpu = server.process.cpu_seconds()
+            load.begin_count()
+            took = load.run(seconds)
+            cpu, own = bots.cpu_seconds() - cpu, own_cpu_seconds() - own
+            server_cpu = server.process.cpu_seconds() - server_cpu
+        finally:
+            load.close()
+    return {
+        "rate": load.answered / took,
+        "client_us": cpu / load.answered * 1e6,
+        "server_us": server_cpu / load.answered * 1e6,
+        "load_us": own / load.answered * 1e6,
+        "session_kib": memory / 1024,
+        **results.latencies(load.latencies_us),
+    }
+
+
+@contextlib.contextmanager
+def _bots(bench: Bench, library: Library, server: Server, count: int) -> Iterator[Process]:
+    """The library's process, all of whose sessions are logged in."""
+    environment = {
+        "APP_ID": dialects.APP_ID,
+        "CERTIFICATE": dialects.CERTIFICATE,
+        "TOKENS": json.dumps([dialects.token(f"bot{number}") for number in range(count)]),
+        "PYTHONPATH": str(servers.ROOT),
+    }
+    command = (library.python, str(servers.PEERS / library.program), str(server.port), str(count))
+    with (
+        tempfile.TemporaryDirectory(prefix="benchmark-") as folder,
+        running(
+            f"{library.name} bots",
+            command,
+            core=bench.cores.measured,
+            folder=Path(folder),
+            environment=environment,
+        ) as process,
+    ):
+        process.wait_for(r"^ready\b", READY_SECONDS)
+        yield process
+
+
+class AskLoad:
+    """The askers: each session has one message to answer at any time."""
+
+    def __init__(self, server: Server, askers: Sequence[Client], bots: int) -> None:
+        self._keep_alive = KeepAlive(server.dialect, PING_SECONDS, if_needed=True)
+        self._keep_alive.add_all(askers)
+        self._told = server.dialect.told
+        self._by_fd = {asker.fd: asker for asker in askers}
+        self._handled = dict.fromkeys(self._by_fd, 0)
+        self._askers = [askers[number % len(askers)] for number in range(bots)]
+        self._messages = [
+            asker.voice.to_peer(f"bot{number}", text_of(BYTES, label=f"{number:0{LABEL_BYTES}d}"))
+            for number, asker in enumerate(self._askers)
+        ]
+        self._asked_at = [0] * bots
+        self._number = 0
+        self._is_asked = False
+        self._poll = select.epoll()
+        for fd in self._by_fd:
+            self._poll.register(fd, select.EPOLLIN)
+        self.begin_count()
+
+    def close(self) -> None:
+        """Let go of what watches the sockets, not of the sockets."""
+        self._poll.close()
+
+    def begin_count(self) -> None:
+        """Forget what has been counted."""
+        self.answered = 0
+        self.latencies_us: list[int] = []
+
+    def run(self, seconds: float) -> float:
+        """Ask for `seconds`, and return how long that was. Questions stay under way."""
+        if not self._is_asked:
+            self._is_asked = True
+            for bot in range(len(self._messages)):
+                self._ask(bot, sockets.now_us())
+        began = heard = time.perf_counter()
+        while (now := time.perf_counter()) < began + seconds:
+            self._keep_alive.tick()
+            ready = self._poll.poll(0.1)
+            if ready:
+                heard = now
+            elif now - heard > STALLED_SECONDS:
+                raise BenchmarkError(f"no answer came in {STALLED_SECONDS:.0f} s")
+            for fd, _ in ready:
+                self._read(self._by_fd[fd])
+        return time.perf_counter() - began
+
+    def _read(self, asker: Client) -> None:
+        size = asker.read()
+        now = sockets.now_us()
+        for label in asker.read_stamps(size, label=LABEL_BYTES):
+            bot, asked_at = int(label[:LABEL_BYTES]), int(label[LABEL_BYTES:])
+            # A poll may bring again what was pushed.
+            if asked_at == self._asked_at[bot]:
+                self.answered += 1
+                self.latencies_us.append(now - asked_at)
+                self._ask(bot, max(now, asked_at + 1))
+        before = self._handled[asker.fd]
+        handled = self._handled[asker.fd] = before + asker.count(self._told, size)
+        told = asker.voice.handled(handled) if handled // PAGE > before // PAGE else b""
+        if told or asker.has_backlog:
+            asker.send(told)
+
+    def _ask(self, bot: int, now: int) -> None:
+        self._asked_at[bot] = now
+        self._number += 1
+        self._askers[bot].send(self._messages[bot].fill(self._number, now))

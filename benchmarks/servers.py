@@ -1,0 +1,223 @@
+"""The servers: how each is configured, started and found.
+
+Owns: the table of peers. Must not know what is measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from benchmarks import dialects
+from benchmarks.dialects import Dialect
+from benchmarks.process import BenchmarkError, Process, running
+
+ROOT: Final = Path(__file__).parents[1]
+PEERS: Final = Path(__file__).parent / "peers"
+PEERS_PYTHON: Final = Path(__file__).parent / ".venv" / "bin" / "python"
+NEVER_SECONDS: Final = 3600.0
+"""For servers that ping: not while something else is measured."""
+
+OUR_SERVER: Final = {"drain_seconds": 0}
+OUR_LIMITS: Final = {
+    "user_messages_per_second": 100_000_000,
+    "channel_messages_per_second": 100_000_000,
+    "handshake_seconds": 60,
+}
+OURS: Final = "ours"
+OURS_JOURNAL: Final = "ours, journal"
+WS: Final = "ws"
+SOCKET_IO: Final = "socket.io"
+PYTHON_SOCKET_IO: Final = "python-socketio"
+NATS: Final = "NATS"
+
+
+@attrs.frozen
+class Server:
+    """A server that listens."""
+
+    name: str
+    process: Process
+    port: int
+    dialect: Dialect
+
+
+@attrs.frozen
+class Start:
+    """A command, and how it says where it listens. `folder` is for its files."""
+
+    command: tuple[str, ...]
+    listens: str = r"^port (\d+)$"
+    cwd: Path = PEERS
+
+
+@attrs.frozen
+class Peer:
+    """A server that can be started. `missing` says what it lacks, or nothing."""
+
+    name: str
+    dialect: Dialect
+    start: Callable[[Path], Start]
+    missing: Callable[[], str]
+
+    @contextlib.contextmanager
+    def serving(self, core: int, ping_seconds: float = NEVER_SECONDS) -> Iterator[Server]:
+        """The server, fresh, on `core`. Raises `BenchmarkError` where it does not start."""
+        environment = {
+            "APP_ID": dialects.APP_ID,
+            "CERTIFICATE": dialects.CERTIFICATE,
+            "PING_SECONDS": str(ping_seconds),
+            "NODE_ENV": "production",
+            "PYTHONPATH": str(ROOT),
+            # Go counts cores before it knows that it has one.
+            "GOMAXPROCS": "1",
+        }
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+            folder = Path(name)
+            start = self.start(folder)
+            with running(
+                self.name,
+                start.command,
+                core=core,
+                folder=folder,
+                cwd=start.cwd,
+                environment=environment,
+            ) as process:
+                port = int(process.wait_for(start.listens)[1])
+                yield Server(self.name, process, port, self.dialect)
+
+
+# --- Ours
+
+
+def _our_command(*args: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "signal_sdk", "serve", *args)
+
+
+@functools.cache
+def _ask_ours(*args: str) -> str:
+    """What our command line says of itself."""
+    done = subprocess.run(
+        _our_command(*args), capture_output=True, text=True, timeout=60, cwd=ROOT, check=False
+    )
+    if done.returncode:
+        raise BenchmarkError(f"signal-sdk serve {' '.join(args)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _our_config(folder: Path) -> str:
+    """The file's path. The rates are lifted, since the load is a few users who say much."""
+    known = re.findall(r"^#? ?(\w+) = ", _ask_ours("--dev", "--print-config"), re.MULTILINE)
+
+    def lines(keys: dict[str, int]) -> list[str]:
+        # A release that does not have a key yet, or any more, does without it.
+        return [f"{name} = {value}" for name, value in keys.items() if name in known]
+
+    text = "\n".join(
+        [
+            "[server]",
+            'host = "127.0.0.1"',
+            "port = 0",
+            *lines(OUR_SERVER),
+            "[[apps]]",
+            f'id = "{dialects.APP_ID}"',
+            f'certificate = "{dialects.CERTIFICATE}"',
+            "[limits]",
+            *lines(OUR_LIMITS),
+            "",
+        ]
+    )
+    path = folder / "signal.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def _start_ours(folder: Path, *flags: str) -> Start:
+    command = _our_command("--config", _our_config(folder), *flags)
+    return Start(command, r"^listening on ws://[^ ]*:(\d+)/", ROOT)
+
+
+def _start_ours_in_memory(folder: Path) -> Start:
+    # Only in development may state be in memory. The app's tokens are checked all the same.
+    return _start_ours(folder, "--dev")
+
+
+def _start_ours_journal(folder: Path) -> Start:
+    data = folder / "data"
+    data.mkdir()
+    return _start_ours(folder, "--data", str(data))
+
+
+# --- The others
+
+
+def _start_ws(_: Path) -> Start:
+    return Start(("node", "ws_server.mjs"))
+
+
+def _start_socket_io(_: Path) -> Start:
+    return Start(("node", "socketio_server.mjs"))
+
+
+def _start_python_socket_io(_: Path) -> Start:
+    return Start((str(PEERS_PYTHON), "socketio_server.py"))
+
+
+def nats_command() -> str:
+    """Debian keeps it where only administrators look."""
+    return shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or ""
+
+
+def _start_nats(folder: Path) -> Start:
+    config = folder / "nats.conf"
+    config.write_text(
+        f'listen: "127.0.0.1:-1"\nping_interval: {NEVER_SECONDS:.0f}\n'
+        f'authorization {{ token: "{dialects.CERTIFICATE}" }}\n'
+    )
+    return Start(
+        (nats_command(), "--config", str(config)),
+        r"Listening for client connections on 127\.0\.0\.1:(\d+)",
+    )
+
+
+def _lacks_nothing() -> str:
+    return ""
+
+
+def _lacks_node() -> str:
+    if not shutil.which("node"):
+        return "node is not installed"
+    if not (PEERS / "node_modules" / "socket.io").is_dir():
+        return "benchmarks/peers has no node_modules: `make bench` installs them"
+    return ""
+
+
+def lacks_python() -> str:
+    """What the Python peers lack, or nothing."""
+    return "" if PEERS_PYTHON.exists() else "benchmarks/.venv is missing: `make bench` makes it"
+
+
+def _lacks_nats() -> str:
+    return "" if nats_command() else "nats-server is not installed"
+
+
+ALL: Final = (
+    Peer(OURS, dialects.Ours(), _start_ours_in_memory, _lacks_nothing),
+    Peer(OURS_JOURNAL, dialects.Ours(), _start_ours_journal, _lacks_nothing),
+    Peer(WS, dialects.Ws(), _start_ws, _lacks_node),
+    Peer(SOCKET_IO, dialects.SocketIo(), _start_socket_io, _lacks_node),
+    Peer(PYTHON_SOCKET_IO, dialects.SocketIo(), _start_python_socket_io, lacks_python),
+    Peer(NATS, dialects.Nats(), _start_nats, _lacks_nats),
+)
+BY_NAME: Final = {peer.name: peer for peer in ALL}

@@ -1,0 +1,155 @@
+"""Targets: what the figures ought to be, beside what they are.
+
+Owns: the targets. Must not know how anything is measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import attrs
+
+from benchmarks import direct, fanout, growth, idle, sdk, servers, slow_reader, storm
+from benchmarks.results import Row, Work
+
+
+@attrs.frozen
+class Target:
+    """One target: `least` and `most` bound the figure, where they are given."""
+
+    what: str
+    got: float
+    unit: str
+    least: float = -math.inf
+    most: float = math.inf
+
+    @property
+    def wanted(self) -> str:
+        if math.isinf(self.most):
+            return f"at least {self.least:,g}{self.unit}"
+        return f"at most {self.most:,g}{self.unit}"
+
+    @property
+    def is_met(self) -> bool:
+        return self.least <= self.got <= self.most
+
+    @property
+    def cells(self) -> list[str]:
+        shown = f"{self.got:,.0f}" if abs(self.got) >= 100 else f"{self.got:,.2f}"
+        return [self.what, self.wanted, f"{shown}{self.unit}", "met" if self.is_met else "MISSED"]
+
+    def to_json(self) -> dict[str, Any]:
+        what, wanted, _, verdict = self.cells
+        return {"what": what, "wanted": wanted, "got": self.got, "verdict": verdict}
+
+
+HEADS: Final = ["target", "wanted", "got", ""]
+TIMES: Final = " times"
+
+
+def check(works: Mapping[str, Work]) -> list[Target]:
+    """The targets that these works have figures for. Sizes are whatever was measured."""
+    found: list[Target] = []
+    for name, targets in _ALL.items():
+        if name in works:
+            found += [each for each in targets(works[name]) if not math.isnan(each.got)]
+    return found
+
+
+def table(targets: list[Target]) -> str:
+    """The targets as text."""
+    lines = [HEADS, *(target.cells for target in targets)]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(HEADS))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _pairs(work: Work, ours: str, other: str) -> Iterator[tuple[Row, Row]]:
+    """Our row and the other's of each case that has both."""
+    for row in work.rows:
+        if row.peer == ours and (found := work.find(other, **row.case)) is not None:
+            yield row, found
+
+
+def _case(row: Row) -> str:
+    return ", ".join(
+        f"{value:,} {name}" if isinstance(value, int) else value for name, value in row.case.items()
+    )
+
+
+def _fanout(work: Work) -> Iterator[Target]:
+    smallest = min((row.case["members"] for row in work.rows), default=0, key=int)
+    for other, least in ((servers.SOCKET_IO, 3), (servers.NATS, 1)):
+        for ours, theirs in _pairs(work, servers.OURS, other):
+            if ours.case["members"] != smallest:
+                continue
+            words = f"fan-out, {_case(ours)}"
+            if ours.case["in flight"] == 8:
+                ratio = ours.median("rate") / theirs.median("rate")
+                yield Target(f"{words}: deliveries/s over {other}", ratio, TIMES, least=least)
+            elif ours.case["in flight"] == 1:
+                ratio = theirs.median("server_us") / ours.median("server_us")
+                yield Target(f"{words}: deliveries per CPU over {other}", ratio, TIMES, least=1)
+
+
+def _direct(work: Work) -> Iterator[Target]:
+    for name, least in ((servers.OURS, 1.2), (servers.OURS_JOURNAL, 1.0)):
+        for ours, theirs in _pairs(work, name, servers.SOCKET_IO):
+            ratio = ours.median("rate") / theirs.median("rate")
+            words = f"point to point, {_case(ours)}: {name} over socket.io"
+            yield Target(words, ratio, TIMES, least=least)
+
+
+def _idle(work: Work) -> Iterator[Target]:
+    for row in work.rows:
+        if row.peer == servers.OURS:
+            yield Target(f"idle, {_case(row)}: memory each", row.median("kib"), " KiB", most=12)
+            yield Target(
+                f"idle, {_case(row)}: of a core", row.median("server_percent"), " %", most=3
+            )
+
+
+def _storm(work: Work) -> Iterator[Target]:
+    for row in work.rows:
+        if row.peer == servers.OURS:
+            yield Target(f"login storm, {_case(row)}", row.median("rate"), " logins/s", least=3000)
+
+
+def _slow_reader(work: Work) -> Iterator[Target]:
+    for row in work.rows:
+        if row.peer == servers.OURS:
+            words = f"slow reader, {_case(row)}: change of the others' p99"
+            yield Target(words, row.median("change_percent"), " %", most=10)
+
+
+def _sdk(work: Work) -> Iterator[Target]:
+    for other, least in ((sdk.RETIRED, 10), (sdk.PYTHON_SOCKET_IO, 2)):
+        for ours, theirs in _pairs(work, sdk.OURS, other):
+            ratio = theirs.median("client_us") / ours.median("client_us")
+            yield Target(f"our SDK: messages per CPU over {other}", ratio, TIMES, least=least)
+
+
+def _growth(work: Work) -> Iterator[Target]:
+    for row in work.rows:
+        words = str(row.case["figure"])
+        name = f"growth, {words}, {row.case['size']}"
+        if words.startswith("fan-out"):
+            yield Target(name, row.median("change_percent"), " %", most=15)
+        elif words.startswith("idle: KiB"):
+            # As much as one measurement of it differs from the next.
+            yield Target(name, row.median("change_percent"), " %", most=2)
+
+
+_ALL: Final[dict[str, Callable[[Work], Iterator[Target]]]] = {
+    fanout.NAME: _fanout,
+    direct.NAME: _direct,
+    idle.NAME: _idle,
+    storm.NAME: _storm,
+    slow_reader.NAME: _slow_reader,
+    sdk.NAME: _sdk,
+    growth.NAME: _growth,
+}
