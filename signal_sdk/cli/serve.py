@@ -6,6 +6,7 @@ Must not know what the server does with either.
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import sys
@@ -33,6 +34,8 @@ statements later, an acknowledgement would be late by 50.
 """
 LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
 LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
+GC_THRESHOLDS: Final = (20_000, 20, 20)
+"""How many objects may be made between two looks for garbage, in each generation."""
 
 DEV_WARNING: Final = (
     f"{PROGRAM}: DEVELOPMENT MODE: any app id and no token are accepted, "
@@ -104,7 +107,7 @@ def serve(
             "where is state to be kept? Give --data DIR, or data in [server];"
             " only with --dev may it be in memory"
         )
-    with _log_on_stderr(LEVELS[min(verbose, len(LEVELS) - 1)]), _switching_often():
+    with _log_on_stderr(LEVELS[min(verbose, len(LEVELS) - 1)]), _tuned():
         trio.run(_serve, chosen)
 
 
@@ -132,13 +135,19 @@ def _printed_defaults(overrides: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _switching_often() -> Iterator[None]:
-    before = sys.getswitchinterval()
+def _tuned() -> Iterator[None]:
+    """The interpreter as a busy server wants it; as it was, afterwards."""
+    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(SWITCH_SECONDS)
+    # A server makes little that only the collector can free, and has much to look through.
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         yield
     finally:
-        sys.setswitchinterval(before)
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+        sys.setswitchinterval(interval)
 
 
 @contextmanager

@@ -195,7 +195,6 @@ class Connection:
             # As above, on another node.
             self.kick()
             return
-        self._watch_silence()
         if session.token_expires is not None:
             self._timers["token"] = services.timers.after(
                 session.token_expires - services.clock(), self._expire
@@ -325,17 +324,11 @@ class Connection:
     def _send(self, text: bytes) -> None:
         self._link.send_encoded(encode_text(text))
 
-    def _watch_silence(self) -> None:
+    def check_silence(self, now: float) -> None:
+        """Close where nothing was heard for too long. The node asks from time to time."""
         limit = self._services.limits.silence_seconds
-
-        async def check() -> None:
-            # Compared as it was computed, or a rounding would have it checked again at once.
-            if trio.current_time() >= self._heard + limit:
-                self._close(f"nothing was heard for {limit} s", code=POLICY_VIOLATION)
-            else:
-                self._watch_silence()
-
-        self._timers["silence"] = self._services.timers.at(self._heard + limit, check)
+        if self._session is not None and now - self._heard >= limit:
+            self._close(f"nothing was heard for {limit} s", code=POLICY_VIOLATION)
 
     async def _expire(self) -> None:
         """The token's time is over: so is the session's."""

@@ -38,6 +38,8 @@ from signal_sdk.websocket.transport import Transport
 logger = logging.getLogger("signal_sdk.server")
 
 SWEEP_SECONDS: Final = 1.0
+SWEPT_PER_TURN: Final = 1000
+"""How many connections are looked at before others run."""
 STOP_SECONDS: Final = 3.0
 """How long a stop waits for the clients to take their farewell."""
 
@@ -247,3 +249,8 @@ class Node:
         while True:
             await trio.sleep(SWEEP_SECONDS)
             await self._engine.sweep(self._clock())
+            now = trio.current_time()
+            for number, connection in enumerate(list(self._connections), 1):
+                connection.check_silence(now)
+                if number % SWEPT_PER_TURN == 0:
+                    await trio.lowlevel.checkpoint()

@@ -156,6 +156,7 @@ async def connect(
     if protocol.state is not State.OPEN:
         transport.close()
         raise LinkError(f"no WebSocket at {transport.peer}: {_why(protocol.handshake_exc)}")
+    link.take_early(protocol.events_received())
     return link
 
 

@@ -6,6 +6,7 @@ what a message says.
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 import attrs
@@ -14,6 +15,7 @@ from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import SEND_EOF, Event, Protocol, Side, State
 
 from signal_sdk.errors import LinkError
+from signal_sdk.websocket import frames
 from signal_sdk.websocket.outbox import Flusher, Outbox
 from signal_sdk.websocket.transport import Transport
 
@@ -51,12 +53,12 @@ def encode_text(text: bytes) -> bytes:
     """A text message as every client of a server may be sent it: unmasked, so that one encoding
     serves all.
     """
-    return Frame(Opcode.TEXT, text).serialize(mask=False)
+    return frames.encode(frames.TEXT, text)
 
 
 def encode_binary(data: bytes) -> bytes:
     """A binary message as every client of a server may be sent it."""
-    return Frame(Opcode.BINARY, data).serialize(mask=False)
+    return frames.encode(frames.BINARY, data)
 
 
 class Link:
@@ -69,7 +71,10 @@ class Link:
         self._protocol = protocol
         self._fragments: list[bytes] = []
         self._fragments_binary = False
-        self._early: list[Event] = []
+        self._messages: list[Message] = []
+        self._rest = bytearray()
+        self._max_bytes = protocol.max_message_size or sys.maxsize
+        self._is_server = protocol.side is Side.SERVER
         self._broken = ""
         self._receiving: trio.CancelScope | None = None
         self._farewell = trio.Lock()
@@ -89,8 +94,9 @@ class Link:
         self._broken = reason
 
     def take_early(self, events: list[Event]) -> None:
-        """Keep the frames that came in one packet with the opening handshake."""
-        self._early = events
+        """Take the frames that came in one packet with the opening handshake."""
+        self._take_events(events)
+        self._send_pending()
 
     def send_text(self, text: bytes) -> None:
         """Send one text message. Never waits; on a link that is closing, nothing is sent."""
@@ -111,7 +117,8 @@ class Link:
         come: the other side has closed or gone, or `close` was called here, by whatever task.
         """
         while True:
-            if messages := self._messages():
+            if self._messages:
+                messages, self._messages = self._messages, []
                 return messages
             protocol = self._protocol
             if protocol.state is not State.OPEN or protocol.parser_exc is not None:
@@ -133,11 +140,61 @@ class Link:
         return LinkClosed(close.code, close.reason)
 
     def _feed(self, data: bytes) -> None:
+        """Take what was received: whole messages at once, all else through the library."""
+        if not data:
+            self._give_to_library(bytes(self._rest))
+            self._rest.clear()
+            self._protocol.receive_eof()
+            self._take_events(self._protocol.events_received())
+            self._send_pending()
+            return
+        self._rest += data
+        at = self._take_whole_frames(self._rest if len(self._rest) > len(data) else data)
+        del self._rest[:at]
+
+    def _take_whole_frames(self, data: bytes | bytearray) -> int:
+        """Take all frames that are whole; how many bytes that is."""
+        at = 0
+        while True:
+            if not self._is_library_idle:
+                # What the library has begun, it ends.
+                self._give_to_library(bytes(data[at:]))
+                return len(data)
+            head = frames.read_head(data, at)
+            if head is None:
+                break
+            if head.is_masked is not self._is_server or head.end - head.start > self._max_bytes:
+                # Wrong, and the library knows what is to be said of it.
+                self._give_to_library(bytes(data[at:]))
+                return len(data)
+            if head.end > len(data):
+                break
+            if head.first in (frames.TEXT, frames.BINARY):
+                payload = (
+                    frames.unmask(data, head) if head.is_masked else data[head.start : head.end]
+                )
+                self._messages.append(Message(bytes(payload), head.first == frames.BINARY))
+            else:
+                self._give_to_library(bytes(data[at : head.end]))
+            at = head.end
+        return at
+
+    @property
+    def _is_library_idle(self) -> bool:
+        """Is the library in the midst of nothing?"""
+        protocol = self._protocol
+        return (
+            protocol.current_size is None
+            and not protocol.reader.buffer
+            and protocol.state is State.OPEN
+            and protocol.parser_exc is None
+        )
+
+    def _give_to_library(self, data: bytes) -> None:
         if data:
             self._protocol.receive_data(data)
-        else:
-            self._protocol.receive_eof()
-        self._send_pending()
+            self._take_events(self._protocol.events_received())
+            self._send_pending()
 
     def _send_pending(self) -> None:
         for data in self._protocol.data_to_send():
@@ -146,12 +203,8 @@ class Link:
             else:
                 self.outbox.append(data)
 
-    def _messages(self) -> list[Message]:
-        messages = []
-        events = self._protocol.events_received()
-        if self._early:
-            events = [*self._early, *events]
-            self._early = []
+    def _take_events(self, events: list[Event]) -> None:
+        messages = self._messages
         for frame in events:
             if not isinstance(frame, Frame):
                 continue
@@ -169,7 +222,6 @@ class Link:
                 if frame.fin:
                     messages.append(Message(b"".join(self._fragments), self._fragments_binary))
                     self._fragments = []
-        return messages
 
     def close(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
         """Begin the closing handshake behind all that waits to be sent; a `receive` that waits
@@ -193,7 +245,7 @@ class Link:
                 async with self._farewell:
                     while self._protocol.state is not State.CLOSED and not self.outbox.broken:
                         self._feed(await self._transport.receive_some())
-                        self._protocol.events_received()
+                        self._messages.clear()
                 await self.outbox.drained()
         except LinkError:
             # The other side was quicker; closed is closed.

@@ -26,6 +26,10 @@ INVOKE_PREFIX: Final = "io.agora.signal."
 CallId = int | str
 R = TypeVar("R", bound=Result)
 
+_request = msgspec.json.Decoder(tuple[str, CallId, msgspec.Raw])
+_reply = msgspec.json.Decoder(tuple[CallId, str, str])
+_args = msgspec.json.Decoder(dict[str, Any])
+
 
 @attrs.frozen
 class Request:
@@ -42,7 +46,7 @@ def decode_request(frame: frames.Frame) -> Request:
     """The request in a `call2` frame. Raises `ProtocolError` where there is no id to refuse it
     under.
     """
-    return Request(*frame.decode(tuple[str, CallId, msgspec.Raw]))
+    return Request(*frame.decode_by(_request))
 
 
 def decode_args(request: Request) -> tuple[str, int | None, Arguments]:
@@ -53,7 +57,7 @@ def decode_args(request: Request) -> tuple[str, int | None, Arguments]:
     after a `line_login`, to be applied once.
     """
     try:
-        args = frames.decode_json(bytes(request.args), dict[str, Any], request.function)
+        args = frames.decode_by(_args, bytes(request.args), request.function)
     except ProtocolError as exc:
         raise ParameterError(ECode.GENERAL_E_WRONG_PARAM, str(exc)) from None
     line = args.get("line", "")
@@ -148,5 +152,5 @@ class Reply:
 
 def decode_reply(frame: frames.Frame) -> Reply:
     """The reply in a `call2-ret` frame. Raises `ProtocolError`."""
-    callid, err, text = frame.decode(tuple[CallId, str, str])
+    callid, err, text = frame.decode_by(_reply)
     return Reply(callid=callid, err=err, text=text)

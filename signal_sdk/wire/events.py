@@ -19,6 +19,9 @@ from signal_sdk.wire.names import JsonValue
 NOTIFY: Final = "notify"
 INSTANT: Final = "instant"
 
+_notified = msgspec.json.Decoder(list[JsonValue])
+_pushed = msgspec.json.Decoder(tuple[int, str])
+
 VOIP_INVITE: Final = "voip_invite"
 VOIP_ACK: Final = "voip_invite_ack"
 VOIP_ACCEPT: Final = "voip_invite_accept"
@@ -157,11 +160,11 @@ def _decode_channel_content(line: lines.MessageLine) -> ChannelContent:
 
 def decode_notify(frame: frames.Frame) -> InboxAnnounced | InboxPushed | ChannelEvent:
     """What a `notify` frame says. Raises `ProtocolError`."""
-    match frame.decode(list[JsonValue]):
+    match frame.decode_by(_notified):
         case ["msg", int(version)]:
             return InboxAnnounced(version)
         case ["recvmsg", str(text)]:
-            version, line = frames.decode_json(text, tuple[int, str], "recvmsg")
+            version, line = frames.decode_by(_pushed, text, "recvmsg")
             return InboxPushed(version, lines.decode(line))
         case ["channel2", str(channel), int(msgid), str(line)]:
             return ChannelEvent(

@@ -144,11 +144,10 @@ class Arguments:
     def from_wire(cls, args: Mapping[str, JsonValue]) -> Any:
         """Make the class from a request's `args`. Raises `ParameterError` (1004, 1005)."""
         values = {}
-        for field in attrs.fields(cls):  # type: ignore[arg-type]  # every subclass is an attrs class
-            wire = field.metadata["wire"]
+        for name, wire, default in _wire_names(cls):
             if wire in args:
-                values[field.name] = args[wire]
-            elif field.default is attrs.NOTHING:
+                values[name] = args[wire]
+            elif default is attrs.NOTHING:
                 raise ParameterError(
                     ECode.GENERAL_E_WRONG_PARAM, f"{cls.function}: {wire!r} is missing"
                 )
@@ -157,10 +156,28 @@ class Arguments:
     def to_wire(self) -> dict[str, JsonValue]:
         """The request's `args` without `line`; what was left at its default is left out."""
         return {
-            field.metadata["wire"]: value
-            for field in attrs.fields(type(self))  # type: ignore[arg-type]  # every subclass is an attrs class
-            if (value := getattr(self, field.name)) != field.default
+            wire: value
+            for name, wire, default in _wire_names(type(self))
+            if (value := getattr(self, name)) != default
         }
+
+
+_plans: dict[type, tuple[tuple[str, str, object], ...]] = {}
+
+
+def _wire_names(cls: type[Arguments]) -> tuple[tuple[str, str, object], ...]:
+    """Each field's name, its name on the wire, and its default."""
+    plan = _plans.get(cls)
+    if plan is None:
+        plan = _plans[cls] = _make_plan(cls)
+    return plan
+
+
+def _make_plan(cls: type[Arguments]) -> tuple[tuple[str, str, object], ...]:
+    return tuple(
+        (field.name, field.metadata["wire"], field.default)
+        for field in attrs.fields(cls)  # type: ignore[arg-type]  # every subclass is an attrs class
+    )
 
 
 @attrs.frozen(kw_only=True)

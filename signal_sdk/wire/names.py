@@ -188,7 +188,7 @@ def check_account(value: JsonValue) -> str:
     its JSON text.
     """
     text = _check_name("account", value, MAX_ACCOUNT_CHARS)
-    if any(map(str.isspace, text)):
+    if (" " in text or not text.isprintable()) and any(map(str.isspace, text)):
         raise wrong("account", text, "holds white space")
     return text
 
@@ -274,7 +274,7 @@ def check_message_id(value: JsonValue) -> str:
     if value is None or value == "":
         return ""
     text = _check_name("message id", value, MAX_NAME_CHARS)
-    if any(map(str.isspace, text)):
+    if (" " in text or not text.isprintable()) and any(map(str.isspace, text)):
         raise wrong("message id", text, "holds white space")
     return text
 

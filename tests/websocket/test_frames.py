@@ -1,0 +1,48 @@
+"""Frames by hand: the same as the library's, for every size at which the header changes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
+
+from signal_sdk.websocket import frames
+
+SIZES = (0, 1, 125, 126, 127, 65535, 65536, 70000)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_message_is_encoded_as_the_library_does_it(size: int) -> None:
+    payload = bytes(size)
+    assert frames.encode(frames.TEXT, payload) == Frame(Opcode.TEXT, payload).serialize(mask=False)
+    assert frames.encode(frames.BINARY, payload) == Frame(Opcode.BINARY, payload).serialize(
+        mask=False
+    )
+
+
+@given(
+    payload=st.one_of(st.binary(max_size=300), st.sampled_from([bytes(size) for size in SIZES])),
+    is_masked=st.booleans(),
+    before=st.binary(max_size=10),
+    behind=st.binary(max_size=10),
+)
+def test_a_frame_of_the_librarys_is_found_and_read(
+    payload: bytes, is_masked: bool, before: bytes, behind: bytes
+) -> None:
+    frame = Frame(Opcode.TEXT, payload).serialize(mask=is_masked)
+    data = before + frame + behind
+    head = frames.read_head(data, len(before))
+    assert head is not None
+    assert (head.first, head.is_masked) == (frames.TEXT, is_masked)
+    assert head.end == len(before) + len(frame)
+    read = frames.unmask(data, head) if is_masked else data[head.start : head.end]
+    assert read == payload
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_head_that_is_not_all_there_is_none(size: int) -> None:
+    frame = Frame(Opcode.TEXT, bytes(size)).serialize(mask=False)
+    length = len(frame) - size
+    assert [frames.read_head(frame[:count], 0) for count in range(length)] == [None] * length
+    assert frames.read_head(frame[:length], 0) is not None
