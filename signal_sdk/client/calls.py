@@ -6,6 +6,7 @@ the connection, or any time: the server is the referee.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -60,6 +61,7 @@ class Leg:
         self,
         key: Key,
         *,
+        call_id: str,
         state: CallState,
         extra: str,
         peer_uid: int,
@@ -67,6 +69,7 @@ class Leg:
         make_call: Callable[[Leg], Call],
     ) -> None:
         self.key = key
+        self.id = call_id
         self.state = state
         self.extra = extra
         self.peer_uid = peer_uid
@@ -117,7 +120,7 @@ class Calls:
         self._dispatcher = dispatcher
         self._log = log
         self._make_call = make_call
-        self._legs: dict[Key, Leg] = {}
+        self._legs: dict[str, Leg] = {}
 
     def __len__(self) -> int:
         return len(self._legs)
@@ -131,8 +134,10 @@ class Calls:
         except (ParameterError, TypeError):
             # The request will be refused with the reason.
             key = (channel, peer)
+        call_id = secrets.token_hex(8)
         leg = Leg(
             key,
+            call_id=call_id,
             state=CallState.INVITING,
             extra=_text(extra),
             peer_uid=0,
@@ -140,14 +145,17 @@ class Calls:
             make_call=self._make_call,
         )
         unless = None
-        alive = self._legs.get(key)
+        alive = self._find(key)
         if alive is not None and not alive.is_ending:
             reason = f"a call with {key[1]!r} about the channel {key[0]!r} is alive"
             unless = SignalError(ECode.INVITE_E_REINVITE, reason)
         else:
-            self._legs[key] = leg
+            if alive is not None and self._step(alive, CallStep.END):
+                # What still comes of it is not for the new one, and nobody would hear of its end.
+                self._dispatcher.put(partial(self._tell_ended, alive, ""))
+            self._legs[leg.id] = leg
         leg.invited = self._requests.call(
-            lambda: functions.VoipInvite(channel=channel, peer=peer, extra=extra),
+            lambda: functions.VoipInvite(channel=channel, peer=peer, extra=extra, call_id=call_id),
             functions.Result,
             lambda _: None,
             failed=partial(self._failed, leg),
@@ -156,6 +164,15 @@ class Calls:
             lapse=partial(_why_not_again, leg),
         )
         return leg
+
+    def _find(self, key: Key, call_id: str = "") -> Leg | None:
+        """The call of this key and id; without an id, which other servers do not tell, the latest
+        of the key.
+        """
+        if call_id:
+            leg = self._legs.get(call_id)
+            return leg if leg is not None and leg.key == key else None
+        return next((leg for leg in reversed(self._legs.values()) if leg.key == key), None)
 
     def _failed(self, leg: Leg, error: SignalError) -> None:
         if self._step(leg, CallStep.FAILED):
@@ -216,8 +233,8 @@ class Calls:
             self._log.debug("%s: passed over: %s", line.type, exc)
             return None
         if line.type == events.VOIP_INVITE:
-            return self._invited(key, _text(content.extra), content.peeruid)
-        leg = self._legs.get(key)
+            return self._invited(key, content)
+        leg = self._find(key, content.call)
         step = _PEER_STEPS.get(line.type)
         if leg is None or step is None or not self._step(leg, step):
             return None
@@ -226,8 +243,8 @@ class Calls:
             return partial(self._tell_failed, leg, _ecode(content.ecode))
         return partial(self._tell_step, leg, step, _text(content.extra))
 
-    def _invited(self, key: Key, extra: str, uid: int) -> Thunk | None:
-        before = self._legs.get(key)
+    def _invited(self, key: Key, content: events.CallContent) -> Thunk | None:
+        before = self._find(key)
         if (
             before is not None
             and before.invited.is_done
@@ -238,14 +255,15 @@ class Calls:
             self._dispatcher.put(partial(self._tell_step, before, CallStep.PEER_ENDED, ""))
         leg = Leg(
             key,
+            call_id=content.call or secrets.token_hex(8),
             state=CallState.INCOMING,
-            extra=extra,
-            peer_uid=uid,
+            extra=_text(content.extra),
+            peer_uid=content.peeruid,
             cb=None,
             make_call=self._make_call,
         )
         leg.invited = done(None)
-        self._legs[key] = leg
+        self._legs[leg.id] = leg
         self._requests.call(
             lambda: functions.VoipInviteAck(channel=leg.channel, peer=leg.peer),
             functions.Result,
@@ -275,8 +293,8 @@ class Calls:
         """Take a step; a call that is over is forgotten. False where the step does not fit."""
         if not leg.step(step):
             return False
-        if leg.state is CallState.ENDED and self._legs.get(leg.key) is leg:
-            del self._legs[leg.key]
+        if leg.state is CallState.ENDED:
+            self._legs.pop(leg.id, None)
         return True
 
     # --- callbacks: each looks for `cb` when it runs ---

@@ -93,6 +93,7 @@ class Calls:
         timeout = options.timeout_seconds or CALL_TIMEOUT_SECONDS
         now = self._clock()
         call = Call(
+            id=args.call_id or secrets.token_hex(8),
             caller=session.account,
             callee=args.peer,
             channel=args.channel,
@@ -227,6 +228,7 @@ class Calls:
             peeruid=presence.uid if presence else 0,
             extra=extra,
             ecode=int(ecode),
+            call=call.id,
         )
         now = self._clock()
         line = lines.MessageLine(

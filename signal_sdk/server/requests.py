@@ -101,7 +101,13 @@ class Requests:
         session, ack, args = self.decode(session, request)
         handler = self._services.handlers[type(args)]
         if isinstance(args, ASKING):
-            self._reply(request.callid, call2.encode_result(await handler(session, args)))
+            text = call2.encode_result(await handler(session, args))
+            if isinstance(args, functions.UserGetMessages):
+                # What it clears must not come again: its client remembers it only until then. But
+                # where nothing can be written, what waits can be read all the same.
+                self._services.engine.when_durable(lambda _: self._reply(request.callid, text))
+            else:
+                self._reply(request.callid, text)
             return
         engine = self._services.engine
         engine.check_writable()

@@ -178,8 +178,9 @@ def decode_notify(frame: frames.Frame) -> InboxAnnounced | InboxPushed | Channel
 
 @attrs.frozen(kw_only=True)
 class CallContent:
-    """CONTENT of a `voip_…` entry; `peer` is the other side, `ecode` is there on
-    `voip_invite_failed` (ours).
+    """CONTENT of a `voip_…` entry; `peer` is the other side. Ours are `ecode`, which is there on
+    `voip_invite_failed`, and `call`, the call's id: an entry may come when its call is over, and
+    another one about the same channel has begun.
     """
 
     channel: str
@@ -187,13 +188,15 @@ class CallContent:
     peeruid: int = 0
     extra: JsonValue = ""
     ecode: int = 0
+    call: str = ""
 
 
 def encode_call_content(content: CallContent) -> str:
-    """CONTENT's text; `ecode` is left out where it says nothing."""
+    """CONTENT's text; `ecode` and `call` are left out where they say nothing."""
     fields = attrs.asdict(content, recurse=False)
-    if not content.ecode:
-        del fields["ecode"]
+    for name in ("ecode", "call"):
+        if not fields[name]:
+            del fields[name]
     return frames.encode_json(fields).decode()
 
 

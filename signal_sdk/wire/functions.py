@@ -367,9 +367,11 @@ class CallArguments(Arguments):
 
 @attrs.frozen(kw_only=True)
 class VoipInvite(CallArguments):
-    """Invite `peer` to a call."""
+    """Invite `peer` to a call. `call_id` (ours) tells it from others between the same two."""
 
     function = "voip_invite"
+
+    call_id: str = _arg("callID", names.check_message_id, "")
 
 
 @attrs.frozen(kw_only=True)

@@ -69,6 +69,7 @@ async def test_a_call_from_invitation_to_end(
     assert state(call) is CallState.INVITING
     assert call.session is session
     args = await peer.answer("voip_invite")
+    assert args.pop("callID")
     assert args == {"channelName": "room", "peer": "bob", "extra": {"video": 1}}
     assert await call is call
 
@@ -394,3 +395,39 @@ def test_no_step_leads_back(state: CallState, step: CallStep) -> None:
     ]
     after = TABLE[state].get(step, state)
     assert order.index(after) >= order.index(state)
+
+
+async def test_what_comes_of_an_earlier_call_is_not_for_the_next_one(
+    session: LoginSession, peer: Peer, heard: Heard, autojump_clock: MockClock
+) -> None:
+    """The end of a call was asked for and not answered when the same peer is called again."""
+    first = await invite(session, peer, heard)
+    ending = first.channel_invite_end()
+    await peer.expect_call("voip_invite_bye")
+    second = session.channel_invite_user2("room", "bob", "", heard.call)
+    args = await peer.answer("voip_invite")
+    assert await heard.wait("on_invite_end_by_myself") == ("on_invite_end_by_myself", first, "")
+    peer.push_call(1, "voip_invite_failed", ecode=704, call="another's id")
+    peer.push_call(2, "voip_invite_ack", call=args["callID"])
+    assert await heard.wait("on_invite_received_by_peer") == ("on_invite_received_by_peer", second)
+    assert "on_invite_failed" not in heard.names
+    assert (state(first), state(second)) == (CallState.ENDED, CallState.RINGING)
+    # The answer that never comes makes no second end.
+    await trio.sleep(11)
+    await ending
+    assert heard.names.count("on_invite_end_by_myself") == 1
+
+
+async def test_an_old_invitation_does_not_hide_one_s_own(
+    session: LoginSession, peer: Peer, heard: Heard, autojump_clock: MockClock
+) -> None:
+    """As it comes out of the inbox after an outage, together with its end."""
+    call = session.channel_invite_user2("room", "bob", "", heard.call)
+    callid, args = await peer.expect_call("voip_invite")
+    peer.push_call(1, "voip_invite", call="bob's own")
+    peer.push_call(2, "voip_invite_bye", call="bob's own")
+    await peer.answer("voip_invite_ack")
+    peer.reply(callid)
+    peer.push_call(3, "voip_invite_ack", call=args["callID"])
+    await heard.wait("on_invite_received_by_peer")
+    assert state(call) is CallState.RINGING

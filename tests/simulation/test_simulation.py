@@ -30,6 +30,14 @@ def test_no_promise_is_broken(first: int) -> None:
     assert broken == {}
 
 
+@pytest.mark.parametrize("seed", [2158, 2558, 3385])
+def test_worlds_that_once_broke_a_promise_keep_it(seed: int) -> None:
+    """Calls whose end was taken for the next one's, and messages that came again after a kill
+    between a poll's answer and its commit.
+    """
+    assert report(seed).problems == []
+
+
 @pytest.mark.parametrize("seed", [3, 11])
 def test_a_seed_lives_the_same_world_again(seed: int) -> None:
     """Also in another process, whose sets and dicts are hashed by another secret."""

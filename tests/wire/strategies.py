@@ -130,6 +130,7 @@ _ARGUMENTS: dict[str, st.SearchStrategy[JsonValue]] = {
     "kind": st.just("instant"),
     "max": st.integers(1, names.MAX_INTEGER),
     "message_id": message_ids,
+    "call_id": message_ids,
     "msg": json_values(4),
     "name": attr_names,
     "num": counts,

@@ -115,8 +115,11 @@ class Ended:
 
 @attrs.frozen(kw_only=True)
 class Call:
-    """A live call. What `state` means is the rules' business; `deadline` is when it runs out."""
+    """A live call. What `state` means is the rules' business; `deadline` is when it runs out; `id`
+    tells it from those that were and will be under its key.
+    """
 
+    id: str
     caller: str
     callee: str
     channel: str

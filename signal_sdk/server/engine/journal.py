@@ -69,8 +69,8 @@ TABLES: Final[Mapping[str, Table]] = {
             "calls",
             ("app", "channel", "one", "other"),
             (
-                *("app", "channel", "one", "other", "caller", "callee", "extra", "state"),
-                *("timeout", "deadline", "revision"),
+                *("app", "channel", "one", "other", "id", "caller", "callee", "extra"),
+                *("state", "timeout", "deadline", "revision"),
             ),
         ),
     )
@@ -112,7 +112,8 @@ MIGRATIONS: Final[Sequence[str]] = (
     ) WITHOUT ROWID;
     CREATE TABLE calls (
         app TEXT NOT NULL, channel TEXT NOT NULL, one TEXT NOT NULL, other TEXT NOT NULL,
-        caller TEXT NOT NULL, callee TEXT NOT NULL, extra TEXT NOT NULL, state TEXT NOT NULL,
+        id TEXT NOT NULL, caller TEXT NOT NULL, callee TEXT NOT NULL, extra TEXT NOT NULL,
+        state TEXT NOT NULL,
         timeout REAL NOT NULL, deadline REAL, revision INTEGER NOT NULL,
         PRIMARY KEY (app, channel, one, other)
     ) WITHOUT ROWID;

@@ -220,6 +220,7 @@ def call_row(key: CallKey, call: Call) -> Row:
     """A live call in the journal."""
     return (
         *key,
+        call.id,
         call.caller,
         call.callee,
         encode_json(call.extra),
@@ -232,8 +233,10 @@ def call_row(key: CallKey, call: Call) -> Row:
 
 def call_from_row(row: Row) -> tuple[CallKey, Call]:
     """The call that `call_row` made the row of."""
-    app, channel, one, other, caller, callee, extra, state, timeout, deadline, revision = row
+    app, channel, one, other, number, *facts = row
+    caller, callee, extra, state, timeout, deadline, revision = facts
     call = Call(
+        id=number,
         caller=caller,
         callee=callee,
         channel=channel,

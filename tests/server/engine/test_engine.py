@@ -44,7 +44,14 @@ BOB = AccountKey("app", "bob")
 ROOM = ChannelKey("app", "room")
 CALL_KEY = CallKey("app", "room", "ann", "bob")
 CALL = Call(
-    caller="bob", callee="ann", channel="room", extra="", state="inviting", timeout=20, deadline=NOW
+    id="one",
+    caller="bob",
+    callee="ann",
+    channel="room",
+    extra="",
+    state="inviting",
+    timeout=20,
+    deadline=NOW,
 )
 
 
