@@ -129,6 +129,11 @@ class Page:
         """Wait until these are the list's entries."""
         self._wait(lambda: self.lines(id) == lines, f"{id} does not have {lines!r}", id)
 
+    def expect_among_lines(self, id: str, line: str, times: int = 1) -> None:  # noqa: A002  what HTML calls it
+        """Wait until the list has the entry so often, wherever."""
+        what = f"{id} does not have {line!r} {times} times"
+        self._wait(lambda: self.lines(id).count(line) == times, what, id)
+
     def _wait(self, is_true: Any, or_else: str, shown: str = "status") -> None:
         try:
             WebDriverWait(self._driver, SHOW_SECONDS, 0.05).until(lambda _: is_true())

@@ -72,9 +72,19 @@ async def test_logout_is_101_and_ends_presence(web: WebPeer) -> None:
     assert status["status"] == 0
 
 
-async def test_a_server_that_is_stopped_logs_its_clients_out_with_102(
+async def test_a_server_that_is_stopped_closes_without_a_logout(
     web: WebPeer, server: LocalServer
 ) -> None:
+    """The page comes back by itself; told to `close`, it would be logged out (102)."""
     alice = await web.login("alice")
     server.node.stop()
+    _, code = await web.expect("socket", "close")
+    assert code == 1001
+    assert alice.seen("onLogout") == []
+
+
+async def test_a_close_logs_out_with_102(web: WebPeer, server: LocalServer) -> None:
+    alice = await web.login("alice")
+    [connection] = server.node._connections
+    connection._close("go", code=1001)
     await alice.expect("onLogout", 102)
