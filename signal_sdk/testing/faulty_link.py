@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import attrs
@@ -129,41 +130,51 @@ class _Lane:
             self._put(data)
 
     def _put(self, data: bytes, delay: float = 0.0) -> None:
-        self._last_due = max(self._last_due, trio.current_time() + delay)
+        now = trio.current_time()
+        self._last_due = max(self._last_due, now + delay)
+        if data and not self._under_way and self._last_due <= now:
+            data = self._hand_on(data)
+            if not data:
+                return
         self._under_way.append((self._last_due, data))
         self._held += len(data)
         self._news.unpark()
 
+    def _hand_on(self, data: bytes) -> bytes:
+        """Give the receiver what it has room for; what is left is returned."""
+        if not self.passes:
+            return b""
+        try:
+            return data[self._target.send_nowait(data) :]
+        except LinkError:
+            # The receiver has closed. What it sent before may still be under way to the other side,
+            # which hears of the end behind it.
+            self.passes = False
+            self._end()
+            return b""
+
     async def write_loop(self) -> None:
-        """Hand on what is due, up to the end."""
+        """Hand on what is late, or had no room, up to the end."""
         while True:
             while not self._under_way:
                 await self._news.park()
             due, data = self._under_way[0]
             if due > trio.current_time():
                 await trio.sleep_until(due)
+            if not data:
+                break
+            left = self._hand_on(data)
+            while left:
+                with suppress(LinkError):  # which the next one says, too
+                    await self._target.wait_writable()
+                left = self._hand_on(left)
+            # Only now, so that nothing overtakes it.
             self._under_way.popleft()
             self._held -= len(data)
             self._room.unpark()
-            if not data:
-                break
-            await self._send(data)
         if self.passes:
             self._target.send_eof()
         self._end()
-
-    async def _send(self, data: bytes) -> None:
-        left = memoryview(data)
-        try:
-            while left and self.passes:
-                left = left[self._target.send_nowait(left) :]
-                if left:
-                    await self._target.wait_writable()
-        except LinkError:
-            # The receiver has closed. What it sent before may still be under way to the other side,
-            # which hears of the end behind it.
-            self.passes = False
-            self._end()
 
     def _end(self) -> None:
         self.is_over = True

@@ -12,7 +12,8 @@ import hashlib
 import logging
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -193,15 +194,34 @@ def fingerprint(world: World) -> str:
 
 def simulate(seed: int, directory: str | None = None) -> World:
     """The world of a seed, lived to its end."""
-    logging.getLogger("signal_sdk").setLevel(logging.CRITICAL)
-    # The order in which trio runs tasks, and the jitter of back-offs, are of the seed, too.
+    with (
+        _deterministic(seed),
+        tempfile.TemporaryDirectory(prefix="world-", dir=directory) as name,
+    ):
+        return trio.run(_simulate, seed, Path(name), clock=MockClock(autojump_threshold=0))
+
+
+@contextmanager
+def _deterministic(seed: int) -> Iterator[None]:
+    """Have the order in which trio runs tasks and the jitter of back-offs be of the seed, too, and
+    leave the process as it was: other tests run in it.
+    """
+    logger = logging.getLogger("signal_sdk")
+    level, scheduling = logger.level, trio_run._ALLOW_DETERMINISTIC_SCHEDULING
+    logger.setLevel(logging.CRITICAL)
     vars(trio_run)["_ALLOW_DETERMINISTIC_SCHEDULING"] = True
     trio_run._r.seed(seed)
     random.seed(seed)
-    gc.collect()
     gc.disable()
+    # So that only what the world has made is looked through behind it.
+    gc.freeze()
     try:
-        with tempfile.TemporaryDirectory(prefix="world-", dir=directory) as name:
-            return trio.run(_simulate, seed, Path(name), clock=MockClock(autojump_threshold=0))
+        yield
     finally:
+        gc.collect()
+        gc.unfreeze()
         gc.enable()
+        trio_run._r.seed()
+        random.seed()
+        vars(trio_run)["_ALLOW_DETERMINISTIC_SCHEDULING"] = scheduling
+        logger.setLevel(level)
