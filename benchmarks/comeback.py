@@ -34,6 +34,7 @@ MEMBERS: Final = 100
 LOGINS_AT_ONCE: Final = 50
 SENDS_PER_SECOND: Final = 200
 DOWN_SECONDS: Final = 0.5
+BUSY_SECONDS: Final = 2.0
 PATIENCE_SECONDS: Final = 120.0
 ENDS_SECONDS: Final = 15.0
 """After the last send: longer than an answer is waited for."""
@@ -128,7 +129,7 @@ async def measure(count: int, cores: Cores) -> dict[str, float]:
                 await crowd.log_in()
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(crowd.send_loop)
-                    await trio.sleep(2)
+                    await trio.sleep(BUSY_SECONDS)
                     server.kill()
                     killed = time.monotonic()
                     await trio.sleep(DOWN_SECONDS)
@@ -137,7 +138,7 @@ async def measure(count: int, cores: Cores) -> dict[str, float]:
                         listening = time.monotonic()
                         await crowd.wait_all_back()
                         cpu = again.cpu_seconds()
-                        await trio.sleep(2)
+                        await trio.sleep(BUSY_SECONDS)
                         crowd.is_sending = False
                         await trio.sleep(ENDS_SECONDS)
                         nursery.cancel_scope.cancel()

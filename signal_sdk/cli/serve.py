@@ -136,11 +136,13 @@ def _printed_defaults(overrides: dict[str, Any]) -> str:
 
 @contextmanager
 def _tuned() -> Iterator[None]:
-    """The interpreter as a busy server wants it; as it was, afterwards."""
+    """The interpreter as a busy server wants it; as it was, afterwards.
+
+    A server makes little that only the collector can free, and has much to look through; what it
+    has at its start is frozen then.
+    """
     interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(SWITCH_SECONDS)
-    # A server makes little that only the collector can free, and has much to look through.
-    gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         yield
@@ -177,6 +179,7 @@ async def _serve(config: Config) -> None:
             nursery.start_soon(_stop_on_signal, signals, node, drain, nursery.cancel_scope)
             async with trio.open_nursery() as running:
                 addresses: Sequence[tuple[str, int]] = await running.start(node.run)
+                gc.freeze()
                 if config.server.dev:
                     complain(DEV_WARNING)
                 say(_listening(addresses))

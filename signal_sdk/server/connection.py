@@ -57,7 +57,7 @@ class Connection:
         self._timers: dict[str, Timer] = {}
         self._patience = trio.CancelScope()
         self._requests = Requests(services, link)
-        self._unheard: list[bytes] | None = None
+        self._is_welcome = False
         self._is_first_frame = False
         self._reads_ids = False
         self.generation = 0
@@ -173,8 +173,6 @@ class Connection:
             return
         session.reads_ids = self._reads_ids
         self.generation = session.generation
-        # Nothing reaches the client before the answer to its login.
-        self._unheard = []
         if not services.hub.add(session.key, self):
             # Another login was quicker than ours was finished.
             self.kick()
@@ -248,10 +246,8 @@ class Connection:
         success = login.LoginSucceeded(
             uid=session.uid, line=session.line, channel=session.channel, msgid=msgid, gap=gap
         )
-        unheard, self._unheard = self._unheard, None
         self._send(login.encode_success(success))
-        for text in unheard or ():
-            self._send(text)
+        self._is_welcome = True
 
     def _refuse_login(self, exc: LoginError) -> None:
         logger.info("%s: login refused: %s", self._link.peer, exc)
@@ -270,15 +266,15 @@ class Connection:
 
     def push_entry(self, version: int, line: MessageLine) -> None:
         """Hand the client a new inbox entry, or tell it to poll."""
+        if not self._is_welcome:
+            # Nothing reaches a client before the answer to its login, behind which it polls.
+            return
         session = self._session
         if session is not None and session.wants_push:
             text = events.encode_push(version, line.encode(with_id=session.wants_ids))
         else:
             text = events.encode_announcement(version)
-        if self._unheard is None:
-            self._send(text)
-        else:
-            self._unheard.append(text)
+        self._send(text)
 
     def kick(self) -> None:
         """The account logged in elsewhere."""
