@@ -32,7 +32,7 @@ from signal_sdk.client.session import SessionClient, Shared
 from signal_sdk.client.user_attributes import UserAttributes
 from signal_sdk.errors import ParameterError, SignalError
 from signal_sdk.spelling import DocumentedNames
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.wire import names
 
 __all__ = ["Signal"]
@@ -98,12 +98,12 @@ class Signal(DocumentedNames):
             server = os.environ.get(SERVER_VARIABLE) or DEFAULT_SERVER
         self.appid = appid
         self._log = Log()
-        self._flusher = Flusher()
+        self._reactor = Reactor()
         self._spare = Dispatcher()
         self._shared = Shared(
             appid=appid,
             dialer=make_dialer(server, ssl_context) if isinstance(server, str) else server,
-            flusher=self._flusher,
+            reactor=self._reactor,
             log=self._log,
             spare=self._spare,
             backoff=reconnect,
@@ -141,7 +141,7 @@ class Signal(DocumentedNames):
             raise RuntimeError("a Signal's block is entered once; make another Signal")
         self._manager = trio.open_nursery()
         self._nursery = await self._manager.__aenter__()
-        self._nursery.start_soon(self._flusher.run)
+        self._nursery.start_soon(self._reactor.run)
         self._nursery.start_soon(self._spare.run)
         return self
 

@@ -33,7 +33,7 @@ from signal_sdk import (
 from signal_sdk.server import config as configs
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.websocket.link import Link
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 from tests.client.fakes import Heard
 
 NO_TOKEN = "_no_need_token"
@@ -405,10 +405,10 @@ async def test_a_message_comes_once_though_the_connection_is_lost(
     class MemoryDialer:
         is_down = False
 
-        async def dial(self, appid: str, flusher: Flusher, *, avoid: str = "") -> Link:
+        async def dial(self, appid: str, reactor: Reactor, *, avoid: str = "") -> Link:
             if self.is_down:
                 raise LinkError("down")
-            links.append(await server.dial(appid, flusher))
+            links.append(await server.dial(appid, reactor))
             return links[-1]
 
     class Reader(LoginCallback):

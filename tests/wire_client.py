@@ -14,7 +14,7 @@ import trio
 from signal_sdk.testing.server import LocalServer
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.link import Link, LinkClosed
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.websocket.transport import Transport
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
@@ -133,9 +133,9 @@ async def wire_client(
 ) -> AsyncIterator[WireClient]:
     """A client at wire level on `transport`, while the block runs."""
     async with trio.open_nursery() as nursery:
-        flusher = Flusher()
-        await nursery.start(flusher.run)
-        link = await handshake.connect(transport, flusher, url, max_frame_bytes=MAX_FRAME_BYTES)
+        reactor = Reactor()
+        await nursery.start(reactor.run)
+        link = await handshake.connect(transport, reactor, url, max_frame_bytes=MAX_FRAME_BYTES)
         client = WireClient(link)
         nursery.start_soon(client.read_loop)
         yield client

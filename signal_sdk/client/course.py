@@ -24,7 +24,7 @@ from signal_sdk.client.operation import Operation
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError, ProtocolError
 from signal_sdk.websocket.link import LinkClosed
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.wire import frames, login
 
 __all__ = ["LOGIN_SECONDS", "LOGOUT_SECONDS", "NO_ANSWER", "Course", "Identity", "Passenger"]
@@ -112,14 +112,14 @@ class Course:
         passenger: Passenger,
         identity: Identity,
         dialer: Dialer,
-        flusher: Flusher,
+        reactor: Reactor,
         backoff: Backoff | None,
         log: Log,
     ) -> None:
         self._passenger = passenger
         self._identity = identity
         self._dialer = dialer
-        self._flusher = flusher
+        self._reactor = reactor
         self._backoff = backoff
         self._log = log
         self._connection: Connection | None = None
@@ -203,7 +203,7 @@ class Course:
         link = None
         try:
             with trio.move_on_after(DIAL_SECONDS):
-                link = await self._dialer.dial(self._identity.appid, self._flusher, avoid=avoid)
+                link = await self._dialer.dial(self._identity.appid, self._reactor, avoid=avoid)
         except LinkError as exc:
             raise LoginError(ECode.LOGIN_E_NET, str(exc)) from None
         if link is None:

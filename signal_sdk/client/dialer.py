@@ -22,7 +22,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError, ParameterError
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.link import Link
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.websocket.tls import TlsTransport
 from signal_sdk.websocket.transport import SocketTransport, Transport
 from signal_sdk.wire import names
@@ -45,8 +45,8 @@ _PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 class Dialer(Protocol):
     """What makes a `Signal`'s links: pass your own as `Signal(appid, server=dialer)`."""
 
-    async def dial(self, appid: str, flusher: Flusher, *, avoid: str = "") -> Link:
-        """Open a link, written to by `flusher`, to a server of `appid`.
+    async def dial(self, appid: str, reactor: Reactor, *, avoid: str = "") -> Link:
+        """Open a link, written to by `reactor`, to a server of `appid`.
 
         Called for each login, and for each try to reconnect; `avoid` is then the `peer` of the link
         that was lost, which is to be tried last where there are other servers. Raises `LoginError`
@@ -118,11 +118,11 @@ class _DirectDialer:
     async def dial(
         self,
         appid: str,  # noqa: ARG002  the app makes no difference here
-        flusher: Flusher,
+        reactor: Reactor,
         *,
         avoid: str = "",  # noqa: ARG002  there is one server
     ) -> Link:
-        return await _connect(self.target, flusher, self.ssl_context)
+        return await _connect(self.target, reactor, self.ssl_context)
 
 
 @attrs.frozen(kw_only=True)
@@ -138,7 +138,7 @@ class _LookupDialer:
     path: str = ""
     _lookups: dict[str, SharedLookup] = attrs.field(factory=dict, init=False)
 
-    async def dial(self, appid: str, flusher: Flusher, *, avoid: str = "") -> Link:
+    async def dial(self, appid: str, reactor: Reactor, *, avoid: str = "") -> Link:
         lookup = self._lookups.get(appid)
         if lookup is None:
             scheme = "https" if self.tls else "http"
@@ -156,13 +156,13 @@ class _LookupDialer:
         reason = ""
         for target in targets[:MAX_ADDRESSES]:
             try:
-                return await _connect(target, flusher, self.ssl_context)
+                return await _connect(target, reactor, self.ssl_context)
             except LinkError as exc:
                 reason = str(exc)
         raise LoginError(ECode.LOGIN_E_NET, reason)
 
 
-async def _connect(target: _Target, flusher: Flusher, ssl_context: ssl.SSLContext | None) -> Link:
+async def _connect(target: _Target, reactor: Reactor, ssl_context: ssl.SSLContext | None) -> Link:
     """An open link to `target`. Raises `LinkError`."""
     where = _netloc(target.host, target.port)
     transport: Transport | None = None
@@ -178,7 +178,7 @@ async def _connect(target: _Target, flusher: Flusher, ssl_context: ssl.SSLContex
                 transport = tls
                 await tls.handshake()
             link = await handshake.connect(
-                transport, flusher, target.url, max_frame_bytes=MAX_ANSWER_BYTES
+                transport, reactor, target.url, max_frame_bytes=MAX_ANSWER_BYTES
             )
     finally:
         if link is None and transport is not None:

@@ -33,7 +33,7 @@ from signal_sdk.client.seen import Seen
 from signal_sdk.client.user_attributes import UserAttributes
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, LogoutError, SignalError
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.wire import call2, events, frames, functions, login
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Shared:
 
     appid: str
     dialer: Dialer
-    flusher: Flusher
+    reactor: Reactor
     log: Log
     spare: Dispatcher
     backoff: Backoff | None
@@ -109,7 +109,7 @@ class SessionClient:
         self.channels = Channels(self.session, cb, requests, dispatcher, log)
         self.calls = Calls(self.session, cb, requests, dispatcher, log, partial(make_call, self))
         who = Identity(appid=shared.appid, account=account, token=token, instance=self._instance)
-        self._course = Course(self, who, shared.dialer, shared.flusher, shared.backoff, log)
+        self._course = Course(self, who, shared.dialer, shared.reactor, shared.backoff, log)
         wake = self._course.wake
         self._mailbox = Mailbox(
             self.session, cb, requests, dispatcher, self.calls, log, wake, self.seen

@@ -26,7 +26,7 @@ from signal_sdk.flat.callback_thread import CallbackThread
 from signal_sdk.flat.life import Account, Life, Means, Status
 from signal_sdk.flat.retries import RetryPolicy
 from signal_sdk.flat.thread import TrioThread, settle
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.wire.names import JsonValue
 
 __all__ = ["CLOSE_SECONDS", "MAX_WAITING_CALLS", "Core", "not_logged_in"]
@@ -77,7 +77,7 @@ class Core:
         self._dropped_calls = 0
         self._wake = trio.Event()
         self._nursery: trio.Nursery | None = None
-        self._flusher: Flusher | None = None
+        self._reactor: Reactor | None = None
         self._life: Life | None = None
         self._seen: tuple[str, str, Seen] = ("", "", Seen())
         self.dispatcher = Dispatcher(partial(self.tell, "on_error", "callbacks"))
@@ -151,11 +151,11 @@ class Core:
     def _wake_up(self) -> None:
         self._wake.set()
 
-    async def run(self, flusher: Flusher) -> None:
+    async def run(self, reactor: Reactor) -> None:
         """Make the calls that come, until the instance is destroyed."""
         try:
             async with trio.open_nursery() as nursery:
-                self._nursery, self._flusher = nursery, flusher
+                self._nursery, self._reactor = nursery, reactor
                 nursery.start_soon(self._make_calls)
                 await self._dispatch_to_the_end(nursery)
         finally:
@@ -225,14 +225,14 @@ class Core:
         before = self._life
         if before is not None and not before.is_leaving and not before.ended.is_set():
             return
-        if self._nursery is None or self._flusher is None:
+        if self._nursery is None or self._reactor is None:
             return
         key = (account.appid, account.name)
         if self._seen[:2] != key:
             self._seen = (*key, Seen())
         means = Means(
             dialer=self._dialer,
-            flusher=self._flusher,
+            reactor=self._reactor,
             log=self.log,
             dispatcher=self.dispatcher,
             tell=self.tell,

@@ -28,7 +28,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.flat.listener import Listener, Tell
 from signal_sdk.flat.retries import RetryPolicy
 from signal_sdk.login_session import LoginSession
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.wire.names import JsonValue
 
 __all__ = ["Account", "Life", "Means", "Status"]
@@ -59,7 +59,7 @@ class Means:
     """What all logins of one instance stand on. `tell` is for `dispatcher`'s turns only."""
 
     dialer: Dialer
-    flusher: Flusher
+    reactor: Reactor
     log: Log
     dispatcher: Dispatcher
     tell: Tell
@@ -201,7 +201,7 @@ class Life:
         shared = Shared(
             appid=account.appid,
             dialer=means.dialer,
-            flusher=means.flusher,
+            reactor=means.reactor,
             log=means.log,
             spare=means.dispatcher,
             backoff=self._policy.backoff,

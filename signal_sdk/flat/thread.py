@@ -17,7 +17,7 @@ from typing import Final, Protocol
 import trio
 
 from signal_sdk.client.log import logger
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 
 __all__ = ["EXIT_SECONDS", "Tenant", "TrioThread", "settle"]
 
@@ -31,8 +31,8 @@ class Tenant(Protocol):
     def close(self) -> None:
         """End, within a bound. May be called from any thread, and again."""
 
-    async def run(self, flusher: Flusher) -> None:
-        """Live. Run in the trio thread; `flusher` serves all tenants."""
+    async def run(self, reactor: Reactor) -> None:
+        """Live. Run in the trio thread; `reactor` serves all tenants."""
 
 
 class TrioThread:
@@ -44,7 +44,7 @@ class TrioThread:
         self._token: trio.lowlevel.TrioToken | None = None
         self._early: list[Callable[[], object]] = []
         self._nursery: trio.Nursery | None = None
-        self._flusher = Flusher()
+        self._reactor = Reactor()
         # A context of its own: what a caller's event loop keeps in its context is not for trio.
         self._thread = threading.Thread(
             target=contextvars.Context().run, args=(self._main,), name="signal_sdk", daemon=True
@@ -89,7 +89,7 @@ class TrioThread:
 
     async def _run(self) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._flusher.run)
+            nursery.start_soon(self._reactor.run)
             self._nursery = nursery
             with self._lock:
                 self._token = trio.lowlevel.current_trio_token()
@@ -99,7 +99,7 @@ class TrioThread:
 
     async def _house(self, tenant: Tenant) -> None:
         try:
-            await tenant.run(self._flusher)
+            await tenant.run(self._reactor)
         except Exception:  # noqa: BLE001  one tenant's mistake must not end the others
             logger.exception("an instance has failed")
         finally:

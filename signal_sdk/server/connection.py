@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
 
 import trio
 
@@ -44,6 +44,16 @@ def _frame(message: Message) -> frames.Frame:
     if message.binary:
         raise ProtocolError("a binary frame, which only the server may send")
     return frames.decode_frame(message.data)
+
+
+def _at_once(work: Coroutine[Any, Any, None]) -> None:
+    """Have done, now, what does not wait."""
+    try:
+        work.send(None)
+    except StopIteration:
+        return
+    work.close()
+    raise RuntimeError("an engine that is immediate has waited")
 
 
 class Connection:
@@ -82,6 +92,8 @@ class Connection:
         await self._link.aclose()
 
     async def _serve(self) -> None:
+        if self._services.engine.is_immediate:
+            self._link.watch(self._take)
         while True:
             messages = await self._link.receive()
             self._heard = trio.current_time()
@@ -96,11 +108,37 @@ class Connection:
                 if number % FRAMES_PER_TURN == 0:
                     await trio.lowlevel.checkpoint()
 
-    async def _handle(self, frame: frames.Frame) -> None:
+    def _take(self, message: Message) -> bool:
+        """Handle a message where it is read, if it needs no waiting: what comes within a session
+        does not, up to its logout.
+        """
+        session = self._session
+        if session is None:
+            return False
+        self._heard = trio.current_time()
+        try:
+            frame = _frame(message)
+            if frame.event == call2.CALL:
+                request = call2.decode_request(frame)
+                if request.function == functions.UserLogout.function:
+                    return False
+                self._begin(frame.event)
+                _at_once(self._requests.answer(session, request))
+            else:
+                _at_once(self._handle(frame))
+        except ProtocolError as exc:
+            self._refuse_frame(exc)
+        return True
+
+    def _begin(self, event: str) -> None:
+        """Note a frame; the first one of a session decides what its client hears."""
         if self._is_first_frame:
             self._is_first_frame = False
-            if frame.event != login.SET_FLAG and self._session is not None:
+            if event != login.SET_FLAG and self._session is not None:
                 self._requests.listen(self._session)
+
+    async def _handle(self, frame: frames.Frame) -> None:
+        self._begin(frame.event)
         match frame.event:
             case call2.CALL:
                 await self._call(call2.decode_request(frame))

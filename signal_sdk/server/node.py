@@ -31,7 +31,7 @@ from signal_sdk.server.requests import Services
 from signal_sdk.server.timers import Timers
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.websocket.tls import TlsTransport
 from signal_sdk.websocket.transport import Transport
 
@@ -74,7 +74,7 @@ class Node:
         limits = config.limits
         self._engine = engine or make_engine(config)
         self._clock = clock
-        self._flusher = Flusher()
+        self._reactor = Reactor()
         self._timers = timers = Timers()
         self._hub = Hub()
         self._engine.attach(self._hub)
@@ -134,7 +134,7 @@ class Node:
             elif listens:
                 sockets = [listener.listen(server.host, server.port)]
             async with trio.open_nursery() as nursery:
-                await nursery.start(self._flusher.run)
+                await nursery.start(self._reactor.run)
                 await nursery.start(self._timers.run)
                 await nursery.start(self._engine.run)
                 for rules in self._recoverable:
@@ -213,7 +213,7 @@ class Node:
                     await transport.handshake()
                 link = await handshake.accept(
                     transport,
-                    self._flusher,
+                    self._reactor,
                     answer,
                     max_frame_bytes=limits.max_frame_bytes,
                     outbox_bytes=limits.outbox_bytes,

@@ -22,7 +22,7 @@ from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
 from signal_sdk.testing.server import LocalServer
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.link import Link
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 
 __all__ = ["ClientDialer", "FaultyNetwork", "ServerSource"]
 
@@ -111,14 +111,14 @@ class FaultyNetwork:
 
     # --- dialing ---
 
-    async def dial(self, appid: str, flusher: Flusher, *, avoid: str = "") -> Link:
+    async def dial(self, appid: str, reactor: Reactor, *, avoid: str = "") -> Link:
         """Open a link to the server that there is. Raises `LinkError` within five seconds where
         there is none to be had.
 
         What makes this a `Dialer`; there is one server, so that `appid` and `avoid` make no
         difference.
         """
-        return await self.client("").dial(appid, flusher, avoid=avoid)
+        return await self.client("").dial(appid, reactor, avoid=avoid)
 
     def connect(self, name: str = "") -> MemoryTransport:
         """A new link, as the client's end of a byte stream: for clients below any SDK. `name` is
@@ -228,7 +228,7 @@ class ClientDialer:
     def __repr__(self) -> str:
         return f"<ClientDialer {self.name!r}: {len(self.links)} links>"
 
-    async def dial(self, appid: str, flusher: Flusher, *, avoid: str = "") -> Link:  # noqa: ARG002  one server for all
+    async def dial(self, appid: str, reactor: Reactor, *, avoid: str = "") -> Link:  # noqa: ARG002  one server for all
         """As `FaultyNetwork.dial`."""
         await trio.lowlevel.checkpoint()
         transport = self.connect()
@@ -236,7 +236,7 @@ class ClientDialer:
         try:
             with trio.move_on_after(DIAL_SECONDS):
                 link = await handshake.connect(
-                    transport, flusher, "ws://memory/", max_frame_bytes=MAX_ANSWER_BYTES
+                    transport, reactor, "ws://memory/", max_frame_bytes=MAX_ANSWER_BYTES
                 )
         finally:
             if link is None:

@@ -6,11 +6,13 @@ Must not know what the bytes mean.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import trio
 
 from signal_sdk.errors import LinkError
+from signal_sdk.websocket.reactor import OnReadable, Reactor
 
 __all__ = ["MemoryTransport", "memory_transport_pair"]
 
@@ -28,15 +30,22 @@ class _Pipe:
         self.is_broken = False
         self.readers = trio.lowlevel.ParkingLot()
         self.writers = trio.lowlevel.ParkingLot()
+        self.watcher: Callable[[], None] | None = None
 
     @property
     def room(self) -> int:
         return self.limit - len(self.data)
 
+    def tell_readers(self) -> None:
+        """There is something to read, or the end."""
+        self.readers.unpark_all()
+        if self.watcher is not None:
+            self.watcher()
+
     def end(self) -> None:
         """The writer writes no more."""
         self.is_ended = True
-        self.readers.unpark_all()
+        self.tell_readers()
         self.writers.unpark_all()
 
     def break_off(self) -> None:
@@ -73,7 +82,7 @@ class MemoryTransport:
         taken = data[: self._outgoing.room]
         self._outgoing.data += taken
         if taken:
-            self._outgoing.readers.unpark_all()
+            self._outgoing.tell_readers()
         return len(taken)
 
     async def wait_writable(self) -> None:
@@ -87,16 +96,58 @@ class MemoryTransport:
     async def receive_some(self) -> bytes:
         """Wait for bytes; empty once the other end writes no more. Raises `LinkError`."""
         # A checkpoint either way, and one only: simulations read a thousand times each.
-        if self._is_closed or self._incoming.data or self._incoming.is_ended:
+        if self._is_closed or self._is_readable:
             await trio.lowlevel.checkpoint()
         self._check_open()
-        while not self._incoming.data and not self._incoming.is_ended:
+        while not self._is_readable:
             await self._incoming.readers.park()
             self._check_open()
+        return self._take()
+
+    def _take(self) -> bytes:
         data = bytes(self._incoming.data)
         self._incoming.data.clear()
         self._incoming.writers.unpark_all()
         return data
+
+    def receive_nowait(self) -> bytes | None:
+        """The bytes that there are; empty once the other end writes no more, None where there is
+        nothing yet. Raises `LinkError`.
+        """
+        self._check_open()
+        return self._take() if self._is_readable else None
+
+    @property
+    def _is_readable(self) -> bool:
+        return bool(self._incoming.data) or self._incoming.is_ended
+
+    def watch(self, reactor: Reactor, on_readable: OnReadable) -> bool:
+        """Have `reactor` call `on_readable` when there is something to receive, until `unwatch` or
+        `close`.
+        """
+        is_due = False
+
+        def tell() -> None:
+            nonlocal is_due
+            if not is_due:
+                is_due = True
+                reactor.call_soon(read)
+
+        def read() -> None:
+            nonlocal is_due
+            is_due = False
+            if self._incoming.watcher is tell and self._is_readable:
+                on_readable()
+
+        self._check_open()
+        self._incoming.watcher = tell
+        if self._is_readable:
+            tell()
+        return True
+
+    def unwatch(self) -> None:
+        """Have it called no more."""
+        self._incoming.watcher = None
 
     def send_eof(self) -> None:
         """Tell the other end that nothing more comes."""
@@ -105,6 +156,7 @@ class MemoryTransport:
     def close(self) -> None:
         """Close this end at once: the other reads what was sent, then the end of the stream."""
         self._is_closed = True
+        self.unwatch()
         self._outgoing.end()
         self._incoming.break_off()
 

@@ -21,7 +21,7 @@ from signal_sdk.server.node import Node
 from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.link import Link
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 
 __all__ = ["LocalServer", "local_server", "trio_wall_clock"]
 
@@ -70,7 +70,7 @@ class LocalServer:
     async def dial(
         self,
         appid: str,  # noqa: ARG002  one server for all
-        flusher: Flusher,
+        reactor: Reactor,
         *,
         avoid: str = "",  # noqa: ARG002  there is no other
     ) -> Link:
@@ -78,7 +78,7 @@ class LocalServer:
         transport = self.connect()
         try:
             return await handshake.connect(
-                transport, flusher, "ws://memory/", max_frame_bytes=MAX_ANSWER_BYTES
+                transport, reactor, "ws://memory/", max_frame_bytes=MAX_ANSWER_BYTES
             )
         except BaseException:
             transport.close()

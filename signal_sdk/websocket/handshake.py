@@ -24,7 +24,8 @@ from websockets.uri import parse_uri
 
 from signal_sdk.errors import LinkError
 from signal_sdk.websocket.link import Link
-from signal_sdk.websocket.outbox import Flusher, Outbox
+from signal_sdk.websocket.outbox import Outbox
+from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.websocket.transport import Transport
 
 # The library logs handshakes and frames, and a frame may hold a token.
@@ -53,7 +54,7 @@ class HttpAnswer:
 
 async def accept(
     transport: Transport,
-    flusher: Flusher,
+    reactor: Reactor,
     answer: Callable[[HttpRequest], HttpAnswer | None],
     *,
     max_frame_bytes: int,
@@ -65,7 +66,7 @@ async def accept(
     `LinkError` for a bad handshake, which the client has been told of. The caller bounds the time.
     """
     protocol = ServerProtocol(max_size=max_frame_bytes, logger=_silent)
-    link = Link(transport, protocol, flusher, outbox_bytes=outbox_bytes)
+    link = Link(transport, protocol, reactor, outbox_bytes=outbox_bytes)
     while True:
         data = await transport.receive_some()
         if data:
@@ -138,13 +139,13 @@ async def _send(protocol: Protocol, outbox: Outbox) -> None:
 
 
 async def connect(
-    transport: Transport, flusher: Flusher, url: str, *, max_frame_bytes: int
+    transport: Transport, reactor: Reactor, url: str, *, max_frame_bytes: int
 ) -> Link:
     """Do the client's handshake for `url` over `transport`. Raises `LinkError`; the caller bounds
     the time.
     """
     protocol = ClientProtocol(parse_uri(url), max_size=max_frame_bytes, logger=_silent)
-    link = Link(transport, protocol, flusher)
+    link = Link(transport, protocol, reactor)
     protocol.send_request(protocol.connect())
     await _send(protocol, link.outbox)
     while protocol.state is State.CONNECTING and protocol.handshake_exc is None:

@@ -7,6 +7,7 @@ what a message says.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -16,7 +17,8 @@ from websockets.protocol import SEND_EOF, Event, Protocol, Side, State
 
 from signal_sdk.errors import LinkError
 from signal_sdk.websocket import frames
-from signal_sdk.websocket.outbox import Flusher, Outbox
+from signal_sdk.websocket.outbox import Outbox
+from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.websocket.transport import Transport
 
 CLOSE_SECONDS: Final = 2.0
@@ -61,11 +63,17 @@ def encode_binary(data: bytes) -> bytes:
     return frames.encode(frames.BINARY, data)
 
 
+Take = Callable[[Message], bool]
+"""Takes a message at once, without waiting; False where it cannot."""
+MESSAGES_PER_TURN: Final = 32
+"""How many messages of one read are handed out at once before others run."""
+
+
 class Link:
     """A WebSocket connection that is open. Made by handshake.py."""
 
     def __init__(
-        self, transport: Transport, protocol: Protocol, flusher: Flusher, *, outbox_bytes: int = 0
+        self, transport: Transport, protocol: Protocol, reactor: Reactor, *, outbox_bytes: int = 0
     ) -> None:
         self._transport = transport
         self._protocol = protocol
@@ -75,10 +83,13 @@ class Link:
         self._rest = bytearray()
         self._max_bytes = protocol.max_message_size or sys.maxsize
         self._is_server = protocol.side is Side.SERVER
-        self._broken = ""
+        self._reactor = reactor
+        self._take: Take | None = None
+        self._failure: Exception | None = None
+        self._sleeper: trio.lowlevel.Task | None = None
         self._receiving: trio.CancelScope | None = None
         self._farewell = trio.Lock()
-        self.outbox = Outbox(transport, flusher, self._on_broken, max_bytes=outbox_bytes)
+        self.outbox = Outbox(transport, reactor.flusher, self._on_broken, max_bytes=outbox_bytes)
 
     @property
     def peer(self) -> str:
@@ -91,7 +102,13 @@ class Link:
         return self._protocol.state is State.OPEN and not self.outbox.broken
 
     def _on_broken(self, reason: str) -> None:
-        self._broken = reason
+        self._fail(LinkClosed(CloseCode.ABNORMAL_CLOSURE, reason))
+
+    def _fail(self, exc: Exception) -> None:
+        """There is nothing more to be received, and this is why."""
+        if self._failure is None:
+            self._failure = exc
+        self._wake()
 
     def take_early(self, events: list[Event]) -> None:
         """Take the frames that came in one packet with the opening handshake."""
@@ -112,6 +129,13 @@ class Link:
         if self._protocol.state is State.OPEN:
             self.outbox.append(data)
 
+    def watch(self, take: Take) -> None:
+        """From here on, whenever messages arrive, the reactor hands them to `take`, one by one.
+        What `take` returns False for waits for `receive`, and so does all behind it: until
+        `receive` is called again, no more is read. An exception of `take` is raised by `receive`.
+        """
+        self._take = take
+
     async def receive(self) -> list[Message]:
         """Wait for messages: one or more, in order. Raises `LinkClosed` once there are none to
         come: the other side has closed or gone, or `close` was called here, by whatever task.
@@ -120,23 +144,81 @@ class Link:
             if self._messages:
                 messages, self._messages = self._messages, []
                 return messages
+            if self._failure is not None:
+                raise self._failure
             protocol = self._protocol
             if protocol.state is not State.OPEN or protocol.parser_exc is not None:
                 raise self._closed(protocol.close_rcvd or protocol.close_sent)
-            data = None
             try:
-                with trio.CancelScope() as self._receiving:
-                    data = await self._transport.receive_some()
+                await self._arrival()
             except LinkError as exc:
-                raise LinkClosed(CloseCode.ABNORMAL_CLOSURE, self._broken or str(exc)) from None
-            if data is not None:
-                self._feed(data)
+                self._fail(LinkClosed(CloseCode.ABNORMAL_CLOSURE, str(exc)))
+
+    async def _arrival(self) -> None:
+        """Wait until something has arrived, which may be nothing for `receive`."""
+        if self._take is not None and self._transport.watch(self._reactor, self._read):
+            try:
+                await self._sleep()
+            finally:
+                self._transport.unwatch()
+            return
+        data = None
+        with trio.CancelScope() as self._receiving:
+            data = await self._transport.receive_some()
+        if data is not None:
+            self._feed(data)
+            self._hand_out()
+
+    async def _sleep(self) -> None:
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._sleeper = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._sleeper = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _wake(self) -> None:
+        """Have whoever waits in `receive` look again."""
+        sleeper, self._sleeper = self._sleeper, None
+        if sleeper is not None:
+            trio.lowlevel.reschedule(sleeper)
+        if self._receiving is not None:
+            self._receiving.cancel()
+
+    def _read(self) -> None:
+        """Take what has arrived, without waiting. The reactor's."""
+        if self._sleeper is None:
+            # Whoever receives has been woken, and is not there yet.
+            return
+        try:
+            data = self._transport.receive_nowait()
+            if data is None:
+                return
+            self._feed(data)
+            self._hand_out()
+        except LinkError as exc:
+            self._fail(LinkClosed(CloseCode.ABNORMAL_CLOSURE, str(exc)))
+        except Exception as exc:  # noqa: BLE001  `receive` raises it
+            self._fail(exc)
+        protocol = self._protocol
+        if self._messages or protocol.state is not State.OPEN or protocol.parser_exc is not None:
+            self._wake()
+
+    def _hand_out(self) -> None:
+        """Let `take` have what it takes."""
+        take, messages = self._take, self._messages
+        if take is None:
+            return
+        taken = 0
+        for message in messages[:MESSAGES_PER_TURN]:
+            if not self.is_open or not take(message):
+                break
+            taken += 1
+        del messages[:taken]
 
     def _closed(self, close: Close | None) -> LinkClosed:
         if close is None:
-            return LinkClosed(
-                CloseCode.ABNORMAL_CLOSURE, self._broken or f"{self.peer} went without a word"
-            )
+            return LinkClosed(CloseCode.ABNORMAL_CLOSURE, f"{self.peer} went without a word")
         return LinkClosed(close.code, close.reason)
 
     def _feed(self, data: bytes) -> None:
@@ -230,9 +312,8 @@ class Link:
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(code, reason)
             self._send_pending()
-            if self._receiving is not None:
-                # Whether the other side ever answers is aclose's affair: it has a deadline.
-                self._receiving.cancel()
+            # Whether the other side ever answers is aclose's affair: it has a deadline.
+            self._wake()
 
     async def aclose(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
         """Close: send what waits, do the closing handshake, close the transport. Always ends
@@ -256,3 +337,4 @@ class Link:
     def abort(self) -> None:
         """Close the transport at once, without a word."""
         self._transport.close()
+        self._wake()

@@ -29,13 +29,29 @@ class Flusher:
     def __init__(self) -> None:
         self._ready: list[Outbox] = []
         self._wake = trio.Event()
+        self._is_held = False
         self._nursery: trio.Nursery | None = None
 
     def schedule(self, outbox: Outbox) -> None:
         """Have `outbox` flushed in the next pass."""
-        if not self._ready:
+        if not self._ready and not self._is_held:
             self._wake.set()
         self._ready.append(outbox)
+
+    def hold(self) -> None:
+        """Whoever calls this is about to schedule much, and `release` flushes it."""
+        self._is_held = True
+
+    def release(self) -> None:
+        """Flush now, without a task's turn in between; but of very much, leave the rest to it."""
+        self._is_held = False
+        ready = self._ready
+        if len(ready) > FLUSHES_PER_TURN:
+            self._wake.set()
+        elif ready:
+            self._ready = []
+            for outbox in ready:
+                outbox.flush()
 
     def wait_for(self, outbox: Outbox) -> None:
         """Give `outbox`, whose transport would block, a task of its own until it is empty."""

@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
 from signal_sdk.errors import LinkError
 from signal_sdk.websocket.transport import RECEIVE_BYTES, Transport
+
+if TYPE_CHECKING:
+    from signal_sdk.websocket.reactor import OnReadable, Reactor
 
 RECORD_BYTES = 16 * 1024
 """The largest TLS record: a longer write would only be cut into these."""
@@ -34,6 +40,7 @@ class TlsTransport:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._unsent = memoryview(b"")
+        self._call_soon: Callable[[], None] = lambda: None
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname
         )
@@ -67,7 +74,9 @@ class TlsTransport:
             await self._inner.wait_writable()
 
     async def _feed(self) -> None:
-        data = await self._inner.receive_some()
+        self._take(await self._inner.receive_some())
+
+    def _take(self, data: bytes) -> None:
         if data:
             self._incoming.write(data)
         else:
@@ -101,20 +110,52 @@ class TlsTransport:
         await self._inner.wait_writable()
 
     async def receive_some(self) -> bytes:
+        while (data := self._read()) is None:
+            await self._feed()
+        # Data that was decrypted without waiting must not keep the others from running.
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return data
+
+    def _read(self) -> bytes | None:
+        """What is decrypted; None where more has to come first."""
+        try:
+            return self._tls.read(RECEIVE_BYTES)
+        except ssl.SSLWantReadError:
+            self._send_pending()
+            return None
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
+        except ssl.SSLError as exc:
+            raise LinkError(f"receiving from {self.peer} failed: {exc.reason or exc}") from None
+
+    def receive_nowait(self) -> bytes | None:
+        parts = []
         while True:
-            try:
-                data = self._tls.read(RECEIVE_BYTES)
-            except ssl.SSLWantReadError:
-                self._send_pending()
-                await self._feed()
-                continue
-            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                data = b""
-            except ssl.SSLError as exc:
-                raise LinkError(f"receiving from {self.peer} failed: {exc.reason or exc}") from None
-            # Data that was decrypted without waiting must not keep the others from running.
-            await trio.lowlevel.cancel_shielded_checkpoint()
-            return data
+            data = self._read()
+            if data:
+                parts.append(data)
+            elif parts:
+                # All that is decrypted is given at once: the reactor hears of the socket only.
+                if data is not None:
+                    self._call_soon()
+                return b"".join(parts)
+            elif data is not None:
+                return data
+            elif (received := self._inner.receive_nowait()) is not None:
+                self._take(received)
+            else:
+                return None
+
+    def watch(self, reactor: Reactor, on_readable: OnReadable) -> bool:
+        if not self._inner.watch(reactor, on_readable):
+            return False
+        self._call_soon = partial(reactor.call_soon, on_readable)
+        if self._incoming.pending or self._incoming.eof or self._tls.pending():
+            self._call_soon()
+        return True
+
+    def unwatch(self) -> None:
+        self._inner.unwatch()
 
     def send_eof(self) -> None:
         # The other side has not said its own farewell yet; ours is in the buffer.

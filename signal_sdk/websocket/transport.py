@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from signal_sdk.errors import LinkError
+
+if TYPE_CHECKING:
+    from signal_sdk.websocket.reactor import OnReadable, Reactor
 
 RECEIVE_BYTES = 64 * 1024
 """The most that one read takes: enough for many frames, and a bound on what is handled before
@@ -42,6 +45,19 @@ class Transport(Protocol):
     async def receive_some(self) -> bytes:
         """Wait for bytes; empty at the end of the stream. Raises `LinkError`."""
 
+    def receive_nowait(self) -> bytes | None:
+        """The bytes that there are; empty at the end of the stream, None where there is nothing
+        yet. Raises `LinkError`.
+        """
+
+    def watch(self, reactor: Reactor, on_readable: OnReadable) -> bool:
+        """Have `reactor` call `on_readable` when there is something to receive, until `unwatch` or
+        `close`. False where that cannot be, and `receive_some` has to wait.
+        """
+
+    def unwatch(self) -> None:
+        """Have it called no more. Does nothing where it is not."""
+
     def send_eof(self) -> None:
         """Tell the other side that nothing more comes."""
 
@@ -61,6 +77,7 @@ class SocketTransport:
             # A notification that waits for the acknowledgement of the one before it is late.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.peer = _address(sock)
+        self._reactor: Reactor | None = None
 
     def send_nowait(self, data: bytes | memoryview) -> int:
         try:
@@ -80,15 +97,33 @@ class SocketTransport:
         while True:
             try:
                 await trio.lowlevel.wait_readable(self._socket)
-                return self._socket.recv(RECEIVE_BYTES)
-            except BlockingIOError:
-                continue
-            except (trio.ClosedResourceError, ValueError):
+            except (trio.ClosedResourceError, OSError, ValueError):
                 raise LinkError(f"the connection to {self.peer} is closed") from None
-            except OSError as exc:
-                raise LinkError(
-                    f"receiving from {self.peer} failed: {exc.strerror or exc}"
-                ) from None
+            data = self.receive_nowait()
+            if data is not None:
+                return data
+
+    def receive_nowait(self) -> bytes | None:
+        try:
+            return self._socket.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError as exc:
+            raise LinkError(f"receiving from {self.peer} failed: {exc.strerror or exc}") from None
+
+    def watch(self, reactor: Reactor, on_readable: OnReadable) -> bool:
+        if not reactor.can_watch:
+            return False
+        if self._socket.fileno() == -1:
+            raise LinkError(f"the connection to {self.peer} is closed")
+        reactor.watch(self._socket.fileno(), on_readable)
+        self._reactor = reactor
+        return True
+
+    def unwatch(self) -> None:
+        if self._reactor is not None:
+            self._reactor.unwatch(self._socket.fileno())
+            self._reactor = None
 
     def send_eof(self) -> None:
         # The other side may have been quicker: then there is nobody left to tell.
@@ -97,6 +132,7 @@ class SocketTransport:
 
     def close(self) -> None:
         if self._socket.fileno() != -1:
+            self.unwatch()
             trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
 

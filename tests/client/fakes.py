@@ -16,7 +16,7 @@ from signal_sdk.errors import LinkError, LoginError, SignalError
 from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.link import Link, encode_text
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.wire import call2, events, frames, login
 
 LINE = "the-line-is-secret"
@@ -31,12 +31,12 @@ class FakeServer:
 
     def __init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[MemoryTransport](100)
-        self._flusher = Flusher()
+        self._reactor = Reactor()
         self.dials = 0
         self.avoided: list[str] = []
         self.is_down = False
 
-    async def dial(self, appid: str, flusher: Flusher, *, avoid: str = "") -> Link:
+    async def dial(self, appid: str, reactor: Reactor, *, avoid: str = "") -> Link:
         self.dials += 1
         self.avoided.append(avoid)
         if self.is_down:
@@ -44,18 +44,18 @@ class FakeServer:
         client, server = memory_transport_pair()
         self._send.send_nowait(server)
         return await handshake.connect(
-            client, flusher, "ws://fake/", max_frame_bytes=MAX_FRAME_BYTES
+            client, reactor, "ws://fake/", max_frame_bytes=MAX_FRAME_BYTES
         )
 
     async def run(self) -> None:
-        await self._flusher.run()
+        await self._reactor.run()
 
     async def accept(self) -> Peer:
         """The next connection, with nothing said on it yet."""
         transport = await self._receive.receive()
         link = await handshake.accept(
             transport,
-            self._flusher,
+            self._reactor,
             lambda _: None,
             max_frame_bytes=MAX_FRAME_BYTES,
             outbox_bytes=0,

@@ -24,7 +24,7 @@ from signal_sdk.errors import LinkError
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from signal_sdk.websocket.link import Link
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.websocket.tls import TlsTransport
 from signal_sdk.websocket.transport import SocketTransport, Transport
 
@@ -47,7 +47,7 @@ def named(*addresses: tuple[str, int]) -> Answer:
 
 @asynccontextmanager
 async def listen(
-    flusher: Flusher,
+    reactor: Reactor,
     answer: Answer,
     *,
     host: str = "127.0.0.1",
@@ -74,7 +74,7 @@ async def listen(
                 transport = tls
                 await tls.handshake()
             link = await handshake.accept(
-                transport, flusher, note, max_frame_bytes=1000, outbox_bytes=0
+                transport, reactor, note, max_frame_bytes=1000, outbox_bytes=0
             )
             if link is not None:
                 listening.links += 1
@@ -92,10 +92,10 @@ async def listen(
 
 
 @pytest.fixture
-async def flusher(nursery: trio.Nursery) -> Flusher:
-    flusher = Flusher()
-    nursery.start_soon(flusher.run)
-    return flusher
+async def reactor(nursery: trio.Nursery) -> Reactor:
+    reactor = Reactor()
+    nursery.start_soon(reactor.run)
+    return reactor
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +117,8 @@ def certified(ca: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-async def dial(server: str, flusher: Flusher, context: ssl.SSLContext | None = None) -> Link:
-    link = await make_dialer(server, context).dial("app", flusher)
+async def dial(server: str, reactor: Reactor, context: ssl.SSLContext | None = None) -> Link:
+    link = await make_dialer(server, context).dial("app", reactor)
     assert link.is_open
     link.abort()
     return link
@@ -176,89 +176,89 @@ def test_a_password_is_refused_and_not_repeated() -> None:
 # --- connecting ---
 
 
-async def test_the_lookup_s_address_is_connected_to(flusher: Flusher) -> None:
-    async with listen(flusher, lambda _: None) as target:
-        async with listen(flusher, named(("127.0.0.1", target.port))) as asked:
-            await dial(f"127.0.0.1:{asked.port}", flusher)
+async def test_the_lookup_s_address_is_connected_to(reactor: Reactor) -> None:
+    async with listen(reactor, lambda _: None) as target:
+        async with listen(reactor, named(("127.0.0.1", target.port))) as asked:
+            await dial(f"127.0.0.1:{asked.port}", reactor)
         [request] = asked.requests
         assert (request.path, request.query) == ("/getaddr", {"vid": "app"})
         assert (asked.links, target.links) == (0, 1)
 
 
-async def test_an_app_id_may_hold_anything(flusher: Flusher) -> None:
-    async with listen(flusher, named(("127.0.0.1", 1))) as asked:
+async def test_an_app_id_may_hold_anything(reactor: Reactor) -> None:
+    async with listen(reactor, named(("127.0.0.1", 1))) as asked:
         with pytest.raises(LoginError):
-            await make_dialer(f"127.0.0.1:{asked.port}").dial("a&b=c d/é", flusher)
+            await make_dialer(f"127.0.0.1:{asked.port}").dial("a&b=c d/é", reactor)
         assert asked.requests[0].query == {"vid": "a&b=c d/é"}
 
 
-async def test_addresses_that_do_not_answer_are_passed_over(flusher: Flusher) -> None:
-    async with listen(flusher, lambda _: None) as target:
-        async with listen(flusher, lambda _: HttpAnswer()) as no_websocket:
+async def test_addresses_that_do_not_answer_are_passed_over(reactor: Reactor) -> None:
+    async with listen(reactor, lambda _: None) as target:
+        async with listen(reactor, lambda _: HttpAnswer()) as no_websocket:
             addresses = [
                 ("127.0.0.1", 1),
                 ("127.0.0.1", no_websocket.port),
                 ("127.0.0.1", target.port),
             ]
-            async with listen(flusher, named(*addresses)) as asked:
+            async with listen(reactor, named(*addresses)) as asked:
                 for _ in range(5):
-                    await dial(f"http://127.0.0.1:{asked.port}", flusher)
+                    await dial(f"http://127.0.0.1:{asked.port}", reactor)
         assert target.links == 5
 
 
-async def test_the_server_that_was_lost_is_tried_last(flusher: Flusher) -> None:
-    async with listen(flusher, lambda _: None) as lost, listen(flusher, lambda _: None) as other:
+async def test_the_server_that_was_lost_is_tried_last(reactor: Reactor) -> None:
+    async with listen(reactor, lambda _: None) as lost, listen(reactor, lambda _: None) as other:
         addresses = [("127.0.0.1", lost.port), ("127.0.0.1", other.port)]
-        async with listen(flusher, named(*addresses)) as asked:
+        async with listen(reactor, named(*addresses)) as asked:
             dialer = make_dialer(f"127.0.0.1:{asked.port}")
             avoid = f"127.0.0.1:{lost.port}"
             for _ in range(10):
-                (await dialer.dial("app", flusher, avoid=avoid)).abort()
+                (await dialer.dial("app", reactor, avoid=avoid)).abort()
         assert (lost.links, other.links) == (0, 10)
-        async with listen(flusher, named(addresses[0])) as asked:
-            link = await make_dialer(f"127.0.0.1:{asked.port}").dial("app", flusher, avoid=avoid)
+        async with listen(reactor, named(addresses[0])) as asked:
+            link = await make_dialer(f"127.0.0.1:{asked.port}").dial("app", reactor, avoid=avoid)
             assert link.peer == avoid
             link.abort()
 
 
-async def test_no_address_that_answers(flusher: Flusher) -> None:
-    async with listen(flusher, named(("127.0.0.1", 1), ("127.0.0.1", 2))) as asked:
+async def test_no_address_that_answers(reactor: Reactor) -> None:
+    async with listen(reactor, named(("127.0.0.1", 1), ("127.0.0.1", 2))) as asked:
         with pytest.raises(LoginError, match=r"127\.0\.0\.1:[12]: Connection refused") as caught:
-            await dial(f"127.0.0.1:{asked.port}", flusher)
+            await dial(f"127.0.0.1:{asked.port}", reactor)
         assert caught.value.ecode == 201
 
 
-async def test_ipv6(flusher: Flusher) -> None:
-    async with listen(flusher, lambda _: None, host="::1") as target:
-        async with listen(flusher, named(("::1", target.port)), host="::1") as asked:
-            await dial(f"[::1]:{asked.port}", flusher)
-            await dial(f"ws://[::1]:{target.port}", flusher)
+async def test_ipv6(reactor: Reactor) -> None:
+    async with listen(reactor, lambda _: None, host="::1") as target:
+        async with listen(reactor, named(("::1", target.port)), host="::1") as asked:
+            await dial(f"[::1]:{asked.port}", reactor)
+            await dial(f"ws://[::1]:{target.port}", reactor)
         assert target.links == 2
 
 
-async def test_a_direct_address(flusher: Flusher) -> None:
-    async with listen(flusher, lambda _: None) as target:
-        await dial(f"ws://127.0.0.1:{target.port}/signal?x=1", flusher)
+async def test_a_direct_address(reactor: Reactor) -> None:
+    async with listen(reactor, lambda _: None) as target:
+        await dial(f"ws://127.0.0.1:{target.port}/signal?x=1", reactor)
         [request] = target.requests
         assert (request.path, request.query) == ("/signal", {"x": "1"})
         assert request.host == f"127.0.0.1:{target.port}"
 
 
-async def test_a_direct_address_where_nobody_is(flusher: Flusher) -> None:
+async def test_a_direct_address_where_nobody_is(reactor: Reactor) -> None:
     with pytest.raises(LinkError, match="Connection refused"):
-        await dial("ws://127.0.0.1:1", flusher)
+        await dial("ws://127.0.0.1:1", reactor)
     with pytest.raises(LinkError, match="no-such-host"):
-        await dial("ws://no-such-host.invalid:1", flusher)
+        await dial("ws://no-such-host.invalid:1", reactor)
 
 
 async def test_an_address_that_says_nothing(
-    flusher: Flusher, monkeypatch: pytest.MonkeyPatch
+    reactor: Reactor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dialers, "CONNECT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with pytest.raises(LinkError, match=r"no connection to .* in 0\.05 s"):
-            await dial(f"ws://127.0.0.1:{port}", flusher)
+            await dial(f"ws://127.0.0.1:{port}", reactor)
 
 
 # --- the lookup ---
@@ -278,25 +278,25 @@ async def test_an_address_that_says_nothing(
     ids=lambda answer: f"{int(answer.status)} {answer.body.decode()}",
 )
 async def test_a_lookup_that_makes_no_sense_is_tried_twice(
-    flusher: Flusher, answer: HttpAnswer
+    reactor: Reactor, answer: HttpAnswer
 ) -> None:
-    async with listen(flusher, lambda _: answer) as asked:
+    async with listen(reactor, lambda _: answer) as asked:
         with pytest.raises(LoginError, match=f"lookup at http://127.0.0.1:{asked.port}") as caught:
-            await dial(f"127.0.0.1:{asked.port}", flusher)
+            await dial(f"127.0.0.1:{asked.port}", reactor)
         assert caught.value.ecode == 201
         assert len(asked.requests) == 2
 
 
-async def test_the_second_attempt_counts(flusher: Flusher) -> None:
-    async with listen(flusher, lambda _: None) as target:
+async def test_the_second_attempt_counts(reactor: Reactor) -> None:
+    async with listen(reactor, lambda _: None) as target:
         answers = [HttpAnswer(body=b"x"), named(("127.0.0.1", target.port))]
 
         def answer(request: HttpRequest) -> HttpAnswer | None:
             now: Any = answers.pop(0)
             return now if isinstance(now, HttpAnswer) else now(request)
 
-        async with listen(flusher, answer) as asked:
-            await dial(f"127.0.0.1:{asked.port}", flusher)
+        async with listen(reactor, answer) as asked:
+            await dial(f"127.0.0.1:{asked.port}", reactor)
         assert answers == []
 
 
@@ -317,43 +317,43 @@ async def test_a_lookup_that_is_not_answered_is_given_up(
 
 
 async def test_over_tls_the_link_is_on_the_next_port(
-    flusher: Flusher, trusting: ssl.SSLContext, certified: ssl.SSLContext
+    reactor: Reactor, trusting: ssl.SSLContext, certified: ssl.SSLContext
 ) -> None:
-    async with listen(flusher, lambda _: None, context=certified) as target:
+    async with listen(reactor, lambda _: None, context=certified) as target:
         advertised = named(("127.0.0.1", target.port - 1))
-        async with listen(flusher, advertised, context=certified) as asked:
-            await dial(f"https://127.0.0.1:{asked.port}", flusher, trusting)
+        async with listen(reactor, advertised, context=certified) as asked:
+            await dial(f"https://127.0.0.1:{asked.port}", reactor, trusting)
         assert target.links == 1
-        await dial(f"wss://127.0.0.1:{target.port}/", flusher, trusting)
-        await dial(f"wss://localhost:{target.port}/", flusher, trusting)
+        await dial(f"wss://127.0.0.1:{target.port}/", reactor, trusting)
+        await dial(f"wss://localhost:{target.port}/", reactor, trusting)
         assert target.links == 3
 
 
 async def test_the_certificate_is_the_given_host_s_wherever_the_lookup_leads(
-    flusher: Flusher, ca: trustme.CA, trusting: ssl.SSLContext
+    reactor: Reactor, ca: trustme.CA, trusting: ssl.SSLContext
 ) -> None:
     """Addresses are bare numbers; the certificate names the host that the user knows."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     ca.issue_cert("localhost").configure_cert(context)
-    async with listen(flusher, lambda _: None, context=context) as target:
+    async with listen(reactor, lambda _: None, context=context) as target:
         advertised = named(("127.0.0.1", target.port - 1))
-        async with listen(flusher, advertised, context=context) as asked:
-            await dial(f"https://localhost:{asked.port}", flusher, trusting)
+        async with listen(reactor, advertised, context=context) as asked:
+            await dial(f"https://localhost:{asked.port}", reactor, trusting)
         with pytest.raises(LinkError, match="TLS"):
-            await dial(f"wss://127.0.0.1:{target.port}", flusher, trusting)
+            await dial(f"wss://127.0.0.1:{target.port}", reactor, trusting)
 
 
 async def test_a_stranger_s_certificate_is_refused(
-    flusher: Flusher, certified: ssl.SSLContext
+    reactor: Reactor, certified: ssl.SSLContext
 ) -> None:
     """Without `ssl_context`, the system's CAs are trusted, and no others."""
-    async with listen(flusher, lambda _: None, context=certified) as target:
+    async with listen(reactor, lambda _: None, context=certified) as target:
         with pytest.raises(LinkError, match="certificate"):
-            await dial(f"wss://127.0.0.1:{target.port}", flusher)
+            await dial(f"wss://127.0.0.1:{target.port}", reactor)
         assert target.links == 0
-    async with listen(flusher, named(("127.0.0.1", 1)), context=certified) as asked:
+    async with listen(reactor, named(("127.0.0.1", 1)), context=certified) as asked:
         with pytest.raises(LoginError, match="certificate"):
-            await dial(f"https://127.0.0.1:{asked.port}", flusher)
+            await dial(f"https://127.0.0.1:{asked.port}", reactor)
         assert asked.requests == []
 
 

@@ -22,7 +22,7 @@ from signal_sdk import (
 )
 from signal_sdk.errors import LinkError
 from signal_sdk.websocket.link import Link
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.wire import login
 from tests.client.fakes import LINE, TOKEN, FakeServer, Heard, Peer
 
@@ -491,10 +491,10 @@ class Links:
         self.all: list[Link] = []
         self.is_stuck = False
 
-    async def dial(self, appid: str, flusher: Flusher, *, avoid: str = "") -> Link:
+    async def dial(self, appid: str, reactor: Reactor, *, avoid: str = "") -> Link:
         if self.is_stuck:
             await trio.sleep_forever()
-        self.all.append(await self.server.dial(appid, flusher, avoid=avoid))
+        self.all.append(await self.server.dial(appid, reactor, avoid=avoid))
         return self.all[-1]
 
 

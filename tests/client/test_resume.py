@@ -17,7 +17,7 @@ from signal_sdk import CallState, LoginSession, Signal
 from signal_sdk.errors import LinkError
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.websocket.link import Link
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 from tests.client.fakes import Heard
 
 NO_TOKEN = "_no_need_token"
@@ -31,10 +31,10 @@ class Wire:
         self.is_down = False
         self._links: list[Link] = []
 
-    async def dial(self, appid: str, flusher: Flusher, *, avoid: str = "") -> Link:
+    async def dial(self, appid: str, reactor: Reactor, *, avoid: str = "") -> Link:
         if self.is_down:
             raise LinkError("down")
-        self._links.append(await self.server.dial(appid, flusher, avoid=avoid))
+        self._links.append(await self.server.dial(appid, reactor, avoid=avoid))
         return self._links[-1]
 
     def cut(self) -> None:

@@ -12,7 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from signal_sdk import ECode, LoginError, LogoutError, Signal, SignalError
 from signal_sdk.errors import LinkError
 from signal_sdk.websocket.link import Link, encode_binary
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.wire import frames, login
 from tests.client.fakes import LINE, TOKEN, FakeServer, Heard, Peer
 
@@ -154,7 +154,7 @@ async def test_a_server_that_does_not_answer_the_login(
 
 async def test_no_server(autojump_clock: MockClock) -> None:
     class Nowhere:
-        async def dial(self, appid: str, flusher: Flusher, *, avoid: str = "") -> Link:
+        async def dial(self, appid: str, reactor: Reactor, *, avoid: str = "") -> Link:
             raise LinkError("nobody there")
 
     async with Signal("app", server=Nowhere()) as signal:
@@ -166,7 +166,7 @@ async def test_a_dialer_that_fails_ends_its_own_session_only(
     heard: Heard, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     class Broken:
-        async def dial(self, appid: str, flusher: Flusher, *, avoid: str = "") -> Link:
+        async def dial(self, appid: str, reactor: Reactor, *, avoid: str = "") -> Link:
             raise ZeroDivisionError
 
     async with Signal("app", server=Broken()) as signal:

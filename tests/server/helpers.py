@@ -23,7 +23,7 @@ from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Batch, Journal
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.websocket import handshake
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.wire import lines
 from signal_sdk.wire.login import NATIVE_DEVICE, PUSH_VERSION
 from tests.wire_client import MAX_FRAME_BYTES, WireClient
@@ -99,10 +99,10 @@ async def ask(server: LocalServer, target: str) -> bytes:
 async def vanishing_client(server: LocalServer, account: str) -> AsyncIterator[None]:
     """A client that logs in and then neither reads nor says anything, not even that it is gone."""
     async with trio.open_nursery() as nursery:
-        flusher = Flusher()
-        await nursery.start(flusher.run)
+        reactor = Reactor()
+        await nursery.start(reactor.run)
         link = await handshake.connect(
-            server.connect(), flusher, "ws://127.0.0.1/", max_frame_bytes=MAX_FRAME_BYTES
+            server.connect(), reactor, "ws://127.0.0.1/", max_frame_bytes=MAX_FRAME_BYTES
         )
         WireClient(link).send("login", {"vid": APP, "account": account})
         await settle()
@@ -129,6 +129,8 @@ class _SlowEngine:
     def __init__(self, engine: Engine, seed: int) -> None:
         self._engine = engine
         self._random = random.Random(seed)
+
+    is_immediate = False
 
     def __getattr__(self, name: str) -> Any:
         operation: Callable[..., Any] = getattr(self._engine, name)

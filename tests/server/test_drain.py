@@ -155,7 +155,7 @@ async def test_the_end_comes_with_the_last_client(autojump_clock: MockClock) -> 
         await settle()
         assert trio.current_time() == pytest.approx(WINDOW * 3 / 4, abs=0.1)
         assert node.sessions == 0
-        assert node._flusher._nursery is None
+        assert node._reactor.flusher._nursery is None
 
 
 async def test_a_session_goes_on_at_the_server_that_comes_after(

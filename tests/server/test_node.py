@@ -138,7 +138,7 @@ async def test_a_stop_does_not_wait_for_clients_that_do_not_answer(
             node.stop()
             await settle()
             await trio.sleep(STOP_SECONDS + 0.1)
-            assert node._flusher._nursery is None
+            assert node._reactor.flusher._nursery is None
         nursery.cancel_scope.cancel()
 
 

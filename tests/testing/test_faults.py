@@ -20,7 +20,7 @@ from signal_sdk.testing import (
     local_server,
     memory_transport_pair,
 )
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 from tests.client.fakes import Heard
 from tests.wire_client import WireClient, wire_client
 
@@ -371,8 +371,8 @@ async def test_dialing_takes_five_seconds_at_most(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     async with faulty_network() as (_, network):
-        flusher = Flusher()
-        nursery.start_soon(flusher.run)
+        reactor = Reactor()
+        nursery.start_soon(reactor.run)
 
         real = network.server
 
@@ -386,7 +386,7 @@ async def test_dialing_takes_five_seconds_at_most(
 
         network.server = server
         with pytest.raises(LinkError, match="no connection in 5 s"):
-            await network.dial("app", flusher)
+            await network.dial("app", reactor)
         assert trio.current_time() == 5
 
 

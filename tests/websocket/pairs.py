@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import attrs
 import trio
@@ -14,7 +15,7 @@ from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from signal_sdk.websocket.link import Link
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import OnReadable, Reactor
 from signal_sdk.websocket.tls import TlsTransport
 from signal_sdk.websocket.transport import SocketTransport, Transport
 
@@ -63,6 +64,7 @@ class Trickle:
     def __init__(self, inner: Transport) -> None:
         self._inner = inner
         self._held = b""
+        self._call_soon: Callable[[], None] = lambda: None
         self.send_nowait = inner.send_nowait
         self.wait_writable = inner.wait_writable
         self.send_eof = inner.send_eof
@@ -84,6 +86,26 @@ class Trickle:
         byte, self._held = self._held[:1], self._held[1:]
         return byte
 
+    def receive_nowait(self) -> bytes | None:
+        if not self._held:
+            data = self._inner.receive_nowait()
+            if data is None:
+                return None
+            self._held = data
+        byte, self._held = self._held[:1], self._held[1:]
+        if self._held:
+            self._call_soon()
+        return byte
+
+    def watch(self, reactor: Reactor, on_readable: OnReadable) -> bool:
+        self._call_soon = partial(reactor.call_soon, on_readable)
+        if self._held:
+            self._call_soon()
+        return self._inner.watch(reactor, on_readable)
+
+    def unwatch(self) -> None:
+        self._inner.unwatch()
+
 
 def never(_: HttpRequest) -> HttpAnswer | None:
     """Answers no HTTP request: every request begins a link."""
@@ -91,12 +113,12 @@ def never(_: HttpRequest) -> HttpAnswer | None:
 
 
 @asynccontextmanager
-async def running_flusher() -> AsyncIterator[Flusher]:
-    """A flusher, while the block runs."""
+async def running_reactor() -> AsyncIterator[Reactor]:
+    """A reactor, while the block runs."""
     async with trio.open_nursery() as nursery:
-        flusher = Flusher()
-        await nursery.start(flusher.run)
-        yield flusher
+        reactor = Reactor()
+        await nursery.start(reactor.run)
+        yield reactor
         nursery.cancel_scope.cancel()
 
 
@@ -110,12 +132,12 @@ async def linked(
     """A link's client and server, while the block runs; each transport in `wrap`."""
     client_end, server_end = map(wrap, pair or memory_transport_pair())
     links: list[Link] = []
-    async with running_flusher() as flusher:
+    async with running_reactor() as reactor:
 
         async def accept() -> None:
             link = await handshake.accept(
                 server_end,
-                flusher,
+                reactor,
                 never,
                 max_frame_bytes=MAX_FRAME_BYTES,
                 outbox_bytes=outbox_bytes,
@@ -126,7 +148,7 @@ async def linked(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(accept)
             client = await handshake.connect(
-                client_end, flusher, URL, max_frame_bytes=MAX_FRAME_BYTES
+                client_end, reactor, URL, max_frame_bytes=MAX_FRAME_BYTES
             )
         try:
             yield client, links[0]

@@ -14,9 +14,9 @@ from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from signal_sdk.websocket.link import Link, Message
-from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.websocket.transport import Transport
-from tests.websocket.pairs import MAX_FRAME_BYTES, Trickle, never, running_flusher
+from tests.websocket.pairs import MAX_FRAME_BYTES, Trickle, never, running_reactor
 
 UPGRADE = (
     b"GET /?x=1 HTTP/1.1\r\n"
@@ -47,11 +47,11 @@ class Server:
         self.asked.append(request)
         return self.answer
 
-    async def run(self, transport: Transport, flusher: Flusher) -> None:
+    async def run(self, transport: Transport, reactor: Reactor) -> None:
         try:
             self.link = await handshake.accept(
                 transport,
-                flusher,
+                reactor,
                 self._answer,
                 max_frame_bytes=MAX_FRAME_BYTES,
                 outbox_bytes=0,
@@ -69,11 +69,11 @@ async def exchange(
 ) -> bytes:
     """Send `data` to a server, and return all that it answers."""
     client, server_end = memory_transport_pair()
-    async with running_flusher() as flusher, trio.open_nursery() as nursery:
+    async with running_reactor() as reactor, trio.open_nursery() as nursery:
         client.send_nowait(data)
         if then_end:
             client.send_eof()
-        nursery.start_soon(server.run, wrap(server_end), flusher)
+        nursery.start_soon(server.run, wrap(server_end), reactor)
         await trio.testing.wait_all_tasks_blocked()
         answer = await read_now(client)
         nursery.cancel_scope.cancel()
@@ -142,9 +142,9 @@ async def test_frames_in_the_same_packet_as_the_handshake_are_not_lost() -> None
     server = Server()
     # The second frame's end comes later.
     client, server_end = memory_transport_pair()
-    async with running_flusher() as flusher, trio.open_nursery() as nursery:
+    async with running_reactor() as reactor, trio.open_nursery() as nursery:
         client.send_nowait(UPGRADE + first + second[:3])
-        nursery.start_soon(server.run, server_end, flusher)
+        nursery.start_soon(server.run, server_end, reactor)
         await trio.testing.wait_all_tasks_blocked()
         assert server.link is not None
         assert await server.link.receive() == [Message(b"one", binary=False)]
@@ -266,7 +266,7 @@ async def connected(answer: bytes, url: str = "ws://127.0.0.1/") -> tuple[Link, 
     """A client's link to a server that says `answer`, and what the client asked."""
     client, server_end = memory_transport_pair()
     asked = b""
-    async with running_flusher() as flusher, trio.open_nursery() as nursery:
+    async with running_reactor() as reactor, trio.open_nursery() as nursery:
 
         async def serve() -> None:
             nonlocal asked
@@ -275,7 +275,7 @@ async def connected(answer: bytes, url: str = "ws://127.0.0.1/") -> tuple[Link, 
             server_end.send_eof()
 
         nursery.start_soon(serve)
-        link = await handshake.connect(client, flusher, url, max_frame_bytes=MAX_FRAME_BYTES)
+        link = await handshake.connect(client, reactor, url, max_frame_bytes=MAX_FRAME_BYTES)
     return link, asked
 
 
@@ -325,28 +325,28 @@ async def test_messages_in_the_same_packet_as_the_servers_answer_are_not_lost(
     wrap: Callable[[Transport], Transport],
 ) -> None:
     client, server_end = memory_transport_pair()
-    async with running_flusher() as flusher, trio.open_nursery() as nursery:
+    async with running_reactor() as reactor, trio.open_nursery() as nursery:
 
         async def serve() -> None:
-            # Both go out in one write: the flusher runs after this task.
+            # Both go out in one write: the reactor runs after this task.
             link = await handshake.accept(
-                server_end, flusher, never, max_frame_bytes=MAX_FRAME_BYTES, outbox_bytes=0
+                server_end, reactor, never, max_frame_bytes=MAX_FRAME_BYTES, outbox_bytes=0
             )
             assert link is not None
             link.send_text(b"early")
 
         nursery.start_soon(serve)
         link = await handshake.connect(
-            wrap(client), flusher, "ws://127.0.0.1/", max_frame_bytes=MAX_FRAME_BYTES
+            wrap(client), reactor, "ws://127.0.0.1/", max_frame_bytes=MAX_FRAME_BYTES
         )
         assert await link.receive() == [Message(b"early", binary=False)]
 
 
 async def test_a_handshake_that_is_cancelled_sends_nothing_more() -> None:
     client, _ = memory_transport_pair()
-    async with running_flusher() as flusher:
+    async with running_reactor() as reactor:
         with trio.move_on_after(0.01) as scope:
             await handshake.connect(
-                client, flusher, "ws://127.0.0.1/", max_frame_bytes=MAX_FRAME_BYTES
+                client, reactor, "ws://127.0.0.1/", max_frame_bytes=MAX_FRAME_BYTES
             )
         assert scope.cancelled_caught

@@ -4,13 +4,23 @@ connection only.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from signal_sdk.errors import LinkError
 from signal_sdk.websocket.outbox import FLUSHES_PER_TURN, Flusher, Outbox
-from tests.websocket.pairs import running_flusher
+from signal_sdk.websocket.reactor import OnReadable, Reactor
+from tests.websocket.pairs import running_reactor
+
+
+@asynccontextmanager
+async def running_flusher() -> AsyncIterator[Flusher]:
+    async with running_reactor() as reactor:
+        yield reactor.flusher
 
 
 class FakeTransport:
@@ -56,6 +66,15 @@ class FakeTransport:
             self.waiters -= 1
 
     async def receive_some(self) -> bytes:
+        raise NotImplementedError
+
+    def receive_nowait(self) -> bytes | None:
+        raise NotImplementedError
+
+    def watch(self, reactor: Reactor, on_readable: OnReadable) -> bool:
+        raise NotImplementedError
+
+    def unwatch(self) -> None:
         raise NotImplementedError
 
     def send_eof(self) -> None:

@@ -170,6 +170,11 @@ class Delivery(Protocol):
 class Engine(Protocol):
     """The contract. Made with its own settings, then given its node's `Delivery` by `attach`."""
 
+    is_immediate: bool = False
+    """Do all operations end without waiting, those of durability and of life apart? Then a request
+    is answered where it is read, without a task's turn in between.
+    """
+
     def attach(self, delivery: Delivery) -> None:
         """Deliver here from now on."""
 

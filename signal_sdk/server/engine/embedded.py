@@ -58,6 +58,8 @@ class EmbeddedEngine(Engine):
     (`StorageError` where that cannot be), and writes to it by `write_in_thread`.
     """
 
+    is_immediate = True
+
     def __init__(
         self,
         *,
