@@ -8,6 +8,7 @@ taking back one that nobody waits for any more.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
@@ -15,7 +16,7 @@ import trio
 from signal_sdk.client.log import Log, logger
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError, ParameterError, ProtocolError
-from signal_sdk.websocket.link import Link
+from signal_sdk.websocket.link import Link, Message
 from signal_sdk.wire import call2, frames, functions, login, names
 
 __all__ = ["Connection", "closing_delay", "login_frame"]
@@ -80,24 +81,43 @@ class Connection:
         """Send one frame. Never waits; on a connection that is closing, nothing is sent."""
         self._link.send_text(frame)
 
+    def watch(self, take: Callable[[frames.Frame], None]) -> None:
+        """From here on, frames are handed to `take` where they are read; what `receive` still gets
+        comes before them.
+        """
+
+        def take_all(message: Message) -> bool:
+            for frame in self._unpack(message):
+                self._note(frame)
+                take(frame)
+            return True
+
+        self._link.watch(take_all)
+
     async def receive(self) -> frames.Frame:
         """The next frame. Raises `LinkClosed` once there is none to come."""
         while not self._frames:
-            messages = await self._link.receive()
-            self.heard_at = trio.current_time()
-            for message in messages:
-                try:
-                    text = frames.decompress(message.data) if message.binary else message.data
-                    self._frames.extend(frames.decode_frames(text))
-                except ProtocolError as exc:
-                    self.pass_over(exc)
+            for message in await self._link.receive():
+                self._frames.extend(self._unpack(message))
         self._handed_out += 1
         if self._handed_out % FRAMES_PER_TURN == 0:
             await trio.lowlevel.checkpoint()
         frame = self._frames.popleft()
-        size = len(bytes(frame.payload))
-        self._log.debug("%s: < %.40s, %d bytes", self._label, frame.event, size)
+        self._note(frame)
         return frame
+
+    def _unpack(self, message: Message) -> Sequence[frames.Frame]:
+        self.heard_at = trio.current_time()
+        try:
+            text = frames.decompress(message.data) if message.binary else message.data
+            return frames.decode_frames(text)
+        except ProtocolError as exc:
+            self.pass_over(exc)
+            return ()
+
+    def _note(self, frame: frames.Frame) -> None:
+        size = memoryview(frame.payload).nbytes
+        self._log.debug("%s: < %.40s, %d bytes", self._label, frame.event, size)
 
     async def login_answer(self) -> login.LoginSucceeded:
         """The answer to a `login` or `line_login`. Raises `LoginError` where it is a refusal, and

@@ -11,6 +11,7 @@ read any more.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Final, Protocol
 
 import attrs
@@ -237,15 +238,27 @@ class Course:
         self.wake()
         try:
             with trio.CancelScope() as self._talking:
-                while not (self._passenger.is_over or self._talking.cancel_called):
-                    frame = await connection.receive()
-                    try:
-                        self._passenger.take(frame)
-                    except ProtocolError as exc:
-                        connection.pass_over(exc)
+                connection.watch(partial(self._take, connection))
+                while not self._is_done:
+                    self._take(connection, await connection.receive())
         except LinkClosed as exc:
             return self._loss or str(exc)
         return self._loss
+
+    @property
+    def _is_done(self) -> bool:
+        """Is there nothing more to be read?"""
+        return self._passenger.is_over or self._talking.cancel_called
+
+    def _take(self, connection: Connection, frame: frames.Frame) -> None:
+        if self._is_done:
+            return
+        try:
+            self._passenger.take(frame)
+        except ProtocolError as exc:
+            connection.pass_over(exc)
+        if self._passenger.is_over:
+            self._talking.cancel()
 
     async def _come_back(self, lost: Connection) -> None:
         """Dial until the session is taken up again, or over."""

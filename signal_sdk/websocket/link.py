@@ -199,6 +199,7 @@ class Link:
         except LinkError as exc:
             self._fail(LinkClosed(CloseCode.ABNORMAL_CLOSURE, str(exc)))
         except Exception as exc:  # noqa: BLE001  `receive` raises it
+            self._messages.clear()
             self._fail(exc)
         protocol = self._protocol
         if self._messages or protocol.state is not State.OPEN or protocol.parser_exc is not None:

@@ -185,7 +185,8 @@ def test_a_connection_is_cut_at_every_await(is_slow: bool, resumes: bool) -> Non
             assert await inner.calls_of(AccountKey(APP, "bob")) == ()
             check_engine(inner)
 
-    assert until_it_gets_through(course) > 14
+    # An engine that never waits leaves few places to be cut at.
+    assert until_it_gets_through(course) > (20 if is_slow else 3)
 
 
 # --- the session ---

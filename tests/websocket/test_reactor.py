@@ -1,0 +1,281 @@
+"""The reactor: reads whatever has something to be read, for as long as it is watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from signal_sdk.errors import LinkError
+from signal_sdk.testing.memory import memory_transport_pair
+from signal_sdk.websocket.link import MESSAGES_PER_TURN, Link, LinkClosed, Message
+from signal_sdk.websocket.reactor import READS_PER_TURN, Reactor
+from signal_sdk.websocket.transport import Transport
+from tests.websocket.pairs import (
+    TlsContexts,
+    TransportPair,
+    Trickle,
+    linked,
+    running_reactor,
+    socket_pair,
+    tls_pair,
+)
+
+Pairs = Callable[[], TransportPair]
+
+
+@pytest.fixture(params=["socket", "memory"])
+def pairs(request: pytest.FixtureRequest) -> Pairs:
+    return socket_pair if request.param == "socket" else memory_transport_pair
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Real sockets take a moment."""
+    with trio.fail_after(5):
+        while not holds():  # noqa: ASYNC110  the kernel sets no event
+            await trio.sleep(0.001)
+
+
+async def test_what_arrives_is_read_until_it_is_watched_no_more(pairs: Pairs) -> None:
+    async with running_reactor() as reactor:
+        near, far = pairs()
+        heard: list[bytes | None] = []
+
+        def read() -> None:
+            heard.append(far.receive_nowait())
+
+        assert far.receive_nowait() is None
+        near.send_nowait(b"before")
+        assert far.watch(reactor, read)
+        await until(lambda: heard == [b"before"])
+        near.send_nowait(b"meanwhile")
+        await until(lambda: heard == [b"before", b"meanwhile"])
+        far.unwatch()
+        far.unwatch()
+        near.send_nowait(b"after")
+        await wait_all_tasks_blocked()
+        assert len(heard) == 2
+        far.watch(reactor, read)
+        await until(lambda: heard[2:] == [b"after"])
+        near.close()
+        await until(lambda: heard[3:4] == [b""])
+        far.close()
+        with pytest.raises(LinkError, match="closed"):
+            far.watch(reactor, read)
+
+
+async def test_what_is_not_read_is_told_of_again() -> None:
+    async with running_reactor() as reactor:
+        near, far = socket_pair()
+        told = 0
+
+        def tell() -> None:
+            nonlocal told
+            told += 1
+            if told == 3:
+                far.receive_nowait()
+
+        near.send_nowait(b"x")
+        far.watch(reactor, tell)
+        await until(lambda: told == 3)
+        await wait_all_tasks_blocked()
+        assert told == 3
+        near.close()
+        far.close()
+
+
+async def test_a_closed_transport_is_not_read_though_it_was_ready() -> None:
+    async with running_reactor() as reactor:
+        ends = [socket_pair() for _ in range(3 * READS_PER_TURN)]
+        heard: list[int] = []
+
+        def read(number: int) -> Callable[[], None]:
+            def note() -> None:
+                ends[number][1].receive_nowait()
+                heard.append(number)
+                # Whoever is read first closes all others.
+                for other, (_, far) in enumerate(ends):
+                    if other != number:
+                        far.close()
+
+            return note
+
+        for number, (near, far) in enumerate(ends):
+            near.send_nowait(b"x")
+            far.watch(reactor, read(number))
+        await until(lambda: bool(heard))
+        await wait_all_tasks_blocked()
+        assert len(heard) == 1
+        for near, far in ends:
+            near.close()
+            far.close()
+
+
+async def test_many_that_talk_all_the_time_leave_room_for_other_tasks() -> None:
+    async with running_reactor() as reactor:
+        ends = [socket_pair() for _ in range(4 * READS_PER_TURN)]
+        reads = turns = 0
+
+        def read() -> None:
+            # It is not taken, and so is ready for ever.
+            nonlocal reads
+            reads += 1
+
+        for near, far in ends:
+            near.send_nowait(b"x")
+            far.watch(reactor, read)
+        while reads < 1000:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+        assert turns >= 1000 / READS_PER_TURN / 2
+        for near, far in ends:
+            near.close()
+            far.close()
+
+
+async def test_a_reactor_that_does_not_run_watches_no_socket() -> None:
+    near, far = socket_pair()
+    with pytest.raises(RuntimeError, match="not running"):
+        far.watch(Reactor(), lambda: None)
+    near.close()
+    far.close()
+
+
+# --- a link whose messages are taken where they are read ---
+
+
+def text(number: int) -> bytes:
+    return b"%d" % number
+
+
+class Taker:
+    """Takes messages until one says `stop`, and raises at `fail`."""
+
+    def __init__(self) -> None:
+        self.taken: list[bytes] = []
+
+    def __call__(self, message: Message) -> bool:
+        if message.data == b"stop":
+            return False
+        if message.data == b"fail":
+            raise ZeroDivisionError("a mistake in here")
+        self.taken.append(message.data)
+        return True
+
+
+async def gather(link: Link, waited: list[bytes]) -> None:
+    while True:
+        waited += [message.data for message in await link.receive()]
+
+
+@pytest.mark.parametrize("wrap", [lambda it: it, Trickle], ids=["at once", "byte by byte"])
+async def test_messages_are_taken_in_order_and_the_rest_waits(
+    pairs: Pairs, wrap: Callable[[Transport], Transport]
+) -> None:
+    async with linked(pairs(), wrap=wrap) as (client, server), trio.open_nursery() as nursery:
+        taker = Taker()
+        waited: list[bytes] = []
+        server.watch(taker)
+        nursery.start_soon(gather, server, waited)
+        for number in range(3):
+            client.send_text(text(number))
+        await until(lambda: taker.taken == [b"0", b"1", b"2"])
+        assert waited == []
+        client.send_text(b"stop")
+        await until(lambda: waited == [b"stop"])
+        client.send_text(text(3))
+        await until(lambda: taker.taken[3:] == [b"3"])
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_is_behind_a_message_that_waits_waits_too(pairs: Pairs) -> None:
+    async with linked(pairs()) as (client, server):
+        taker = Taker()
+        server.watch(taker)
+        for word in (b"one", b"stop", b"two"):
+            client.send_text(word)
+        # Until `receive` is called, nothing is read.
+        await wait_all_tasks_blocked()
+        assert taker.taken == []
+        assert [message.data for message in await server.receive()] == [b"stop", b"two"]
+        assert taker.taken == [b"one"]
+
+
+async def test_of_very_many_in_one_read_most_wait_their_turn() -> None:
+    async with linked(memory_transport_pair()) as (client, server):
+        taker = Taker()
+        server.watch(taker)
+        for number in range(3 * MESSAGES_PER_TURN):
+            client.send_text(text(number))
+        rest = [message.data for message in await server.receive()]
+        assert taker.taken == [text(number) for number in range(MESSAGES_PER_TURN)]
+        assert rest == [text(number) for number in range(MESSAGES_PER_TURN, 3 * MESSAGES_PER_TURN)]
+
+
+async def test_a_taker_that_fails_fails_its_receiver_only(pairs: Pairs) -> None:
+    async with linked(pairs()) as (client, server):
+        server.watch(Taker())
+        client.send_text(b"fail")
+        with pytest.raises(ZeroDivisionError):
+            await server.receive()
+
+
+async def test_a_watched_link_ends_for_its_receiver(pairs: Pairs) -> None:
+    async def close_by_the_other(client: Link, _: Link) -> None:
+        client.close(1000, "over")
+
+    async def close_here(_: Link, server: Link) -> None:
+        server.close(1000, "over")
+
+    async def vanish(client: Link, _: Link) -> None:
+        client.abort()
+
+    async def abort_here(_: Link, server: Link) -> None:
+        server.abort()
+
+    for end, code in (
+        (close_by_the_other, 1000),
+        (close_here, 1000),
+        (vanish, 1006),
+        (abort_here, 1006),
+    ):
+        async with linked(pairs()) as (client, server), trio.open_nursery() as nursery:
+            server.watch(Taker())
+            nursery.start_soon(end, client, server)
+            with trio.fail_after(5), pytest.raises(LinkClosed) as caught:
+                await server.receive()
+            assert caught.value.code == code
+
+
+async def test_a_cancelled_receiver_reads_no_more(pairs: Pairs) -> None:
+    async with linked(pairs()) as (client, server):
+        taker = Taker()
+        server.watch(taker)
+        with trio.move_on_after(0):
+            await server.receive()
+        client.send_text(b"late")
+        await wait_all_tasks_blocked()
+        assert taker.taken == []
+        client.send_text(b"stop")
+        assert [message.data for message in await server.receive()] == [b"stop"]
+        assert taker.taken == [b"late"]
+
+
+async def test_over_tls_too(pairs: Pairs, tls: TlsContexts) -> None:
+    async with linked(await tls_pair(tls, pairs())) as (client, server):
+        taker = Taker()
+        server.watch(taker)
+        big = b"x" * 900
+        client.send_text(b"one")
+        for _ in range(100):
+            client.send_text(big)
+        client.send_text(b"stop")
+        waited: list[bytes] = []
+        while b"stop" not in waited:
+            waited += [message.data for message in await server.receive()]
+        assert [*taker.taken, *waited] == [b"one", *[big] * 100, b"stop"]
+        client.close(1000, "over")
+        with pytest.raises(LinkClosed):
+            await server.receive()
