@@ -7,10 +7,8 @@ not know any route.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import attrs
@@ -18,19 +16,16 @@ from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
 from websockets.http11 import Request, Response
-from websockets.protocol import SEND_EOF, Protocol, State
+from websockets.protocol import SEND_EOF, Protocol, Side, State
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from signal_sdk.errors import LinkError
-from signal_sdk.websocket.link import Link
+from signal_sdk.websocket import opening
+from signal_sdk.websocket.link import Link, silent
 from signal_sdk.websocket.outbox import Outbox
 from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.websocket.transport import Transport
-
-# The library logs handshakes and frames, and a frame may hold a token.
-_silent: Final = logging.getLogger("signal_sdk.websocket.library")
-_silent.disabled = True
 
 
 @attrs.frozen(kw_only=True)
@@ -65,10 +60,25 @@ async def accept(
     Returns None where the client got an HTTP answer, and the transport is closed. Raises
     `LinkError` for a bad handshake, which the client has been told of. The caller bounds the time.
     """
-    protocol = ServerProtocol(max_size=max_frame_bytes, logger=_silent)
-    link = Link(transport, protocol, reactor, outbox_bytes=outbox_bytes)
+    data = await transport.receive_some()
+    plain = opening.read(data)
+    if plain is not None and answer(_request(plain.target, plain.host, is_upgrade=True)) is None:
+        link = Link(
+            transport, reactor, Side.SERVER, max_bytes=max_frame_bytes, outbox_bytes=outbox_bytes
+        )
+        link.outbox.append(plain.answer)
+        link.feed_early(data[plain.end :])
+        return link
+    protocol = ServerProtocol(max_size=max_frame_bytes, logger=silent)
+    link = Link(
+        transport,
+        reactor,
+        Side.SERVER,
+        max_bytes=max_frame_bytes,
+        outbox_bytes=outbox_bytes,
+        protocol=protocol,
+    )
     while True:
-        data = await transport.receive_some()
         if data:
             protocol.receive_data(data)
         else:
@@ -76,6 +86,7 @@ async def accept(
         events = protocol.events_received()
         if events or protocol.handshake_exc is not None or not data:
             break
+        data = await transport.receive_some()
     request = events[0] if events else None
     if isinstance(request, Request):
         response = _respond(protocol, request, answer)
@@ -93,16 +104,9 @@ async def accept(
 def _respond(
     protocol: ServerProtocol, request: Request, answer: Callable[[HttpRequest], HttpAnswer | None]
 ) -> Response:
-    parts = _split(request.path)
-    answered = answer(
-        HttpRequest(
-            path=parts.path,
-            query=dict(parse_qsl(parts.query)),
-            # `get` raises where a client names several.
-            host=next(iter(request.headers.get_all("Host")), ""),
-            is_upgrade="Upgrade" in request.headers,
-        )
-    )
+    # `get` raises where a client names several.
+    host = next(iter(request.headers.get_all("Host")), "")
+    answered = answer(_request(request.path, host, is_upgrade="Upgrade" in request.headers))
     # Releases of the library that know no `method` have refused all but GET by now.
     if getattr(request, "method", "GET") != "GET":
         answered = HttpAnswer(status=HTTPStatus.METHOD_NOT_ALLOWED)
@@ -119,6 +123,12 @@ def _respond(
         ]
     )
     return Response(answered.status, answered.status.phrase, headers, answered.body)
+
+
+def _request(target: str, host: str, *, is_upgrade: bool) -> HttpRequest:
+    parts = _split(target)
+    query = dict(parse_qsl(parts.query)) if parts.query else {}
+    return HttpRequest(path=parts.path, query=query, host=host, is_upgrade=is_upgrade)
 
 
 def _split(target: str) -> SplitResult:
@@ -144,8 +154,8 @@ async def connect(
     """Do the client's handshake for `url` over `transport`. Raises `LinkError`; the caller bounds
     the time.
     """
-    protocol = ClientProtocol(parse_uri(url), max_size=max_frame_bytes, logger=_silent)
-    link = Link(transport, protocol, reactor)
+    protocol = ClientProtocol(parse_uri(url), max_size=max_frame_bytes, logger=silent)
+    link = Link(transport, reactor, Side.CLIENT, max_bytes=max_frame_bytes, protocol=protocol)
     protocol.send_request(protocol.connect())
     await _send(protocol, link.outbox)
     while protocol.state is State.CONNECTING and protocol.handshake_exc is None:

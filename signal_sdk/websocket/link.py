@@ -6,6 +6,7 @@ what a message says.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from typing import Final
@@ -23,6 +24,10 @@ from signal_sdk.websocket.transport import Transport
 
 CLOSE_SECONDS: Final = 2.0
 """How long the closing handshake may take before the transport is closed without it."""
+
+# The library logs handshakes and frames, and a frame may hold a token.
+silent: Final = logging.getLogger("signal_sdk.websocket.library")
+silent.disabled = True
 
 NORMAL_CLOSURE: Final = int(CloseCode.NORMAL_CLOSURE)
 GOING_AWAY: Final = int(CloseCode.GOING_AWAY)
@@ -72,24 +77,70 @@ MESSAGES_PER_TURN: Final = 32
 class Link:
     """A WebSocket connection that is open. Made by handshake.py."""
 
+    __slots__ = (
+        "_failure",
+        "_farewell",
+        "_fragments",
+        "_fragments_binary",
+        "_is_server",
+        "_library",
+        "_max_bytes",
+        "_messages",
+        "_reactor",
+        "_receiving",
+        "_rest",
+        "_sleeper",
+        "_take",
+        "_transport",
+        "outbox",
+    )
+
     def __init__(
-        self, transport: Transport, protocol: Protocol, reactor: Reactor, *, outbox_bytes: int = 0
+        self,
+        transport: Transport,
+        reactor: Reactor,
+        side: Side,
+        *,
+        max_bytes: int,
+        outbox_bytes: int = 0,
+        protocol: Protocol | None = None,
     ) -> None:
         self._transport = transport
-        self._protocol = protocol
+        self._is_server = side is Side.SERVER
+        self._max_bytes = max_bytes or sys.maxsize
+        self._library = protocol
         self._fragments: list[bytes] = []
         self._fragments_binary = False
         self._messages: list[Message] = []
         self._rest = bytearray()
-        self._max_bytes = protocol.max_message_size or sys.maxsize
-        self._is_server = protocol.side is Side.SERVER
         self._reactor = reactor
         self._take: Take | None = None
         self._failure: Exception | None = None
         self._sleeper: trio.lowlevel.Task | None = None
         self._receiving: trio.CancelScope | None = None
-        self._farewell = trio.Lock()
+        self._farewell: trio.Lock | None = None
         self.outbox = Outbox(transport, reactor.flusher, self._on_broken, max_bytes=outbox_bytes)
+
+    @property
+    def _protocol(self) -> Protocol:
+        """The library's part of this connection. Most never need it: it is made for the first frame
+        that is not a whole message.
+        """
+        if self._library is None:
+            self._library = Protocol(
+                Side.SERVER if self._is_server else Side.CLIENT,
+                max_size=None if self._max_bytes == sys.maxsize else self._max_bytes,
+                logger=silent,
+            )
+        return self._library
+
+    @property
+    def _is_ended(self) -> bool:
+        """Has one of the two sides said farewell, or something wrong?"""
+        library = self._library
+        return library is not None and (
+            library.state is not State.OPEN or library.parser_exc is not None
+        )
 
     @property
     def peer(self) -> str:
@@ -99,7 +150,8 @@ class Link:
     @property
     def is_open(self) -> bool:
         """Can messages still be sent?"""
-        return self._protocol.state is State.OPEN and not self.outbox.broken
+        library = self._library
+        return (library is None or library.state is State.OPEN) and not self.outbox.broken
 
     def _on_broken(self, reason: str) -> None:
         self._fail(LinkClosed(CloseCode.ABNORMAL_CLOSURE, reason))
@@ -111,22 +163,27 @@ class Link:
         self._wake()
 
     def take_early(self, events: list[Event]) -> None:
-        """Take the frames that came in one packet with the opening handshake."""
+        """Take the frames that the library has read behind the opening handshake."""
         self._take_events(events)
         self._send_pending()
+        if self._is_library_idle:
+            self._library = None
+
+    def feed_early(self, data: bytes) -> None:
+        """Take what came in one packet with the opening handshake."""
+        if data:
+            self._feed(data)
 
     def send_text(self, text: bytes) -> None:
         """Send one text message. Never waits; on a link that is closing, nothing is sent."""
-        if self._protocol.state is State.OPEN:
-            self.outbox.append(
-                Frame(Opcode.TEXT, text).serialize(mask=self._protocol.side is Side.CLIENT)
-            )
+        if self._library is None or self._library.state is State.OPEN:
+            self.outbox.append(Frame(Opcode.TEXT, text).serialize(mask=not self._is_server))
 
     def send_encoded(self, data: bytes) -> None:
         """Send what `encode_text` or `encode_binary` made. Never waits; on a link that is closing,
         nothing is sent.
         """
-        if self._protocol.state is State.OPEN:
+        if self._library is None or self._library.state is State.OPEN:
             self.outbox.append(data)
 
     def watch(self, take: Take) -> None:
@@ -146,9 +203,8 @@ class Link:
                 return messages
             if self._failure is not None:
                 raise self._failure
-            protocol = self._protocol
-            if protocol.state is not State.OPEN or protocol.parser_exc is not None:
-                raise self._closed(protocol.close_rcvd or protocol.close_sent)
+            if self._is_ended:
+                raise self._closed(self._protocol.close_rcvd or self._protocol.close_sent)
             try:
                 await self._arrival()
             except LinkError as exc:
@@ -201,8 +257,7 @@ class Link:
         except Exception as exc:  # noqa: BLE001  `receive` raises it
             self._messages.clear()
             self._fail(exc)
-        protocol = self._protocol
-        if self._messages or protocol.state is not State.OPEN or protocol.parser_exc is not None:
+        if self._messages or self._is_ended:
             self._wake()
 
     def _hand_out(self) -> None:
@@ -265,12 +320,12 @@ class Link:
     @property
     def _is_library_idle(self) -> bool:
         """Is the library in the midst of nothing?"""
-        protocol = self._protocol
-        return (
-            protocol.current_size is None
-            and not protocol.reader.buffer
-            and protocol.state is State.OPEN
-            and protocol.parser_exc is None
+        library = self._library
+        return library is None or (
+            library.current_size is None
+            and not library.reader.buffer
+            and library.state is State.OPEN
+            and library.parser_exc is None
         )
 
     def _give_to_library(self, data: bytes) -> None:
@@ -320,6 +375,8 @@ class Link:
         """Close: send what waits, do the closing handshake, close the transport. Always ends
         closed, within two seconds.
         """
+        if self._farewell is None:
+            self._farewell = trio.Lock()
         try:
             with trio.move_on_after(CLOSE_SECONDS):
                 self.close(code, reason)

@@ -1,0 +1,68 @@
+"""Opening requests as nearly all clients write them, read at once.
+
+Owns: which requests are plain, and their answer. Must not know what is said of any other: the
+library reads those, and refuses what is wrong. A server whose clients all come back at once spends
+most of that time on their handshakes.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from hashlib import sha1
+from typing import Final
+
+import attrs
+
+MAX_REQUEST_BYTES: Final = 4096
+_LINES: Final = rb"(?:[-!#$%&'*+.^_`|~0-9a-zA-Z]+:[\x09\x20-\x7e\x80-\xff]*\r\n)*"
+_REQUEST: Final = re.compile(rb"GET (/[\x21-\x7e]*) HTTP/1\.1(\r\n" + _LINES + rb")\r\n")
+_HEADER: Final = re.compile(rb"\r\n([^:\r]+):[ \t]*([^\r]*?)[ \t]*(?=\r\n)")
+_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
+"""16 bytes in base64."""
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""RFC 6455, section 1.3."""
+
+
+@attrs.frozen(kw_only=True)
+class PlainOpening:
+    """A request that begins a WebSocket; `end` is where its bytes end."""
+
+    target: str
+    host: str
+    answer: bytes
+    end: int
+
+
+def read(data: bytes) -> PlainOpening | None:
+    """The opening request that `data` begins with; None where it is none, is not whole, or is not
+    plain.
+    """
+    request = _REQUEST.match(data, 0, MAX_REQUEST_BYTES)
+    if request is None:
+        return None
+    headers: dict[bytes, bytes] = {}
+    for name, value in _HEADER.findall(request[2]):
+        name = name.lower()  # noqa: PLW2901  it is any case's
+        if name in headers:
+            return None
+        headers[name] = value
+    key = headers.get(b"sec-websocket-key", b"")
+    if (
+        headers.get(b"upgrade", b"").lower() != b"websocket"
+        or headers.get(b"sec-websocket-version") != b"13"
+        or not _KEY.fullmatch(key)
+        # Some browsers say `keep-alive, Upgrade`.
+        or b"upgrade" not in headers.get(b"connection", b"").lower().replace(b" ", b"").split(b",")
+        or b"transfer-encoding" in headers
+        or b"content-length" in headers
+    ):
+        return None
+    accept = b64encode(sha1(key + _GUID, usedforsecurity=False).digest())
+    return PlainOpening(
+        target=request[1].decode(),
+        host=headers.get(b"host", b"").decode("latin-1"),
+        answer=b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n",
+        end=request.end(),
+    )
