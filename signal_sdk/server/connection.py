@@ -59,13 +59,27 @@ def _at_once(work: Coroutine[Any, Any, None]) -> None:
 class Connection:
     """A client on its link. It satisfies the hub's `Holder` once it is logged in."""
 
+    __slots__ = (
+        "_heard",
+        "_is_first_frame",
+        "_is_welcome",
+        "_link",
+        "_patience",
+        "_reads_ids",
+        "_requests",
+        "_services",
+        "_session",
+        "_timers",
+        "generation",
+    )
+
     def __init__(self, link: Link, services: Services) -> None:
         self._link = link
         self._services = services
         self._session: Session | None = None
         self._heard = trio.current_time()
         self._timers: dict[str, Timer] = {}
-        self._patience = trio.CancelScope()
+        self._patience: trio.CancelScope | None = None
         self._requests = Requests(services, link)
         self._is_welcome = False
         self._is_first_frame = False
@@ -77,11 +91,17 @@ class Connection:
         clock) to log in.
         """
         try:
-            self._patience.deadline = handshake_ends
-            with self._patience:
-                await self._serve()
+            with trio.CancelScope(deadline=handshake_ends) as self._patience:
+                while self._session is None:
+                    await self._serve_some()
             if self._patience.cancelled_caught:
                 self._close("nothing was said in time", code=POLICY_VIOLATION)
+            # A scope is as large as all else that an idle connection has.
+            self._patience = None
+            if self._services.engine.is_immediate:
+                self._link.watch(self._take)
+            while True:
+                await self._serve_some()
         except LinkClosed as exc:
             logger.debug("%s: %s", self._link.peer, exc)
         finally:
@@ -91,22 +111,20 @@ class Connection:
                 await self._detach()
         await self._link.aclose()
 
-    async def _serve(self) -> None:
-        if self._services.engine.is_immediate:
-            self._link.watch(self._take)
-        while True:
-            messages = await self._link.receive()
-            self._heard = trio.current_time()
-            for number, message in enumerate(messages, 1):
-                if not self._link.is_open:
-                    # What a client says behind its end is nobody's word.
-                    return
-                try:
-                    await self._handle(_frame(message))
-                except ProtocolError as exc:
-                    self._refuse_frame(exc)
-                if number % FRAMES_PER_TURN == 0:
-                    await trio.lowlevel.checkpoint()
+    async def _serve_some(self) -> None:
+        """Handle what one read brings. Raises `LinkClosed` at the end."""
+        messages = await self._link.receive()
+        self._heard = trio.current_time()
+        for number, message in enumerate(messages, 1):
+            if not self._link.is_open:
+                # What a client says behind its end is nobody's word.
+                return
+            try:
+                await self._handle(_frame(message))
+            except ProtocolError as exc:
+                self._refuse_frame(exc)
+            if number % FRAMES_PER_TURN == 0:
+                await trio.lowlevel.checkpoint()
 
     def _take(self, message: Message) -> bool:
         """Handle a message where it is read, if it needs no waiting: what comes within a session
@@ -196,7 +214,8 @@ class Connection:
             self._send(login.encode_failure(error))
             return
         # A login that was cut off half-way would be nobody's to end; a refused one closes the link.
-        self._patience.deadline = math.inf
+        if self._patience is not None:
+            self._patience.deadline = math.inf
         try:
             self._check_admission()
             # Not even the node's end may cut it off between what is done and what is known here.

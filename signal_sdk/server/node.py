@@ -31,6 +31,7 @@ from signal_sdk.server.requests import Services
 from signal_sdk.server.timers import Timers
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
+from signal_sdk.websocket.link import Link
 from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.websocket.tls import TlsTransport
 from signal_sdk.websocket.transport import Transport
@@ -193,31 +194,12 @@ class Node:
         """Serve one connection, until it ends. It has `handshake_seconds` for all handshakes and
         the login together.
         """
-        limits = self.config.limits
-        ends = trio.current_time() + limits.handshake_seconds
-
-        def answer(request: HttpRequest) -> HttpAnswer | None:
-            is_full = limits.max_connections and self._transports > limits.max_connections
-            # A server that is full serves: whoever restarts the sick must not think it one.
-            if request.path != HEALTH_PATH and (why := self._why_not_ready()):
-                return unavailable(why)
-            if request.path not in (HEALTH_PATH, READY_PATH) and is_full:
-                return unavailable("no room for another connection")
-            return self._routes.answer(request, local_host, self.port)
-
+        ends = trio.current_time() + self.config.limits.handshake_seconds
         self._transports += 1
         try:
             link = None
             with trio.move_on_at(ends):
-                if isinstance(transport, TlsTransport):
-                    await transport.handshake()
-                link = await handshake.accept(
-                    transport,
-                    self._reactor,
-                    answer,
-                    max_frame_bytes=limits.max_frame_bytes,
-                    outbox_bytes=limits.outbox_bytes,
-                )
+                link = await self._accept(transport, local_host)
             if link is not None:
                 connection = Connection(link, self._services)
                 self._connections[connection] = None
@@ -234,6 +216,29 @@ class Node:
             transport.close()
             self._transports -= 1
             self._gone.set()
+
+    async def _accept(self, transport: Transport, local_host: str) -> Link | None:
+        """Do the handshakes; None where the client got an HTTP answer. Raises `LinkError`."""
+        limits = self.config.limits
+
+        def answer(request: HttpRequest) -> HttpAnswer | None:
+            is_full = limits.max_connections and self._transports > limits.max_connections
+            # A server that is full serves: whoever restarts the sick must not think it one.
+            if request.path != HEALTH_PATH and (why := self._why_not_ready()):
+                return unavailable(why)
+            if request.path not in (HEALTH_PATH, READY_PATH) and is_full:
+                return unavailable("no room for another connection")
+            return self._routes.answer(request, local_host, self.port)
+
+        if isinstance(transport, TlsTransport):
+            await transport.handshake()
+        return await handshake.accept(
+            transport,
+            self._reactor,
+            answer,
+            max_frame_bytes=limits.max_frame_bytes,
+            outbox_bytes=limits.outbox_bytes,
+        )
 
     def _why_not_ready(self) -> str:
         """Why nobody should come here now; empty where anybody may."""

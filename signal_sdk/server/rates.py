@@ -16,6 +16,10 @@ MAX_IDLE_RATES: Final = 10_000
 """How many rates are remembered before those that have been quiet for a second are forgotten."""
 
 
+_NEVER: Final[deque[float]] = deque(maxlen=0)
+"""What all share for which nothing was counted yet, which are most: a deque takes 600 bytes."""
+
+
 class Rate:
     """At most `limit` times in any second, exactly: the times of the last `limit` are kept. The
     limit may differ from call to call.
@@ -24,7 +28,7 @@ class Rate:
     __slots__ = ("_times",)
 
     def __init__(self) -> None:
-        self._times: deque[float] = deque()
+        self._times = _NEVER
 
     def allows(self, limit: int, now: float) -> bool:
         """Count one more at `now`, unless that were more than `limit` (0: no limit) in a second."""
@@ -35,6 +39,8 @@ class Rate:
             times.popleft()
         if len(times) >= limit:
             return False
+        if times is _NEVER:
+            times = self._times = deque()
         times.append(now)
         return True
 

@@ -31,15 +31,17 @@ from signal_sdk.wire import call2, functions
 
 logger = logging.getLogger("signal_sdk.server")
 
-ASKING: Final = (
-    functions.UserGetMessages,
-    functions.UserQueryStatus,
-    functions.UserGetAttr,
-    functions.UserGetAttrAll,
-    functions.ChannelQueryNum,
-    functions.ChannelQueryUserIsIn,
-    functions.ChannelQueryUserList,
-    functions.ChannelQueryUserListAll,
+ASKING: Final = frozenset(
+    {
+        functions.UserGetMessages,
+        functions.UserQueryStatus,
+        functions.UserGetAttr,
+        functions.UserGetAttrAll,
+        functions.ChannelQueryNum,
+        functions.ChannelQueryUserIsIn,
+        functions.ChannelQueryUserList,
+        functions.ChannelQueryUserListAll,
+    }
 )
 """What may be done twice: it changes nothing, but for what `user_getmsg` clears."""
 MAX_CALLID: Final = 2**63 - 1
@@ -67,6 +69,8 @@ class Services:
 
 class Requests:
     """The requests of one connection."""
+
+    __slots__ = ("_ear", "_link", "_services")
 
     def __init__(self, services: Services, link: Link) -> None:
         self._services = services
@@ -100,7 +104,7 @@ class Requests:
     async def _answer(self, session: Session | None, request: call2.Request) -> None:
         session, ack, args = self.decode(session, request)
         handler = self._services.handlers[type(args)]
-        if isinstance(args, ASKING):
+        if type(args) in ASKING:
             text = call2.encode_result(await handler(session, args))
             if isinstance(args, functions.UserGetMessages):
                 # What it clears must not come again: its client remembers it only until then. But

@@ -68,6 +68,8 @@ class Transport(Protocol):
 class SocketTransport:
     """A connected, non-blocking stream socket."""
 
+    __slots__ = ("_reactor", "_socket", "peer")
+
     has_unsent = False
 
     def __init__(self, sock: socket.socket) -> None:

@@ -128,7 +128,7 @@ class EmbeddedEngine(Engine):
             return
         account.replies[callid] = text
         if durably:
-            account.durable_replies.add(callid)
+            account.durable_replies[callid] = None
             self._commits.put("replies", (account.id, callid), (account.id, callid, text))
         if len(account.replies) > MAX_REPLIES:
             self._forget_reply(account, next(iter(account.replies)))
@@ -144,7 +144,7 @@ class EmbeddedEngine(Engine):
     def _forget_reply(self, account: Account, callid: int) -> None:
         del account.replies[callid]
         if callid in account.durable_replies:
-            account.durable_replies.remove(callid)
+            del account.durable_replies[callid]
             # It may have been put more than once, and written between.
             self._commits.drop("replies", (account.id, callid))
 

@@ -38,7 +38,7 @@ class Inboxes:
                 return None
         inbox.last_version += 1
         entry = Entry(version=inbox.last_version, expires=post.expires, line=post.line)
-        inbox.entries.append(entry)
+        inbox.append(entry)
         self._will_sweep(account)
         if reserved := reserve(inbox.last_version, account.reserved):
             account.reserved = reserved

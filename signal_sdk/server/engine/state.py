@@ -65,10 +65,10 @@ class State:
         for number, name, value in journal.rows("user_attributes"):
             accounts[number].attributes[name] = decode_json(value)
         for row in journal.rows("entries"):
-            accounts[row[0]].inbox.entries.append(entry_from_row(row))
+            accounts[row[0]].inbox.append(entry_from_row(row))
         for number, callid, text in journal.rows("replies"):
             accounts[number].replies[callid] = text
-            accounts[number].durable_replies.add(callid)
+            accounts[number].durable_replies[callid] = None
         channels = {row[0]: Channel.from_row(row) for row in journal.rows("channels")}
         self.channels = {channel.key: channel for channel in channels.values()}
         self._last_channel = max(channels, default=0)
