@@ -90,6 +90,8 @@ class Connection:
         """Serve the client until it goes, or is sent away. It has until `handshake_ends` (trio's
         clock) to log in.
         """
+        if self._services.engine.is_immediate:
+            self._link.watch(self._take)
         try:
             with trio.CancelScope(deadline=handshake_ends) as self._patience:
                 while self._session is None:
@@ -98,8 +100,6 @@ class Connection:
                 self._close("nothing was said in time", code=POLICY_VIOLATION)
             # A scope is as large as all else that an idle connection has.
             self._patience = None
-            if self._services.engine.is_immediate:
-                self._link.watch(self._take)
             while True:
                 await self._serve_some()
         except LinkClosed as exc:

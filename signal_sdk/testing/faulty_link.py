@@ -19,6 +19,7 @@ from attrs.validators import ge, le
 from signal_sdk.errors import LinkError
 from signal_sdk.testing.memory import MemoryTransport
 from signal_sdk.testing.splitter import Splitter
+from signal_sdk.websocket.reactor import OnReadable
 
 __all__ = ["Faults", "FaultyLink"]
 
@@ -63,6 +64,15 @@ class Faults:
     """How probably dialing fails."""
 
 
+class _AtOnce:
+    """Calls at once what would else be called soon: what is sent is under way the moment that it
+    is.
+    """
+
+    def call_soon(self, on_readable: OnReadable) -> None:
+        on_readable()
+
+
 class _Lane:
     """One direction of a link: frames that are under way, in order.
 
@@ -91,28 +101,37 @@ class _Lane:
         self._last_due = 0.0
         self._frames = 0
         self._news = trio.lowlevel.ParkingLot()
-        self._room = trio.lowlevel.ParkingLot()
+        self._is_full = False
 
-    async def read_loop(self) -> None:
-        """Take what the source sends, up to its end."""
-        while data := await self._receive():
-            for piece in self._splitter.feed(data):
-                if piece.is_frame and self.passes:
-                    self._take_frame(piece.data)
-                else:
-                    self._put(piece.data)
-            while self._held > LANE_BYTES:
-                await self._room.park()
-        if rest := self._splitter.rest():
-            self._put(rest)
-        self._put(b"")
-
-    async def _receive(self) -> bytes:
+    def listen(self) -> None:
+        """From here on, take what the source sends as soon as it does."""
         try:
-            return await self._source.receive_some()
+            self._source.watch(_AtOnce(), self._read)
+        except LinkError:
+            # It was cut here before.
+            self._put(b"")
+
+    def _read(self) -> None:
+        try:
+            data = self._source.receive_nowait()
         except LinkError:
             # The link was cut here.
-            return b""
+            data = b""
+        if data is None:
+            return
+        for piece in self._splitter.feed(data):
+            if piece.is_frame and self.passes:
+                self._take_frame(piece.data)
+            else:
+                self._put(piece.data)
+        if not data:
+            self._source.unwatch()
+            if rest := self._splitter.rest():
+                self._put(rest)
+            self._put(b"")
+        elif self._held > LANE_BYTES:
+            self._source.unwatch()
+            self._is_full = True
 
     def _take_frame(self, data: bytes) -> None:
         faults, draw = self._link.faults, self._draw
@@ -171,7 +190,9 @@ class _Lane:
             # Only now, so that nothing overtakes it.
             self._under_way.popleft()
             self._held -= len(data)
-            self._room.unpark()
+            if self._is_full and self._held <= LANE_BYTES:
+                self._is_full = False
+                self.listen()
         if self.passes:
             self._target.send_eof()
         self._end()
@@ -226,7 +247,7 @@ class FaultyLink:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     for lane in (self._up, self._down):
-                        nursery.start_soon(lane.read_loop)
+                        lane.listen()
                         nursery.start_soon(lane.write_loop)
                     nursery.start_soon(self._fate_loop)
         finally:

@@ -7,17 +7,24 @@ Must not know what the bytes mean.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
 from signal_sdk.errors import LinkError
-from signal_sdk.websocket.reactor import OnReadable, Reactor
+from signal_sdk.websocket.reactor import OnReadable
 
 __all__ = ["MemoryTransport", "memory_transport_pair"]
 
 BUFFER_BYTES: Final = 64 * 1024
 """What one direction holds before its writer has to wait: about what a socket's buffers do."""
+
+
+class _CallSoon(Protocol):
+    """What calls back: a reactor, mostly."""
+
+    def call_soon(self, on_readable: OnReadable) -> None:
+        """Call it."""
 
 
 class _Pipe:
@@ -38,7 +45,8 @@ class _Pipe:
 
     def tell_readers(self) -> None:
         """There is something to read, or the end."""
-        self.readers.unpark_all()
+        if self.readers:
+            self.readers.unpark_all()
         if self.watcher is not None:
             self.watcher()
 
@@ -107,7 +115,8 @@ class MemoryTransport:
     def _take(self) -> bytes:
         data = bytes(self._incoming.data)
         self._incoming.data.clear()
-        self._incoming.writers.unpark_all()
+        if self._incoming.writers:
+            self._incoming.writers.unpark_all()
         return data
 
     def receive_nowait(self) -> bytes | None:
@@ -121,7 +130,7 @@ class MemoryTransport:
     def _is_readable(self) -> bool:
         return bool(self._incoming.data) or self._incoming.is_ended
 
-    def watch(self, reactor: Reactor, on_readable: OnReadable) -> bool:
+    def watch(self, reactor: _CallSoon, on_readable: OnReadable) -> bool:
         """Have `reactor` call `on_readable` when there is something to receive, until `unwatch` or
         `close`.
         """
@@ -138,6 +147,9 @@ class MemoryTransport:
             is_due = False
             if self._incoming.watcher is tell and self._is_readable:
                 on_readable()
+                # As a socket, it is told of again until it is read: the end may be behind it.
+                if self._incoming.watcher is tell and self._is_readable:
+                    tell()
 
         self._check_open()
         self._incoming.watcher = tell

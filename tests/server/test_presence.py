@@ -111,7 +111,7 @@ async def test_what_a_client_says_behind_its_kick_is_not_heard(
     old = await log_in("ann")
     await old.call("channel_join", name="room")
     async with wire_client(server.connect()) as new:
-        for number in range(40):
+        for number in range(100):
             old.send("ping", number)
         old.request("channel_leave", name="room")
         old.request("user_logout")

@@ -66,9 +66,20 @@ async def test_what_arrives_is_read_until_it_is_watched_no_more(pairs: Pairs) ->
             far.watch(reactor, read)
 
 
-async def test_what_is_not_read_is_told_of_again() -> None:
+async def test_an_end_right_behind_the_last_bytes_is_told_of(pairs: Pairs) -> None:
     async with running_reactor() as reactor:
-        near, far = socket_pair()
+        near, far = pairs()
+        heard: list[bytes | None] = []
+        far.watch(reactor, lambda: heard.append(far.receive_nowait()))
+        near.send_nowait(b"last")
+        near.close()
+        await until(lambda: heard[:2] == [b"last", b""])
+        far.close()
+
+
+async def test_what_is_not_read_is_told_of_again(pairs: Pairs) -> None:
+    async with running_reactor() as reactor:
+        near, far = pairs()
         told = 0
 
         def tell() -> None:
