@@ -24,6 +24,7 @@ from signal_sdk.client.log import Log
 from signal_sdk.client.operation import Operation
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError, ProtocolError
+from signal_sdk.websocket.alarms import Alarm
 from signal_sdk.websocket.link import LinkClosed
 from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.wire import frames, login
@@ -129,8 +130,7 @@ class Course:
         self._loss = ""
         self._is_leaving = False
         self._hurry = trio.Event()
-        self._wake = trio.Event()
-        self._wakes_at = math.inf
+        self._alarm: Alarm | None = None
         self._ping_at = math.inf
         self._pings = 0
 
@@ -157,9 +157,9 @@ class Course:
         self._hurry.set()
 
     def wake(self, by: float = -math.inf) -> None:
-        """Look again at what is due, and when, unless that is done `by` then anyway."""
-        if by < self._wakes_at:
-            self._wake.set()
+        """Look again at what is due, and when, `by` then: by default, at once."""
+        if self._alarm is not None and by < self._alarm.time:
+            self._alarm.set(by)
 
     # --- the task ---
 
@@ -183,16 +183,18 @@ class Course:
                 is_asked = False
                 self._scope.deadline = math.inf
                 self._passenger.accepted(success, connection, is_fresh=True)
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._timer_loop)
-                    await self._stay()
-                    nursery.cancel_scope.cancel()
+                self._alarm = Alarm(self._reactor.alarms, self._look)
+                self.wake()
+                await self._stay()
             self._passenger.stopped()
             if self._connection is not None:
                 if is_asked:
                     await self._connection.withdraw()
                 await self._connection.aclose()
         finally:
+            if self._alarm is not None:
+                self._alarm.cancel()
+                self._alarm = None
             if self._connection is not None:
                 self._connection.abort()
 
@@ -319,19 +321,16 @@ class Course:
 
     # --- time ---
 
-    async def _timer_loop(self) -> None:
-        """Ping, notice silence, and have done what is due: one task for it all."""
-        while not self._passenger.is_over:
-            now = trio.current_time()
-            # What is asked meanwhile waits longer than that.
-            latest = now + login.PING_INTERVAL_SECONDS
-            due = min(self._passenger.due(now), self._watch(now), latest)
-            self._wake = trio.Event()
-            self._wakes_at = due
-            with trio.move_on_at(due):
-                await self._wake.wait()
-        # The reader waits for a frame that may never come.
-        self._scope.cancel()
+    def _look(self) -> None:
+        """Ping, notice silence, have done what is due, and set the alarm for when to look again."""
+        if self._passenger.is_over:
+            # The reader waits for a frame that may never come.
+            self._scope.cancel()
+            return
+        now = trio.current_time()
+        # What is asked meanwhile waits longer than that.
+        latest = now + login.PING_INTERVAL_SECONDS
+        self.wake(min(self._passenger.due(now), self._watch(now), latest))
 
     def _watch(self, now: float) -> float:
         connection = self._connection

@@ -1,4 +1,5 @@
-"""The reactor: one task that reads every connection of its owner, and one that writes.
+"""The reactor: one task that reads every connection of its owner, one that writes, and one that
+rings the alarms.
 
 Owns: which transports are watched, and in which turn they are read. Must not know what the bytes
 mean. A task per connection would be woken for every packet, which costs more than most packets do.
@@ -13,6 +14,7 @@ from typing import Final
 
 import trio
 
+from signal_sdk.websocket.alarms import Alarms
 from signal_sdk.websocket.outbox import Flusher
 
 HAS_EPOLL: Final = hasattr(select, "epoll")
@@ -30,6 +32,7 @@ class Reactor:
 
     def __init__(self) -> None:
         self.flusher = Flusher()
+        self.alarms = Alarms()
         self._epoll: select.epoll | None = None
         self._watched: dict[int, OnReadable] = {}
         self._ready: list[OnReadable] = []
@@ -63,10 +66,11 @@ class Reactor:
         self._ready.append(on_readable)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Read and write until cancelled. It runs once."""
+        """Read, write and ring until cancelled. It runs once."""
         with contextlib.ExitStack() as stack:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self.flusher.run)
+                await nursery.start(self.alarms.run)
                 nursery.start_soon(self._ready_loop)
                 if HAS_EPOLL:
                     self._epoll = stack.enter_context(select.epoll())

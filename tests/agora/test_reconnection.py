@@ -127,7 +127,9 @@ def test_a_server_that_vanishes_is_tried_within_the_bounds(
     ears.wait("on_reconnecting", 2)
     ears.wait("on_channel_leaved", "room", 604)
     ears.wait("on_logout", 102)
-    assert set(seen) == {3}
+    # The last try may have failed before its callback was run.
+    assert seen[0] == 3
+    assert set(seen) <= {0, 3}
     assert api.get_status() == 0
     # And it may log in again.
     api.login("app", "alice", NO_TOKEN)

@@ -9,7 +9,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from signal_sdk.server.timers import MIN_CLEARED, Action, Timers
+from signal_sdk.server.timers import Action, Timers
+from signal_sdk.websocket.alarms import MIN_CLEARED
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ async def test_cancelled_appointments_do_not_pile_up(timers: Timers) -> None:
     timers.after(50, diary.note("kept"))
     for number in range(MIN_CLEARED * 3):
         timers.after(10**9 + number, diary.note("never")).cancel()
-    assert len(timers._heap) <= MIN_CLEARED + 1
+    assert len(timers._alarms) <= MIN_CLEARED + 1
     await trio.sleep(60)
     assert diary.entries == [("kept", 50)]
 
