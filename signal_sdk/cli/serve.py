@@ -34,7 +34,7 @@ statements later, an acknowledgement would be late by 50.
 """
 LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
 LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
-GC_THRESHOLDS: Final = (20_000, 20, 20)
+GC_THRESHOLDS: Final = (100_000, 20, 50)
 """How many objects may be made between two looks for garbage, in each generation."""
 
 DEV_WARNING: Final = (

@@ -12,7 +12,7 @@ tried, and meanwhile nothing that changes anything is let in.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import trio
@@ -20,13 +20,19 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.server.engine.base import Then
-from signal_sdk.server.engine.journal import Batch, Journal, Row
+from signal_sdk.server.engine.journal import CLEARED, Batch, Journal, Row
 from signal_sdk.server.engine.tables import Account, Channel
 
 logger = logging.getLogger("signal_sdk.server")
 
 GATHER_SECONDS: Final = 0.002
-"""How long a batch is gathered. Longer makes acknowledgements late, shorter makes batches small."""
+"""How long a batch is gathered, at least. Longer makes acknowledgements late, shorter makes batches
+small.
+"""
+MAX_GATHER_SECONDS: Final = 0.01
+"""And at most: where writing takes long, a batch is gathered for twice as long as the one before it
+took to write, so that a busy server spends most of its time on what it is there for.
+"""
 RETRY_SECONDS: Final = 1.0
 
 InThread = Callable[[Callable[[Batch], None], Batch], Awaitable[None]]
@@ -60,6 +66,9 @@ class Commits:
 
     def withdraw(self, table: str, key: Row) -> None:
         """As `drop`, of a row that was put once: where it was not written yet, it never is."""
+
+    def clear(self, account: int, versions: Sequence[int]) -> None:
+        """These entries are gone, which are all of the account's up to the last of them."""
 
     def check(self) -> None:
         """Raise `SignalError` while nothing can be written."""
@@ -123,6 +132,14 @@ class JournalCommits(Commits):
             rows[key] = None
             self._wake.set()
 
+    def clear(self, account: int, versions: Sequence[int]) -> None:
+        rows = self._rows.setdefault("entries", {})
+        # What was not written yet never is.
+        unwritten = [rows.pop((account, version), None) for version in versions]
+        if not all(unwritten):
+            self._rows.setdefault(CLEARED, {})[account,] = (account, versions[-1])
+            self._wake.set()
+
     def check(self) -> None:
         if self._failed is not None:
             raise _refusal()
@@ -140,10 +157,14 @@ class JournalCommits(Commits):
     # --- committing ---
 
     async def run(self) -> None:
+        took = 0.0
         while True:
             await self._wake.wait()
-            await trio.sleep(GATHER_SECONDS if self._failed is None else RETRY_SECONDS)
+            gather = min(max(GATHER_SECONDS, 2 * took), MAX_GATHER_SECONDS)
+            await trio.sleep(gather if self._failed is None else RETRY_SECONDS)
+            began = trio.current_time()
             await self.commit()
+            took = trio.current_time() - began
 
     async def aclose(self) -> None:
         """Commit what there is, and close. What cannot be written is nothing that was

@@ -58,8 +58,11 @@ class Inboxes:
     def _drop(self, account: Account, ver_clear: int, now: float) -> None:
         """Drop what is handled, and what has expired at the head."""
         entries = account.inbox.entries
+        dropped = []
         while entries and (entries[0].version <= ver_clear or entries[0].expires <= now):
-            self._commits.withdraw("entries", (account.id, entries.popleft().version))
+            dropped.append(entries.popleft().version)
+        if dropped:
+            self._commits.clear(account.id, dropped)
 
     def _expire(self, account: Account, now: float) -> None:
         """Drop whatever has expired."""

@@ -76,6 +76,18 @@ TABLES: Final[Mapping[str, Table]] = {
     )
 }
 
+CLEARED: Final = "cleared"
+"""Not a table: a row of it, `(account, version)`, deletes the account's entries up to that version.
+Row by row that would cost as much as writing them.
+"""
+_WRITTEN: Final = {**TABLES, CLEARED: Table(CLEARED, ("account",), ("account", "version"))}
+_CLEARING: Final = """
+    CREATE TEMP VIEW cleared AS SELECT account, version FROM entries;
+    CREATE TEMP TRIGGER clear INSTEAD OF INSERT ON cleared BEGIN
+        DELETE FROM entries WHERE account = NEW.account AND version <= NEW.version;
+    END;
+"""
+
 MIGRATIONS: Final[Sequence[str]] = (
     # 1: the first. A value is JSON; a line's digest, never the line; what only an online account
     # has is NULL where it is offline.
@@ -176,6 +188,7 @@ class Journal:
                     f"BEGIN;{script};PRAGMA application_id = {APPLICATION_ID};"
                     f"PRAGMA user_version = {number};COMMIT"
                 )
+            db.executescript(_CLEARING)
 
     def reserve(self, count: int) -> None:
         """Reserve that many more numbers in every account and channel."""
@@ -197,8 +210,9 @@ class Journal:
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
-            for name, rows in batch.items():
-                table = TABLES[name]
+            # What is cleared may have come back from a batch that failed.
+            for name, rows in sorted(batch.items(), key=lambda item: item[0] == CLEARED):
+                table = _WRITTEN[name]
                 self._put(table, [row for row in rows.values() if row is not None])
                 self._drop(table, [key for key, row in rows.items() if row is None])
             db.execute("COMMIT")

@@ -148,6 +148,30 @@ async def test_what_was_put_and_withdrawn_in_one_batch_is_never_written(
     assert journal.batches[1:] == [{"replies": {(1, 2): None}}]
 
 
+async def test_entries_that_were_cleared_are_deleted_where_they_were_written(
+    journal: FakeJournal, commits: JournalCommits
+) -> None:
+    def put_entries(*versions: int) -> None:
+        for version in versions:
+            commits.put("entries", (1, version), (1, version, 5.0, "line"))
+
+    put_entries(1, 2, 3)
+    commits.clear(1, [1, 2])
+    await commits.commit()
+    assert journal.batches == [{"entries": {(1, 3): (1, 3, 5.0, "line")}}]
+    put_entries(4, 5)
+    commits.clear(1, [3, 4])
+    await commits.commit()
+    assert journal.batches[1:] == [
+        {"entries": {(1, 5): (1, 5, 5.0, "line")}, "cleared": {(1,): (1, 4)}}
+    ]
+    commits.clear(1, [5])
+    commits.clear(2, [9])
+    commits.clear(2, [10, 11])
+    await commits.commit()
+    assert journal.batches[2:] == [{"cleared": {(1,): (1, 5), (2,): (2, 11)}}]
+
+
 async def test_what_is_dropped_is_dropped_even_where_it_was_put_again(
     journal: FakeJournal, commits: JournalCommits
 ) -> None:

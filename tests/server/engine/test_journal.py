@@ -97,6 +97,32 @@ def test_rows_are_there_again_and_those_that_were_dropped_are_not(tmp_path: Path
         assert list(journal.rows("entries")) == [(1, 1, 5.0, "line"), (1, 3, 7.5, "new")]
 
 
+def test_entries_are_cleared_up_to_a_version_behind_what_else_is_written(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        journal.write(entries(1, 2, 3, 4))
+        journal.write({"entries": {(2, 1): (2, 1, 5.0, "x"), (2, 9): (2, 9, 5.0, "x")}})
+        # As after a batch that failed: what it wrote has been handled since.
+        again: Batch = {"cleared": {(1,): (1, 3), (2,): (2, 8), (3,): (3, 7)}, **entries(2, 5)}
+        journal.write(again)
+        assert [row[:2] for row in journal.rows("entries")] == [(1, 4), (1, 5), (2, 9)]
+    with opened(tmp_path) as journal:
+        assert versions(journal) == [4, 5, 9]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 255, 256, 257, 700])
+def test_many_accounts_are_cleared_at_once(tmp_path: Path, count: int) -> None:
+    with opened(tmp_path) as journal:
+        every = {
+            (account, version): (account, version, 5.0, "x")
+            for account in range(count)
+            for version in (1, 2, 3)
+        }
+        journal.write({"entries": {**every}})
+        journal.write({"cleared": {(account,): (account, 2) for account in range(count)}})
+        left = [row[:2] for row in journal.rows("entries")]
+        assert left == [(account, 3) for account in range(count)]
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 255, 256, 257, 700])
 def test_batches_of_any_size_are_written_and_dropped(tmp_path: Path, count: int) -> None:
     assert ROWS_PER_STATEMENT == 256
