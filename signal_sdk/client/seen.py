@@ -20,6 +20,12 @@ MAX_SEEN_ENTRIES: Final = 10_000
 may deliver again, under new versions, what it had been told of since its last write to disk."""
 
 
+KEPT_IDS: Final = 100
+"""Of how many messages it is kept beyond the session: a server that has crashed may have lost what
+it had delivered, and its sender sends it again.
+"""
+
+
 class Recent(Generic[K]):
     """The last `size` keys that were added."""
 
@@ -33,6 +39,10 @@ class Recent(Generic[K]):
 
     def __len__(self) -> int:
         return len(self._keys)
+
+    def newest(self, count: int) -> list[K]:
+        """The last `count` keys, oldest first."""
+        return list(self._order)[-count:]
 
     def add(self, key: K) -> bool:
         """Add a key; False where it is among them already, and stays at its place."""
@@ -58,8 +68,8 @@ class Seen:
 
     @property
     def may_come_again(self) -> bool:
-        """Does the server still have some, as far as it is known?"""
-        return bool(self._lines)
+        """May the server still have some, or get them again?"""
+        return bool(self._lines) or len(self._ids) > 0
 
     def has(self, version: int, line: MessageLine) -> bool:
         """Has this entry been seen?"""
@@ -82,6 +92,8 @@ class Seen:
     def trimmed(self) -> Seen:
         """What is worth keeping while the account is not logged in: what may come again."""
         kept = Seen()
+        for key in self._ids.newest(KEPT_IDS):
+            kept._ids.add(key)
         for version, line in self._lines.items():
             kept.add(version, line)
         return kept

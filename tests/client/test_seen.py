@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signal_sdk.client.seen import MAX_SEEN_ENTRIES, Recent, Seen
+from signal_sdk.client.seen import KEPT_IDS, MAX_SEEN_ENTRIES, Recent, Seen
 from signal_sdk.wire.lines import MessageLine
 
 
@@ -42,18 +42,30 @@ def test_an_entry_without_an_id_is_known_by_its_version_and_text() -> None:
     assert not seen.has(1, line("two"))
 
 
-def test_what_the_server_has_dropped_cannot_come_again() -> None:
+def test_what_the_server_has_dropped_may_come_again_from_its_sender_only() -> None:
     seen = Seen()
-    seen.add(1, line("one", "2.a"))
+    assert not Seen().may_come_again
+    seen.add(1, line("without an id"))
     seen.add(2, line("two", "2.b"))
     seen.forget(1)
-    assert seen.may_come_again
     trimmed = seen.trimmed()
     assert trimmed.has(9, line("two", "2.b"))
-    assert not trimmed.has(9, line("one", "2.a"))
-    assert seen.has(9, line("one", "2.a"))
+    assert not trimmed.has(1, line("without an id"))
     seen.forget(2)
-    assert not seen.may_come_again
+    assert seen.may_come_again
+    assert seen.trimmed().has(9, line("two", "2.b"))
+
+
+def test_the_next_session_knows_the_last_messages_and_what_the_server_has() -> None:
+    seen = Seen()
+    for version in range(2 * KEPT_IDS):
+        seen.add(version, line("x", f"2.{version}"))
+    seen.forget(2 * KEPT_IDS)
+    seen.add(500, line("waits still"))
+    trimmed = seen.trimmed()
+    assert trimmed.has(-1, line("x", f"2.{KEPT_IDS}"))
+    assert not trimmed.has(-1, line("x", f"2.{KEPT_IDS - 1}"))
+    assert trimmed.has(500, line("waits still"))
 
 
 def test_what_is_kept_is_bounded() -> None:
