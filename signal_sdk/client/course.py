@@ -131,6 +131,7 @@ class Course:
         self._is_leaving = False
         self._hurry = trio.Event()
         self._alarm: Alarm | None = None
+        self._failure: Exception | None = None
         self._ping_at = math.inf
         self._pings = 0
 
@@ -183,9 +184,11 @@ class Course:
                 is_asked = False
                 self._scope.deadline = math.inf
                 self._passenger.accepted(success, connection, is_fresh=True)
-                self._alarm = Alarm(self._reactor.alarms, self._look)
+                self._alarm = Alarm(self._reactor.alarms, self._ring)
                 self.wake()
                 await self._stay()
+            if self._failure is not None:
+                raise self._failure
             self._passenger.stopped()
             if self._connection is not None:
                 if is_asked:
@@ -320,6 +323,13 @@ class Course:
         self._passenger.accepted(success, connection, is_fresh=absence.is_forgotten)
 
     # --- time ---
+
+    def _ring(self) -> None:
+        try:
+            self._look()
+        except Exception as exc:  # noqa: BLE001  `run` raises it: it is this session's alone
+            self._failure = exc
+            self._scope.cancel()
 
     def _look(self) -> None:
         """Ping, notice silence, have done what is due, and set the alarm for when to look again."""

@@ -40,8 +40,9 @@ class Timers:
         return timer
 
     def _start(self, action: Action) -> None:
-        if self._nursery is not None:
-            self._nursery.start_soon(_run, action)
+        if self._nursery is None:
+            raise RuntimeError("the timers are not running")
+        self._nursery.start_soon(_run, action)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run what is due, until cancelled."""

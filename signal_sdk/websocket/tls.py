@@ -40,6 +40,7 @@ class TlsTransport:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._unsent = memoryview(b"")
+        self._on_readable: OnReadable | None = None
         self._call_soon: Callable[[], None] = lambda: None
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname
@@ -129,32 +130,29 @@ class TlsTransport:
             raise LinkError(f"receiving from {self.peer} failed: {exc.reason or exc}") from None
 
     def receive_nowait(self) -> bytes | None:
-        parts = []
-        while True:
-            data = self._read()
-            if data:
-                parts.append(data)
-            elif parts:
-                # All that is decrypted is given at once: the reactor hears of the socket only.
-                if data is not None:
-                    self._call_soon()
-                return b"".join(parts)
-            elif data is not None:
-                return data
-            elif (received := self._inner.receive_nowait()) is not None:
-                self._take(received)
-            else:
+        while (data := self._read()) is None:
+            received = self._inner.receive_nowait()
+            if received is None:
                 return None
+            self._take(received)
+        self._call_soon()
+        return data
 
     def watch(self, reactor: Reactor, on_readable: OnReadable) -> bool:
         if not self._inner.watch(reactor, on_readable):
             return False
-        self._call_soon = partial(reactor.call_soon, on_readable)
-        if self._incoming.pending or self._incoming.eof or self._tls.pending():
-            self._call_soon()
+        # The socket tells nothing of what is decrypted already, nor of an end that was.
+        self._on_readable = on_readable
+        self._call_soon = partial(reactor.call_soon, self._tell)
+        self._call_soon()
         return True
 
+    def _tell(self) -> None:
+        if self._on_readable is not None:
+            self._on_readable()
+
     def unwatch(self) -> None:
+        self._on_readable = None
         self._inner.unwatch()
 
     def send_eof(self) -> None:
@@ -169,4 +167,5 @@ class TlsTransport:
             pass
 
     def close(self) -> None:
+        self.unwatch()
         self._inner.close()

@@ -183,12 +183,17 @@ def _check_name(what: str, value: JsonValue, limit: int) -> str:
     return text
 
 
+def _holds_white_space(text: str) -> bool:
+    # All white space but the blank is unprintable, which is quicker to ask.
+    return " " in text or (not text.isprintable() and any(map(str.isspace, text)))
+
+
 def check_account(value: JsonValue) -> str:
     """An account: 1 to 128 visible characters without white space. Another JSON value is taken as
     its JSON text.
     """
     text = _check_name("account", value, MAX_ACCOUNT_CHARS)
-    if (" " in text or not text.isprintable()) and any(map(str.isspace, text)):
+    if _holds_white_space(text):
         raise wrong("account", text, "holds white space")
     return text
 
@@ -274,7 +279,7 @@ def check_message_id(value: JsonValue) -> str:
     if value is None or value == "":
         return ""
     text = _check_name("message id", value, MAX_NAME_CHARS)
-    if (" " in text or not text.isprintable()) and any(map(str.isspace, text)):
+    if _holds_white_space(text):
         raise wrong("message id", text, "holds white space")
     return text
 

@@ -175,6 +175,26 @@ async def test_a_dialer_that_fails_ends_its_own_session_only(
     assert "ZeroDivisionError" in caplog.text
 
 
+async def test_a_mistake_where_time_is_kept_ends_its_own_session_only(
+    signal: Signal, server: FakeServer, heard: Heard, autojump_clock: MockClock
+) -> None:
+    def fail(_: float) -> float:
+        raise ZeroDivisionError
+
+    alice = signal.login("alice", TOKEN, heard.login)
+    await server.accept_login()
+    bob = signal.login("bob", TOKEN)
+    other = await server.accept_login()
+    await alice
+    await bob
+    alice._client.due = fail  # type: ignore[assignment,method-assign]
+    assert await heard.wait("on_logout") == ("on_logout", ECode.LOGOUT_E_OTHER)
+    pings = len(other.pings)
+    with trio.move_on_after(30):
+        await other.receive()
+    assert len(other.pings) > pings
+
+
 @pytest.mark.parametrize("account", ["", "a b", "a\n", "x" * 129, "\ud800", object()])
 async def test_a_wrong_account_is_refused_without_a_connection(
     signal: Signal, server: FakeServer, heard: Heard, account: Any, autojump_clock: MockClock

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ssl
 from collections.abc import Callable
 
 import pytest
@@ -10,8 +12,10 @@ from trio.testing import wait_all_tasks_blocked
 
 from signal_sdk.errors import LinkError
 from signal_sdk.testing.memory import memory_transport_pair
+from signal_sdk.websocket import reactor as reactor_module
 from signal_sdk.websocket.link import MESSAGES_PER_TURN, Link, LinkClosed, Message
 from signal_sdk.websocket.reactor import READS_PER_TURN, Reactor
+from signal_sdk.websocket.tls import TlsTransport
 from signal_sdk.websocket.transport import Transport
 from tests.websocket.pairs import (
     TlsContexts,
@@ -272,6 +276,51 @@ async def test_a_cancelled_receiver_reads_no_more(pairs: Pairs) -> None:
         client.send_text(b"stop")
         assert [message.data for message in await server.receive()] == [b"stop"]
         assert taker.taken == [b"late"]
+
+
+async def test_without_epoll_its_own_task_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reactor_module, "HAS_EPOLL", False)
+    async with linked(socket_pair()) as (client, server):
+        taker = Taker()
+        server.watch(taker)
+        for word in (b"one", b"two", b"stop", b"three"):
+            client.send_text(word)
+        waited: list[bytes] = []
+        while b"three" not in waited:
+            waited += [message.data for message in await server.receive()]
+        assert [*taker.taken, *waited] == [b"one", b"two", b"stop", b"three"]
+        client.close(1000, "over")
+        with pytest.raises(LinkClosed) as caught:
+            await server.receive()
+        assert caught.value.code == 1000
+
+
+async def test_an_end_over_tls_is_told_of_where_the_socket_stays_open(
+    pairs: Pairs, tls: TlsContexts
+) -> None:
+    async with running_reactor() as reactor:
+        near, far = await tls_pair(tls, pairs())
+        assert isinstance(near, TlsTransport)
+        near.send_nowait(b"last")
+        # Only TLS says that it is over, and waits for the other side to say so, too.
+        with contextlib.suppress(ssl.SSLWantReadError):
+            near._tls.unwrap()
+        near._send_pending()
+        heard: list[bytes | None] = []
+
+        def read() -> None:
+            heard.append(far.receive_nowait())
+            # As a link does whose receiver has something to do.
+            far.unwatch()
+
+        far.watch(reactor, read)
+        await until(lambda: heard == [b"last"])
+        far.watch(reactor, read)
+        await until(lambda: heard == [b"last", b""])
+        far.watch(reactor, read)
+        await until(lambda: heard == [b"last", b"", b""])
+        near.close()
+        far.close()
 
 
 async def test_over_tls_too(pairs: Pairs, tls: TlsContexts) -> None:

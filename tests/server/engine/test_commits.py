@@ -119,6 +119,20 @@ async def test_what_is_changed_within_a_moment_is_one_batch(
         assert journal.batches[1:] == [replies(3)]
 
 
+async def test_where_writing_takes_long_a_batch_is_gathered_for_longer(
+    journal: FakeJournal, commits: JournalCommits, autojump_clock: MockClock
+) -> None:
+    async with running(commits):
+        for seconds, gathered in ((0.0, 0.002), (0.004, 0.002), (0.1, 0.008), (0.0, 0.01)):
+            journal.seconds = seconds
+            put(commits, 1)
+            tries = journal.tries
+            await trio.sleep(gathered + seconds - 0.0005)
+            assert journal.tries == tries
+            await trio.sleep(0.001)
+            assert journal.tries == tries + 1
+
+
 async def test_a_record_is_written_as_it_stands_when_the_batch_goes(
     journal: FakeJournal, commits: JournalCommits
 ) -> None:
