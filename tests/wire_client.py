@@ -16,16 +16,20 @@ from signal_sdk.websocket import handshake
 from signal_sdk.websocket.link import Link, LinkClosed
 from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.websocket.transport import Transport
+from signal_sdk.wire import frames
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 
 
 class WireClient:
-    """A client on an open link. `seen` has every frame that came, as `[event, payload]`."""
+    """A client on an open link. `seen` has every frame that came, as `[event, payload]`, and
+    `compressed` the sizes of those that came compressed.
+    """
 
     def __init__(self, link: Link) -> None:
         self.link = link
         self.seen: list[list[Any]] = []
+        self.compressed: list[int] = []
         self.closed: LinkClosed | None = None
         self.line = ""
         self.uid = 0
@@ -37,7 +41,11 @@ class WireClient:
         try:
             while True:
                 for message in await self.link.receive():
-                    self.seen.append(msgspec.json.decode(message.data))
+                    text = message.data
+                    if message.binary:
+                        self.compressed.append(len(text))
+                        text = frames.decompress(text, MAX_FRAME_BYTES)
+                    self.seen.append(msgspec.json.decode(text))
                 self._tell()
         except LinkClosed as exc:
             self.closed = exc

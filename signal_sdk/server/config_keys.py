@@ -143,6 +143,12 @@ class LimitsConfig:
         "How long a WebSocket message may be, in bytes; a longer one ends its connection.",
         least=1,
     )
+    compress_over_bytes: int = _key(
+        4096,
+        "How long a frame may be, in bytes, before it goes compressed to clients that read that, "
+        "as the web SDK 1.4 does. 0 compresses nothing.",
+        least=0,
+    )
     max_connections: int = _key(
         0, "How many connections may be open at once; 0 is no limit.", least=0
     )

@@ -15,6 +15,7 @@ import trio
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, ProtocolError, SignalError
+from signal_sdk.server.compression import encode_for
 from signal_sdk.server.engine.base import Event
 from signal_sdk.server.requests import Requests, Services
 from signal_sdk.server.session import Session
@@ -27,7 +28,6 @@ from signal_sdk.websocket.link import (
     Link,
     LinkClosed,
     Message,
-    encode_text,
 )
 from signal_sdk.wire import call2, events, frames, functions, login
 from signal_sdk.wire.lines import MessageLine
@@ -161,18 +161,15 @@ class Connection:
             case call2.CALL:
                 await self._call(call2.decode_request(frame))
             case login.PING:
-                self._link.send_encoded(
-                    encode_text(frames.encode_frame(login.PONG, frame.decode(int)))
-                )
+                self._requests.send(frames.encode_frame(login.PONG, frame.decode(int)))
             case login.LOGIN:
                 await self._log_in(frame.decode(login.Login))
             case login.LINE_LOGIN:
                 await self._log_in(frame.decode(login.LineLogin))
             case login.SET_FLAG:
-                # A permission, which we have no use for: an event is encoded once for all, whatever
-                # they permit. But only the web SDK 1.4 gives it, which reads v3 lines: by their ids
-                # it knows what it has had before a reconnection, and would hand over again.
-                frame.decode(login.SetFlag)
+                self._link.outbox.reads_binary = bool(frame.decode(login.SetFlag).binary)
+                # Only the web SDK 1.4 says this, which reads v3 lines: by their ids it knows what
+                # it has had before a reconnection, and would hand over again.
                 self._reads_ids = True
                 if self._session is not None:
                     self._session.reads_ids = True
@@ -189,7 +186,7 @@ class Connection:
             and exc.event == call2.CALL
             and exc.callid is not None
         ):
-            self._send(
+            self._requests.send(
                 call2.encode_failure(exc.callid, SignalError(ECode.GENERAL_E_WRONG_PARAM, str(exc)))
             )
         elif (
@@ -211,7 +208,7 @@ class Connection:
                 ECode.LOGIN_E_ALREADY_LOGIN,
                 f"{self._session.account!r} is logged in on this connection",
             )
-            self._send(login.encode_failure(error))
+            self._requests.send(login.encode_failure(error))
             return
         # A login that was cut off half-way would be nobody's to end; a refused one closes the link.
         if self._patience is not None:
@@ -290,9 +287,12 @@ class Connection:
         """The events' frames; None where they are not held, or would overrun the outbox."""
         if missed is None:
             return None
+        over = self._services.limits.compress_over_bytes
         encoded = [
-            encode_text(
-                events.encode_channel_event(channel, event.msgid, event.content, event.time_ms)
+            encode_for(
+                self._link.outbox,
+                events.encode_channel_event(channel, event.msgid, event.content, event.time_ms),
+                over,
             )
             for event in missed
         ]
@@ -303,12 +303,12 @@ class Connection:
         success = login.LoginSucceeded(
             uid=session.uid, line=session.line, channel=session.channel, msgid=msgid, gap=gap
         )
-        self._send(login.encode_success(success))
+        self._requests.send(login.encode_success(success))
         self._is_welcome = True
 
     def _refuse_login(self, exc: LoginError) -> None:
         logger.info("%s: login refused: %s", self._link.peer, exc)
-        self._send(login.encode_failure(exc))
+        self._requests.send(login.encode_failure(exc))
         self._link.close(NORMAL_CLOSURE)
 
     # --- requests ---
@@ -331,12 +331,12 @@ class Connection:
             text = events.encode_push(version, line.encode(with_id=session.wants_ids))
         else:
             text = events.encode_announcement(version)
-        self._send(text)
+        self._requests.send(text)
 
     def kick(self) -> None:
         """The account logged in elsewhere."""
         code = ECode.LOGOUT_E_KICKED
-        self._send(
+        self._requests.send(
             frames.encode_frame(login.KICK, login.Closing(ecode=int(code), reason=code.meaning))
         )
         self._link.close(POLICY_VIOLATION, "kicked")
@@ -369,13 +369,10 @@ class Connection:
         delay: float = 0.0,
     ) -> None:
         closing = login.Closing(ecode=int(ecode), reason=reason, delay=delay)
-        self._send(frames.encode_frame(login.CLOSE, closing))
+        self._requests.send(frames.encode_frame(login.CLOSE, closing))
         # A close frame's reason holds 123 bytes.
         self._link.close(code, reason.encode()[:120].decode(errors="ignore"))
         self._forget()
-
-    def _send(self, text: bytes) -> None:
-        self._link.send_encoded(encode_text(text))
 
     def check_silence(self, now: float) -> None:
         """Close where nothing was heard for too long. The node asks from time to time."""

@@ -9,17 +9,11 @@ from __future__ import annotations
 import sys
 from typing import Protocol
 
+from signal_sdk.server.compression import Ear, encode_packed, is_long
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Delivery
 from signal_sdk.websocket.link import encode_text
 from signal_sdk.wire import events
 from signal_sdk.wire.lines import MessageLine
-
-
-class Ear(Protocol):
-    """What hears of a channel: an outbox, or a gate before one."""
-
-    def append(self, data: bytes) -> None:
-        """Take an event."""
 
 
 class Gate:
@@ -29,8 +23,9 @@ class Gate:
     Of more than `max_bytes` (0: no bound) nothing is kept, and `has_lost` says so.
     """
 
-    def __init__(self, max_bytes: int = 0) -> None:
+    def __init__(self, max_bytes: int = 0, *, reads_binary: bool = False) -> None:
         self.kept: list[bytes] = []
+        self.reads_binary = reads_binary
         self.has_lost = False
         self._size = 0
         self._max_bytes = max_bytes or sys.maxsize
@@ -58,9 +53,12 @@ class Holder(Protocol):
 
 
 class Hub(Delivery):
-    """What `Delivery` reaches on this node."""
+    """What `Delivery` reaches on this node. Events of more than `compress_over_bytes` (0: none) go
+    out compressed to those who read that.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, compress_over_bytes: int = 0) -> None:
+        self._compress_over = compress_over_bytes
         self._holders: dict[AccountKey, Holder] = {}
         self._listeners: dict[ChannelKey, dict[str, Ear]] = {}
 
@@ -124,9 +122,19 @@ class Hub(Delivery):
         listeners = self._listeners.get(key)
         if listeners is None:
             return
-        data = encode_text(events.encode_channel_event(key.channel, msgid, content, time_ms))
-        for ear in listeners.values():
-            ear.append(data)
+        text = events.encode_channel_event(key.channel, msgid, content, time_ms)
+        data = encode_text(text)
+        if is_long(text, self._compress_over):
+            packed: bytes | None = None
+            for ear in listeners.values():
+                if ear.reads_binary:
+                    packed = packed or encode_packed(text)
+                    ear.append(packed)
+                else:
+                    ear.append(data)
+        else:
+            for ear in listeners.values():
+                ear.append(data)
 
     def deliver_kick(self, key: AccountKey, generation: int) -> None:
         holder = self._holders.get(key)

@@ -19,14 +19,15 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.clock import Clock
+from signal_sdk.server.compression import Ear, encode_for
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import Engine
 from signal_sdk.server.functions import Handler
-from signal_sdk.server.hub import Ear, Gate, Hub
+from signal_sdk.server.hub import Gate, Hub
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.session import Session
 from signal_sdk.server.timers import Timers
-from signal_sdk.websocket.link import NORMAL_CLOSURE, Link, encode_text
+from signal_sdk.websocket.link import NORMAL_CLOSURE, Link
 from signal_sdk.wire import call2, functions
 
 logger = logging.getLogger("signal_sdk.server")
@@ -84,11 +85,11 @@ class Requests:
             await self._answer(session, request)
         except SignalError as exc:
             logger.debug("%s: %.40r refused: %s", self._link.peer, request.function, exc)
-            self._send(call2.encode_failure(callid, exc))
+            self.send(call2.encode_failure(callid, exc))
         except Exception:
             logger.exception("%s: %.40r failed", self._link.peer, request.function)
             error = SignalError(ECode.GENERAL_E_UNKNOWN, "internal error")
-            self._send(call2.encode_failure(callid, error))
+            self.send(call2.encode_failure(callid, error))
 
     def decode(
         self, session: Session | None, request: call2.Request
@@ -152,12 +153,14 @@ class Requests:
 
     def _reply(self, callid: call2.CallId, text: str, error: SignalError | None = None) -> None:
         if error is None:
-            self._send(call2.encode_success(callid, text))
+            self.send(call2.encode_success(callid, text))
         else:
-            self._send(call2.encode_failure(callid, error))
+            self.send(call2.encode_failure(callid, error))
 
-    def _send(self, text: bytes) -> None:
-        self._link.send_encoded(encode_text(text))
+    def send(self, text: bytes) -> None:
+        """Send the client a frame."""
+        over = self._services.limits.compress_over_bytes
+        self._link.send_encoded(encode_for(self._link.outbox, text, over))
 
     async def log_out(
         self, session: Session | None, request: call2.Request, end: Callable[[], Awaitable[None]]
@@ -168,7 +171,7 @@ class Requests:
         try:
             self.decode(session, request)
         except SignalError as exc:
-            self._send(call2.encode_failure(request.callid, exc))
+            self.send(call2.encode_failure(request.callid, exc))
             return
         await end()
 
@@ -225,7 +228,8 @@ class Requests:
 
     def listen_behind_gate(self, session: Session) -> Gate:
         """As `listen`, but keep what is heard until `open`."""
-        gate = Gate(self._services.limits.outbox_bytes)
+        outbox = self._link.outbox
+        gate = Gate(self._services.limits.outbox_bytes, reads_binary=outbox.reads_binary)
         self._listen(session, gate)
         return gate
 

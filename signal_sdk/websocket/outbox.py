@@ -96,6 +96,7 @@ class Outbox:
         "_transport",
         "_waiting",
         "broken",
+        "reads_binary",
         "size",
     )
 
@@ -117,6 +118,8 @@ class Outbox:
         self._closed = False
         self._drained: trio.Event | None = None
         self.broken = False
+        self.reads_binary = False
+        """For whoever encodes: has this client said that it reads binary messages?"""
         self._max_bytes = max_bytes or sys.maxsize
         self.size = 0
 

@@ -109,7 +109,8 @@ def encode_multi(frames: Iterable[bytes]) -> bytes:
 
 def compress(text: bytes) -> bytes:
     """A frame's text as the content of a binary frame (RFC 1950)."""
-    return zlib.compress(text)
+    # The quickest level: the best one takes twice as long for a tenth less.
+    return zlib.compress(text, zlib.Z_BEST_SPEED)
 
 
 def decompress(data: bytes, max_bytes: int = names.MAX_FRAME_BYTES) -> bytes:

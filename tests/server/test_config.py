@@ -54,6 +54,7 @@ def test_every_key_has_a_default() -> None:
         channel_messages_per_second=1000,
         channel_attributes_per_second=10,
         max_frame_bytes=131072,
+        compress_over_bytes=4096,
         max_connections=0,
         outbox_bytes=4194304,
         inbox_messages=10000,
@@ -93,14 +94,15 @@ def test_every_key_is_read() -> None:
         channel_messages_per_second = 2
         channel_attributes_per_second = 3
         max_frame_bytes = 4
-        max_connections = 5
-        outbox_bytes = 6
-        inbox_messages = 7
-        attributes = 8
-        handshake_seconds = 9
-        history_events = 10
-        history_seconds = 11
-        silence_seconds = 12
+        compress_over_bytes = 5
+        max_connections = 6
+        outbox_bytes = 7
+        inbox_messages = 8
+        attributes = 9
+        handshake_seconds = 10
+        history_events = 11
+        history_seconds = 12
+        silence_seconds = 13
         """
     )
     assert config.server == ServerConfig(
@@ -118,7 +120,7 @@ def test_every_key_is_read() -> None:
         AppConfig(id="one", certificate=SECRET, allow_no_token=True, listeners=("desk", "watch")),
         AppConfig(id="two"),
     )
-    assert attrs.astuple(config.limits) == tuple(range(1, 13))
+    assert attrs.astuple(config.limits) == tuple(range(1, 14))
 
 
 def test_development_needs_no_file() -> None:

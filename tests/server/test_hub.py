@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
+from signal_sdk.server.compression import encode_packed
 from signal_sdk.server.engine.base import AccountKey, ChannelKey
 from signal_sdk.server.hub import Gate, Hub
-from signal_sdk.wire.events import ChannelMessage
+from signal_sdk.websocket.link import encode_text
+from signal_sdk.wire.events import ChannelMessage, encode_channel_event
 from signal_sdk.wire.lines import MessageLine
 
 ANN = AccountKey("app", "ann")
@@ -17,8 +20,9 @@ CONTENT = ChannelMessage(channel="room", account="bob", uid=2, msg="hi")
 
 
 class FakeEar:
-    def __init__(self) -> None:
+    def __init__(self, *, reads_binary: bool = False) -> None:
         self.appended: list[bytes] = []
+        self.reads_binary = reads_binary
 
     def append(self, data: bytes) -> None:
         self.appended.append(data)
@@ -62,6 +66,22 @@ def test_an_event_is_encoded_once_for_all_who_listen(hub: Hub) -> None:
     (data,) = holders[0].ear.appended
     assert all(holder.ear.appended[0] is data for holder in holders)
     assert all(len(holder.ear.appended) == 1 for holder in holders)
+
+
+def test_a_long_event_is_compressed_once_for_all_who_read_that() -> None:
+    content = attrs.evolve(CONTENT, msg="x" * 200)
+    text = encode_channel_event("room", 1, content, 0)
+    for over, is_packed in ((len(text) - 1, True), (len(text), False), (0, False)):
+        hub = Hub(over)
+        ears = [FakeEar(reads_binary=bool(number % 2)) for number in range(6)]
+        for number, ear in enumerate(ears):
+            hub.listen(ROOM, str(number), ear)
+        hub.deliver_event(ROOM, 1, content, 0)
+        plain, other = ears[0].appended[0], ears[1].appended[0]
+        assert plain == encode_text(text)
+        assert other == (encode_packed(text) if is_packed else plain)
+        assert all(ear.appended[0] is plain for ear in ears[::2])
+        assert all(ear.appended[0] is other for ear in ears[1::2])
 
 
 def test_a_kick_reaches_only_the_generation_that_it_is_for(hub: Hub) -> None:

@@ -60,6 +60,9 @@ class BrowserSocket extends WebSocket {
 
   set onmessage(handler) {
     super.onmessage = (event) => {
+      if (event.data instanceof ArrayBuffer) {
+        emit("socket", "binary", event.data.byteLength);
+      }
       try {
         handler(event);
       } catch (error) {

@@ -43,6 +43,23 @@ async def test_a_text_arrives_as_it_was_sent(web: WebPeer, text: str) -> None:
     await bob.expect("onMessageInstantReceive", "alice", 0, text)
 
 
+@pytest.mark.parametrize("character", ["a", "ü", "🎉"])
+async def test_a_long_text_arrives_compressed(web: WebPeer, character: str) -> None:
+    alice, bob = await web.login("alice"), await web.login("bob")
+    text = character * 4096
+    await alice.call("messageInstantSend", "bob", text)
+    [size] = await web.expect("socket", "binary")
+    assert size < 300
+    await bob.expect("onMessageInstantReceive", "alice", 0, text)
+    rooms = [await session.make("channelJoin", "room 1") for session in (alice, bob)]
+    for room in rooms:
+        await room.expect("onChannelUserList")
+    await rooms[0].call("messageChannelSend", text)
+    for room in rooms:
+        [account, _uid, received] = await room.expect("onMessageChannelReceive")
+        assert (account, received) == ("alice", text)
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [({"a": [1, "ü", None]}, '{"a":[1,"ü",null]}'), (12.5, "12.5"), ([], "[]"), (True, "true")],

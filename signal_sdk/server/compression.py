@@ -1,0 +1,40 @@
+"""Compression: what goes out as a binary message, for clients that have said that they read those.
+
+Owns: which frames are worth it. Must not know who has said so: an ear does, nor who hears of what.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from signal_sdk.websocket.link import encode_binary, encode_text
+from signal_sdk.wire import frames
+
+__all__ = ["Ear", "encode_for", "encode_packed", "is_long"]
+
+
+class Ear(Protocol):
+    """What frames are put into: an outbox, or a gate before one."""
+
+    reads_binary: bool
+
+    def append(self, data: bytes) -> None:
+        """Take a frame."""
+
+
+def is_long(text: bytes, over: int) -> bool:
+    """Has `text` more than `over` bytes? Over 0, nothing is long."""
+    return 0 < over < len(text)
+
+
+def encode_packed(text: bytes) -> bytes:
+    """`text` as a compressed binary message, or as a text message where that is shorter."""
+    packed = frames.compress(text)
+    return encode_binary(packed) if len(packed) < len(text) else encode_text(text)
+
+
+def encode_for(ear: Ear, text: bytes, over: int) -> bytes:
+    """`text` as `ear` is sent it: compressed where it has more than `over` bytes."""
+    if ear.reads_binary and is_long(text, over):
+        return encode_packed(text)
+    return encode_text(text)

@@ -1,0 +1,110 @@
+"""Compression: to whom, and from which size on, frames go out as binary messages."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signal_sdk.server import compression
+from signal_sdk.testing.server import LocalServer
+from signal_sdk.websocket.frames import BINARY, TEXT, read_head
+from signal_sdk.wire import frames
+from tests.server.helpers import LogIn, dev_config, settle, told
+from tests.wire_client import WireClient, wire_client
+
+LONG = "a long message " * 400
+SHORT = "x" * 100
+
+
+@given(st.text(max_size=300), st.integers(0, 3))
+def test_what_is_packed_is_never_longer_and_reads_the_same(text: str, times: int) -> None:
+    plain = text.encode() * 10**times
+    data = compression.encode_packed(plain)
+    head = read_head(data, 0)
+    assert head is not None
+    payload = data[head.start : head.end]
+    assert len(payload) <= len(plain)
+    if head.first == BINARY:
+        assert frames.decompress(payload, 10**6) == plain
+    else:
+        assert (head.first, payload) == (TEXT, plain)
+
+
+def test_what_cannot_be_compressed_stays_text() -> None:
+    noise = random.Random(1).randbytes(6000)
+    assert compression.encode_packed(noise)[0] == TEXT
+
+
+async def reader(client: WireClient, binary: int = 1) -> WireClient:
+    """A client that says that it reads binary messages, or with 0 that it does not any more."""
+    client.send("set_flag", {"binary": binary})
+    await settle()
+    return client
+
+
+async def send(ann: WireClient) -> None:
+    await ann.call("user_sendmsg", peer="bob", flag="v1:E:60", t="instant", content=LONG)
+
+
+async def test_a_long_channel_message_goes_compressed_to_those_who_read_that(
+    server: LocalServer, log_in: LogIn
+) -> None:
+    ann = await log_in("ann")
+    bob = await reader(await log_in("bob"))
+    eve = await reader(await reader(await log_in("eve")), 0)
+    for client in (ann, bob, eve):
+        await client.call("channel_join", name="room")
+        await settle()
+    for client in (ann, bob, eve):
+        await told(client)
+    for text in (LONG, SHORT):
+        await ann.call("channel_sendmsg", name="room", msg=text)
+    for client in (ann, bob, eve):
+        assert [content["msg"] for *_, content in await told(client)] == [LONG, SHORT]
+    (size,) = bob.compressed
+    assert size < len(LONG) / 10
+    assert ann.compressed == eve.compressed == []
+
+
+async def test_so_do_inbox_entries_pages_and_results(server: LocalServer, log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    for name in "abcdef":
+        await ann.call("user_set_attr", name=name, value=LONG[:1000])
+    bob = await log_in("bob")
+    await send(ann)
+    await bob.call("user_getmsg", ver_clear=0, max=30)
+    assert bob.compressed == []
+    await reader(bob)
+    await send(ann)
+    await settle()
+    assert len(bob.compressed) == 1
+    page = await bob.call("user_getmsg", ver_clear=0, max=30)
+    assert [text.endswith(LONG) for _, text in page["msgs"]] == [True, True]
+    assert len(bob.compressed) == 2
+    known = await bob.call("user_get_attr_all", account="ann")
+    assert known["json"] == dict.fromkeys("abcdef", LONG[:1000])
+    assert len(bob.compressed) == 3
+
+
+async def test_it_is_each_connections_own(server: LocalServer, log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    async with wire_client(server.connect()) as bob:
+        await bob.login("bob")
+        await reader(bob)
+    async with wire_client(server.connect()) as bob:
+        await bob.login("bob")
+        await send(ann)
+        await settle()
+        assert any(frame[0] == "notify" for frame in bob.seen)
+        assert bob.compressed == []
+
+
+@pytest.mark.parametrize("config", [dev_config(compress_over_bytes=0)], ids=["0"])
+async def test_nothing_is_compressed_where_that_is_off(server: LocalServer, log_in: LogIn) -> None:
+    ann, bob = await log_in("ann"), await reader(await log_in("bob"))
+    await send(ann)
+    await settle()
+    assert bob.compressed == []
