@@ -116,8 +116,9 @@ class Connection:
             return ()
 
     def _note(self, frame: frames.Frame) -> None:
-        size = memoryview(frame.payload).nbytes
-        self._log.debug("%s: < %.40s, %d bytes", self._label, frame.event, size)
+        if self._log.is_on:
+            size = memoryview(frame.payload).nbytes
+            self._log.debug("%s: < %.40s, %d bytes", self._label, frame.event, size)
 
     async def login_answer(self) -> login.LoginSucceeded:
         """The answer to a `login` or `line_login`. Raises `LoginError` where it is a refusal, and

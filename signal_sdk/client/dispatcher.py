@@ -42,7 +42,7 @@ class Turn(Protocol):
         """The callback has run."""
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class _Entry:
     run: Thunk
     turn: Turn | None

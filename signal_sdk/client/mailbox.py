@@ -39,7 +39,7 @@ _POLLED_ANEW = SignalError(
 )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True, eq=False)
 class _EntryTurn:
     """One entry's turn in the dispatcher; `line` is None where it could not be read. `window` is
     the one that it was fetched in.

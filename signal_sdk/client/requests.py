@@ -9,8 +9,9 @@ handed a function that sends), or what a request is for.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import attrs
 import trio
@@ -51,23 +52,89 @@ class UnansweredError(SignalError):
     """No answer came, or none that can be understood: the server may have done what was asked."""
 
 
-Encode = Callable[[call2.CallId, str, int], bytes]
-"""Makes a request's frame from its call id, the session's `line`, and `ack`."""
 Unheard = Callable[[Operation[Any], str, SignalError], None]
 """Is told of a failure that no callback hears of: the operation, its name, the error."""
 
 
 @attrs.define(kw_only=True, eq=False)
-class _Request:
-    """A request under way. `finish` reads the answer, and tells whoever is to hear of it."""
+class _Asked(Generic[T]):
+    """Something that was asked for, and how its failure is told."""
 
     what: str
-    encode: Encode
-    finish: Callable[[call2.Reply], None]
-    fail: Callable[[SignalError], None]
+    unheard: Unheard
+    failed: Callable[[SignalError], None] | None
+    moot: Callable[[], bool] | None = None
+    undo: Callable[[SignalError], None] | None = None
+    promise: Promise[T] = attrs.field(factory=Promise)
+
+    def fail(self, error: SignalError) -> None:
+        """It has failed, unless that is moot."""
+        if self.moot is not None and self.moot():
+            self.promise.succeed(None)  # type: ignore[arg-type]  # what is moot gives nothing
+            return
+        if self.undo is not None:
+            self.undo(error)
+        self.promise.fail(error)
+        if self.failed is not None:
+            self.failed(error)
+        else:
+            self.unheard(self.promise, self.what, error)
+
+
+@attrs.define(kw_only=True, eq=False)
+class _Request(_Asked[T]):
+    """A request under way."""
+
     codes: Codes = GENERAL
     lapse: Callable[[], SignalError | None] | None = None
     deadline: float = math.inf
+
+    @abstractmethod
+    def encode(self, callid: call2.CallId, line: str, ack: int) -> bytes:
+        """Its frame. Raises `ParameterError`."""
+
+    @abstractmethod
+    def finish(self, reply: call2.Reply) -> None:
+        """Read the answer, and tell whoever is to hear of it. Raises `SignalError` where it is a
+        refusal, `ProtocolError` where it is nonsense.
+        """
+
+
+@attrs.define(kw_only=True, eq=False)
+class _Call(_Request[T], Generic[R, T]):
+    """A request for one of protocol.md's functions."""
+
+    args: functions.Arguments
+    type_: type[R]
+    convert: Callable[[R], T]
+    done: Callable[[R], None] | None
+
+    def encode(self, callid: call2.CallId, line: str, ack: int) -> bytes:
+        return call2.encode_request(callid, line, self.args, ack)
+
+    def finish(self, reply: call2.Reply) -> None:
+        result = reply.result(self.type_)
+        if self.done is not None:
+            self.done(result)
+        self.promise.succeed(self.convert(result))
+
+
+@attrs.define(kw_only=True, eq=False)
+class _Invocation(_Request[dict[str, JsonValue]]):
+    """A request for a function that the user has named."""
+
+    args: Mapping[str, JsonValue]
+    done: Callable[[str], None] | None
+
+    def encode(self, callid: call2.CallId, line: str, ack: int) -> bytes:
+        return call2.encode_invoke(callid, line, self.what, self.args, ack)
+
+    def finish(self, reply: call2.Reply) -> None:
+        reply.result(functions.Result)
+        result = frames.decode_json(reply.text, dict[str, JsonValue], self.what)
+        if self.done is not None:
+            self.done(reply.text)
+        self.promise.succeed(result)
 
 
 def _not_logged_in(why: str) -> SignalError:
@@ -89,8 +156,8 @@ class Requests:
         self._is_full = is_full
         self._log = log
         self._label = label
-        self._waiting: list[_Request] = []
-        self._pending: dict[int, _Request] = {}
+        self._waiting: list[_Request[Any]] = []
+        self._pending: dict[int, _Request[Any]] = {}
         self._last_id = 0
         self._was_open = False
         self._send: Callable[[bytes], None] | None = None
@@ -184,27 +251,21 @@ class Requests:
             args = _checked(make)
         except ParameterError as exc:
             return self.refuse("", exc, failed, undo)
-        promise: Promise[T] = Promise()
-
-        def finish(reply: call2.Reply) -> None:
-            result = reply.result(type_)
-            if done is not None:
-                done(result)
-            promise.succeed(convert(result))
-
-        def encode(callid: call2.CallId, line: str, ack: int) -> bytes:
-            return call2.encode_request(callid, line, args, ack)
-
-        request = _Request(
+        request = _Call(
             what=args.function,
-            encode=encode,
-            finish=finish,
-            fail=self._failing(args.function, promise, failed, moot, undo),
+            unheard=self._unheard,
+            failed=failed,
+            moot=moot,
+            undo=undo,
             codes=codes,
             lapse=lapse,
+            args=args,
+            type_=type_,
+            convert=convert,
+            done=done,
         )
         self._submit(request, always=always)
-        return promise
+        return request.promise
 
     def invoke(
         self,
@@ -229,21 +290,9 @@ class Requests:
             return self.refuse(what, exc, failed)
         except ProtocolError:
             return self.refuse(what, names.wrong("req", req, "is not a JSON object"), failed)
-        promise: Promise[dict[str, JsonValue]] = Promise()
-
-        def finish(reply: call2.Reply) -> None:
-            reply.result(functions.Result)
-            result = frames.decode_json(reply.text, dict[str, JsonValue], what)
-            if done is not None:
-                done(reply.text)
-            promise.succeed(result)
-
-        def encode(callid: call2.CallId, line: str, ack: int) -> bytes:
-            return call2.encode_invoke(callid, line, what, args, ack)
-
-        fail = self._failing(what, promise, failed)
-        self._submit(_Request(what=what, encode=encode, finish=finish, fail=fail))
-        return promise
+        request = _Invocation(what=what, unheard=self._unheard, failed=failed, args=args, done=done)
+        self._submit(request)
+        return request.promise
 
     def refuse(
         self,
@@ -253,33 +302,11 @@ class Requests:
         undo: Callable[[SignalError], None] | None = None,
     ) -> Operation[Any]:
         """An operation that has failed already, heard of as any other."""
-        promise: Promise[Any] = Promise()
-        self._failing(what, promise, failed, undo=undo)(error)
-        return promise
+        asked: _Asked[Any] = _Asked(what=what, unheard=self._unheard, failed=failed, undo=undo)
+        asked.fail(error)
+        return asked.promise
 
-    def _failing(
-        self,
-        what: str,
-        promise: Promise[Any],
-        failed: Callable[[SignalError], None] | None,
-        moot: Callable[[], bool] | None = None,
-        undo: Callable[[SignalError], None] | None = None,
-    ) -> Callable[[SignalError], None]:
-        def fail(error: SignalError) -> None:
-            if moot is not None and moot():
-                promise.succeed(None)
-                return
-            if undo is not None:
-                undo(error)
-            promise.fail(error)
-            if failed is not None:
-                failed(error)
-            else:
-                self._unheard(promise, what, error)
-
-        return fail
-
-    def _submit(self, request: _Request, *, always: bool = False) -> None:
+    def _submit(self, request: _Request[Any], *, always: bool = False) -> None:
         if self._sealed is not None:
             request.fail(self._sealed)
         elif len(self) >= MAX_REQUESTS and not always:
@@ -293,7 +320,7 @@ class Requests:
         else:
             self._accept(request)
 
-    def _accept(self, request: _Request) -> None:
+    def _accept(self, request: _Request[Any]) -> None:
         """Give the request its id and its time, and send it where that is possible."""
         self._last_id += 1
         request.deadline = trio.current_time() + REPLY_SECONDS
@@ -305,7 +332,7 @@ class Requests:
         """Up to which call id nothing is waited for any more. Ids rise in the dictionary, too."""
         return next(iter(self._pending), self._last_id + 1) - 1
 
-    def _put_on_wire(self, callid: int, request: _Request) -> None:
+    def _put_on_wire(self, callid: int, request: _Request[Any]) -> None:
         if callid not in self._pending:
             return
         try:

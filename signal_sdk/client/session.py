@@ -353,22 +353,17 @@ class SessionClient:
         unless: SignalError | None = None,
     ) -> Operation[None]:
         """Send a message of either kind; `cb` hears of its outcome."""
+        if cb is None:
+            return self.requests.call(
+                make, functions.Result, _nothing, codes=MESSAGE_CODES, unless=unless
+            )
         put, session = self.dispatcher.put_outcome, self.session
-
-        def done(_: functions.Result) -> None:
-            if cb is not None:
-                put(partial(cb.on_message_send_success, session))
-
-        def failed(exc: SignalError) -> None:
-            if cb is not None:
-                put(partial(cb.on_message_send_error, session, exc.ecode))
-
         return self.requests.call(
             make,
             functions.Result,
-            lambda _: None,
-            done=done,
-            failed=failed if cb is not None else None,
+            _nothing,
+            done=lambda _: put(partial(cb.on_message_send_success, session)),
+            failed=lambda exc: put(partial(cb.on_message_send_error, session, exc.ecode)),
             codes=MESSAGE_CODES,
             unless=unless,
         )
@@ -388,3 +383,7 @@ class SessionClient:
             return self._cb.on_error(self.session, error.ecode, reason)
 
         self.dispatcher.put_outcome(tell)
+
+
+def _nothing(_: functions.Result) -> None:
+    """What an operation gives whose result says no more than that it is done."""

@@ -157,7 +157,7 @@ class ChannelAttributes:
             now=self._clock(),
         )
         await self._changed(key, idle_since, args.name)
-        return functions.Result()
+        return functions.DONE
 
     async def delete(self, session: Session, args: functions.ChannelDelAttr) -> functions.Result:
         """`channel_del_attr`."""
@@ -170,7 +170,7 @@ class ChannelAttributes:
                 f"the channel {args.channel!r} has no attribute {args.name!r}",
             )
         await self._changed(key, self._watch(key).idle_since, args.name)
-        return functions.Result()
+        return functions.DONE
 
     async def clear(self, session: Session, args: functions.ChannelClearAttr) -> functions.Result:
         """`channel_clear_attr`."""
@@ -180,7 +180,7 @@ class ChannelAttributes:
             self._forget_quiet()
         for name in names.SETTABLE_NUMBERS:
             await self._changed(key, self._watch(key).idle_since, name)
-        return functions.Result()
+        return functions.DONE
 
     async def _begin_change(self, session: Session, channel: str) -> ChannelKey:
         if channel in names.SPECIAL_CHANNELS:

@@ -106,7 +106,7 @@ class Calls:
             raise _exists(args)
         if options.require_peer_online and not await self._is_online(key.app, args.peer):
             await self._engine.post(await self._failed(key, call, ECode.INVITE_E_PEEROFFLINE), now)
-            return functions.Result()
+            return functions.DONE
         # An invitation that nobody fetched in time is void: it expires with its deadline.
         invitation = await self._post(
             key, call, to=call.callee, kind=events.VOIP_INVITE, extra=args.extra, ttl=timeout
@@ -114,7 +114,7 @@ class Calls:
         if not await self._engine.swap_call(key, None, call, [invitation], now):
             raise _exists(args)
         self._arm(key, call)
-        return functions.Result()
+        return functions.DONE
 
     async def step(self, session: Session, args: functions.CallArguments) -> functions.Result:
         """`voip_invite_ack`, `_accept`, `_refuse`, `_bye` and `_msg`."""
@@ -138,7 +138,7 @@ class Calls:
                 )
             post = await self._post(key, call, to=args.peer, kind=kind, extra=args.extra)
             if await self._replace(key, call, state, [post]):
-                return functions.Result()
+                return functions.DONE
 
     async def end_all(self, account: AccountKey) -> None:
         """The account's presence is over: each of its calls ends, and the other side hears."""

@@ -107,7 +107,7 @@ class Channels:
                 ECode.LEAVECHANNEL_E_OTHER,
                 f"{session.account!r} is not in the channel {args.channel!r}",
             )
-        return functions.Result()
+        return functions.DONE
 
     async def _end_membership(self, session: Session, channel: str) -> bool:
         announce = await self.departure(session.key, session.uid, channel)
@@ -169,7 +169,7 @@ class Channels:
             id=args.message_id,
         )
         await self._engine.publish(key, message, now=self._clock())
-        return functions.Result()
+        return functions.DONE
 
     async def _check_rate(self, key: ChannelKey, now: float) -> None:
         limit = self._limits.channel_messages_per_second

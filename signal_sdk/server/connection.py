@@ -135,15 +135,17 @@ class Connection:
             return False
         self._heard = trio.current_time()
         try:
-            frame = _frame(message)
-            if frame.event == call2.CALL:
+            request = None if message.binary else call2.decode_plain_request(message.data)
+            if request is None:
+                frame = _frame(message)
+                if frame.event != call2.CALL:
+                    _at_once(self._handle(frame))
+                    return True
                 request = call2.decode_request(frame)
-                if request.function == functions.UserLogout.function:
-                    return False
-                self._begin(frame.event)
-                _at_once(self._requests.answer(session, request))
-            else:
-                _at_once(self._handle(frame))
+            if request.function == functions.UserLogout.function:
+                return False
+            self._begin(call2.CALL)
+            _at_once(self._requests.answer(session, request))
         except ProtocolError as exc:
             self._refuse_frame(exc)
         return True

@@ -64,7 +64,7 @@ class Inboxes:
         )
         if await self._engine.post(post, now) is None:
             raise SignalError(ECode.SENDMESSAGE_E_OTHER, f"the inbox of {args.peer!r} is full")
-        return functions.Result()
+        return functions.DONE
 
     async def read(
         self, session: Session, args: functions.UserGetMessages

@@ -176,7 +176,7 @@ class Requests:
         await end()
 
         def close(error: SignalError | None) -> None:
-            self._reply(request.callid, call2.encode_result(functions.Result()), error)
+            self._reply(request.callid, call2.encode_result(functions.DONE), error)
             self._link.close(NORMAL_CLOSURE)
 
         self._services.engine.when_durable(close)

@@ -7,6 +7,7 @@ the rest of the protocol: fragments, control frames and whatever is wrong are th
 
 from __future__ import annotations
 
+import secrets
 from typing import Final
 
 import attrs
@@ -16,7 +17,7 @@ try:
 except ImportError:
     from websockets.utils import apply_mask
 
-__all__ = ["BINARY", "TEXT", "FrameHead", "encode", "read_head", "unmask"]
+__all__ = ["BINARY", "TEXT", "FrameHead", "encode", "encode_masked", "read_head", "unmask"]
 
 TEXT: Final = 0x81
 """The first byte of a text message that is one frame."""
@@ -71,9 +72,18 @@ def unmask(data: bytes | bytearray, head: FrameHead) -> bytes:
 
 def encode(first: int, payload: bytes) -> bytes:
     """A whole message, unmasked, as a server sends it."""
-    size = len(payload)
+    return _head(first, len(payload), 0) + payload
+
+
+def encode_masked(first: int, payload: bytes) -> bytes:
+    """A whole message, masked, as a client sends it."""
+    mask = secrets.token_bytes(_MASK_BYTES)
+    return _head(first, len(payload), _MASKED) + mask + apply_mask(payload, mask)
+
+
+def _head(first: int, size: int, masked: int) -> bytes:
     if size < _LENGTH_16:
-        return bytes((first, size)) + payload
+        return bytes((first, masked | size))
     if size < 1 << 16:
-        return bytes((first, _LENGTH_16, size >> 8, size & 0xFF)) + payload
-    return bytes((first, _LENGTH_64)) + size.to_bytes(8, "big") + payload
+        return bytes((first, masked | _LENGTH_16, size >> 8, size & 0xFF))
+    return bytes((first, masked | _LENGTH_64)) + size.to_bytes(8, "big")

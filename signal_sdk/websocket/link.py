@@ -177,7 +177,8 @@ class Link:
     def send_text(self, text: bytes) -> None:
         """Send one text message. Never waits; on a link that is closing, nothing is sent."""
         if self._library is None or self._library.state is State.OPEN:
-            self.outbox.append(Frame(Opcode.TEXT, text).serialize(mask=not self._is_server))
+            encode = frames.encode if self._is_server else frames.encode_masked
+            self.outbox.append(encode(frames.TEXT, text))
 
     def send_encoded(self, data: bytes) -> None:
         """Send what `encode_text` or `encode_binary` made. Never waits; on a link that is closing,
@@ -286,14 +287,17 @@ class Link:
             self._take_events(self._protocol.events_received())
             self._send_pending()
             return
-        self._rest += data
-        at = self._take_whole_frames(self._rest if len(self._rest) > len(data) else data)
-        del self._rest[:at]
+        rest = self._rest
+        if rest:
+            rest += data
+            del rest[: self._take_whole_frames(rest)]
+        elif (at := self._take_whole_frames(data)) < len(data):
+            rest += data[at:]
 
     def _take_whole_frames(self, data: bytes | bytearray) -> int:
         """Take all frames that are whole; how many bytes that is."""
         at = 0
-        while True:
+        while at < len(data):
             if not self._is_library_idle:
                 # What the library has begun, it ends.
                 self._give_to_library(bytes(data[at:]))

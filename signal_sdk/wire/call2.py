@@ -15,7 +15,7 @@ import msgspec
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
 from signal_sdk.wire import frames, names
-from signal_sdk.wire.functions import FUNCTIONS, Arguments, Result
+from signal_sdk.wire.functions import DONE, FUNCTIONS, Arguments, Result
 from signal_sdk.wire.names import JsonValue
 
 CALL: Final = "call2"
@@ -27,19 +27,21 @@ CallId = int | str
 R = TypeVar("R", bound=Result)
 
 _request = msgspec.json.Decoder(tuple[str, CallId, msgspec.Raw])
+_plain_request = msgspec.json.Decoder(tuple[str, tuple[str, CallId, dict[str, Any]]])
+_PLAIN_HEAD: Final = b'["call2",'
 _reply = msgspec.json.Decoder(tuple[CallId, str, str])
 _args = msgspec.json.Decoder(dict[str, Any])
 
 
 @attrs.frozen
 class Request:
-    """A `call2` as it arrived: its arguments are still JSON, so that a wrong one can be refused
-    under its `callid`.
+    """A `call2` as it arrived. Where its arguments could not be decoded with the rest, they are
+    still JSON, so that a wrong one can be refused under its `callid`.
     """
 
     function: str
     callid: CallId
-    args: msgspec.Raw
+    args: msgspec.Raw | dict[str, Any]
 
 
 def decode_request(frame: frames.Frame) -> Request:
@@ -49,6 +51,19 @@ def decode_request(frame: frames.Frame) -> Request:
     return Request(*frame.decode_by(_request))
 
 
+def decode_plain_request(text: bytes) -> Request | None:
+    """The request in a frame's text, decoded in one go, as nearly all can be. None for whatever
+    else it is: `decode_request` finds out.
+    """
+    if not text.startswith(_PLAIN_HEAD):
+        return None
+    try:
+        _, request = _plain_request.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
+        return None
+    return Request(*request)
+
+
 def decode_args(request: Request) -> tuple[str, int | None, Arguments]:
     """A request's `line`, its `ack` where it has one, and its arguments. Raises `ParameterError`
     (1004, 1005).
@@ -56,10 +71,12 @@ def decode_args(request: Request) -> tuple[str, int | None, Arguments]:
     `ack` is ours: replies up to that call id have arrived, and later requests may be sent again
     after a `line_login`, to be applied once.
     """
-    try:
-        args = frames.decode_by(_args, bytes(request.args), request.function)
-    except ProtocolError as exc:
-        raise ParameterError(ECode.GENERAL_E_WRONG_PARAM, str(exc)) from None
+    args = request.args
+    if isinstance(args, msgspec.Raw):
+        try:
+            args = frames.decode_by(_args, bytes(args), request.function)
+        except ProtocolError as exc:
+            raise ParameterError(ECode.GENERAL_E_WRONG_PARAM, str(exc)) from None
     line = args.get("line", "")
     if not isinstance(line, str):
         line = ""
@@ -97,9 +114,12 @@ def encode_success(callid: CallId, text: str) -> bytes:
     return frames.encode_frame(REPLY, [callid, "", text])
 
 
+_DONE_TEXT: Final = frames.encode_json(DONE).decode()
+
+
 def encode_result(result: Result) -> str:
     """A result as the text of a success."""
-    return frames.encode_json(result).decode()
+    return _DONE_TEXT if result is DONE else frames.encode_json(result).decode()
 
 
 @attrs.frozen(kw_only=True)

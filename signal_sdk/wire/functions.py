@@ -53,6 +53,10 @@ class Result:
     result: str = attrs.field(default="ok", init=True)
 
 
+DONE: Final = Result()
+"""What most functions answer."""
+
+
 @attrs.frozen(kw_only=True)
 class SetAttrResult(Result):
     """`user_set_attr`."""

@@ -8,6 +8,7 @@ Owns: protocol.md, section 4's line and its FLAG. Must not know what a TYPE mean
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 import attrs
@@ -17,6 +18,8 @@ from signal_sdk.wire import names
 
 V2: Final = "msg-v2"
 V3: Final = "msg-v3"
+FLAGS_KEPT: Final = 256
+"""How many FLAGs are remembered as they were read: few different ones are ever sent."""
 
 
 @attrs.frozen(kw_only=True)
@@ -56,6 +59,7 @@ def make_flag(ttl: int) -> str:
     return f"v1:E:{ttl}"
 
 
+@functools.lru_cache(FLAGS_KEPT)
 def parse_flag(flag: str) -> int:
     """The TTL of a FLAG in seconds, cut to `MAX_TTL_SECONDS`. Raises `ProtocolError`."""
     version, _, rest = flag.partition(":")
