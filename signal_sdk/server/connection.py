@@ -60,7 +60,6 @@ class Connection:
     """A client on its link. It satisfies the hub's `Holder` once it is logged in."""
 
     __slots__ = (
-        "_heard",
         "_is_first_frame",
         "_is_welcome",
         "_link",
@@ -71,13 +70,14 @@ class Connection:
         "_session",
         "_timers",
         "generation",
+        "heard_at",
     )
 
     def __init__(self, link: Link, services: Services) -> None:
         self._link = link
         self._services = services
         self._session: Session | None = None
-        self._heard = trio.current_time()
+        self.heard_at = trio.current_time()
         self._timers: dict[str, Timer] = {}
         self._patience: trio.CancelScope | None = None
         self._requests = Requests(services, link)
@@ -114,7 +114,7 @@ class Connection:
     async def _serve_some(self) -> None:
         """Handle what one read brings. Raises `LinkClosed` at the end."""
         messages = await self._link.receive()
-        self._heard = trio.current_time()
+        self.heard_at = trio.current_time()
         for number, message in enumerate(messages, 1):
             if not self._link.is_open:
                 # What a client says behind its end is nobody's word.
@@ -133,7 +133,7 @@ class Connection:
         session = self._session
         if session is None:
             return False
-        self._heard = trio.current_time()
+        self.heard_at = trio.current_time()
         try:
             request = None if message.binary else call2.decode_plain_request(message.data)
             if request is None:
@@ -376,10 +376,10 @@ class Connection:
         self._link.close(code, reason.encode()[:120].decode(errors="ignore"))
         self._forget()
 
-    def check_silence(self, now: float) -> None:
-        """Close where nothing was heard for too long. The node asks from time to time."""
-        limit = self._services.limits.silence_seconds
-        if self._session is not None and now - self._heard >= limit:
+    def end_silence(self) -> None:
+        """Close: nothing was heard for too long. Who is still logging in has a time of its own."""
+        if self._session is not None:
+            limit = self._services.limits.silence_seconds
             self._close(f"nothing was heard for {limit} s", code=POLICY_VIOLATION)
 
     async def _expire(self) -> None:

@@ -39,8 +39,7 @@ from signal_sdk.websocket.transport import Transport
 logger = logging.getLogger("signal_sdk.server")
 
 SWEEP_SECONDS: Final = 1.0
-SWEPT_PER_TURN: Final = 1000
-"""How many connections are looked at before others run."""
+"""Between two looks at all connections, of which 10,000 take half a millisecond."""
 STOP_SECONDS: Final = 3.0
 """How long a stop waits for the clients to take their farewell."""
 
@@ -254,8 +253,6 @@ class Node:
         while True:
             await trio.sleep(SWEEP_SECONDS)
             await self._engine.sweep(self._clock())
-            now = trio.current_time()
-            for number, connection in enumerate(list(self._connections), 1):
-                connection.check_silence(now)
-                if number % SWEPT_PER_TURN == 0:
-                    await trio.lowlevel.checkpoint()
+            silent_since = trio.current_time() - self.config.limits.silence_seconds
+            for connection in [it for it in self._connections if it.heard_at <= silent_since]:
+                connection.end_silence()

@@ -23,6 +23,11 @@ READS_PER_POLL: Final = 256
 READS_PER_TURN: Final = 16
 """How many connections are read before other tasks run."""
 
+FEW_READS: Final = 8
+"""Of how many connections there may have been something to read before it is worth looking for more
+at once: of few, the reactor sleeps, and is woken.
+"""
+
 OnReadable = Callable[[], None]
 """Reads what there is to read, without waiting. Must not raise."""
 
@@ -95,7 +100,10 @@ class Reactor:
                     await trio.lowlevel.checkpoint()
                     flusher.hold()
             flusher.release()
-            await trio.lowlevel.checkpoint()
+            if len(events) > FEW_READS:
+                await trio.lowlevel.checkpoint()
+            else:
+                await trio.lowlevel.wait_readable(epoll)
 
     async def _ready_loop(self) -> None:
         while True:
