@@ -282,9 +282,8 @@ class ChannelAttributes:
         watch = self._watch(key)
         if count is not None and watch.pushed.get(counted) != count:
             watch.pushed[counted] = count
-            await self._engine.publish(
-                key, _system_change(key.channel, counted, str(count)), now=self._clock()
-            )
+            change = _system_change(key.channel, counted, str(count))
+            await self._engine.publish(key, lambda: (change,), now=self._clock())
 
 
 def _change(

@@ -168,7 +168,7 @@ class Channels:
             msg=args.msg,
             id=args.message_id,
         )
-        await self._engine.publish(key, message, now=self._clock())
+        await self._engine.publish(key, lambda: (message,), now=self._clock())
         return functions.DONE
 
     async def _check_rate(self, key: ChannelKey, now: float) -> None:
@@ -231,16 +231,17 @@ class Channels:
     async def _tell_special(
         self, special: str, event: str, app: str, account: str, uid: int, channel: str
     ) -> None:
-        key = ChannelKey(app, special)
         now = self._clock()
-        cls = events.ChannelUserJoin if event in (ONLINE, JOIN) else events.ChannelUserLeave
-        told = events.SpecialEvent(
-            event=event, channel=channel, account=account, uid=uid, ts=int(now * 1000)
-        )
-        text = frames.encode_json(told).decode()
-        await self._engine.publish(
-            key,
-            cls(channel=channel, account=account, uid=uid),
-            events.ChannelMessage(channel=special, account=special, uid=0, msg=text),
-            now=now,
-        )
+
+        def make() -> tuple[events.ChannelContent, ...]:
+            cls = events.ChannelUserJoin if event in (ONLINE, JOIN) else events.ChannelUserLeave
+            told = events.SpecialEvent(
+                event=event, channel=channel, account=account, uid=uid, ts=int(now * 1000)
+            )
+            text = frames.encode_json(told).decode()
+            return (
+                cls(channel=channel, account=account, uid=uid),
+                events.ChannelMessage(channel=special, account=special, uid=0, msg=text),
+            )
+
+        await self._engine.publish(ChannelKey(app, special), make, now=now)

@@ -7,7 +7,6 @@ Must not know how a request is answered: requests.py does.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
@@ -63,12 +62,11 @@ class Connection:
         "_is_first_frame",
         "_is_welcome",
         "_link",
-        "_patience",
         "_reads_ids",
         "_requests",
         "_services",
         "_session",
-        "_timers",
+        "_timer",
         "generation",
         "heard_at",
     )
@@ -78,8 +76,7 @@ class Connection:
         self._services = services
         self._session: Session | None = None
         self.heard_at = trio.current_time()
-        self._timers: dict[str, Timer] = {}
-        self._patience: trio.CancelScope | None = None
+        self._timer: Timer | None = None
         self._requests = Requests(services, link)
         self._is_welcome = False
         self._is_first_frame = False
@@ -92,21 +89,14 @@ class Connection:
         """
         if self._services.engine.is_immediate:
             self._link.watch(self._take)
+        self._timer = self._services.timers.at(handshake_ends, self._lose_patience)
         try:
-            with trio.CancelScope(deadline=handshake_ends) as self._patience:
-                while self._session is None:
-                    await self._serve_some()
-            if self._patience.cancelled_caught:
-                self._close("nothing was said in time", code=POLICY_VIOLATION)
-            # A scope is as large as all else that an idle connection has.
-            self._patience = None
             while True:
                 await self._serve_some()
         except LinkClosed as exc:
             logger.debug("%s: %s", self._link.peer, exc)
         finally:
-            for timer in self._timers.values():
-                timer.cancel()
+            self._cancel_timer()
             with trio.move_on_after(FAREWELL_SECONDS, shield=True):
                 await self._detach()
         await self._link.aclose()
@@ -213,17 +203,16 @@ class Connection:
             self._requests.send(login.encode_failure(error))
             return
         # A login that was cut off half-way would be nobody's to end; a refused one closes the link.
-        if self._patience is not None:
-            self._patience.deadline = math.inf
+        self._cancel_timer()
         try:
             self._check_admission()
-            # Not even the node's end may cut it off between what is done and what is known here.
-            with trio.CancelScope(shield=True):
-                if isinstance(request, login.Login):
-                    session = await services.presences.log_in(request)
-                else:
-                    session = await services.presences.resume(request)
-                self._session = session
+            if services.engine.is_immediate:
+                session = await self._find_session(request)
+            else:
+                # Not even the node's end may cut it off between what is done and what is known
+                # here.
+                with trio.CancelScope(shield=True):
+                    session = await self._find_session(request)
         except LoginError as exc:
             self._refuse_login(exc)
             return
@@ -250,9 +239,17 @@ class Connection:
             self.kick()
             return
         if session.token_expires is not None:
-            self._timers["token"] = services.timers.after(
+            self._timer = services.timers.after(
                 session.token_expires - services.clock(), self._expire
             )
+
+    async def _find_session(self, request: login.Login | login.LineLogin) -> Session:
+        presences = self._services.presences
+        if isinstance(request, login.Login):
+            self._session = await presences.log_in(request)
+        else:
+            self._session = await presences.resume(request)
+        return self._session
 
     def _check_admission(self) -> None:
         if self._services.is_draining():
@@ -381,6 +378,16 @@ class Connection:
         if self._session is not None:
             limit = self._services.limits.silence_seconds
             self._close(f"nothing was heard for {limit} s", code=POLICY_VIOLATION)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _lose_patience(self) -> None:
+        """The time for logging in is over, unless a login has begun in the same moment."""
+        if self._timer is not None:
+            self._close("nothing was said in time", code=POLICY_VIOLATION)
 
     async def _expire(self) -> None:
         """The token's time is over: so is the session's."""

@@ -193,12 +193,19 @@ class Node:
         """Serve one connection, until it ends. It has `handshake_seconds` for all handshakes and
         the login together.
         """
+
+        async def give_up() -> None:
+            transport.close()
+
         ends = trio.current_time() + self.config.limits.handshake_seconds
         self._transports += 1
+        # A cancel scope takes three times as long.
+        patience = self._timers.at(ends, give_up)
         try:
-            link = None
-            with trio.move_on_at(ends):
+            try:
                 link = await self._accept(transport, local_host)
+            finally:
+                patience.cancel()
             if link is not None:
                 connection = Connection(link, self._services)
                 self._connections[connection] = None

@@ -183,15 +183,17 @@ class Requests:
 
     async def durable(self) -> SignalError | None:
         """Wait until all that was done so far is durable; why it cannot be made so."""
-        is_known = trio.Event()
         outcome: list[SignalError | None] = []
+        is_known: trio.Event | None = None
 
         def then(error: SignalError | None) -> None:
             outcome.append(error)
-            is_known.set()
+            if is_known is not None:
+                is_known.set()
 
         self._services.engine.when_durable(then)
         if not outcome:
+            is_known = trio.Event()
             await is_known.wait()
         return outcome[0]
 

@@ -60,7 +60,9 @@ async def accept(
     Returns None where the client got an HTTP answer, and the transport is closed. Raises
     `LinkError` for a bad handshake, which the client has been told of. The caller bounds the time.
     """
-    data = await transport.receive_some()
+    data = transport.receive_nowait()
+    if data is None:
+        data = await transport.receive_some()
     plain = opening.read(data)
     if plain is not None and answer(_request(plain.target, plain.host, is_upgrade=True)) is None:
         link = Link(

@@ -23,6 +23,9 @@ from signal_sdk.wire.events import ChannelContent
 from signal_sdk.wire.lines import MessageLine
 from signal_sdk.wire.names import JsonValue
 
+MakeContents = Callable[[], Sequence[ChannelContent]]
+"""Makes what a channel is told, where there is such a channel: mostly there is none."""
+
 
 class AccountKey(NamedTuple):
     """An account of an app."""
@@ -320,9 +323,9 @@ class Engine(Protocol):
         holds the account.
         """
 
-    async def publish(self, key: ChannelKey, *contents: ChannelContent, now: float) -> bool:
-        """Give events their msgids, one behind the other, and deliver them. False where there is no
-        such channel.
+    async def publish(self, key: ChannelKey, make: MakeContents, *, now: float) -> bool:
+        """Give the events that `make` makes their msgids, one behind the other, and deliver them.
+        False where there is no such channel, for which nothing need be made.
         """
 
     async def set_channel_attr(

@@ -24,6 +24,7 @@ from signal_sdk.server.engine.base import (
     Engine,
     Event,
     Left,
+    MakeContents,
     Page,
     Post,
     Presence,
@@ -355,11 +356,11 @@ class EmbeddedEngine(Engine):
             self._commits.channel(channel)
         return Left(num=len(channel.members), idle_since=channel.idle_since)
 
-    async def publish(self, key: ChannelKey, *contents: ChannelContent, now: float) -> bool:
+    async def publish(self, key: ChannelKey, make: MakeContents, *, now: float) -> bool:
         channel = self._channels.get(key)
         if channel is None:
             return False
-        for content in contents:
+        for content in make():
             self._publish(channel, content, now)
         return True
 

@@ -20,6 +20,7 @@ from signal_sdk.server.engine.base import (
     ChannelKey,
     Engine,
     Event,
+    MakeContents,
     Post,
     Presence,
     Roster,
@@ -128,6 +129,11 @@ def post(content: str, key: AccountKey = ANN, ttl: float = 100) -> Post:
 
 def message(text: str) -> ChannelMessage:
     return ChannelMessage(channel="room", account="bob", uid=2, msg=text)
+
+
+def messages(*texts: str) -> MakeContents:
+    contents = tuple(map(message, texts))
+    return lambda: contents
 
 
 def leaving(account: str) -> ChannelUserLeave:
@@ -571,8 +577,8 @@ async def test_message_ids_rise_by_one_in_each_channel(
     other = ChannelKey("app", "other")
     await engine.set_channel_attr(other, "a", "b", message("set"), now=NOW)
     for text in "xy":
-        assert await engine.publish(ROOM, message(text), now=NOW)
-        assert await engine.publish(other, message(text), now=NOW)
+        assert await engine.publish(ROOM, messages(text), now=NOW)
+        assert await engine.publish(other, messages(text), now=NOW)
     events = delivered.take()
     assert [msgid for _, key, msgid, _ in events if key == ROOM] == [1, 2, 3]
     assert [msgid for _, key, msgid, _ in events if key == other] == [1, 2, 3]
@@ -583,7 +589,7 @@ async def test_events_that_belong_together_are_delivered_together(
 ) -> None:
     await join(engine, await log_in(engine))
     delivered.take()
-    assert await engine.publish(ROOM, message("one"), message("two"), now=NOW)
+    assert await engine.publish(ROOM, messages("one", "two"), now=NOW)
     assert delivered.take() == [
         ("event", ROOM, 2, message("one")),
         ("event", ROOM, 3, message("two")),
@@ -597,7 +603,7 @@ async def history(engine: Engine, after: int, now: float = NOW) -> list[Event] |
 
 async def test_a_channel_keeps_its_latest_events(engine: Engine) -> None:
     await engine.set_channel_attr(ROOM, "a", "b", message("1"), now=NOW)
-    assert await engine.publish(ROOM, message("2"), message("3"), now=NOW)
+    assert await engine.publish(ROOM, messages("2", "3"), now=NOW)
     first, second, third = (
         Event(number, message(f"{number}"), int(NOW * 1000)) for number in (1, 2, 3)
     )
@@ -605,7 +611,7 @@ async def test_a_channel_keeps_its_latest_events(engine: Engine) -> None:
     assert await history(engine, 2) == [third]
     assert await history(engine, 3) == []
     # The oldest of five is not held any more.
-    assert await engine.publish(ROOM, message("4"), message("5"), now=NOW)
+    assert await engine.publish(ROOM, messages("4", "5"), now=NOW)
     assert await history(engine, 0) is None
     assert [event.msgid for event in await history(engine, 1) or ()] == [2, 3, 4, 5]
     assert await history(engine, 5) == []
@@ -632,7 +638,7 @@ async def test_the_sweep_forgets_events_that_nobody_asks_for(engine: Engine) -> 
     await engine.sweep(NOW + 60)
     assert await history(engine, 0) is None
     # And goes on with those of later.
-    await engine.publish(ROOM, message("2"), now=NOW)
+    await engine.publish(ROOM, messages("2"), now=NOW)
     assert [event.msgid for event in await history(engine, 1) or ()] == [2]
     await engine.sweep(NOW + 61)
     assert await history(engine, 1) is None
@@ -641,7 +647,7 @@ async def test_the_sweep_forgets_events_that_nobody_asks_for(engine: Engine) -> 
 async def test_nothing_is_published_where_there_is_no_channel(
     engine: Engine, delivered: Delivered
 ) -> None:
-    assert not await engine.publish(ROOM, message("x"), now=NOW)
+    assert not await engine.publish(ROOM, messages("x"), now=NOW)
     assert delivered.take() == []
 
 

@@ -221,7 +221,7 @@ async def test_what_was_not_committed_has_used_its_numbers_up(tmp_path: Path, ho
         # More than any reservation is, and nothing of it is written.
         for _ in range(900):
             version = await engine.post(post, EPOCH)
-            await engine.publish(room, content, now=EPOCH)
+            await engine.publish(room, lambda: (content,), now=EPOCH)
             assert version is not None
             assert version > given, life
             given = version
