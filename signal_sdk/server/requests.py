@@ -45,6 +45,7 @@ ASKING: Final = frozenset(
     }
 )
 """What may be done twice: it changes nothing, but for what `user_getmsg` clears."""
+MOVING: Final = (functions.ChannelJoin, functions.ChannelLeave)
 MAX_CALLID: Final = 2**63 - 1
 """The largest call id whose reply is kept for a request that comes again: what a row can hold."""
 
@@ -123,7 +124,7 @@ class Requests:
                 engine.when_durable(partial(self._reply, callid, known))
                 return
         gate = None
-        if isinstance(args, functions.ChannelJoin | functions.ChannelLeave):
+        if isinstance(args, MOVING):
             result, gate = await self._move(session, args, handler)
         else:
             result = await handler(session, args)
