@@ -127,7 +127,7 @@ class Course:
         self._connection: Connection | None = None
         self._scope = trio.CancelScope()
         self._talking = trio.CancelScope()
-        self._loss = ""
+        self._loss: str | None = None
         self._is_leaving = False
         self._hurry = trio.Event()
         self._alarm: Alarm | None = None
@@ -239,7 +239,7 @@ class Course:
     async def _talk(self, connection: Connection) -> str:
         """Read until the connection is lost, and why; or until the session is over."""
         self._ping_at = trio.current_time() + login.PING_INTERVAL_SECONDS
-        self._loss = ""
+        self._loss = None
         self.wake()
         try:
             with trio.CancelScope() as self._talking:
@@ -247,13 +247,16 @@ class Course:
                 while not self._is_done:
                     self._take(connection, await connection.receive())
         except LinkClosed as exc:
-            return self._loss or str(exc)
-        return self._loss
+            return self._why(str(exc))
+        return self._why("")
+
+    def _why(self, reason: str) -> str:
+        return reason if self._loss is None else self._loss
 
     @property
     def _is_done(self) -> bool:
         """Is there nothing more to be read?"""
-        return self._passenger.is_over or self._talking.cancel_called
+        return self._loss is not None or self._passenger.is_over
 
     def _take(self, connection: Connection, frame: frames.Frame) -> None:
         if self._is_done:

@@ -17,6 +17,7 @@ import trio
 
 from signal_sdk.client.log import logger
 from signal_sdk.ecodes import ECode
+from signal_sdk.websocket.sleeper import Sleeper
 
 __all__ = ["MAX_QUEUED_CALLBACKS", "Dispatcher", "OnError", "Thunk", "Turn"]
 
@@ -58,7 +59,7 @@ class Dispatcher:
         self._on_error = on_error
         self._spare = spare
         self._queue: deque[_Entry] = deque()
-        self._wake = trio.Event()
+        self._sleeper = Sleeper()
         self._is_finishing = False
         self._is_over = False
         self._dropped_events = 0
@@ -79,7 +80,7 @@ class Dispatcher:
                 self._spare.put_outcome(run)
             return
         self._queue.append(_Entry(run, turn))
-        self._wake.set()
+        self._sleeper.wake()
 
     def put_event(self, run: Thunk) -> None:
         """As `put`, for a channel's event, which is dropped and counted where the queue is full."""
@@ -106,7 +107,7 @@ class Dispatcher:
     def finish(self) -> None:
         """End `run` once the queue is empty."""
         self._is_finishing = True
-        self._wake.set()
+        self._sleeper.wake()
 
     async def run(self) -> None:
         """Run callbacks until `finish`, or cancelled."""
@@ -116,8 +117,7 @@ class Dispatcher:
                 if not self._queue:
                     if self._is_finishing:
                         return
-                    self._wake = trio.Event()
-                    await self._wake.wait()
+                    await self._sleeper.sleep()
                     continue
                 entry = self._queue.popleft()
                 if entry.turn is not None:

@@ -106,8 +106,8 @@ class Connection:
         messages = await self._link.receive()
         self.heard_at = trio.current_time()
         for number, message in enumerate(messages, 1):
-            if not self._link.is_open:
-                # What a client says behind its end is nobody's word.
+            if not self._link.is_listening:
+                # What a client says behind the end that it was given is nobody's word.
                 return
             try:
                 await self._handle(_frame(message))

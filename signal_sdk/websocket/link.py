@@ -20,6 +20,7 @@ from signal_sdk.errors import LinkError
 from signal_sdk.websocket import frames
 from signal_sdk.websocket.outbox import Outbox
 from signal_sdk.websocket.reactor import Reactor
+from signal_sdk.websocket.sleeper import Sleeper
 from signal_sdk.websocket.transport import Transport
 
 CLOSE_SECONDS: Final = 2.0
@@ -82,6 +83,7 @@ class Link:
         "_farewell",
         "_fragments",
         "_fragments_binary",
+        "_is_closed",
         "_is_server",
         "_library",
         "_max_bytes",
@@ -107,6 +109,7 @@ class Link:
     ) -> None:
         self._transport = transport
         self._is_server = side is Side.SERVER
+        self._is_closed = False
         self._max_bytes = max_bytes or sys.maxsize
         self._library = protocol
         self._fragments: list[bytes] = []
@@ -116,7 +119,7 @@ class Link:
         self._reactor = reactor
         self._take: Take | None = None
         self._failure: Exception | None = None
-        self._sleeper: trio.lowlevel.Task | None = None
+        self._sleeper = Sleeper()
         self._receiving: trio.CancelScope | None = None
         self._farewell: trio.Lock | None = None
         self.outbox = Outbox(transport, reactor.flusher, self._on_broken, max_bytes=outbox_bytes)
@@ -152,6 +155,13 @@ class Link:
         """Can messages still be sent?"""
         library = self._library
         return (library is None or library.state is State.OPEN) and not self.outbox.broken
+
+    @property
+    def is_listening(self) -> bool:
+        """Is what arrives still of interest: was it not this side that has closed? What the other
+        side said before its own close is.
+        """
+        return not self._is_closed and not self.outbox.broken
 
     def _on_broken(self, reason: str) -> None:
         self._fail(LinkClosed(CloseCode.ABNORMAL_CLOSURE, reason))
@@ -215,7 +225,7 @@ class Link:
         """Wait until something has arrived, which may be nothing for `receive`."""
         if self._take is not None and self._transport.watch(self._reactor, self._read):
             try:
-                await self._sleep()
+                await self._sleeper.sleep()
             finally:
                 self._transport.unwatch()
             return
@@ -226,25 +236,15 @@ class Link:
             self._feed(data)
             self._hand_out()
 
-    async def _sleep(self) -> None:
-        def abort(_: object) -> trio.lowlevel.Abort:
-            self._sleeper = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        self._sleeper = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(abort)
-
     def _wake(self) -> None:
         """Have whoever waits in `receive` look again."""
-        sleeper, self._sleeper = self._sleeper, None
-        if sleeper is not None:
-            trio.lowlevel.reschedule(sleeper)
+        self._sleeper.wake()
         if self._receiving is not None:
             self._receiving.cancel()
 
     def _read(self) -> None:
         """Take what has arrived, without waiting. The reactor's."""
-        if self._sleeper is None:
+        if not self._sleeper.is_asleep:
             # Whoever receives has been woken, and is not there yet.
             return
         try:
@@ -268,7 +268,7 @@ class Link:
             return
         taken = 0
         for message in messages[:MESSAGES_PER_TURN]:
-            if not self.is_open or not take(message):
+            if not self.is_listening or not take(message):
                 break
             taken += 1
         del messages[:taken]
@@ -369,6 +369,7 @@ class Link:
         """Begin the closing handshake behind all that waits to be sent; a `receive` that waits
         ends. Never waits; may be called again.
         """
+        self._is_closed = True
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(code, reason)
             self._send_pending()
@@ -398,5 +399,6 @@ class Link:
 
     def abort(self) -> None:
         """Close the transport at once, without a word."""
+        self._is_closed = True
         self._transport.close()
         self._wake()

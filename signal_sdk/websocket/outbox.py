@@ -15,6 +15,7 @@ from collections.abc import Callable
 import trio
 
 from signal_sdk.errors import LinkError
+from signal_sdk.websocket.sleeper import Sleeper
 from signal_sdk.websocket.transport import Transport
 
 FLUSHES_PER_TURN = 256
@@ -28,14 +29,14 @@ class Flusher:
 
     def __init__(self) -> None:
         self._ready: list[Outbox] = []
-        self._wake = trio.Event()
+        self._sleeper = Sleeper()
         self._is_held = False
         self._nursery: trio.Nursery | None = None
 
     def schedule(self, outbox: Outbox) -> None:
         """Have `outbox` flushed in the next pass."""
         if not self._ready and not self._is_held:
-            self._wake.set()
+            self._sleeper.wake()
         self._ready.append(outbox)
 
     def hold(self) -> None:
@@ -47,7 +48,7 @@ class Flusher:
         self._is_held = False
         ready = self._ready
         if len(ready) > FLUSHES_PER_TURN:
-            self._wake.set()
+            self._sleeper.wake()
         elif ready:
             self._ready = []
             for outbox in ready:
@@ -66,8 +67,10 @@ class Flusher:
             task_status.started()
             try:
                 while True:
-                    await self._wake.wait()
-                    self._wake = trio.Event()
+                    if self._ready:
+                        await trio.lowlevel.checkpoint()
+                    else:
+                        await self._sleeper.sleep()
                     ready, self._ready = self._ready, []
                     for number, outbox in enumerate(ready, 1):
                         outbox.flush()

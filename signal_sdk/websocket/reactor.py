@@ -16,6 +16,7 @@ import trio
 
 from signal_sdk.websocket.alarms import Alarms
 from signal_sdk.websocket.outbox import Flusher
+from signal_sdk.websocket.sleeper import Sleeper
 
 HAS_EPOLL: Final = hasattr(select, "epoll")
 """Elsewhere than on Linux, each connection is read by the task that serves it."""
@@ -41,7 +42,7 @@ class Reactor:
         self._epoll: select.epoll | None = None
         self._watched: dict[int, OnReadable] = {}
         self._ready: list[OnReadable] = []
-        self._wake = trio.Event()
+        self._sleeper = Sleeper()
 
     @property
     def can_watch(self) -> bool:
@@ -66,9 +67,8 @@ class Reactor:
 
     def call_soon(self, on_readable: OnReadable) -> None:
         """Call `on_readable` once, in the reactor's next turn: for what no socket tells."""
-        if not self._ready:
-            self._wake.set()
         self._ready.append(on_readable)
+        self._sleeper.wake()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Read, write and ring until cancelled. It runs once."""
@@ -107,8 +107,10 @@ class Reactor:
 
     async def _ready_loop(self) -> None:
         while True:
-            await self._wake.wait()
-            self._wake = trio.Event()
+            if self._ready:
+                await trio.lowlevel.checkpoint()
+            else:
+                await self._sleeper.sleep()
             ready, self._ready = self._ready, []
             self.flusher.hold()
             for on_readable in ready:

@@ -69,6 +69,14 @@ async def test_an_account_is_online_from_login_to_logout(log_in: LogIn) -> None:
     assert await status(bob, "ann") == 0
 
 
+async def test_a_logout_right_before_the_connection_s_end_counts(log_in: LogIn) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    ann.request("user_logout")
+    await ann.link.aclose()
+    await settle()
+    assert await status(bob, "ann") == 0
+
+
 async def test_an_accounts_uid_is_the_same_at_every_login(log_in: LogIn) -> None:
     first = await log_in("ann")
     await first.call("user_logout")

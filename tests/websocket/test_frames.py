@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,24 @@ def test_a_message_is_encoded_as_the_library_does_it(size: int) -> None:
     assert frames.encode(frames.BINARY, payload) == Frame(Opcode.BINARY, payload).serialize(
         mask=False
     )
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_masked_message_is_encoded_as_the_library_does_it(size: int) -> None:
+    payload = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    data = frames.encode_masked(frames.TEXT, payload)
+    head = frames.read_head(data, 0)
+    assert head is not None
+    mask = data[head.start - 4 : head.start]
+    with mock.patch("secrets.token_bytes", return_value=mask):
+        assert data == Frame(Opcode.TEXT, payload).serialize(mask=True)
+    assert frames.unmask(data, head) == payload
+
+
+def test_each_message_has_a_mask_of_its_own() -> None:
+    masks = {frames.encode_masked(frames.TEXT, b"")[2:] for _ in range(20)}
+    assert len(masks) > 1
+    assert {len(mask) for mask in masks} == {4}
 
 
 @given(

@@ -264,6 +264,38 @@ async def test_a_watched_link_ends_for_its_receiver(pairs: Pairs) -> None:
             assert caught.value.code == code
 
 
+async def test_what_was_said_before_a_close_in_the_same_packet_is_heard(pairs: Pairs) -> None:
+    async with linked(pairs()) as (client, server):
+        taker = Taker()
+        server.watch(taker)
+        for word in (b"one", b"stop", b"two"):
+            client.send_text(word)
+        client.close(1000, "over")
+        waited: list[bytes] = []
+        with pytest.raises(LinkClosed) as caught:
+            await gather(server, waited)
+        assert [*taker.taken, *waited] == [b"one", b"stop", b"two"]
+        assert caught.value.code == 1000
+
+
+async def test_what_comes_behind_this_side_s_own_close_is_not_taken(pairs: Pairs) -> None:
+    async with linked(pairs()) as (client, server):
+        taken: list[bytes] = []
+
+        def take(message: Message) -> bool:
+            taken.append(message.data)
+            server.close(1008, "enough")
+            return True
+
+        server.watch(take)
+        for word in (b"one", b"two"):
+            client.send_text(word)
+        with pytest.raises(LinkClosed):
+            await gather(server, [])
+        assert taken == [b"one"]
+        assert not server.is_listening
+
+
 async def test_a_cancelled_receiver_reads_no_more(pairs: Pairs) -> None:
     async with linked(pairs()) as (client, server):
         taker = Taker()
