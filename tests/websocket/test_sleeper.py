@@ -11,6 +11,7 @@ from signal_sdk.websocket.sleeper import Sleeper
 
 async def test_a_sleep_ends_with_the_next_wake() -> None:
     sleeper, woken = Sleeper(), 0
+    asleep: list[bool] = []
 
     async def sleep_loop() -> None:
         nonlocal woken
@@ -22,13 +23,14 @@ async def test_a_sleep_ends_with_the_next_wake() -> None:
         nursery.start_soon(sleep_loop)
         for number in range(3):
             await wait_all_tasks_blocked()
-            assert sleeper.is_asleep
             assert woken == number
+            asleep.append(sleeper.is_asleep)
             sleeper.wake()
-            assert not sleeper.is_asleep
+            asleep.append(sleeper.is_asleep)
             # Once is enough.
             sleeper.wake()
         nursery.cancel_scope.cancel()
+    assert asleep == [True, False] * 3
 
 
 async def test_a_wake_that_finds_nobody_asleep_is_forgotten() -> None:
