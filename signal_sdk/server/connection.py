@@ -14,7 +14,6 @@ import trio
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, ProtocolError, SignalError
-from signal_sdk.server.compression import encode_for
 from signal_sdk.server.engine.base import Event
 from signal_sdk.server.requests import Requests, Services
 from signal_sdk.server.session import Session
@@ -27,6 +26,7 @@ from signal_sdk.websocket.link import (
     Link,
     LinkClosed,
     Message,
+    encode_text,
 )
 from signal_sdk.wire import call2, events, frames, functions, login
 from signal_sdk.wire.lines import MessageLine
@@ -283,15 +283,14 @@ class Connection:
         self._requests.open(session, gate)
 
     def _encode(self, channel: str, missed: Sequence[Event] | None) -> Sequence[bytes] | None:
-        """The events' frames; None where they are not held, or would overrun the outbox."""
+        """The events' frames, as text, since they would be compressed for this member alone; None
+        where they are not held, or would overrun the outbox.
+        """
         if missed is None:
             return None
-        over = self._services.limits.compress_over_bytes
         encoded = [
-            encode_for(
-                self._link.outbox,
-                events.encode_channel_event(channel, event.msgid, event.content, event.time_ms),
-                over,
+            encode_text(
+                events.encode_channel_event(channel, event.msgid, event.content, event.time_ms)
             )
             for event in missed
         ]
