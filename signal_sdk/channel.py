@@ -16,6 +16,7 @@ from signal_sdk.callbacks import ChannelCallback, MessageCallback
 from signal_sdk.client.channel_states import ChannelState
 from signal_sdk.client.membership import Gap, Membership
 from signal_sdk.client.operation import Operation
+from signal_sdk.client.requests import nothing
 from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
@@ -168,7 +169,7 @@ class Channel(DocumentedNames):
 
     def _attr(self, make: Callable[[], functions.Arguments]) -> Operation[None]:
         return self._client.requests.call(
-            make, functions.Result, lambda _: None, unless=self._member.why_not()
+            make, functions.Result, nothing, unless=self._member.why_not()
         )
 
     channelLeave = channel_leave

@@ -16,7 +16,7 @@ from signal_sdk.client.call_states import TABLE, CallState, CallStep
 from signal_sdk.client.dispatcher import Dispatcher, Thunk
 from signal_sdk.client.log import Log
 from signal_sdk.client.operation import Operation, done
-from signal_sdk.client.requests import Codes, Requests
+from signal_sdk.client.requests import Codes, Requests, nothing
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
 from signal_sdk.wire import events, functions, names
@@ -157,7 +157,7 @@ class Calls:
         leg.invited = self._requests.call(
             lambda: functions.VoipInvite(channel=channel, peer=peer, extra=extra, call_id=call_id),
             functions.Result,
-            lambda _: None,
+            nothing,
             failed=partial(self._failed, leg),
             codes=CALL_CODES,
             unless=unless,
@@ -201,7 +201,7 @@ class Calls:
         operation = self._requests.call(
             lambda: _OUR_STEPS[step](channel=leg.channel, peer=leg.peer, extra=extra),
             functions.Result,
-            lambda _: None,
+            nothing,
             done=lambda _: self._stepped(leg, step, _text(extra), done),
             failed=failed,
             codes=CALL_CODES,
@@ -267,7 +267,7 @@ class Calls:
         self._requests.call(
             lambda: functions.VoipInviteAck(channel=leg.channel, peer=leg.peer),
             functions.Result,
-            lambda _: None,
+            nothing,
             # A call that is over already is none of the user's business.
             failed=lambda exc: self._log.debug("%s: %s", events.VOIP_ACK, exc),
             always=True,

@@ -22,7 +22,7 @@ from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.log import Log, logger
 from signal_sdk.client.membership import Gap, Membership
 from signal_sdk.client.operation import Operation
-from signal_sdk.client.requests import Codes, Requests, UnansweredError
+from signal_sdk.client.requests import Codes, Requests, UnansweredError, nothing
 from signal_sdk.client.roster import MAX_ROSTER
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LogoutError, ParameterError, ProtocolError, SignalError
@@ -79,7 +79,7 @@ class Channels:
         member.joined = self._requests.call(
             lambda: functions.ChannelJoin(channel=name),
             functions.JoinResult,
-            lambda _: None,
+            nothing,
             done=partial(self._accepted, member),
             failed=partial(self._tell_refused, member, cb) if cb is not None else None,
             codes=JOIN_CODES,
@@ -152,7 +152,7 @@ class Channels:
         leaving: Operation[None] = self._requests.call(
             lambda: functions.ChannelLeave(channel=member.name),
             functions.Result,
-            lambda _: None,
+            nothing,
             done=lambda _: self._left(member),
             failed=failed,
             unless=member.why_not(ECode.LEAVECHANNEL_E_OTHER),
@@ -239,7 +239,7 @@ class Channels:
             self._requests.call(
                 lambda: functions.ChannelJoin(channel=member.name),
                 functions.JoinResult,
-                lambda _: None,
+                nothing,
                 done=partial(self._rejoined, member),
                 failed=partial(self._rejoin_failed, member),
                 lapse=lambda: None if self.current is member else _moved_on(),
@@ -278,7 +278,7 @@ class Channels:
         self._requests.call(
             lambda: functions.ChannelLeave(channel=name),
             functions.Result,
-            lambda _: None,
+            nothing,
             failed=failed,
             # Where the server has the session is known anew then.
             lapse=_moved_on,
@@ -295,7 +295,7 @@ class Channels:
         self._requests.call(
             lambda: functions.ChannelQueryUserListAll(channel=member.name, num=MAX_ROSTER),
             functions.QueryUserListResult,
-            lambda _: None,
+            nothing,
             done=partial(self._compare, member),
             failed=partial(self._roster_failed, member),
             always=True,

@@ -19,7 +19,7 @@ from signal_sdk.client.calls import Calls
 from signal_sdk.client.dispatcher import Dispatcher, Thunk
 from signal_sdk.client.inbox import WINDOW, InboxWindow
 from signal_sdk.client.log import Log
-from signal_sdk.client.requests import Requests
+from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.client.seen import Seen, key_of
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ProtocolError, SignalError
@@ -120,7 +120,7 @@ class Mailbox:
             self._requests.call(
                 lambda: _page_after(version),
                 functions.GetMessagesResult,
-                lambda _: None,
+                nothing,
                 done=self._forget_seen,
                 failed=lambda exc: self._log.debug("the inbox was not told: %s", exc),
                 always=True,
@@ -210,7 +210,7 @@ class Mailbox:
             self._requests.call(
                 lambda: _page_after(version),
                 functions.GetMessagesResult,
-                lambda _: None,
+                nothing,
                 done=partial(self._polled, window),
                 failed=partial(self._poll_failed, window),
                 lapse=lambda: _POLLED_ANEW,

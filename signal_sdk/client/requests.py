@@ -23,7 +23,15 @@ from signal_sdk.errors import ParameterError, ProtocolError, SignalError
 from signal_sdk.wire import call2, frames, functions, names
 from signal_sdk.wire.names import JsonValue
 
-__all__ = ["GENERAL", "MAX_REQUESTS", "REPLY_SECONDS", "Codes", "Requests", "UnansweredError"]
+__all__ = [
+    "GENERAL",
+    "MAX_REQUESTS",
+    "REPLY_SECONDS",
+    "Codes",
+    "Requests",
+    "UnansweredError",
+    "nothing",
+]
 
 R = TypeVar("R", bound=functions.Result)
 T = TypeVar("T")
@@ -386,6 +394,10 @@ class Requests:
             reason = f"{request.what} was not answered in {REPLY_SECONDS:g} s"
             request.fail(UnansweredError(request.codes.timeout, reason))
         return math.inf
+
+
+def nothing(_: object) -> None:
+    """What an operation gives whose result says no more than that it is done."""
 
 
 def _checked(make: Callable[[], functions.Arguments]) -> functions.Arguments:

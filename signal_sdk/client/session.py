@@ -28,7 +28,7 @@ from signal_sdk.client.log import Log, logger
 from signal_sdk.client.login_states import STATUS, TABLE, LoginEvent, LoginState
 from signal_sdk.client.mailbox import Mailbox
 from signal_sdk.client.operation import Operation, Promise
-from signal_sdk.client.requests import Codes, Requests
+from signal_sdk.client.requests import Codes, Requests, nothing
 from signal_sdk.client.seen import Seen
 from signal_sdk.client.user_attributes import UserAttributes
 from signal_sdk.ecodes import ECode
@@ -300,7 +300,7 @@ class SessionClient:
         self.requests.call(
             functions.UserLogout,
             functions.Result,
-            lambda _: None,
+            nothing,
             done=lambda _: self._end(ECode.LOGOUT_E_USER, ""),
             failed=lambda exc: self._end(ECode.LOGOUT_E_USER, str(exc)),
             always=True,
@@ -355,13 +355,13 @@ class SessionClient:
         """Send a message of either kind; `cb` hears of its outcome."""
         if cb is None:
             return self.requests.call(
-                make, functions.Result, _nothing, codes=MESSAGE_CODES, unless=unless
+                make, functions.Result, nothing, codes=MESSAGE_CODES, unless=unless
             )
         put, session = self.dispatcher.put_outcome, self.session
         return self.requests.call(
             make,
             functions.Result,
-            _nothing,
+            nothing,
             done=lambda _: put(partial(cb.on_message_send_success, session)),
             failed=lambda exc: put(partial(cb.on_message_send_error, session, exc.ecode)),
             codes=MESSAGE_CODES,
@@ -383,7 +383,3 @@ class SessionClient:
             return self._cb.on_error(self.session, error.ecode, reason)
 
         self.dispatcher.put_outcome(tell)
-
-
-def _nothing(_: functions.Result) -> None:
-    """What an operation gives whose result says no more than that it is done."""

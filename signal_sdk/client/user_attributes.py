@@ -14,7 +14,7 @@ from typing import Any, Final
 from signal_sdk.callbacks import UserAttrCallback
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.operation import Operation
-from signal_sdk.client.requests import Codes, Requests
+from signal_sdk.client.requests import Codes, Requests, nothing
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.wire import functions, names
@@ -54,7 +54,7 @@ class UserAttributes:
         return self._requests.call(
             lambda: functions.UserSetAttr(name=name, value=value),
             functions.SetAttrResult,
-            lambda _: None,
+            nothing,
             done=lambda result: self._succeeded(tell, {"reason": result.reason}),
             failed=self._failing(tell),
         )

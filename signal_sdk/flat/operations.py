@@ -16,7 +16,7 @@ import msgspec
 
 from signal_sdk.client.call_states import CallState, CallStep
 from signal_sdk.client.calls import Leg
-from signal_sdk.client.requests import GENERAL, Codes
+from signal_sdk.client.requests import GENERAL, Codes, nothing
 from signal_sdk.client.session import SessionClient
 from signal_sdk.client.user_attributes import NUM_CODES
 from signal_sdk.ecodes import ECode
@@ -68,7 +68,7 @@ class Operations:
         except SignalError as exc:
             failed(exc)
         else:
-            client.requests.call(make, type_, lambda _: None, done=done, failed=failed, codes=codes)
+            client.requests.call(make, type_, nothing, done=done, failed=failed, codes=codes)
 
     def invoke(self, _: str, name: str, req: str, call_id: str) -> None:
         """`invoke`."""
@@ -179,7 +179,7 @@ class Operations:
         self._ask(
             lambda: functions.UserSetAttr(name=name, value=value),
             functions.SetAttrResult,
-            _nothing,
+            nothing,
             self._failing(method),
         )
 
@@ -265,7 +265,7 @@ class Operations:
         self._change(method, lambda: functions.ChannelClearAttr(channel=channel))
 
     def _change(self, method: str, make: Callable[[], functions.Arguments]) -> None:
-        self._ask(make, functions.Result, _nothing, self._failing(method))
+        self._ask(make, functions.Result, nothing, self._failing(method))
 
     # --- calls ---
 
@@ -340,10 +340,6 @@ def _talking(legs: tuple[Leg, ...], uid: int) -> Leg:
         reason = f"{len(found)} calls are connected with a peer of that uid, and not 1"
         raise SignalError(ECode.SENDMESSAGE_E_OTHER, reason)
     return found[0]
-
-
-def _nothing(_: object) -> None:
-    """The outcome of a method that no callback is documented for."""
 
 
 def _checked_text(what: str, value: object) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from signal_sdk.websocket.link import encode_binary, encode_text
-from signal_sdk.wire import frames
+from signal_sdk.wire import frames, names
 
 __all__ = ["Ear", "encode_for", "encode_packed", "is_long"]
 
@@ -16,15 +16,19 @@ __all__ = ["Ear", "encode_for", "encode_packed", "is_long"]
 class Ear(Protocol):
     """What frames are put into: an outbox, or a gate before one."""
 
-    reads_binary: bool
+    @property
+    def reads_binary(self) -> bool:
+        """Has the client said that it reads binary messages?"""
 
     def append(self, data: bytes) -> None:
         """Take a frame."""
 
 
 def is_long(text: bytes, over: int) -> bool:
-    """Has `text` more than `over` bytes? Over 0, nothing is long."""
-    return 0 < over < len(text)
+    """Has `text` more than `over` bytes, and is it worth compressing? Over 0, nothing is; nor is
+    what takes milliseconds, and what a receiver may refuse to inflate.
+    """
+    return 0 < over < len(text) <= names.MAX_FRAME_BYTES
 
 
 def encode_packed(text: bytes) -> bytes:

@@ -59,14 +59,15 @@ class Connection:
     """A client on its link. It satisfies the hub's `Holder` once it is logged in."""
 
     __slots__ = (
+        "_expiry",
         "_is_first_frame",
         "_is_welcome",
         "_link",
+        "_patience",
         "_reads_ids",
         "_requests",
         "_services",
         "_session",
-        "_timer",
         "generation",
         "heard_at",
     )
@@ -76,7 +77,8 @@ class Connection:
         self._services = services
         self._session: Session | None = None
         self.heard_at = trio.current_time()
-        self._timer: Timer | None = None
+        self._patience: Timer | None = None
+        self._expiry: Timer | None = None
         self._requests = Requests(services, link)
         self._is_welcome = False
         self._is_first_frame = False
@@ -89,14 +91,16 @@ class Connection:
         """
         if self._services.engine.is_immediate:
             self._link.watch(self._take)
-        self._timer = self._services.timers.at(handshake_ends, self._lose_patience)
+        self._patience = self._services.timers.ring_at(handshake_ends, self._lose_patience)
         try:
             while True:
                 await self._serve_some()
         except LinkClosed as exc:
             logger.debug("%s: %s", self._link.peer, exc)
         finally:
-            self._cancel_timer()
+            for timer in (self._patience, self._expiry):
+                if timer is not None:
+                    timer.cancel()
             with trio.move_on_after(FAREWELL_SECONDS, shield=True):
                 await self._detach()
         await self._link.aclose()
@@ -203,7 +207,10 @@ class Connection:
             self._requests.send(login.encode_failure(error))
             return
         # A login that was cut off half-way would be nobody's to end; a refused one closes the link.
-        self._cancel_timer()
+        if self._patience is not None:
+            self._patience.cancel()
+            # An idle connection need not carry it along.
+            self._patience = None
         try:
             self._check_admission()
             if services.engine.is_immediate:
@@ -239,7 +246,7 @@ class Connection:
             self.kick()
             return
         if session.token_expires is not None:
-            self._timer = services.timers.after(
+            self._expiry = services.timers.after(
                 session.token_expires - services.clock(), self._expire
             )
 
@@ -378,15 +385,9 @@ class Connection:
             limit = self._services.limits.silence_seconds
             self._close(f"nothing was heard for {limit} s", code=POLICY_VIOLATION)
 
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    async def _lose_patience(self) -> None:
-        """The time for logging in is over, unless a login has begun in the same moment."""
-        if self._timer is not None:
-            self._close("nothing was said in time", code=POLICY_VIOLATION)
+    def _lose_patience(self) -> None:
+        """The time for logging in is over."""
+        self._close("nothing was said in time", code=POLICY_VIOLATION)
 
     async def _expire(self) -> None:
         """The token's time is over: so is the session's."""

@@ -17,18 +17,23 @@ from signal_sdk.wire.lines import MessageLine
 
 
 class Gate:
-    """Keeps a new listener's events until its client has been told that it listens, which is a
-    commit's few milliseconds later.
+    """Stands before `ear`, and keeps a new listener's events until its client has been told that it
+    listens, which is a commit's few milliseconds later.
 
     Of more than `max_bytes` (0: no bound) nothing is kept, and `has_lost` says so.
     """
 
-    def __init__(self, max_bytes: int = 0, *, reads_binary: bool = False) -> None:
+    def __init__(self, ear: Ear, max_bytes: int = 0) -> None:
+        self.ear = ear
         self.kept: list[bytes] = []
-        self.reads_binary = reads_binary
         self.has_lost = False
         self._size = 0
         self._max_bytes = max_bytes or sys.maxsize
+
+    @property
+    def reads_binary(self) -> bool:
+        """As its ear."""
+        return self.ear.reads_binary
 
     def append(self, data: bytes) -> None:
         """Keep an event."""
@@ -99,16 +104,16 @@ class Hub(Delivery):
             del self._listeners[key]
         return True
 
-    def open(self, key: ChannelKey, account: str, gate: Gate, ear: Ear) -> bool:
-        """Hand `ear` what `gate` has kept, and let it listen instead; False where the gate listens
-        no more.
+    def open(self, key: ChannelKey, account: str, gate: Gate) -> bool:
+        """Hand the ear behind `gate` what that has kept, and let it listen instead; False where the
+        gate listens no more.
         """
         listeners = self._listeners.get(key)
         if listeners is None or listeners.get(account) is not gate:
             return False
         for data in gate.kept:
-            ear.append(data)
-        listeners[account] = ear
+            gate.ear.append(data)
+        listeners[account] = gate.ear
         return True
 
     def deliver_entry(self, key: AccountKey, version: int, line: MessageLine) -> None:

@@ -231,8 +231,7 @@ class Requests:
 
     def listen_behind_gate(self, session: Session) -> Gate:
         """As `listen`, but keep what is heard until `open`."""
-        outbox = self._link.outbox
-        gate = Gate(self._services.limits.outbox_bytes, reads_binary=outbox.reads_binary)
+        gate = Gate(self._link.outbox, self._services.limits.outbox_bytes)
         self._listen(session, gate)
         return gate
 
@@ -255,9 +254,9 @@ class Requests:
         Does nothing where the connection has moved on.
         """
         if self._ear is gate and session.channel is not None:
-            self._ear = self._link.outbox
+            self._ear = gate.ear
             key = session.channel_key(session.channel)
-            self._services.hub.open(key, session.account, gate, self._ear)
+            self._services.hub.open(key, session.account, gate)
             if gate.has_lost:
                 # As a client that reads too slowly: it is better served by a new connection.
                 self._link.abort()

@@ -1,4 +1,4 @@
-"""Timers: what is to be done later, each in a task of its own.
+"""Timers: what is to be done later, at once or in a task of its own.
 
 Owns: the tasks in which due actions run. Must not know what an action does, or why its deadline is
 when it is.
@@ -33,11 +33,17 @@ class Timers:
         """Run `action` in `seconds` from now, in a task of its own."""
         return self.at(trio.current_time() + max(seconds, 0.0), action)
 
-    def at(self, time: float, action: Action) -> Timer:
-        """Run `action` once trio's clock shows `time`, in a task of its own."""
-        timer = Alarm(self._alarms, partial(self._start, action))
+    def ring_at(self, time: float, ring: Callable[[], None]) -> Timer:
+        """Call `ring`, which neither waits nor raises, once trio's clock shows `time`. Unlike an
+        action's task, it is not called any more once it is cancelled.
+        """
+        timer = Alarm(self._alarms, ring)
         timer.set(time)
         return timer
+
+    def at(self, time: float, action: Action) -> Timer:
+        """Run `action` once trio's clock shows `time`, in a task of its own."""
+        return self.ring_at(time, partial(self._start, action))
 
     def _start(self, action: Action) -> None:
         if self._nursery is None:

@@ -41,7 +41,7 @@ class Request:
 
     function: str
     callid: CallId
-    args: msgspec.Raw | dict[str, Any]
+    args: msgspec.Raw | dict[str, Any] = attrs.field(repr=False)
 
 
 def decode_request(frame: frames.Frame) -> Request:

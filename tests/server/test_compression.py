@@ -33,6 +33,20 @@ def test_what_is_packed_is_never_longer_and_reads_the_same(text: str, times: int
         assert (head.first, payload) == (TEXT, plain)
 
 
+@pytest.mark.parametrize(
+    ("size", "over", "is_long"),
+    [
+        (4096, 4096, False),
+        (4097, 4096, True),
+        (4097, 0, False),
+        (131072, 1, True),
+        (131073, 1, False),
+    ],
+)
+def test_what_is_long(size: int, over: int, is_long: bool) -> None:
+    assert compression.is_long(bytes(size), over) is is_long
+
+
 def test_what_cannot_be_compressed_stays_text() -> None:
     noise = random.Random(1).randbytes(6000)
     assert compression.encode_packed(noise)[0] == TEXT

@@ -133,25 +133,39 @@ def test_nothing_is_kept_of_those_who_are_gone(hub: Hub) -> None:
 
 
 def test_a_gate_keeps_what_comes_until_it_is_opened(hub: Hub) -> None:
-    gate, ear = Gate(), FakeEar()
+    ear = FakeEar()
+    gate = Gate(ear)
     hub.listen(ROOM, "ann", gate)
     hub.deliver_event(ROOM, 1, CONTENT, 0)
     hub.deliver_event(ROOM, 2, CONTENT, 0)
     assert ear.appended == []
-    assert hub.open(ROOM, "ann", gate, ear)
+    assert hub.open(ROOM, "ann", gate)
     assert ear.appended == gate.kept
     hub.deliver_event(ROOM, 3, CONTENT, 0)
     assert (len(ear.appended), len(gate.kept)) == (3, 2)
 
 
+def test_a_gate_keeps_what_its_ear_reads() -> None:
+    hub, ear = Hub(10), FakeEar(reads_binary=True)
+    gate = Gate(ear)
+    hub.listen(ROOM, "ann", gate)
+    content = attrs.evolve(CONTENT, msg="x" * 200)
+    hub.deliver_event(ROOM, 1, content, 0)
+    ear.reads_binary = False
+    hub.deliver_event(ROOM, 1, content, 0)
+    text = encode_channel_event("room", 1, content, 0)
+    assert gate.kept == [encode_packed(text), encode_text(text)]
+
+
 def test_a_gate_that_another_has_taken_the_place_of_stays_shut(hub: Hub) -> None:
-    old, new, ear = Gate(), Gate(), FakeEar()
-    assert not hub.open(ROOM, "ann", old, ear)
+    ear = FakeEar()
+    old, new = Gate(ear), Gate(ear)
+    assert not hub.open(ROOM, "ann", old)
     hub.listen(ROOM, "ann", old)
     hub.deliver_event(ROOM, 1, CONTENT, 0)
     hub.listen(ROOM, "ann", new)
     hub.deliver_event(ROOM, 2, CONTENT, 0)
-    assert not hub.open(ROOM, "ann", old, ear)
+    assert not hub.open(ROOM, "ann", old)
     assert ear.appended == []
-    assert hub.open(ROOM, "ann", new, ear)
+    assert hub.open(ROOM, "ann", new)
     assert len(ear.appended) == 1

@@ -49,6 +49,23 @@ async def test_messages_that_came_meanwhile_wait_in_the_inbox(
         assert await polled(again) == [("instant", "hi")]
 
 
+async def test_what_was_missed_is_told_as_text_however_long_it_is(
+    server: LocalServer, log_in: LogIn
+) -> None:
+    """It would be compressed for each member by itself."""
+    bob = await log_in("bob")
+    await bob.call("channel_join", name="room")
+    async with wire_client(server.connect()) as ann:
+        await ann.login("ann")
+        msgid = (await ann.call("channel_join", name="room"))["msgid"]
+    await bob.call("channel_sendmsg", name="room", msg="x" * 8000)
+    async with wire_client(server.connect()) as again:
+        again.send("set_flag", {"binary": 1})
+        await line_login(again, ann.line, msgid=msgid)
+        assert [content["msg"] for *_, content in await told(again)] == ["x" * 8000]
+        assert again.compressed == []
+
+
 async def test_a_gap_is_told_where_the_channel_has_had_events(
     server: LocalServer, log_in: LogIn
 ) -> None:

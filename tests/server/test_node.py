@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 from collections.abc import Sequence
@@ -16,15 +17,26 @@ from trio.testing import MockClock
 
 from signal_sdk.errors import ConfigError, LinkError
 from signal_sdk.server import config as configs
-from signal_sdk.server.config import ServerConfig
+from signal_sdk.server.config import AppConfig, ServerConfig
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.listener import listen, tls_context
 from signal_sdk.server.node import STOP_SECONDS, Node
 from signal_sdk.testing.memory import memory_transport_pair
-from signal_sdk.testing.server import LocalServer, local_server
+from signal_sdk.testing.server import EPOCH, LocalServer, local_server
+from signal_sdk.websocket.frames import TEXT, encode_masked
 from signal_sdk.websocket.tls import TlsTransport
 from signal_sdk.websocket.transport import SocketTransport
-from tests.server.helpers import LogIn, ask, dev_config, settle, vanishing_client
+from signal_sdk.wire import frames
+from signal_sdk.wire.tokens import make_token
+from tests.server.helpers import (
+    APP,
+    CERTIFICATE,
+    LogIn,
+    ask,
+    dev_config,
+    settle,
+    vanishing_client,
+)
 from tests.wire_client import wire_client
 
 
@@ -273,6 +285,44 @@ async def test_a_tls_handshake_that_stands_still_ends_with_the_time_for_handshak
         nursery.start_soon(server.node.serve, TlsTransport(inner, context, server_side=True))
         assert await client.receive_some() == b""
         assert trio.current_time() == config.limits.handshake_seconds
+
+
+WITH_TOKENS = attrs.evolve(dev_config(), apps=(AppConfig(id=APP, certificate=CERTIFICATE),))
+OPENING = (
+    b"GET / HTTP/1.1\r\nHost: memory\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("config", [WITH_TOKENS], ids=["tokens"])
+@pytest.mark.parametrize("is_open", [True, False], ids=["opened before", "all at once"])
+@pytest.mark.parametrize("attempt", range(2))
+async def test_who_logs_in_in_the_last_moment_is_let_in_or_sent_away(
+    server: LocalServer, is_open: bool, attempt: int, autojump_clock: MockClock
+) -> None:
+    """Never both, in whichever order trio runs its tasks, which it draws anew for each attempt."""
+    ends = trio.current_time() + server.node.config.limits.handshake_seconds
+    transport = server.connect()
+    token = make_token(APP, CERTIFICATE, "ann", int(EPOCH) + 1000)
+    text = frames.encode_frame("login", {"vid": APP, "account": "ann", "token": token})
+    said = encode_masked(TEXT, text)
+    if is_open:
+        transport.send_nowait(OPENING)
+    else:
+        said = OPENING + said
+    await trio.sleep_until(ends)
+    with contextlib.suppress(LinkError):
+        transport.send_nowait(said)
+    # A farewell waits two seconds for its answer.
+    await trio.sleep(3)
+    heard, is_over = b"", False
+    while not is_over and (data := transport.receive_nowait()) is not None:
+        heard += data
+        is_over = not data
+    is_in = b"login_ret" in heard
+    assert is_in is not is_over
+    assert server.node.sessions == is_in
+    transport.close()
 
 
 async def test_nothing_of_a_login_is_logged_that_is_secret(

@@ -131,6 +131,44 @@ def test_request_round_trips(callid: int | str, line: str, args: functions.Argum
     assert call2.decode_args(decoded) == (line, None, args)
 
 
+PIECES = (
+    *(b"", b" ", b"null", b"1", b"[", b"]", b"{}", b'"', b",", b'"ack":true', b'"line":1'),
+    *(b"\\ud800", b"\xff", b"1e400", b"9" * 400, b"[" * 2000, b'"\\u0061"'),
+)
+
+
+@given(sts.callids, sts.session_lines, sts.arguments, st.data())
+def test_a_request_in_one_go_is_the_request_step_by_step(
+    callid: int | str, line: str, args: functions.Arguments, data: st.DataObject
+) -> None:
+    """Whatever is done to a request's text, both ways find the same, or the quick one nothing."""
+    text = call2.encode_request(callid, line, args, data.draw(st.none() | st.integers(0, 9)))
+    assert call2.decode_plain_request(text) is not None
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(start + 9, len(text))))
+    text = text[:start] + data.draw(st.sampled_from(PIECES)) + text[end:]
+    quick = call2.decode_plain_request(text)
+    if quick is not None:
+        steps = call2.decode_request(frames.decode_frame(text))
+        assert (quick.function, quick.callid) == (steps.function, steps.callid)
+        assert type(quick.callid) is type(steps.callid)
+        assert _outcome(quick) == _outcome(steps)
+
+
+def _outcome(request: call2.Request) -> tuple[object, ...]:
+    try:
+        return call2.decode_args(request)
+    except ParameterError as exc:
+        return exc.ecode, exc.reason
+
+
+def test_a_request_shows_no_secret() -> None:
+    text = call2.encode_request(1, "a secret line", functions.UserLogout())
+    request = call2.decode_plain_request(text)
+    assert request is not None
+    assert "secret" not in repr(request)
+
+
 @sts.few_examples
 @given(sts.arguments)
 def test_arguments_on_the_wire_are_documented_names(args: functions.Arguments) -> None:
