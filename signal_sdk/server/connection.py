@@ -72,12 +72,14 @@ class Connection:
         "heard_at",
     )
 
-    def __init__(self, link: Link, services: Services) -> None:
+    def __init__(self, link: Link, services: Services, patience: Timer) -> None:
+        """`patience` ends when the client has had its time to log in."""
         self._link = link
         self._services = services
         self._session: Session | None = None
         self.heard_at = trio.current_time()
-        self._patience: Timer | None = None
+        self._patience: Timer | None = patience
+        patience.ring = self._lose_patience
         self._expiry: Timer | None = None
         self._requests = Requests(services, link)
         self._is_welcome = False
@@ -85,13 +87,10 @@ class Connection:
         self._reads_ids = False
         self.generation = 0
 
-    async def run(self, handshake_ends: float) -> None:
-        """Serve the client until it goes, or is sent away. It has until `handshake_ends` (trio's
-        clock) to log in.
-        """
+    async def run(self) -> None:
+        """Serve the client until it goes, or is sent away."""
         if self._services.engine.is_immediate:
             self._link.watch(self._take)
-        self._patience = self._services.timers.ring_at(handshake_ends, self._lose_patience)
         try:
             while True:
                 await self._serve_some()

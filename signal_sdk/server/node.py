@@ -195,20 +195,13 @@ class Node:
         """Serve one connection, until it ends. It has `handshake_seconds` for all handshakes and
         the login together.
         """
-        ends = trio.current_time() + self.config.limits.handshake_seconds
         self._transports += 1
-        # A cancel scope takes three times as long.
-        patience = self._timers.ring_at(ends, transport.close)
         try:
-            try:
-                link = await self._accept(transport, local_host)
-            finally:
-                patience.cancel()
-            if link is not None:
-                connection = Connection(link, self._services)
+            connection = await self._open(transport, local_host)
+            if connection is not None:
                 self._connections[connection] = None
                 try:
-                    await connection.run(ends)
+                    await connection.run()
                 finally:
                     del self._connections[connection]
         except LinkError as exc:
@@ -220,6 +213,19 @@ class Node:
             transport.close()
             self._transports -= 1
             self._gone.set()
+
+    async def _open(self, transport: Transport, local_host: str) -> Connection | None:
+        """Do the handshakes in time; None and errors as `_accept`."""
+        ends = trio.current_time() + self.config.limits.handshake_seconds
+        # A cancel scope takes three times as long.
+        patience = self._timers.ring_at(ends, transport.close)
+        link = None
+        try:
+            link = await self._accept(transport, local_host)
+        finally:
+            if link is None:
+                patience.cancel()
+        return Connection(link, self._services, patience) if link is not None else None
 
     async def _accept(self, transport: Transport, local_host: str) -> Link | None:
         """Do the handshakes; None where the client got an HTTP answer. Raises `LinkError`."""
