@@ -37,11 +37,12 @@ class CallbackThread:
         self._lines_put = 0
         self._lines_told = 0
         self._lines_dropped = 0
-        self._thread = threading.Thread(target=self._main, name="signal_sdk callbacks", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the thread, which is made here: one that was made before a fork could not be
+        started behind it with Python 3.13.0.
+        """
+        threading.Thread(target=self._main, name="signal_sdk callbacks", daemon=True).start()
 
     def close(self) -> None:
         """End the thread once all that was put has run. Never waits."""
