@@ -18,8 +18,6 @@ K = TypeVar("K", bound=Hashable)
 MAX_SEEN_ENTRIES: Final = 10_000
 """Of how many inbox entries it is kept that their callbacks have begun: a server that has crashed
 may deliver again, under new versions, what it had been told of since its last write to disk."""
-
-
 KEPT_IDS: Final = 100
 """Of how many messages it is kept beyond the session: a server that has crashed may have lost what
 it had delivered, and its sender sends it again.

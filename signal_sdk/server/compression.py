@@ -25,8 +25,8 @@ class Ear(Protocol):
 
 
 def is_long(text: bytes, over: int) -> bool:
-    """Has `text` more than `over` bytes, and is it worth compressing? Over 0, nothing is; nor is
-    what takes milliseconds, and what a receiver may refuse to inflate.
+    """Has `text` more than `over` bytes, and no more than a frame may have? Longer ones take
+    milliseconds, and a receiver may refuse to inflate them. With `over` 0, nothing is long.
     """
     return 0 < over < len(text) <= names.MAX_FRAME_BYTES
 
@@ -38,7 +38,7 @@ def encode_packed(text: bytes) -> bytes:
 
 
 def encode_for(ear: Ear, text: bytes, over: int) -> bytes:
-    """`text` as `ear` is sent it: compressed where it has more than `over` bytes."""
+    """`text` as `ear` is sent it: compressed where it is long and the ear reads that."""
     if ear.reads_binary and is_long(text, over):
         return encode_packed(text)
     return encode_text(text)

@@ -46,6 +46,7 @@ ASKING: Final = frozenset(
 )
 """What may be done twice: it changes nothing, but for what `user_getmsg` clears."""
 MOVING: Final = (functions.ChannelJoin, functions.ChannelLeave)
+"""What changes the channel that is heard."""
 MAX_CALLID: Final = 2**63 - 1
 """The largest call id whose reply is kept for a request that comes again: what a row can hold."""
 

@@ -187,7 +187,7 @@ async def test_a_mistake_where_time_is_kept_ends_its_own_session_only(
     other = await server.accept_login()
     await alice
     await bob
-    alice._client.due = fail  # type: ignore[assignment,method-assign]
+    alice._client.due = fail  # type: ignore[assignment,method-assign]  # a mistake of ours
     assert await heard.wait("on_logout") == ("on_logout", ECode.LOGOUT_E_OTHER)
     pings = len(other.pings)
     with trio.move_on_after(30):

@@ -48,11 +48,15 @@ async def test_a_sleep_that_was_cancelled_is_over() -> None:
         nursery.start_soon(sleeper.sleep)
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
+    asleep = [sleeper.is_asleep]
+    # Nobody is there to be woken, and the place is free for the next.
     sleeper.wake()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sleeper.sleep)
         await wait_all_tasks_blocked()
+        asleep.append(sleeper.is_asleep)
         sleeper.wake()
+    assert [*asleep, sleeper.is_asleep] == [False, True, False]
 
 
 async def test_two_tasks_do_not_sleep_in_one_place() -> None:
