@@ -15,7 +15,7 @@ from signal_sdk.callbacks import ChannelCallback
 from signal_sdk.client.channel_states import TABLE, ChannelState, ChannelStep
 from signal_sdk.client.operation import Operation, Promise
 from signal_sdk.client.roster import Roster
-from signal_sdk.client.seen import Recent
+from signal_sdk.client.seen import Heard
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.wire import events, functions, names
@@ -23,13 +23,10 @@ from signal_sdk.wire import events, functions, names
 if TYPE_CHECKING:
     from signal_sdk.channel import Channel
 
-__all__ = ["MAX_SEEN_MESSAGES", "Gap", "Membership", "Teller"]
+__all__ = ["Gap", "Membership", "Teller"]
 
 MAX_EARLY_EVENTS: Final = 1000
 """How many events of a channel are kept until the join is answered, which takes milliseconds."""
-MAX_SEEN_MESSAGES: Final = 1000
-"""Of how many messages of a channel the ids are kept: far more than are under way when a sender's
-connection is lost."""
 
 
 @attrs.frozen
@@ -79,7 +76,7 @@ class Membership:
         self.gap: Promise[Gap] = Promise()
         self._teller = teller
         self._early: list[events.ChannelEvent] = []
-        self._ids: Recent[tuple[str, str]] = Recent(MAX_SEEN_MESSAGES)
+        self._heard = Heard()
         self.channel = make_channel(self)
 
     @property
@@ -128,7 +125,7 @@ class Membership:
     def _is_news(self, content: events.ChannelContent) -> bool:
         match content:
             case events.ChannelMessage(account=account, id=id_):
-                return not id_ or self._ids.add((account, id_))
+                return self._heard.add(account, id_)
             case events.ChannelUserJoin(account=account, uid=uid):
                 return self.roster.joined(account, uid)
             case events.ChannelUserLeave(account=account):

@@ -10,14 +10,18 @@ from collections.abc import Hashable
 from typing import Final, Generic, TypeVar
 
 from signal_sdk.wire.lines import MessageLine
+from signal_sdk.wire.message_ids import parse_message_id
 
-__all__ = ["MAX_SEEN_ENTRIES", "Recent", "Seen", "key_of"]
+__all__ = ["MAX_SEEN_ENTRIES", "MAX_SEEN_MESSAGES", "Heard", "Recent", "Seen", "key_of"]
 
 K = TypeVar("K", bound=Hashable)
 
 MAX_SEEN_ENTRIES: Final = 10_000
 """Of how many inbox entries it is kept that their callbacks have begun: a server that has crashed
 may deliver again, under new versions, what it had been told of since its last write to disk."""
+MAX_SEEN_MESSAGES: Final = 1000
+"""Of how many messages of a channel the ids are kept, and of how many series the last: far more
+than are under way when a sender's connection is lost."""
 KEPT_IDS: Final = 100
 """Of how many messages it is kept beyond the session: a server that has crashed may have lost what
 it had delivered, and its sender sends it again.
@@ -51,6 +55,32 @@ class Recent(Generic[K]):
         self._order.append(key)
         self._keys.add(key)
         return True
+
+
+class Heard:
+    """The messages of a channel that one membership has heard.
+
+    Ids of a series (wire/message_ids.py) come in its order: a lower one than its last was heard
+    before, or was sent before the membership began, and comes again behind what it heard since.
+    Of any other ids the last 1,000 are known.
+    """
+
+    def __init__(self) -> None:
+        self._ids: Recent[tuple[str, str]] = Recent(MAX_SEEN_MESSAGES)
+        self._last: dict[tuple[str, str], int] = {}
+
+    def add(self, account: str, message_id: str) -> bool:
+        """A message has come; False where it is not to be told."""
+        parsed = parse_message_id(message_id)
+        if parsed is None:
+            return not message_id or self._ids.add((account, message_id))
+        series, number = parsed
+        key = account, series
+        last = self._last.pop(key, -1)
+        while len(self._last) >= MAX_SEEN_MESSAGES:
+            del self._last[next(iter(self._last))]
+        self._last[key] = max(last, number)
+        return number > last
 
 
 class Seen:

@@ -7,7 +7,6 @@ what callbacks are handed; channels, calls and the inbox have modules of their o
 
 from __future__ import annotations
 
-import itertools
 import secrets
 from collections.abc import Callable
 from functools import partial
@@ -35,6 +34,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, LogoutError, SignalError
 from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.wire import call2, events, frames, functions, login
+from signal_sdk.wire.message_ids import new_series
 
 if TYPE_CHECKING:
     from signal_sdk.call import Call
@@ -94,7 +94,7 @@ class SessionClient:
         self._after = after
         self._line = ""
         self._instance = secrets.token_urlsafe(12)
-        self._message_ids = map(f"{secrets.token_urlsafe(6)}.{{}}".format, itertools.count(1))
+        self._message_ids = new_series()
         self._logout: Promise[None] | None = None
         self.session = make_session(self)
         self._runs_dispatcher = dispatcher is None
@@ -343,7 +343,7 @@ class SessionClient:
     # --- outcomes ---
 
     def next_message_id(self) -> str:
-        """An id that no other message of the account has."""
+        """An id that no other message has, in the order in which they are sent."""
         return next(self._message_ids)
 
     def send_message(

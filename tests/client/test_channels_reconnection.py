@@ -173,6 +173,20 @@ async def test_a_message_that_its_sender_sent_again_is_told_once(
 # --- joins and leaves ---
 
 
+async def test_a_message_from_before_the_join_is_not_told_behind_later_ones(
+    session: LoginSession, peer: Peer, heard: Heard, autojump_clock: MockClock
+) -> None:
+    """Its sender lost its connection before the answer came, and sent it again."""
+    await join(session, peer, heard)
+    peer.channel_event(11, message("second", "~x.2"))
+    peer.channel_event(12, message("first", "~x.1"))
+    peer.channel_event(13, message("third", "~x.3"))
+    peer.channel_event(14, message("another's first", "~x.1", "carol"))
+    await heard.wait("on_message_channel_receive", 3)
+    await wait_all_tasks_blocked()
+    assert texts(heard) == ["second", "third", "another's first"]
+
+
 async def test_who_came_and_went_meanwhile_is_told(
     session: LoginSession, peer: Peer, server: FakeServer, heard: Heard, autojump_clock: MockClock
 ) -> None:

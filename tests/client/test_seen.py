@@ -5,7 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signal_sdk.client.seen import KEPT_IDS, MAX_SEEN_ENTRIES, Recent, Seen
+from signal_sdk.client.seen import (
+    KEPT_IDS,
+    MAX_SEEN_ENTRIES,
+    MAX_SEEN_MESSAGES,
+    Heard,
+    Recent,
+    Seen,
+)
 from signal_sdk.wire.lines import MessageLine
 
 
@@ -76,3 +83,42 @@ def test_what_is_kept_is_bounded() -> None:
     assert seen.has(1, line("x", "2.1"))
     seen.forget(MAX_SEEN_ENTRIES)
     assert not seen.has(-1, line("x", "2.0"))
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.integers(1, 9))))
+def test_a_series_is_heard_in_its_order_and_once(sent: list[tuple[str, str, int]]) -> None:
+    heard = Heard()
+    last: dict[tuple[str, str], int] = {}
+    for account, series, number in sent:
+        key = account, series
+        assert heard.add(account, f"~{series}.{number}") is (number > last.get(key, 0))
+        last[key] = max(number, last.get(key, 0))
+
+
+def test_a_user_s_own_ids_may_come_in_any_order_but_once() -> None:
+    heard = Heard()
+    assert [heard.add("bob", it) for it in ["a.2", "a.1", "a.2", "~a", "~a", "b"]] == [
+        True,
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
+    assert heard.add("carol", "a.2")
+
+
+def test_messages_without_ids_are_all_heard() -> None:
+    heard = Heard()
+    assert heard.add("bob", "")
+    assert heard.add("bob", "")
+
+
+def test_of_the_series_the_latest_heard_are_kept() -> None:
+    heard = Heard()
+    for number in range(MAX_SEEN_MESSAGES):
+        assert heard.add("bob", f"~{number}.5")
+    assert not heard.add("bob", "~0.5")
+    assert heard.add("bob", "~new.5")
+    assert not heard.add("bob", "~0.5")
+    assert heard.add("bob", "~1.5")
