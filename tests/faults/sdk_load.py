@@ -3,8 +3,9 @@ befalls the server, and then says what was acknowledged and what came.
 
     python tests/faults/sdk_load.py SERVER NAME,NAME,… PEER,PEER,…
 
-The names log in; each sends to the peers in turn. A line "stop" on stdin ends the sending, a line
-"tell" the program.
+The names log in; each sends to the peers in turn. A line "stop" on stdin ends the sending, which is
+said once all are connected: some may be in a pause between their tries. A line "tell" ends the
+program.
 """
 
 from __future__ import annotations
@@ -36,14 +37,20 @@ class Bot(LoginCallback):
         self.unknown: list[str] = []
         self.heard: list[str] = []
         self.reconnected = 0
+        self.connected = trio.Event()
+        self.connected.set()
 
     async def on_message_instant_receive(
         self, session: LoginSession, account: str, uid: int, msg: str
     ) -> None:
         self.heard.append(msg)
 
+    async def on_reconnecting(self, session: LoginSession, attempt: int) -> None:
+        self.connected = trio.Event()
+
     async def on_reconnected(self, session: LoginSession) -> None:
         self.reconnected += 1
+        self.connected.set()
         if self.is_watched:
             say("back")
 
@@ -89,6 +96,8 @@ async def main(server: str, names: list[str], peers: list[str]) -> None:
             for name, session in sessions.items():
                 others = [peer for peer in peers if peer != name]
                 senders.start_soon(partial(bots[name].send_loop, session, others, stop))
+        for bot in bots.values():
+            await bot.connected.wait()
         say("stopped")
         await tell.wait()
     told = {
