@@ -20,7 +20,8 @@ from signal_sdk.server import config as configs
 from signal_sdk.server.config import AppConfig, Config, LimitsConfig
 from signal_sdk.server.engine.base import Engine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
-from signal_sdk.server.engine.journal import Batch, Journal
+from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.schema import Batch
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.reactor import Reactor

@@ -13,7 +13,8 @@ from trio.testing import MockClock
 
 from signal_sdk.errors import LinkError, StorageError
 from signal_sdk.server.engine.embedded import EmbeddedEngine
-from signal_sdk.server.engine.journal import Batch, Journal
+from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.schema import Batch
 from signal_sdk.server.node import Node
 from signal_sdk.testing.server import LocalServer, local_server, trio_wall_clock
 from tests.server.helpers import OURS, ask, dev_config, journal_engine, resume, settle

@@ -26,7 +26,8 @@ from signal_sdk.errors import StorageError
 from signal_sdk.server import config as configs
 from signal_sdk.server.engine.base import AccountKey, ChannelKey
 from signal_sdk.server.engine.embedded import EmbeddedEngine
-from signal_sdk.server.engine.journal import Batch, Journal
+from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.schema import Batch
 from signal_sdk.testing import Faults, FaultyNetwork, local_server
 from tests.simulation import model
 from tests.simulation.actor import APP, CHANNELS, Actor, Ghost

@@ -20,7 +20,8 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.server.engine.base import Then
-from signal_sdk.server.engine.journal import CLEARED, Batch, Journal, Row
+from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.schema import Batch, Row
 from signal_sdk.server.engine.tables import Account, Channel
 
 logger = logging.getLogger("signal_sdk.server")
@@ -64,11 +65,10 @@ class Commits:
     def drop(self, table: str, key: Row) -> None:
         """There is no such row any more."""
 
-    def withdraw(self, table: str, key: Row) -> None:
-        """As `drop`, of a row that was put once: where it was not written yet, it never is."""
-
     def clear(self, account: int, versions: Sequence[int]) -> None:
-        """These entries are gone, which are all of the account's up to the last of them."""
+        """These entries are gone, which are all of the account's up to the last of them. What was
+        not written yet never is.
+        """
 
     def check(self) -> None:
         """Raise `SignalError` while nothing can be written."""
@@ -126,18 +126,11 @@ class JournalCommits(Commits):
         self._rows.setdefault(table, {})[key] = None
         self._wake.set()
 
-    def withdraw(self, table: str, key: Row) -> None:
-        rows = self._rows.setdefault(table, {})
-        if rows.pop(key, None) is None:
-            rows[key] = None
-            self._wake.set()
-
     def clear(self, account: int, versions: Sequence[int]) -> None:
         rows = self._rows.setdefault("entries", {})
-        # What was not written yet never is.
         unwritten = [rows.pop((account, version), None) for version in versions]
         if not all(unwritten):
-            self._rows.setdefault(CLEARED, {})[account,] = (account, versions[-1])
+            self._rows.setdefault("handled", {})[account,] = (account, versions[-1])
             self._wake.set()
 
     def check(self) -> None:

@@ -65,11 +65,9 @@ class Inboxes:
             self._commits.clear(account.id, dropped)
 
     def _expire(self, account: Account, now: float) -> None:
-        """Drop whatever has expired."""
+        """Drop whatever has expired. Between others it stays in the journal until these go."""
+        self._drop(account, 0, now)
         inbox = account.inbox
-        for entry in inbox.entries:
-            if entry.expires <= now:
-                self._commits.withdraw("entries", (account.id, entry.version))
         inbox.entries = deque(entry for entry in inbox.entries if entry.expires > now)
 
     def _will_sweep(self, account: Account) -> None:

@@ -1,12 +1,13 @@
 """The journal: the embedded engine's state in a SQLite file.
 
-Owns: the file, its schema and migrations, and what can be wrong with it. The only module that knows
+Owns: the file, how it is written, and what can be wrong with it. The only module that knows
 sqlite3. Must not know what a row means. Everything here blocks: it is called from a worker thread,
 one call at a time.
 
-A batch is a dict of tables, each a dict from a row's key to the row, or to None where it is gone.
-It is written in one transaction, all or nothing. With `durability = "process"` the transaction
-outlives the process; with `"power"` it is on the disk when `write` returns.
+A batch is a dict of tables, each a dict from a row's key to the row, or to None where it is gone
+(but for a log's: schema.py). It is written in one transaction, all or nothing. With
+`durability = "process"` the transaction outlives the process; with `"power"` it is on the disk when
+`write` returns.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
 import attrs
 
 from signal_sdk.errors import StorageError
+from signal_sdk.server.engine.schema import MIGRATIONS, TABLES, Batch, Row, Table
 
 FILE_NAME: Final = "signal.db"
 POWER: Final = "power"
@@ -29,109 +31,20 @@ APPLICATION_ID: Final = 0x5347534B
 ROWS_PER_STATEMENT: Final = 256
 """How many rows one statement writes: each gives the interpreter lock away once, and gets it back
 only when the busy server lets go of it."""
+SWEPT_PER_ENTRY: Final = 2
+"""How many entries the sweep looks at for each that is written: with 2 it comes round before there
+are as many handled ones as there are others."""
+MIN_SWEPT: Final = 64
+"""And for each batch, so that handled entries go where few new ones come."""
+
+HANDLED: Final = "version <= (SELECT version FROM handled WHERE account = entries.account)"
+"""Which entries are handled."""
+COUNTED: Final = tuple(name for name in TABLES if name != "handled")
+"""What the doctor counts."""
 
 READ_ONLY: Final = "the file or its directory is read-only; the server must be able to write both"
 UNOPENED: Final = "it, or the file beside it that ends in -wal, cannot be opened"
 FOREIGN: Final = "not a journal of signal-sdk: another program's SQLite file"
-
-Row = tuple[Any, ...]
-Batch = dict[str, dict[Row, Row | None]]
-
-
-@attrs.frozen
-class Table:
-    """A table and its columns, those of the key first."""
-
-    name: str
-    key: tuple[str, ...]
-    columns: tuple[str, ...]
-
-
-TABLES: Final[Mapping[str, Table]] = {
-    table.name: table
-    for table in (
-        Table(
-            "accounts",
-            ("id",),
-            (
-                *("id", "app", "account", "uid", "generation", "reserved"),
-                *("line_digest", "device", "ver", "token_expires", "instance", "channel"),
-                "lease_ends",
-            ),
-        ),
-        Table("user_attributes", ("account", "name"), ("account", "name", "value")),
-        Table("entries", ("account", "version"), ("account", "version", "expires", "line")),
-        Table("replies", ("account", "callid"), ("account", "callid", "text")),
-        Table("channels", ("id",), ("id", "app", "name", "reserved", "total", "idle_since")),
-        Table("members", ("channel", "account"), ("channel", "account", "position")),
-        Table("channel_attributes", ("channel", "name"), ("channel", "name", "value")),
-        Table(
-            "calls",
-            ("app", "channel", "one", "other"),
-            (
-                *("app", "channel", "one", "other", "id", "caller", "callee", "extra"),
-                *("state", "timeout", "deadline", "revision"),
-            ),
-        ),
-    )
-}
-
-CLEARED: Final = "cleared"
-"""Not a table: a row of it, `(account, version)`, deletes the account's entries up to that version.
-Row by row that would cost as much as writing them.
-"""
-_WRITTEN: Final = {**TABLES, CLEARED: Table(CLEARED, ("account",), ("account", "version"))}
-_CLEARING: Final = """
-    CREATE TEMP VIEW cleared AS SELECT account, version FROM entries;
-    CREATE TEMP TRIGGER clear INSTEAD OF INSERT ON cleared BEGIN
-        DELETE FROM entries WHERE account = NEW.account AND version <= NEW.version;
-    END;
-"""
-
-MIGRATIONS: Final[Sequence[str]] = (
-    # 1: the first. A value is JSON; a line's digest, never the line; what only an online account
-    # has is NULL where it is offline.
-    """
-    CREATE TABLE accounts (
-        id INTEGER PRIMARY KEY, app TEXT NOT NULL, account TEXT NOT NULL, uid INTEGER NOT NULL,
-        generation INTEGER NOT NULL, reserved INTEGER NOT NULL, line_digest BLOB,
-        device TEXT, ver INTEGER, token_expires INTEGER, instance TEXT, channel TEXT,
-        lease_ends REAL, UNIQUE (app, account)
-    );
-    CREATE TABLE user_attributes (
-        account INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
-        PRIMARY KEY (account, name)
-    ) WITHOUT ROWID;
-    CREATE TABLE entries (
-        account INTEGER NOT NULL, version INTEGER NOT NULL, expires REAL NOT NULL,
-        line TEXT NOT NULL, PRIMARY KEY (account, version)
-    ) WITHOUT ROWID;
-    CREATE TABLE replies (
-        account INTEGER NOT NULL, callid INTEGER NOT NULL, text TEXT NOT NULL,
-        PRIMARY KEY (account, callid)
-    ) WITHOUT ROWID;
-    CREATE TABLE channels (
-        id INTEGER PRIMARY KEY, app TEXT NOT NULL, name TEXT NOT NULL, reserved INTEGER NOT NULL,
-        total INTEGER NOT NULL, idle_since REAL, UNIQUE (app, name)
-    );
-    CREATE TABLE members (
-        channel INTEGER NOT NULL, account INTEGER NOT NULL, position INTEGER NOT NULL,
-        PRIMARY KEY (channel, account)
-    ) WITHOUT ROWID;
-    CREATE TABLE channel_attributes (
-        channel INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
-        PRIMARY KEY (channel, name)
-    ) WITHOUT ROWID;
-    CREATE TABLE calls (
-        app TEXT NOT NULL, channel TEXT NOT NULL, one TEXT NOT NULL, other TEXT NOT NULL,
-        id TEXT NOT NULL, caller TEXT NOT NULL, callee TEXT NOT NULL, extra TEXT NOT NULL,
-        state TEXT NOT NULL,
-        timeout REAL NOT NULL, deadline REAL, revision INTEGER NOT NULL,
-        PRIMARY KEY (app, channel, one, other)
-    ) WITHOUT ROWID;
-    """,
-)
-"""`MIGRATIONS[n]` makes a file of version n one of version n + 1."""
 
 
 class Journal:
@@ -140,6 +53,8 @@ class Journal:
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self.path = path
         self._db = db
+        self._last_entry = 0
+        self._swept_to = 0
 
     @classmethod
     def open(cls, directory: str | Path, durability: str = "process") -> Self:
@@ -188,7 +103,10 @@ class Journal:
                     f"BEGIN;{script};PRAGMA application_id = {APPLICATION_ID};"
                     f"PRAGMA user_version = {number};COMMIT"
                 )
-            db.executescript(_CLEARING)
+            db.executescript(
+                f"BEGIN;DELETE FROM entries WHERE {HANDLED};DELETE FROM handled;COMMIT"  # noqa: S608  names of ours
+            )
+            self._last_entry = db.execute("SELECT IFNULL(MAX(id), 0) FROM entries").fetchone()[0]
 
     def reserve(self, count: int) -> None:
         """Reserve that many more numbers in every account and channel."""
@@ -199,22 +117,30 @@ class Journal:
             self._db.execute("COMMIT")
 
     def rows(self, name: str, order: str = "") -> Iterator[Row]:
-        """Every row of a table, its columns in `TABLES`' order; by `order`, else by the key."""
+        """Every row of a table, its columns in `TABLES`' order; by `order`, else by the key, or as
+        they were appended: of entries, those that are not handled.
+        """
         table = TABLES[name]
+        columns = ", ".join(table.columns)
+        source, by = ("waiting", "id") if table.is_log else (name, order or ", ".join(table.key))
         with _named(self.path):
-            columns, by = ", ".join(table.columns), order or ", ".join(table.key)
-            yield from self._db.execute(f"SELECT {columns} FROM {name} ORDER BY {by}")  # noqa: S608  names of ours
+            yield from self._db.execute(f"SELECT {columns} FROM {source} ORDER BY {by}")  # noqa: S608  names of ours
 
     def write(self, batch: Batch) -> None:
         """Write a batch. Raises `StorageError`, and then nothing of it is written."""
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
-            # What is cleared may have come back from a batch that failed.
-            for name, rows in sorted(batch.items(), key=lambda item: item[0] == CLEARED):
-                table = _WRITTEN[name]
-                self._put(table, [row for row in rows.values() if row is not None])
-                self._drop(table, [key for key, row in rows.items() if row is None])
+            for name, rows in batch.items():
+                table = TABLES[name]
+                put = [row for row in rows.values() if row is not None]
+                if table.is_log:
+                    self._append(table, put)
+                else:
+                    self._put(table, put)
+                    self._drop(table, [key for key, row in rows.items() if row is None])
+            if "entries" in batch or "handled" in batch:
+                self._sweep(max(MIN_SWEPT, SWEPT_PER_ENTRY * len(batch.get("entries", ()))))
             db.execute("COMMIT")
         except BaseException as exc:
             if db.in_transaction:
@@ -224,8 +150,24 @@ class Journal:
                 raise StorageError(f"{self.path}: {_reason(exc)}") from None
             raise
 
+    def _append(self, table: Table, rows: Sequence[Row]) -> None:
+        first = self._last_entry + 1
+        self._last_entry += len(rows)
+        self._put(table, [(number, *row) for number, row in enumerate(rows, first)])
+
+    def _sweep(self, count: int) -> None:
+        """Delete what is handled of the next `count` entries."""
+        db, after = self._db, self._swept_to
+        (last,) = db.execute(
+            "SELECT MAX(id) FROM (SELECT id FROM entries WHERE id > ? ORDER BY id LIMIT ?)",
+            (after, count),
+        ).fetchone()
+        if last is not None:
+            db.execute(f"DELETE FROM entries WHERE id > ? AND id <= ? AND {HANDLED}", (after, last))  # noqa: S608  names of ours
+        self._swept_to = last if last is not None and last < self._last_entry else 0
+
     def _put(self, table: Table, rows: Sequence[Row]) -> None:
-        values = f"({', '.join('?' * len(table.columns))})"
+        values = f"({', '.join('?' * (len(table.columns) + table.is_log))})"
         for chunk, size in _chunks(rows):
             self._db.execute(
                 f"INSERT OR REPLACE INTO {table.name} VALUES {', '.join([values] * size)}",  # noqa: S608  names of ours
@@ -376,8 +318,10 @@ def _examine(path: Path, facts: list[tuple[str, str]]) -> list[str]:
         damage = [row[0] for row in db.execute("PRAGMA integrity_check(20)")]
         if damage != ["ok"]:
             return [f"{path}: {line}" for line in _lines(damage)]
-        for name in TABLES if version else ():
-            count = db.execute(f"SELECT COUNT(*) FROM {name}").fetchone()[0]  # noqa: S608  names of ours
+        # An older file is brought up to date by the server, which counts otherwise.
+        for name in COUNTED if version == len(MIGRATIONS) else ():
+            source = "waiting" if TABLES[name].is_log else name
+            count = db.execute(f"SELECT COUNT(*) FROM {source}").fetchone()[0]  # noqa: S608  names of ours
             facts.append((name, str(count)))
     if not _is_writable(path):
         return [f"{path}: {READ_ONLY}"]

@@ -22,7 +22,8 @@ from signal_sdk.server.engine.commits import (
     Commits,
     JournalCommits,
 )
-from signal_sdk.server.engine.journal import Batch, Journal
+from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.schema import Batch
 from signal_sdk.server.engine.tables import Account, Channel
 
 
@@ -149,20 +150,7 @@ async def test_a_record_is_written_as_it_stands_when_the_batch_goes(
     assert account.row()[4] == 7
 
 
-async def test_what_was_put_and_withdrawn_in_one_batch_is_never_written(
-    journal: FakeJournal, commits: JournalCommits
-) -> None:
-    put(commits, 1)
-    put(commits, 2)
-    commits.withdraw("replies", (1, 1))
-    await commits.commit()
-    assert journal.batches == [replies(2)]
-    commits.withdraw("replies", (1, 2))
-    await commits.commit()
-    assert journal.batches[1:] == [{"replies": {(1, 2): None}}]
-
-
-async def test_entries_that_were_cleared_are_deleted_where_they_were_written(
+async def test_entries_that_were_cleared_are_handled_where_they_were_written(
     journal: FakeJournal, commits: JournalCommits
 ) -> None:
     def put_entries(*versions: int) -> None:
@@ -177,13 +165,13 @@ async def test_entries_that_were_cleared_are_deleted_where_they_were_written(
     commits.clear(1, [3, 4])
     await commits.commit()
     assert journal.batches[1:] == [
-        {"entries": {(1, 5): (1, 5, 5.0, "line")}, "cleared": {(1,): (1, 4)}}
+        {"entries": {(1, 5): (1, 5, 5.0, "line")}, "handled": {(1,): (1, 4)}}
     ]
     commits.clear(1, [5])
     commits.clear(2, [9])
     commits.clear(2, [10, 11])
     await commits.commit()
-    assert journal.batches[2:] == [{"cleared": {(1,): (1, 5), (2,): (2, 11)}}]
+    assert journal.batches[2:] == [{"handled": {(1,): (1, 5), (2,): (2, 11)}}]
 
 
 async def test_what_is_dropped_is_dropped_even_where_it_was_put_again(

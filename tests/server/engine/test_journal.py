@@ -16,22 +16,25 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from signal_sdk.errors import StorageError
 from signal_sdk.server.engine import journal as journals
 from signal_sdk.server.engine.journal import (
     APPLICATION_ID,
+    COUNTED,
     FILE_NAME,
     FOREIGN,
-    MIGRATIONS,
+    MIN_SWEPT,
     READ_ONLY,
     ROWS_PER_STATEMENT,
-    TABLES,
+    SWEPT_PER_ENTRY,
     UNOPENED,
-    Batch,
     Journal,
     examine,
 )
+from signal_sdk.server.engine.schema import MIGRATIONS, TABLES, Batch
 
 NOBODY: Final = 65534
 """A user of no privilege: root may write whatever is read-only."""
@@ -46,6 +49,16 @@ def opened(directory: Path, durability: str = "process") -> Iterator[Journal]:
 
 def entries(*versions: int, line: str = "line") -> Batch:
     return {"entries": {(1, number): (1, number, 5.0, line) for number in versions}}
+
+
+def replies(*callids: int) -> Batch:
+    return {"replies": {(1, number): (1, number, "{}") for number in callids}}
+
+
+def stored(journal: Journal) -> int:
+    """How many entries the file has, handled ones too."""
+    (count,) = journal._db.execute("SELECT COUNT(*) FROM entries").fetchone()
+    return int(count)
 
 
 def versions(journal: Journal) -> list[int]:
@@ -83,44 +96,19 @@ def test_a_new_journal_is_its_users_own_and_has_the_tables_that_the_code_names(
         assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
         for table in TABLES.values():
             columns = db.execute(f"PRAGMA table_info({table.name})").fetchall()
-            assert tuple(column[1] for column in columns) == table.columns
+            number = ("id",) if table.is_log else ()
+            assert tuple(column[1] for column in columns) == (*number, *table.columns)
             key = sorted((column[5], column[1]) for column in columns if column[5])
-            assert tuple(name for _, name in key) == table.key
+            assert tuple(name for _, name in key) == (number or table.key)
 
 
 def test_rows_are_there_again_and_those_that_were_dropped_are_not(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
-        journal.write(entries(1, 2, 3))
-        journal.write({"entries": {(1, 2): None, (1, 3): (1, 3, 7.5, "new"), (1, 9): None}})
-        assert list(journal.rows("entries")) == [(1, 1, 5.0, "line"), (1, 3, 7.5, "new")]
+        journal.write(replies(1, 2, 3))
+        journal.write({"replies": {(1, 2): None, (1, 3): (1, 3, "new"), (1, 9): None}})
+        assert list(journal.rows("replies")) == [(1, 1, "{}"), (1, 3, "new")]
     with opened(tmp_path) as journal:
-        assert list(journal.rows("entries")) == [(1, 1, 5.0, "line"), (1, 3, 7.5, "new")]
-
-
-def test_entries_are_cleared_up_to_a_version_behind_what_else_is_written(tmp_path: Path) -> None:
-    with opened(tmp_path) as journal:
-        journal.write(entries(1, 2, 3, 4))
-        journal.write({"entries": {(2, 1): (2, 1, 5.0, "x"), (2, 9): (2, 9, 5.0, "x")}})
-        # As after a batch that failed: what it wrote has been handled since.
-        again: Batch = {"cleared": {(1,): (1, 3), (2,): (2, 8), (3,): (3, 7)}, **entries(2, 5)}
-        journal.write(again)
-        assert [row[:2] for row in journal.rows("entries")] == [(1, 4), (1, 5), (2, 9)]
-    with opened(tmp_path) as journal:
-        assert versions(journal) == [4, 5, 9]
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 255, 256, 257, 700])
-def test_many_accounts_are_cleared_at_once(tmp_path: Path, count: int) -> None:
-    with opened(tmp_path) as journal:
-        every = {
-            (account, version): (account, version, 5.0, "x")
-            for account in range(count)
-            for version in (1, 2, 3)
-        }
-        journal.write({"entries": {**every}})
-        journal.write({"cleared": {(account,): (account, 2) for account in range(count)}})
-        left = [row[:2] for row in journal.rows("entries")]
-        assert left == [(account, 3) for account in range(count)]
+        assert list(journal.rows("replies")) == [(1, 1, "{}"), (1, 3, "new")]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 255, 256, 257, 700])
@@ -128,11 +116,87 @@ def test_batches_of_any_size_are_written_and_dropped(tmp_path: Path, count: int)
     assert ROWS_PER_STATEMENT == 256
     every = range(1, count + 1)
     with opened(tmp_path) as journal:
-        journal.write(entries(*every))
-        assert versions(journal) == list(every)
-        gone: Batch = {"entries": {(1, number): None for number in every if number != count}}
+        journal.write(replies(*every))
+        assert [row[1] for row in journal.rows("replies")] == list(every)
+        gone: Batch = {"replies": {(1, number): None for number in every if number != count}}
         journal.write(gone)
-        assert versions(journal) == [count]
+        assert [row[1] for row in journal.rows("replies")] == [count]
+
+
+# --- entries, which are a log ---
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 255, 256, 257, 700])
+def test_entries_are_read_once_and_in_their_order_however_many_are_written(
+    tmp_path: Path, count: int
+) -> None:
+    every = range(1, count + 1)
+    with opened(tmp_path) as journal:
+        journal.write(entries(*every))
+        journal.write({"entries": {(0, 1): (0, 1, 5.0, "another's")}})
+    with opened(tmp_path) as journal:
+        journal.write(entries(count + 1))
+        rows = list(journal.rows("entries"))
+        assert rows == [
+            *((1, number, 5.0, "line") for number in every),
+            (0, 1, 5.0, "another's"),
+            (1, count + 1, 5.0, "line"),
+        ]
+
+
+def test_what_is_handled_is_not_read_whenever_it_was_written(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        journal.write(entries(1, 2, 3, 4))
+        journal.write({"entries": {(2, 1): (2, 1, 5.0, "x"), (2, 9): (2, 9, 5.0, "x")}})
+        # As after a batch that failed: what it wrote has been handled since.
+        again: Batch = {"handled": {(1,): (1, 3), (2,): (2, 8), (3,): (3, 7)}, **entries(3, 5)}
+        journal.write(again)
+        left = [(1, 4), (2, 9), (1, 5)]
+        assert [row[:2] for row in journal.rows("entries")] == left
+    with opened(tmp_path) as journal:
+        assert [row[:2] for row in journal.rows("entries")] == left
+        assert stored(journal) == 3
+        assert list(journal.rows("handled")) == []
+
+
+@settings(deadline=None, max_examples=30)
+@given(steps=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40), st.integers(0, 60))))
+def test_what_is_stored_is_what_waits_and_not_much_more(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, int, int]]
+) -> None:
+    """Each step writes some entries of an account, and handles some."""
+    directory = tmp_path_factory.mktemp("journal")
+    newest = dict.fromkeys(range(3), 0)
+    handled = dict.fromkeys(range(3), 0)
+    most = 0
+    with opened(directory) as journal:
+        for account, new, done in steps:
+            first = newest[account] + 1
+            newest[account] += new
+            batch: Batch = {
+                "entries": {
+                    (account, it): (account, it, 5.0, "x") for it in range(first, first + new)
+                }
+            }
+            if done and handled[account] < newest[account]:
+                handled[account] = min(handled[account] + done, newest[account])
+                batch["handled"] = {(account,): (account, handled[account])}
+            journal.write(batch)
+            waiting = {
+                (it, version) for it in newest for version in range(handled[it] + 1, newest[it] + 1)
+            }
+            assert {(row[0], row[1]) for row in journal.rows("entries")} == waiting
+            most = max(most, len(waiting))
+            assert stored(journal) <= 2 * most + 2 * MIN_SWEPT + 2 * SWEPT_PER_ENTRY * 40
+
+
+def test_handled_entries_go_even_where_no_new_ones_come(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        journal.write(entries(*range(1, 1001)))
+        for version in range(1, 1000):
+            journal.write({"handled": {(1,): (1, version)}})
+        assert versions(journal) == [1000]
+        assert stored(journal) < 50
 
 
 def test_rows_come_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
@@ -219,22 +283,43 @@ def test_a_newer_release_brings_an_older_file_up_to_date(
     with opened(tmp_path) as journal:
         journal.write(entries(1))
     monkeypatch.setattr(journals, "MIGRATIONS", (*MIGRATIONS, SECOND))
-    assert dict(examine(tmp_path).facts)["version"] == "1, and this release writes 2"
+    now, then = len(MIGRATIONS), len(MIGRATIONS) + 1
+    facts = dict(examine(tmp_path).facts)
+    assert facts["version"] == f"{now}, and this release writes {then}"
+    assert "entries" not in facts, "an older file counts otherwise"
     for _ in range(2):
         with opened(tmp_path) as journal:
             assert journal._db.execute("SELECT version, colour FROM entries").fetchall() == [
                 (1, None)
             ]
-            assert journal._db.execute("PRAGMA user_version").fetchone() == (2,)
+            assert journal._db.execute("PRAGMA user_version").fetchone() == (then,)
     monkeypatch.undo()
     before = contents(tmp_path)
     with pytest.raises(
-        StorageError, match="the file has version 2, and this release reads up to 1"
+        StorageError, match=f"the file has version {then}, and this release reads up to {now}"
     ):
         Journal.open(tmp_path)
     (problem,) = examine(tmp_path).problems
     assert "use the release that wrote it, or a later one" in problem
     assert contents(tmp_path) == before
+
+
+def test_a_file_of_the_first_version_keeps_what_it_has(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        db.executescript(
+            f"{MIGRATIONS[0]}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;"
+        )
+        rows = [(2, 1, 5.0, "b"), (1, 7, 5.0, "a"), (1, 8, 6.0, "c")]
+        db.executemany("INSERT INTO entries VALUES (?, ?, ?, ?)", rows)
+        db.execute("INSERT INTO replies VALUES (1, 5, '{}')")
+        db.commit()
+    with opened(tmp_path) as journal:
+        journal.write({"entries": {(2, 2): (2, 2, 5.0, "d")}, "handled": {(1,): (1, 7)}})
+        left = [(1, 8, 6.0, "c"), (2, 1, 5.0, "b"), (2, 2, 5.0, "d")]
+        assert list(journal.rows("entries")) == left
+        assert list(journal.rows("replies")) == [(1, 5, "{}")]
+    with opened(tmp_path) as journal:
+        assert list(journal.rows("entries")) == left
 
 
 def test_a_migration_that_fails_changes_nothing(
@@ -321,8 +406,8 @@ WRONG: Final[tuple[tuple[Callable[[Path], None], str], ...]] = (
     (another_programs, FOREIGN),
     (another_programs_that_has_no_mark, FOREIGN),
     (the_same_with_a_log, FOREIGN),
-    (newer, "the file has version 99, and this release reads up to 1: use the release that"),
-    (newer_without_a_log, "the file has version 99, and this release reads up to 1: use the"),
+    (newer, "the file has version 99, and this release reads up to 2: use the release that"),
+    (newer_without_a_log, "the file has version 99, and this release reads up to 2: use the"),
     (overwritten_in_the_middle, "the file is corrupt ("),
     (cut_off, "the file is corrupt ("),
     (with_a_wrong_schema_page, "the file is corrupt ("),
@@ -490,8 +575,8 @@ def test_the_doctor_says_what_there_is(tmp_path: Path) -> None:
     assert facts["file"] == str(tmp_path / FILE_NAME)
     assert facts["size"] == f"{len(before[FILE_NAME])} bytes"
     assert facts["version"] == f"{len(MIGRATIONS)}, and this release writes {len(MIGRATIONS)}"
-    assert {name: facts[name] for name in TABLES} == {
-        **dict.fromkeys(TABLES, "0"),
+    assert {name: facts[name] for name in COUNTED} == {
+        **dict.fromkeys(COUNTED, "0"),
         "accounts": "2",
         "entries": "3",
     }

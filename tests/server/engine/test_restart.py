@@ -15,7 +15,8 @@ from trio.testing import MockClock
 from signal_sdk.server.config import AppConfig
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Post
 from signal_sdk.server.engine.embedded import EmbeddedEngine
-from signal_sdk.server.engine.journal import Batch, Journal
+from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.schema import Batch
 from signal_sdk.testing.server import EPOCH, LocalServer, local_server
 from signal_sdk.wire import tokens
 from signal_sdk.wire.events import ChannelMessage

@@ -1,0 +1,128 @@
+"""The journal's tables: their columns, and what makes them of an older file.
+
+Owns: the schema. Must not know SQLite's library, nor what a row means.
+
+Entries are a log: they are appended under numbers that rise, whosever they are, so that a batch
+writes a few pages at the end and not one for each inbox. What is handled is told by one row for
+each account, up to which version; the entries themselves are deleted later, many at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+Row = tuple[Any, ...]
+Batch = dict[str, dict[Row, Row | None]]
+
+
+@attrs.frozen
+class Table:
+    """A table and its columns, those of the key first.
+
+    The rows of a log (`is_log`) have a number before their columns, `id`, which the journal gives
+    them; they are never changed, and are read from the view `waiting`.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    is_log: bool = False
+
+
+TABLES: Final[Mapping[str, Table]] = {
+    table.name: table
+    for table in (
+        Table(
+            "accounts",
+            ("id",),
+            (
+                *("id", "app", "account", "uid", "generation", "reserved"),
+                *("line_digest", "device", "ver", "token_expires", "instance", "channel"),
+                "lease_ends",
+            ),
+        ),
+        Table("user_attributes", ("account", "name"), ("account", "name", "value")),
+        Table(
+            "entries",
+            ("account", "version"),
+            ("account", "version", "expires", "line"),
+            is_log=True,
+        ),
+        Table("handled", ("account",), ("account", "version")),
+        Table("replies", ("account", "callid"), ("account", "callid", "text")),
+        Table("channels", ("id",), ("id", "app", "name", "reserved", "total", "idle_since")),
+        Table("members", ("channel", "account"), ("channel", "account", "position")),
+        Table("channel_attributes", ("channel", "name"), ("channel", "name", "value")),
+        Table(
+            "calls",
+            ("app", "channel", "one", "other"),
+            (
+                *("app", "channel", "one", "other", "id", "caller", "callee", "extra"),
+                *("state", "timeout", "deadline", "revision"),
+            ),
+        ),
+    )
+}
+
+MIGRATIONS: Final[Sequence[str]] = (
+    # 1: the first. A value is JSON; a line's digest, never the line; what only an online account
+    # has is NULL where it is offline.
+    """
+    CREATE TABLE accounts (
+        id INTEGER PRIMARY KEY, app TEXT NOT NULL, account TEXT NOT NULL, uid INTEGER NOT NULL,
+        generation INTEGER NOT NULL, reserved INTEGER NOT NULL, line_digest BLOB,
+        device TEXT, ver INTEGER, token_expires INTEGER, instance TEXT, channel TEXT,
+        lease_ends REAL, UNIQUE (app, account)
+    );
+    CREATE TABLE user_attributes (
+        account INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+        PRIMARY KEY (account, name)
+    ) WITHOUT ROWID;
+    CREATE TABLE entries (
+        account INTEGER NOT NULL, version INTEGER NOT NULL, expires REAL NOT NULL,
+        line TEXT NOT NULL, PRIMARY KEY (account, version)
+    ) WITHOUT ROWID;
+    CREATE TABLE replies (
+        account INTEGER NOT NULL, callid INTEGER NOT NULL, text TEXT NOT NULL,
+        PRIMARY KEY (account, callid)
+    ) WITHOUT ROWID;
+    CREATE TABLE channels (
+        id INTEGER PRIMARY KEY, app TEXT NOT NULL, name TEXT NOT NULL, reserved INTEGER NOT NULL,
+        total INTEGER NOT NULL, idle_since REAL, UNIQUE (app, name)
+    );
+    CREATE TABLE members (
+        channel INTEGER NOT NULL, account INTEGER NOT NULL, position INTEGER NOT NULL,
+        PRIMARY KEY (channel, account)
+    ) WITHOUT ROWID;
+    CREATE TABLE channel_attributes (
+        channel INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,
+        PRIMARY KEY (channel, name)
+    ) WITHOUT ROWID;
+    CREATE TABLE calls (
+        app TEXT NOT NULL, channel TEXT NOT NULL, one TEXT NOT NULL, other TEXT NOT NULL,
+        id TEXT NOT NULL, caller TEXT NOT NULL, callee TEXT NOT NULL, extra TEXT NOT NULL,
+        state TEXT NOT NULL,
+        timeout REAL NOT NULL, deadline REAL, revision INTEGER NOT NULL,
+        PRIMARY KEY (app, channel, one, other)
+    ) WITHOUT ROWID;
+    """,
+    # 2: entries in the order in which they were written, and up to which each inbox is handled.
+    """
+    ALTER TABLE entries RENAME TO entries_by_account;
+    CREATE TABLE entries (
+        id INTEGER PRIMARY KEY, account INTEGER NOT NULL, version INTEGER NOT NULL,
+        expires REAL NOT NULL, line TEXT NOT NULL
+    );
+    INSERT INTO entries (account, version, expires, line)
+        SELECT account, version, expires, line FROM entries_by_account ORDER BY account, version;
+    DROP TABLE entries_by_account;
+    CREATE TABLE handled (account INTEGER PRIMARY KEY, version INTEGER NOT NULL);
+    CREATE VIEW waiting AS
+        SELECT id, account, version, expires, line FROM entries
+        WHERE version > IFNULL((SELECT version FROM handled WHERE account = entries.account), 0);
+    """,
+)
+"""`MIGRATIONS[n]` makes a file of version n one of version n + 1."""
