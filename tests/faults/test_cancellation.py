@@ -22,7 +22,8 @@ from signal_sdk import CallCallback, LoginCallback, LoginSession, Signal, Signal
 from signal_sdk.call import Call
 from signal_sdk.server.engine.base import AccountKey, Engine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
-from signal_sdk.server.engine.journal import Batch, Journal
+from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.schema import Batch
 from signal_sdk.server.node import Node
 from signal_sdk.testing import LocalServer, local_server, memory_transport_pair
 from tests.server.helpers import APP, dev_config, slow_engine
