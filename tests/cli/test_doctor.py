@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from signal_sdk.cli.main import cli
 from signal_sdk.server.engine.journal import FILE_NAME, Journal
-from signal_sdk.server.engine.schema import TABLES
+from signal_sdk.server.engine.schema import COUNTED
 from tests.cli.program import dev_server, run
 
 
@@ -32,7 +32,7 @@ def test_where_all_is_well_it_prints_facts(tmp_path: Path) -> None:
     lines = result.stdout.splitlines()
     assert lines[0] == f"file: {tmp_path / FILE_NAME}"
     assert lines[-1] == "all is well"
-    counts = {name: int(name == "entries") for name in TABLES if name != "handled"}
+    counts = {name: int(name == "entries") for name in COUNTED}
     assert lines[3:-1] == [f"{name}: {count}" for name, count in counts.items()]
 
 

@@ -21,7 +21,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.server.engine.base import Then
 from signal_sdk.server.engine.journal import Journal
-from signal_sdk.server.engine.schema import Batch, Row
+from signal_sdk.server.engine.schema import Batch, Row, done
 from signal_sdk.server.engine.tables import Account, Channel
 
 logger = logging.getLogger("signal_sdk.server")
@@ -65,9 +65,9 @@ class Commits:
     def drop(self, table: str, key: Row) -> None:
         """There is no such row any more."""
 
-    def clear(self, account: int, versions: Sequence[int]) -> None:
-        """These entries are gone, which are all of the account's up to the last of them. What was
-        not written yet never is.
+    def clear(self, log: str, account: int, numbers: Sequence[int], *, is_all: bool = True) -> None:
+        """An account's rows of a log are done with up to the last of these numbers; there are no
+        others than these where `is_all`. Of these, what was not written yet never is.
         """
 
     def check(self) -> None:
@@ -126,11 +126,11 @@ class JournalCommits(Commits):
         self._rows.setdefault(table, {})[key] = None
         self._wake.set()
 
-    def clear(self, account: int, versions: Sequence[int]) -> None:
-        rows = self._rows.setdefault("entries", {})
-        unwritten = [rows.pop((account, version), None) for version in versions]
-        if not all(unwritten):
-            self._rows.setdefault("handled", {})[account,] = (account, versions[-1])
+    def clear(self, log: str, account: int, numbers: Sequence[int], *, is_all: bool = True) -> None:
+        rows = self._rows.setdefault(log, {})
+        unwritten = [rows.pop((account, number), None) for number in numbers]
+        if not is_all or not all(unwritten):
+            self._rows.setdefault(done(log), {})[account,] = (account, numbers[-1])
             self._wake.set()
 
     def check(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Final
 
 import attrs
@@ -38,6 +39,7 @@ from signal_sdk.server.engine.state import State
 from signal_sdk.server.engine.tables import (
     Account,
     Channel,
+    Reply,
     call_row,
     encode_json,
     reserve,
@@ -127,27 +129,30 @@ class EmbeddedEngine(Engine):
         account = self._held(key, generation)
         if account is None:
             return
-        account.replies[callid] = text
-        if durably:
-            account.durable_replies[callid] = None
-            self._commits.put("replies", (account.id, callid), (account.id, callid, text))
+        # Behind the others, so that they are in the order of their numbers.
+        before = account.replies.pop(callid, None)
+        number = None
+        if durably or (before and before.number):
+            number = self._state.last_reply = self._state.last_reply + 1
+            self._commits.put("replies", (account.id, number), (account.id, number, callid, text))
+        account.replies[callid] = Reply(text, number, is_replaced=before is not None)
         if len(account.replies) > MAX_REPLIES:
-            self._forget_reply(account, next(iter(account.replies)))
+            self._forget_replies(account, [next(iter(account.replies))])
 
     async def recall(self, key: AccountKey, callid: int, ack: int) -> str | None:
         account = self._accounts[key]
-        replies = account.replies
         # They are in the order of their call ids, but for a few that were sent again.
-        while replies and (first := next(iter(replies))) <= ack:
-            self._forget_reply(account, first)
-        return replies.get(callid)
+        if acked := list(takewhile(ack.__ge__, account.replies)):
+            self._forget_replies(account, acked)
+        reply = account.replies.get(callid)
+        return reply.text if reply else None
 
-    def _forget_reply(self, account: Account, callid: int) -> None:
-        del account.replies[callid]
-        if callid in account.durable_replies:
-            del account.durable_replies[callid]
-            # It may have been put more than once, and written between.
-            self._commits.drop("replies", (account.id, callid))
+    def _forget_replies(self, account: Account, callids: Sequence[int]) -> None:
+        """Forget the first replies, which are these."""
+        replies = [account.replies.pop(callid) for callid in callids]
+        if numbers := [reply.number for reply in replies if reply.number is not None]:
+            is_all = not any(reply.is_replaced for reply in replies)
+            self._commits.clear("replies", account.id, numbers, is_all=is_all)
 
     # --- after a start ---
 
@@ -187,8 +192,7 @@ class EmbeddedEngine(Engine):
             instance=instance,
             channel=before.channel if before else None,
         )
-        for callid in list(account.replies):
-            self._forget_reply(account, callid)
+        self._forget_replies(account, list(account.replies))
         self._take_over(key, account, presence)
         return presence, before
 
@@ -245,8 +249,7 @@ class EmbeddedEngine(Engine):
             return None
         account.presence = None
         del self._lines[presence.line_digest]
-        for callid in list(account.replies):
-            self._forget_reply(account, callid)
+        self._forget_replies(account, list(account.replies))
         if kick and presence.lease_ends is None:
             self._deliver.deliver_kick(key, presence.generation)
         self._commits.account(account)

@@ -62,7 +62,7 @@ class Inboxes:
         while entries and (entries[0].version <= ver_clear or entries[0].expires <= now):
             dropped.append(entries.popleft().version)
         if dropped:
-            self._commits.clear(account.id, dropped)
+            self._commits.clear("entries", account.id, dropped)
 
     def _expire(self, account: Account, now: float) -> None:
         """Drop whatever has expired. Between others it stays in the journal until these go."""

@@ -22,7 +22,16 @@ from typing import Any, Final, Self
 import attrs
 
 from signal_sdk.errors import StorageError
-from signal_sdk.server.engine.schema import MIGRATIONS, TABLES, Batch, Row, Table
+from signal_sdk.server.engine.schema import (
+    COUNTED,
+    LOGS,
+    MIGRATIONS,
+    TABLES,
+    Batch,
+    Row,
+    Table,
+    done,
+)
 
 FILE_NAME: Final = "signal.db"
 POWER: Final = "power"
@@ -31,16 +40,11 @@ APPLICATION_ID: Final = 0x5347534B
 ROWS_PER_STATEMENT: Final = 256
 """How many rows one statement writes: each gives the interpreter lock away once, and gets it back
 only when the busy server lets go of it."""
-SWEPT_PER_ENTRY: Final = 2
-"""How many entries the sweep looks at for each that is written: with 2 it comes round before there
-are as many handled ones as there are others."""
+SWEPT_PER_ROW: Final = 2
+"""How many of a log's rows the sweep looks at for each that is written: with 2 it comes round
+before there are as many that are done with as there are others."""
 MIN_SWEPT: Final = 64
-"""And for each batch, so that handled entries go where few new ones come."""
-
-HANDLED: Final = "version <= (SELECT version FROM handled WHERE account = entries.account)"
-"""Which entries are handled."""
-COUNTED: Final = tuple(name for name in TABLES if name != "handled")
-"""What the doctor counts."""
+"""And for each batch, so that what is done with goes where little comes."""
 
 READ_ONLY: Final = "the file or its directory is read-only; the server must be able to write both"
 UNOPENED: Final = "it, or the file beside it that ends in -wal, cannot be opened"
@@ -53,8 +57,8 @@ class Journal:
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self.path = path
         self._db = db
-        self._last_entry = 0
-        self._swept_to = 0
+        self._last = dict.fromkeys(LOGS, 0)
+        self._swept_to = dict.fromkeys(LOGS, 0)
 
     @classmethod
     def open(cls, directory: str | Path, durability: str = "process") -> Self:
@@ -103,10 +107,14 @@ class Journal:
                     f"BEGIN;{script};PRAGMA application_id = {APPLICATION_ID};"
                     f"PRAGMA user_version = {number};COMMIT"
                 )
-            db.executescript(
-                f"BEGIN;DELETE FROM entries WHERE {HANDLED};DELETE FROM handled;COMMIT"  # noqa: S608  names of ours
-            )
-            self._last_entry = db.execute("SELECT IFNULL(MAX(id), 0) FROM entries").fetchone()[0]
+            for log in LOGS:
+                db.execute("BEGIN")
+                db.execute(f"DELETE FROM {log} WHERE {_is_done(log)}")  # noqa: S608  names of ours
+                db.execute(f"DELETE FROM {done(log)}")  # noqa: S608  names of ours
+                db.execute("COMMIT")
+                (self._last[log],) = db.execute(
+                    f"SELECT IFNULL(MAX(id), 0) FROM {log}"  # noqa: S608  names of ours
+                ).fetchone()
 
     def reserve(self, count: int) -> None:
         """Reserve that many more numbers in every account and channel."""
@@ -117,14 +125,15 @@ class Journal:
             self._db.execute("COMMIT")
 
     def rows(self, name: str, order: str = "") -> Iterator[Row]:
-        """Every row of a table, its columns in `TABLES`' order; by `order`, else by the key, or as
-        they were appended: of entries, those that are not handled.
+        """Every row of a table, its columns in `TABLES`' order; by `order`, else by the key. Of a
+        log, in the order in which they were written, those that are not done with.
         """
         table = TABLES[name]
-        columns = ", ".join(table.columns)
-        source, by = ("waiting", "id") if table.is_log else (name, order or ", ".join(table.key))
+        columns, by = ", ".join(table.columns), order or ", ".join(table.key)
+        if table.is_log:
+            by = "id"
         with _named(self.path):
-            yield from self._db.execute(f"SELECT {columns} FROM {source} ORDER BY {by}")  # noqa: S608  names of ours
+            yield from self._db.execute(f"SELECT {columns} FROM {_live(table)} ORDER BY {by}")  # noqa: S608  names of ours
 
     def write(self, batch: Batch) -> None:
         """Write a batch. Raises `StorageError`, and then nothing of it is written."""
@@ -139,8 +148,9 @@ class Journal:
                 else:
                     self._put(table, put)
                     self._drop(table, [key for key, row in rows.items() if row is None])
-            if "entries" in batch or "handled" in batch:
-                self._sweep(max(MIN_SWEPT, SWEPT_PER_ENTRY * len(batch.get("entries", ()))))
+            for log in LOGS:
+                if log in batch or done(log) in batch:
+                    self._sweep(log, max(MIN_SWEPT, SWEPT_PER_ROW * len(batch.get(log, ()))))
             db.execute("COMMIT")
         except BaseException as exc:
             if db.in_transaction:
@@ -151,20 +161,23 @@ class Journal:
             raise
 
     def _append(self, table: Table, rows: Sequence[Row]) -> None:
-        first = self._last_entry + 1
-        self._last_entry += len(rows)
+        first = self._last[table.name] + 1
+        self._last[table.name] += len(rows)
         self._put(table, [(number, *row) for number, row in enumerate(rows, first)])
 
-    def _sweep(self, count: int) -> None:
-        """Delete what is handled of the next `count` entries."""
-        db, after = self._db, self._swept_to
+    def _sweep(self, log: str, count: int) -> None:
+        """Delete what is done with of a log's next `count` rows."""
+        db, after = self._db, self._swept_to[log]
         (last,) = db.execute(
-            "SELECT MAX(id) FROM (SELECT id FROM entries WHERE id > ? ORDER BY id LIMIT ?)",
+            f"SELECT MAX(id) FROM (SELECT id FROM {log} WHERE id > ? ORDER BY id LIMIT ?)",  # noqa: S608  names of ours
             (after, count),
         ).fetchone()
         if last is not None:
-            db.execute(f"DELETE FROM entries WHERE id > ? AND id <= ? AND {HANDLED}", (after, last))  # noqa: S608  names of ours
-        self._swept_to = last if last is not None and last < self._last_entry else 0
+            db.execute(
+                f"DELETE FROM {log} WHERE id > ? AND id <= ? AND {_is_done(log)}",  # noqa: S608  names of ours
+                (after, last),
+            )
+        self._swept_to[log] = last if last is not None and last < self._last[log] else 0
 
     def _put(self, table: Table, rows: Sequence[Row]) -> None:
         values = f"({', '.join('?' * (len(table.columns) + table.is_log))})"
@@ -187,6 +200,19 @@ class Journal:
         """Close the file."""
         with _named(self.path):
             self._db.close()
+
+
+def _is_done(log: str) -> str:
+    """The condition under which a row of a log is done with."""
+    number = TABLES[log].key[1]
+    return f"{number} <= (SELECT upto FROM {done(log)} WHERE account = {log}.account)"  # noqa: S608  names of ours
+
+
+def _live(table: Table) -> str:
+    """Where a table's rows are read: of a log, those that are not done with."""
+    if not table.is_log:
+        return table.name
+    return f"{table.name} WHERE NOT IFNULL({_is_done(table.name)}, 0)"
 
 
 def _chunks(rows: Sequence[Row]) -> Iterator[tuple[list[Any], int]]:
@@ -320,8 +346,7 @@ def _examine(path: Path, facts: list[tuple[str, str]]) -> list[str]:
             return [f"{path}: {line}" for line in _lines(damage)]
         # An older file is brought up to date by the server, which counts otherwise.
         for name in COUNTED if version == len(MIGRATIONS) else ():
-            source = "waiting" if TABLES[name].is_log else name
-            count = db.execute(f"SELECT COUNT(*) FROM {source}").fetchone()[0]  # noqa: S608  names of ours
+            count = db.execute(f"SELECT COUNT(*) FROM {_live(TABLES[name])}").fetchone()[0]  # noqa: S608  names of ours
             facts.append((name, str(count)))
     if not _is_writable(path):
         return [f"{path}: {READ_ONLY}"]

@@ -2,9 +2,9 @@
 
 Owns: the schema. Must not know SQLite's library, nor what a row means.
 
-Entries are a log: they are appended under numbers that rise, whosever they are, so that a batch
-writes a few pages at the end and not one for each inbox. What is handled is told by one row for
-each account, up to which version; the entries themselves are deleted later, many at a time.
+Inbox entries and kept replies are logs: they are appended, whosever they are, so that a batch
+writes a few pages at the end and not one for each account. What is done with is told by one row for
+each account, up to which of its numbers; the rows themselves are deleted later, many at a time.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Batch = dict[str, dict[Row, Row | None]]
 class Table:
     """A table and its columns, those of the key first.
 
-    The rows of a log (`is_log`) have a number before their columns, `id`, which the journal gives
-    them; they are never changed, and are read from the view `waiting`.
+    A log's rows (`is_log`) have an account and a number that rises with each of the account's. They
+    stand behind an `id` that the journal gives them, and are never changed.
     """
 
     name: str
@@ -51,8 +51,14 @@ TABLES: Final[Mapping[str, Table]] = {
             ("account", "version", "expires", "line"),
             is_log=True,
         ),
-        Table("handled", ("account",), ("account", "version")),
-        Table("replies", ("account", "callid"), ("account", "callid", "text")),
+        Table("entries_done", ("account",), ("account", "upto")),
+        Table(
+            "replies",
+            ("account", "number"),
+            ("account", "number", "callid", "text"),
+            is_log=True,
+        ),
+        Table("replies_done", ("account",), ("account", "upto")),
         Table("channels", ("id",), ("id", "app", "name", "reserved", "total", "idle_since")),
         Table("members", ("channel", "account"), ("channel", "account", "position")),
         Table("channel_attributes", ("channel", "name"), ("channel", "name", "value")),
@@ -66,6 +72,16 @@ TABLES: Final[Mapping[str, Table]] = {
         ),
     )
 }
+
+
+def done(log: str) -> str:
+    """The table that tells up to which number each account's rows of a log are done with."""
+    return f"{log}_done"
+
+
+LOGS: Final = tuple(table.name for table in TABLES.values() if table.is_log)
+COUNTED: Final = tuple(name for name in TABLES if name not in {done(log) for log in LOGS})
+"""The tables that are worth a user's look."""
 
 MIGRATIONS: Final[Sequence[str]] = (
     # 1: the first. A value is JSON; a line's digest, never the line; what only an online account
@@ -109,7 +125,7 @@ MIGRATIONS: Final[Sequence[str]] = (
         PRIMARY KEY (app, channel, one, other)
     ) WITHOUT ROWID;
     """,
-    # 2: entries in the order in which they were written, and up to which each inbox is handled.
+    # 2: entries and replies in the order in which they were written.
     """
     ALTER TABLE entries RENAME TO entries_by_account;
     CREATE TABLE entries (
@@ -119,10 +135,16 @@ MIGRATIONS: Final[Sequence[str]] = (
     INSERT INTO entries (account, version, expires, line)
         SELECT account, version, expires, line FROM entries_by_account ORDER BY account, version;
     DROP TABLE entries_by_account;
-    CREATE TABLE handled (account INTEGER PRIMARY KEY, version INTEGER NOT NULL);
-    CREATE VIEW waiting AS
-        SELECT id, account, version, expires, line FROM entries
-        WHERE version > IFNULL((SELECT version FROM handled WHERE account = entries.account), 0);
+    CREATE TABLE entries_done (account INTEGER PRIMARY KEY, upto INTEGER NOT NULL);
+    ALTER TABLE replies RENAME TO replies_by_account;
+    CREATE TABLE replies (
+        id INTEGER PRIMARY KEY, account INTEGER NOT NULL, number INTEGER NOT NULL,
+        callid INTEGER NOT NULL, text TEXT NOT NULL
+    );
+    INSERT INTO replies (account, number, callid, text)
+        SELECT account, callid, callid, text FROM replies_by_account ORDER BY account, callid;
+    DROP TABLE replies_by_account;
+    CREATE TABLE replies_done (account INTEGER PRIMARY KEY, upto INTEGER NOT NULL);
     """,
 )
 """`MIGRATIONS[n]` makes a file of version n one of version n + 1."""

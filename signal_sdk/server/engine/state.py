@@ -14,6 +14,7 @@ from signal_sdk.server.engine.tables import (
     RESERVED,
     Account,
     Channel,
+    Reply,
     call_from_row,
     decode_json,
     entry_from_row,
@@ -29,6 +30,7 @@ class State:
     lines: dict[bytes, AccountKey] = attrs.field(factory=dict)
     channels: dict[ChannelKey, Channel] = attrs.field(factory=dict)
     calls: dict[CallKey, Call] = attrs.field(factory=dict)
+    last_reply: int = 0
     _uids: dict[str, int] = attrs.field(factory=dict)
     _last_channel: int = 0
 
@@ -66,9 +68,10 @@ class State:
             accounts[number].attributes[name] = decode_json(value)
         for row in journal.rows("entries"):
             accounts[row[0]].inbox.append(entry_from_row(row))
-        for number, callid, text in journal.rows("replies"):
-            accounts[number].replies[callid] = text
-            accounts[number].durable_replies[callid] = None
+        for owner, number, callid, text in journal.rows("replies"):
+            accounts[owner].replies.pop(callid, None)
+            accounts[owner].replies[callid] = Reply(text, number)
+            self.last_reply = max(self.last_reply, number)
         channels = {row[0]: Channel.from_row(row) for row in journal.rows("channels")}
         self.channels = {channel.key: channel for channel in channels.values()}
         self._last_channel = max(channels, default=0)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import attrs
 import msgspec
@@ -75,9 +75,19 @@ class Inbox:
         self.entries.append(entry)
 
 
+class Reply(NamedTuple):
+    """A reply that is kept for a request that comes again, the number of its row (None where it has
+    none), and whether there may be an earlier row of the same request.
+    """
+
+    text: str
+    number: int | None
+    is_replaced: bool = False
+
+
 @attrs.define(kw_only=True, eq=False)
 class Account:
-    """An account that was named."""
+    """An account that was named. `replies` are in the order of their numbers."""
 
     id: int
     key: AccountKey
@@ -88,8 +98,7 @@ class Account:
     attributes: dict[str, JsonValue] = attrs.field(factory=dict)
     inbox: Inbox = attrs.field(factory=Inbox)
     calls: dict[CallKey, None] = attrs.field(factory=dict)
-    replies: dict[int, str] = attrs.field(factory=dict)
-    durable_replies: dict[int, None] = attrs.field(factory=dict)
+    replies: dict[int, Reply] = attrs.field(factory=dict)
 
     def row(self) -> Row:
         """The account in the journal."""

@@ -93,11 +93,11 @@ def told(commits: JournalCommits) -> Told:
 
 
 def put(commits: Commits, number: int, text: str = "text") -> None:
-    commits.put("replies", (1, number), (1, number, text))
+    commits.put("user_attributes", (1, number), (1, number, text))
 
 
-def replies(*numbers: int, text: str = "text") -> Batch:
-    return {"replies": {(1, number): (1, number, text) for number in numbers}}
+def attributes(*numbers: int, text: str = "text") -> Batch:
+    return {"user_attributes": {(1, number): (1, number, text) for number in numbers}}
 
 
 # --- gathering ---
@@ -112,12 +112,14 @@ async def test_what_is_changed_within_a_moment_is_one_batch(
         put(commits, 2)
         put(commits, 1, "changed")
         await trio.sleep(GATHER_SECONDS * 2)
-        assert journal.batches == [{"replies": {(1, 1): (1, 1, "changed"), (1, 2): (1, 2, "text")}}]
+        assert journal.batches == [
+            {"user_attributes": {(1, 1): (1, 1, "changed"), (1, 2): (1, 2, "text")}}
+        ]
         await trio.sleep(60)
         assert journal.tries == 1
         put(commits, 3)
         await trio.sleep(GATHER_SECONDS * 2)
-        assert journal.batches[1:] == [replies(3)]
+        assert journal.batches[1:] == [attributes(3)]
 
 
 async def test_where_writing_takes_long_a_batch_is_gathered_for_longer(
@@ -158,20 +160,20 @@ async def test_entries_that_were_cleared_are_handled_where_they_were_written(
             commits.put("entries", (1, version), (1, version, 5.0, "line"))
 
     put_entries(1, 2, 3)
-    commits.clear(1, [1, 2])
+    commits.clear("entries", 1, [1, 2])
     await commits.commit()
     assert journal.batches == [{"entries": {(1, 3): (1, 3, 5.0, "line")}}]
     put_entries(4, 5)
-    commits.clear(1, [3, 4])
+    commits.clear("entries", 1, [3, 4])
     await commits.commit()
     assert journal.batches[1:] == [
-        {"entries": {(1, 5): (1, 5, 5.0, "line")}, "handled": {(1,): (1, 4)}}
+        {"entries": {(1, 5): (1, 5, 5.0, "line")}, "entries_done": {(1,): (1, 4)}}
     ]
-    commits.clear(1, [5])
-    commits.clear(2, [9])
-    commits.clear(2, [10, 11])
+    commits.clear("entries", 1, [5])
+    commits.clear("entries", 2, [9])
+    commits.clear("entries", 2, [10, 11])
     await commits.commit()
-    assert journal.batches[2:] == [{"handled": {(1,): (1, 5), (2,): (2, 11)}}]
+    assert journal.batches[2:] == [{"entries_done": {(1,): (1, 5), (2,): (2, 11)}}]
 
 
 async def test_what_is_dropped_is_dropped_even_where_it_was_put_again(
@@ -180,9 +182,9 @@ async def test_what_is_dropped_is_dropped_even_where_it_was_put_again(
     put(commits, 1)
     await commits.commit()
     put(commits, 1, "again")
-    commits.drop("replies", (1, 1))
+    commits.drop("user_attributes", (1, 1))
     await commits.commit()
-    assert journal.batches[1:] == [{"replies": {(1, 1): None}}]
+    assert journal.batches[1:] == [{"user_attributes": {(1, 1): None}}]
 
 
 async def test_a_channel_that_was_dropped_is_not_written_again(
@@ -237,7 +239,7 @@ async def test_each_hears_of_its_own_batch_in_the_order_of_asking(
         told.wait("e")
         await trio.sleep(1.1)
         assert told.all[3:] == [("d", None), ("e", None)]
-        assert journal.batches == [replies(1), replies(2)]
+        assert journal.batches == [attributes(1), attributes(2)]
 
 
 async def test_one_that_fails_takes_nothing_from_the_others(
@@ -290,7 +292,7 @@ async def test_a_failure_is_told_and_nothing_is_lost(
         assert told.all[1:] == [("b", ECode.GENERAL_E_FAILED)]
         # What still happens by itself is kept, and has precedence.
         put(commits, 1, "new")
-        commits.drop("replies", (1, 2))
+        commits.drop("user_attributes", (1, 2))
         put(commits, 3)
         await trio.sleep(RETRY_SECONDS * 3.5)
         assert 3 <= journal.tries - 1 <= 4
@@ -299,7 +301,7 @@ async def test_a_failure_is_told_and_nothing_is_lost(
         await trio.sleep(RETRY_SECONDS * 1.1)
         assert not is_refused(commits)
         assert journal.batches == [
-            {"replies": {(1, 1): (1, 1, "new"), (1, 2): None, (1, 3): (1, 3, "text")}}
+            {"user_attributes": {(1, 1): (1, 1, "new"), (1, 2): None, (1, 3): (1, 3, "text")}}
         ]
         put(commits, 4)
         told.wait("c")
@@ -330,7 +332,7 @@ async def test_who_came_while_the_failing_batch_was_on_its_way_hears_of_it(
         assert told.all == [(name, ECode.GENERAL_E_FAILED) for name in "abc"]
         journal.failure = None
         await trio.sleep(RETRY_SECONDS + 1.1)
-        assert journal.batches == [replies(1, 2)]
+        assert journal.batches == [attributes(1, 2)]
         assert len(told.all) == 3
     caplog.clear()
 
@@ -360,7 +362,7 @@ async def test_the_end_writes_what_there_is_and_closes(
     put(commits, 1)
     told.wait("a")
     await commits.aclose()
-    assert journal.batches == [replies(1)]
+    assert journal.batches == [attributes(1)]
     assert told.all == [("a", None)]
     assert journal.is_closed
 
@@ -406,9 +408,9 @@ async def test_whenever_it_is_cancelled_the_end_writes_the_rest_once(
     await commits.aclose()
     rows: dict[Any, Any] = {}
     for batch in journal.batches:
-        assert not rows.keys() & batch["replies"].keys()
-        rows.update(batch["replies"])
-    assert rows == replies(*((1, 2) if seconds > 0.1 else (1,)))["replies"]
+        assert not rows.keys() & batch["user_attributes"].keys()
+        rows.update(batch["user_attributes"])
+    assert rows == attributes(*((1, 2) if seconds > 0.1 else (1,)))["user_attributes"]
     assert told.all == [(name, None) for name in ("ab" if seconds > 0.1 else "a")]
 
 
@@ -425,7 +427,7 @@ async def test_a_batch_that_was_cancelled_before_it_began_is_the_ends(
     put(commits, 2)
     told.wait("b")
     await commits.aclose()
-    assert journal.batches == [replies(1, 2)]
+    assert journal.batches == [attributes(1, 2)]
     assert told.all == [("a", None), ("b", None)]
 
 
@@ -447,5 +449,5 @@ async def test_a_batch_is_written_in_a_thread_by_default(tmp_path: Path) -> None
         put(commits, 2)
         await commits.aclose()
     again = Journal.open(tmp_path)
-    assert [row[1] for row in again.rows("replies")] == [1, 2]
+    assert [row[1] for row in again.rows("user_attributes")] == ["1", "2"]
     again.close()

@@ -23,18 +23,17 @@ from signal_sdk.errors import StorageError
 from signal_sdk.server.engine import journal as journals
 from signal_sdk.server.engine.journal import (
     APPLICATION_ID,
-    COUNTED,
     FILE_NAME,
     FOREIGN,
     MIN_SWEPT,
     READ_ONLY,
     ROWS_PER_STATEMENT,
-    SWEPT_PER_ENTRY,
+    SWEPT_PER_ROW,
     UNOPENED,
     Journal,
     examine,
 )
-from signal_sdk.server.engine.schema import MIGRATIONS, TABLES, Batch
+from signal_sdk.server.engine.schema import COUNTED, MIGRATIONS, TABLES, Batch
 
 NOBODY: Final = 65534
 """A user of no privilege: root may write whatever is read-only."""
@@ -52,7 +51,11 @@ def entries(*versions: int, line: str = "line") -> Batch:
 
 
 def replies(*callids: int) -> Batch:
-    return {"replies": {(1, number): (1, number, "{}") for number in callids}}
+    return {"replies": {(1, number): (1, number, number, "{}") for number in callids}}
+
+
+def positions(*numbers: int) -> Batch:
+    return {"members": {(1, number): (1, number, number) for number in numbers}}
 
 
 def stored(journal: Journal) -> int:
@@ -104,11 +107,11 @@ def test_a_new_journal_is_its_users_own_and_has_the_tables_that_the_code_names(
 
 def test_rows_are_there_again_and_those_that_were_dropped_are_not(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
-        journal.write(replies(1, 2, 3))
-        journal.write({"replies": {(1, 2): None, (1, 3): (1, 3, "new"), (1, 9): None}})
-        assert list(journal.rows("replies")) == [(1, 1, "{}"), (1, 3, "new")]
+        journal.write(positions(1, 2, 3))
+        journal.write({"members": {(1, 2): None, (1, 3): (1, 3, 7), (1, 9): None}})
+        assert list(journal.rows("members")) == [(1, 1, 1), (1, 3, 7)]
     with opened(tmp_path) as journal:
-        assert list(journal.rows("replies")) == [(1, 1, "{}"), (1, 3, "new")]
+        assert list(journal.rows("members")) == [(1, 1, 1), (1, 3, 7)]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 255, 256, 257, 700])
@@ -116,14 +119,14 @@ def test_batches_of_any_size_are_written_and_dropped(tmp_path: Path, count: int)
     assert ROWS_PER_STATEMENT == 256
     every = range(1, count + 1)
     with opened(tmp_path) as journal:
-        journal.write(replies(*every))
-        assert [row[1] for row in journal.rows("replies")] == list(every)
-        gone: Batch = {"replies": {(1, number): None for number in every if number != count}}
+        journal.write(positions(*every))
+        assert [row[1] for row in journal.rows("members")] == list(every)
+        gone: Batch = {"members": {(1, number): None for number in every if number != count}}
         journal.write(gone)
-        assert [row[1] for row in journal.rows("replies")] == [count]
+        assert [row[1] for row in journal.rows("members")] == [count]
 
 
-# --- entries, which are a log ---
+# --- entries and replies, which are logs ---
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 255, 256, 257, 700])
@@ -149,14 +152,14 @@ def test_what_is_handled_is_not_read_whenever_it_was_written(tmp_path: Path) -> 
         journal.write(entries(1, 2, 3, 4))
         journal.write({"entries": {(2, 1): (2, 1, 5.0, "x"), (2, 9): (2, 9, 5.0, "x")}})
         # As after a batch that failed: what it wrote has been handled since.
-        again: Batch = {"handled": {(1,): (1, 3), (2,): (2, 8), (3,): (3, 7)}, **entries(3, 5)}
+        again: Batch = {"entries_done": {(1,): (1, 3), (2,): (2, 8), (3,): (3, 7)}, **entries(3, 5)}
         journal.write(again)
         left = [(1, 4), (2, 9), (1, 5)]
         assert [row[:2] for row in journal.rows("entries")] == left
     with opened(tmp_path) as journal:
         assert [row[:2] for row in journal.rows("entries")] == left
         assert stored(journal) == 3
-        assert list(journal.rows("handled")) == []
+        assert list(journal.rows("entries_done")) == []
 
 
 @settings(deadline=None, max_examples=30)
@@ -180,21 +183,21 @@ def test_what_is_stored_is_what_waits_and_not_much_more(
             }
             if done and handled[account] < newest[account]:
                 handled[account] = min(handled[account] + done, newest[account])
-                batch["handled"] = {(account,): (account, handled[account])}
+                batch["entries_done"] = {(account,): (account, handled[account])}
             journal.write(batch)
             waiting = {
                 (it, version) for it in newest for version in range(handled[it] + 1, newest[it] + 1)
             }
             assert {(row[0], row[1]) for row in journal.rows("entries")} == waiting
             most = max(most, len(waiting))
-            assert stored(journal) <= 2 * most + 2 * MIN_SWEPT + 2 * SWEPT_PER_ENTRY * 40
+            assert stored(journal) <= 2 * most + 2 * MIN_SWEPT + 2 * SWEPT_PER_ROW * 40
 
 
 def test_handled_entries_go_even_where_no_new_ones_come(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         journal.write(entries(*range(1, 1001)))
         for version in range(1, 1000):
-            journal.write({"handled": {(1,): (1, version)}})
+            journal.write({"entries_done": {(1,): (1, version)}})
         assert versions(journal) == [1000]
         assert stored(journal) < 50
 
@@ -314,10 +317,10 @@ def test_a_file_of_the_first_version_keeps_what_it_has(tmp_path: Path) -> None:
         db.execute("INSERT INTO replies VALUES (1, 5, '{}')")
         db.commit()
     with opened(tmp_path) as journal:
-        journal.write({"entries": {(2, 2): (2, 2, 5.0, "d")}, "handled": {(1,): (1, 7)}})
+        journal.write({"entries": {(2, 2): (2, 2, 5.0, "d")}, "entries_done": {(1,): (1, 7)}})
         left = [(1, 8, 6.0, "c"), (2, 1, 5.0, "b"), (2, 2, 5.0, "d")]
         assert list(journal.rows("entries")) == left
-        assert list(journal.rows("replies")) == [(1, 5, "{}")]
+        assert list(journal.rows("replies")) == [(1, 5, 5, "{}")]
     with opened(tmp_path) as journal:
         assert list(journal.rows("entries")) == left
 

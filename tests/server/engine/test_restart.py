@@ -251,9 +251,12 @@ class DeliveredAt:
         raise AssertionError("nobody is online")
 
 
-async def test_no_reply_of_an_earlier_session_is_left_to_the_next(tmp_path: Path) -> None:
-    """Not even one that was given twice, and written between: the next session counts its requests
-    from the start, and would have one of its own taken for an old one.
+@pytest.mark.parametrize("written_behind", [None, 0, 1, 2, 3])
+async def test_no_reply_of_an_earlier_session_is_left_to_the_next(
+    tmp_path: Path, written_behind: int | None
+) -> None:
+    """Not even one that was given more than once, and written between: the next session counts its
+    requests from the start, and would have one of its own taken for an old one.
     """
     ann = AccountKey("app", "ann")
     login: dict[str, Any] = {"device": "javasdk", "ver": 0, "token_expires": None, "instance": ""}
@@ -261,14 +264,38 @@ async def test_no_reply_of_an_earlier_session_is_left_to_the_next(tmp_path: Path
     made = await engine.log_in(ann, line_digest=b"first", **login)
     assert made is not None
     presence, _ = made
-    await engine.remember(ann, presence.generation, 7, "before", durably=True)
-    await engine._commits.commit()  # type: ignore[attr-defined]  # the journal's
-    await engine.remember(ann, presence.generation, 7, "after", durably=True)
+    for step, durably in enumerate((True, True, False)):
+        await engine.remember(ann, presence.generation, 7, f"reply {step}", durably=durably)
+        if step == written_behind:
+            await engine._commits.commit()  # type: ignore[attr-defined]  # the journal's
+    assert await engine.recall(ann, 7, 0) == "reply 2"
     await engine.log_out(ann, presence, None, kick=False, now=EPOCH)
     await engine.log_in(ann, line_digest=b"second", **login)
     await engine.aclose()
     again = journal_engine(tmp_path)
     assert await again.recall(ann, 7, 0) is None
+    await again.aclose()
+
+
+async def test_replies_are_forgotten_up_to_what_has_arrived_and_no_further(tmp_path: Path) -> None:
+    ann = AccountKey("app", "ann")
+    login: dict[str, Any] = {"device": "javasdk", "ver": 0, "token_expires": None, "instance": ""}
+    engine = journal_engine(tmp_path)
+    made = await engine.log_in(ann, line_digest=b"first", **login)
+    assert made is not None
+    generation = made[0].generation
+    # The third comes again, behind the fourth.
+    for callid, text in ((1, "one"), (2, "two"), (3, "old"), (4, "four"), (3, "three")):
+        await engine.remember(ann, generation, callid, text, durably=True)
+    assert await engine.recall(ann, 2, 1) == "two"
+    await engine.aclose()
+    for ack, kept in ((1, {2: "two", 3: "three", 4: "four"}), (2, {3: "three", 4: "four"})):
+        again = journal_engine(tmp_path)
+        assert {it: await again.recall(ann, it, ack) for it in kept} == kept
+        assert await again.recall(ann, 1, ack) is None
+        await again.aclose()
+    again = journal_engine(tmp_path)
+    assert await again.recall(ann, 3, 4) is None
     await again.aclose()
 
 
