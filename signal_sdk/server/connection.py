@@ -59,7 +59,9 @@ class Connection:
     """A client on its link. It satisfies the hub's `Holder` once it is logged in."""
 
     __slots__ = (
+        "_entered",
         "_expiry",
+        "_is_entering",
         "_is_first_frame",
         "_is_welcome",
         "_link",
@@ -82,6 +84,8 @@ class Connection:
         patience.ring = self._lose_patience
         self._expiry: Timer | None = None
         self._requests = Requests(services, link)
+        self._is_entering = False
+        self._entered: trio.Event | None = None
         self._is_welcome = False
         self._is_first_frame = False
         self._reads_ids = False
@@ -109,6 +113,9 @@ class Connection:
         messages = await self._link.receive()
         self.heard_at = trio.current_time()
         for number, message in enumerate(messages, 1):
+            if self._is_entering:
+                self._entered = trio.Event()
+                await self._entered.wait()
             if not self._link.is_listening:
                 # What a client says behind the end that it was given is nobody's word.
                 return
@@ -120,11 +127,10 @@ class Connection:
                 await trio.lowlevel.checkpoint()
 
     def _take(self, message: Message) -> bool:
-        """Handle a message where it is read, if it needs no waiting: what comes within a session
-        does not, up to its logout.
+        """Handle a message where it is read, if it needs no waiting: only a logout does, and what
+        is said before a login is durable.
         """
-        session = self._session
-        if session is None:
+        if self._is_entering:
             return False
         self.heard_at = trio.current_time()
         try:
@@ -138,7 +144,7 @@ class Connection:
             if request.function == functions.UserLogout.function:
                 return False
             self._begin(call2.CALL)
-            _at_once(self._requests.answer(session, request))
+            _at_once(self._requests.answer(self._session, request))
         except ProtocolError as exc:
             self._refuse_frame(exc)
         return True
@@ -228,7 +234,30 @@ class Connection:
             # Another login was quicker than ours was finished.
             self.kick()
             return
-        if (refusal := await self._requests.durable()) is not None:
+        if services.engine.is_immediate:
+            self._is_entering = True
+            services.engine.when_durable(
+                lambda refusal: _at_once(self._let_in(session, request, refusal))
+            )
+        else:
+            await self._let_in(session, request, await self._requests.durable())
+
+    async def _let_in(
+        self,
+        session: Session,
+        request: login.Login | login.LineLogin,
+        refusal: SignalError | None,
+    ) -> None:
+        """The login is durable, or cannot be made so: the client hears of it."""
+        self._is_entering = False
+        if self._entered is not None:
+            self._entered.set()
+            self._entered = None
+        if self._session is not session:
+            # Its connection was lost meanwhile.
+            return
+        services = self._services
+        if refusal is not None:
             self._refuse_login(LoginError(ECode.LOGIN_E_NET, refusal.reason))
             return
         if isinstance(request, login.Login):
