@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-import attrs
+import msgspec
 import trio
 
 from signal_sdk.client.log import logger
@@ -43,8 +43,7 @@ class Turn(Protocol):
         """The callback has run."""
 
 
-@attrs.define(eq=False)
-class _Entry:
+class _Entry(msgspec.Struct, frozen=True, eq=False):
     run: Thunk
     turn: Turn | None
 

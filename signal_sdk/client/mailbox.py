@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-import attrs
+import msgspec
 import trio
 
 from signal_sdk.callbacks import LoginCallback
@@ -39,8 +39,7 @@ _POLLED_ANEW = SignalError(
 )
 
 
-@attrs.define(kw_only=True, eq=False)
-class _EntryTurn:
+class _EntryTurn(msgspec.Struct, frozen=True, eq=False):
     """One entry's turn in the dispatcher; `line` is None where it could not be read. `window` is
     the one that it was fetched in.
     """
@@ -177,7 +176,7 @@ class Mailbox:
         self._put(run or _nothing, version, line)
 
     def _put(self, run: Thunk, version: int, line: MessageLine | None) -> None:
-        turn = _EntryTurn(mailbox=self, window=self._window, version=version, line=line)
+        turn = _EntryTurn(self, self._window, version, line)
         self._dispatcher.put(run, turn)
 
     # --- what callbacks do ---

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
+import msgspec
 import trio
 
 from signal_sdk.client.log import Log
@@ -64,8 +65,7 @@ Unheard = Callable[[Operation[Any], str, SignalError], None]
 """Is told of a failure that no callback hears of: the operation, its name, the error."""
 
 
-@attrs.define(kw_only=True, eq=False)
-class _Asked(Generic[T]):
+class _Asked(msgspec.Struct, Generic[T], kw_only=True, eq=False):
     """Something that was asked for, and how its failure is told."""
 
     what: str
@@ -73,7 +73,7 @@ class _Asked(Generic[T]):
     failed: Callable[[SignalError], None] | None
     moot: Callable[[], bool] | None = None
     undo: Callable[[SignalError], None] | None = None
-    promise: Promise[T] = attrs.field(factory=Promise)
+    promise: Promise[T] = msgspec.field(default_factory=Promise)
 
     def fail(self, error: SignalError) -> None:
         """It has failed, unless that is moot."""
@@ -89,8 +89,7 @@ class _Asked(Generic[T]):
             self.unheard(self.promise, self.what, error)
 
 
-@attrs.define(kw_only=True, eq=False)
-class _Request(_Asked[T]):
+class _Request(_Asked[T], kw_only=True, eq=False):
     """A request under way."""
 
     codes: Codes = GENERAL
@@ -108,8 +107,7 @@ class _Request(_Asked[T]):
         """
 
 
-@attrs.define(kw_only=True, eq=False)
-class _Call(_Request[T], Generic[R, T]):
+class _Call(_Request[T], Generic[R, T], kw_only=True, eq=False):
     """A request for one of protocol.md's functions."""
 
     args: functions.Arguments
@@ -127,8 +125,7 @@ class _Call(_Request[T], Generic[R, T]):
         self.promise.succeed(self.convert(result))
 
 
-@attrs.define(kw_only=True, eq=False)
-class _Invocation(_Request[dict[str, JsonValue]]):
+class _Invocation(_Request[dict[str, JsonValue]], kw_only=True, eq=False):
     """A request for a function that the user has named."""
 
     args: Mapping[str, JsonValue]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-import attrs
+import msgspec
 
 try:
     from websockets.speedups import apply_mask
@@ -30,8 +30,7 @@ _LENGTH_64: Final = 127
 _MASK_BYTES: Final = 4
 
 
-@attrs.define
-class FrameHead:
+class FrameHead(msgspec.Struct, frozen=True, gc=False):
     """Where a frame's payload is."""
 
     first: int

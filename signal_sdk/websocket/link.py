@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-import attrs
+import msgspec
 import trio
 from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import SEND_EOF, Event, Protocol, Side, State
@@ -49,8 +49,7 @@ class LinkClosed(LinkError):
         return f"the connection is closed: {self.code} {self.reason}".rstrip()
 
 
-@attrs.frozen
-class Message:
+class Message(msgspec.Struct, frozen=True, gc=False):
     """A whole message: text, or binary."""
 
     data: bytes

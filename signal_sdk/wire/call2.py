@@ -33,15 +33,18 @@ _reply = msgspec.json.Decoder(tuple[CallId, str, str])
 _args = msgspec.json.Decoder(dict[str, Any])
 
 
-@attrs.frozen
-class Request:
+class Request(msgspec.Struct, frozen=True, gc=False):
     """A `call2` as it arrived. Where its arguments could not be decoded with the rest, they are
     still JSON, so that a wrong one can be refused under its `callid`.
     """
 
     function: str
     callid: CallId
-    args: msgspec.Raw | dict[str, Any] = attrs.field(repr=False)
+    args: msgspec.Raw | dict[str, Any]
+
+    def __repr__(self) -> str:
+        # Not the arguments, which hold the line.
+        return f"Request({self.function!r}, {self.callid!r})"
 
 
 def decode_request(frame: frames.Frame) -> Request:
@@ -145,8 +148,7 @@ def encode_failure(callid: CallId, error: SignalError) -> bytes:
     return frames.encode_frame(REPLY, [callid, error.reason, frames.encode_json(failure).decode()])
 
 
-@attrs.frozen(kw_only=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A `call2-ret` as it arrived: `err` is empty on success, `text` is JSON."""
 
     callid: CallId

@@ -34,15 +34,13 @@ VOIP_MSG: Final = "voip_invite_msg"
 # --- the inbox ------------------------------------------------------------------------------------
 
 
-@attrs.frozen
-class InboxAnnounced:
+class InboxAnnounced(msgspec.Struct, frozen=True, gc=False):
     """The inbox has an entry of this version: poll."""
 
     version: int
 
 
-@attrs.frozen
-class InboxPushed:
+class InboxPushed(msgspec.Struct, frozen=True, gc=False):
     """An inbox entry itself."""
 
     version: int
@@ -118,8 +116,7 @@ _CHANNEL_CONTENTS: Final[dict[str, type[ChannelContent]]] = {
 }
 
 
-@attrs.frozen(kw_only=True)
-class ChannelEvent:
+class ChannelEvent(msgspec.Struct, frozen=True, kw_only=True):
     """A channel event as it arrived: `msgid` rises strictly within `channel`."""
 
     channel: str

@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
-import attrs
 import msgspec
 
 from signal_sdk.ecodes import ECode
@@ -43,8 +42,7 @@ class FrameError(ProtocolError):
         self.callid = callid
 
 
-@attrs.frozen
-class Frame:
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """One event and its payload, which is still JSON text."""
 
     event: str

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
 import attrs
+import msgspec
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError
@@ -141,45 +142,66 @@ class Arguments:
     name and result.
     """
 
+    __slots__ = ()
+
     function: ClassVar[str]
     result: ClassVar[type[Result]] = Result
 
     @classmethod
     def from_wire(cls, args: Mapping[str, JsonValue]) -> Any:
         """Make the class from a request's `args`. Raises `ParameterError` (1004, 1005)."""
-        values = {}
-        for name, wire, default in _wire_names(cls):
-            if wire in args:
-                values[name] = args[wire]
-            elif default is attrs.NOTHING:
+        # As the class itself does it, in half the time: this is done for each request.
+        made = object.__new__(cls)
+        for field in _plan(cls):
+            if field.wire in args:
+                value = args[field.wire]
+            elif field.default is attrs.NOTHING:
                 raise ParameterError(
-                    ECode.GENERAL_E_WRONG_PARAM, f"{cls.function}: {wire!r} is missing"
+                    ECode.GENERAL_E_WRONG_PARAM, f"{cls.function}: {field.wire!r} is missing"
                 )
-        return cls(**values)
+            else:
+                value = field.default
+            field.put(made, field.convert(value))
+        return made
 
     def to_wire(self) -> dict[str, JsonValue]:
         """The request's `args` without `line`; what was left at its default is left out."""
         return {
-            wire: value
-            for name, wire, default in _wire_names(type(self))
-            if (value := getattr(self, name)) != default
+            field.wire: value
+            for field in _plan(type(self))
+            if (value := getattr(self, field.name)) != field.default
         }
 
 
-_plans: dict[type, tuple[tuple[str, str, object], ...]] = {}
+class _Field(msgspec.Struct, frozen=True):
+    """A field's name, its name on the wire, its default, and how it is checked and put."""
+
+    name: str
+    wire: str
+    default: Any
+    convert: Callable[[JsonValue], Any]
+    put: Callable[[object, Any], None]
 
 
-def _wire_names(cls: type[Arguments]) -> tuple[tuple[str, str, object], ...]:
-    """Each field's name, its name on the wire, and its default."""
+_plans: dict[type, tuple[_Field, ...]] = {}
+
+
+def _plan(cls: type[Arguments]) -> tuple[_Field, ...]:
     plan = _plans.get(cls)
     if plan is None:
         plan = _plans[cls] = _make_plan(cls)
     return plan
 
 
-def _make_plan(cls: type[Arguments]) -> tuple[tuple[str, str, object], ...]:
+def _make_plan(cls: type[Arguments]) -> tuple[_Field, ...]:
     return tuple(
-        (field.name, field.metadata["wire"], field.default)
+        _Field(
+            name=field.name,
+            wire=field.metadata["wire"],
+            default=field.default,
+            convert=field.converter,
+            put=getattr(cls, field.name).__set__,
+        )
         for field in attrs.fields(cls)  # type: ignore[arg-type]  # every subclass is an attrs class
     )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from typing import Final
 
-import attrs
+import msgspec
 
 from signal_sdk.errors import ProtocolError
 from signal_sdk.wire import names
@@ -22,8 +22,7 @@ FLAGS_KEPT: Final = 256
 """How many FLAGs are remembered as they were read: few different ones are ever sent."""
 
 
-@attrs.frozen(kw_only=True)
-class MessageLine:
+class MessageLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message as the protocol's text carries it.
 
     `time` is in Unix milliseconds (ours: the original clients read past it); `ttl` in seconds;

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from signal_sdk.errors import ProtocolError
 from signal_sdk.wire import lines, names
@@ -31,14 +31,14 @@ def test_v2_line_has_the_documented_form() -> None:
 
 def test_v3_line_has_the_documented_form() -> None:
     """A line with an id is v3, and the id stands before the source."""
-    line = attrs.evolve(LINE, msg_id="id-7")
+    line = structs.replace(LINE, msg_id="id-7")
     assert line.encode() == V3_TEXT
     assert lines.decode(V3_TEXT) == line
 
 
 def test_empty_message_id_is_none() -> None:
     """An empty id, as `functions` has it for "none", makes a v2 line: a v3 line cannot hold it."""
-    assert attrs.evolve(LINE, msg_id="").encode() == V2_TEXT
+    assert structs.replace(LINE, msg_id="").encode() == V2_TEXT
 
 
 @given(sts.message_lines())

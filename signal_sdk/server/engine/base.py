@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import attrs
+import msgspec
 import trio
 
 from signal_sdk.errors import SignalError
@@ -72,8 +73,7 @@ class Presence:
     lease_ends: float | None = None
 
 
-@attrs.frozen(kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An inbox entry that has its version."""
 
     version: int
@@ -133,8 +133,7 @@ class Call:
     revision: int = 0
 
 
-@attrs.frozen(kw_only=True)
-class Post:
+class Post(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An inbox entry to be: for whom, what, and until when."""
 
     key: AccountKey
@@ -142,8 +141,7 @@ class Post:
     expires: float
 
 
-@attrs.frozen
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """A channel's event as it was delivered."""
 
     msgid: int

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from itertools import takewhile
 from typing import Final
 
 import attrs
@@ -141,8 +140,13 @@ class EmbeddedEngine(Engine):
 
     async def recall(self, key: AccountKey, callid: int, ack: int) -> str | None:
         account = self._accounts[key]
+        acked = []
         # They are in the order of their call ids, but for a few that were sent again.
-        if acked := list(takewhile(ack.__ge__, account.replies)):
+        for kept in account.replies:
+            if kept > ack:
+                break
+            acked.append(kept)
+        if acked:
             self._forget_replies(account, acked)
         reply = account.replies.get(callid)
         return reply.text if reply else None
