@@ -183,7 +183,8 @@ def _start_nats(folder: Path) -> Start:
     config = folder / "nats.conf"
     config.write_text(
         f'listen: "127.0.0.1:-1"\nping_interval: {NEVER_SECONDS:.0f}\n'
-        f'authorization {{ token: "{dialects.CERTIFICATE}" }}\n'
+        # Its own 2 s are soon over where 2,000 clients come at once and the host is busy.
+        f'authorization {{ token: "{dialects.CERTIFICATE}", timeout: {NEVER_SECONDS:.0f} }}\n'
     )
     return Start(
         (nats_command(), "--config", str(config)),
