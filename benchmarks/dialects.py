@@ -162,7 +162,9 @@ class OurVoice:
 
 
 class Ours:
-    """Our server, spoken to as our SDK does."""
+    """Our server, spoken to as our SDK does, but that no request has an `ack`: as with the original
+    web SDK, and with every peer, nothing is kept for requests that come again.
+    """
 
     ack = ACK.encode()
     # Not `MARK`: what a client polls for, though it has it, has that, too.

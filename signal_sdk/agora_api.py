@@ -161,7 +161,8 @@ class IAgoraAPI(ObsoleteMethods):
         """Send a point-to-point message, which `account` gets now or with its next login.
 
         `msg` has at most 8192 visible characters; a user may send 60 messages a second. An empty
-        `msgID` (at most 128 visible characters) is replaced by a unique one, which is returned.
+        `msgID` (at most 128 visible characters, the first not `~`) is replaced by a unique one,
+        which is returned.
         `on_message_send_success` or `on_message_send_error` hears of it under that id. Text in the
         place of `uid` is an error (1004). Linux SDK, `messageInstantSend`.
         """

@@ -220,8 +220,10 @@ async def test_other_frames_during_the_login_are_passed_over(
     peer = await server.accept()
     peer.send("news", {"x": 1})
     peer.send("notify", ["msg", 3])
+    assert session.status == 1
     await peer.log_in()
-    await session
+    assert await session is session
+    assert session.status == 2
 
 
 async def test_what_comes_with_the_login_s_answer_is_not_lost(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -68,15 +69,19 @@ async def test_requests_behind_a_resume_are_answered_in_order(server: LocalServe
         assert [frame[1][:2] for frame in again.seen] == [[1, ""], [2, ""], [3, ""]]
 
 
-@pytest.mark.parametrize("more", [[], ["ping"], ["user_logout"]])
+@pytest.mark.parametrize(
+    "more",
+    [[], [("ping", 1)], [("call2", ["user_logout", 1, {"line": "not known yet"}])]],
+    ids=["nothing", "ping", "logout"],
+)
 async def test_a_client_that_goes_before_its_login_is_durable_has_a_lease(
-    server: LocalServer, more: list[str]
+    server: LocalServer, more: list[tuple[str, Any]]
 ) -> None:
-    """Unless it has said that it goes for good, which it cannot without its line."""
+    """Also where it has said that it goes for good, which it cannot without its line."""
     async with wire_client(server.connect()) as ann:
         ann.send("login", {"vid": APP, "account": "ann", **OURS})
-        for event in more:
-            ann.send(event, 1)
+        for event, payload in more:
+            ann.send(event, payload)
         await trio.sleep(COMMIT_SECONDS / 2)
         ann.link.abort()
     async with logged_in(server, "bob") as bob:

@@ -142,7 +142,8 @@ MIGRATIONS: Final[Sequence[str]] = (
         callid INTEGER NOT NULL, text TEXT NOT NULL
     );
     INSERT INTO replies (account, number, callid, text)
-        SELECT account, callid, callid, text FROM replies_by_account ORDER BY account, callid;
+        SELECT account, ROW_NUMBER() OVER (ORDER BY account, callid), callid, text
+        FROM replies_by_account ORDER BY account, callid;
     DROP TABLE replies_by_account;
     CREATE TABLE replies_done (account INTEGER PRIMARY KEY, upto INTEGER NOT NULL);
     """,

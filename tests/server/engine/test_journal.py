@@ -162,6 +162,20 @@ def test_what_is_handled_is_not_read_whenever_it_was_written(tmp_path: Path) -> 
         assert list(journal.rows("entries_done")) == []
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 255, 256, 257, 700])
+def test_many_inboxes_are_handled_at_once(tmp_path: Path, count: int) -> None:
+    with opened(tmp_path) as journal:
+        every = {
+            (account, version): (account, version, 5.0, "x")
+            for account in range(count)
+            for version in (1, 2, 3)
+        }
+        journal.write({"entries": {**every}})
+        journal.write({"entries_done": {(account,): (account, 2) for account in range(count)}})
+        left = [row[:2] for row in journal.rows("entries")]
+        assert left == [(account, 3) for account in range(count)]
+
+
 @settings(deadline=None, max_examples=30)
 @given(steps=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40), st.integers(0, 60))))
 def test_what_is_stored_is_what_waits_and_not_much_more(
@@ -314,13 +328,18 @@ def test_a_file_of_the_first_version_keeps_what_it_has(tmp_path: Path) -> None:
         )
         rows = [(2, 1, 5.0, "b"), (1, 7, 5.0, "a"), (1, 8, 6.0, "c")]
         db.executemany("INSERT INTO entries VALUES (?, ?, ?, ?)", rows)
-        db.execute("INSERT INTO replies VALUES (1, 5, '{}')")
+        # A call id may be as large as a row holds: the numbers count anew.
+        db.executemany("INSERT INTO replies VALUES (?, ?, '{}')", [(1, 2**63 - 1), (1, 0), (2, 5)])
         db.commit()
     with opened(tmp_path) as journal:
         journal.write({"entries": {(2, 2): (2, 2, 5.0, "d")}, "entries_done": {(1,): (1, 7)}})
         left = [(1, 8, 6.0, "c"), (2, 1, 5.0, "b"), (2, 2, 5.0, "d")]
         assert list(journal.rows("entries")) == left
-        assert list(journal.rows("replies")) == [(1, 5, 5, "{}")]
+        assert list(journal.rows("replies")) == [
+            (1, 1, 0, "{}"),
+            (1, 2, 2**63 - 1, "{}"),
+            (2, 3, 5, "{}"),
+        ]
     with opened(tmp_path) as journal:
         assert list(journal.rows("entries")) == left
 
