@@ -75,7 +75,7 @@ async def test_requests_behind_a_resume_are_answered_in_order(server: LocalServe
     ids=["nothing", "ping", "logout"],
 )
 async def test_a_client_that_goes_before_its_login_is_durable_has_a_lease(
-    server: LocalServer, more: list[tuple[str, Any]]
+    server: LocalServer, more: list[tuple[str, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Also where it has said that it goes for good, which it cannot without its line."""
     async with wire_client(server.connect()) as ann:
@@ -87,6 +87,8 @@ async def test_a_client_that_goes_before_its_login_is_durable_has_a_lease(
     async with logged_in(server, "bob") as bob:
         assert (await bob.call("user_query_user_status", account="ann"))["status"] == 1
         assert server.node.sessions == 1
+        assert "'bob' of app 'app' logged in" in caplog.text
+        assert "'ann' of app 'app' logged in" not in caplog.text, "nobody is let in who has gone"
         await trio.sleep(125)
         assert (await bob.call("user_query_user_status", account="ann"))["status"] == 0
 
