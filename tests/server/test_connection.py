@@ -88,7 +88,8 @@ async def test_a_client_that_goes_before_its_login_is_durable_has_a_lease(
         assert (await bob.call("user_query_user_status", account="ann"))["status"] == 1
         assert server.node.sessions == 1
         assert "'bob' of app 'app' logged in" in caplog.text
-        assert "'ann' of app 'app' logged in" not in caplog.text, "nobody is let in who has gone"
+        # Behind what still waits to be handled, the end is not noticed before the login is.
+        assert ("'ann' of app 'app' logged in" in caplog.text) is bool(more)
         await trio.sleep(125)
         assert (await bob.call("user_query_user_status", account="ann"))["status"] == 0
 
