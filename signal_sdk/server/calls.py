@@ -239,7 +239,7 @@ class Calls:
             ttl=math.ceil(ttl),
             time=int(now * 1000),
             content=events.encode_call_content(content),
-        )
+        ).encode()
         return Post(key=AccountKey(key.app, to), line=line, expires=now + ttl)
 
 

@@ -28,8 +28,7 @@ from signal_sdk.websocket.link import (
     Message,
     encode_text,
 )
-from signal_sdk.wire import call2, events, frames, functions, login
-from signal_sdk.wire.lines import MessageLine
+from signal_sdk.wire import call2, events, frames, functions, lines, login
 
 logger = logging.getLogger("signal_sdk.server")
 
@@ -354,14 +353,16 @@ class Connection:
 
     # --- what the hub calls ---
 
-    def push_entry(self, version: int, line: MessageLine) -> None:
+    def push_entry(self, version: int, line: str) -> None:
         """Hand the client a new inbox entry, or tell it to poll."""
         if not self._is_welcome:
             # Nothing reaches a client before the answer to its login, behind which it polls.
             return
         session = self._session
         if session is not None and session.wants_push:
-            text = events.encode_push(version, line.encode(with_id=session.wants_ids))
+            text = events.encode_push(
+                version, line if session.wants_ids else lines.without_id(line)
+            )
         else:
             text = events.encode_announcement(version)
         self._requests.send(text)

@@ -13,7 +13,6 @@ from signal_sdk.server.compression import Ear, encode_packed, is_long
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Delivery
 from signal_sdk.websocket.link import encode_text
 from signal_sdk.wire import events
-from signal_sdk.wire.lines import MessageLine
 
 
 class Gate:
@@ -50,8 +49,8 @@ class Holder(Protocol):
 
     generation: int
 
-    def push_entry(self, version: int, line: MessageLine) -> None:
-        """Tell the client of a new inbox entry."""
+    def push_entry(self, version: int, line: str) -> None:
+        """Tell the client of a new inbox entry, whose message line is `line`."""
 
     def kick(self) -> None:
         """Tell the client that its account logged in elsewhere, and close."""
@@ -116,7 +115,7 @@ class Hub(Delivery):
         listeners[account] = gate.ear
         return True
 
-    def deliver_entry(self, key: AccountKey, version: int, line: MessageLine) -> None:
+    def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:
         holder = self._holders.get(key)
         if holder is not None:
             holder.push_entry(version, line)

@@ -59,7 +59,7 @@ class Inboxes:
                 type=events.INSTANT,
                 time=int(now * 1000),
                 content=names.json_text(args.content),
-            ),
+            ).encode(),
             expires=now + ttl,
         )
         if await self._engine.post(post, now) is None:
@@ -75,7 +75,7 @@ class Inboxes:
         msgs: list[tuple[int, str]] = []
         chars = 0
         for entry in page.entries:
-            text = entry.line.encode(with_id=session.wants_ids)
+            text = entry.line if session.wants_ids else lines.without_id(entry.line)
             chars += len(text)
             if msgs and chars > MAX_PAGE_CHARS:
                 break

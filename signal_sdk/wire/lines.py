@@ -37,11 +37,19 @@ class MessageLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ttl: int = names.DEFAULT_TTL_SECONDS
     msg_id: str | None = None
 
-    def encode(self, *, with_id: bool = True) -> str:
-        """The line's text: v3 where there is a message id and it is wanted, v2 otherwise."""
-        head = f"{V3} {self.msg_id}" if with_id and self.msg_id else V2
+    def encode(self) -> str:
+        """The line's text: v3 where there is a message id, v2 otherwise."""
+        head = f"{V3} {self.msg_id}" if self.msg_id else V2
         flag = make_flag(self.ttl)
         return f"{head} {self.src} {self.dst} {flag} {self.type} {self.time} {self.content}"
+
+
+def without_id(text: str) -> str:
+    """A line's text as it is without a message id."""
+    version, _, rest = text.partition(" ")
+    if version == V3:
+        rest = rest.partition(" ")[2]
+    return f"{V2} {rest}"
 
 
 def field(text: str) -> str:

@@ -21,9 +21,8 @@ from signal_sdk.server.engine.base import AccountKey, CallKey, ChannelKey
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.session import Session
 from signal_sdk.server.timers import Action, Timer, Timers
-from signal_sdk.wire import functions
+from signal_sdk.wire import functions, lines
 from signal_sdk.wire.events import ChannelContent
-from signal_sdk.wire.lines import MessageLine
 
 PEOPLE: Final = ("ann", "bob", "eve")
 CHANNELS: Final = ("room", "hall")
@@ -46,8 +45,9 @@ class Heard:
     def __init__(self) -> None:
         self.entries: dict[str, list[tuple[str, str]]] = {name: [] for name in PEOPLE}
 
-    def deliver_entry(self, key: AccountKey, version: int, line: MessageLine) -> None:
-        self.entries[key.account].append((line.type, line.src))
+    def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:
+        entry = lines.decode(line)
+        self.entries[key.account].append((entry.type, entry.src))
 
     def deliver_event(
         self, key: ChannelKey, msgid: int, content: ChannelContent, time_ms: int

@@ -15,7 +15,7 @@ from signal_sdk.wire.lines import MessageLine
 ANN = AccountKey("app", "ann")
 BOB = AccountKey("app", "bob")
 ROOM = ChannelKey("app", "room")
-LINE = MessageLine(src="bob", dst="ann", type="instant", content="hi", time=0)
+LINE = MessageLine(src="bob", dst="ann", type="instant", content="hi", time=0).encode()
 CONTENT = ChannelMessage(channel="room", account="bob", uid=2, msg="hi")
 
 
@@ -35,7 +35,7 @@ class FakeHolder:
         self.entries: list[int] = []
         self.kicks = 0
 
-    def push_entry(self, version: int, line: MessageLine) -> None:
+    def push_entry(self, version: int, line: str) -> None:
         self.entries.append(version)
 
     def kick(self) -> None:

@@ -36,6 +36,12 @@ def test_v3_line_has_the_documented_form() -> None:
     assert lines.decode(V3_TEXT) == line
 
 
+@given(sts.message_lines())
+def test_a_line_can_be_had_without_its_id(line: lines.MessageLine) -> None:
+    """Which changes nothing else of it, and nothing at all of one that has none."""
+    assert lines.without_id(line.encode()) == structs.replace(line, msg_id=None).encode()
+
+
 def test_empty_message_id_is_none() -> None:
     """An empty id, as `functions` has it for "none", makes a v2 line: a v3 line cannot hold it."""
     assert structs.replace(LINE, msg_id="").encode() == V2_TEXT

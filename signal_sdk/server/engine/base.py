@@ -21,7 +21,6 @@ import trio
 
 from signal_sdk.errors import SignalError
 from signal_sdk.wire.events import ChannelContent
-from signal_sdk.wire.lines import MessageLine
 from signal_sdk.wire.names import JsonValue
 
 MakeContents = Callable[[], Sequence[ChannelContent]]
@@ -73,12 +72,13 @@ class Presence:
     lease_ends: float | None = None
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An inbox entry that has its version."""
+class Entry(msgspec.Struct, kw_only=True, gc=False):
+    """An inbox entry that has its version. `number` is its place in the journal, if it has one."""
 
     version: int
     expires: float
-    line: MessageLine
+    line: str
+    number: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -134,10 +134,10 @@ class Call:
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An inbox entry to be: for whom, what, and until when."""
+    """An inbox entry to be: for whom, what, and until when. `line` is a message line's text."""
 
     key: AccountKey
-    line: MessageLine
+    line: str
     expires: float
 
 
@@ -156,8 +156,8 @@ Then = Callable[[SignalError | None], None]
 class Delivery(Protocol):
     """What an engine calls on each node, in order. Never waits."""
 
-    def deliver_entry(self, key: AccountKey, version: int, line: MessageLine) -> None:
-        """An inbox has a new entry."""
+    def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:
+        """An inbox has a new entry, whose message line is `line`."""
 
     def deliver_event(
         self, key: ChannelKey, msgid: int, content: ChannelContent, time_ms: int

@@ -12,7 +12,7 @@ tried, and meanwhile nothing that changes anything is let in.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
@@ -21,18 +21,14 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.server.engine.base import Then
 from signal_sdk.server.engine.journal import Journal
-from signal_sdk.server.engine.schema import Batch, Row, done
+from signal_sdk.server.engine.schema import Batch, Row
 from signal_sdk.server.engine.tables import Account, Channel
 
 logger = logging.getLogger("signal_sdk.server")
 
 GATHER_SECONDS: Final = 0.002
-"""How long a batch is gathered, at least. Longer makes acknowledgements late, shorter makes batches
-small.
-"""
-MAX_GATHER_SECONDS: Final = 0.01
-"""And at most: where writing takes long, a batch is gathered for twice as long as the one before it
-took to write, so that a busy server spends most of its time on what it is there for.
+"""How long a batch is gathered, beside what comes while the one before it is written. Longer makes
+acknowledgements late, and clients wait for them; shorter makes batches small.
 """
 RETRY_SECONDS: Final = 1.0
 
@@ -50,9 +46,6 @@ class Commits:
     nothing is noted, and all is durable at once.
     """
 
-    is_kept = False
-    """Is anything done with what is noted?"""
-
     def account(self, account: Account) -> None:
         """The account's own row has changed."""
 
@@ -64,11 +57,6 @@ class Commits:
 
     def drop(self, table: str, key: Row) -> None:
         """There is no such row any more."""
-
-    def clear(self, log: str, account: int, numbers: Sequence[int], *, is_all: bool = True) -> None:
-        """An account's rows of a log are done with up to the last of these numbers; there are no
-        others than these where `is_all`. Of these, what was not written yet never is.
-        """
 
     def check(self) -> None:
         """Raise `SignalError` while nothing can be written."""
@@ -88,8 +76,6 @@ class Commits:
 
 class JournalCommits(Commits):
     """Changes on their way into a journal."""
-
-    is_kept = True
 
     def __init__(self, journal: Journal, run_in_thread: InThread = in_thread) -> None:
         self._journal = journal
@@ -126,12 +112,9 @@ class JournalCommits(Commits):
         self._rows.setdefault(table, {})[key] = None
         self._wake.set()
 
-    def clear(self, log: str, account: int, numbers: Sequence[int], *, is_all: bool = True) -> None:
-        rows = self._rows.setdefault(log, {})
-        unwritten = [rows.pop((account, number), None) for number in numbers]
-        if not is_all or not all(unwritten):
-            self._rows.setdefault(done(log), {})[account,] = (account, numbers[-1])
-            self._wake.set()
+    def take_back(self, table: str, key: Row) -> bool:
+        """Write this row, which was put, never; False where that has begun."""
+        return self._rows.get(table, {}).pop(key, None) is not None
 
     def check(self) -> None:
         if self._failed is not None:
@@ -150,14 +133,10 @@ class JournalCommits(Commits):
     # --- committing ---
 
     async def run(self) -> None:
-        took = 0.0
         while True:
             await self._wake.wait()
-            gather = min(max(GATHER_SECONDS, 2 * took), MAX_GATHER_SECONDS)
-            await trio.sleep(gather if self._failed is None else RETRY_SECONDS)
-            began = trio.current_time()
+            await trio.sleep(GATHER_SECONDS if self._failed is None else RETRY_SECONDS)
             await self.commit()
-            took = trio.current_time() - began
 
     async def aclose(self) -> None:
         """Commit what there is, and close. What cannot be written is nothing that was

@@ -129,12 +129,13 @@ class EmbeddedEngine(Engine):
         if account is None:
             return
         # Behind the others, so that they are in the order of their numbers.
-        before = account.replies.pop(callid, None)
+        if callid in account.replies:
+            self._forget_replies(account, [callid])
         number = None
-        if durably or (before and before.number):
+        if durably:
             number = self._state.last_reply = self._state.last_reply + 1
-            self._commits.put("replies", (account.id, number), (account.id, number, callid, text))
-        account.replies[callid] = Reply(text, number, is_replaced=before is not None)
+            self._commits.put("replies", (number,), (number, account.id, callid, text))
+        account.replies[callid] = Reply(text, number)
         if len(account.replies) > MAX_REPLIES:
             self._forget_replies(account, [next(iter(account.replies))])
 
@@ -152,11 +153,10 @@ class EmbeddedEngine(Engine):
         return reply.text if reply else None
 
     def _forget_replies(self, account: Account, callids: Sequence[int]) -> None:
-        """Forget the first replies, which are these."""
-        replies = [account.replies.pop(callid) for callid in callids]
-        if numbers := [reply.number for reply in replies if reply.number is not None]:
-            is_all = not any(reply.is_replaced for reply in replies)
-            self._commits.clear("replies", account.id, numbers, is_all=is_all)
+        for callid in callids:
+            number = account.replies.pop(callid).number
+            if number is not None:
+                self._commits.drop("replies", (number,))
 
     # --- after a start ---
 

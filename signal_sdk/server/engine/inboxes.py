@@ -1,6 +1,7 @@
 """The inboxes of the embedded engine: entries in, entries out, and those whose time is over.
 
-Owns: versions, the bound, and the sweep. Must not know who is told of an entry.
+Owns: versions, the bound, and the sweep. Must not know who is told of an entry, or where the
+journal has it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from itertools import islice
 from typing import Final
 
 from signal_sdk.server.engine.base import Entry, Page, Post
-from signal_sdk.server.engine.commits import Commits
-from signal_sdk.server.engine.tables import Account, entry_row, reserve
+from signal_sdk.server.engine.commits import Commits, JournalCommits
+from signal_sdk.server.engine.entry_log import EntryLog
+from signal_sdk.server.engine.tables import Account, reserve
 
 SWEPT: Final = 1000
 """How many inboxes one sweep looks at."""
@@ -24,6 +26,7 @@ class Inboxes:
     def __init__(self, commits: Commits, max_entries: int, accounts: Iterable[Account]) -> None:
         self._commits = commits
         self._max_entries = max_entries
+        self._log = EntryLog(commits, accounts) if isinstance(commits, JournalCommits) else None
         self._to_sweep: deque[Account] = deque()
         for account in accounts:
             if account.inbox.entries:
@@ -43,8 +46,8 @@ class Inboxes:
         if reserved := reserve(inbox.last_version, account.reserved):
             account.reserved = reserved
             self._commits.account(account)
-        if self._commits.is_kept:
-            self._commits.put("entries", (account.id, entry.version), entry_row(account.id, entry))
+        if self._log is not None:
+            self._log.append(account.id, entry)
         return entry
 
     def read(self, account: Account, ver_clear: int, limit: int, now: float) -> Page:
@@ -60,14 +63,16 @@ class Inboxes:
         entries = account.inbox.entries
         dropped = []
         while entries and (entries[0].version <= ver_clear or entries[0].expires <= now):
-            dropped.append(entries.popleft().version)
-        if dropped:
-            self._commits.clear("entries", account.id, dropped)
+            dropped.append(entries.popleft())
+        if dropped and self._log is not None:
+            self._log.handle(account.id, dropped)
 
     def _expire(self, account: Account, now: float) -> None:
-        """Drop whatever has expired. Between others it stays in the journal until these go."""
+        """Drop whatever has expired."""
         self._drop(account, 0, now)
         inbox = account.inbox
+        if self._log is not None:
+            self._log.drop([entry for entry in inbox.entries if entry.expires <= now])
         inbox.entries = deque(entry for entry in inbox.entries if entry.expires > now)
 
     def _will_sweep(self, account: Account) -> None:

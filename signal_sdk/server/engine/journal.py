@@ -4,8 +4,8 @@ Owns: the file, how it is written, and what can be wrong with it. The only modul
 sqlite3. Must not know what a row means. Everything here blocks: it is called from a worker thread,
 one call at a time.
 
-A batch is a dict of tables, each a dict from a row's key to the row, or to None where it is gone
-(but for a log's: schema.py). It is written in one transaction, all or nothing. With
+A batch is a dict of tables, each a dict from a row's key to the row, or to None where it is gone.
+It is written in one transaction, all or nothing. With
 `durability = "process"` the transaction outlives the process; with `"power"` it is on the disk when
 `write` returns.
 """
@@ -24,13 +24,14 @@ import attrs
 from signal_sdk.errors import StorageError
 from signal_sdk.server.engine.schema import (
     COUNTED,
-    LOGS,
+    ENTRIES,
+    FLOORS,
+    HANDLED,
     MIGRATIONS,
     TABLES,
     Batch,
     Row,
     Table,
-    done,
 )
 
 FILE_NAME: Final = "signal.db"
@@ -40,11 +41,6 @@ APPLICATION_ID: Final = 0x5347534B
 ROWS_PER_STATEMENT: Final = 256
 """How many rows one statement writes: each gives the interpreter lock away once, and gets it back
 only when the busy server lets go of it."""
-SWEPT_PER_ROW: Final = 2
-"""How many of a log's rows the sweep looks at for each that is written: with 2 it comes round
-before there are as many that are done with as there are others."""
-MIN_SWEPT: Final = 64
-"""And for each batch, so that what is done with goes where little comes."""
 
 READ_ONLY: Final = "the file or its directory is read-only; the server must be able to write both"
 UNOPENED: Final = "it, or the file beside it that ends in -wal, cannot be opened"
@@ -57,8 +53,6 @@ class Journal:
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self.path = path
         self._db = db
-        self._last = dict.fromkeys(LOGS, 0)
-        self._swept_to = dict.fromkeys(LOGS, 0)
 
     @classmethod
     def open(cls, directory: str | Path, durability: str = "process") -> Self:
@@ -107,14 +101,10 @@ class Journal:
                     f"BEGIN;{script};PRAGMA application_id = {APPLICATION_ID};"
                     f"PRAGMA user_version = {number};COMMIT"
                 )
-            for log in LOGS:
-                db.execute("BEGIN")
-                db.execute(f"DELETE FROM {log} WHERE {_is_done(log)}")  # noqa: S608  names of ours
-                db.execute(f"DELETE FROM {done(log)}")  # noqa: S608  names of ours
-                db.execute("COMMIT")
-                (self._last[log],) = db.execute(
-                    f"SELECT IFNULL(MAX(id), 0) FROM {log}"  # noqa: S608  names of ours
-                ).fetchone()
+            db.execute("BEGIN")
+            db.execute(f"DELETE FROM {ENTRIES} WHERE NOT {TABLES[ENTRIES].where}")  # noqa: S608  names of ours
+            db.execute(f"DELETE FROM {HANDLED}")  # noqa: S608  names of ours
+            db.execute("COMMIT")
 
     def reserve(self, count: int) -> None:
         """Reserve that many more numbers in every account and channel."""
@@ -125,32 +115,31 @@ class Journal:
             self._db.execute("COMMIT")
 
     def rows(self, name: str, order: str = "") -> Iterator[Row]:
-        """Every row of a table, its columns in `TABLES`' order; by `order`, else by the key. Of a
-        log, in the order in which they were written, those that are not done with.
+        """Every row of a table that counts, its columns in `TABLES`' order; by `order`, else by the
+        key.
         """
         table = TABLES[name]
         columns, by = ", ".join(table.columns), order or ", ".join(table.key)
-        if table.is_log:
-            by = "id"
         with _named(self.path):
-            yield from self._db.execute(f"SELECT {columns} FROM {_live(table)} ORDER BY {by}")  # noqa: S608  names of ours
+            yield from self._db.execute(
+                f"SELECT {columns} FROM {name} WHERE {table.where} ORDER BY {by}"  # noqa: S608  names of ours
+            )
 
     def write(self, batch: Batch) -> None:
         """Write a batch. Raises `StorageError`, and then nothing of it is written."""
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
+            floors = batch.get(FLOORS, {})
             for name, rows in batch.items():
+                if rows is floors:
+                    continue
                 table = TABLES[name]
-                put = [row for row in rows.values() if row is not None]
-                if table.is_log:
-                    self._append(table, put)
-                else:
-                    self._put(table, put)
-                    self._drop(table, [key for key, row in rows.items() if row is None])
-            for log in LOGS:
-                if log in batch or done(log) in batch:
-                    self._sweep(log, max(MIN_SWEPT, SWEPT_PER_ROW * len(batch.get(log, ()))))
+                self._put(table, [row for row in rows.values() if row is not None])
+                self._drop(table, [key for key, row in rows.items() if row is None])
+            # Last: what is put here may be beneath the floor by now.
+            for log, floor in filter(None, floors.values()):
+                db.execute(f"DELETE FROM {log} WHERE id <= ?", (floor,))  # noqa: S608  names of ours
             db.execute("COMMIT")
         except BaseException as exc:
             if db.in_transaction:
@@ -160,27 +149,8 @@ class Journal:
                 raise StorageError(f"{self.path}: {_reason(exc)}") from None
             raise
 
-    def _append(self, table: Table, rows: Sequence[Row]) -> None:
-        first = self._last[table.name] + 1
-        self._last[table.name] += len(rows)
-        self._put(table, [(number, *row) for number, row in enumerate(rows, first)])
-
-    def _sweep(self, log: str, count: int) -> None:
-        """Delete what is done with of a log's next `count` rows."""
-        db, after = self._db, self._swept_to[log]
-        (last,) = db.execute(
-            f"SELECT MAX(id) FROM (SELECT id FROM {log} WHERE id > ? ORDER BY id LIMIT ?)",  # noqa: S608  names of ours
-            (after, count),
-        ).fetchone()
-        if last is not None:
-            db.execute(
-                f"DELETE FROM {log} WHERE id > ? AND id <= ? AND {_is_done(log)}",  # noqa: S608  names of ours
-                (after, last),
-            )
-        self._swept_to[log] = last if last is not None and last < self._last[log] else 0
-
     def _put(self, table: Table, rows: Sequence[Row]) -> None:
-        values = f"({', '.join('?' * (len(table.columns) + table.is_log))})"
+        values = f"({', '.join('?' * len(table.columns))})"
         for chunk, size in _chunks(rows):
             self._db.execute(
                 f"INSERT OR REPLACE INTO {table.name} VALUES {', '.join([values] * size)}",  # noqa: S608  names of ours
@@ -200,19 +170,6 @@ class Journal:
         """Close the file."""
         with _named(self.path):
             self._db.close()
-
-
-def _is_done(log: str) -> str:
-    """The condition under which a row of a log is done with."""
-    number = TABLES[log].key[1]
-    return f"{number} <= (SELECT upto FROM {done(log)} WHERE account = {log}.account)"  # noqa: S608  names of ours
-
-
-def _live(table: Table) -> str:
-    """Where a table's rows are read: of a log, those that are not done with."""
-    if not table.is_log:
-        return table.name
-    return f"{table.name} WHERE NOT IFNULL({_is_done(table.name)}, 0)"
 
 
 def _chunks(rows: Sequence[Row]) -> Iterator[tuple[list[Any], int]]:
@@ -346,7 +303,9 @@ def _examine(path: Path, facts: list[tuple[str, str]]) -> list[str]:
             return [f"{path}: {line}" for line in _lines(damage)]
         # An older file is brought up to date by the server, which counts otherwise.
         for name in COUNTED if version == len(MIGRATIONS) else ():
-            count = db.execute(f"SELECT COUNT(*) FROM {_live(TABLES[name])}").fetchone()[0]  # noqa: S608  names of ours
+            count = db.execute(
+                f"SELECT COUNT(*) FROM {name} WHERE {TABLES[name].where}"  # noqa: S608  names of ours
+            ).fetchone()[0]
             facts.append((name, str(count)))
     if not _is_writable(path):
         return [f"{path}: {READ_ONLY}"]

@@ -2,9 +2,10 @@
 
 Owns: the schema. Must not know SQLite's library, nor what a row means.
 
-Inbox entries and kept replies are logs: they are appended, whosever they are, so that a batch
-writes a few pages at the end and not one for each account. What is done with is told by one row for
-each account, up to which of its numbers; the rows themselves are deleted later, many at a time.
+Inbox entries and kept replies have numbers that rise whosever they are, so that a batch writes a
+few pages at the end of their tables and not one for each account. Which entries are handled is told
+by one row for each account, up to which version; the entries themselves are deleted later, many at
+a time, up to the floor of their log (entry_log.py).
 """
 
 from __future__ import annotations
@@ -18,18 +19,21 @@ Row = tuple[Any, ...]
 Batch = dict[str, dict[Row, Row | None]]
 
 
+ENTRIES: Final = "entries"
+HANDLED: Final = "entries_done"
+"""Up to which version each account's entries are handled."""
+FLOORS: Final = "floors"
+"""Not a table: in a batch, up to which id a table's rows are gone."""
+
+
 @attrs.frozen
 class Table:
-    """A table and its columns, those of the key first.
-
-    A log's rows (`is_log`) have an account and a number that rises with each of the account's. They
-    stand behind an `id` that the journal gives them, and are never changed.
-    """
+    """A table and its columns, those of the key first, and under which condition a row counts."""
 
     name: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
-    is_log: bool = False
+    where: str = "TRUE"
 
 
 TABLES: Final[Mapping[str, Table]] = {
@@ -46,19 +50,14 @@ TABLES: Final[Mapping[str, Table]] = {
         ),
         Table("user_attributes", ("account", "name"), ("account", "name", "value")),
         Table(
-            "entries",
-            ("account", "version"),
-            ("account", "version", "expires", "line"),
-            is_log=True,
+            ENTRIES,
+            ("id",),
+            ("id", "account", "version", "expires", "line"),
+            where="IFNULL("
+            "version > (SELECT upto FROM entries_done WHERE account = entries.account), TRUE)",
         ),
-        Table("entries_done", ("account",), ("account", "upto")),
-        Table(
-            "replies",
-            ("account", "number"),
-            ("account", "number", "callid", "text"),
-            is_log=True,
-        ),
-        Table("replies_done", ("account",), ("account", "upto")),
+        Table(HANDLED, ("account",), ("account", "upto")),
+        Table("replies", ("id",), ("id", "account", "callid", "text")),
         Table("channels", ("id",), ("id", "app", "name", "reserved", "total", "idle_since")),
         Table("members", ("channel", "account"), ("channel", "account", "position")),
         Table("channel_attributes", ("channel", "name"), ("channel", "name", "value")),
@@ -74,13 +73,7 @@ TABLES: Final[Mapping[str, Table]] = {
 }
 
 
-def done(log: str) -> str:
-    """The table that tells up to which number each account's rows of a log are done with."""
-    return f"{log}_done"
-
-
-LOGS: Final = tuple(table.name for table in TABLES.values() if table.is_log)
-COUNTED: Final = tuple(name for name in TABLES if name not in {done(log) for log in LOGS})
+COUNTED: Final = tuple(name for name in TABLES if name != HANDLED)
 """The tables that are worth a user's look."""
 
 MIGRATIONS: Final[Sequence[str]] = (
@@ -146,6 +139,20 @@ MIGRATIONS: Final[Sequence[str]] = (
         FROM replies_by_account ORDER BY account, callid;
     DROP TABLE replies_by_account;
     CREATE TABLE replies_done (account INTEGER PRIMARY KEY, upto INTEGER NOT NULL);
+    """,
+    # 3: a reply's number is its key.
+    """
+    ALTER TABLE replies RENAME TO replies_by_id;
+    CREATE TABLE replies (
+        id INTEGER PRIMARY KEY, account INTEGER NOT NULL, callid INTEGER NOT NULL,
+        text TEXT NOT NULL
+    );
+    INSERT INTO replies
+        SELECT number, account, callid, text FROM replies_by_id WHERE IFNULL(
+            number > (SELECT upto FROM replies_done WHERE account = replies_by_id.account), TRUE
+        );
+    DROP TABLE replies_by_id;
+    DROP TABLE replies_done;
     """,
 )
 """`MIGRATIONS[n]` makes a file of version n one of version n + 1."""

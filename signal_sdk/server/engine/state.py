@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import attrs
 
-from signal_sdk.server.engine.base import AccountKey, Call, CallKey, ChannelKey
+from signal_sdk.server.engine.base import AccountKey, Call, CallKey, ChannelKey, Entry
 from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.tables import (
@@ -17,7 +17,6 @@ from signal_sdk.server.engine.tables import (
     Reply,
     call_from_row,
     decode_json,
-    entry_from_row,
 )
 
 
@@ -66,12 +65,12 @@ class State:
                 self.lines[account.presence.line_digest] = key
         for number, name, value in journal.rows("user_attributes"):
             accounts[number].attributes[name] = decode_json(value)
-        for row in journal.rows("entries"):
-            accounts[row[0]].inbox.append(entry_from_row(row))
-        for owner, number, callid, text in journal.rows("replies"):
-            accounts[owner].replies.pop(callid, None)
+        for number, owner, version, expires, line in journal.rows("entries", "account, version"):
+            entry = Entry(version=version, expires=expires, line=line, number=number)
+            accounts[owner].inbox.append(entry)
+        for number, owner, callid, text in journal.rows("replies"):
             accounts[owner].replies[callid] = Reply(text, number)
-            self.last_reply = max(self.last_reply, number)
+            self.last_reply = number
         channels = {row[0]: Channel.from_row(row) for row in journal.rows("channels")}
         self.channels = {channel.key: channel for channel in channels.values()}
         self._last_channel = max(channels, default=0)

@@ -28,7 +28,6 @@ from signal_sdk.server.engine.base import (
     Presence,
     Roster,
 )
-from signal_sdk.wire import lines
 from signal_sdk.wire.names import JsonValue
 
 RESERVED: Final = 2000
@@ -76,13 +75,12 @@ class Inbox:
 
 
 class Reply(NamedTuple):
-    """A reply that is kept for a request that comes again, the number of its row (None where it has
-    none), and whether there may be an earlier row of the same request.
+    """A reply that is kept for a request that comes again, and the number of its row (None where it
+    has none).
     """
 
     text: str
     number: int | None
-    is_replaced: bool = False
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -150,17 +148,6 @@ class Account:
                 lease_ends=lease_ends,
             )
         return account
-
-
-def entry_row(account: int, entry: Entry) -> Row:
-    """An inbox entry in the journal."""
-    return (account, entry.version, entry.expires, entry.line.encode())
-
-
-def entry_from_row(row: Row) -> Entry:
-    """The entry that `entry_row` made the row of."""
-    _, version, expires, text = row
-    return Entry(version=version, expires=expires, line=lines.decode(text))
 
 
 # --- channels ---

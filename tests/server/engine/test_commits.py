@@ -122,18 +122,20 @@ async def test_what_is_changed_within_a_moment_is_one_batch(
         assert journal.batches[1:] == [attributes(3)]
 
 
-async def test_where_writing_takes_long_a_batch_is_gathered_for_longer(
+async def test_what_comes_while_a_batch_is_written_is_the_next(
     journal: FakeJournal, commits: JournalCommits, autojump_clock: MockClock
 ) -> None:
+    journal.seconds = 1
     async with running(commits):
-        for seconds, gathered in ((0.0, 0.002), (0.004, 0.002), (0.1, 0.008), (0.0, 0.01)):
-            journal.seconds = seconds
-            put(commits, 1)
-            tries = journal.tries
-            await trio.sleep(gathered + seconds - 0.0005)
-            assert journal.tries == tries
-            await trio.sleep(0.001)
-            assert journal.tries == tries + 1
+        put(commits, 1)
+        await trio.sleep(GATHER_SECONDS + 0.5)
+        put(commits, 2)
+        await trio.sleep(0.5 + GATHER_SECONDS / 2)
+        put(commits, 3)
+        await trio.sleep(GATHER_SECONDS)
+        assert journal.tries == 1
+        await trio.sleep(1)
+        assert journal.batches == [attributes(1), attributes(2, 3)]
 
 
 async def test_a_record_is_written_as_it_stands_when_the_batch_goes(
@@ -152,28 +154,18 @@ async def test_a_record_is_written_as_it_stands_when_the_batch_goes(
     assert account.row()[4] == 7
 
 
-async def test_entries_that_were_cleared_are_handled_where_they_were_written(
+async def test_what_is_taken_back_before_its_batch_goes_is_never_written(
     journal: FakeJournal, commits: JournalCommits
 ) -> None:
-    def put_entries(*versions: int) -> None:
-        for version in versions:
-            commits.put("entries", (1, version), (1, version, 5.0, "line"))
-
-    put_entries(1, 2, 3)
-    commits.clear("entries", 1, [1, 2])
+    put(commits, 1)
+    put(commits, 2)
+    key = (1, 1)
+    assert commits.take_back("user_attributes", key)
+    assert not commits.take_back("user_attributes", key)
+    assert not commits.take_back("entries", key)
     await commits.commit()
-    assert journal.batches == [{"entries": {(1, 3): (1, 3, 5.0, "line")}}]
-    put_entries(4, 5)
-    commits.clear("entries", 1, [3, 4])
-    await commits.commit()
-    assert journal.batches[1:] == [
-        {"entries": {(1, 5): (1, 5, 5.0, "line")}, "entries_done": {(1,): (1, 4)}}
-    ]
-    commits.clear("entries", 1, [5])
-    commits.clear("entries", 2, [9])
-    commits.clear("entries", 2, [10, 11])
-    await commits.commit()
-    assert journal.batches[2:] == [{"entries_done": {(1,): (1, 5), (2,): (2, 11)}}]
+    assert journal.batches == [attributes(2)]
+    assert not commits.take_back("user_attributes", (1, 2))
 
 
 async def test_what_is_dropped_is_dropped_even_where_it_was_put_again(
@@ -216,7 +208,6 @@ async def test_without_a_journal_all_is_durable_at_once(autojump_clock: MockCloc
         told.wait("now")
         assert told.all == [("now", None)]
         commits.check()
-        assert not commits.is_kept
     await commits.aclose()
 
 

@@ -26,8 +26,8 @@ from signal_sdk.server.engine.base import (
     Roster,
 )
 from signal_sdk.server.engine.embedded import MAX_REPLIES, EmbeddedEngine
+from signal_sdk.wire import lines
 from signal_sdk.wire.events import ChannelContent, ChannelMessage, ChannelUserJoin, ChannelUserLeave
-from signal_sdk.wire.lines import MessageLine
 from tests.server.helpers import journal_engine, kept_by
 
 MAX_INBOX: Final = 5
@@ -62,8 +62,8 @@ class Delivered:
 
     all: list[tuple[Any, ...]] = attrs.field(factory=list)
 
-    def deliver_entry(self, key: AccountKey, version: int, line: MessageLine) -> None:
-        self.all.append(("entry", key, version, line.content))
+    def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:
+        self.all.append(("entry", key, version, lines.decode(line).content))
 
     def deliver_event(
         self, key: ChannelKey, msgid: int, content: ChannelContent, time_ms: int
@@ -123,8 +123,8 @@ async def join(
 
 
 def post(content: str, key: AccountKey = ANN, ttl: float = 100) -> Post:
-    line = MessageLine(src="bob", dst=key.account, type="instant", content=content, time=0)
-    return Post(key=key, line=line, expires=NOW + ttl)
+    line = lines.MessageLine(src="bob", dst=key.account, type="instant", content=content, time=0)
+    return Post(key=key, line=line.encode(), expires=NOW + ttl)
 
 
 def message(text: str) -> ChannelMessage:
@@ -416,7 +416,7 @@ async def test_a_page_holds_what_comes_next_and_clearing_is_for_good(engine: Eng
         await engine.post(post(text), NOW)
     page = await engine.read_inbox(ANN, 0, 3, NOW)
     assert page.ver_clear == 0
-    assert [(entry.version, entry.line.content) for entry in page.entries] == [
+    assert [(entry.version, lines.decode(entry.line).content) for entry in page.entries] == [
         (1, "a"),
         (2, "b"),
         (3, "c"),
@@ -449,9 +449,13 @@ async def test_an_entry_is_gone_when_its_time_is_over(engine: Engine) -> None:
     await engine.post(post("short", ttl=10), NOW)
     await engine.post(post("long too", ttl=100), NOW)
     page = await engine.read_inbox(ANN, 0, 30, NOW + 9.9)
-    assert [entry.line.content for entry in page.entries] == ["long", "short", "long too"]
+    assert [lines.decode(entry.line).content for entry in page.entries] == [
+        "long",
+        "short",
+        "long too",
+    ]
     page = await engine.read_inbox(ANN, 0, 30, NOW + 10)
-    assert [entry.line.content for entry in page.entries] == ["long", "long too"]
+    assert [lines.decode(entry.line).content for entry in page.entries] == ["long", "long too"]
     page = await engine.read_inbox(ANN, 0, 30, NOW + 100)
     assert (page.ver_clear, list(page.entries)) == (3, [])
 
@@ -476,7 +480,7 @@ async def test_sweeping_keeps_what_is_still_good(engine: Engine) -> None:
     for _ in range(3):
         await engine.sweep(NOW + 50)
     page = await engine.read_inbox(ANN, 0, 30, NOW + 50)
-    assert [entry.line.content for entry in page.entries] == ["long"]
+    assert [lines.decode(entry.line).content for entry in page.entries] == ["long"]
     assert not (await engine.read_inbox(BOB, 0, 30, NOW)).entries
     await engine.post(post("again", BOB), NOW)
     await engine.sweep(NOW + 50)

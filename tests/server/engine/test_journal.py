@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from signal_sdk.errors import StorageError
 from signal_sdk.server.engine import journal as journals
@@ -25,15 +23,20 @@ from signal_sdk.server.engine.journal import (
     APPLICATION_ID,
     FILE_NAME,
     FOREIGN,
-    MIN_SWEPT,
     READ_ONLY,
     ROWS_PER_STATEMENT,
-    SWEPT_PER_ROW,
     UNOPENED,
     Journal,
     examine,
 )
-from signal_sdk.server.engine.schema import COUNTED, MIGRATIONS, TABLES, Batch
+from signal_sdk.server.engine.schema import (
+    COUNTED,
+    FLOORS,
+    HANDLED,
+    MIGRATIONS,
+    TABLES,
+    Batch,
+)
 
 NOBODY: Final = 65534
 """A user of no privilege: root may write whatever is read-only."""
@@ -47,11 +50,11 @@ def opened(directory: Path, durability: str = "process") -> Iterator[Journal]:
 
 
 def entries(*versions: int, line: str = "line") -> Batch:
-    return {"entries": {(1, number): (1, number, 5.0, line) for number in versions}}
+    return {"entries": {(number,): (number, 1, number, 5.0, line) for number in versions}}
 
 
 def replies(*callids: int) -> Batch:
-    return {"replies": {(1, number): (1, number, number, "{}") for number in callids}}
+    return {"replies": {(number,): (number, 1, number, "{}") for number in callids}}
 
 
 def positions(*numbers: int) -> Batch:
@@ -65,7 +68,7 @@ def stored(journal: Journal) -> int:
 
 
 def versions(journal: Journal) -> list[int]:
-    return [row[1] for row in journal.rows("entries")]
+    return [row[2] for row in journal.rows("entries")]
 
 
 def accounts(count: int) -> Batch:
@@ -99,10 +102,9 @@ def test_a_new_journal_is_its_users_own_and_has_the_tables_that_the_code_names(
         assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
         for table in TABLES.values():
             columns = db.execute(f"PRAGMA table_info({table.name})").fetchall()
-            number = ("id",) if table.is_log else ()
-            assert tuple(column[1] for column in columns) == (*number, *table.columns)
+            assert tuple(column[1] for column in columns) == table.columns
             key = sorted((column[5], column[1]) for column in columns if column[5])
-            assert tuple(name for _, name in key) == (number or table.key)
+            assert tuple(name for _, name in key) == table.key
 
 
 def test_rows_are_there_again_and_those_that_were_dropped_are_not(tmp_path: Path) -> None:
@@ -126,94 +128,47 @@ def test_batches_of_any_size_are_written_and_dropped(tmp_path: Path, count: int)
         assert [row[1] for row in journal.rows("members")] == [count]
 
 
-# --- entries and replies, which are logs ---
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 255, 256, 257, 700])
-def test_entries_are_read_once_and_in_their_order_however_many_are_written(
-    tmp_path: Path, count: int
-) -> None:
-    every = range(1, count + 1)
-    with opened(tmp_path) as journal:
-        journal.write(entries(*every))
-        journal.write({"entries": {(0, 1): (0, 1, 5.0, "another's")}})
-    with opened(tmp_path) as journal:
-        journal.write(entries(count + 1))
-        rows = list(journal.rows("entries"))
-        assert rows == [
-            *((1, number, 5.0, "line") for number in every),
-            (0, 1, 5.0, "another's"),
-            (1, count + 1, 5.0, "line"),
-        ]
+# --- entries ---
 
 
 def test_what_is_handled_is_not_read_whenever_it_was_written(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         journal.write(entries(1, 2, 3, 4))
-        journal.write({"entries": {(2, 1): (2, 1, 5.0, "x"), (2, 9): (2, 9, 5.0, "x")}})
+        journal.write({"entries": {(5,): (5, 2, 1, 5.0, "x"), (6,): (6, 2, 9, 5.0, "x")}})
         # As after a batch that failed: what it wrote has been handled since.
-        again: Batch = {"entries_done": {(1,): (1, 3), (2,): (2, 8), (3,): (3, 7)}, **entries(3, 5)}
-        journal.write(again)
-        left = [(1, 4), (2, 9), (1, 5)]
-        assert [row[:2] for row in journal.rows("entries")] == left
+        late: Batch = {"entries": {(7,): (7, 1, 3, 5.0, "x"), (8,): (8, 1, 5, 5.0, "x")}}
+        journal.write({HANDLED: {(1,): (1, 3), (2,): (2, 8), (3,): (3, 7)}, **late})
+        left = [4, 6, 8]
+        assert [row[0] for row in journal.rows("entries")] == left
+        assert stored(journal) == 8
     with opened(tmp_path) as journal:
-        assert [row[:2] for row in journal.rows("entries")] == left
+        assert [row[0] for row in journal.rows("entries")] == left
         assert stored(journal) == 3
-        assert list(journal.rows("entries_done")) == []
+        assert list(journal.rows(HANDLED)) == []
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 255, 256, 257, 700])
 def test_many_inboxes_are_handled_at_once(tmp_path: Path, count: int) -> None:
     with opened(tmp_path) as journal:
         every = {
-            (account, version): (account, version, 5.0, "x")
+            (3 * account + version,): (3 * account + version, account, version, 5.0, "x")
             for account in range(count)
             for version in (1, 2, 3)
         }
         journal.write({"entries": {**every}})
-        journal.write({"entries_done": {(account,): (account, 2) for account in range(count)}})
-        left = [row[:2] for row in journal.rows("entries")]
+        journal.write({HANDLED: {(account,): (account, 2) for account in range(count)}})
+        left = [row[1:3] for row in journal.rows("entries")]
         assert left == [(account, 3) for account in range(count)]
 
 
-@settings(deadline=None, max_examples=30)
-@given(steps=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40), st.integers(0, 60))))
-def test_what_is_stored_is_what_waits_and_not_much_more(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, int, int]]
-) -> None:
-    """Each step writes some entries of an account, and handles some."""
-    directory = tmp_path_factory.mktemp("journal")
-    newest = dict.fromkeys(range(3), 0)
-    handled = dict.fromkeys(range(3), 0)
-    most = 0
-    with opened(directory) as journal:
-        for account, new, done in steps:
-            first = newest[account] + 1
-            newest[account] += new
-            batch: Batch = {
-                "entries": {
-                    (account, it): (account, it, 5.0, "x") for it in range(first, first + new)
-                }
-            }
-            if done and handled[account] < newest[account]:
-                handled[account] = min(handled[account] + done, newest[account])
-                batch["entries_done"] = {(account,): (account, handled[account])}
-            journal.write(batch)
-            waiting = {
-                (it, version) for it in newest for version in range(handled[it] + 1, newest[it] + 1)
-            }
-            assert {(row[0], row[1]) for row in journal.rows("entries")} == waiting
-            most = max(most, len(waiting))
-            assert stored(journal) <= 2 * most + 2 * MIN_SWEPT + 2 * SWEPT_PER_ROW * 40
-
-
-def test_handled_entries_go_even_where_no_new_ones_come(tmp_path: Path) -> None:
+def test_up_to_its_floor_a_table_is_empty_whatever_is_put_there(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
-        journal.write(entries(*range(1, 1001)))
-        for version in range(1, 1000):
-            journal.write({"entries_done": {(1,): (1, version)}})
-        assert versions(journal) == [1000]
-        assert stored(journal) < 50
+        journal.write(entries(1, 2, 5))
+        journal.write({FLOORS: {("entries",): ("entries", 4)}, **entries(3, 6)})
+        assert versions(journal) == [5, 6]
+        assert stored(journal) == 2
+        journal.write({FLOORS: {("entries",): ("entries", 9)}})
+        assert stored(journal) == 0
 
 
 def test_rows_come_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
@@ -245,12 +200,12 @@ def test_a_channel_that_was_destroyed_and_made_again_in_one_batch_is_the_new_one
         assert list(journal.rows("channels")) == [(2, "app", "room", 2000, 0, 5.0)]
 
 
-@pytest.mark.parametrize("wrong", [(1, 4, None, "line"), (1, 4, 5.0, "line", "too much")])
+@pytest.mark.parametrize("wrong", [(4, 1, 4, None, "line"), (4, 1, 4, 5.0, "line", "too much")])
 def test_a_batch_that_fails_leaves_nothing_behind(tmp_path: Path, wrong: tuple[Any, ...]) -> None:
     with opened(tmp_path) as journal:
         journal.write(entries(1))
         batch: Batch = {**accounts(1), **entries(2, 3)}
-        batch["entries"][1, 4] = wrong
+        batch["entries"][4,] = wrong
         with pytest.raises(StorageError, match=rf"^{tmp_path}/{FILE_NAME}: .+$"):
             journal.write(batch)
         assert versions(journal) == [1]
@@ -321,27 +276,48 @@ def test_a_newer_release_brings_an_older_file_up_to_date(
     assert contents(tmp_path) == before
 
 
-def test_a_file_of_the_first_version_keeps_what_it_has(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+def old_file(directory: Path, version: int, *statements: str) -> None:
+    """A file of an earlier version, in which these have been done."""
+    with closing(sqlite3.connect(directory / FILE_NAME)) as db:
         db.executescript(
-            f"{MIGRATIONS[0]}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;"
+            f"{''.join(MIGRATIONS[:version])}; PRAGMA application_id = {APPLICATION_ID};"
+            f"PRAGMA user_version = {version}; {';'.join(statements)}"
         )
-        rows = [(2, 1, 5.0, "b"), (1, 7, 5.0, "a"), (1, 8, 6.0, "c")]
-        db.executemany("INSERT INTO entries VALUES (?, ?, ?, ?)", rows)
+
+
+def test_a_file_of_the_first_version_keeps_what_it_has(tmp_path: Path) -> None:
+    old_file(
+        tmp_path,
+        1,
+        "INSERT INTO entries VALUES (2, 1, 5.0, 'b'), (1, 7, 5.0, 'a'), (1, 8, 6.0, 'c')",
         # A call id may be as large as a row holds: the numbers count anew.
-        db.executemany("INSERT INTO replies VALUES (?, ?, '{}')", [(1, 2**63 - 1), (1, 0), (2, 5)])
-        db.commit()
+        "INSERT INTO replies VALUES (1, 9223372036854775807, '{}'), (1, 0, '{}'), (2, 5, '{}')",
+    )
     with opened(tmp_path) as journal:
-        journal.write({"entries": {(2, 2): (2, 2, 5.0, "d")}, "entries_done": {(1,): (1, 7)}})
-        left = [(1, 8, 6.0, "c"), (2, 1, 5.0, "b"), (2, 2, 5.0, "d")]
+        journal.write({"entries": {(4,): (4, 2, 2, 5.0, "d")}, HANDLED: {(1,): (1, 7)}})
+        left = [(2, 1, 8, 6.0, "c"), (3, 2, 1, 5.0, "b"), (4, 2, 2, 5.0, "d")]
         assert list(journal.rows("entries")) == left
         assert list(journal.rows("replies")) == [
             (1, 1, 0, "{}"),
-            (1, 2, 2**63 - 1, "{}"),
-            (2, 3, 5, "{}"),
+            (2, 1, 2**63 - 1, "{}"),
+            (3, 2, 5, "{}"),
         ]
     with opened(tmp_path) as journal:
         assert list(journal.rows("entries")) == left
+
+
+def test_a_file_of_the_second_version_keeps_what_was_not_done_with(tmp_path: Path) -> None:
+    old_file(
+        tmp_path,
+        2,
+        "INSERT INTO entries VALUES (4, 1, 7, 5.0, 'a'), (6, 1, 8, 6.0, 'c'), (9, 2, 1, 5.0, 'b')",
+        "INSERT INTO entries_done VALUES (1, 7)",
+        "INSERT INTO replies VALUES (1, 1, 5, 50, 'a'), (2, 1, 6, 51, 'b'), (3, 2, 7, 50, 'c')",
+        "INSERT INTO replies_done VALUES (1, 5)",
+    )
+    with opened(tmp_path) as journal:
+        assert list(journal.rows("entries")) == [(6, 1, 8, 6.0, "c"), (9, 2, 1, 5.0, "b")]
+        assert list(journal.rows("replies")) == [(6, 1, 51, "b"), (7, 2, 50, "c")]
 
 
 def test_a_migration_that_fails_changes_nothing(
@@ -428,8 +404,8 @@ WRONG: Final[tuple[tuple[Callable[[Path], None], str], ...]] = (
     (another_programs, FOREIGN),
     (another_programs_that_has_no_mark, FOREIGN),
     (the_same_with_a_log, FOREIGN),
-    (newer, "the file has version 99, and this release reads up to 2: use the release that"),
-    (newer_without_a_log, "the file has version 99, and this release reads up to 2: use the"),
+    (newer, "the file has version 99, and this release reads up to 3: use the release that"),
+    (newer_without_a_log, "the file has version 99, and this release reads up to 3: use the"),
     (overwritten_in_the_middle, "the file is corrupt ("),
     (cut_off, "the file is corrupt ("),
     (with_a_wrong_schema_page, "the file is corrupt ("),

@@ -209,7 +209,7 @@ async def test_what_was_not_committed_has_used_its_numbers_up(tmp_path: Path, ho
     directory = tmp_path / "data"
     ann, room = AccountKey("app", "ann"), ChannelKey("app", "room")
     line = MessageLine(src="bob", dst="ann", type="instant", content="hi", time=0)
-    post = Post(key=ann, line=line, expires=EPOCH + 100)
+    post = Post(key=ann, line=line.encode(), expires=EPOCH + 100)
     content = ChannelMessage(channel="room", account="bob", uid=2, msg="hi")
     given, heard = 0, 0
     for life in range(3):
@@ -241,8 +241,8 @@ class DeliveredAt:
 
     delivered: Delivered
 
-    def deliver_entry(self, key: AccountKey, version: int, line: MessageLine) -> None:
-        self.delivered.all.append(("entry", key, version, line.content))
+    def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:
+        self.delivered.all.append(("entry", key, version, line))
 
     def deliver_event(self, key: ChannelKey, msgid: int, content: Any, time_ms: int) -> None:
         self.delivered.all.append(("event", key, msgid, content))
