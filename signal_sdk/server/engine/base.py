@@ -280,8 +280,8 @@ class Engine(Protocol):
     # --- inboxes ---
 
     async def post(self, post: Post, now: float) -> int | None:
-        """Put an entry into an inbox, deliver it, and return its version; None where the inbox is
-        full.
+        """Put an entry into an inbox, and return its version; None where the inbox is full. It is
+        delivered as soon as it is durable, or known not to be so yet.
         """
 
     async def read_inbox(self, key: AccountKey, ver_clear: int, limit: int, now: float) -> Page:

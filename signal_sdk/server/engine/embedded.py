@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import attrs
 import trio
 
+from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import (
     AccountKey,
     Call,
@@ -22,6 +24,7 @@ from signal_sdk.server.engine.base import (
     Delivery,
     Ended,
     Engine,
+    Entry,
     Event,
     Left,
     MakeContents,
@@ -285,8 +288,12 @@ class EmbeddedEngine(Engine):
         entry = self._inboxes.post(account, post, now)
         if entry is None:
             return None
-        self._deliver.deliver_entry(post.key, entry.version, entry.line)
+        self._commits.when_durable(partial(self._tell_of, post.key, entry))
         return entry.version
+
+    def _tell_of(self, key: AccountKey, entry: Entry, _: SignalError | None) -> None:
+        # What cannot be written now is in the inbox all the same, and will be.
+        self._deliver.deliver_entry(key, entry.version, entry.line)
 
     async def read_inbox(self, key: AccountKey, ver_clear: int, limit: int, now: float) -> Page:
         return self._inboxes.read(self._state.account(key), ver_clear, limit, now)

@@ -25,6 +25,7 @@ from signal_sdk.server.engine.base import (
     Presence,
     Roster,
 )
+from signal_sdk.server.engine.commits import JournalCommits
 from signal_sdk.server.engine.embedded import MAX_REPLIES, EmbeddedEngine
 from signal_sdk.wire import lines
 from signal_sdk.wire.events import ChannelContent, ChannelMessage, ChannelUserJoin, ChannelUserLeave
@@ -97,6 +98,13 @@ async def engine(
         again = journal_engine(tmp_path, max_inbox=MAX_INBOX, **HISTORY)
         assert kept_by(again) == kept_by(engine)
         await again.aclose()
+
+
+async def written(engine: Engine) -> None:
+    """All that was done so far is durable."""
+    assert isinstance(engine, EmbeddedEngine)
+    if isinstance(engine._commits, JournalCommits):
+        await engine._commits.commit()
 
 
 async def log_in(engine: Engine, key: AccountKey = ANN, line: bytes = b"line") -> Presence:
@@ -406,6 +414,7 @@ async def test_versions_rise_by_one_and_each_entry_is_delivered(
     engine: Engine, delivered: Delivered
 ) -> None:
     assert [await engine.post(post(text), NOW) for text in "abc"] == [1, 2, 3]
+    await written(engine)
     assert delivered.take() == [
         ("entry", ANN, version, text) for version, text in enumerate("abc", 1)
     ]
@@ -709,6 +718,7 @@ async def test_a_call_is_made_changed_and_ended_with_its_posts(
     assert await engine.call(CALL_KEY) is None
     assert not await engine.calls_of(ANN)
     assert not await engine.calls_of(BOB)
+    await written(engine)
     assert delivered.take() == [
         ("entry", ANN, 1, "invite"),
         ("entry", BOB, 1, "ack"),

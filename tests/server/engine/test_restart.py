@@ -12,6 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from signal_sdk.errors import StorageError
 from signal_sdk.server.config import AppConfig
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Post
 from signal_sdk.server.engine.embedded import EmbeddedEngine
@@ -511,6 +512,36 @@ async def writes_of(tmp_path: Path, work: Callable[[WireClient], Any]) -> list[B
         await work(ann)
         await trio.sleep(1)
         return list(batches)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_nobody_hears_of_an_entry_before_its_batch_is_done_with(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, fails: bool
+) -> None:
+    """Where the disk is full, who is there hears of it all the same: it is in the inbox."""
+
+    async def write(write: Callable[[Batch], None], batch: Batch) -> None:
+        if fails:
+            raise StorageError("the disk is full")
+        write(batch)
+
+    engine = EmbeddedEngine(journal=Journal.open(tmp_path), write_in_thread=write)
+    delivered = Delivered()
+    engine.attach(DeliveredAt(delivered))
+    for number in range(3):
+        line = MessageLine(src="bob", dst="ann", type="instant", content=f"{number}", time=0)
+        post = Post(key=AccountKey("app", "ann"), line=line.encode(), expires=EPOCH)
+        await engine.post(post, EPOCH - 1)
+    assert delivered.take() == []
+    await engine._commits.commit()  # type: ignore[attr-defined]  # the journal's
+    assert [(kind, version) for kind, _, version, _ in delivered.take()] == [
+        ("entry", 1),
+        ("entry", 2),
+        ("entry", 3),
+    ]
+    fails = False
+    await engine.aclose()
+    caplog.clear()
 
 
 async def test_a_channels_messages_are_in_no_journal(
