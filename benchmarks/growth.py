@@ -76,7 +76,7 @@ ALL: Final = (
         1000,
         _idle,
         {
-            "added_kib": "idle: KiB a connection, without the empty server",
+            "added_kib": "idle: KiB each further connection than the first 100",
             "server_percent": "idle: server % of a core",
         },
     ),

@@ -49,8 +49,9 @@ ABOUT: Final = {
         "with the journal acknowledges it once it is written; the others keep nothing."
     ),
     idle.NAME: (
-        "Resident memory of the server's process, as a whole and without what it has before the "
-        "first client, divided by the connections. What the kernel keeps for sockets is not in it."
+        "Resident memory of the server's process, divided by the connections, and what each "
+        "further connection adds once there are 100. What the kernel keeps for sockets is not in "
+        "it."
     ),
     storm.NAME: (
         "From opening the TCP connection to the channel's answer. Each server checks a token of "

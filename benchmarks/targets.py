@@ -102,6 +102,10 @@ def _direct(work: Work) -> Iterator[Target]:
             ratio = ours.median("rate") / theirs.median("rate")
             words = f"point to point, {_case(ours)}: {name} over socket.io"
             yield Target(words, ratio, TIMES, least=least)
+    for journaled, bare in _pairs(work, servers.OURS_JOURNAL, servers.OURS):
+        ratio = journaled.median("rate") / bare.median("rate")
+        words = f"point to point, {_case(bare)}: ours, journal over ours"
+        yield Target(words, ratio, TIMES, least=0.7)
 
 
 def _idle(work: Work) -> Iterator[Target]:
