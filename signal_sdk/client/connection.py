@@ -68,7 +68,6 @@ class Connection:
         self._label = label
         self._frames: deque[frames.Frame] = deque()
         self._handed_out = 0
-        self.heard_at = trio.current_time()
         self.delay = 0.0
         """How long the server, which has closed the connection, asks its client to stay away."""
 
@@ -76,6 +75,11 @@ class Connection:
     def peer(self) -> str:
         """The server's address."""
         return self._link.peer
+
+    @property
+    def heard_at(self) -> float:
+        """When the server was last heard of."""
+        return self._link.heard_at
 
     def send(self, frame: bytes) -> None:
         """Send one frame. Never waits; on a connection that is closing, nothing is sent."""
@@ -107,7 +111,6 @@ class Connection:
         return frame
 
     def _unpack(self, message: Message) -> Sequence[frames.Frame]:
-        self.heard_at = trio.current_time()
         try:
             text = frames.decompress(message.data) if message.binary else message.data
             return frames.decode_frames(text)
@@ -116,8 +119,9 @@ class Connection:
             return ()
 
     def _note(self, frame: frames.Frame) -> None:
-        size = memoryview(frame.payload).nbytes
-        self._log.debug("%s: < %.40s, %d bytes", self._label, frame.event, size)
+        if self._log.is_on:
+            size = memoryview(frame.payload).nbytes
+            self._log.debug("%s: < %.40s, %d bytes", self._label, frame.event, size)
 
     async def login_answer(self) -> login.LoginSucceeded:
         """The answer to a `login` or `line_login`. Raises `LoginError` where it is a refusal, and

@@ -167,5 +167,5 @@ class Dispatcher:
 
 async def _call(run: Thunk) -> None:
     result = run()
-    if inspect.isawaitable(result):
+    if result is not None and inspect.isawaitable(result):
         await result

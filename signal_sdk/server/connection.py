@@ -70,7 +70,6 @@ class Connection:
         "_services",
         "_session",
         "generation",
-        "heard_at",
     )
 
     def __init__(self, link: Link, services: Services, patience: Timer) -> None:
@@ -78,7 +77,6 @@ class Connection:
         self._link = link
         self._services = services
         self._session: Session | None = None
-        self.heard_at = trio.current_time()
         self._patience: Timer | None = patience
         patience.ring = self._lose_patience
         self._expiry: Timer | None = None
@@ -89,6 +87,11 @@ class Connection:
         self._is_first_frame = False
         self._reads_ids = False
         self.generation = 0
+
+    @property
+    def heard_at(self) -> float:
+        """When the client was last heard of."""
+        return self._link.heard_at
 
     async def run(self) -> None:
         """Serve the client until it goes, or is sent away."""
@@ -110,7 +113,6 @@ class Connection:
     async def _serve_some(self) -> None:
         """Handle what one read brings. Raises `LinkClosed` at the end."""
         messages = await self._link.receive()
-        self.heard_at = trio.current_time()
         for number, message in enumerate(messages, 1):
             if self._is_entering:
                 self._entered = trio.Event()
@@ -131,7 +133,6 @@ class Connection:
         """
         if self._is_entering:
             return False
-        self.heard_at = trio.current_time()
         try:
             request = None if message.binary else call2.decode_plain_request(message.data)
             if request is None:

@@ -93,6 +93,7 @@ class Link:
         "_sleeper",
         "_take",
         "_transport",
+        "heard_at",
         "outbox",
     )
 
@@ -121,6 +122,8 @@ class Link:
         self._sleeper = Sleeper()
         self._receiving: trio.CancelScope | None = None
         self._farewell: trio.Lock | None = None
+        self.heard_at = trio.current_time()
+        """When the last message arrived, or the link began."""
         self.outbox = Outbox(transport, reactor.flusher, self._on_broken, max_bytes=outbox_bytes)
 
     @property
@@ -263,6 +266,9 @@ class Link:
     def _hand_out(self) -> None:
         """Let `take` have what it takes."""
         take, messages = self._take, self._messages
+        if not messages:
+            return
+        self.heard_at = trio.current_time()
         if take is None:
             return
         taken = 0

@@ -76,6 +76,12 @@ def parse_flag(flag: str) -> int:
     return min(int(ttl), names.MAX_TTL_SECONDS)
 
 
+@functools.lru_cache(FLAGS_KEPT)
+def cut_flag(flag: str) -> str:
+    """A FLAG whose TTL is cut to `MAX_TTL_SECONDS`. Raises `ProtocolError`."""
+    return make_flag(parse_flag(flag))
+
+
 def decode(text: str) -> MessageLine:
     """Take a line apart. Raises `ProtocolError` for anything that is not one."""
     version, _, rest = text.partition(" ")

@@ -10,6 +10,7 @@ with 1004 (wrong) or 1005 (too large) and one line that names the value.
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 from typing import Any, Final
 
@@ -54,6 +55,8 @@ that it relays it to.
 """
 MAX_INTEGER: Final = 2**53 - 1
 """What a web page's numbers hold exactly."""
+NAMES_KEPT: Final = 4096
+"""How many accounts and channels are remembered as right: most are named again soon."""
 
 NO_TOKEN: Final = "_no_need_token"  # noqa: S105  the documented word for "no token", not a secret
 
@@ -192,7 +195,12 @@ def check_account(value: JsonValue) -> str:
     """An account: 1 to 128 visible characters without white space. Another JSON value is taken as
     its JSON text.
     """
-    text = _check_name("account", value, MAX_ACCOUNT_CHARS)
+    return _check_account(_text_of("account", value))
+
+
+@functools.lru_cache(NAMES_KEPT)
+def _check_account(text: str) -> str:
+    _check_name("account", text, MAX_ACCOUNT_CHARS)
     if _holds_white_space(text):
         raise wrong("account", text, "holds white space")
     return text
@@ -202,7 +210,12 @@ def check_channel(value: JsonValue) -> str:
     """A channel's name: 1 to 128 visible characters; both spellings of a special channel come out
     as the one with one underscore.
     """
-    text = _check_name("channel", value, MAX_NAME_CHARS)
+    return _check_channel(_text_of("channel", value))
+
+
+@functools.lru_cache(NAMES_KEPT)
+def _check_channel(text: str) -> str:
+    _check_name("channel", text, MAX_NAME_CHARS)
     if text.startswith("__agora_") and text[1:] in SPECIAL_CHANNELS:
         return text[1:]
     return text

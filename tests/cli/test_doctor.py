@@ -25,7 +25,7 @@ def doctor(directory: Path) -> Result:
 
 def test_where_all_is_well_it_prints_facts(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path)
-    journal.write({"entries": {(1, 1): (1, 1, 5.0, "line")}})
+    journal.write({"entries": {(1,): (1, 1, 1, 5.0, "line")}})
     journal.close()
     result = doctor(tmp_path)
     assert (result.exit_code, result.stderr) == (0, "")
