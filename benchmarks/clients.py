@@ -252,19 +252,23 @@ def open_clients(
     plans: Sequence[Plan],
     *,
     at_once: int = OPENING,
+    already: Sequence[Client] = (),
 ) -> Opened:
-    """Log all of them in, `at_once` at a time. Those who are in already read what comes, and ping
-    or answer pings.
+    """Log all of them in, `at_once` at a time. Those who are in, and who were `already`, read what
+    comes, and ping or answer pings.
     """
     keep_alive = KeepAlive(dialect, PING_SECONDS, if_needed=True)
     poll = select.epoll()
     opening: dict[int, _Opening] = {}
-    opened: dict[int, Client] = {}
+    opened = {client.fd: client for client in already}
     took: list[int] = []
     order: list[str] = []
     waiting = iter(plans)
     left = len(plans)
     ends = time.monotonic() + OPENING_SECONDS
+    for client in already:
+        poll.register(client.fd, select.EPOLLIN)
+        keep_alive.add(client)
     try:
         while left:
             while len(opening) < at_once and (plan := next(waiting, None)) is not None:
@@ -302,10 +306,15 @@ def open_clients(
 
 @contextlib.contextmanager
 def logged_in(
-    dialect: Dialect, port: int, plans: Sequence[Plan], *, at_once: int = OPENING
+    dialect: Dialect,
+    port: int,
+    plans: Sequence[Plan],
+    *,
+    at_once: int = OPENING,
+    already: Sequence[Client] = (),
 ) -> Iterator[list[Client]]:
-    """Clients that are closed at the block's end."""
-    clients = open_clients(dialect, port, plans, at_once=at_once).clients
+    """Clients that are closed at the block's end; else as `open_clients`."""
+    clients = open_clients(dialect, port, plans, at_once=at_once, already=already).clients
     try:
         yield clients
     finally:

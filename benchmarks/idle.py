@@ -74,7 +74,7 @@ def measure(peer: Peer, bench: Bench, count: int, seconds: float) -> Metrics:
     ):
         keep_quiet(server.dialect, first, settle)
         before = server.process.rss_bytes()
-        with logged_in(server.dialect, server.port, every[few:]) as others:
+        with logged_in(server.dialect, server.port, every[few:], already=first) as others:
             clients = [*first, *others]
             keep_quiet(server.dialect, clients, settle)
             metrics = _watch(server, clients, seconds)

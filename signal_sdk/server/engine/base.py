@@ -3,9 +3,10 @@ callback.
 
 Owns: the operations that the rules need and the facts that they return. Must not know a rule: who
 may do what, which timer runs, what a client is told. An operation is atomic over all nodes; what it
-publishes is delivered through `Delivery` on every node, in the order of the operations, the
-caller's own node included. An operation returns once it is in effect; `when_durable` tells when all
-that has been done is as durable as the engine promises, and nothing is acknowledged before.
+publishes is delivered through `Delivery` on every node, the caller's own included: a channel's
+events at once, inbox entries once they are durable, both in the order of the operations. An
+operation returns once it is in effect; `when_durable` tells when all that has been done is as
+durable as the engine promises, and nothing is acknowledged before.
 
 Times are wall-clock Unix seconds, given by the caller, since they outlive a process.
 """
@@ -52,8 +53,7 @@ class CallKey(NamedTuple):
     other: str
 
 
-@attrs.frozen(kw_only=True)
-class Presence:
+class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An account that is online. `generation` rises with every login and resume: it fences what an
     older connection still does.
 
@@ -63,13 +63,17 @@ class Presence:
 
     uid: int
     generation: int
-    line_digest: bytes = attrs.field(repr=False)
+    line_digest: bytes
     device: str
     ver: int
     token_expires: int | None
-    instance: str = attrs.field(default="", repr=False)
+    instance: str = ""
     channel: str | None = None
     lease_ends: float | None = None
+
+    def __repr__(self) -> str:
+        # Not what finds a session, or tells whose it is.
+        return f"Presence(uid={self.uid}, generation={self.generation}, channel={self.channel!r})"
 
 
 class Entry(msgspec.Struct, kw_only=True, gc=False):
@@ -81,16 +85,14 @@ class Entry(msgspec.Struct, kw_only=True, gc=False):
     number: int = 0
 
 
-@attrs.frozen(kw_only=True)
-class Page:
+class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Part of an inbox: everything up to `ver_clear` is gone for good."""
 
     ver_clear: int
     entries: Sequence[Entry]
 
 
-@attrs.frozen(kw_only=True)
-class Roster:
+class Roster(msgspec.Struct, frozen=True, kw_only=True):
     """Who is in a channel: how many, how many joins there have been, and the newest members as
     (account, uid), oldest first.
     """

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
-import attrs
 import trio
+from msgspec.structs import replace
 
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import (
@@ -210,9 +210,7 @@ class EmbeddedEngine(Engine):
         account = self._accounts[key]
         if account.presence is None:
             return None
-        presence = attrs.evolve(
-            account.presence, generation=account.generation + 1, lease_ends=None
-        )
+        presence = replace(account.presence, generation=account.generation + 1, lease_ends=None)
         self._take_over(key, account, presence)
         return key, presence
 
@@ -238,7 +236,7 @@ class EmbeddedEngine(Engine):
         account = self._held(key, generation)
         if account is None or account.presence is None:
             return False
-        account.presence = attrs.evolve(account.presence, lease_ends=lease_ends)
+        account.presence = replace(account.presence, lease_ends=lease_ends)
         self._commits.account(account)
         return True
 
@@ -329,7 +327,7 @@ class EmbeddedEngine(Engine):
             channel.members[account] = owner.uid
             channel.total += 1
             channel.idle_since = None
-            owner.presence = attrs.evolve(owner.presence, channel=key.channel)
+            owner.presence = replace(owner.presence, channel=key.channel)
             self._commits.channel(channel)
             self._commits.account(owner)
             self._commits.put(
@@ -351,7 +349,7 @@ class EmbeddedEngine(Engine):
             return None
         left = self._leave(key, owner, announce, now)
         if owner.presence.channel == key.channel:
-            owner.presence = attrs.evolve(owner.presence, channel=None)
+            owner.presence = replace(owner.presence, channel=None)
             self._commits.account(owner)
         return left
 

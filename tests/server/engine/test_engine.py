@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import attrs
 import pytest
+from msgspec.structs import replace
 
 from signal_sdk.server.engine.base import (
     AccountKey,
@@ -193,7 +194,7 @@ async def test_a_second_login_takes_over_and_kicks_the_first(
     )
     assert made is not None
     second, before = made
-    assert before == attrs.evolve(first, channel="room")
+    assert before == replace(first, channel="room")
     assert second.generation > first.generation
     assert second.channel == "room"
     assert delivered.take() == [("kick", ANN, first.generation)]
@@ -225,7 +226,7 @@ async def test_a_resume_takes_the_session_up_under_a_new_generation(
     assert found is not None
     key, resumed = found
     assert key == ANN
-    assert resumed == attrs.evolve(first, channel="room", generation=resumed.generation)
+    assert resumed == replace(first, channel="room", generation=resumed.generation)
     assert resumed.generation > first.generation
     assert delivered.take() == []
     # And again, while that one is connected.
@@ -239,7 +240,7 @@ async def test_an_older_generation_begins_no_lease(engine: Engine) -> None:
     assert not await engine.disconnect(ANN, first.generation, NOW + 10)
     assert await engine.presence(ANN) == second
     assert await engine.disconnect(ANN, second.generation, NOW + 10)
-    assert await engine.presence(ANN) == attrs.evolve(second, lease_ends=NOW + 10)
+    assert await engine.presence(ANN) == replace(second, lease_ends=NOW + 10)
 
 
 async def test_a_logout_ends_presence_and_membership_and_tells_the_channel(
