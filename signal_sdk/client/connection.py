@@ -119,9 +119,8 @@ class Connection:
             return ()
 
     def _note(self, frame: frames.Frame) -> None:
-        if self._log.is_on:
-            size = memoryview(frame.payload).nbytes
-            self._log.debug("%s: < %.40s, %d bytes", self._label, frame.event, size)
+        size = memoryview(frame.payload).nbytes
+        self._log.debug("%s: < %.40s, %d bytes", self._label, frame.event, size)
 
     async def login_answer(self) -> login.LoginSucceeded:
         """The answer to a `login` or `line_login`. Raises `LoginError` where it is a refusal, and
