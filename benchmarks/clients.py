@@ -254,8 +254,8 @@ def open_clients(
     at_once: int = OPENING,
     already: Sequence[Client] = (),
 ) -> Opened:
-    """Log all of them in, `at_once` at a time. Those who are in, and those who were before (`already`),
-    read what comes, and ping or answer pings.
+    """Log all of them in, `at_once` at a time. Those who are in, and those who were before
+    (`already`), read what comes, and ping or answer pings.
     """
     keep_alive = KeepAlive(dialect, PING_SECONDS, if_needed=True)
     poll = select.epoll()

@@ -4,8 +4,9 @@ Owns: the shape of the state, the numbers that must never be given twice, and ea
 the journal. Must not know an operation, or how rows are written.
 
 A msgid is handed out before its batch is committed, and so is a version while nothing can be
-written, so that a killed process may have given numbers that its file does not know. Therefore a row says up to where numbers are *reserved*,
-and a new process begins there; one that ends in good order reserves no more than it has given.
+written, so that a killed process may have given numbers that its file does not know. Therefore a
+row says up to where numbers are *reserved*, and a new process begins there; one that ends in good
+order reserves no more than it has given.
 """
 
 from __future__ import annotations
