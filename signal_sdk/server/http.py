@@ -26,14 +26,16 @@ class Routes:
     """What is answered to requests that are not the beginning of a link."""
 
     def __init__(self, config: ServerConfig) -> None:
+        self.port = config.port
+        """Where links begin; its owner says which that is once it listens."""
         self._advertise = [parse_address(entry) for entry in config.advertise]
 
-    def answer(self, request: HttpRequest, local_host: str, port: int) -> HttpAnswer | None:
-        """The answer to `request`, which came in at `local_host`; None where it begins a link.
-        `port` is where links begin.
+    def answer(self, request: HttpRequest, local_host: str) -> HttpAnswer | None:
+        """The answer to `request`, which came in at `local_host`; None where it begins a
+        link.
         """
         if request.path == "/getaddr":
-            return self._getaddr(request, local_host, port)
+            return self._getaddr(request, local_host)
         if request.path in (HEALTH_PATH, READY_PATH):
             return HttpAnswer(body=b"ok\n")
         if request.is_upgrade:
@@ -43,9 +45,10 @@ class Routes:
             body=b"there is /getaddr, /healthz, /readyz, and a WebSocket everywhere\n",
         )
 
-    def _getaddr(self, request: HttpRequest, local_host: str, port: int) -> HttpAnswer:
+    def _getaddr(self, request: HttpRequest, local_host: str) -> HttpAnswer:
         if not request.query.get("vid"):
             return HttpAnswer(status=HTTPStatus.BAD_REQUEST, body=b"/getaddr needs ?vid=APP_ID\n")
+        port = self.port
         addresses = [(host, own_port or port) for host, own_port in self._advertise]
         if not addresses:
             addresses = [(_reached_host(request.host) or local_host, port)]

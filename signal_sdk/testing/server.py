@@ -64,7 +64,7 @@ class LocalServer:
         clock has it.
         """
         client, server = memory_transport_pair()
-        self._nursery.start_soon(self.node.serve, server)
+        self._nursery.start_soon(self.node.acceptor.serve, server, "127.0.0.1")
         return client
 
     async def dial(

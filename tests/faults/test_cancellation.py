@@ -109,7 +109,7 @@ def check_hub(server: LocalServer, engine: EmbeddedEngine) -> None:
     """Nobody hears of anything who is not connected, and members hear of their channel once."""
     hub = server.node._hub
     for key, holder in hub._holders.items():
-        assert holder in server.node._connections
+        assert holder in server.node.acceptor.connections
         presence = engine._state.accounts[key].presence
         assert presence is not None
         assert presence.generation == holder.generation
@@ -163,7 +163,7 @@ def test_a_connection_is_cut_at_every_await(is_slow: bool, resumes: bool) -> Non
             async def serve() -> None:
                 with cutter.scope:
                     cutter.root = trio.lowlevel.current_task()
-                    await server.node.serve(server_end)
+                    await server.node.acceptor.serve(server_end, "127.0.0.1")
                 cutter.root = None
 
             async with trio.open_nursery() as nursery:
@@ -229,7 +229,7 @@ def test_a_session_is_cut_at_every_await() -> None:
                         operations.append(call)
                         await trio.sleep(1)
                         # The connection is lost, and the session comes back.
-                        for connection in list(server.node._connections):
+                        for connection in server.node.acceptor.connections:
                             if connection._session and connection._session.account == "ann":
                                 connection._link.abort()
                         await session.message_instant_send("bob", "again")

@@ -303,7 +303,7 @@ def channels_of(server: LocalServer) -> list[Any]:
 def rules_of(server: LocalServer) -> ChannelAttributes:
     (rules,) = {
         bound.__self__  # type: ignore[attr-defined]  # a bound method
-        for cls, bound in server.node._services.handlers.items()
+        for cls, bound in server.node.acceptor._services.handlers.items()
         if cls.function == "channel_set_attr"
     }
     assert isinstance(rules, ChannelAttributes)

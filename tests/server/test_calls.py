@@ -319,7 +319,7 @@ async def test_an_accepted_call_never_runs_out(server: LocalServer, log_in: LogI
 def _deadlines(server: LocalServer) -> Any:
     (calls,) = {
         bound.__self__  # type: ignore[attr-defined]  # a bound method
-        for cls, bound in server.node._services.handlers.items()
+        for cls, bound in server.node.acceptor._services.handlers.items()
         if cls.function == "voip_invite"
     }
     return calls._deadlines

@@ -279,7 +279,7 @@ async def test_the_rates_of_quiet_channels_are_forgotten(
     for number in range(100):
         await ann.call("channel_sendmsg", name=f"room{number}", msg="hi", force=True)
         await trio.sleep(0.2)
-    handler = server.node._services.handlers
+    handler = server.node.acceptor._services.handlers
     (channels,) = {
         bound.__self__  # type: ignore[attr-defined]  # a bound method
         for cls, bound in handler.items()

@@ -29,7 +29,7 @@ def ask(
         host=host,
         is_upgrade=is_upgrade,
     )
-    return Routes(ServerConfig(advertise=advertise)).answer(request, "192.0.2.1", 8001)
+    return Routes(ServerConfig(advertise=advertise, port=8001)).answer(request, "192.0.2.1")
 
 
 def lookup(**more: Any) -> dict[str, Any]:

@@ -200,7 +200,7 @@ async def test_no_more_connections_than_allowed_are_let_in(autojump_clock: MockC
         await settle()
         async with wire_client(server.connect()) as eve:
             assert (await eve.login("eve"))["result"] == "ok"
-    assert server.node._transports == 0
+    assert len(server.node.acceptor) == 0
 
 
 # --- TLS ---
@@ -282,7 +282,9 @@ async def test_a_tls_handshake_that_stands_still_ends_with_the_time_for_handshak
         # What `connect` gives is plain; this one is served inside TLS.
         client, inner = memory_transport_pair()
         context = tls_context(certificate.cert, certificate.key)
-        nursery.start_soon(server.node.serve, TlsTransport(inner, context, server_side=True))
+        nursery.start_soon(
+            server.node.acceptor.serve, TlsTransport(inner, context, server_side=True), "127.0.0.1"
+        )
         assert await client.receive_some() == b""
         assert trio.current_time() == config.limits.handshake_seconds
 

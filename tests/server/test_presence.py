@@ -396,7 +396,7 @@ async def test_a_client_that_vanishes_without_a_word_is_given_up_and_then_offlin
         assert server.node.sessions == 1
         await trio.sleep(4)
         assert server.node.sessions == 0
-        assert not server.node._connections
+        assert not server.node.acceptor.connections
         async with wire_client(server.connect()) as bob:
             await bob.login("bob")
             assert await status(bob, "ann") == 1
@@ -412,7 +412,7 @@ async def test_the_connection_of_a_client_that_vanished_is_given_up_after_a_kick
     async with vanishing_client(server, "ann"):
         await log_in("ann")
         await trio.sleep(3)
-        assert len(server.node._connections) == 1
+        assert len(server.node.acceptor.connections) == 1
 
 
 # --- races ---
@@ -512,7 +512,7 @@ async def test_nothing_is_kept_of_connections_that_are_gone(
     hub = server.node._hub
     assert len(hub) == 1
     assert not hub._listeners
-    assert len(server.node._connections) == 1
+    assert len(server.node.acceptor.connections) == 1
     assert await status(bob, "ann") == 0
 
 

@@ -85,6 +85,6 @@ async def test_a_server_that_is_stopped_closes_without_a_logout(
 
 async def test_a_close_logs_out_with_102(web: WebPeer, server: LocalServer) -> None:
     alice = await web.login("alice")
-    [connection] = server.node._connections
+    [connection] = server.node.acceptor.connections
     connection._close("go", code=1001)
     await alice.expect("onLogout", 102)
