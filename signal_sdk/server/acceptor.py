@@ -7,8 +7,7 @@ away. Must not know how a socket is accepted, or what is said on a connection.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -22,7 +21,6 @@ from signal_sdk.server.requests import Services
 from signal_sdk.server.timers import Timer
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
-from signal_sdk.websocket.link import Link
 from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.websocket.tls import TlsTransport
 from signal_sdk.websocket.transport import Transport
@@ -34,12 +32,17 @@ ENDED_PER_TURN: Final = 64
 
 
 class Acceptor:
-    """A node's connections."""
+    """A node's connections. `run` serves those that `accept` is given."""
 
     def __init__(self, services: Services, reactor: Reactor, routes: Routes) -> None:
         self._services = services
         self._reactor = reactor
         self._routes = routes
+        self._nursery: trio.Nursery | None = None
+        self._bounds = {
+            "max_frame_bytes": services.limits.max_frame_bytes,
+            "outbox_bytes": services.limits.outbox_bytes,
+        }
         self._open: dict[Transport, Connection | None] = {}
         self._gone = trio.Event()
 
@@ -56,40 +59,68 @@ class Acceptor:
         """Those whose handshake is done."""
         return [connection for connection in self._open.values() if connection is not None]
 
-    async def serve(self, transport: Transport, local_host: str) -> None:
-        """Serve one connection, which came in at `local_host`, until it ends. It has
+    @property
+    def is_running(self) -> bool:
+        """Can `accept` serve anybody?"""
+        return self._nursery is not None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve what `accept` is given, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            try:
+                task_status.started()
+                await trio.sleep_forever()
+            finally:
+                for transport, connection in list(self._open.items()):
+                    if connection is None:
+                        self._close(transport)
+                    else:
+                        # Who rests gets a task in which to end.
+                        connection.wake()
+                self._nursery = None
+
+    def accept(self, transport: Transport, local_host: str) -> None:
+        """Serve one connection, which came in at `local_host`, until it ends: without a task until
+        it has to wait for something, since most of a server's connections are idle. It has
         `handshake_seconds` for all handshakes and the login together.
         """
+        nursery = self._nursery
+        if nursery is None:
+            # It came in the moment in which the node was ended.
+            transport.close()
+            return
         patience = self._admit(transport)
-        with self._ending(transport):
-            link = None
-            try:
-                link = await self._shake_hands(transport, local_host)
-            finally:
-                if link is None:
-                    patience.cancel()
-            if link is not None:
-                self._open[transport] = connection = Connection(link, self._services, patience)
-                await connection.run()
+        read = partial(self._read, nursery, transport, local_host, patience)
+        try:
+            if isinstance(transport, TlsTransport) or not transport.watch(self._reactor, read):
+                serve = partial(self._serve, transport, local_host, patience)
+                nursery.start_soon(self._run, transport, patience, serve)
+        except LinkError as exc:
+            self._fail(transport, patience, exc)
+
+    async def serve(self, transport: Transport, local_host: str) -> None:
+        """As `accept`, in the caller's task."""
+        patience = self._admit(transport)
+        await self._run(transport, patience, partial(self._serve, transport, local_host, patience))
 
     def _admit(self, transport: Transport) -> Timer:
-        """Count the transport; it is closed when the timer rings."""
+        """Count the transport, which is closed when the timer rings."""
         self._open[transport] = None
         # A cancel scope takes three times as long.
         ends = trio.current_time() + self._limits.handshake_seconds
-        return self._services.timers.ring_at(ends, transport.close)
+        return self._services.timers.ring_at(ends, partial(self._close, transport))
 
-    @contextmanager
-    def _ending(self, transport: Transport) -> Iterator[None]:
-        """Close the transport behind the block, and tell why it failed."""
+    async def _run(
+        self, transport: Transport, patience: Timer, serve: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`serve`, and close the transport behind it."""
         try:
-            yield
-        except LinkError as exc:
-            logger.info("%s: %s", transport.peer, exc)
-        except Exception:
-            # One connection's mistake must not end the others'.
-            logger.exception("%s: the connection failed", transport.peer)
+            await serve()
+        except Exception as exc:  # noqa: BLE001  `_fail` tells of it
+            self._fail(transport, patience, exc)
         finally:
+            patience.cancel()
             self._close(transport)
 
     def _close(self, transport: Transport) -> None:
@@ -97,19 +128,54 @@ class Acceptor:
         self._open.pop(transport, None)
         self._gone.set()
 
+    def _fail(self, transport: Transport, patience: Timer, exc: Exception) -> None:
+        """Close the transport, and tell why. One connection's mistake must not end the others'."""
+        if isinstance(exc, LinkError):
+            logger.info("%s: %s", transport.peer, exc)
+        else:
+            logger.error("%s: the connection failed", transport.peer, exc_info=exc)
+        patience.cancel()
+        self._close(transport)
+
     # --- the handshake ---
 
-    async def _shake_hands(self, transport: Transport, local_host: str) -> Link | None:
-        """Do the handshakes; None where the client got an HTTP answer. Raises `LinkError`."""
+    def _read(
+        self, nursery: trio.Nursery, transport: Transport, local_host: str, patience: Timer
+    ) -> None:
+        """Take a client's opening request where that is plain. The reactor's."""
+        try:
+            data = transport.receive_nowait()
+            if data is None:
+                return
+            answer = partial(self._answer, local_host)
+            link = handshake.accept_plain(data, transport, self._reactor, answer, **self._bounds)
+            if link is None:
+                transport.unwatch()
+                serve = partial(self._serve, transport, local_host, patience, data)
+                nursery.start_soon(self._run, transport, patience, serve)
+                return
+            connection = Connection(link, self._services, patience)
+            run = partial(nursery.start_soon, self._run, transport, patience, connection.run)
+            if not connection.rest(run):
+                transport.unwatch()
+                run()
+            self._open[transport] = connection
+        except Exception as exc:  # noqa: BLE001  `_fail` tells of it
+            self._fail(transport, patience, exc)
+
+    async def _serve(
+        self, transport: Transport, local_host: str, patience: Timer, data: bytes | None = None
+    ) -> None:
+        """Do the handshakes, of which `data` has been received, and all behind them. Raises
+        `LinkError`.
+        """
         if isinstance(transport, TlsTransport):
             await transport.handshake()
-        return await handshake.accept(
-            transport,
-            self._reactor,
-            partial(self._answer, local_host),
-            max_frame_bytes=self._limits.max_frame_bytes,
-            outbox_bytes=self._limits.outbox_bytes,
-        )
+        answer = partial(self._answer, local_host)
+        link = await handshake.accept(transport, self._reactor, answer, data=data, **self._bounds)
+        if link is not None:
+            self._open[transport] = connection = Connection(link, self._services, patience)
+            await connection.run()
 
     def _answer(self, local_host: str, request: HttpRequest) -> HttpAnswer | None:
         """The answer to a request; None where it begins a link."""

@@ -7,7 +7,7 @@ Must not know how a request is answered: requests.py does.
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import trio
@@ -93,11 +93,26 @@ class Connection:
         """When the client was last heard of."""
         return self._link.heard_at
 
+    def rest(self, rouse: Callable[[], None]) -> bool:
+        """Serve the client without a task for as long as nothing has to wait; `rouse` is called
+        once, when `run` is needed. False where that is so from the start. Raises `LinkError`.
+        """
+        if not self._services.engine.is_immediate:
+            return False
+        self._link.watch(self._take)
+        return self._link.rest(rouse)
+
+    def wake(self) -> None:
+        """Rouse whoever serves the client, if it rests."""
+        self._link.wake()
+
     async def run(self) -> None:
         """Serve the client until it goes, or is sent away."""
         if self._services.engine.is_immediate:
             self._link.watch(self._take)
         try:
+            # Roused by the node's end, there is nothing left to be read with.
+            await trio.lowlevel.checkpoint_if_cancelled()
             while True:
                 await self._serve_some()
         except LinkClosed as exc:

@@ -9,7 +9,7 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -26,8 +26,9 @@ NO_ROOM_SECONDS: Final = 0.1
 """How long accepting pauses when the process has no file descriptors left."""
 NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
-Serve = Callable[[Transport, str], Awaitable[None]]
-"""Serves one connection, given its transport and the local address that it came in at."""
+Accept = Callable[[Transport, str], None]
+"""Takes over one connection, given its transport and the local address that it came in at. Neither
+waits nor raises."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -78,11 +79,9 @@ def tls_context(cert: str, key: str) -> ssl.SSLContext:
 
 
 async def accept_loop(
-    listening: socket.socket, nursery: trio.Nursery, serve: Serve, context: ssl.SSLContext | None
+    listening: socket.socket, accept: Accept, context: ssl.SSLContext | None
 ) -> None:
-    """Accept connections until cancelled, each served in a task of `nursery`; with `context`,
-    inside TLS.
-    """
+    """Accept connections until cancelled, each handed to `accept`; with `context`, inside TLS."""
     while True:
         await trio.lowlevel.wait_readable(listening)
         for _ in range(ACCEPTS_PER_TURN):
@@ -96,15 +95,7 @@ async def accept_loop(
                     await trio.sleep(NO_ROOM_SECONDS)
                 # Otherwise the client has gone again already.
                 break
-            nursery.start_soon(_serve, sock, serve, context)
-
-
-async def _serve(sock: socket.socket, serve: Serve, context: ssl.SSLContext | None) -> None:
-    with sock:
-        transport: Transport = SocketTransport(sock)
-        if context is not None:
-            transport = TlsTransport(transport, context, server_side=True)
-        try:
-            await serve(transport, sock.getsockname()[0])
-        finally:
-            transport.close()
+            transport: Transport = SocketTransport(sock)
+            if context is not None:
+                transport = TlsTransport(transport, context, server_side=True)
+            accept(transport, sock.getsockname()[0])

@@ -135,11 +135,12 @@ class Node:
                 if addresses:
                     self._routes.port = addresses[0][1]
                 async with trio.open_nursery() as serving:
+                    await serving.start(self.acceptor.run)
                     async with trio.open_nursery() as accepting:
                         for number, sock in enumerate(sockets):
                             tls = context if number else None
                             accepting.start_soon(
-                                listener.accept_loop, sock, serving, self.acceptor.serve, tls
+                                listener.accept_loop, sock, self.acceptor.accept, tls
                             )
                         task_status.started(addresses)
                         await self._stopping.wait()

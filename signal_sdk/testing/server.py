@@ -47,7 +47,6 @@ class LocalServer:
     host: str
     port: int
     tls_port: int
-    _nursery: trio.Nursery
 
     @property
     def address(self) -> str:
@@ -61,10 +60,12 @@ class LocalServer:
 
     def connect(self) -> MemoryTransport:
         """A new connection in memory: the client's end. No port, no packet, and time only as trio's
-        clock has it.
+        clock has it. Raises `RuntimeError` once the server has ended.
         """
+        if not self.node.acceptor.is_running:
+            raise RuntimeError("the server has ended: its block has been left")
         client, server = memory_transport_pair()
-        self._nursery.start_soon(self.node.acceptor.serve, server, "127.0.0.1")
+        self.node.acceptor.accept(server, "127.0.0.1")
         return client
 
     async def dial(
@@ -116,7 +117,6 @@ async def local_server(
                 host=config.server.host,
                 port=ports[0] if ports else 0,
                 tls_port=ports[1] if len(ports) > 1 else 0,
-                nursery=nursery,
             )
         except Exception as exc:  # noqa: BLE001  it is raised again below
             # The block's own exception is not the nursery's to wrap.

@@ -47,29 +47,59 @@ class HttpAnswer:
     content_type: str = "text/plain; charset=utf-8"
 
 
-async def accept(
+Answer = Callable[[HttpRequest], HttpAnswer | None]
+"""The answer to a request; None where it begins a link."""
+
+
+def accept_plain(
+    data: bytes,
     transport: Transport,
     reactor: Reactor,
-    answer: Callable[[HttpRequest], HttpAnswer | None],
+    answer: Answer,
     *,
     max_frame_bytes: int,
     outbox_bytes: int,
 ) -> Link | None:
-    """Read one request: answer it where `answer` has an answer, else make it a link.
+    """Make a link of a transport on which `data` was received first. None where that takes more
+    than a glance, which is `accept`'s: nothing was answered then.
+    """
+    plain = opening.read(data)
+    if plain is None or answer(_request(plain.target, plain.host, is_upgrade=True)) is not None:
+        return None
+    link = Link(
+        transport, reactor, Side.SERVER, max_bytes=max_frame_bytes, outbox_bytes=outbox_bytes
+    )
+    link.outbox.append(plain.answer)
+    link.feed_early(data[plain.end :])
+    return link
+
+
+async def accept(
+    transport: Transport,
+    reactor: Reactor,
+    answer: Answer,
+    *,
+    max_frame_bytes: int,
+    outbox_bytes: int,
+    data: bytes | None = None,
+) -> Link | None:
+    """Read one request: answer it where `answer` has an answer, else make it a link. `data` is what
+    was received of it already.
 
     Returns None where the client got an HTTP answer, and the transport is closed. Raises
     `LinkError` for a bad handshake, which the client has been told of. The caller bounds the time.
     """
-    data = transport.receive_nowait()
     if data is None:
         data = await transport.receive_some()
-    plain = opening.read(data)
-    if plain is not None and answer(_request(plain.target, plain.host, is_upgrade=True)) is None:
-        link = Link(
-            transport, reactor, Side.SERVER, max_bytes=max_frame_bytes, outbox_bytes=outbox_bytes
-        )
-        link.outbox.append(plain.answer)
-        link.feed_early(data[plain.end :])
+    link = accept_plain(
+        data,
+        transport,
+        reactor,
+        answer,
+        max_frame_bytes=max_frame_bytes,
+        outbox_bytes=outbox_bytes,
+    )
+    if link is not None:
         return link
     protocol = ServerProtocol(max_size=max_frame_bytes, logger=silent)
     link = Link(
@@ -103,9 +133,7 @@ async def accept(
     return None
 
 
-def _respond(
-    protocol: ServerProtocol, request: Request, answer: Callable[[HttpRequest], HttpAnswer | None]
-) -> Response:
+def _respond(protocol: ServerProtocol, request: Request, answer: Answer) -> Response:
     # `get` raises where a client names several.
     host = next(iter(request.headers.get_all("Host")), "")
     answered = answer(_request(request.path, host, is_upgrade="Upgrade" in request.headers))

@@ -90,6 +90,7 @@ class Link:
         "_reactor",
         "_receiving",
         "_rest",
+        "_rouse",
         "_sleeper",
         "_take",
         "_transport",
@@ -120,6 +121,7 @@ class Link:
         self._take: Take | None = None
         self._failure: Exception | None = None
         self._sleeper = Sleeper()
+        self._rouse: Callable[[], None] | None = None
         self._receiving: trio.CancelScope | None = None
         self._farewell: trio.Lock | None = None
         self.heard_at = trio.current_time()
@@ -172,7 +174,7 @@ class Link:
         """There is nothing more to be received, and this is why."""
         if self._failure is None:
             self._failure = exc
-        self._wake()
+        self.wake()
 
     def take_early(self, events: list[Event]) -> None:
         """Take the frames that the library has read behind the opening handshake."""
@@ -206,6 +208,17 @@ class Link:
         """
         self._take = take
 
+    def rest(self, rouse: Callable[[], None]) -> bool:
+        """Have messages taken while nobody is in `receive`; `rouse` is called once, when there is
+        something for it: what `take` did not take, or the end. False where `receive` is needed from
+        the start. Raises `LinkError` where the transport is closed.
+        """
+        is_due = self._messages or self._failure is not None or self._is_ended
+        if is_due or not self._transport.watch(self._reactor, self._read):
+            return False
+        self._rouse = rouse
+        return True
+
     async def receive(self) -> list[Message]:
         """Wait for messages: one or more, in order. Raises `LinkClosed` once there are none to
         come: the other side has closed or gone, or `close` was called here, by whatever task.
@@ -238,15 +251,19 @@ class Link:
             self._feed(data)
             self._hand_out()
 
-    def _wake(self) -> None:
-        """Have whoever waits in `receive` look again."""
+    def wake(self) -> None:
+        """Have whoever waits in `receive` look again; where nobody does, rouse somebody."""
+        rouse, self._rouse = self._rouse, None
+        if rouse is not None:
+            self._transport.unwatch()
+            rouse()
         self._sleeper.wake()
         if self._receiving is not None:
             self._receiving.cancel()
 
     def _read(self) -> None:
         """Take what has arrived, without waiting. The reactor's."""
-        if not self._sleeper.is_asleep:
+        if not self._sleeper.is_asleep and self._rouse is None:
             # Whoever receives has been woken, and is not there yet.
             return
         try:
@@ -261,7 +278,7 @@ class Link:
             self._messages.clear()
             self._fail(exc)
         if self._messages or self._is_ended:
-            self._wake()
+            self.wake()
 
     def _hand_out(self) -> None:
         """Let `take` have what it takes."""
@@ -379,7 +396,7 @@ class Link:
             self._protocol.send_close(code, reason)
             self._send_pending()
             # Whether the other side ever answers is aclose's affair: it has a deadline.
-            self._wake()
+            self.wake()
 
     async def aclose(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
         """Close: send what waits, do the closing handshake, close the transport. Always ends
@@ -406,4 +423,4 @@ class Link:
         """Close the transport at once, without a word."""
         self._is_closed = True
         self._transport.close()
-        self._wake()
+        self.wake()

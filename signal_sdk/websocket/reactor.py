@@ -50,11 +50,14 @@ class Reactor:
         return HAS_EPOLL
 
     def watch(self, fileno: int, on_readable: OnReadable) -> None:
-        """Call `on_readable` whenever the socket has something to read, until `unwatch`."""
+        """Call `on_readable` whenever the socket has something to read, until `unwatch`; instead of
+        what was called before, where it is watched already.
+        """
         if self._epoll is None:
             raise RuntimeError("the reactor is not running")
+        if fileno not in self._watched:
+            self._epoll.register(fileno, select.EPOLLIN)
         self._watched[fileno] = on_readable
-        self._epoll.register(fileno, select.EPOLLIN)
 
     def unwatch(self, fileno: int) -> None:
         """Call it no more. To be said before the socket is closed."""

@@ -52,7 +52,8 @@ class Transport(Protocol):
 
     def watch(self, reactor: Reactor, on_readable: OnReadable) -> bool:
         """Have `reactor` call `on_readable` when there is something to receive, until `unwatch` or
-        `close`. False where that cannot be, and `receive_some` has to wait.
+        `close`; instead of what it called before. False where that cannot be, and `receive_some`
+        has to wait. Raises `LinkError`.
         """
 
     def unwatch(self) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from signal_sdk.server.engine.schema import Batch
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.reactor import Reactor
+from signal_sdk.websocket.transport import SocketTransport
 from signal_sdk.wire import lines
 from signal_sdk.wire.login import NATIVE_DEVICE, PUSH_VERSION
 from tests.wire_client import MAX_FRAME_BYTES, WireClient
@@ -83,6 +85,12 @@ async def members(client: WireClient, channel: str) -> list[str]:
     """The accounts in a channel, oldest first."""
     listed = await client.call("channel_query_userlist", name=channel)
     return [account for account, _ in listed["list"]]
+
+
+async def dial(host: str, port: int) -> SocketTransport:
+    """A connection over a socket."""
+    stream = await trio.open_tcp_stream(host, port)
+    return SocketTransport(socket.socket(fileno=stream.socket.detach()))
 
 
 async def ask(server: LocalServer, target: str) -> bytes:

@@ -147,7 +147,7 @@ async def test_the_end_comes_with_the_last_client(autojump_clock: MockClock) -> 
 
     async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
         await nursery.start(run)
-        server = LocalServer(node=node, host="", port=0, tls_port=0, nursery=nursery)
+        server = LocalServer(node=node, host="", port=0, tls_port=0)
         clients = await crowd(stack, server, 4)
         # Each has a share of the window in which it goes, also who has gone by then.
         await clients[1].call("user_logout")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +24,6 @@ from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.testing.server import EPOCH, LocalServer, local_server
 from signal_sdk.websocket.frames import TEXT, encode_masked
 from signal_sdk.websocket.tls import TlsTransport
-from signal_sdk.websocket.transport import SocketTransport
 from signal_sdk.wire import frames
 from signal_sdk.wire.tokens import make_token
 from tests.server.helpers import (
@@ -34,6 +32,7 @@ from tests.server.helpers import (
     LogIn,
     ask,
     dev_config,
+    dial,
     settle,
     vanishing_client,
 )
@@ -48,11 +47,6 @@ async def _run_in_memory(
     node: Node, task_status: trio.TaskStatus[Sequence[tuple[str, int]]]
 ) -> None:
     await node.run(listens=False, task_status=task_status)
-
-
-async def dial(host: str, port: int) -> SocketTransport:
-    stream = await trio.open_tcp_stream(host, port)
-    return SocketTransport(socket.socket(fileno=stream.socket.detach()))
 
 
 # --- start ---
@@ -142,7 +136,7 @@ async def test_a_stop_does_not_wait_for_clients_that_do_not_answer(
     node = Node(dev_config(), clock=trio.current_time)
     async with trio.open_nursery() as nursery:
         await nursery.start(_run_in_memory, node)
-        local = LocalServer(node=node, host="", port=0, tls_port=0, nursery=nursery)
+        local = LocalServer(node=node, host="", port=0, tls_port=0)
         async with vanishing_client(local, "ann"):
             # And this one has said nothing at all.
             local.connect()
@@ -160,7 +154,7 @@ async def test_a_connection_that_comes_during_the_stop_is_refused(
     node = Node(dev_config(), clock=trio.current_time)
     async with trio.open_nursery() as nursery:
         await nursery.start(_run_in_memory, node)
-        local = LocalServer(node=node, host="", port=0, tls_port=0, nursery=nursery)
+        local = LocalServer(node=node, host="", port=0, tls_port=0)
         async with vanishing_client(local, "ann"):
             node.stop()
             await settle()
@@ -171,15 +165,28 @@ async def test_a_connection_that_comes_during_the_stop_is_refused(
         nursery.cancel_scope.cancel()
 
 
-async def test_a_node_that_is_cancelled_ends_at_once(autojump_clock: MockClock) -> None:
-    async with (
-        local_server(dev_config(), listens=False) as server,
-        wire_client(server.connect()) as ann,
-    ):
+async def test_a_node_that_is_cancelled_ends_at_once(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    node = Node(dev_config(), clock=trio.current_time)
+    life = trio.CancelScope()
+
+    async def run(task_status: trio.TaskStatus[Sequence[tuple[str, int]]]) -> None:
+        with life:
+            await node.run(listens=False, task_status=task_status)
+
+    await nursery.start(run)
+    local = LocalServer(node=node, host="", port=0, tls_port=0)
+    async with wire_client(local.connect()) as ann:
         await ann.login("ann")
-        server._nursery.cancel_scope.cancel()
+        silent = local.connect()
+        life.cancel()
         await ann.wait_closed()
+        assert await silent.receive_some() == b""
     assert trio.current_time() == 0
+    assert len(node.acceptor) == 0
+    with pytest.raises(RuntimeError, match="the server has ended"):
+        local.connect()
 
 
 # --- how many ---

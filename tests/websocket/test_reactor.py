@@ -310,6 +310,96 @@ async def test_a_cancelled_receiver_reads_no_more(pairs: Pairs) -> None:
         assert taker.taken == [b"late"]
 
 
+async def test_another_reader_may_take_over_from_the_one_before(pairs: Pairs) -> None:
+    async with running_reactor() as reactor:
+        near, far = pairs()
+        heard: list[tuple[str, bytes | None]] = []
+
+        def first() -> None:
+            heard.append(("first", far.receive_nowait()))
+            far.watch(reactor, lambda: heard.append(("second", far.receive_nowait())))
+
+        far.watch(reactor, first)
+        near.send_nowait(b"one")
+        await until(lambda: heard == [("first", b"one")])
+        near.send_nowait(b"two")
+        await until(lambda: heard[1:] == [("second", b"two")])
+        near.close()
+        far.close()
+
+
+async def test_a_link_that_rests_rouses_somebody_once_for_what_is_not_taken(pairs: Pairs) -> None:
+    async with linked(pairs()) as (client, server):
+        taker = Taker()
+        roused: list[str] = []
+        server.watch(taker)
+        assert server.rest(lambda: roused.append("now"))
+        client.send_text(b"one")
+        await until(lambda: taker.taken == [b"one"])
+        assert not roused
+        for word in (b"stop", b"two"):
+            client.send_text(word)
+        await until(lambda: roused == ["now"])
+        # Until `receive` is called, nothing is read any more.
+        client.send_text(b"three")
+        await wait_all_tasks_blocked()
+        waited = [message.data for message in await server.receive()]
+        assert (taker.taken, waited[0]) == ([b"one"], b"stop")
+        with trio.move_on_after(0.05):
+            await gather(server, waited)
+        assert [*waited[1:], *taker.taken[1:]] == [b"two", b"three"]
+        assert roused == ["now"]
+
+
+async def test_a_link_that_rests_rouses_somebody_for_its_end(pairs: Pairs) -> None:
+    def close_by_the_other(client: Link, _: Link) -> None:
+        client.close(1000, "over")
+
+    def close_here(_: Link, server: Link) -> None:
+        server.close(1000, "over")
+
+    def vanish(client: Link, _: Link) -> None:
+        client.abort()
+
+    def abort_here(_: Link, server: Link) -> None:
+        server.abort()
+
+    def have_a_mistake(client: Link, _: Link) -> None:
+        client.send_text(b"fail")
+
+    def wake(_: Link, server: Link) -> None:
+        server.wake()
+
+    for end in (close_by_the_other, close_here, vanish, abort_here, have_a_mistake, wake):
+        async with linked(pairs()) as (client, server):
+            roused = trio.Event()
+            server.watch(Taker())
+            assert server.rest(roused.set)
+            end(client, server)
+            with trio.fail_after(5):
+                await roused.wait()
+
+
+async def test_a_link_for_which_something_is_there_does_not_rest() -> None:
+    async with linked(memory_transport_pair()) as (client, server):
+        server.watch(Taker())
+        for word in (b"stop", b"two"):
+            client.send_text(word)
+        await wait_all_tasks_blocked()
+        with trio.move_on_after(0):
+            # Cut off, it has what it has read.
+            await server.receive()
+        server.close(1000, "over")
+        assert not server.rest(lambda: None)
+
+
+async def test_without_epoll_no_link_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reactor_module, "HAS_EPOLL", False)
+    async with linked(socket_pair()) as (_, server):
+        server.watch(Taker())
+        assert not server.rest(lambda: None)
+
+
 async def test_without_epoll_its_own_task_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reactor_module, "HAS_EPOLL", False)
     async with linked(socket_pair()) as (client, server):

@@ -1,0 +1,114 @@
+"""The acceptor: which connections have a task, and what becomes of those that have none."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from signal_sdk.server.engine.base import AccountKey, Engine
+from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.server.node import Node
+from signal_sdk.testing.memory import memory_transport_pair
+from signal_sdk.testing.server import LocalServer, local_server
+from signal_sdk.websocket import reactor as reactor_module
+from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
+from tests.server.helpers import APP, ask, dev_config, dial, settle, slow_engine, vanishing_client
+from tests.wire_client import logged_in, wire_client
+
+
+def served(server: LocalServer) -> int:
+    """How many connections have a task."""
+    nursery = server.node.acceptor._nursery
+    assert nursery is not None
+    return len(nursery.child_tasks)
+
+
+@pytest.fixture
+async def server(autojump_clock: MockClock) -> AsyncIterator[LocalServer]:
+    async with local_server(dev_config(), listens=False) as server:
+        yield server
+
+
+async def test_a_connection_has_no_task_from_its_beginning_to_its_end(server: LocalServer) -> None:
+    silent = server.connect()
+    async with logged_in(server, "ann") as ann, logged_in(server, "bob") as bob:
+        await ann.call("channel_join", name="red", ack=0)
+        await ann.call("user_sendmsg", peer="bob", flag="v1:E:60", t="instant", content="x", ack=1)
+        await bob.call("user_getmsg", ver_clear=0, max=30, ack=0)
+        await settle()
+        assert served(server) == 0
+        assert (len(server.node.acceptor), len(server.node.acceptor.connections)) == (3, 2)
+    silent.close()
+    await settle()
+    assert len(server.node.acceptor) == 0
+
+
+@pytest.mark.parametrize("why", ["the engine waits", "there is no epoll"])
+async def test_a_connection_that_has_to_wait_has_a_task(
+    why: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine: Engine | None = None
+    if why == "the engine waits":
+        engine = slow_engine(1, EmbeddedEngine())
+    else:
+        monkeypatch.setattr(reactor_module, "HAS_EPOLL", False)
+    async with local_server(dev_config(), listens=engine is None, engine=engine) as server:
+        transport = server.connect() if engine else await dial(server.host, server.port)
+        async with wire_client(transport) as ann:
+            await ann.login("ann")
+            await ann.call("channel_join", name="red", ack=0)
+            assert served(server) == 1
+        with trio.fail_after(5):
+            while served(server):  # noqa: ASYNC110  the kernel sets no event
+                await trio.sleep(0.01)
+
+
+async def test_what_is_no_plain_opening_is_answered_in_a_task(server: LocalServer) -> None:
+    assert (await ask(server, "/healthz")).startswith(b"HTTP/1.1 200")
+    client = server.connect()
+    client.send_nowait(b"GET /healthz HT")
+    await settle()
+    assert served(server) == 1
+    client.send_nowait(b"TP/1.1\r\nHost: x\r\n\r\n")
+    assert (await client.receive_some()).startswith(b"HTTP/1.1 200")
+    await settle()
+    assert (served(server), len(server.node.acceptor)) == (0, 0)
+
+
+async def test_a_client_without_a_task_that_vanishes_has_a_lease(server: LocalServer) -> None:
+    async with vanishing_client(server, "ann"):
+        assert served(server) == 0
+    await settle()
+    assert (served(server), len(server.node.acceptor)) == (0, 0)
+    presence = await server.node._engine.presence(AccountKey(APP, "ann"))
+    assert presence is not None
+    assert presence.lease_ends is not None
+
+
+async def test_a_mistake_in_one_handshake_ends_that_connection_only(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(request: HttpRequest, local_host: str) -> HttpAnswer | None:
+        raise ZeroDivisionError
+
+    async with logged_in(server, "ann") as ann:
+        with monkeypatch.context() as patch, caplog.at_level(logging.ERROR):
+            patch.setattr(server.node._routes, "answer", fail)
+            with pytest.raises(ExceptionGroup):
+                async with wire_client(server.connect()):
+                    raise AssertionError
+        assert "the connection failed" in caplog.text
+        assert "ZeroDivisionError" in caplog.text
+        caplog.clear()
+        await ann.call("channel_join", name="red", ack=0)
+        assert len(server.node.acceptor) == 1
+
+
+async def test_a_node_that_has_ended_lets_nobody_in() -> None:
+    client, end = memory_transport_pair()
+    Node(dev_config()).acceptor.accept(end, "127.0.0.1")
+    assert await client.receive_some() == b""
