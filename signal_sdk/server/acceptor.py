@@ -7,7 +7,6 @@ away. Must not know how a socket is accepted, or what is said on a connection.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -18,9 +17,9 @@ from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.connection import Connection
 from signal_sdk.server.http import HEALTH_PATH, READY_PATH, Routes, unavailable
 from signal_sdk.server.requests import Services
-from signal_sdk.server.timers import Timer
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
+from signal_sdk.websocket.link import Link
 from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.websocket.tls import TlsTransport
 from signal_sdk.websocket.transport import Transport
@@ -28,7 +27,7 @@ from signal_sdk.websocket.transport import Transport
 logger = logging.getLogger("signal_sdk.server")
 
 ENDED_PER_TURN: Final = 64
-"""How many connections are closed for their silence before others run."""
+"""How many overdue connections are closed before others run."""
 
 
 class Acceptor:
@@ -38,12 +37,14 @@ class Acceptor:
         self._services = services
         self._reactor = reactor
         self._routes = routes
-        self._nursery: trio.Nursery | None = None
         self._bounds = {
             "max_frame_bytes": services.limits.max_frame_bytes,
             "outbox_bytes": services.limits.outbox_bytes,
         }
-        self._open: dict[Transport, Connection | None] = {}
+        self._nursery: trio.Nursery | None = None
+        self._openings: dict[Transport, float] = {}
+        """Transports whose handshake is not done, and when its time is over."""
+        self._connections: dict[Transport, Connection] = {}
         self._gone = trio.Event()
 
     @property
@@ -52,12 +53,12 @@ class Acceptor:
 
     def __len__(self) -> int:
         """How many transports are open, also those on which nothing was said yet."""
-        return len(self._open)
+        return len(self._openings) + len(self._connections)
 
     @property
     def connections(self) -> list[Connection]:
         """Those whose handshake is done."""
-        return [connection for connection in self._open.values() if connection is not None]
+        return list(self._connections.values())
 
     @property
     def is_running(self) -> bool:
@@ -72,12 +73,11 @@ class Acceptor:
                 task_status.started()
                 await trio.sleep_forever()
             finally:
-                for transport, connection in list(self._open.items()):
-                    if connection is None:
-                        self._close(transport)
-                    else:
-                        # Who rests gets a task in which to end.
-                        connection.wake()
+                for transport in list(self._openings):
+                    self._close(transport)
+                for connection in self.connections:
+                    # Who rests gets a task in which to end.
+                    connection.wake()
                 self._nursery = None
 
     def accept(self, transport: Transport, local_host: str) -> None:
@@ -90,58 +90,45 @@ class Acceptor:
             # It came in the moment in which the node was ended.
             transport.close()
             return
-        patience = self._admit(transport)
-        read = partial(self._read, nursery, transport, local_host, patience)
+        self._admit(transport)
+        read = partial(self._read, nursery, transport, local_host)
         try:
             if isinstance(transport, TlsTransport) or not transport.watch(self._reactor, read):
-                serve = partial(self._serve, transport, local_host, patience)
-                nursery.start_soon(self._run, transport, patience, serve)
+                nursery.start_soon(self._serve, transport, local_host)
         except LinkError as exc:
-            self._fail(transport, patience, exc)
+            self._fail(transport, exc)
 
     async def serve(self, transport: Transport, local_host: str) -> None:
         """As `accept`, in the caller's task."""
-        patience = self._admit(transport)
-        await self._run(transport, patience, partial(self._serve, transport, local_host, patience))
+        self._admit(transport)
+        await self._serve(transport, local_host)
 
-    def _admit(self, transport: Transport) -> Timer:
-        """Count the transport, which is closed when the timer rings."""
-        self._open[transport] = None
-        # A cancel scope takes three times as long.
-        ends = trio.current_time() + self._limits.handshake_seconds
-        return self._services.timers.ring_at(ends, partial(self._close, transport))
+    def _admit(self, transport: Transport) -> None:
+        self._openings[transport] = trio.current_time() + self._limits.handshake_seconds
 
-    async def _run(
-        self, transport: Transport, patience: Timer, serve: Callable[[], Awaitable[None]]
-    ) -> None:
-        """`serve`, and close the transport behind it."""
-        try:
-            await serve()
-        except Exception as exc:  # noqa: BLE001  `_fail` tells of it
-            self._fail(transport, patience, exc)
-        finally:
-            patience.cancel()
-            self._close(transport)
+    def _begin(self, transport: Transport, link: Link) -> Connection:
+        """The handshake is done."""
+        connection = Connection(link, self._services, self._openings.pop(transport))
+        self._connections[transport] = connection
+        return connection
 
     def _close(self, transport: Transport) -> None:
         transport.close()
-        self._open.pop(transport, None)
+        self._openings.pop(transport, None)
+        self._connections.pop(transport, None)
         self._gone.set()
 
-    def _fail(self, transport: Transport, patience: Timer, exc: Exception) -> None:
+    def _fail(self, transport: Transport, exc: Exception) -> None:
         """Close the transport, and tell why. One connection's mistake must not end the others'."""
         if isinstance(exc, LinkError):
             logger.info("%s: %s", transport.peer, exc)
         else:
             logger.error("%s: the connection failed", transport.peer, exc_info=exc)
-        patience.cancel()
         self._close(transport)
 
-    # --- the handshake ---
+    # --- the handshake, and all behind it ---
 
-    def _read(
-        self, nursery: trio.Nursery, transport: Transport, local_host: str, patience: Timer
-    ) -> None:
+    def _read(self, nursery: trio.Nursery, transport: Transport, local_host: str) -> None:
         """Take a client's opening request where that is plain. The reactor's."""
         try:
             data = transport.receive_nowait()
@@ -151,31 +138,44 @@ class Acceptor:
             link = handshake.accept_plain(data, transport, self._reactor, answer, **self._bounds)
             if link is None:
                 transport.unwatch()
-                serve = partial(self._serve, transport, local_host, patience, data)
-                nursery.start_soon(self._run, transport, patience, serve)
+                nursery.start_soon(self._serve, transport, local_host, data)
                 return
-            connection = Connection(link, self._services, patience)
-            run = partial(nursery.start_soon, self._run, transport, patience, connection.run)
+            connection = self._begin(transport, link)
+            run = partial(nursery.start_soon, self._run, transport, connection)
             if not connection.rest(run):
                 transport.unwatch()
                 run()
-            self._open[transport] = connection
         except Exception as exc:  # noqa: BLE001  `_fail` tells of it
-            self._fail(transport, patience, exc)
+            self._fail(transport, exc)
 
     async def _serve(
-        self, transport: Transport, local_host: str, patience: Timer, data: bytes | None = None
+        self, transport: Transport, local_host: str, data: bytes | None = None
     ) -> None:
-        """Do the handshakes, of which `data` has been received, and all behind them. Raises
-        `LinkError`.
-        """
-        if isinstance(transport, TlsTransport):
-            await transport.handshake()
-        answer = partial(self._answer, local_host)
-        link = await handshake.accept(transport, self._reactor, answer, data=data, **self._bounds)
+        """Do the handshakes, of which `data` has been received, and serve the connection."""
+        link = None
+        try:
+            if isinstance(transport, TlsTransport):
+                await transport.handshake()
+            answer = partial(self._answer, local_host)
+            link = await handshake.accept(
+                transport, self._reactor, answer, data=data, **self._bounds
+            )
+        except Exception as exc:  # noqa: BLE001  `_fail` tells of it
+            self._fail(transport, exc)
+        finally:
+            if link is None:
+                self._close(transport)
         if link is not None:
-            self._open[transport] = connection = Connection(link, self._services, patience)
+            await self._run(transport, self._begin(transport, link))
+
+    async def _run(self, transport: Transport, connection: Connection) -> None:
+        """Serve a connection that has to wait for something, until it ends."""
+        try:
             await connection.run()
+        except Exception as exc:  # noqa: BLE001  `_fail` tells of it
+            self._fail(transport, exc)
+        finally:
+            self._close(transport)
 
     def _answer(self, local_host: str, request: HttpRequest) -> HttpAnswer | None:
         """The answer to a request; None where it begins a link."""
@@ -199,12 +199,22 @@ class Acceptor:
 
     # --- sending away ---
 
-    async def end_silent(self, since: float) -> None:
-        """Close the connections of which nothing was heard since then, by trio's clock."""
-        silent = [it for it in self.connections if it.heard_at <= since]
-        for number, connection in enumerate(silent, 1):
-            if connection.heard_at <= since:
-                connection.end_silence()
+    async def sweep(self) -> None:
+        """Close what has lasted too long: a handshake, a login, a token, a silence."""
+        now = trio.current_time()
+        silent_since = now - self._limits.silence_seconds
+        for transport in [it for it, ends_at in self._openings.items() if ends_at <= now]:
+            self._close(transport)
+        overdue = [
+            (transport, connection)
+            for transport, connection in self._connections.items()
+            if connection.heard_at <= silent_since or connection.ends_at <= now
+        ]
+        for number, (transport, connection) in enumerate(overdue, 1):
+            # It may have been heard, or have gone, while others ran.
+            is_due = connection.heard_at <= silent_since or connection.ends_at <= now
+            if is_due and transport in self._connections:
+                connection.end()
             if number % ENDED_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
 
@@ -213,16 +223,16 @@ class Acceptor:
         this node has gone, in the same order and over the same time.
         """
         start = trio.current_time()
-        leaving = [it for it in self._open.items() if it[1] is not None]
+        leaving = list(self._connections.items())
         for number, (transport, connection) in enumerate(leaving):
             with trio.move_on_at(start + window * number / len(leaving)):
                 await self.all_gone()
                 return
-            if connection is not None and transport in self._open:
+            if transport in self._connections:
                 connection.go_away(delay=round(window, 1))
 
     async def all_gone(self) -> None:
         """Wait until no transport is open."""
-        while self._open:
+        while len(self):
             self._gone = trio.Event()
             await self._gone.wait()

@@ -7,6 +7,7 @@ Must not know how a request is answered: requests.py does.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
@@ -17,7 +18,6 @@ from signal_sdk.errors import LoginError, ProtocolError, SignalError
 from signal_sdk.server.engine.base import Event
 from signal_sdk.server.requests import Requests, Services
 from signal_sdk.server.session import Session
-from signal_sdk.server.timers import Timer
 from signal_sdk.websocket.link import (
     GOING_AWAY,
     INVALID_DATA,
@@ -59,27 +59,24 @@ class Connection:
 
     __slots__ = (
         "_entered",
-        "_expiry",
         "_is_entering",
         "_is_first_frame",
         "_is_welcome",
         "_link",
-        "_patience",
         "_reads_ids",
         "_requests",
         "_services",
         "_session",
+        "ends_at",
         "generation",
     )
 
-    def __init__(self, link: Link, services: Services, patience: Timer) -> None:
-        """`patience` ends when the client has had its time to log in."""
+    def __init__(self, link: Link, services: Services, ends_at: float) -> None:
         self._link = link
         self._services = services
         self._session: Session | None = None
-        self._patience: Timer | None = patience
-        patience.ring = self._lose_patience
-        self._expiry: Timer | None = None
+        self.ends_at = ends_at
+        """When, by trio's clock, the client's time for logging in is over, and then its token's."""
         self._requests = Requests(services, link)
         self._is_entering = False
         self._entered: trio.Event | None = None
@@ -118,9 +115,6 @@ class Connection:
         except LinkClosed as exc:
             logger.debug("%s: %s", self._link.peer, exc)
         finally:
-            for timer in (self._patience, self._expiry):
-                if timer is not None:
-                    timer.cancel()
             with trio.move_on_after(FAREWELL_SECONDS, shield=True):
                 await self._detach()
         await self._link.aclose()
@@ -227,10 +221,7 @@ class Connection:
             self._requests.send(login.encode_failure(error))
             return
         # A login that was cut off half-way would be nobody's to end; a refused one closes the link.
-        if self._patience is not None:
-            self._patience.cancel()
-            # An idle connection need not carry it along.
-            self._patience = None
+        self.ends_at = math.inf
         try:
             self._check_admission()
             if services.engine.is_immediate:
@@ -289,9 +280,8 @@ class Connection:
             self.kick()
             return
         if session.token_expires is not None:
-            self._expiry = services.timers.after(
-                session.token_expires - services.clock(), self._expire
-            )
+            left = session.token_expires - services.clock()
+            self.ends_at = trio.current_time() + left
 
     async def _find_session(self, request: login.Login | login.LineLogin) -> Session:
         presences = self._services.presences
@@ -424,15 +414,20 @@ class Connection:
         self._link.close(code, reason.encode()[:120].decode(errors="ignore"))
         self._forget()
 
-    def end_silence(self) -> None:
-        """Close: nothing was heard for too long. Who is still logging in has a time of its own."""
-        if self._session is not None:
+    def end(self) -> None:
+        """Close: the time for logging in, or the token's, is over, or nothing was heard for too
+        long. Who is still logging in may be silent.
+        """
+        is_over = self.ends_at <= trio.current_time()
+        if self._session is None:
+            if is_over:
+                self._close("nothing was said in time", code=POLICY_VIOLATION)
+        elif is_over:
+            self.ends_at = math.inf
+            self._services.timers.after(0, self._expire)
+        else:
             limit = self._services.limits.silence_seconds
             self._close(f"nothing was heard for {limit} s", code=POLICY_VIOLATION)
-
-    def _lose_patience(self) -> None:
-        """The time for logging in is over."""
-        self._close("nothing was said in time", code=POLICY_VIOLATION)
 
     async def _expire(self) -> None:
         """The token's time is over: so is the session's."""

@@ -167,4 +167,4 @@ class Node:
         while True:
             await trio.sleep(SWEEP_SECONDS)
             await self._engine.sweep(self._clock())
-            await self.acceptor.end_silent(trio.current_time() - self.config.limits.silence_seconds)
+            await self.acceptor.sweep()

@@ -33,17 +33,11 @@ class Timers:
         """Run `action` in `seconds` from now, in a task of its own."""
         return self.at(trio.current_time() + max(seconds, 0.0), action)
 
-    def ring_at(self, time: float, ring: Callable[[], None]) -> Timer:
-        """Call `ring`, which neither waits nor raises, once trio's clock shows `time`. Unlike an
-        action's task, it is not called any more once it is cancelled.
-        """
-        timer = Alarm(self._alarms, ring)
-        timer.set(time)
-        return timer
-
     def at(self, time: float, action: Action) -> Timer:
         """Run `action` once trio's clock shows `time`, in a task of its own."""
-        return self.ring_at(time, partial(self._start, action))
+        timer = Alarm(self._alarms, partial(self._start, action))
+        timer.set(time)
+        return timer
 
     def _start(self, action: Action) -> None:
         if self._nursery is None:

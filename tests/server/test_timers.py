@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from signal_sdk.server.timers import Action, Timer, Timers
+from signal_sdk.server.timers import Action, Timers
 from signal_sdk.websocket.alarms import MIN_CLEARED
 
 
@@ -72,21 +72,6 @@ async def test_a_cancelled_action_never_runs_and_may_be_cancelled_again(timers: 
     await trio.sleep(20)
     ran.cancel()
     assert diary.entries == [("ran", 5)]
-
-
-async def test_what_rings_by_itself_is_silent_once_cancelled_even_when_due(timers: Timers) -> None:
-    rung: list[str] = []
-    second: Timer | None = None
-
-    def first() -> None:
-        rung.append("first")
-        if second is not None:
-            second.cancel()
-
-    timers.ring_at(trio.current_time() + 5, first)
-    second = timers.ring_at(trio.current_time() + 5, lambda: rung.append("second"))
-    await trio.sleep(10)
-    assert rung == ["first"]
 
 
 async def test_an_action_that_waits_keeps_no_other_from_running(timers: Timers) -> None:

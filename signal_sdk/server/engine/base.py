@@ -143,7 +143,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     expires: float
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """A channel's event as it was delivered."""
 
     msgid: int

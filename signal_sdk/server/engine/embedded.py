@@ -301,7 +301,7 @@ class EmbeddedEngine(Engine):
         for _ in range(min(SWEPT, len(self._histories))):
             channel = self._channels.get(key := self._histories.popleft())
             if channel is not None:
-                channel.forget(now)
+                channel.forget(now - self._history_seconds)
                 if channel.history:
                     self._histories.append(key)
 
@@ -388,7 +388,7 @@ class EmbeddedEngine(Engine):
                 self._histories.append(channel.key)
             elif len(history) >= self._history_events:
                 history.popleft()
-            history.append((now + self._history_seconds, event))
+            history.append(event)
         self._deliver.deliver_event(channel.key, event.msgid, content, event.time_ms)
 
     async def set_channel_attr(
@@ -432,7 +432,10 @@ class EmbeddedEngine(Engine):
 
     async def history(self, key: ChannelKey, after: int, now: float) -> Sequence[Event] | None:
         channel = self._channels.get(key)
-        return channel.after(after, now) if channel else None
+        if channel is None:
+            return None
+        channel.forget(now - self._history_seconds)
+        return channel.after(after)
 
     async def roster(self, key: ChannelKey, newest: int) -> Roster:
         channel = self._channels.get(key)

@@ -168,7 +168,7 @@ class Channel:
     reserved: int = RESERVED
     total: int = 0
     idle_since: float | None = None
-    history: deque[tuple[float, Event]] = attrs.field(factory=deque)
+    history: deque[Event] = attrs.field(factory=deque)
 
     def newest(self, count: int) -> list[tuple[str, int]]:
         """The latest members, oldest first."""
@@ -182,17 +182,17 @@ class Channel:
             num=len(self.members), total=self.total, newest=self.newest(newest), msgid=self.msgid
         )
 
-    def forget(self, now: float) -> None:
-        """Forget the events whose time is over."""
-        while self.history and self.history[0][0] <= now:
+    def forget(self, until: float) -> None:
+        """Forget the events up to that time."""
+        until_ms = until * 1000
+        while self.history and self.history[0].time_ms <= until_ms:
             self.history.popleft()
 
-    def after(self, msgid: int, now: float) -> Sequence[Event] | None:
+    def after(self, msgid: int) -> Sequence[Event] | None:
         """The events after `msgid`; None where some are not held any more."""
-        self.forget(now)
         if msgid == self.msgid:
             return ()
-        missed = [event for _, event in self.history if event.msgid > msgid]
+        missed = [event for event in self.history if event.msgid > msgid]
         return missed if len(missed) == self.msgid - msgid else None
 
     def row(self) -> Row:
