@@ -89,10 +89,12 @@ class Connection:
         """From here on, frames are handed to `take` where they are read; what `receive` still gets
         comes before them.
         """
+        log = self._log
 
         def take_all(message: Message) -> bool:
             for frame in self._unpack(message):
-                self._note(frame)
+                if log.is_heard:
+                    self._note(frame)
                 take(frame)
             return True
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections import deque
 from collections.abc import Callable
+from types import CoroutineType
 from typing import Final, Protocol
 
 import msgspec
@@ -133,7 +134,12 @@ class Dispatcher:
 
     async def _run(self, run: Thunk) -> None:
         try:
-            await _call(run)
+            # As `_call`, without a coroutine of its own: this is done for every callback.
+            result = run()
+            if result is not None and (
+                type(result) is CoroutineType or inspect.isawaitable(result)
+            ):
+                await result
         except Exception as exc:  # noqa: BLE001  it is anybody's code, and is reported below
             logger.exception("a callback raised %s", type(exc).__name__)
             if self._on_error is not None:

@@ -24,6 +24,11 @@ class Log:
     def __init__(self) -> None:
         self.is_on = False
 
+    @property
+    def is_heard(self) -> bool:
+        """Does anybody hear of a line? To ask is cheaper than to write one in vain."""
+        return self.is_on
+
     def debug(self, text: str, *args: object) -> None:
         """Write one line, if the log is on."""
         if self.is_on:

@@ -354,7 +354,8 @@ class Requests:
             return
         if self._send is None:
             return
-        self._log.debug("%s: > %s #%d, %d bytes", self._label, request.what, callid, len(frame))
+        if self._log.is_heard:
+            self._log.debug("%s: > %s #%d, %d bytes", self._label, request.what, callid, len(frame))
         self._send(frame)
 
     # --- answers ---
@@ -374,7 +375,8 @@ class Requests:
             reason = f"the answer to {request.what} is not understood: {exc}"
             error = UnansweredError(request.codes.other, reason)
         else:
-            self._log.debug("%s: < %s #%s, ok", self._label, request.what, callid)
+            if self._log.is_heard:
+                self._log.debug("%s: < %s #%s, ok", self._label, request.what, callid)
             return
         name = error.ecode.name
         self._log.debug("%s: < %s #%s, %s", self._label, request.what, callid, name)

@@ -66,16 +66,16 @@ class Heard:
     """
 
     def __init__(self) -> None:
-        self._ids: Recent[tuple[str, str]] = Recent(MAX_SEEN_MESSAGES)
-        self._last: dict[tuple[str, str], int] = {}
+        self._ids: Recent[str] = Recent(MAX_SEEN_MESSAGES)
+        self._last: dict[str, int] = {}
 
     def add(self, account: str, message_id: str) -> bool:
         """A message has come; False where it is not to be told."""
         parsed = parse_message_id(message_id)
         if parsed is None:
-            return not message_id or self._ids.add((account, message_id))
+            return not message_id or self._ids.add(_key(account, message_id))
         series, number = parsed
-        key = account, series
+        key = _key(account, series)
         last = self._last.pop(key, -1)
         while len(self._last) >= MAX_SEEN_MESSAGES:
             del self._last[next(iter(self._last))]
@@ -92,7 +92,7 @@ class Seen:
 
     def __init__(self) -> None:
         self._lines: dict[int, MessageLine] = {}
-        self._ids: Recent[tuple[str, str]] = Recent(MAX_SEEN_ENTRIES)
+        self._ids: Recent[str] = Recent(MAX_SEEN_ENTRIES)
 
     @property
     def may_come_again(self) -> bool:
@@ -127,6 +127,12 @@ class Seen:
         return kept
 
 
-def key_of(line: MessageLine) -> tuple[str, str] | None:
+def key_of(line: MessageLine) -> str | None:
     """What tells a message from any other; None where the server gave it no id."""
-    return (line.src, line.msg_id) if line.msg_id else None
+    return _key(line.src, line.msg_id) if line.msg_id else None
+
+
+def _key(account: str, message_id: str) -> str:
+    # An account has no white space. There may be ten million of these in a process: texts are not
+    # what the garbage collector has to look at.
+    return f"{account} {message_id}"

@@ -55,8 +55,12 @@ class _TeeLog(Log):
         super().__init__()
         self._callbacks = callbacks
 
+    @property
+    def is_heard(self) -> bool:
+        return self._callbacks.wants_log
+
     def debug(self, text: str, *args: object) -> None:
-        if self._callbacks.wants_log:
+        if self.is_heard:
             self._callbacks.put_line(text % args)
 
 

@@ -7,7 +7,7 @@ the rest of the protocol: fragments, control frames and whatever is wrong are th
 
 from __future__ import annotations
 
-import secrets
+import os
 from typing import Final
 
 import msgspec
@@ -76,7 +76,7 @@ def encode(first: int, payload: bytes) -> bytes:
 
 def encode_masked(first: int, payload: bytes) -> bytes:
     """A whole message, masked, as a client sends it."""
-    mask = secrets.token_bytes(_MASK_BYTES)
+    mask = os.urandom(_MASK_BYTES)
     return _head(first, len(payload), _MASKED) + mask + apply_mask(payload, mask)
 
 

@@ -163,6 +163,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         if status is None:
             head = frames.decode_json(self.text, Result, REPLY)
             if head.result == "ok":
+                if isinstance(head, type_):
+                    return head
                 return frames.decode_json(self.text, type_, REPLY)
             status = frames.decode_json(self.text, _Failure, REPLY)
         try:

@@ -19,7 +19,7 @@ from signal_sdk.wire.names import JsonValue
 NOTIFY: Final = "notify"
 INSTANT: Final = "instant"
 
-_notified = msgspec.json.Decoder(list[JsonValue])
+_notified = msgspec.json.Decoder(list[str | int])
 _pushed = msgspec.json.Decoder(tuple[int, str])
 
 VOIP_INVITE: Final = "voip_invite"
@@ -158,11 +158,11 @@ def _decode_channel_content(line: lines.MessageLine) -> ChannelContent:
 def decode_notify(frame: frames.Frame) -> InboxAnnounced | InboxPushed | ChannelEvent:
     """What a `notify` frame says. Raises `ProtocolError`."""
     match frame.decode_by(_notified):
-        case ["msg", int(version)]:
-            return InboxAnnounced(version)
         case ["recvmsg", str(text)]:
             version, line = frames.decode_by(_pushed, text, "recvmsg")
             return InboxPushed(version, lines.decode(line))
+        case ["msg", int(version)]:
+            return InboxAnnounced(version)
         case ["channel2", str(channel), int(msgid), str(line)]:
             return ChannelEvent(
                 channel=channel, msgid=msgid, content=_decode_channel_content(lines.decode(line))

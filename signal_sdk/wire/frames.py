@@ -50,21 +50,21 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
     def decode(self, type_: type[T]) -> T:
         """The payload as `type_`. Raises `FrameError`."""
-        return decode_json(bytes(self.payload), type_, self.event)
+        return decode_json(self.payload, type_, self.event)
 
     def decode_by(self, decoder: msgspec.json.Decoder[T]) -> T:
         """The payload as `decoder` makes it. Raises `FrameError`."""
-        return decode_by(decoder, bytes(self.payload), self.event)
+        return decode_by(decoder, self.payload, self.event)
 
 
-def decode_json(text: bytes | str, type_: type[T], what: str) -> T:
+def decode_json(text: bytes | str | msgspec.Raw, type_: type[T], what: str) -> T:
     """JSON `text` as `type_`. Raises `FrameError` with `what` in its text, never with the JSON
     itself, which may hold secrets.
     """
     return decode_by(_decoder(type_), text, what)
 
 
-def decode_by(decoder: msgspec.json.Decoder[T], text: bytes | str, what: str) -> T:
+def decode_by(decoder: msgspec.json.Decoder[T], text: bytes | str | msgspec.Raw, what: str) -> T:
     """As `decode_json`, for types that are decoded so often that it counts."""
     try:
         return decoder.decode(text)
