@@ -122,28 +122,29 @@ class Dispatcher:
                 entry = self._queue.popleft()
                 if entry.turn is not None:
                     entry.turn.begin()
-                await self._run(entry.run)
+                try:
+                    # As `_call`, without a coroutine of its own: this is done for every callback.
+                    result = entry.run()
+                    if result is not None and (
+                        type(result) is CoroutineType or inspect.isawaitable(result)
+                    ):
+                        await result
+                except Exception as exc:  # noqa: BLE001  it is anybody's code, and is reported
+                    await self._failed(exc)
                 if entry.turn is not None:
                     entry.turn.end()
-                self._report_dropped()
+                if self._dropped_events or self._dropped_outcomes:
+                    self._report_dropped()
                 count += 1
                 if count % CALLBACKS_PER_TURN == 0:
                     await trio.lowlevel.checkpoint()
         finally:
             self._is_over = True
 
-    async def _run(self, run: Thunk) -> None:
-        try:
-            # As `_call`, without a coroutine of its own: this is done for every callback.
-            result = run()
-            if result is not None and (
-                type(result) is CoroutineType or inspect.isawaitable(result)
-            ):
-                await result
-        except Exception as exc:  # noqa: BLE001  it is anybody's code, and is reported below
-            logger.exception("a callback raised %s", type(exc).__name__)
-            if self._on_error is not None:
-                await self._report(self._on_error, exc)
+    async def _failed(self, exc: Exception) -> None:
+        logger.error("a callback raised %s", type(exc).__name__, exc_info=exc)
+        if self._on_error is not None:
+            await self._report(self._on_error, exc)
 
     async def _report(self, on_error: OnError, exc: Exception) -> None:
         # One line, whatever the exception says.
@@ -154,8 +155,6 @@ class Dispatcher:
             logger.exception("on_error itself raised")
 
     def _report_dropped(self) -> None:
-        if not (self._dropped_events or self._dropped_outcomes):
-            return
         if len(self._queue) > MAX_QUEUED_CALLBACKS // 2:
             return
         what = []

@@ -288,9 +288,10 @@ class Link:
         self.heard_at = trio.current_time()
         if take is None:
             return
-        taken = 0
+        taken, outbox = 0, self.outbox
         for message in messages[:MESSAGES_PER_TURN]:
-            if not self.is_listening or not take(message):
+            # As `is_listening`, which is asked for every message.
+            if self._is_closed or outbox.broken or not take(message):
                 break
             taken += 1
         del messages[:taken]
@@ -320,7 +321,7 @@ class Link:
         """Take all frames that are whole; how many bytes that is."""
         at = 0
         while at < len(data):
-            if not self._is_library_idle:
+            if self._library is not None and not self._is_library_idle:
                 # What the library has begun, it ends.
                 self._give_to_library(bytes(data[at:]))
                 return len(data)
