@@ -161,8 +161,12 @@ class Requests:
 
     def send(self, text: bytes) -> None:
         """Send the client a frame."""
-        over = self._services.limits.compress_over_bytes
-        self._link.send_encoded(encode_for(self._link.outbox, text, over))
+        link = self._link
+        if link.outbox.reads_binary:
+            over = self._services.limits.compress_over_bytes
+            link.send_encoded(encode_for(link.outbox, text, over))
+        else:
+            link.send_text(text)
 
     async def log_out(
         self, session: Session | None, request: call2.Request, end: Callable[[], Awaitable[None]]

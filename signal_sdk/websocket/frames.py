@@ -71,7 +71,9 @@ def unmask(data: bytes | bytearray, head: FrameHead) -> bytes:
 
 def encode(first: int, payload: bytes) -> bytes:
     """A whole message, unmasked, as a server sends it."""
-    return _head(first, len(payload), 0) + payload
+    size = len(payload)
+    head = bytes((first, size)) if size < _LENGTH_16 else _head(first, size, 0)
+    return head + payload
 
 
 def encode_masked(first: int, payload: bytes) -> bytes:

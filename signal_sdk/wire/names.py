@@ -186,6 +186,11 @@ def _check_name(what: str, value: JsonValue, limit: int) -> str:
     return text
 
 
+def _is_plain(text: str, limit: int) -> bool:
+    """Is `text` such that no rule for names has anything against it, as nearly all are?"""
+    return 0 < len(text) <= limit and text.isascii() and text.isprintable() and " " not in text
+
+
 def _holds_white_space(text: str) -> bool:
     # All white space but the blank is unprintable, which is quicker to ask.
     return " " in text or (not text.isprintable() and any(map(str.isspace, text)))
@@ -195,7 +200,7 @@ def check_account(value: JsonValue) -> str:
     """An account: 1 to 128 visible characters without white space. Another JSON value is taken as
     its JSON text.
     """
-    return _check_account(_text_of("account", value))
+    return _check_account(value if isinstance(value, str) else _text_of("account", value))
 
 
 @functools.lru_cache(NAMES_KEPT)
@@ -210,7 +215,7 @@ def check_channel(value: JsonValue) -> str:
     """A channel's name: 1 to 128 visible characters; both spellings of a special channel come out
     as the one with one underscore.
     """
-    return _check_channel(_text_of("channel", value))
+    return _check_channel(value if isinstance(value, str) else _text_of("channel", value))
 
 
 @functools.lru_cache(NAMES_KEPT)
@@ -291,6 +296,8 @@ def check_message_id(value: JsonValue) -> str:
     """
     if value is None or value == "":
         return ""
+    if isinstance(value, str) and _is_plain(value, MAX_NAME_CHARS):
+        return value
     text = _check_name("message id", value, MAX_NAME_CHARS)
     if _holds_white_space(text):
         raise wrong("message id", text, "holds white space")
