@@ -33,7 +33,7 @@ from signal_sdk.websocket.reactor import Reactor
 logger = logging.getLogger("signal_sdk.server")
 
 SWEEP_SECONDS: Final = 1.0
-"""Between two looks at all connections, of which 10,000 take half a millisecond."""
+"""Between two looks at all connections, of which 10,000 take a millisecond and a half."""
 STOP_SECONDS: Final = 3.0
 """How long a stop waits for the clients to take their farewell."""
 
