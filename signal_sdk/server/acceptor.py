@@ -107,8 +107,11 @@ class Acceptor:
         self._openings[transport] = trio.current_time() + self._limits.handshake_seconds
 
     def _begin(self, transport: Transport, link: Link) -> Connection:
-        """The handshake is done."""
-        connection = Connection(link, self._services, self._openings.pop(transport))
+        """The handshake is done. Raises `LinkError` where that comes too late."""
+        ends_at = self._openings.pop(transport, None)
+        if ends_at is None:
+            raise LinkError("the handshake was not done in time")
+        connection = Connection(link, self._services, ends_at)
         self._connections[transport] = connection
         return connection
 
@@ -152,7 +155,7 @@ class Acceptor:
         self, transport: Transport, local_host: str, data: bytes | None = None
     ) -> None:
         """Do the handshakes, of which `data` has been received, and serve the connection."""
-        link = None
+        connection = None
         try:
             if isinstance(transport, TlsTransport):
                 await transport.handshake()
@@ -160,13 +163,15 @@ class Acceptor:
             link = await handshake.accept(
                 transport, self._reactor, answer, data=data, **self._bounds
             )
+            if link is not None:
+                connection = self._begin(transport, link)
         except Exception as exc:  # noqa: BLE001  `_fail` tells of it
             self._fail(transport, exc)
         finally:
-            if link is None:
+            if connection is None:
                 self._close(transport)
-        if link is not None:
-            await self._run(transport, self._begin(transport, link))
+        if connection is not None:
+            await self._run(transport, connection)
 
     async def _run(self, transport: Transport, connection: Connection) -> None:
         """Serve a connection that has to wait for something, until it ends."""

@@ -34,6 +34,11 @@ from tests.wire_client import MAX_FRAME_BYTES, WireClient
 APP = "app"
 CERTIFICATE = "5cfd2fd1755d40ecb72977518be15d3b"
 FOREVER = 10**9
+OPENING: Final = (
+    b"GET / HTTP/1.1\r\nHost: memory\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+"""A plain opening request."""
 
 
 class LogIn(Protocol):

@@ -16,7 +16,16 @@ from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.websocket import reactor as reactor_module
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
-from tests.server.helpers import APP, ask, dev_config, dial, settle, slow_engine, vanishing_client
+from tests.server.helpers import (
+    APP,
+    OPENING,
+    ask,
+    dev_config,
+    dial,
+    settle,
+    slow_engine,
+    vanishing_client,
+)
 from tests.wire_client import logged_in, wire_client
 
 
@@ -106,6 +115,27 @@ async def test_a_mistake_in_one_handshake_ends_that_connection_only(
         caplog.clear()
         await ann.call("channel_join", name="red", ack=0)
         assert len(server.node.acceptor) == 1
+
+
+async def test_a_handshake_that_is_done_in_the_moment_of_its_end_is_none(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As TLS has it, which gives others their turn between what it reads and what it returns."""
+    client, end = memory_transport_pair()
+    receive = end.receive_some
+
+    async def receive_late() -> bytes:
+        data = await receive()
+        await trio.sleep(server.node.config.limits.handshake_seconds + 1)
+        return data
+
+    monkeypatch.setattr(end, "receive_some", receive_late)
+    client.send_nowait(OPENING)
+    await server.node.acceptor.serve(end, "127.0.0.1")
+    assert "the handshake was not done in time" in caplog.text
+    assert len(server.node.acceptor) == 0
+    async with logged_in(server, "ann"):
+        pass
 
 
 async def test_a_node_that_has_ended_lets_nobody_in() -> None:

@@ -29,6 +29,7 @@ from signal_sdk.wire.tokens import make_token
 from tests.server.helpers import (
     APP,
     CERTIFICATE,
+    OPENING,
     LogIn,
     ask,
     dev_config,
@@ -297,10 +298,6 @@ async def test_a_tls_handshake_that_stands_still_ends_with_the_time_for_handshak
 
 
 WITH_TOKENS = attrs.evolve(dev_config(), apps=(AppConfig(id=APP, certificate=CERTIFICATE),))
-OPENING = (
-    b"GET / HTTP/1.1\r\nHost: memory\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-)
 
 
 @pytest.mark.parametrize("config", [WITH_TOKENS], ids=["tokens"])
