@@ -41,17 +41,16 @@ _POLLED_ANEW = SignalError(
 
 class _EntryTurn(msgspec.Struct, frozen=True, eq=False):
     """One entry's turn in the dispatcher; `line` is None where it could not be read. `window` is
-    the one that it was fetched in, `key` tells its message from any other.
+    the one that it was fetched in.
     """
 
     mailbox: Mailbox
     window: InboxWindow
     version: int
     line: MessageLine | None
-    key: str | None
 
     def begin(self) -> None:
-        self.mailbox.entry_began(self.window, self.version, self.line, self.key)
+        self.mailbox.entry_began(self.window, self.version, self.line)
 
     def end(self) -> None:
         self.mailbox.entry_ended(self.window, self.version)
@@ -152,7 +151,7 @@ class Mailbox:
                 line = lines.decode(text)
             except ProtocolError as exc:
                 self._log.debug("inbox entry %d is passed over: %s", version, exc)
-                self._put(_nothing, version, None, None)
+                self._put(_nothing, version, None)
             else:
                 self._take(version, line)
         self._wake(self.poll_if_due())
@@ -174,40 +173,37 @@ class Mailbox:
             run = None
         if key is not None:
             self._in_hand.add(key)
-        self._put(run or _nothing, version, line, key)
+        self._put(run or _nothing, version, line)
 
-    def _put(self, run: Thunk, version: int, line: MessageLine | None, key: str | None) -> None:
-        self._dispatcher.put(run, _EntryTurn(self, self._window, version, line, key))
+    def _put(self, run: Thunk, version: int, line: MessageLine | None) -> None:
+        turn = _EntryTurn(self, self._window, version, line)
+        self._dispatcher.put(run, turn)
 
     # --- what callbacks do ---
 
-    def entry_began(
-        self, window: InboxWindow, version: int, line: MessageLine | None, key: str | None
-    ) -> None:
+    def entry_began(self, window: InboxWindow, version: int, line: MessageLine | None) -> None:
         """The callback of an entry runs."""
         window.begin(version)
-        if key is not None:
-            self._in_hand.discard(key)
         if line is not None:
+            key = key_of(line)
+            if key is not None:
+                self._in_hand.discard(key)
             self._seen.add(version, line)
 
     def entry_ended(self, window: InboxWindow, version: int) -> None:
         """The callback of an entry has returned."""
-        now = trio.current_time()
-        window.handle(version, now)
+        window.handle(version, trio.current_time())
         if not self._is_closed:
-            self._wake(self._poll_if_due(now))
+            self._wake(self.poll_if_due())
 
     # --- polls ---
 
     def poll_if_due(self) -> float:
         """Poll, if it is time; when to ask again."""
-        return self._poll_if_due(trio.current_time())
-
-    def _poll_if_due(self, now: float) -> float:
         if self._is_closed or self._is_paused:
             return math.inf
         window = self._window
+        now = trio.current_time()
         if window.wants_poll(now):
             version = window.poll()
             self._requests.call(

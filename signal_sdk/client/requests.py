@@ -314,7 +314,7 @@ class Requests:
     def _submit(self, request: _Request[Any], *, always: bool = False) -> None:
         if self._sealed is not None:
             request.fail(self._sealed)
-        elif len(self._pending) + len(self._waiting) >= MAX_REQUESTS and not always:
+        elif len(self) >= MAX_REQUESTS and not always:
             reason = f"{MAX_REQUESTS} requests are under way already"
             request.fail(SignalError(request.codes.other, reason))
         elif self._is_full() and not always:

@@ -10,7 +10,7 @@ from typing import Protocol
 from signal_sdk.websocket.link import encode_binary, encode_text
 from signal_sdk.wire import frames, names
 
-__all__ = ["Ear", "encode_for", "encode_packed", "is_long"]
+__all__ = ["Ear", "encode_packed", "is_long"]
 
 
 class Ear(Protocol):
@@ -35,10 +35,3 @@ def encode_packed(text: bytes) -> bytes:
     """`text` as a compressed binary message, or as a text message where that is shorter."""
     packed = frames.compress(text)
     return encode_binary(packed) if len(packed) < len(text) else encode_text(text)
-
-
-def encode_for(ear: Ear, text: bytes, over: int) -> bytes:
-    """`text` as `ear` is sent it: compressed where it is long and the ear reads that."""
-    if ear.reads_binary and is_long(text, over):
-        return encode_packed(text)
-    return encode_text(text)

@@ -414,18 +414,17 @@ class Connection:
         self._link.close(code, reason.encode()[:120].decode(errors="ignore"))
         self._forget()
 
-    def end(self) -> None:
-        """Close: the time for logging in, or the token's, is over, or nothing was heard for too
-        long. Who is still logging in may be silent.
+    def end_overdue(self, now: float, silent_since: float) -> None:
+        """Close where the time for logging in, or the token's, is over, or nothing was heard since
+        then. Who is still logging in may be silent.
         """
-        is_over = self.ends_at <= trio.current_time()
-        if self._session is None:
-            if is_over:
+        if self.ends_at <= now:
+            if self._session is None:
                 self._close("nothing was said in time", code=POLICY_VIOLATION)
-        elif is_over:
-            self.ends_at = math.inf
-            self._services.timers.after(0, self._expire)
-        else:
+            else:
+                self.ends_at = math.inf
+                self._services.timers.after(0, self._expire)
+        elif self._session is not None and self.heard_at <= silent_since:
             limit = self._services.limits.silence_seconds
             self._close(f"nothing was heard for {limit} s", code=POLICY_VIOLATION)
 

@@ -33,7 +33,7 @@ from signal_sdk.websocket.reactor import Reactor
 logger = logging.getLogger("signal_sdk.server")
 
 SWEEP_SECONDS: Final = 1.0
-"""Between two looks at all connections, of which 10,000 take a millisecond and a half."""
+"""Between two of the engine's sweeps."""
 STOP_SECONDS: Final = 3.0
 """How long a stop waits for the clients to take their farewell."""
 
@@ -167,4 +167,3 @@ class Node:
         while True:
             await trio.sleep(SWEEP_SECONDS)
             await self._engine.sweep(self._clock())
-            await self.acceptor.sweep()

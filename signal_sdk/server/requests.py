@@ -19,7 +19,7 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.clock import Clock
-from signal_sdk.server.compression import Ear, encode_for
+from signal_sdk.server.compression import Ear, encode_packed, is_long
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import Engine
 from signal_sdk.server.functions import Handler
@@ -162,9 +162,8 @@ class Requests:
     def send(self, text: bytes) -> None:
         """Send the client a frame."""
         link = self._link
-        if link.outbox.reads_binary:
-            over = self._services.limits.compress_over_bytes
-            link.send_encoded(encode_for(link.outbox, text, over))
+        if link.outbox.reads_binary and is_long(text, self._services.limits.compress_over_bytes):
+            link.send_encoded(encode_packed(text))
         else:
             link.send_text(text)
 

@@ -288,10 +288,9 @@ class Link:
         self.heard_at = trio.current_time()
         if take is None:
             return
-        taken, outbox = 0, self.outbox
+        taken = 0
         for message in messages[:MESSAGES_PER_TURN]:
-            # As `is_listening`, which is asked for every message.
-            if self._is_closed or outbox.broken or not take(message):
+            if not self.is_listening or not take(message):
                 break
             taken += 1
         del messages[:taken]
@@ -321,7 +320,7 @@ class Link:
         """Take all frames that are whole; how many bytes that is."""
         at = 0
         while at < len(data):
-            if self._library is not None and not self._is_library_idle:
+            if not self._is_library_idle:
                 # What the library has begun, it ends.
                 self._give_to_library(bytes(data[at:]))
                 return len(data)

@@ -9,13 +9,15 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from signal_sdk.server.engine.base import AccountKey, Engine
+from signal_sdk.server.engine.base import AccountKey
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.node import Node
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.websocket import reactor as reactor_module
+from signal_sdk.websocket.frames import TEXT, encode_masked
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
+from signal_sdk.wire import frames
 from tests.server.helpers import (
     APP,
     OPENING,
@@ -56,24 +58,56 @@ async def test_a_connection_has_no_task_from_its_beginning_to_its_end(server: Lo
     assert len(server.node.acceptor) == 0
 
 
-@pytest.mark.parametrize("why", ["the engine waits", "there is no epoll"])
-async def test_a_connection_that_has_to_wait_has_a_task(
-    why: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine: Engine | None = None
-    if why == "the engine waits":
-        engine = slow_engine(1, EmbeddedEngine())
-    else:
-        monkeypatch.setattr(reactor_module, "HAS_EPOLL", False)
-    async with local_server(dev_config(), listens=engine is None, engine=engine) as server:
-        transport = server.connect() if engine else await dial(server.host, server.port)
-        async with wire_client(transport) as ann:
-            await ann.login("ann")
+async def test_a_connection_whose_engine_waits_has_a_task(autojump_clock: MockClock) -> None:
+    engine = slow_engine(1, EmbeddedEngine())
+    async with local_server(dev_config(), listens=False, engine=engine) as server:
+        async with logged_in(server, "ann") as ann:
             await ann.call("channel_join", name="red", ack=0)
             assert served(server) == 1
-        with trio.fail_after(5):
-            while served(server):  # noqa: ASYNC110  the kernel sets no event
-                await trio.sleep(0.01)
+        await trio.sleep(1)
+        assert served(server) == 0
+
+
+async def test_a_connection_without_epoll_has_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reactor_module, "HAS_EPOLL", False)
+    async with (
+        local_server(dev_config()) as server,
+        wire_client(await dial(server.host, server.port)) as ann,
+    ):
+        await ann.login("ann")
+        await ann.call("channel_join", name="red", ack=0)
+        assert served(server) == 1
+
+
+async def test_what_comes_in_one_packet_with_the_opening_request_is_heard(
+    server: LocalServer,
+) -> None:
+    client = server.connect()
+    text = frames.encode_frame("login", {"vid": APP, "account": "ann", "token": "_no_need_token"})
+    client.send_nowait(OPENING + encode_masked(TEXT, text))
+    await settle()
+    heard = client.receive_nowait()
+    assert heard is not None
+    assert b'"login_ret"' in heard
+    assert server.node.sessions == 1
+
+
+async def test_an_engine_that_hangs_keeps_no_silent_client_alive(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(now: float) -> None:
+        await trio.sleep_forever()
+
+    engine = EmbeddedEngine()
+    monkeypatch.setattr(engine, "sweep", hang)
+    config = dev_config(silence_seconds=20)
+    async with local_server(config, listens=False, engine=engine) as server:
+        silent = server.connect()
+        async with vanishing_client(server, "ann"):
+            assert await silent.receive_some() == b""
+            assert trio.current_time() == config.limits.handshake_seconds
+            await trio.sleep(13)
+            assert server.node.sessions == 0
 
 
 async def test_what_is_no_plain_opening_is_answered_in_a_task(server: LocalServer) -> None:

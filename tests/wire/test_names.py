@@ -374,3 +374,11 @@ def test_limits_are_the_documented_ones() -> None:
     assert (names.MAX_MESSAGE_CHARS, names.MAX_FRAME_BYTES) == (8192, 131072)
     assert (names.MIN_CONN_TIMEOUT_SECONDS, names.MAX_CONN_TIMEOUT_SECONDS) == (20, 120)
     assert names.NO_TOKEN == "_no_need_token"
+
+
+@given(sts.any_texts | st.text(st.sampled_from("a~1. \n\x7fé"), max_size=130))
+def test_a_plain_name_is_one_that_no_rule_is_against(text: str) -> None:
+    """The short way says no more than the long one."""
+    if names._is_plain(text, names.MAX_NAME_CHARS):
+        assert names._check_name("message id", text, names.MAX_NAME_CHARS) == text
+        assert not names._holds_white_space(text)
