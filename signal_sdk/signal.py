@@ -31,8 +31,8 @@ from signal_sdk.client.seen import Seen
 from signal_sdk.client.session import SessionClient, Shared
 from signal_sdk.client.user_attributes import UserAttributes
 from signal_sdk.errors import ParameterError, SignalError
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.spelling import DocumentedNames
-from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.wire import names
 
 __all__ = ["Signal"]

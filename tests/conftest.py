@@ -6,9 +6,13 @@ Fixtures of one part's tests stand beside those tests.
 from __future__ import annotations
 
 import os
+import ssl
 
 import pytest
+import trustme
 from hypothesis import settings
+
+from tests.net.pairs import TlsContexts
 
 # No deadlines: how long an example takes says more about the machine than about the code.
 settings.register_profile("default", deadline=None)
@@ -16,6 +20,17 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "default")
 )
+
+
+@pytest.fixture(scope="session")
+def tls() -> TlsContexts:
+    """A server called sig.example, and a client that trusts it."""
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("sig.example").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return TlsContexts(client, server)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

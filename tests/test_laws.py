@@ -17,7 +17,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "signal_sdk"
 MAX_LINES = 500
 
-SHARED = ("signal_sdk.wire", "signal_sdk.websocket", "signal_sdk.ecodes", "signal_sdk.errors")
+SHARED = (
+    "signal_sdk.wire",
+    "signal_sdk.net",
+    "signal_sdk.websocket",
+    "signal_sdk.ecodes",
+    "signal_sdk.errors",
+)
 """What the SDK and the server both stand on."""
 
 ABOVE = ("signal_sdk.cli", "signal_sdk.testing", "signal_sdk.__main__")
@@ -109,6 +115,14 @@ def wire_is_pure(module: Module) -> list[str]:
     ]
 
 
+def net_knows_no_protocol(module: Module) -> list[str]:
+    """`net` imports of ours only `errors`: to it, bytes are bytes."""
+    if not module.is_in("signal_sdk.net"):
+        return []
+    ours = [name for name in module.imports() if is_in(name, PACKAGE)]
+    return [name for name in ours if not is_in(name, "signal_sdk.net", "signal_sdk.errors")]
+
+
 def halves_are_apart(module: Module) -> list[str]:
     """The SDK and the server never import each other, nor does what they share import either."""
     if module.is_in(*ABOVE):
@@ -189,6 +203,7 @@ def test_the_walk_finds_the_package() -> None:
     "law",
     [
         pytest.param(wire_is_pure, id="wire is pure"),
+        pytest.param(net_knows_no_protocol, id="net knows no protocol"),
         pytest.param(halves_are_apart, id="the SDK and the server are apart"),
         pytest.param(the_engine_is_known_by_its_contract, id="the engine is known by its contract"),
         pytest.param(the_journal_knows_no_state, id="the journal knows no state"),
@@ -255,6 +270,13 @@ def test_the_law_of_the_wire_lets_pass() -> None:
     source = "import json, msgspec\nfrom signal_sdk.ecodes import ECode\nfrom .names import x"
     assert not wire_is_pure(Module("signal_sdk.wire.frames", source))
     assert not wire_is_pure(Module("signal_sdk.wires", "import trio"))
+
+
+def test_the_law_of_the_net_sees() -> None:
+    for source in ("from signal_sdk.websocket import link", "from ..wire import names"):
+        assert net_knows_no_protocol(Module("signal_sdk.net.outbox", source))
+    source = "import trio\nfrom signal_sdk.errors import LinkError\nfrom .sleeper import Sleeper"
+    assert not net_knows_no_protocol(Module("signal_sdk.net.outbox", source))
 
 
 @pytest.mark.parametrize(

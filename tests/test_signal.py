@@ -30,10 +30,10 @@ from signal_sdk import (
     SpecialEvent,
     make_token,
 )
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.server import config as configs
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.websocket.link import Link
-from signal_sdk.websocket.reactor import Reactor
 from tests.client.fakes import Heard
 
 NO_TOKEN = "_no_need_token"

@@ -20,11 +20,11 @@ import trio
 from signal_sdk.client.lookup import SharedLookup, default_ssl_context
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError, ParameterError
+from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.tls import TlsTransport
+from signal_sdk.net.transport import SocketTransport, Transport
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.link import Link
-from signal_sdk.websocket.reactor import Reactor
-from signal_sdk.websocket.tls import TlsTransport
-from signal_sdk.websocket.transport import SocketTransport, Transport
 from signal_sdk.wire import names
 
 __all__ = ["DEFAULT_SERVER", "MAX_ANSWER_BYTES", "Dialer", "make_dialer"]

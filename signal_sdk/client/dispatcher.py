@@ -18,7 +18,7 @@ import trio
 
 from signal_sdk.client.log import logger
 from signal_sdk.ecodes import ECode
-from signal_sdk.websocket.sleeper import Sleeper
+from signal_sdk.net.sleeper import Sleeper
 
 __all__ = ["MAX_QUEUED_CALLBACKS", "Dispatcher", "OnError", "Thunk", "Turn"]
 

@@ -32,7 +32,7 @@ from signal_sdk.client.seen import Seen
 from signal_sdk.client.user_attributes import UserAttributes
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, LogoutError, SignalError
-from signal_sdk.websocket.reactor import Reactor
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.wire import call2, events, frames, functions, login
 from signal_sdk.wire.message_ids import new_series
 

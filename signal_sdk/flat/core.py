@@ -26,7 +26,7 @@ from signal_sdk.flat.callback_thread import CallbackThread
 from signal_sdk.flat.life import Account, Life, Means, Status
 from signal_sdk.flat.retries import RetryPolicy
 from signal_sdk.flat.thread import TrioThread, settle
-from signal_sdk.websocket.reactor import Reactor
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.wire.names import JsonValue
 
 __all__ = ["CLOSE_SECONDS", "MAX_WAITING_CALLS", "Core", "not_logged_in"]

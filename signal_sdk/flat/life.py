@@ -28,7 +28,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.flat.listener import Listener, Tell
 from signal_sdk.flat.retries import RetryPolicy
 from signal_sdk.login_session import LoginSession
-from signal_sdk.websocket.reactor import Reactor
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.wire.names import JsonValue
 
 __all__ = ["Account", "Life", "Means", "Status"]

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 import trio
 
 from signal_sdk.client.log import logger
-from signal_sdk.websocket.reactor import Reactor
+from signal_sdk.net.reactor import Reactor
 
 __all__ = ["EXIT_SECONDS", "Tenant", "TrioThread", "settle"]
 

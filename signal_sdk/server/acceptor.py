@@ -13,6 +13,9 @@ from typing import Final
 import trio
 
 from signal_sdk.errors import LinkError, SignalError
+from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.tls import TlsTransport
+from signal_sdk.net.transport import Transport
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.connection import Connection
 from signal_sdk.server.http import HEALTH_PATH, READY_PATH, Routes, unavailable
@@ -20,9 +23,6 @@ from signal_sdk.server.requests import Services
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from signal_sdk.websocket.link import Link
-from signal_sdk.websocket.reactor import Reactor
-from signal_sdk.websocket.tls import TlsTransport
-from signal_sdk.websocket.transport import Transport
 
 logger = logging.getLogger("signal_sdk.server")
 

@@ -15,8 +15,8 @@ from typing import Final
 import trio
 
 from signal_sdk.errors import ConfigError
-from signal_sdk.websocket.tls import TlsTransport
-from signal_sdk.websocket.transport import SocketTransport, Transport
+from signal_sdk.net.tls import TlsTransport
+from signal_sdk.net.transport import SocketTransport, Transport
 
 logger = logging.getLogger("signal_sdk.server")
 

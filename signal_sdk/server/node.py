@@ -12,6 +12,7 @@ from typing import Final
 
 import trio
 
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.server import functions, listener
 from signal_sdk.server.acceptor import Acceptor
 from signal_sdk.server.attributes import ChannelAttributes, UserAttributes
@@ -28,7 +29,6 @@ from signal_sdk.server.inbox import Inboxes
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.requests import Services
 from signal_sdk.server.timers import Timers
-from signal_sdk.websocket.reactor import Reactor
 
 logger = logging.getLogger("signal_sdk.server")
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import trio
 
-from signal_sdk.websocket.alarms import Alarm, Alarms
+from signal_sdk.net.alarms import Alarm, Alarms
 
 logger = logging.getLogger("signal_sdk.server")
 

@@ -17,12 +17,12 @@ import trio
 
 from signal_sdk.client.dialer import MAX_ANSWER_BYTES
 from signal_sdk.errors import LinkError
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.testing.faulty_link import Faults, FaultyLink
 from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
 from signal_sdk.testing.server import LocalServer
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.link import Link
-from signal_sdk.websocket.reactor import Reactor
 
 __all__ = ["ClientDialer", "FaultyNetwork", "ServerSource"]
 

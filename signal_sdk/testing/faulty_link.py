@@ -17,9 +17,9 @@ import trio
 from attrs.validators import ge, le
 
 from signal_sdk.errors import LinkError
+from signal_sdk.net.transport import OnReadable
 from signal_sdk.testing.memory import MemoryTransport
 from signal_sdk.testing.splitter import Splitter
-from signal_sdk.websocket.reactor import OnReadable
 
 __all__ = ["Faults", "FaultyLink"]
 

@@ -1,6 +1,6 @@
 """A byte stream in memory: what two ends of a connection need where there is to be no network.
 
-Owns: a pair of transports (the contract of `signal_sdk.websocket.transport`) with bounded buffers.
+Owns: a pair of transports (the contract of `signal_sdk.net.transport`) with bounded buffers.
 Must not know what the bytes mean.
 """
 
@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import trio
 
 from signal_sdk.errors import LinkError
-from signal_sdk.websocket.reactor import OnReadable
+from signal_sdk.net.transport import OnReadable
 
 __all__ = ["MemoryTransport", "memory_transport_pair"]
 

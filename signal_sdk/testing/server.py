@@ -13,6 +13,7 @@ import attrs
 import trio
 
 from signal_sdk.client.dialer import MAX_ANSWER_BYTES
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.server import config as configs
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import Config
@@ -21,7 +22,6 @@ from signal_sdk.server.node import Node
 from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.link import Link
-from signal_sdk.websocket.reactor import Reactor
 
 __all__ = ["LocalServer", "local_server", "trio_wall_clock"]
 

@@ -21,11 +21,11 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from signal_sdk.errors import LinkError
+from signal_sdk.net.outbox import Outbox
+from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.transport import Transport
 from signal_sdk.websocket import opening
 from signal_sdk.websocket.link import Link, silent
-from signal_sdk.websocket.outbox import Outbox
-from signal_sdk.websocket.reactor import Reactor
-from signal_sdk.websocket.transport import Transport
 
 
 @attrs.frozen(kw_only=True)

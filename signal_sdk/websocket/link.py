@@ -17,11 +17,11 @@ from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.protocol import SEND_EOF, Event, Protocol, Side, State
 
 from signal_sdk.errors import LinkError
+from signal_sdk.net.outbox import Outbox
+from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.sleeper import Sleeper
+from signal_sdk.net.transport import Transport
 from signal_sdk.websocket import frames
-from signal_sdk.websocket.outbox import Outbox
-from signal_sdk.websocket.reactor import Reactor
-from signal_sdk.websocket.sleeper import Sleeper
-from signal_sdk.websocket.transport import Transport
 
 CLOSE_SECONDS: Final = 2.0
 """How long the closing handshake may take before the transport is closed without it."""

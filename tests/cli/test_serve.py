@@ -19,12 +19,12 @@ from click.testing import CliRunner, Result
 
 from signal_sdk.cli.main import cli
 from signal_sdk.cli.serve import DEV_WARNING, SWITCH_SECONDS
+from signal_sdk.net.tls import TlsTransport
+from signal_sdk.net.transport import SocketTransport, Transport
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import AppConfig, Config, ServerConfig
 from signal_sdk.server.engine.journal import FILE_NAME
 from signal_sdk.server.node import STOP_SECONDS
-from signal_sdk.websocket.tls import TlsTransport
-from signal_sdk.websocket.transport import SocketTransport, Transport
 from signal_sdk.wire import tokens
 from tests.cli.program import dev_server, one_line_of, program, run, unread_pipe
 from tests.wire_client import WireClient, wire_client

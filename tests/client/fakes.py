@@ -13,10 +13,10 @@ import trio
 import signal_sdk
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError, SignalError
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.link import Link, encode_text
-from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.wire import call2, events, frames, login
 
 LINE = "the-line-is-secret"

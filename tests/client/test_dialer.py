@@ -21,12 +21,12 @@ from signal_sdk.client import dialer as dialers
 from signal_sdk.client import lookup
 from signal_sdk.client.dialer import make_dialer
 from signal_sdk.errors import LinkError
+from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.tls import TlsTransport
+from signal_sdk.net.transport import SocketTransport, Transport
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from signal_sdk.websocket.link import Link
-from signal_sdk.websocket.reactor import Reactor
-from signal_sdk.websocket.tls import TlsTransport
-from signal_sdk.websocket.transport import SocketTransport, Transport
 
 Answer = Callable[[HttpRequest], HttpAnswer | None]
 

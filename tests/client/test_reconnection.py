@@ -22,8 +22,8 @@ from signal_sdk import (
     SignalError,
 )
 from signal_sdk.errors import LinkError
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.websocket.link import Link
-from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.wire import login
 from tests.client.fakes import LINE, TOKEN, FakeServer, Heard, Peer
 

@@ -15,9 +15,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from signal_sdk import CallState, LoginSession, Signal
 from signal_sdk.errors import LinkError
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.websocket.link import Link
-from signal_sdk.websocket.reactor import Reactor
 from tests.client.fakes import Heard
 
 NO_TOKEN = "_no_need_token"

@@ -11,8 +11,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from signal_sdk import ECode, LoginError, LogoutError, Signal, SignalError
 from signal_sdk.errors import LinkError
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.websocket.link import Link, encode_binary
-from signal_sdk.websocket.reactor import Reactor
 from signal_sdk.wire import frames, login
 from tests.client.fakes import LINE, TOKEN, FakeServer, Heard, Peer
 

@@ -17,6 +17,8 @@ import msgspec
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.transport import SocketTransport
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import AppConfig, Config, LimitsConfig
 from signal_sdk.server.engine.base import Engine
@@ -25,8 +27,6 @@ from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.schema import Batch
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.websocket import handshake
-from signal_sdk.websocket.reactor import Reactor
-from signal_sdk.websocket.transport import SocketTransport
 from signal_sdk.wire import lines
 from signal_sdk.wire.login import NATIVE_DEVICE, PUSH_VERSION
 from tests.wire_client import MAX_FRAME_BYTES, WireClient

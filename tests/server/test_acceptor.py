@@ -9,12 +9,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from signal_sdk.net import reactor as reactor_module
 from signal_sdk.server.engine.base import AccountKey
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.node import Node
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.testing.server import LocalServer, local_server
-from signal_sdk.websocket import reactor as reactor_module
 from signal_sdk.websocket.frames import TEXT, encode_masked
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from signal_sdk.wire import frames

@@ -15,6 +15,7 @@ import trustme
 from trio.testing import MockClock
 
 from signal_sdk.errors import ConfigError, LinkError
+from signal_sdk.net.tls import TlsTransport
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import AppConfig, ServerConfig
 from signal_sdk.server.engine.journal import Journal
@@ -23,7 +24,6 @@ from signal_sdk.server.node import STOP_SECONDS, Node
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.testing.server import EPOCH, LocalServer, local_server
 from signal_sdk.websocket.frames import TEXT, encode_masked
-from signal_sdk.websocket.tls import TlsTransport
 from signal_sdk.wire import frames
 from signal_sdk.wire.tokens import make_token
 from tests.server.helpers import (

@@ -9,8 +9,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from signal_sdk.net.alarms import MIN_CLEARED
 from signal_sdk.server.timers import Action, Timers
-from signal_sdk.websocket.alarms import MIN_CLEARED
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from signal_sdk import LinkError, LoginError, Signal, SignalError
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.server import config as configs
 from signal_sdk.testing import (
     Faults,
@@ -20,7 +21,6 @@ from signal_sdk.testing import (
     local_server,
     memory_transport_pair,
 )
-from signal_sdk.websocket.reactor import Reactor
 from tests.client.fakes import Heard
 from tests.wire_client import WireClient, wire_client
 

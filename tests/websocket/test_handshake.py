@@ -10,13 +10,13 @@ import trio
 from websockets.frames import Frame, Opcode
 
 from signal_sdk.errors import LinkError
+from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.transport import Transport
 from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from signal_sdk.websocket.link import Link, Message
-from signal_sdk.websocket.reactor import Reactor
-from signal_sdk.websocket.transport import Transport
-from tests.websocket.pairs import MAX_FRAME_BYTES, Trickle, never, running_reactor
+from tests.net.pairs import MAX_FRAME_BYTES, Trickle, never, running_reactor
 
 UPGRADE = (
     b"GET /?x=1 HTTP/1.1\r\n"

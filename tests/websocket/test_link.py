@@ -9,6 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 from websockets.frames import Frame, Opcode
 
+from signal_sdk.net.transport import Transport
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.websocket.link import (
     CLOSE_SECONDS,
@@ -20,8 +21,7 @@ from signal_sdk.websocket.link import (
     encode_binary,
     encode_text,
 )
-from signal_sdk.websocket.transport import Transport
-from tests.websocket.pairs import MAX_FRAME_BYTES, Trickle, linked, socket_pair
+from tests.net.pairs import MAX_FRAME_BYTES, Trickle, linked, socket_pair
 
 Links = tuple[Link, Link]
 

@@ -23,7 +23,7 @@ from typing import Any, Final
 import httpx
 import trio
 
-from signal_sdk.websocket.transport import SocketTransport
+from signal_sdk.net.transport import SocketTransport
 from tests.server.helpers import OURS
 from tests.wire_client import WireClient, wire_client
 

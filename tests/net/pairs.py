@@ -11,13 +11,13 @@ from functools import partial
 import attrs
 import trio
 
+from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.tls import TlsTransport
+from signal_sdk.net.transport import OnReadable, SocketTransport, Transport, Watcher
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from signal_sdk.websocket.link import Link
-from signal_sdk.websocket.reactor import OnReadable, Reactor
-from signal_sdk.websocket.tls import TlsTransport
-from signal_sdk.websocket.transport import SocketTransport, Transport
 
 TransportPair = tuple[Transport, Transport]
 
@@ -97,7 +97,7 @@ class Trickle:
             self._call_soon()
         return byte
 
-    def watch(self, reactor: Reactor, on_readable: OnReadable) -> bool:
+    def watch(self, reactor: Watcher, on_readable: OnReadable) -> bool:
         self._call_soon = partial(reactor.call_soon, on_readable)
         if self._held:
             self._call_soon()

@@ -15,8 +15,8 @@ from collections.abc import Callable
 import trio
 
 from signal_sdk.errors import LinkError
-from signal_sdk.websocket.sleeper import Sleeper
-from signal_sdk.websocket.transport import Transport
+from signal_sdk.net.sleeper import Sleeper
+from signal_sdk.net.transport import Transport
 
 FLUSHES_PER_TURN = 256
 """How many outboxes are flushed before other tasks run: about a millisecond's work."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import select
-from collections.abc import Callable
 from typing import Final
 
 import trio
 
-from signal_sdk.websocket.alarms import Alarms
-from signal_sdk.websocket.outbox import Flusher
-from signal_sdk.websocket.sleeper import Sleeper
+from signal_sdk.net.alarms import Alarms
+from signal_sdk.net.outbox import Flusher
+from signal_sdk.net.sleeper import Sleeper
+from signal_sdk.net.transport import OnReadable
 
 HAS_EPOLL: Final = hasattr(select, "epoll")
 """Elsewhere than on Linux, each connection is read by the task that serves it."""
@@ -28,9 +28,6 @@ FEW_READS: Final = 8
 """Of how many connections there may have been something to read before it is worth looking for more
 at once: of few, the reactor sleeps, and is woken.
 """
-
-OnReadable = Callable[[], None]
-"""Reads what there is to read, without waiting. Must not raise."""
 
 
 class Reactor:

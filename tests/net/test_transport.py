@@ -9,9 +9,9 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from signal_sdk.errors import LinkError
+from signal_sdk.net.transport import Transport
 from signal_sdk.testing.memory import memory_transport_pair
-from signal_sdk.websocket.transport import Transport
-from tests.websocket.pairs import TlsContexts, TransportPair, socket_pair, tls_pair
+from tests.net.pairs import TlsContexts, TransportPair, socket_pair, tls_pair
 
 BLOCK = bytes(range(256)) * 256
 

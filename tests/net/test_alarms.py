@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from signal_sdk.websocket.alarms import MIN_CLEARED, RINGS_PER_TURN, Alarm, Alarms
+from signal_sdk.net.alarms import MIN_CLEARED, RINGS_PER_TURN, Alarm, Alarms
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from signal_sdk.errors import LinkError
-from signal_sdk.websocket.outbox import FLUSHES_PER_TURN, Flusher, Outbox
-from signal_sdk.websocket.reactor import OnReadable, Reactor
-from tests.websocket.pairs import running_reactor
+from signal_sdk.net.outbox import FLUSHES_PER_TURN, Flusher, Outbox
+from signal_sdk.net.transport import OnReadable, Watcher
+from tests.net.pairs import running_reactor
 
 
 @asynccontextmanager
@@ -71,7 +71,7 @@ class FakeTransport:
     def receive_nowait(self) -> bytes | None:
         raise NotImplementedError
 
-    def watch(self, reactor: Reactor, on_readable: OnReadable) -> bool:
+    def watch(self, reactor: Watcher, on_readable: OnReadable) -> bool:
         raise NotImplementedError
 
     def unwatch(self) -> None:

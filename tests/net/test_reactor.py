@@ -11,14 +11,14 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from signal_sdk.errors import LinkError
+from signal_sdk.net import reactor as reactor_module
+from signal_sdk.net.reactor import READS_PER_TURN, Reactor
+from signal_sdk.net.tls import TlsTransport
+from signal_sdk.net.transport import Transport
 from signal_sdk.testing.memory import memory_transport_pair
-from signal_sdk.websocket import reactor as reactor_module
 from signal_sdk.websocket.frames import TEXT, encode_masked
 from signal_sdk.websocket.link import MESSAGES_PER_TURN, Link, LinkClosed, Message
-from signal_sdk.websocket.reactor import READS_PER_TURN, Reactor
-from signal_sdk.websocket.tls import TlsTransport
-from signal_sdk.websocket.transport import Transport
-from tests.websocket.pairs import (
+from tests.net.pairs import (
     TlsContexts,
     TransportPair,
     Trickle,

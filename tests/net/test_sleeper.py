@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from signal_sdk.websocket.sleeper import Sleeper
+from signal_sdk.net.sleeper import Sleeper
 
 
 async def test_a_sleep_ends_with_the_next_wake() -> None:

@@ -8,19 +8,37 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import trio
 
 from signal_sdk.errors import LinkError
 
-if TYPE_CHECKING:
-    from signal_sdk.websocket.reactor import OnReadable, Reactor
-
 RECEIVE_BYTES = 64 * 1024
 """The most that one read takes: enough for many frames, and a bound on what is handled before
 others run.
 """
+
+OnReadable = Callable[[], None]
+"""Reads what there is to read, without waiting. Must not raise."""
+
+
+class Watcher(Protocol):
+    """What tells when there is something to receive: a reactor."""
+
+    @property
+    def can_watch(self) -> bool:
+        """Are there sockets to be watched here?"""
+
+    def watch(self, fileno: int, on_readable: OnReadable) -> None:
+        """Call `on_readable` whenever the socket has something to read, until `unwatch`."""
+
+    def unwatch(self, fileno: int) -> None:
+        """Call it no more."""
+
+    def call_soon(self, on_readable: OnReadable) -> None:
+        """Call `on_readable` once, soon: for what no socket tells."""
 
 
 class Transport(Protocol):
@@ -50,7 +68,7 @@ class Transport(Protocol):
         yet. Raises `LinkError`.
         """
 
-    def watch(self, reactor: Reactor, on_readable: OnReadable) -> bool:
+    def watch(self, reactor: Watcher, on_readable: OnReadable) -> bool:
         """Have `reactor` call `on_readable` when there is something to receive, until `unwatch` or
         `close`; instead of what it called before. False where that cannot be, and `receive_some`
         has to wait. Raises `LinkError`.
@@ -80,7 +98,7 @@ class SocketTransport:
             # A notification that waits for the acknowledgement of the one before it is late.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.peer = _address(sock)
-        self._reactor: Reactor | None = None
+        self._reactor: Watcher | None = None
 
     def send_nowait(self, data: bytes | memoryview) -> int:
         try:
@@ -114,7 +132,7 @@ class SocketTransport:
         except OSError as exc:
             raise LinkError(f"receiving from {self.peer} failed: {exc.strerror or exc}") from None
 
-    def watch(self, reactor: Reactor, on_readable: OnReadable) -> bool:
+    def watch(self, reactor: Watcher, on_readable: OnReadable) -> bool:
         if not reactor.can_watch:
             return False
         if self._socket.fileno() == -1:

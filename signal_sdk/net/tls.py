@@ -11,15 +11,11 @@ import contextlib
 import ssl
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import trio
 
 from signal_sdk.errors import LinkError
-from signal_sdk.websocket.transport import RECEIVE_BYTES, Transport
-
-if TYPE_CHECKING:
-    from signal_sdk.websocket.reactor import OnReadable, Reactor
+from signal_sdk.net.transport import RECEIVE_BYTES, OnReadable, Transport, Watcher
 
 RECORD_BYTES = 16 * 1024
 """The largest TLS record: a longer write would only be cut into these."""
@@ -138,7 +134,7 @@ class TlsTransport:
         self._call_soon()
         return data
 
-    def watch(self, reactor: Reactor, on_readable: OnReadable) -> bool:
+    def watch(self, reactor: Watcher, on_readable: OnReadable) -> bool:
         if not self._inner.watch(reactor, on_readable):
             return False
         # The socket tells nothing of what is decrypted already, nor of an end that was.

@@ -8,9 +8,9 @@ import pytest
 import trio
 
 from signal_sdk.errors import LinkError
+from signal_sdk.net.tls import TlsTransport
 from signal_sdk.testing.memory import memory_transport_pair
-from signal_sdk.websocket.tls import TlsTransport
-from tests.websocket.pairs import TlsContexts, TransportPair, linked, socket_pair, tls_pair
+from tests.net.pairs import TlsContexts, TransportPair, linked, socket_pair, tls_pair
 
 
 @pytest.fixture(params=["socket", "memory"])
