@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 import trio
 
+from signal_sdk.net.link import LinkClosed
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import Transport
 from signal_sdk.testing.server import LocalServer
 from signal_sdk.websocket import handshake
-from signal_sdk.websocket.link import Link, LinkClosed
+from signal_sdk.websocket.link import Link
 from signal_sdk.wire import frames
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024

@@ -25,8 +25,8 @@ from signal_sdk.client.operation import Operation
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError, ProtocolError
 from signal_sdk.net.alarms import Alarm
+from signal_sdk.net.link import LinkClosed
 from signal_sdk.net.reactor import Reactor
-from signal_sdk.websocket.link import LinkClosed
 from signal_sdk.wire import frames, login
 
 __all__ = ["LOGIN_SECONDS", "LOGOUT_SECONDS", "NO_ANSWER", "Course", "Identity", "Passenger"]

@@ -81,7 +81,7 @@ class UserAttributes:
         tell = cb.on_user_get_attr_all if cb is not None else None
 
         def convert(result: functions.GetAttrAllResult) -> dict[str, str]:
-            return {name: names.json_text(value) for name, value in result.json.items()}
+            return {name: names.json_text(value) for name, value in result.attributes().items()}
 
         def done(result: functions.GetAttrAllResult) -> None:
             self._succeeded(tell, {"account": result.account, "json": convert(result)})

@@ -207,9 +207,7 @@ class Operations:
         self._ask(
             lambda: functions.UserGetAttrAll(account=account),
             functions.GetAttrAllResult,
-            lambda result: self._core.put(
-                "on_user_attr_all_result", result.account, names.json_text(result.json)
-            ),
+            lambda result: self._core.put("on_user_attr_all_result", result.account, result.json),
             self._failing(method),
         )
 

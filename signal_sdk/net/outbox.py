@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import trio
 
@@ -99,8 +100,8 @@ class Outbox:
         "_transport",
         "_waiting",
         "broken",
-        "reads_binary",
         "size",
+        "wire",
     )
 
     def __init__(
@@ -121,8 +122,8 @@ class Outbox:
         self._closed = False
         self._drained: trio.Event | None = None
         self.broken = False
-        self.reads_binary = False
-        """For whoever encodes: has this client said that it reads binary messages?"""
+        self.wire: Any = None
+        """For whoever encodes for many: how those are spoken to that read from here."""
         self._max_bytes = max_bytes or sys.maxsize
         self.size = 0
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -20,9 +20,10 @@ from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.connection import Connection
 from signal_sdk.server.http import HEALTH_PATH, READY_PATH, Routes, unavailable
 from signal_sdk.server.requests import Services
+from signal_sdk.server.wires.base import ClientLink
+from signal_sdk.server.wires.web import WebClientLink, WebWires
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
-from signal_sdk.websocket.link import Link
 
 logger = logging.getLogger("signal_sdk.server")
 
@@ -39,9 +40,11 @@ class Acceptor:
         self._services = services
         self._reactor = reactor
         self._routes = routes
-        self._bounds = {
-            "max_frame_bytes": services.limits.max_frame_bytes,
-            "outbox_bytes": services.limits.outbox_bytes,
+        limits = services.limits
+        self._how: dict[str, Any] = {
+            "make": partial(WebClientLink, WebWires(limits.compress_over_bytes)),
+            "max_frame_bytes": limits.max_frame_bytes,
+            "outbox_bytes": limits.outbox_bytes,
         }
         self._nursery: trio.Nursery | None = None
         self._openings: dict[Transport, float] = {}
@@ -110,7 +113,7 @@ class Acceptor:
     def _admit(self, transport: Transport) -> None:
         self._openings[transport] = trio.current_time() + self._limits.handshake_seconds
 
-    def _begin(self, transport: Transport, link: Link) -> Connection:
+    def _begin(self, transport: Transport, link: ClientLink) -> Connection:
         """The handshake is done. Raises `LinkError` where that comes too late."""
         ends_at = self._openings.pop(transport, None)
         if ends_at is None:
@@ -142,7 +145,7 @@ class Acceptor:
             if data is None:
                 return
             answer = partial(self._answer, local_host)
-            link = handshake.accept_plain(data, transport, self._reactor, answer, **self._bounds)
+            link = handshake.accept_plain(data, transport, self._reactor, answer, **self._how)
             if link is None:
                 transport.unwatch()
                 nursery.start_soon(self._serve, transport, local_host, data)
@@ -164,9 +167,7 @@ class Acceptor:
             if isinstance(transport, TlsTransport):
                 await transport.handshake()
             answer = partial(self._answer, local_host)
-            link = await handshake.accept(
-                transport, self._reactor, answer, data=data, **self._bounds
-            )
+            link = await handshake.accept(transport, self._reactor, answer, data=data, **self._how)
             if link is not None:
                 connection = self._begin(transport, link)
         except Exception as exc:  # noqa: BLE001  `_fail` tells of it

@@ -86,7 +86,9 @@ class UserAttributes:
     ) -> functions.GetAttrAllResult:
         """`user_get_attr_all`."""
         attributes = await self._engine.user_attrs(AccountKey(session.app, args.account))
-        return functions.GetAttrAllResult(account=args.account, json=dict(attributes))
+        return functions.GetAttrAllResult(
+            account=args.account, json=frames.encode_json(attributes).decode()
+        )
 
     async def conn_timeout(self, key: AccountKey) -> int:
         """How many seconds the account stays online without a connection."""

@@ -1,34 +1,27 @@
 """One client's connection: from its first frame to its end.
 
 Owns: reading frames, who is logged in on this link, and what its client is told without asking.
-Must not know how a request is answered: requests.py does.
+Must not know how a request is answered: requests.py does; nor which wire its client is on.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import trio
 
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import LoginError, ProtocolError, SignalError
-from signal_sdk.server.engine.base import Event
+from signal_sdk.errors import LoginError, SignalError
+from signal_sdk.net.link import LinkClosed
+from signal_sdk.server.hearing import Hearing
 from signal_sdk.server.requests import Requests, Services
 from signal_sdk.server.session import Session
-from signal_sdk.websocket.link import (
-    GOING_AWAY,
-    INVALID_DATA,
-    NORMAL_CLOSURE,
-    POLICY_VIOLATION,
-    Link,
-    LinkClosed,
-    Message,
-    encode_text,
-)
-from signal_sdk.wire import call2, events, frames, functions, lines, login
+from signal_sdk.server.wires.base import ClientLink
+from signal_sdk.wire import call2, functions, login, typed
+from signal_sdk.wire.typed import End, Farewell
 
 logger = logging.getLogger("signal_sdk.server")
 
@@ -38,10 +31,8 @@ FAREWELL_SECONDS: Final = 2.0
 """How long a connection's own end may take once its node is being stopped."""
 
 
-def _frame(message: Message) -> frames.Frame:
-    if message.binary:
-        raise ProtocolError("a binary frame, which only the server may send")
-    return frames.decode_frame(message.data)
+def _is_logout(frame: typed.ClientFrame) -> bool:
+    return isinstance(frame, call2.Request) and frame.function == functions.UserLogout.function
 
 
 def _at_once(work: Coroutine[Any, Any, None]) -> None:
@@ -59,11 +50,11 @@ class Connection:
 
     __slots__ = (
         "_entered",
+        "_hearing",
         "_is_entering",
         "_is_first_frame",
         "_is_welcome",
         "_link",
-        "_reads_ids",
         "_requests",
         "_services",
         "_session",
@@ -71,18 +62,20 @@ class Connection:
         "generation",
     )
 
-    def __init__(self, link: Link, services: Services, ends_at: float) -> None:
+    def __init__(self, link: ClientLink, services: Services, ends_at: float) -> None:
         self._link = link
         self._services = services
         self._session: Session | None = None
         self.ends_at = ends_at
         """When, by trio's clock, the client's time for logging in is over, and then its token's."""
-        self._requests = Requests(services, link)
+        self._hearing = Hearing(
+            link, services.hub, services.engine, services.limits, services.clock
+        )
+        self._requests = Requests(services, link, self._hearing)
         self._is_entering = False
         self._entered: trio.Event | None = None
         self._is_welcome = False
         self._is_first_frame = False
-        self._reads_ids = False
         self.generation = 0
 
     @property
@@ -121,93 +114,60 @@ class Connection:
 
     async def _serve_some(self) -> None:
         """Handle what one read brings. Raises `LinkClosed` at the end."""
-        messages = await self._link.receive()
-        for number, message in enumerate(messages, 1):
+        frames = await self._link.receive()
+        for number, frame in enumerate(frames, 1):
             if self._is_entering:
                 self._entered = trio.Event()
                 await self._entered.wait()
             if not self._link.is_listening:
                 # What a client says behind the end that it was given is nobody's word.
                 return
-            try:
-                await self._handle(_frame(message))
-            except ProtocolError as exc:
-                self._refuse_frame(exc)
+            await self._handle(frame)
             if number % FRAMES_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
 
-    def _take(self, message: Message) -> bool:
-        """Handle a message where it is read, if it needs no waiting: only a logout does, and what
-        is said before a login is durable.
+    def _take(self, frame: typed.ClientFrame) -> bool:
+        """Handle a frame where it is read, if it needs no waiting: only a logout does, and what is
+        said before a login is durable.
         """
-        if self._is_entering:
+        if self._is_entering or _is_logout(frame):
             return False
-        try:
-            request = None if message.binary else call2.decode_plain_request(message.data)
-            if request is None:
-                frame = _frame(message)
-                if frame.event != call2.CALL:
-                    _at_once(self._handle(frame))
-                    return True
-                request = call2.decode_request(frame)
-            if request.function == functions.UserLogout.function:
-                return False
-            self._begin(call2.CALL)
-            _at_once(self._requests.answer(self._session, request))
-        except ProtocolError as exc:
-            self._refuse_frame(exc)
+        _at_once(self._handle(frame))
         return True
 
-    def _begin(self, event: str) -> None:
-        """Note a frame; the first one of a session decides what its client hears."""
+    async def _handle(self, frame: typed.ClientFrame) -> None:
         if self._is_first_frame:
+            # The first one of a session decides what its client hears.
             self._is_first_frame = False
-            if event != login.SET_FLAG and self._session is not None:
-                self._requests.listen(self._session)
-
-    async def _handle(self, frame: frames.Frame) -> None:
-        self._begin(frame.event)
-        match frame.event:
-            case call2.CALL:
-                await self._call(call2.decode_request(frame))
-            case login.PING:
-                self._requests.send(frames.encode_frame(login.PONG, frame.decode(int)))
-            case login.LOGIN:
-                await self._log_in(frame.decode(login.Login))
-            case login.LINE_LOGIN:
-                await self._log_in(frame.decode(login.LineLogin))
-            case login.SET_FLAG:
-                self._link.outbox.reads_binary = bool(frame.decode(login.SetFlag).binary)
-                # Only the web SDK 1.4 says this, which reads v3 lines: by their ids it knows what
-                # it has had before a reconnection, and would hand over again.
-                self._reads_ids = True
-                if self._session is not None:
-                    self._session.reads_ids = True
-            case _:
+            if not isinstance(frame, login.SetFlag) and self._session is not None:
+                self._hearing.listen(self._session)
+        match frame:
+            case call2.Request():
+                await self._call(frame)
+            case typed.Ping(number):
+                self._link.send(typed.Pong(number))
+            case login.Login() | login.LineLogin():
+                await self._log_in(frame)
+            case typed.ChannelSub():
+                await self._subscribe(frame)
+            case typed.Malformed():
+                self._refuse(frame)
+            case typed.Unknown(event):
                 # The original clients pass over events that they do not know, and so do we.
-                logger.debug("%s: unknown event %.40r", self._link.peer, frame.event)
+                logger.debug("%s: unknown event %r", self._link.peer, event)
 
-    def _refuse_frame(self, exc: ProtocolError) -> None:
+    def _refuse(self, frame: typed.Malformed) -> None:
         """Refuse what cannot be read: under its own id where that could be found, else with the
         connection.
         """
-        if (
-            isinstance(exc, frames.FrameError)
-            and exc.event == call2.CALL
-            and exc.callid is not None
-        ):
-            self._requests.send(
-                call2.encode_failure(exc.callid, SignalError(ECode.GENERAL_E_WRONG_PARAM, str(exc)))
-            )
-        elif (
-            isinstance(exc, frames.FrameError)
-            and exc.event == login.LOGIN
-            and self._session is None
-        ):
-            self._refuse_login(LoginError(ECode.LOGIN_E_INVALID_USER, str(exc)))
+        if frame.callid is not None:
+            error = SignalError(ECode.GENERAL_E_WRONG_PARAM, frame.reason)
+            self._link.send(typed.Failure(frame.callid, error))
+        elif frame.is_login and self._session is None:
+            self._refuse_login(LoginError(ECode.LOGIN_E_INVALID_USER, frame.reason))
         else:
-            logger.info("%s: %s", self._link.peer, exc)
-            self._close(str(exc), code=INVALID_DATA)
+            logger.info("%s: %s", self._link.peer, frame.reason)
+            self._end(Farewell(end=End.BAD_DATA, reason=frame.reason))
 
     # --- logging in ---
 
@@ -218,7 +178,7 @@ class Connection:
                 ECode.LOGIN_E_ALREADY_LOGIN,
                 f"{self._session.account!r} is logged in on this connection",
             )
-            self._requests.send(login.encode_failure(error))
+            self._link.send(typed.Refused(error=error))
             return
         # A login that was cut off half-way would be nobody's to end; a refused one closes the link.
         self.ends_at = math.inf
@@ -232,9 +192,8 @@ class Connection:
                 with trio.CancelScope(shield=True):
                     session = await self._find_session(request)
         except LoginError as exc:
-            self._refuse_login(exc)
+            self._refuse_login(exc, is_resume=isinstance(request, login.LineLogin))
             return
-        session.reads_ids = self._reads_ids
         self.generation = session.generation
         if not services.hub.add(session.key, self):
             # Another login was quicker than ours was finished.
@@ -264,7 +223,8 @@ class Connection:
             return
         services = self._services
         if refusal is not None:
-            self._refuse_login(LoginError(ECode.LOGIN_E_NET, refusal.reason))
+            error = LoginError(ECode.LOGIN_E_NET, refusal.reason)
+            self._refuse_login(error, is_resume=isinstance(request, login.LineLogin))
             return
         if isinstance(request, login.Login):
             # The web SDK 1.4, which begins with set_flag, has forgotten its channel after a login
@@ -303,56 +263,66 @@ class Connection:
         """Let the client go on: tell it what it has missed of its channel, or that it cannot be
         told.
         """
-        if session.channel is None:
-            self._welcome(session)
+        channel = session.channel
+        if channel is None:
+            self._welcome(session, is_resumed=True)
             return
-        key = session.channel_key(session.channel)
-        is_there = request.channel in (None, session.channel)
-        gate = self._requests.listen_behind_gate(session) if is_there else None
-        roster = await self._services.engine.roster(key, 0)
+        is_there = request.channel in (None, channel)
+        gate = self._hearing.listen_behind_gate(session) if is_there else None
+        roster = await self._services.engine.roster(session.channel_key(channel), 0)
         if gate is None:
             # It is in the midst of moving: the request that moves it comes again, and is answered
             # with how things stand.
-            self._welcome(session, msgid=roster.msgid)
+            self._welcome(session, msgid=roster.msgid, is_resumed=True)
             return
-        missed = await self._services.engine.history(key, request.msgid, self._services.clock())
-        frames_missed = self._encode(key.channel, missed)
-        self._welcome(session, msgid=roster.msgid, gap=frames_missed is None)
-        for data in frames_missed or ():
+        missed = await self._hearing.missed(session, channel, request.msgid)
+        self._welcome(session, msgid=roster.msgid, gap=missed is None, is_resumed=True)
+        for data in missed or ():
             self._link.send_encoded(data)
-        self._requests.open(session, gate)
+        self._hearing.open(session, gate)
 
-    def _encode(self, channel: str, missed: Sequence[Event] | None) -> Sequence[bytes] | None:
-        """The events' frames, as text, since they would be compressed for this member alone; None
-        where they are not held, or would overrun the outbox.
+    async def _subscribe(self, sub: typed.ChannelSub) -> None:
+        """A client that has come back says what it has of its channel: it hears the rest, or, where
+        that cannot be told any more, begins afresh.
         """
+        session = self._session
+        if session is None or self._hearing.is_heard(session):
+            return
+        if session.channel != sub.channel:
+            self._end(Farewell(end=End.OUT_OF_SYNC))
+            return
+        gate = self._hearing.listen_behind_gate(session)
+        after = sub.msgid or await self._hearing.joined_at(session, sub.channel)
+        missed = await self._hearing.missed(session, sub.channel, after)
         if missed is None:
-            return None
-        encoded = [
-            encode_text(
-                events.encode_channel_event(channel, event.msgid, event.content, event.time_ms)
-            )
-            for event in missed
-        ]
-        limit = self._services.limits.outbox_bytes // 2
-        return None if limit and sum(map(len, encoded)) > limit else encoded
+            self._end(Farewell(end=End.OUT_OF_SYNC))
+            return
+        for data in missed:
+            self._link.send_encoded(data)
+        self._hearing.open(session, gate)
 
-    def _welcome(self, session: Session, *, msgid: int = 0, gap: bool = False) -> None:
+    def _welcome(
+        self, session: Session, *, msgid: int = 0, gap: bool = False, is_resumed: bool = False
+    ) -> None:
         success = login.LoginSucceeded(
             uid=session.uid, line=session.line, channel=session.channel, msgid=msgid, gap=gap
         )
-        self._requests.send(login.encode_success(success))
+        self._link.send(
+            typed.LoggedIn(
+                success=success, is_resumed=is_resumed, device=session.device, ver=session.ver
+            )
+        )
         self._is_welcome = True
 
-    def _refuse_login(self, exc: LoginError) -> None:
+    def _refuse_login(self, exc: LoginError, *, is_resume: bool = False) -> None:
         logger.info("%s: login refused: %s", self._link.peer, exc)
-        self._requests.send(login.encode_failure(exc))
-        self._link.close(NORMAL_CLOSURE)
+        self._link.send(typed.Refused(error=exc, is_resume=is_resume))
+        self._link.end(Farewell(end=End.DONE))
 
     # --- requests ---
 
     async def _call(self, request: call2.Request) -> None:
-        if request.function == functions.UserLogout.function:
+        if _is_logout(request):
             await self._requests.log_out(self._session, request, self._end_session)
         else:
             await self._requests.answer(self._session, request)
@@ -364,23 +334,11 @@ class Connection:
         if not self._is_welcome:
             # Nothing reaches a client before the answer to its login, behind which it polls.
             return
-        session = self._session
-        if session is not None and session.wants_push:
-            text = events.encode_push(
-                version, line if session.wants_ids else lines.without_id(line)
-            )
-        else:
-            text = events.encode_announcement(version)
-        self._requests.send(text)
+        self._link.send(typed.Entry(version, line))
 
     def kick(self) -> None:
         """The account logged in elsewhere."""
-        code = ECode.LOGOUT_E_KICKED
-        self._requests.send(
-            frames.encode_frame(login.KICK, login.Closing(ecode=int(code), reason=code.meaning))
-        )
-        self._link.close(POLICY_VIOLATION, "kicked")
-        self._forget()
+        self._end(Farewell(end=End.KICKED))
 
     # --- the end ---
 
@@ -388,30 +346,11 @@ class Connection:
         """The node is being stopped: say farewell behind all acknowledgements. A client of ours is
         told to come back in `delay` seconds.
         """
+        farewell = Farewell(end=End.GOING_AWAY, delay=delay)
+        self._services.engine.when_durable(lambda _: self._end(farewell))
 
-        def close(_: SignalError | None) -> None:
-            session = self._session
-            if session is not None and session.device == login.WEB_DEVICE:
-                # It takes a farewell for a logout, and comes back by itself after a mere close.
-                self._link.close(GOING_AWAY, "the server is going away")
-                self._forget()
-            else:
-                self._close("the server is going away", code=GOING_AWAY, delay=delay)
-
-        self._services.engine.when_durable(close)
-
-    def _close(
-        self,
-        reason: str,
-        *,
-        code: int,
-        ecode: ECode = ECode.LOGOUT_E_NET,
-        delay: float = 0.0,
-    ) -> None:
-        closing = login.Closing(ecode=int(ecode), reason=reason, delay=delay)
-        self._requests.send(frames.encode_frame(login.CLOSE, closing))
-        # A close frame's reason holds 123 bytes.
-        self._link.close(code, reason.encode()[:120].decode(errors="ignore"))
+    def _end(self, farewell: Farewell) -> None:
+        self._link.end(farewell)
         self._forget()
 
     def end_overdue(self, now: float, silent_since: float) -> None:
@@ -420,19 +359,17 @@ class Connection:
         """
         if self.ends_at <= now:
             if self._session is None:
-                self._close("nothing was said in time", code=POLICY_VIOLATION)
+                self._end(Farewell(end=End.OVERDUE, reason="nothing was said in time"))
             else:
                 self.ends_at = math.inf
                 self._services.timers.after(0, self._expire)
         elif self._session is not None and self.heard_at <= silent_since:
             limit = self._services.limits.silence_seconds
-            self._close(f"nothing was heard for {limit} s", code=POLICY_VIOLATION)
+            self._end(Farewell(end=End.OVERDUE, reason=f"nothing was heard for {limit} s"))
 
     async def _expire(self) -> None:
         """The token's time is over: so is the session's."""
-        self._close(
-            "the token has expired", code=POLICY_VIOLATION, ecode=ECode.LOGOUT_E_TOKENEXPIRED
-        )
+        self._end(Farewell(end=End.EXPIRED))
         await self._end_session()
 
     async def _end_session(self) -> None:
@@ -447,7 +384,7 @@ class Connection:
         """Hear of nothing any more, so that nothing is sent behind a farewell."""
         if self._session is not None:
             self._services.hub.remove(self._session.key, self)
-            self._requests.unlisten(self._session)
+            self._hearing.unlisten(self._session)
 
     async def _detach(self) -> None:
         """The link is gone: the account's lease begins, unless a newer login holds it."""

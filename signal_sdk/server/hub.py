@@ -1,7 +1,7 @@
 """The hub: this node's connections, and which of them hear of which channel.
 
-Owns: the two indexes, and that an event is encoded once for all who hear of it. Must not know any
-rule, nor other nodes: all that it delivers comes from the engine's callback.
+Owns: the two indexes, and that an event is encoded once for all of a wire who hear of it. Must not
+know any rule or wire, nor other nodes: all that it delivers comes from the engine's callback.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import sys
 from typing import Protocol
 
-from signal_sdk.server.compression import Ear, encode_packed, is_long
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Delivery
-from signal_sdk.websocket.link import encode_text
+from signal_sdk.server.wires.base import Ear, Wire
 from signal_sdk.wire import events
 
 
@@ -30,9 +29,9 @@ class Gate:
         self._max_bytes = max_bytes or sys.maxsize
 
     @property
-    def reads_binary(self) -> bool:
-        """As its ear."""
-        return self.ear.reads_binary
+    def wire(self) -> Wire:
+        """As its ear's."""
+        return self.ear.wire
 
     def append(self, data: bytes) -> None:
         """Keep an event."""
@@ -57,12 +56,9 @@ class Holder(Protocol):
 
 
 class Hub(Delivery):
-    """What `Delivery` reaches on this node. Events of more than `compress_over_bytes` (0: none) go
-    out compressed to those who read that.
-    """
+    """What `Delivery` reaches on this node."""
 
-    def __init__(self, compress_over_bytes: int = 0) -> None:
-        self._compress_over = compress_over_bytes
+    def __init__(self) -> None:
         self._holders: dict[AccountKey, Holder] = {}
         self._listeners: dict[ChannelKey, dict[str, Ear]] = {}
 
@@ -90,6 +86,10 @@ class Hub(Delivery):
     def listen(self, key: ChannelKey, account: str, ear: Ear) -> None:
         """From here on, `ear` gets the channel's events."""
         self._listeners.setdefault(key, {})[account] = ear
+
+    def is_listening(self, key: ChannelKey, account: str, ear: Ear) -> bool:
+        """Does `ear` get the channel's events?"""
+        return self._listeners.get(key, {}).get(account) is ear
 
     def unlisten(self, key: ChannelKey, account: str, ear: Ear) -> bool:
         """`ear` gets the channel's events no more; did it? Does nothing to a newer connection of
@@ -126,19 +126,16 @@ class Hub(Delivery):
         listeners = self._listeners.get(key)
         if listeners is None:
             return
-        text = events.encode_channel_event(key.channel, msgid, content, time_ms)
-        data = encode_text(text)
-        if is_long(text, self._compress_over):
-            packed: bytes | None = None
-            for ear in listeners.values():
-                if ear.reads_binary:
-                    packed = packed or encode_packed(text)
-                    ear.append(packed)
-                else:
-                    ear.append(data)
-        else:
-            for ear in listeners.values():
-                ear.append(data)
+        wire: Wire | None = None
+        data = b""
+        encoded: dict[Wire, bytes] = {}
+        for ear in listeners.values():
+            if ear.wire is not wire:
+                wire = ear.wire
+                data = encoded.get(wire) or encoded.setdefault(
+                    wire, wire.encode_event(key.channel, msgid, content, time_ms)
+                )
+            ear.append(data)
 
     def deliver_kick(self, key: AccountKey, generation: int) -> None:
         holder = self._holders.get(key)

@@ -75,9 +75,8 @@ class Inboxes:
         msgs: list[tuple[int, str]] = []
         chars = 0
         for entry in page.entries:
-            text = entry.line if session.wants_ids else lines.without_id(entry.line)
-            chars += len(text)
+            chars += len(entry.line)
             if msgs and chars > MAX_PAGE_CHARS:
                 break
-            msgs.append((entry.version, text))
+            msgs.append((entry.version, entry.line))
         return functions.GetMessagesResult(ver_clear=page.ver_clear, msgs=tuple(msgs))

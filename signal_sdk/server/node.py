@@ -69,7 +69,7 @@ class Node:
         self._clock = clock
         self._reactor = Reactor()
         self._timers = timers = Timers()
-        self._hub = Hub(limits.compress_over_bytes)
+        self._hub = Hub()
         self._engine.attach(self._hub)
         self._routes = Routes(config.server)
         self._stopping = trio.Event()

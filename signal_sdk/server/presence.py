@@ -77,8 +77,7 @@ class Presences:
             raise LoginError(ECode.LOGIN_E_INVALID_USER, f"the account {account!r} is the server's")
         token_expires = self._check_token(request, account)
         key = AccountKey(request.vid, account)
-        if request.device != login.WEB_DEVICE:
-            # Only the web SDK expects to be where it was.
+        if not request.keeps_presence:
             await self._end(key, partial(_may_take, request), kick=True)
         line = secrets.token_urlsafe(LINE_BYTES)
         made = await self._engine.log_in(

@@ -1,9 +1,8 @@
 """A connection's requests: decoded, answered once, and acknowledged when what they changed is
 durable.
 
-Owns: the replies that are kept for requests that come again, the moment of an acknowledgement, and
-which channel the connection hears. Must not know what a function does: functions.py's table does,
-and the rules behind it.
+Owns: the replies that are kept for requests that come again, and the moment of an acknowledgement.
+Must not know what a function does: functions.py's table does, and the rules behind it.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.clock import Clock
-from signal_sdk.server.compression import Ear, encode_packed, is_long
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import Engine
 from signal_sdk.server.functions import Handler
+from signal_sdk.server.hearing import Hearing
 from signal_sdk.server.hub import Gate, Hub
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.session import Session
 from signal_sdk.server.timers import Timers
-from signal_sdk.websocket.link import NORMAL_CLOSURE, Link
-from signal_sdk.wire import call2, functions
+from signal_sdk.server.wires.base import ClientLink
+from signal_sdk.wire import call2, functions, typed
 
 logger = logging.getLogger("signal_sdk.server")
 
@@ -73,12 +72,12 @@ class Services:
 class Requests:
     """The requests of one connection."""
 
-    __slots__ = ("_ear", "_link", "_services")
+    __slots__ = ("_hearing", "_link", "_services")
 
-    def __init__(self, services: Services, link: Link) -> None:
+    def __init__(self, services: Services, link: ClientLink, hearing: Hearing) -> None:
         self._services = services
         self._link = link
-        self._ear: Ear = link.outbox
+        self._hearing = hearing
 
     async def answer(self, session: Session | None, request: call2.Request) -> None:
         """Answer a request, now or when it is durable."""
@@ -87,11 +86,11 @@ class Requests:
             await self._answer(session, request)
         except SignalError as exc:
             logger.debug("%s: %.40r refused: %s", self._link.peer, request.function, exc)
-            self.send(call2.encode_failure(callid, exc))
+            self._link.send(typed.Failure(callid, exc))
         except Exception:
             logger.exception("%s: %.40r failed", self._link.peer, request.function)
             error = SignalError(ECode.GENERAL_E_UNKNOWN, "internal error")
-            self.send(call2.encode_failure(callid, error))
+            self._link.send(typed.Failure(callid, error))
 
     def decode(
         self, session: Session | None, request: call2.Request
@@ -107,14 +106,16 @@ class Requests:
     async def _answer(self, session: Session | None, request: call2.Request) -> None:
         session, ack, args = self.decode(session, request)
         handler = self._services.handlers[type(args)]
+        result: functions.Result
         if type(args) in ASKING:
-            text = call2.encode_result(await handler(session, args))
-            if isinstance(args, functions.UserGetMessages):
+            result = await handler(session, args)
+            if isinstance(result, functions.GetMessagesResult):
                 # What it clears must not come again: its client remembers it only until then. But
                 # where nothing can be written, what waits can be read all the same.
-                self._services.engine.when_durable(lambda _: self._reply(request.callid, text))
+                page = typed.Reply(request.callid, result)
+                self._services.engine.when_durable(lambda _: self._link.send(page))
             else:
-                self._reply(request.callid, text)
+                self._reply(request.callid, call2.encode_result(result))
             return
         engine = self._services.engine
         engine.check_writable()
@@ -151,21 +152,12 @@ class Requests:
     ) -> None:
         self._reply(callid, text, error)
         if gate is not None:
-            self.open(session, gate)
+            self._hearing.open(session, gate)
 
     def _reply(self, callid: call2.CallId, text: str, error: SignalError | None = None) -> None:
-        if error is None:
-            self.send(call2.encode_success(callid, text))
-        else:
-            self.send(call2.encode_failure(callid, error))
-
-    def send(self, text: bytes) -> None:
-        """Send the client a frame."""
-        link = self._link
-        if link.outbox.reads_binary and is_long(text, self._services.limits.compress_over_bytes):
-            link.send_encoded(encode_packed(text))
-        else:
-            link.send_text(text)
+        self._link.send(
+            typed.Reply(callid, text) if error is None else typed.Failure(callid, error)
+        )
 
     async def log_out(
         self, session: Session | None, request: call2.Request, end: Callable[[], Awaitable[None]]
@@ -176,13 +168,13 @@ class Requests:
         try:
             self.decode(session, request)
         except SignalError as exc:
-            self.send(call2.encode_failure(request.callid, exc))
+            self._link.send(typed.Failure(request.callid, exc))
             return
         await end()
 
         def close(error: SignalError | None) -> None:
             self._reply(request.callid, call2.encode_result(functions.DONE), error)
-            self._link.close(NORMAL_CLOSURE)
+            self._link.end(typed.Farewell(end=typed.End.DONE))
 
         self._services.engine.when_durable(close)
 
@@ -218,52 +210,16 @@ class Requests:
         """
         is_join = isinstance(args, functions.ChannelJoin)
         stays = (args.channel == session.channel) is is_join
-        heard = not stays and self.unlisten(session)
+        heard = not stays and self._hearing.unlisten(session)
         try:
             result = await handler(session, args)
         except BaseException:
             # What was refused changes nothing, not even for a client that does not hear its channel
             # yet.
             if heard:
-                self.listen(session)
+                self._hearing.listen(session)
             raise
-        return result, self.listen_behind_gate(session) if is_join else None
-
-    def listen(self, session: Session) -> None:
-        """Hear of the channel that the session is in, if it is in one."""
-        self._listen(session, self._link.outbox)
-
-    def listen_behind_gate(self, session: Session) -> Gate:
-        """As `listen`, but keep what is heard until `open`."""
-        gate = Gate(self._link.outbox, self._services.limits.outbox_bytes)
-        self._listen(session, gate)
-        return gate
-
-    def _listen(self, session: Session, ear: Ear) -> None:
-        # A kick may have come while the engine was at it.
-        if session.channel is not None and self._link.is_open:
-            self._ear = ear
-            key = session.channel_key(session.channel)
-            self._services.hub.listen(key, session.account, ear)
-
-    def unlisten(self, session: Session) -> bool:
-        """Hear of the session's channel no more; was it heard?"""
-        if session.channel is None:
-            return False
-        key = session.channel_key(session.channel)
-        return self._services.hub.unlisten(key, session.account, self._ear)
-
-    def open(self, session: Session, gate: Gate) -> None:
-        """The client knows where it is: what `gate` has kept goes out, and from now on all at once.
-        Does nothing where the connection has moved on.
-        """
-        if self._ear is gate and session.channel is not None:
-            self._ear = gate.ear
-            key = session.channel_key(session.channel)
-            self._services.hub.open(key, session.account, gate)
-            if gate.has_lost:
-                # As a client that reads too slowly: it is better served by a new connection.
-                self._link.abort()
+        return result, self._hearing.listen_behind_gate(session) if is_join else None
 
 
 def _is_countable(callid: call2.CallId) -> TypeGuard[int]:

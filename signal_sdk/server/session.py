@@ -14,8 +14,8 @@ from signal_sdk.wire import login
 
 @attrs.define(kw_only=True, eq=False)
 class Session:
-    """One login of an account. `channel` is the one that it is in; `reads_ids` says that the client
-    has shown that it reads v3 lines; `sent` is the account's rate, which outlives the login.
+    """One login of an account. `device` and `ver` are what it said of its client; `channel` is the
+    one that it is in; `sent` is the account's rate, which outlives the login.
     """
 
     key: AccountKey
@@ -26,18 +26,7 @@ class Session:
     ver: int = 0
     token_expires: int | None = None
     channel: str | None = None
-    reads_ids: bool = False
     sent: Rate = attrs.field(factory=Rate)
-
-    @property
-    def wants_ids(self) -> bool:
-        """Does the client read v3 lines?"""
-        return self.reads_ids or self.ver >= login.PUSH_VERSION
-
-    @property
-    def wants_push(self) -> bool:
-        """Is the client handed its inbox entries, instead of being told to poll?"""
-        return self.wants_ids or self.device == login.WEB_DEVICE
 
     @property
     def app(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import attrs
@@ -25,7 +26,7 @@ from signal_sdk.net.outbox import Outbox
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import Transport
 from signal_sdk.websocket import opening
-from signal_sdk.websocket.link import Link, silent
+from signal_sdk.websocket.link import Link, WebSocketLink, silent
 
 
 @attrs.frozen(kw_only=True)
@@ -49,6 +50,9 @@ class HttpAnswer:
 
 Answer = Callable[[HttpRequest], HttpAnswer | None]
 """The answer to a request; None where it begins a link."""
+L = TypeVar("L", bound=WebSocketLink[Any])
+MakeLink = Callable[..., L]
+"""Makes a link: a subclass of `WebSocketLink`, or what has its arguments."""
 
 
 def accept_plain(
@@ -57,16 +61,17 @@ def accept_plain(
     reactor: Reactor,
     answer: Answer,
     *,
+    make: MakeLink[L],
     max_frame_bytes: int,
     outbox_bytes: int,
-) -> Link | None:
+) -> L | None:
     """Make a link of a transport on which `data` was received first. None where that takes more
     than a glance, which is `accept`'s: nothing was answered then.
     """
     plain = opening.read(data)
     if plain is None or answer(_request(plain.target, plain.host, is_upgrade=True)) is not None:
         return None
-    link = Link(
+    link = make(
         transport, reactor, Side.SERVER, max_bytes=max_frame_bytes, outbox_bytes=outbox_bytes
     )
     link.outbox.append(plain.answer)
@@ -79,10 +84,11 @@ async def accept(
     reactor: Reactor,
     answer: Answer,
     *,
+    make: MakeLink[L],
     max_frame_bytes: int,
     outbox_bytes: int,
     data: bytes | None = None,
-) -> Link | None:
+) -> L | None:
     """Read one request: answer it where `answer` has an answer, else make it a link. `data` is what
     was received of it already.
 
@@ -96,13 +102,14 @@ async def accept(
         transport,
         reactor,
         answer,
+        make=make,
         max_frame_bytes=max_frame_bytes,
         outbox_bytes=outbox_bytes,
     )
     if link is not None:
         return link
     protocol = ServerProtocol(max_size=max_frame_bytes, logger=silent)
-    link = Link(
+    link = make(
         transport,
         reactor,
         Side.SERVER,

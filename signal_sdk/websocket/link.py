@@ -1,27 +1,27 @@
 """The link: one WebSocket connection, either role, as whole messages in and frames out.
 
 Owns: the `websockets` library's sans-I/O protocol object and the closing handshake. Must not know
-what a message says.
+what a message says: what is made of it is a subclass's affair.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import trio
-from websockets.frames import Close, CloseCode, Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import SEND_EOF, Event, Protocol, Side, State
 
 from signal_sdk.errors import LinkError
-from signal_sdk.net.outbox import Outbox
+from signal_sdk.net.link import ABNORMAL_CLOSURE, LinkClosed, StreamLink
 from signal_sdk.net.reactor import Reactor
-from signal_sdk.net.sleeper import Sleeper
 from signal_sdk.net.transport import Transport
 from signal_sdk.websocket import frames
+
+M = TypeVar("M")
 
 CLOSE_SECONDS: Final = 2.0
 """How long the closing handshake may take before the transport is closed without it."""
@@ -35,18 +35,6 @@ GOING_AWAY: Final = int(CloseCode.GOING_AWAY)
 INVALID_DATA: Final = int(CloseCode.INVALID_DATA)
 POLICY_VIOLATION: Final = int(CloseCode.POLICY_VIOLATION)
 TRY_AGAIN_LATER: Final = int(CloseCode.TRY_AGAIN_LATER)
-
-
-class LinkClosed(LinkError):
-    """The link is closed: by the other side (its code and reason), or by a break (code 1006)."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(code, reason)
-        self.code = code
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"the connection is closed: {self.code} {self.reason}".rstrip()
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -68,34 +56,17 @@ def encode_binary(data: bytes) -> bytes:
     return frames.encode(frames.BINARY, data)
 
 
-Take = Callable[[Message], bool]
-"""Takes a message at once, without waiting; False where it cannot."""
-MESSAGES_PER_TURN: Final = 32
-"""How many messages of one read are handed out at once before others run."""
-
-
-class Link:
+class WebSocketLink(StreamLink[M]):
     """A WebSocket connection that is open. Made by handshake.py."""
 
     __slots__ = (
-        "_failure",
         "_farewell",
         "_fragments",
         "_fragments_binary",
-        "_is_closed",
         "_is_server",
         "_library",
         "_max_bytes",
-        "_messages",
-        "_reactor",
-        "_receiving",
         "_rest",
-        "_rouse",
-        "_sleeper",
-        "_take",
-        "_transport",
-        "heard_at",
-        "outbox",
     )
 
     def __init__(
@@ -108,25 +79,18 @@ class Link:
         outbox_bytes: int = 0,
         protocol: Protocol | None = None,
     ) -> None:
-        self._transport = transport
+        super().__init__(transport, reactor, outbox_bytes=outbox_bytes)
         self._is_server = side is Side.SERVER
-        self._is_closed = False
         self._max_bytes = max_bytes or sys.maxsize
         self._library = protocol
         self._fragments: list[bytes] = []
         self._fragments_binary = False
-        self._messages: list[Message] = []
         self._rest = bytearray()
-        self._reactor = reactor
-        self._take: Take | None = None
-        self._failure: Exception | None = None
-        self._sleeper = Sleeper()
-        self._rouse: Callable[[], None] | None = None
-        self._receiving: trio.CancelScope | None = None
         self._farewell: trio.Lock | None = None
-        self.heard_at = trio.current_time()
-        """When the last message arrived, or the link began."""
-        self.outbox = Outbox(transport, reactor.flusher, self._on_broken, max_bytes=outbox_bytes)
+
+    def _message(self, data: bytes, *, binary: bool) -> M:
+        """What is made of a message. Must not raise."""
+        raise NotImplementedError
 
     @property
     def _protocol(self) -> Protocol:
@@ -150,31 +114,10 @@ class Link:
         )
 
     @property
-    def peer(self) -> str:
-        """The other side's address, for logs."""
-        return self._transport.peer
-
-    @property
     def is_open(self) -> bool:
         """Can messages still be sent?"""
         library = self._library
         return (library is None or library.state is State.OPEN) and not self.outbox.broken
-
-    @property
-    def is_listening(self) -> bool:
-        """Is what arrives still of interest: was it not this side that has closed? What the other
-        side said before its own close is.
-        """
-        return not self._is_closed and not self.outbox.broken
-
-    def _on_broken(self, reason: str) -> None:
-        self._fail(LinkClosed(CloseCode.ABNORMAL_CLOSURE, reason))
-
-    def _fail(self, exc: Exception) -> None:
-        """There is nothing more to be received, and this is why."""
-        if self._failure is None:
-            self._failure = exc
-        self.wake()
 
     def take_early(self, events: list[Event]) -> None:
         """Take the frames that the library has read behind the opening handshake."""
@@ -194,114 +137,14 @@ class Link:
             encode = frames.encode if self._is_server else frames.encode_masked
             self.outbox.append(encode(frames.TEXT, text))
 
-    def send_encoded(self, data: bytes) -> None:
-        """Send what `encode_text` or `encode_binary` made. Never waits; on a link that is closing,
-        nothing is sent.
-        """
-        if self._library is None or self._library.state is State.OPEN:
-            self.outbox.append(data)
-
-    def watch(self, take: Take) -> None:
-        """From here on, whenever messages arrive, the reactor hands them to `take`, one by one.
-        What `take` returns False for waits for `receive`, and so does all behind it: until
-        `receive` is called again, no more is read. An exception of `take` is raised by `receive`.
-        """
-        self._take = take
-
-    def rest(self, rouse: Callable[[], None]) -> bool:
-        """Have messages taken while nobody is in `receive`; `rouse` is called once, when there is
-        something for it: what `take` did not take, or the end. False where `receive` is needed from
-        the start. Raises `LinkError` where the transport is closed.
-        """
-        is_due = self._messages or self._failure is not None or self._is_ended
-        if is_due or not self._transport.watch(self._reactor, self._read):
-            return False
-        self._rouse = rouse
-        return True
-
-    async def receive(self) -> list[Message]:
-        """Wait for messages: one or more, in order. Raises `LinkClosed` once there are none to
-        come: the other side has closed or gone, or `close` was called here, by whatever task.
-        """
-        while True:
-            if self._messages:
-                messages, self._messages = self._messages, []
-                return messages
-            if self._failure is not None:
-                raise self._failure
-            if self._is_ended:
-                raise self._closed(self._protocol.close_rcvd or self._protocol.close_sent)
-            try:
-                await self._arrival()
-            except LinkError as exc:
-                self._fail(LinkClosed(CloseCode.ABNORMAL_CLOSURE, str(exc)))
-
-    async def _arrival(self) -> None:
-        """Wait until something has arrived, which may be nothing for `receive`."""
-        if self._take is not None and self._transport.watch(self._reactor, self._read):
-            try:
-                await self._sleeper.sleep()
-            finally:
-                self._transport.unwatch()
-            return
-        data = None
-        with trio.CancelScope() as self._receiving:
-            data = await self._transport.receive_some()
-        if data is not None:
-            self._feed(data)
-            self._hand_out()
-
-    def wake(self) -> None:
-        """Have whoever waits in `receive` look again; where nobody does, rouse somebody."""
-        rouse, self._rouse = self._rouse, None
-        if rouse is not None:
-            self._transport.unwatch()
-            rouse()
-        self._sleeper.wake()
-        if self._receiving is not None:
-            self._receiving.cancel()
-
-    def _read(self) -> None:
-        """Take what has arrived, without waiting. The reactor's."""
-        if not self._sleeper.is_asleep and self._rouse is None:
-            # Whoever receives has been woken, and is not there yet.
-            return
-        try:
-            data = self._transport.receive_nowait()
-            if data is None:
-                return
-            self._feed(data)
-            self._hand_out()
-        except LinkError as exc:
-            self._fail(LinkClosed(CloseCode.ABNORMAL_CLOSURE, str(exc)))
-        except Exception as exc:  # noqa: BLE001  `receive` raises it
-            self._messages.clear()
-            self._fail(exc)
-        if self._messages or self._is_ended:
-            self.wake()
-
-    def _hand_out(self) -> None:
-        """Let `take` have what it takes."""
-        take, messages = self._take, self._messages
-        if not messages:
-            return
-        self.heard_at = trio.current_time()
-        if take is None:
-            return
-        taken = 0
-        for message in messages[:MESSAGES_PER_TURN]:
-            if not self.is_listening or not take(message):
-                break
-            taken += 1
-        del messages[:taken]
-
-    def _closed(self, close: Close | None) -> LinkClosed:
+    def _end_reason(self) -> LinkClosed:
+        close = self._protocol.close_rcvd or self._protocol.close_sent
         if close is None:
-            return LinkClosed(CloseCode.ABNORMAL_CLOSURE, f"{self.peer} went without a word")
+            return LinkClosed(ABNORMAL_CLOSURE, f"{self.peer} went without a word")
         return LinkClosed(close.code, close.reason)
 
     def _feed(self, data: bytes) -> None:
-        """Take what was received: whole messages at once, all else through the library."""
+        # Whole messages at once, all else through the library.
         if not data:
             self._give_to_library(bytes(self._rest))
             self._rest.clear()
@@ -337,7 +180,9 @@ class Link:
                 payload = (
                     frames.unmask(data, head) if head.is_masked else data[head.start : head.end]
                 )
-                self._messages.append(Message(bytes(payload), head.first == frames.BINARY))
+                self._messages.append(
+                    self._message(bytes(payload), binary=head.first == frames.BINARY)
+                )
             else:
                 self._give_to_library(bytes(data[at : head.end]))
             at = head.end
@@ -374,7 +219,9 @@ class Link:
                 continue
             if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
                 if frame.fin:
-                    messages.append(Message(bytes(frame.data), frame.opcode is Opcode.BINARY))
+                    messages.append(
+                        self._message(bytes(frame.data), binary=frame.opcode is Opcode.BINARY)
+                    )
                 else:
                     self._fragments = [bytes(frame.data)]
                     self._fragments_binary = frame.opcode is Opcode.BINARY
@@ -384,7 +231,8 @@ class Link:
                     # is kept.
                     self._fragments.append(bytes(frame.data))
                 if frame.fin:
-                    messages.append(Message(b"".join(self._fragments), self._fragments_binary))
+                    data = b"".join(self._fragments)
+                    messages.append(self._message(data, binary=self._fragments_binary))
                     self._fragments = []
 
     def close(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
@@ -419,8 +267,11 @@ class Link:
         finally:
             self._transport.close()
 
-    def abort(self) -> None:
-        """Close the transport at once, without a word."""
-        self._is_closed = True
-        self._transport.close()
-        self.wake()
+
+class Link(WebSocketLink[Message]):
+    """A WebSocket connection whose messages are handed on as they are."""
+
+    __slots__ = ()
+
+    def _message(self, data: bytes, *, binary: bool) -> Message:
+        return Message(data, binary)

@@ -142,10 +142,15 @@ class _Failure:
 
 def encode_failure(callid: CallId, error: SignalError) -> bytes:
     """The frame of a refusal."""
+    return frames.encode_frame(REPLY, [callid, error.reason, encode_failure_text(error)])
+
+
+def encode_failure_text(error: SignalError) -> str:
+    """A refusal as the text of its frame."""
     failure = _Failure(
         reason=error.reason, ecode=int(error.ecode), data=_FailureData(result=error.reason)
     )
-    return frames.encode_frame(REPLY, [callid, error.reason, frames.encode_json(failure).decode()])
+    return frames.encode_json(failure).decode()
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -72,6 +72,11 @@ class GetMessagesResult(Result):
     ver_clear: int
     msgs: tuple[tuple[int, str], ...]
 
+    def without_ids(self) -> GetMessagesResult:
+        """The same, its lines as they are without message ids."""
+        msgs = tuple((version, lines.without_id(line)) for version, line in self.msgs)
+        return attrs.evolve(self, msgs=msgs)
+
 
 @attrs.frozen(kw_only=True)
 class QueryStatusResult(Result):
@@ -92,10 +97,17 @@ class GetAttrResult(Result):
 
 @attrs.frozen(kw_only=True)
 class GetAttrAllResult(Result):
-    """`user_get_attr_all`."""
+    """`user_get_attr_all`; `json` is a text that holds the attributes as a JSON object."""
 
     account: str
-    json: dict[str, JsonValue]
+    json: str
+
+    def __attrs_post_init__(self) -> None:
+        self.attributes()
+
+    def attributes(self) -> dict[str, JsonValue]:
+        """What is in `json`. Raises `ValueError`, which a wrong answer does as it is decoded."""
+        return msgspec.json.decode(self.json, type=dict[str, Any])
 
 
 @attrs.frozen(kw_only=True)

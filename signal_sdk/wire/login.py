@@ -57,6 +57,11 @@ class Login:
     instance: str = attrs.field(default="", repr=False)
     again: bool = False
 
+    @property
+    def keeps_presence(self) -> bool:
+        """Does the client expect to be where it was? Only the web SDK does."""
+        return self.device == WEB_DEVICE
+
 
 @attrs.frozen(kw_only=True)
 class LineLogin:
@@ -114,7 +119,7 @@ class Closing:
     delay: float = 0.0
 
 
-_WORDS: Final = {
+REFUSALS: Final = {
     ECode.LOGIN_E_TOKEN_KICKED: "kick",
     ECode.LOGIN_E_TOKENEXPIRED: "TokenErrorExpired",
     ECode.LOGIN_E_TOKENWRONG: "TokenErrorWrong",
@@ -130,7 +135,7 @@ def encode_success(success: LoginSucceeded) -> bytes:
 
 def encode_failure(error: LoginError) -> bytes:
     """The frame of a login that was refused."""
-    word = _WORDS.get(error.ecode)
+    word = REFUSALS.get(error.ecode)
     if error.ecode is ECode.LOGIN_E_INVALID_USER:
         word = f"{word}: {error.reason}"
     failure = _LoginFailed(reason=error.reason, ecode=int(error.ecode))

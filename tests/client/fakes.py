@@ -57,6 +57,7 @@ class FakeServer:
             transport,
             self._reactor,
             lambda _: None,
+            make=Link,
             max_frame_bytes=MAX_FRAME_BYTES,
             outbox_bytes=0,
         )

@@ -74,7 +74,7 @@ async def listen(
                 transport = tls
                 await tls.handshake()
             link = await handshake.accept(
-                transport, reactor, note, max_frame_bytes=1000, outbox_bytes=0
+                transport, reactor, note, make=Link, max_frame_bytes=1000, outbox_bytes=0
             )
             if link is not None:
                 listening.links += 1

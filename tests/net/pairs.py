@@ -139,6 +139,7 @@ async def linked(
                 server_end,
                 reactor,
                 never,
+                make=Link,
                 max_frame_bytes=MAX_FRAME_BYTES,
                 outbox_bytes=outbox_bytes,
             )

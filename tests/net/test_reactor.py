@@ -12,12 +12,13 @@ from trio.testing import wait_all_tasks_blocked
 
 from signal_sdk.errors import LinkError
 from signal_sdk.net import reactor as reactor_module
+from signal_sdk.net.link import MESSAGES_PER_TURN, LinkClosed
 from signal_sdk.net.reactor import READS_PER_TURN, Reactor
 from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import Transport
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.websocket.frames import TEXT, encode_masked
-from signal_sdk.websocket.link import MESSAGES_PER_TURN, Link, LinkClosed, Message
+from signal_sdk.websocket.link import Link, Message
 from tests.net.pairs import (
     TlsContexts,
     TransportPair,

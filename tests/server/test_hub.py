@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import attrs
 import pytest
 
-from signal_sdk.server.compression import encode_packed
 from signal_sdk.server.engine.base import AccountKey, ChannelKey
 from signal_sdk.server.hub import Gate, Hub
-from signal_sdk.websocket.link import encode_text
-from signal_sdk.wire.events import ChannelMessage, encode_channel_event
+from signal_sdk.wire.events import ChannelContent, ChannelMessage
 from signal_sdk.wire.lines import MessageLine
 
 ANN = AccountKey("app", "ann")
@@ -19,10 +16,30 @@ LINE = MessageLine(src="bob", dst="ann", type="instant", content="hi", time=0).e
 CONTENT = ChannelMessage(channel="room", account="bob", uid=2, msg="hi")
 
 
+class FakeWire:
+    """Spells events in a way of its own, and counts how often."""
+
+    def __init__(self) -> None:
+        self.encoded = 0
+
+    @property
+    def plain(self) -> FakeWire:
+        return self
+
+    def encode_event(
+        self, channel: str, msgid: int, content: ChannelContent, time_ms: int
+    ) -> bytes:
+        self.encoded += 1
+        return b"%d:%d" % (id(self), msgid)
+
+
+WIRE = FakeWire()
+
+
 class FakeEar:
-    def __init__(self, *, reads_binary: bool = False) -> None:
+    def __init__(self, wire: FakeWire = WIRE) -> None:
         self.appended: list[bytes] = []
-        self.reads_binary = reads_binary
+        self.wire = wire
 
     def append(self, data: bytes) -> None:
         self.appended.append(data)
@@ -68,20 +85,17 @@ def test_an_event_is_encoded_once_for_all_who_listen(hub: Hub) -> None:
     assert all(len(holder.ear.appended) == 1 for holder in holders)
 
 
-def test_a_long_event_is_compressed_once_for_all_who_read_that() -> None:
-    content = attrs.evolve(CONTENT, msg="x" * 200)
-    text = encode_channel_event("room", 1, content, 0)
-    for over, is_packed in ((len(text) - 1, True), (len(text), False), (0, False)):
-        hub = Hub(over)
-        ears = [FakeEar(reads_binary=bool(number % 2)) for number in range(6)]
-        for number, ear in enumerate(ears):
-            hub.listen(ROOM, str(number), ear)
-        hub.deliver_event(ROOM, 1, content, 0)
-        plain, other = ears[0].appended[0], ears[1].appended[0]
-        assert plain == encode_text(text)
-        assert other == (encode_packed(text) if is_packed else plain)
-        assert all(ear.appended[0] is plain for ear in ears[::2])
-        assert all(ear.appended[0] is other for ear in ears[1::2])
+def test_an_event_is_encoded_once_for_each_wire(hub: Hub) -> None:
+    wires = [FakeWire() for _ in range(3)]
+    ears = [FakeEar(wires[number % 2]) for number in range(6)]
+    for number, ear in enumerate(ears):
+        hub.listen(ROOM, str(number), ear)
+    hub.deliver_event(ROOM, 1, CONTENT, 0)
+    assert [wire.encoded for wire in wires] == [1, 1, 0]
+    one, other = ears[0].appended[0], ears[1].appended[0]
+    assert one != other
+    assert all(ear.appended[0] is one for ear in ears[::2])
+    assert all(ear.appended[0] is other for ear in ears[1::2])
 
 
 def test_a_kick_reaches_only_the_generation_that_it_is_for(hub: Hub) -> None:
@@ -145,16 +159,16 @@ def test_a_gate_keeps_what_comes_until_it_is_opened(hub: Hub) -> None:
     assert (len(ear.appended), len(gate.kept)) == (3, 2)
 
 
-def test_a_gate_keeps_what_its_ear_reads() -> None:
-    hub, ear = Hub(10), FakeEar(reads_binary=True)
+def test_a_gate_keeps_what_its_ear_reads(hub: Hub) -> None:
+    first, second = FakeWire(), FakeWire()
+    ear = FakeEar(first)
     gate = Gate(ear)
     hub.listen(ROOM, "ann", gate)
-    content = attrs.evolve(CONTENT, msg="x" * 200)
-    hub.deliver_event(ROOM, 1, content, 0)
-    ear.reads_binary = False
-    hub.deliver_event(ROOM, 1, content, 0)
-    text = encode_channel_event("room", 1, content, 0)
-    assert gate.kept == [encode_packed(text), encode_text(text)]
+    hub.deliver_event(ROOM, 1, CONTENT, 0)
+    ear.wire = second
+    hub.deliver_event(ROOM, 2, CONTENT, 0)
+    assert (first.encoded, second.encoded, len(gate.kept)) == (1, 1, 2)
+    assert gate.kept[0] != gate.kept[1]
 
 
 def test_a_gate_that_another_has_taken_the_place_of_stays_shut(hub: Hub) -> None:

@@ -94,7 +94,7 @@ async def test_a_second_login_kicks_the_first(log_in: LogIn) -> None:
     first = await log_in("ann")
     second = await log_in("ann")
     assert (await first.expect("kick"))["ecode"] == 103
-    assert (await first.wait_closed()).reason == "kicked"
+    assert (await first.wait_closed()).reason == "the account logged in elsewhere"
     # The first one's end is not the second one's.
     await trio.sleep(200)
     assert await status(second, "ann") == 1
@@ -488,7 +488,7 @@ async def test_a_kick_during_a_join_or_leave_leaves_no_listener_behind(
         await trio.sleep(3)
         hub = server.node._hub
         holders = [cast("Connection", holder) for holder in hub._holders.values()]
-        current = {holder._requests._ear for holder in holders}
+        current = {holder._hearing._ear for holder in holders}
         listening = {ear for heard in hub._listeners.values() for ear in heard.values()}
         assert len(current) == 1
         assert listening <= current

@@ -58,7 +58,7 @@ async def test_user_get_attr_all(members: Members) -> None:
     assert await members.bob.invoke("user_get_attr_all", account="alice") == {
         "result": "ok",
         "account": "alice",
-        "json": {"mood": "sunny", "age": "7"},
+        "json": '{"mood":"sunny","age":"7"}',
     }
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from signal_sdk.testing.server import LocalServer, trio_wall_clock
 from signal_sdk.wire import tokens
+from signal_sdk.wire.typed import End, Farewell
 from tests.web.conftest import CERTIFICATE, GUARDED_APP
 from tests.web.web_peer import WebPeer
 
@@ -86,5 +87,5 @@ async def test_a_server_that_is_stopped_closes_without_a_logout(
 async def test_a_close_logs_out_with_102(web: WebPeer, server: LocalServer) -> None:
     alice = await web.login("alice")
     [connection] = server.node.acceptor.connections
-    connection._close("go", code=1001)
+    connection._end(Farewell(end=End.OVERDUE))
     await alice.expect("onLogout", 102)

@@ -53,6 +53,7 @@ class Server:
                 transport,
                 reactor,
                 self._answer,
+                make=Link,
                 max_frame_bytes=MAX_FRAME_BYTES,
                 outbox_bytes=0,
             )
@@ -330,7 +331,12 @@ async def test_messages_in_the_same_packet_as_the_servers_answer_are_not_lost(
         async def serve() -> None:
             # Both go out in one write: the reactor runs after this task.
             link = await handshake.accept(
-                server_end, reactor, never, max_frame_bytes=MAX_FRAME_BYTES, outbox_bytes=0
+                server_end,
+                reactor,
+                never,
+                make=Link,
+                max_frame_bytes=MAX_FRAME_BYTES,
+                outbox_bytes=0,
             )
             assert link is not None
             link.send_text(b"early")

@@ -9,6 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 from websockets.frames import Frame, Opcode
 
+from signal_sdk.net.link import LinkClosed
 from signal_sdk.net.transport import Transport
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.websocket.link import (
@@ -16,7 +17,6 @@ from signal_sdk.websocket.link import (
     GOING_AWAY,
     NORMAL_CLOSURE,
     Link,
-    LinkClosed,
     Message,
     encode_binary,
     encode_text,

@@ -161,7 +161,11 @@ results: st.SearchStrategy[functions.Result] = st.one_of(
     ),
     st.builds(functions.QueryStatusResult, account=accounts, status=st.sampled_from([0, 1])),
     st.builds(functions.GetAttrResult, account=accounts, name=attr_names, value=json_values(4)),
-    st.builds(functions.GetAttrAllResult, account=accounts, json=json_dicts),
+    st.builds(
+        functions.GetAttrAllResult,
+        account=accounts,
+        json=json_dicts.map(frames.encode_json).map(bytes.decode),
+    ),
     st.builds(functions.JoinResult, list=members, attrs=json_dicts, num=counts),
     st.builds(functions.QueryNumResult, num=counts),
     st.builds(functions.QueryUserIsInResult, isin=st.sampled_from([0, 1])),

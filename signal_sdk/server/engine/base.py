@@ -357,6 +357,11 @@ class Engine(Protocol):
     async def is_member(self, key: ChannelKey, account: str) -> bool:
         """Is the account in the channel?"""
 
+    async def joined_at(self, key: ChannelKey, account: str) -> int:
+        """The channel's last msgid when the member joined it; 0 where that is not known any more,
+        as after a restart.
+        """
+
     async def destroy_channel(self, key: ChannelKey, idle_since: float) -> bool:
         """Destroy a channel that has been empty ever since `idle_since`."""
 

@@ -325,6 +325,7 @@ class EmbeddedEngine(Engine):
             if announce is not None:
                 self._publish(channel, announce, now)
             channel.members[account] = owner.uid
+            owner.joined_at = channel.msgid
             channel.total += 1
             channel.idle_since = None
             owner.presence = replace(owner.presence, channel=key.channel)
@@ -444,6 +445,10 @@ class EmbeddedEngine(Engine):
     async def is_member(self, key: ChannelKey, account: str) -> bool:
         channel = self._channels.get(key)
         return channel is not None and account in channel.members
+
+    async def joined_at(self, key: ChannelKey, account: str) -> int:
+        owner = self._accounts.get(AccountKey(key.app, account))
+        return owner.joined_at if owner and await self.is_member(key, account) else 0
 
     async def destroy_channel(self, key: ChannelKey, idle_since: float) -> bool:
         channel = self._channels.get(key)

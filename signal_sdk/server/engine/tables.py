@@ -86,13 +86,17 @@ class Reply(NamedTuple):
 
 @attrs.define(kw_only=True, eq=False)
 class Account:
-    """An account that was named. `replies` are in the order of their numbers."""
+    """An account that was named. `replies` are in the order of their numbers; `joined_at` is the
+    last msgid of its channel when it joined that, and in no row: it is of use only as long as the
+    channel's history is held, which is in no row either.
+    """
 
     id: int
     key: AccountKey
     uid: int
     generation: int = 0
     reserved: int = RESERVED
+    joined_at: int = 0
     presence: Presence | None = None
     attributes: dict[str, JsonValue] = attrs.field(factory=dict)
     inbox: Inbox = attrs.field(factory=Inbox)

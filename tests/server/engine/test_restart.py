@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -107,9 +108,8 @@ async def test_a_session_goes_on_with_its_line_uid_channel_and_attributes(
     async with house.server() as server, back(server, ann) as (again, answer):
         assert (answer["line"], answer["uid"]) == (ann.line, ann.uid)
         assert answer["channel"] == "ro om \U0001f600"
-        assert (await again.call("user_get_attr_all", account="ann"))["json"] == {
-            "a": "\0\U0001f600"
-        }
+        known = await again.call("user_get_attr_all", account="ann")
+        assert json.loads(known["json"]) == {"a": "\0\U0001f600"}
         joined = await again.call("channel_join", name="ro om \U0001f600")
         assert joined["list"] == [["bob", bob.uid], ["eve", eve.uid], ["ann", ann.uid]]
         assert {"b": [1.5]}.items() <= joined["attrs"].items()

@@ -1,0 +1,219 @@
+"""What every link is: one connection, on which whole messages come in and bytes go out.
+
+Owns: how what arrives is handed to whoever serves the connection, with and without a task. Must
+not know where a message ends (each kind of link does: `_feed`), nor what is made of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+import trio
+
+from signal_sdk.errors import LinkError
+from signal_sdk.net.outbox import Outbox
+from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.sleeper import Sleeper
+from signal_sdk.net.transport import Transport
+
+M = TypeVar("M")
+
+ABNORMAL_CLOSURE: Final = 1006
+"""The code of a connection that broke, or whose kind of link has no codes."""
+MESSAGES_PER_TURN: Final = 32
+"""How many messages of one read are handed out at once before others run."""
+
+
+class LinkClosed(LinkError):
+    """The link is closed: by the other side (its code and reason), or by a break (code 1006)."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the connection is closed: {self.code} {self.reason}".rstrip()
+
+
+class StreamLink(Generic[M]):
+    """A connection that is open. Subclasses put what they have read into `_messages`."""
+
+    __slots__ = (
+        "_failure",
+        "_is_closed",
+        "_messages",
+        "_reactor",
+        "_receiving",
+        "_rouse",
+        "_sleeper",
+        "_take",
+        "_transport",
+        "heard_at",
+        "outbox",
+    )
+
+    def __init__(self, transport: Transport, reactor: Reactor, *, outbox_bytes: int = 0) -> None:
+        self._transport = transport
+        self._reactor = reactor
+        self._is_closed = False
+        self._messages: list[M] = []
+        self._take: Callable[[M], bool] | None = None
+        self._failure: Exception | None = None
+        self._sleeper = Sleeper()
+        self._rouse: Callable[[], None] | None = None
+        self._receiving: trio.CancelScope | None = None
+        self.heard_at = trio.current_time()
+        """When the last message arrived, or the link began."""
+        self.outbox = Outbox(transport, reactor.flusher, self._on_broken, max_bytes=outbox_bytes)
+
+    # --- what each kind of link says ---
+
+    def _feed(self, data: bytes) -> None:
+        """Take what was received, or with no bytes the end of the stream."""
+        raise NotImplementedError
+
+    @property
+    def _is_ended(self) -> bool:
+        """Is nothing more to come, but for what is in `_messages`?"""
+        raise NotImplementedError
+
+    def _end_reason(self) -> LinkClosed:
+        """Why nothing more is to come."""
+        raise NotImplementedError
+
+    # --- what all have in common ---
+
+    @property
+    def peer(self) -> str:
+        """The other side's address, for logs."""
+        return self._transport.peer
+
+    @property
+    def is_open(self) -> bool:
+        """Can messages still be sent?"""
+        return self.is_listening
+
+    @property
+    def is_listening(self) -> bool:
+        """Is what arrives still of interest: was it not this side that has closed? What the other
+        side said before its own close is.
+        """
+        return not self._is_closed and not self.outbox.broken
+
+    def _on_broken(self, reason: str) -> None:
+        self._fail(LinkClosed(ABNORMAL_CLOSURE, reason))
+
+    def _fail(self, exc: Exception) -> None:
+        """There is nothing more to be received, and this is why."""
+        if self._failure is None:
+            self._failure = exc
+        self.wake()
+
+    def watch(self, take: Callable[[M], bool]) -> None:
+        """From here on, whenever messages arrive, the reactor hands them to `take`, one by one.
+        What `take` returns False for waits for `receive`, and so does all behind it: until
+        `receive` is called again, no more is read. An exception of `take` is raised by `receive`.
+        """
+        self._take = take
+
+    def rest(self, rouse: Callable[[], None]) -> bool:
+        """Have messages taken while nobody is in `receive`; `rouse` is called once, when there is
+        something for it: what `take` did not take, or the end. False where `receive` is needed from
+        the start. Raises `LinkError` where the transport is closed.
+        """
+        is_due = self._messages or self._failure is not None or self._is_ended
+        if is_due or not self._transport.watch(self._reactor, self._read):
+            return False
+        self._rouse = rouse
+        return True
+
+    async def receive(self) -> list[M]:
+        """Wait for messages: one or more, in order. Raises `LinkClosed` once there are none to
+        come: the other side has closed or gone, or `close` was called here, by whatever task.
+        """
+        while True:
+            if self._messages:
+                messages, self._messages = self._messages, []
+                return messages
+            if self._failure is not None:
+                raise self._failure
+            if self._is_ended:
+                raise self._end_reason()
+            try:
+                await self._arrival()
+            except LinkError as exc:
+                self._fail(LinkClosed(ABNORMAL_CLOSURE, str(exc)))
+
+    async def _arrival(self) -> None:
+        """Wait until something has arrived, which may be nothing for `receive`."""
+        if self._take is not None and self._transport.watch(self._reactor, self._read):
+            try:
+                await self._sleeper.sleep()
+            finally:
+                self._transport.unwatch()
+            return
+        data = None
+        with trio.CancelScope() as self._receiving:
+            data = await self._transport.receive_some()
+        if data is not None:
+            self._feed(data)
+            self._hand_out()
+
+    def wake(self) -> None:
+        """Have whoever waits in `receive` look again; where nobody does, rouse somebody."""
+        rouse, self._rouse = self._rouse, None
+        if rouse is not None:
+            self._transport.unwatch()
+            rouse()
+        self._sleeper.wake()
+        if self._receiving is not None:
+            self._receiving.cancel()
+
+    def _read(self) -> None:
+        """Take what has arrived, without waiting. The reactor's."""
+        if not self._sleeper.is_asleep and self._rouse is None:
+            # Whoever receives has been woken, and is not there yet.
+            return
+        try:
+            data = self._transport.receive_nowait()
+            if data is None:
+                return
+            self._feed(data)
+            self._hand_out()
+        except LinkError as exc:
+            self._fail(LinkClosed(ABNORMAL_CLOSURE, str(exc)))
+        except Exception as exc:  # noqa: BLE001  `receive` raises it
+            self._messages.clear()
+            self._fail(exc)
+        if self._messages or self._is_ended:
+            self.wake()
+
+    def _hand_out(self) -> None:
+        """Let `take` have what it takes."""
+        take, messages = self._take, self._messages
+        if not messages:
+            return
+        self.heard_at = trio.current_time()
+        if take is None:
+            return
+        taken = 0
+        for message in messages[:MESSAGES_PER_TURN]:
+            if not self.is_listening or not take(message):
+                break
+            taken += 1
+        del messages[:taken]
+
+    def send_encoded(self, data: bytes) -> None:
+        """Send bytes that are whole messages of this kind of link. Never waits; on a link that is
+        closing, nothing is sent.
+        """
+        if self.is_open:
+            self.outbox.append(data)
+
+    def abort(self) -> None:
+        """Close the transport at once, without a word."""
+        self._is_closed = True
+        self._transport.close()
+        self.wake()

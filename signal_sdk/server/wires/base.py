@@ -1,0 +1,90 @@
+"""The seam between a link and whoever serves its client: typed frames in, typed frames out.
+
+Owns: what a connection, the hub and the requests may ask of a link, whatever its wire. Must not
+know any wire; above it, nobody does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from signal_sdk.wire import typed
+from signal_sdk.wire.events import ChannelContent
+
+
+class Wire(Protocol):
+    """One way to spell what many hear. It is spelled once for all clients of a wire, whose links
+    name the same object.
+    """
+
+    @property
+    def plain(self) -> Wire:
+        """The same without compression, for what one client alone is told."""
+
+    def encode_event(
+        self, channel: str, msgid: int, content: ChannelContent, time_ms: int
+    ) -> bytes:
+        """A channel's event, as bytes for an outbox."""
+
+
+class Ear(Protocol):
+    """What events are put into: an outbox, or a gate before one."""
+
+    @property
+    def wire(self) -> Wire:
+        """How its client is spoken to now."""
+
+    def append(self, data: bytes) -> None:
+        """Take an event."""
+
+
+class ClientLink(Protocol):
+    """A client's open connection. What it says of reading is `net.link.StreamLink`'s."""
+
+    heard_at: float
+
+    @property
+    def outbox(self) -> Ear:
+        """Where events go."""
+
+    @property
+    def peer(self) -> str:
+        """The client's address, for logs."""
+
+    @property
+    def is_open(self) -> bool:
+        """Can anything still be said?"""
+
+    @property
+    def is_listening(self) -> bool:
+        """Is what the client says still of interest?"""
+
+    def watch(self, take: Callable[[typed.ClientFrame], bool]) -> None:
+        """Hand the frames that arrive to `take`."""
+
+    def rest(self, rouse: Callable[[], None]) -> bool:
+        """Have frames taken without a task, until `rouse` is called."""
+
+    def wake(self) -> None:
+        """Have whoever serves the client look again."""
+
+    async def receive(self) -> list[typed.ClientFrame]:
+        """Wait for frames. Raises `LinkClosed` at the end."""
+
+    def send(self, frame: typed.ServerFrame) -> None:
+        """Say something. Never waits; on a link that is closing, nothing is said."""
+
+    def send_encoded(self, data: bytes) -> None:
+        """Say what a `Wire` has spelled."""
+
+    def end(self, farewell: typed.Farewell) -> None:
+        """Tell the client why, as far as it understands that, and close behind all that waits to be
+        sent. Never waits.
+        """
+
+    async def aclose(self) -> None:
+        """Close. Always ends closed, within two seconds."""
+
+    def abort(self) -> None:
+        """Close at once, without a word."""

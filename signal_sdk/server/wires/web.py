@@ -1,0 +1,133 @@
+"""WebSocket clients: JSON texts in frames, compressed for those who have said that they read that.
+
+Owns: which spelling of an inbox entry a client gets, which frames are worth compressing, and the
+WebSocket's own codes. Must not know who is logged in.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.transport import Transport
+from signal_sdk.server.wires.base import Wire
+from signal_sdk.websocket.link import (
+    GOING_AWAY,
+    INVALID_DATA,
+    NORMAL_CLOSURE,
+    POLICY_VIOLATION,
+    WebSocketLink,
+    encode_binary,
+    encode_text,
+)
+from signal_sdk.wire import events, frames, json_frames, login, names, typed
+
+MAX_REASON_BYTES: Final = 120
+"""A close frame's reason holds 123."""
+_CODES: Final = {
+    typed.End.DONE: NORMAL_CLOSURE,
+    typed.End.GOING_AWAY: GOING_AWAY,
+    typed.End.BAD_DATA: INVALID_DATA,
+}
+
+
+def is_long(text: bytes, over: int) -> bool:
+    """Has `text` more than `over` bytes, and no more than a frame may have? Longer ones take
+    milliseconds, and a receiver may refuse to inflate them. With `over` 0, nothing is long.
+    """
+    return 0 < over < len(text) <= names.MAX_FRAME_BYTES
+
+
+def encode_packed(text: bytes) -> bytes:
+    """`text` as a compressed binary message, or as a text message where that is shorter."""
+    packed = frames.compress(text)
+    return encode_binary(packed) if len(packed) < len(text) else encode_text(text)
+
+
+class _TextWire:
+    """What every WebSocket client reads."""
+
+    @property
+    def plain(self) -> Wire:
+        return self
+
+    def encode(self, text: bytes) -> bytes:
+        """A frame's text, as bytes for an outbox."""
+        return encode_text(text)
+
+    def encode_event(
+        self, channel: str, msgid: int, content: events.ChannelContent, time_ms: int
+    ) -> bytes:
+        return self.encode(events.encode_channel_event(channel, msgid, content, time_ms))
+
+
+class _PackedWire(_TextWire):
+    """What those read who have said so: long frames come compressed."""
+
+    def __init__(self, plain: Wire, over: int) -> None:
+        self._plain = plain
+        self._over = over
+
+    @property
+    def plain(self) -> Wire:
+        return self._plain
+
+    def encode(self, text: bytes) -> bytes:
+        return encode_packed(text) if is_long(text, self._over) else encode_text(text)
+
+
+class WebWires:
+    """A node's two ways to speak to WebSocket clients; frames of more than `compress_over_bytes`
+    (0: none) go out compressed to those who read that.
+    """
+
+    def __init__(self, compress_over_bytes: int) -> None:
+        self.text = _TextWire()
+        self.packed = _PackedWire(self.text, compress_over_bytes)
+
+
+class WebClientLink(WebSocketLink[typed.ClientFrame]):
+    """A WebSocket client's link."""
+
+    __slots__ = ("_has_ids", "_is_pushed", "_is_web", "_wires")
+
+    def __init__(
+        self, wires: WebWires, transport: Transport, reactor: Reactor, *args: Any, **kwargs: Any
+    ) -> None:
+        super().__init__(transport, reactor, *args, **kwargs)
+        self._wires = wires
+        self.outbox.wire = wires.text
+        self._has_ids = False
+        """Does the client read v3 lines?"""
+        self._is_pushed = False
+        """Is it handed its inbox entries, instead of being told to poll?"""
+        self._is_web = False
+
+    def _message(self, data: bytes, *, binary: bool) -> typed.ClientFrame:
+        if binary:
+            return typed.Malformed(reason="a binary frame, which only the server may send")
+        frame = json_frames.decode_client(data)
+        if isinstance(frame, login.SetFlag):
+            self.outbox.wire = self._wires.packed if frame.binary else self._wires.text
+            # Only the web SDK 1.4 says this, which reads v3 lines: by their ids it knows what it
+            # has had before a reconnection, and would hand over again.
+            self._has_ids = self._is_pushed = True
+        return frame
+
+    def send(self, frame: typed.ServerFrame) -> None:
+        if isinstance(frame, typed.LoggedIn):
+            self._is_web = frame.device == login.WEB_DEVICE
+            self._has_ids = self._has_ids or frame.ver >= login.PUSH_VERSION
+            self._is_pushed = self._is_web or self._has_ids
+        text = json_frames.encode_server(frame, has_ids=self._has_ids, is_pushed=self._is_pushed)
+        self.send_encoded(self.outbox.wire.encode(text))
+
+    def end(self, farewell: typed.Farewell) -> None:
+        text = json_frames.encode_farewell(farewell)
+        is_leaving = farewell.end is typed.End.GOING_AWAY
+        # The web SDK takes a farewell for a logout, and comes back by itself after a mere close.
+        if text is not None and not (is_leaving and self._is_web):
+            self.send_text(text)
+        reason = "" if farewell.end is typed.End.DONE else farewell.reason or farewell.end.value
+        code = _CODES.get(farewell.end, POLICY_VIOLATION)
+        self.close(code, reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore"))

@@ -1,0 +1,88 @@
+"""Typed frames as the JSON texts that WebSocket clients speak: the server's side.
+
+Owns: which event is which typed frame. Must not know who says what when, nor how a text travels.
+Whatever arrives comes out as a typed frame; `typed.Malformed` is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import ProtocolError
+from signal_sdk.wire import call2, events, frames, lines, login, typed
+
+_decoders: Final[Mapping[str, Callable[[frames.Frame], typed.ClientFrame]]] = {
+    call2.CALL: call2.decode_request,
+    login.PING: lambda frame: typed.Ping(frame.decode(int)),
+    login.LOGIN: lambda frame: frame.decode(login.Login),
+    login.LINE_LOGIN: lambda frame: frame.decode(login.LineLogin),
+    login.SET_FLAG: lambda frame: frame.decode(login.SetFlag),
+}
+
+
+def decode_client(text: bytes) -> typed.ClientFrame:
+    """What a client says. Never raises."""
+    request = call2.decode_plain_request(text)
+    if request is not None:
+        return request
+    try:
+        frame = frames.decode_frame(text)
+        decode = _decoders.get(frame.event)
+        return typed.Unknown(frame.event[:40]) if decode is None else decode(frame)
+    except ProtocolError as exc:
+        return _malformed(exc)
+
+
+def _malformed(exc: ProtocolError) -> typed.Malformed:
+    if not isinstance(exc, frames.FrameError):
+        return typed.Malformed(reason=str(exc))
+    return typed.Malformed(
+        reason=str(exc),
+        callid=exc.callid if exc.event == call2.CALL else None,
+        is_login=exc.event == login.LOGIN,
+    )
+
+
+def encode_server(frame: typed.ServerFrame, *, has_ids: bool, is_pushed: bool) -> bytes:
+    """What the server says, to a client whose message lines have ids or not, and that is handed its
+    inbox entries or told to poll.
+    """
+    match frame:
+        case typed.Reply(callid, result) if not isinstance(result, str):
+            page = result if has_ids else result.without_ids()
+            return call2.encode_success(callid, call2.encode_result(page))
+        case typed.Entry(version, line) if is_pushed:
+            return events.encode_push(version, line if has_ids else lines.without_id(line))
+    return _encoders[type(frame)](frame)
+
+
+_encoders: Final[Mapping[type[typed.ServerFrame], Callable[[Any], bytes]]] = {
+    typed.Reply: lambda frame: call2.encode_success(frame.callid, frame.result),
+    typed.Failure: lambda frame: call2.encode_failure(frame.callid, frame.error),
+    typed.Entry: lambda frame: events.encode_announcement(frame.version),
+    typed.Pong: lambda frame: frames.encode_frame(login.PONG, frame.number),
+    typed.LoggedIn: lambda frame: login.encode_success(frame.success),
+    typed.Refused: lambda frame: login.encode_failure(frame.error),
+}
+
+
+def encode_farewell(farewell: typed.Farewell) -> bytes | None:
+    """The frame that says why the server ends a connection; None where that was said already."""
+    end = farewell.end
+    if end is typed.End.DONE:
+        return None
+    event, ecode = _farewells.get(end, (login.CLOSE, ECode.LOGOUT_E_NET))
+    closing: Any = login.Closing(
+        ecode=int(ecode),
+        reason=ecode.meaning if end is typed.End.KICKED else farewell.reason or end.value,
+        delay=farewell.delay,
+    )
+    return frames.encode_frame(event, closing)
+
+
+_farewells: Final = {
+    typed.End.KICKED: (login.KICK, ECode.LOGOUT_E_KICKED),
+    typed.End.EXPIRED: (login.CLOSE, ECode.LOGOUT_E_TOKENEXPIRED),
+}
