@@ -21,7 +21,8 @@ from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.spelling import DocumentedNames
-from signal_sdk.wire import functions
+from signal_sdk.wire import functions, results
+from signal_sdk.wire.arguments import Arguments
 
 if TYPE_CHECKING:
     from signal_sdk.login_session import LoginSession
@@ -167,9 +168,9 @@ class Channel(DocumentedNames):
             unless=self._member.why_not(ECode.SENDMESSAGE_E_OTHER),
         )
 
-    def _attr(self, make: Callable[[], functions.Arguments]) -> Operation[None]:
+    def _attr(self, make: Callable[[], Arguments]) -> Operation[None]:
         return self._client.requests.call(
-            make, functions.Result, nothing, unless=self._member.why_not()
+            make, results.Result, nothing, unless=self._member.why_not()
         )
 
     channelLeave = channel_leave

@@ -21,7 +21,7 @@ from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.spelling import DocumentedNames
-from signal_sdk.wire import events, functions, lines, names
+from signal_sdk.wire import events, functions, lines, names, results
 from signal_sdk.wire.names import JsonValue
 
 __all__ = ["LoginSession"]
@@ -225,7 +225,7 @@ class LoginSession(DocumentedNames):
         """Is `account` online?"""
         return self._client.requests.call(
             lambda: functions.UserQueryStatus(account=account),
-            functions.QueryStatusResult,
+            results.QueryStatusResult,
             lambda result: result.status != 0,
         )
 
@@ -233,7 +233,7 @@ class LoginSession(DocumentedNames):
         """Is `account` in `channel`?"""
         return self._client.requests.call(
             lambda: functions.ChannelQueryUserIsIn(channel=channel, account=account),
-            functions.QueryUserIsInResult,
+            results.QueryUserIsInResult,
             lambda result: result.isin != 0,
         )
 
@@ -241,7 +241,7 @@ class LoginSession(DocumentedNames):
         """Who is in `channel`: the newest 200 as (account, uid), oldest first."""
         return self._client.requests.call(
             lambda: functions.ChannelQueryUserList(channel=channel),
-            functions.QueryUserListResult,
+            results.QueryUserListResult,
             lambda result: list(result.list),
         )
 

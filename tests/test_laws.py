@@ -21,6 +21,7 @@ SHARED = (
     "signal_sdk.wire",
     "signal_sdk.net",
     "signal_sdk.websocket",
+    "signal_sdk.native",
     "signal_sdk.ecodes",
     "signal_sdk.errors",
 )
@@ -30,6 +31,14 @@ ABOVE = ("signal_sdk.cli", "signal_sdk.testing", "signal_sdk.__main__")
 """What may stand on both."""
 
 ENGINE = "signal_sdk.server.engine"
+
+BELOW_THE_SEAM = (
+    "signal_sdk.server.wires",
+    "signal_sdk.server.acceptor",
+    "signal_sdk.server.doors",
+    "signal_sdk.server.http",
+)
+"""What knows that there are different kinds of links."""
 
 IMPURE = (
     "asyncio",
@@ -135,6 +144,17 @@ def halves_are_apart(module: Module) -> list[str]:
     return [name for name in ours if is_in(name, "signal_sdk.server", *ABOVE)]
 
 
+def the_seam_is_kept(module: Module) -> list[str]:
+    """Above the seam of typed frames, nobody in the server knows a wire: only what opens
+    connections and answers HTTP imports a kind of link, and only that names one.
+    """
+    if not module.is_in("signal_sdk.server") or module.is_in(*BELOW_THE_SEAM):
+        return []
+    kinds = ("signal_sdk.websocket", "signal_sdk.native")
+    wires = ("signal_sdk.server.wires.web", "signal_sdk.server.wires.native")
+    return [name for name in module.imports() if is_in(name, *kinds, *wires)]
+
+
 def the_engine_is_known_by_its_contract(module: Module) -> list[str]:
     """Of the engine, the server's rules import `base` alone; the node picks one, the doctor looks
     its journal over.
@@ -205,6 +225,7 @@ def test_the_walk_finds_the_package() -> None:
         pytest.param(wire_is_pure, id="wire is pure"),
         pytest.param(net_knows_no_protocol, id="net knows no protocol"),
         pytest.param(halves_are_apart, id="the SDK and the server are apart"),
+        pytest.param(the_seam_is_kept, id="above the seam nobody knows a wire"),
         pytest.param(the_engine_is_known_by_its_contract, id="the engine is known by its contract"),
         pytest.param(the_journal_knows_no_state, id="the journal knows no state"),
         pytest.param(only_websocket_knows_websockets, id="only websocket knows websockets"),
@@ -311,6 +332,18 @@ def test_the_law_of_the_halves_sees(name: str, source: str) -> None:
 )
 def test_the_law_of_the_halves_lets_pass(name: str, source: str) -> None:
     assert not halves_are_apart(Module(name, source))
+
+
+def test_the_law_of_the_seam_sees() -> None:
+    for source in (
+        "from signal_sdk.websocket import link",
+        "from signal_sdk.native.link import NativeLink",
+        "from .wires.web import WebClientLink",
+    ):
+        assert the_seam_is_kept(Module("signal_sdk.server.connection", source))
+        assert not the_seam_is_kept(Module("signal_sdk.server.acceptor", source))
+    source = "from signal_sdk.server.wires.base import ClientLink"
+    assert not the_seam_is_kept(Module("signal_sdk.server.connection", source))
 
 
 @pytest.mark.parametrize(

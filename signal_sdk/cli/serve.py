@@ -10,7 +10,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from signal_sdk.cli.output import complain, say
 from signal_sdk.errors import ConfigError, SignalSdkError
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import DURABILITIES, MAX_DRAIN_SECONDS, MAX_PORT, Config
+from signal_sdk.server.doors import Addresses
 from signal_sdk.server.node import Node
 
 __all__ = ["serve"]
@@ -52,6 +53,11 @@ DEV_WARNING: Final = (
     help="The port to listen on; 0 takes any free one.  [default: 8001]",
 )
 @click.option("--dev", is_flag=True, help="For development: accept any app id, and no token.")
+@click.option(
+    "--native/--no-native",
+    default=None,
+    help="Serve the clients of the original native SDK, too.  [default: with --dev only]",
+)
 @click.option("--config", metavar="FILE", help="The configuration, a TOML file.")
 @click.option(
     "--data",
@@ -85,7 +91,13 @@ DEV_WARNING: Final = (
     "-v", "--verbose", count=True, help="Log logins and refusals (-v), or all there is (-vv)."
 )
 def serve(
-    *, dev: bool, config: str | None, prints_config: bool, verbose: int, **flags: str | int | None
+    *,
+    dev: bool,
+    native: bool | None,
+    config: str | None,
+    prints_config: bool,
+    verbose: int,
+    **flags: str | int | None,
 ) -> None:
     """Run a server, until SIGTERM or SIGINT ends it.
 
@@ -96,9 +108,10 @@ def serve(
     if not (config or dev):
         if not prints_config:
             raise click.UsageError("Give --config FILE, or --dev for development.")
-        say(_printed_defaults(overrides))
+        say(_printed_defaults(overrides, native=bool(native)))
         return
-    chosen = _override(configs.load(config, dev=dev) if config else configs.dev(), overrides)
+    chosen = configs.load(config, dev=dev) if config else configs.dev()
+    chosen = _override(chosen, overrides, native=native)
     if prints_config:
         say(configs.print_config(chosen).rstrip("\n"))
         return
@@ -114,20 +127,25 @@ def serve(
 # --- The configuration
 
 
-def _override(config: Config, overrides: dict[str, Any]) -> Config:
+def _override(config: Config, overrides: dict[str, Any], *, native: bool | None) -> Config:
     """`config` with what the flags say instead. Raises `ConfigError`."""
+    enabled = config.native.enabled if native is None else native
     try:
-        return attrs.evolve(config, server=attrs.evolve(config.server, **overrides))
+        return attrs.evolve(
+            config,
+            server=attrs.evolve(config.server, **overrides),
+            native=attrs.evolve(config.native, enabled=enabled),
+        )
     except ConfigError as exc:
         raise ConfigError(f"with the flags given, {exc}") from None
 
 
-def _printed_defaults(overrides: dict[str, Any]) -> str:
+def _printed_defaults(overrides: dict[str, Any], *, native: bool) -> str:
     """A file to start from: every key with its default.
 
     No `Config` says that, since one in which nobody could log in is refused.
     """
-    text = configs.print_config(_override(configs.dev(), overrides))
+    text = configs.print_config(_override(configs.dev(), overrides, native=native))
     return text.replace("\ndev = true\n", "\ndev = false\n").rstrip("\n")
 
 
@@ -178,11 +196,12 @@ async def _serve(config: Config) -> None:
             drain = config.server.drain_seconds
             nursery.start_soon(_stop_on_signal, signals, node, drain, nursery.cancel_scope)
             async with trio.open_nursery() as running:
-                addresses: Sequence[tuple[str, int]] = await running.start(node.run)
+                addresses: Addresses = await running.start(node.run)
                 gc.freeze()
                 if config.server.dev:
                     complain(DEV_WARNING)
-                say(_listening(addresses))
+                for line in _listening(addresses):
+                    say(line)
             nursery.cancel_scope.cancel()
 
 
@@ -198,7 +217,19 @@ async def _stop_on_signal(
     everything.cancel()
 
 
-def _listening(addresses: Sequence[tuple[str, int]]) -> str:
-    places = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses]
-    links = [f"{scheme}://{place}/" for scheme, place in zip(("ws", "wss"), places, strict=False)]
-    return f"listening on {' and '.join(links)} (lookup http://{places[0]}/getaddr)"
+def _listening(addresses: Addresses) -> Iterator[str]:
+    links = [("ws", address) for address in addresses.plain]
+    if addresses.tls is not None:
+        links.append(("wss", addresses.tls))
+    places = [f"{scheme}://{_place(address)}/" for scheme, address in links]
+    lookup = _place(addresses.plain[0])
+    yield f"listening on {' and '.join(places)} (lookup http://{lookup}/getaddr)"
+    if addresses.native:
+        tcp = " and ".join(f"tcp {_place(address)}" for address in addresses.native)
+        udp = " and ".join(f"udp {_place(address)}" for address in addresses.lookup)
+        yield f"native clients: {tcp} (lookup {udp})"
+
+
+def _place(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -19,7 +19,7 @@ from signal_sdk.client.operation import Operation, done
 from signal_sdk.client.requests import Codes, Requests, nothing
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
-from signal_sdk.wire import events, functions, names
+from signal_sdk.wire import events, functions, names, results
 from signal_sdk.wire.lines import MessageLine
 from signal_sdk.wire.names import JsonValue
 
@@ -156,7 +156,7 @@ class Calls:
             self._legs[leg.id] = leg
         leg.invited = self._requests.call(
             lambda: functions.VoipInvite(channel=channel, peer=peer, extra=extra, call_id=call_id),
-            functions.Result,
+            results.Result,
             nothing,
             failed=partial(self._failed, leg),
             codes=CALL_CODES,
@@ -200,7 +200,7 @@ class Calls:
         is_last = TABLE[leg.state].get(step) is CallState.ENDED
         operation = self._requests.call(
             lambda: _OUR_STEPS[step](channel=leg.channel, peer=leg.peer, extra=extra),
-            functions.Result,
+            results.Result,
             nothing,
             done=lambda _: self._stepped(leg, step, _text(extra), done),
             failed=failed,
@@ -266,7 +266,7 @@ class Calls:
         self._legs[leg.id] = leg
         self._requests.call(
             lambda: functions.VoipInviteAck(channel=leg.channel, peer=leg.peer),
-            functions.Result,
+            results.Result,
             nothing,
             # A call that is over already is none of the user's business.
             failed=lambda exc: self._log.debug("%s: %s", events.VOIP_ACK, exc),

@@ -26,7 +26,7 @@ from signal_sdk.client.requests import Codes, Requests, UnansweredError, nothing
 from signal_sdk.client.roster import MAX_ROSTER
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LogoutError, ParameterError, ProtocolError, SignalError
-from signal_sdk.wire import events, functions, names
+from signal_sdk.wire import events, functions, names, results
 
 if TYPE_CHECKING:
     from signal_sdk.channel import Channel
@@ -78,7 +78,7 @@ class Channels:
         self._joining.append(member)
         member.joined = self._requests.call(
             lambda: functions.ChannelJoin(channel=name),
-            functions.JoinResult,
+            results.JoinResult,
             nothing,
             done=partial(self._accepted, member),
             failed=partial(self._tell_refused, member, cb) if cb is not None else None,
@@ -88,7 +88,7 @@ class Channels:
         )
         return member
 
-    def _accepted(self, member: Membership, result: functions.JoinResult) -> None:
+    def _accepted(self, member: Membership, result: results.JoinResult) -> None:
         if member not in self._joining:
             self._is_adrift, self._stray = True, member.name
             raise _moved_on()
@@ -112,7 +112,7 @@ class Channels:
         self._tell_attributes(member, result)
         member.take_early()
 
-    def _tell_attributes(self, member: Membership, result: functions.JoinResult) -> None:
+    def _tell_attributes(self, member: Membership, result: results.JoinResult) -> None:
         if member.cb is None:
             return
         update = partial(member.cb.on_channel_attr_updated, self._session, member.channel)
@@ -151,7 +151,7 @@ class Channels:
             return member.leaving
         leaving: Operation[None] = self._requests.call(
             lambda: functions.ChannelLeave(channel=member.name),
-            functions.Result,
+            results.Result,
             nothing,
             done=lambda _: self._left(member),
             failed=failed,
@@ -238,7 +238,7 @@ class Channels:
             self._rejoining = member
             self._requests.call(
                 lambda: functions.ChannelJoin(channel=member.name),
-                functions.JoinResult,
+                results.JoinResult,
                 nothing,
                 done=partial(self._rejoined, member),
                 failed=partial(self._rejoin_failed, member),
@@ -246,7 +246,7 @@ class Channels:
                 always=True,
             )
 
-    def _rejoined(self, member: Membership, result: functions.JoinResult) -> None:
+    def _rejoined(self, member: Membership, result: results.JoinResult) -> None:
         self._rejoining = None
         self._is_adrift = False
         if self.current is member:
@@ -277,7 +277,7 @@ class Channels:
 
         self._requests.call(
             lambda: functions.ChannelLeave(channel=name),
-            functions.Result,
+            results.Result,
             nothing,
             failed=failed,
             # Where the server has the session is known anew then.
@@ -294,14 +294,14 @@ class Channels:
         member.is_asking_roster = True
         self._requests.call(
             lambda: functions.ChannelQueryUserListAll(channel=member.name, num=MAX_ROSTER),
-            functions.QueryUserListResult,
+            results.QueryUserListResult,
             nothing,
             done=partial(self._compare, member),
             failed=partial(self._roster_failed, member),
             always=True,
         )
 
-    def _compare(self, member: Membership, result: functions.QueryUserListResult) -> None:
+    def _compare(self, member: Membership, result: results.QueryUserListResult) -> None:
         member.is_asking_roster = False
         if self.current is not member:
             return

@@ -23,7 +23,7 @@ from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.client.seen import Seen, key_of
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ProtocolError, SignalError
-from signal_sdk.wire import events, functions, lines
+from signal_sdk.wire import events, functions, lines, results
 from signal_sdk.wire.lines import MessageLine
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Mailbox:
             # What that poll brings stays in the inbox.
             self._requests.call(
                 lambda: _page_after(version),
-                functions.GetMessagesResult,
+                results.GetMessagesResult,
                 nothing,
                 done=self._forget_seen,
                 failed=lambda exc: self._log.debug("the inbox was not told: %s", exc),
@@ -141,7 +141,7 @@ class Mailbox:
         else:
             self.poll_if_due()
 
-    def _polled(self, window: InboxWindow, result: functions.GetMessagesResult) -> None:
+    def _polled(self, window: InboxWindow, result: results.GetMessagesResult) -> None:
         new = window.polled(result.ver_clear, result.msgs)
         self._forget_seen(result)
         if self._is_closed:
@@ -156,7 +156,7 @@ class Mailbox:
                 self._take(version, line)
         self._wake(self.poll_if_due())
 
-    def _forget_seen(self, result: functions.GetMessagesResult) -> None:
+    def _forget_seen(self, result: results.GetMessagesResult) -> None:
         self._seen.forget(result.ver_clear)
 
     def _take(self, version: int, line: MessageLine) -> None:
@@ -208,7 +208,7 @@ class Mailbox:
             version = window.poll()
             self._requests.call(
                 lambda: _page_after(version),
-                functions.GetMessagesResult,
+                results.GetMessagesResult,
                 nothing,
                 done=partial(self._polled, window),
                 failed=partial(self._poll_failed, window),

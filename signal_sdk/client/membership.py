@@ -18,7 +18,7 @@ from signal_sdk.client.roster import Roster
 from signal_sdk.client.seen import Heard
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
-from signal_sdk.wire import events, functions, names
+from signal_sdk.wire import events, names, results
 
 if TYPE_CHECKING:
     from signal_sdk.channel import Channel
@@ -148,13 +148,13 @@ class Membership:
 
     # --- answers ---
 
-    def accepted(self, result: functions.JoinResult) -> None:
+    def accepted(self, result: results.JoinResult) -> None:
         """The join was answered."""
         self.last_msgid = result.msgid
         if not self.is_special:
             self.roster.begin(result.list, result.num, result.attrs)
 
-    def rejoined(self, result: functions.JoinResult) -> None:
+    def rejoined(self, result: results.JoinResult) -> None:
         """A join by which the SDK has come back was answered."""
         if not self.is_special:
             self.roster.read_attributes(result.attrs)

@@ -21,7 +21,8 @@ from signal_sdk.client.log import Log
 from signal_sdk.client.operation import Operation, Promise
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
-from signal_sdk.wire import call2, frames, functions, names
+from signal_sdk.wire import call2, frames, names, results
+from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.names import JsonValue
 
 __all__ = [
@@ -34,7 +35,7 @@ __all__ = [
     "nothing",
 ]
 
-R = TypeVar("R", bound=functions.Result)
+R = TypeVar("R", bound=results.Result)
 T = TypeVar("T")
 
 REPLY_SECONDS: Final = 10.0
@@ -110,7 +111,7 @@ class _Request(_Asked[T], kw_only=True, eq=False):
 class _Call(_Request[T], Generic[R, T], kw_only=True, eq=False):
     """A request for one of protocol.md's functions."""
 
-    args: functions.Arguments
+    args: Arguments
     type_: type[R]
     convert: Callable[[R], T]
     done: Callable[[R], None] | None
@@ -135,7 +136,7 @@ class _Invocation(_Request[dict[str, JsonValue]], kw_only=True, eq=False):
         return call2.encode_invoke(callid, line, self.what, self.args, ack)
 
     def finish(self, reply: call2.Reply) -> None:
-        reply.result(functions.Result)
+        reply.result(results.Result)
         result = frames.decode_json(reply.text, dict[str, JsonValue], self.what)
         if self.done is not None:
             self.done(reply.text)
@@ -228,7 +229,7 @@ class Requests:
 
     def call(
         self,
-        make: Callable[[], functions.Arguments],
+        make: Callable[[], Arguments],
         type_: type[R],
         convert: Callable[[R], T],
         *,
@@ -399,7 +400,7 @@ def nothing(_: object) -> None:
     """What an operation gives whose result says no more than that it is done."""
 
 
-def _checked(make: Callable[[], functions.Arguments]) -> functions.Arguments:
+def _checked(make: Callable[[], Arguments]) -> Arguments:
     """The arguments. Raises `ParameterError` also where a value is no JSON at all."""
     try:
         return make()

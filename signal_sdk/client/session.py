@@ -33,7 +33,8 @@ from signal_sdk.client.user_attributes import UserAttributes
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, LogoutError, SignalError
 from signal_sdk.net.reactor import Reactor
-from signal_sdk.wire import call2, events, frames, functions, login
+from signal_sdk.wire import call2, events, frames, functions, login, results
+from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.message_ids import new_series
 
 if TYPE_CHECKING:
@@ -299,7 +300,7 @@ class SessionClient:
         self._mailbox.tell_last()
         self.requests.call(
             functions.UserLogout,
-            functions.Result,
+            results.Result,
             nothing,
             done=lambda _: self._end(ECode.LOGOUT_E_USER, ""),
             failed=lambda exc: self._end(ECode.LOGOUT_E_USER, str(exc)),
@@ -348,19 +349,19 @@ class SessionClient:
 
     def send_message(
         self,
-        make: Callable[[], functions.Arguments],
+        make: Callable[[], Arguments],
         cb: MessageCallback | None,
         unless: SignalError | None = None,
     ) -> Operation[None]:
         """Send a message of either kind; `cb` hears of its outcome."""
         if cb is None:
             return self.requests.call(
-                make, functions.Result, nothing, codes=MESSAGE_CODES, unless=unless
+                make, results.Result, nothing, codes=MESSAGE_CODES, unless=unless
             )
         put, session = self.dispatcher.put_outcome, self.session
         return self.requests.call(
             make,
-            functions.Result,
+            results.Result,
             nothing,
             done=lambda _: put(partial(cb.on_message_send_success, session)),
             failed=lambda exc: put(partial(cb.on_message_send_error, session, exc.ecode)),

@@ -17,7 +17,7 @@ from signal_sdk.client.operation import Operation
 from signal_sdk.client.requests import Codes, Requests, nothing
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
-from signal_sdk.wire import functions, names
+from signal_sdk.wire import functions, names, results
 
 __all__ = ["UserAttributes"]
 
@@ -53,7 +53,7 @@ class UserAttributes:
         tell = cb.on_user_set_attr if cb is not None else None
         return self._requests.call(
             lambda: functions.UserSetAttr(name=name, value=value),
-            functions.SetAttrResult,
+            results.SetAttrResult,
             nothing,
             done=lambda result: self._succeeded(tell, {"reason": result.reason}),
             failed=self._failing(tell),
@@ -63,14 +63,14 @@ class UserAttributes:
         """`user_get_attr`."""
         tell = cb.on_user_get_attr if cb is not None else None
 
-        def done(result: functions.GetAttrResult) -> None:
+        def done(result: results.GetAttrResult) -> None:
             value = names.json_text(result.value)
             ret = {"account": result.account, "name": result.name, "value": value}
             self._succeeded(tell, ret)
 
         return self._requests.call(
             lambda: functions.UserGetAttr(account=account, name=name),
-            functions.GetAttrResult,
+            results.GetAttrResult,
             lambda result: names.json_text(result.value),
             done=done,
             failed=self._failing(tell),
@@ -80,15 +80,15 @@ class UserAttributes:
         """`user_get_attr_all`."""
         tell = cb.on_user_get_attr_all if cb is not None else None
 
-        def convert(result: functions.GetAttrAllResult) -> dict[str, str]:
+        def convert(result: results.GetAttrAllResult) -> dict[str, str]:
             return {name: names.json_text(value) for name, value in result.attributes().items()}
 
-        def done(result: functions.GetAttrAllResult) -> None:
+        def done(result: results.GetAttrAllResult) -> None:
             self._succeeded(tell, {"account": result.account, "json": convert(result)})
 
         return self._requests.call(
             lambda: functions.UserGetAttrAll(account=account),
-            functions.GetAttrAllResult,
+            results.GetAttrAllResult,
             convert,
             done=done,
             failed=self._failing(tell),
@@ -98,7 +98,7 @@ class UserAttributes:
         """`channel_query_num`; `tell` is `on_channel_query_user_num` without its session."""
         put = self._dispatcher.put_outcome
 
-        def done(result: functions.QueryNumResult) -> None:
+        def done(result: results.QueryNumResult) -> None:
             if tell is not None:
                 put(partial(tell, "", result.num))
 
@@ -108,7 +108,7 @@ class UserAttributes:
 
         return self._requests.call(
             lambda: functions.ChannelQueryNum(channel=channel),
-            functions.QueryNumResult,
+            results.QueryNumResult,
             lambda result: result.num,
             done=done,
             failed=failed if tell is not None else None,

@@ -25,15 +25,16 @@ from signal_sdk.flat.core import Core, not_logged_in
 from signal_sdk.flat.life import Account
 from signal_sdk.flat.listener import Sent
 from signal_sdk.flat.retries import RetryPolicy
-from signal_sdk.wire import events, frames, functions, lines, names
+from signal_sdk.wire import events, frames, functions, lines, names, results
+from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.names import JsonValue
 
 __all__ = ["Operations"]
 
-R = TypeVar("R", bound=functions.Result)
+R = TypeVar("R", bound=results.Result)
 
 Failed = Callable[[SignalError], None]
-MakeMessage = Callable[[], functions.Arguments]
+MakeMessage = Callable[[], Arguments]
 
 _FLAG: Final = lines.make_flag(names.DEFAULT_TTL_SECONDS)
 
@@ -57,7 +58,7 @@ class Operations:
 
     def _ask(
         self,
-        make: Callable[[], functions.Arguments],
+        make: Callable[[], Arguments],
         type_: type[R],
         done: Callable[[R], None],
         failed: Failed,
@@ -167,7 +168,7 @@ class Operations:
         """`queryUserStatus`."""
         self._ask(
             lambda: functions.UserQueryStatus(account=account),
-            functions.QueryStatusResult,
+            results.QueryStatusResult,
             lambda result: self._core.put(
                 "on_query_user_status_result", result.account, str(result.status)
             ),
@@ -178,7 +179,7 @@ class Operations:
         """`setAttr`."""
         self._ask(
             lambda: functions.UserSetAttr(name=name, value=value),
-            functions.SetAttrResult,
+            results.SetAttrResult,
             nothing,
             self._failing(method),
         )
@@ -195,7 +196,7 @@ class Operations:
         """`getUserAttr`."""
         self._ask(
             lambda: functions.UserGetAttr(account=account, name=name),
-            functions.GetAttrResult,
+            results.GetAttrResult,
             lambda result: self._core.put(
                 "on_user_attr_result", result.account, result.name, names.json_text(result.value)
             ),
@@ -206,7 +207,7 @@ class Operations:
         """`getUserAttrAll`."""
         self._ask(
             lambda: functions.UserGetAttrAll(account=account),
-            functions.GetAttrAllResult,
+            results.GetAttrAllResult,
             lambda result: self._core.put("on_user_attr_all_result", result.account, result.json),
             self._failing(method),
         )
@@ -231,7 +232,7 @@ class Operations:
         put, heard = self._core.put, "on_channel_query_user_num_result"
         self._ask(
             lambda: functions.ChannelQueryNum(channel=channel),
-            functions.QueryNumResult,
+            results.QueryNumResult,
             lambda result: put(heard, channel, ECode.SUCCESS, result.num),
             lambda exc: put(heard, channel, exc.ecode, 0),
             NUM_CODES,
@@ -241,7 +242,7 @@ class Operations:
         """`channelQueryUserIsIn`."""
         self._ask(
             lambda: functions.ChannelQueryUserIsIn(channel=channel, account=account),
-            functions.QueryUserIsInResult,
+            results.QueryUserIsInResult,
             lambda result: self._core.put(
                 "on_channel_query_user_is_in", channel, account, result.isin
             ),
@@ -262,8 +263,8 @@ class Operations:
         """`channelClearAttr`."""
         self._change(method, lambda: functions.ChannelClearAttr(channel=channel))
 
-    def _change(self, method: str, make: Callable[[], functions.Arguments]) -> None:
-        self._ask(make, functions.Result, nothing, self._failing(method))
+    def _change(self, method: str, make: Callable[[], Arguments]) -> None:
+        self._ask(make, results.Result, nothing, self._failing(method))
 
     # --- calls ---
 

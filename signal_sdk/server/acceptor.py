@@ -21,6 +21,7 @@ from signal_sdk.server.connection import Connection
 from signal_sdk.server.http import HEALTH_PATH, READY_PATH, Routes, unavailable
 from signal_sdk.server.requests import Services
 from signal_sdk.server.wires.base import ClientLink
+from signal_sdk.server.wires.native import NativeClientLink, NativeWires
 from signal_sdk.server.wires.web import WebClientLink, WebWires
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
@@ -41,6 +42,7 @@ class Acceptor:
         self._reactor = reactor
         self._routes = routes
         limits = services.limits
+        self._native_wires = NativeWires(limits.compress_over_bytes, reactor)
         self._how: dict[str, Any] = {
             "make": partial(WebClientLink, WebWires(limits.compress_over_bytes)),
             "max_frame_bytes": limits.max_frame_bytes,
@@ -105,6 +107,26 @@ class Acceptor:
         except LinkError as exc:
             self._fail(transport, exc)
 
+    def accept_native(self, transport: Transport, _: str) -> None:
+        """As `accept`, for a client of the native SDK, which does no handshake."""
+        nursery = self._nursery
+        most = self._limits.max_connections
+        if nursery is None or self._why_not_ready() or (most and len(self) >= most):
+            transport.close()
+            return
+        try:
+            link = NativeClientLink(
+                self._native_wires,
+                transport,
+                self._reactor,
+                max_bytes=self._limits.max_frame_bytes,
+                outbox_bytes=self._limits.outbox_bytes,
+            )
+            self._admit(transport)
+            self._serve_resting(nursery, transport, self._begin(transport, link))
+        except LinkError as exc:
+            self._fail(transport, exc)
+
     async def serve(self, transport: Transport, local_host: str) -> None:
         """As `accept`, in the caller's task."""
         self._admit(transport)
@@ -150,13 +172,18 @@ class Acceptor:
                 transport.unwatch()
                 nursery.start_soon(self._serve, transport, local_host, data)
                 return
-            connection = self._begin(transport, link)
-            run = partial(nursery.start_soon, self._run, transport, connection)
-            if not connection.rest(run):
-                transport.unwatch()
-                run()
+            self._serve_resting(nursery, transport, self._begin(transport, link))
         except Exception as exc:  # noqa: BLE001  `_fail` tells of it
             self._fail(transport, exc)
+
+    def _serve_resting(
+        self, nursery: trio.Nursery, transport: Transport, connection: Connection
+    ) -> None:
+        """Serve a connection without a task, until it needs one."""
+        run = partial(nursery.start_soon, self._run, transport, connection)
+        if not connection.rest(run):
+            transport.unwatch()
+            run()
 
     async def _serve(
         self, transport: Transport, local_host: str, data: bytes | None = None

@@ -22,7 +22,7 @@ from signal_sdk.server.engine.base import AccountKey, ChannelKey, Engine
 from signal_sdk.server.rates import Rate
 from signal_sdk.server.session import Session
 from signal_sdk.server.timers import Timer, Timers
-from signal_sdk.wire import events, frames, functions, names
+from signal_sdk.wire import events, frames, functions, names, results
 from signal_sdk.wire.names import JsonValue
 
 MAX_QUIET_WATCHES: Final = 10_000
@@ -63,7 +63,7 @@ class UserAttributes:
         self._engine = engine
         self._limits = limits
 
-    async def set(self, session: Session, args: functions.UserSetAttr) -> functions.SetAttrResult:
+    async def set(self, session: Session, args: functions.UserSetAttr) -> results.SetAttrResult:
         """`user_set_attr`; `_conn_timeout` is kept as it takes effect, from 20 to 120."""
         value = args.value
         if args.name == names.CONN_TIMEOUT:
@@ -72,21 +72,21 @@ class UserAttributes:
         _check_room(attributes, args.name, self._limits, repr(session.account))
         _check_size(attributes, args.name, value)
         await self._engine.set_user_attr(session.key, args.name, value)
-        return functions.SetAttrResult()
+        return results.SetAttrResult()
 
-    async def get(self, session: Session, args: functions.UserGetAttr) -> functions.GetAttrResult:
+    async def get(self, session: Session, args: functions.UserGetAttr) -> results.GetAttrResult:
         """`user_get_attr`."""
         attributes = await self._engine.user_attrs(AccountKey(session.app, args.account))
-        return functions.GetAttrResult(
+        return results.GetAttrResult(
             account=args.account, name=args.name, value=attributes.get(args.name, "")
         )
 
     async def get_all(
         self, session: Session, args: functions.UserGetAttrAll
-    ) -> functions.GetAttrAllResult:
+    ) -> results.GetAttrAllResult:
         """`user_get_attr_all`."""
         attributes = await self._engine.user_attrs(AccountKey(session.app, args.account))
-        return functions.GetAttrAllResult(
+        return results.GetAttrAllResult(
             account=args.account, json=frames.encode_json(attributes).decode()
         )
 
@@ -139,7 +139,7 @@ class ChannelAttributes:
 
     # --- changing ---
 
-    async def set(self, session: Session, args: functions.ChannelSetAttr) -> functions.Result:
+    async def set(self, session: Session, args: functions.ChannelSetAttr) -> results.Result:
         """`channel_set_attr`: by anybody of the app, so that one bot can look after many channels;
         makes the channel where there is none.
         """
@@ -159,9 +159,9 @@ class ChannelAttributes:
             now=self._clock(),
         )
         await self._changed(key, idle_since, args.name)
-        return functions.DONE
+        return results.DONE
 
-    async def delete(self, session: Session, args: functions.ChannelDelAttr) -> functions.Result:
+    async def delete(self, session: Session, args: functions.ChannelDelAttr) -> results.Result:
         """`channel_del_attr`."""
         key = await self._begin_change(session, args.channel)
         change = _change(session, args.channel, args.name, "", "del")
@@ -172,9 +172,9 @@ class ChannelAttributes:
                 f"the channel {args.channel!r} has no attribute {args.name!r}",
             )
         await self._changed(key, self._watch(key).idle_since, args.name)
-        return functions.DONE
+        return results.DONE
 
-    async def clear(self, session: Session, args: functions.ChannelClearAttr) -> functions.Result:
+    async def clear(self, session: Session, args: functions.ChannelClearAttr) -> results.Result:
         """`channel_clear_attr`."""
         key = await self._begin_change(session, args.channel)
         change = _change(session, args.channel, "", "", "clear")
@@ -182,7 +182,7 @@ class ChannelAttributes:
             self._forget_quiet()
         for name in names.SETTABLE_NUMBERS:
             await self._changed(key, self._watch(key).idle_since, name)
-        return functions.DONE
+        return results.DONE
 
     async def _begin_change(self, session: Session, channel: str) -> ChannelKey:
         if channel in names.SPECIAL_CHANNELS:

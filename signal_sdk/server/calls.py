@@ -22,7 +22,7 @@ from signal_sdk.server.engine.base import AccountKey, Call, CallKey, Engine, Pos
 from signal_sdk.server.inbox import check_user_rate
 from signal_sdk.server.session import Session
 from signal_sdk.server.timers import Timer, Timers
-from signal_sdk.wire import events, functions, lines, names
+from signal_sdk.wire import events, functions, lines, names, results
 from signal_sdk.wire.names import JsonValue
 
 CALL_TIMEOUT_SECONDS: Final = 20.0
@@ -34,6 +34,9 @@ EVENT_TTL_SECONDS: Final = names.DEFAULT_TTL_SECONDS
 lasts, even where the server itself is away for a while. What comes of a call that is over is passed
 over.
 """
+
+PEER_NOT_ONLINE: Final = "peer is not online"
+"""The reason by which a native client tells this failure from others."""
 
 INVITING: Final = "inviting"
 RINGING: Final = "ringing"
@@ -83,7 +86,7 @@ class Calls:
 
     # --- steps ---
 
-    async def invite(self, session: Session, args: functions.VoipInvite) -> functions.Result:
+    async def invite(self, session: Session, args: functions.VoipInvite) -> results.Result:
         """`voip_invite`."""
         if args.peer == session.account:
             raise names.wrong("peer", args.peer, "is the caller itself")
@@ -105,8 +108,7 @@ class Calls:
         if await self._engine.call(key) is not None:
             raise _exists(args)
         if options.require_peer_online and not await self._is_online(key.app, args.peer):
-            await self._engine.post(await self._failed(key, call, ECode.INVITE_E_PEEROFFLINE), now)
-            return functions.DONE
+            raise SignalError(ECode.INVITE_E_PEEROFFLINE, PEER_NOT_ONLINE)
         # An invitation that nobody fetched in time is void: it expires with its deadline.
         invitation = await self._post(
             key, call, to=call.callee, kind=events.VOIP_INVITE, extra=args.extra, ttl=timeout
@@ -114,9 +116,9 @@ class Calls:
         if not await self._engine.swap_call(key, None, call, [invitation], now):
             raise _exists(args)
         self._arm(key, call)
-        return functions.DONE
+        return results.DONE
 
-    async def step(self, session: Session, args: functions.CallArguments) -> functions.Result:
+    async def step(self, session: Session, args: functions.CallArguments) -> results.Result:
         """`voip_invite_ack`, `_accept`, `_refuse`, `_bye` and `_msg`."""
         kind = args.function
         key = call_key(session.app, args.channel, session.account, args.peer)
@@ -138,7 +140,45 @@ class Calls:
                 )
             post = await self._post(key, call, to=args.peer, kind=kind, extra=args.extra)
             if await self._replace(key, call, state, [post]):
-                return functions.DONE
+                return results.DONE
+
+    # --- as the older clients say it ---
+
+    async def bye(self, session: Session, args: functions.CallBye) -> results.Result:
+        """`call_bye`."""
+        if args.source != session.account:
+            raise names.wrong("srcNum", args.source, "is not one's own account")
+        return await self.step(
+            session,
+            functions.VoipInviteBye(channel=args.channel, peer=args.peer, extra=args.extra),
+        )
+
+    async def invite_phone(self, session: Session, args: functions.PstnInvite) -> results.Result:
+        """`pstn_invite`: an invitation to the account that is named as the phone number is, whose
+        `extra` has the number to show as `srcNum`.
+        """
+        extra = events.with_source(args.extra, args.source)
+        return await self.invite(
+            session, functions.VoipInvite(channel=args.channel, peer=args.peer, extra=extra)
+        )
+
+    async def dial(self, session: Session, args: functions.PstnDtmf) -> results.Result:
+        """`pstn_dtmf`."""
+        found = [
+            call
+            for key in await self._engine.calls_of(session.key)
+            if (call := await self._engine.call(key)) is not None
+            and args.call in (call.id, call.channel, events.call_id_in(call.extra))
+        ]
+        if len(found) != 1:
+            how_many = "several calls are" if found else "there is no call that is"
+            raise SignalError(ECode.INVITE_E_OTHER, f"{how_many} known as {args.call!r}")
+        call = found[0]
+        peer = call.callee if call.caller == session.account else call.caller
+        extra = events.encode_dtmf(args.digits)
+        return await self.step(
+            session, functions.VoipInviteMsg(channel=call.channel, peer=peer, extra=extra)
+        )
 
     async def end_all(self, account: AccountKey) -> None:
         """The account's presence is over: each of its calls ends, and the other side hears."""

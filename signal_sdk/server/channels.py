@@ -20,7 +20,7 @@ from signal_sdk.server.engine.base import AccountKey, ChannelKey, Engine, Left
 from signal_sdk.server.inbox import check_user_rate
 from signal_sdk.server.rates import Rates
 from signal_sdk.server.session import Session
-from signal_sdk.wire import events, frames, functions, names
+from signal_sdk.wire import events, frames, functions, names, results
 
 ONLINE: Final = "online"
 OFFLINE: Final = "offline"
@@ -43,7 +43,7 @@ class Channels:
 
     # --- joining and leaving ---
 
-    async def join(self, session: Session, args: functions.ChannelJoin) -> functions.JoinResult:
+    async def join(self, session: Session, args: functions.ChannelJoin) -> results.JoinResult:
         """`channel_join`: leaves the channel that the session was in; joining where one is already
         says how things stand.
         """
@@ -80,7 +80,7 @@ class Channels:
                 session.uid,
                 args.channel,
             )
-        return functions.JoinResult(
+        return results.JoinResult(
             list=tuple(roster.newest),
             attrs=await self._attributes.of(key),
             num=roster.num,
@@ -100,14 +100,14 @@ class Channels:
             builtin_number(await self._engine.channel_attrs(key), names.USER_NOTIFICATION, 1) != 0
         )
 
-    async def leave(self, session: Session, args: functions.ChannelLeave) -> functions.Result:
+    async def leave(self, session: Session, args: functions.ChannelLeave) -> results.Result:
         """`channel_leave`."""
         if not await self._end_membership(session, args.channel):
             raise SignalError(
                 ECode.LEAVECHANNEL_E_OTHER,
                 f"{session.account!r} is not in the channel {args.channel!r}",
             )
-        return functions.DONE
+        return results.DONE
 
     async def _end_membership(self, session: Session, channel: str) -> bool:
         announce = await self.departure(session.key, session.uid, channel)
@@ -146,7 +146,7 @@ class Channels:
 
     # --- sending ---
 
-    async def send(self, session: Session, args: functions.ChannelSendMessage) -> functions.Result:
+    async def send(self, session: Session, args: functions.ChannelSendMessage) -> results.Result:
         """`channel_sendmsg`: to a channel that one is in, or with `force` to any."""
         if args.channel in names.SPECIAL_CHANNELS:
             raise SignalError(
@@ -169,7 +169,7 @@ class Channels:
             id=args.message_id,
         )
         await self._engine.publish(key, lambda: (message,), now=self._clock())
-        return functions.DONE
+        return results.DONE
 
     async def _check_rate(self, key: ChannelKey, now: float) -> None:
         limit = self._limits.channel_messages_per_second
@@ -185,35 +185,35 @@ class Channels:
 
     async def query_num(
         self, session: Session, args: functions.ChannelQueryNum
-    ) -> functions.QueryNumResult:
+    ) -> results.QueryNumResult:
         """`channel_query_num`."""
         roster = await self._engine.roster(session.channel_key(args.channel), 0)
-        return functions.QueryNumResult(num=roster.num)
+        return results.QueryNumResult(num=roster.num)
 
     async def query_is_in(
         self, session: Session, args: functions.ChannelQueryUserIsIn
-    ) -> functions.QueryUserIsInResult:
+    ) -> results.QueryUserIsInResult:
         """`channel_query_user_isin`."""
         is_in = await self._engine.is_member(session.channel_key(args.channel), args.account)
-        return functions.QueryUserIsInResult(isin=int(is_in))
+        return results.QueryUserIsInResult(isin=int(is_in))
 
     async def query_list(
         self, session: Session, args: functions.ChannelQueryUserList
-    ) -> functions.QueryUserListResult:
+    ) -> results.QueryUserListResult:
         """`channel_query_userlist`: the newest 200."""
         return await self._list(session, args.channel, names.MAX_USER_LIST)
 
     async def query_list_all(
         self, session: Session, args: functions.ChannelQueryUserListAll
-    ) -> functions.QueryUserListResult:
+    ) -> results.QueryUserListResult:
         """`channel_query_userlist_all`: the newest `num`."""
         return await self._list(session, args.channel, args.num)
 
     async def _list(
         self, session: Session, channel: str, newest: int
-    ) -> functions.QueryUserListResult:
+    ) -> results.QueryUserListResult:
         roster = await self._engine.roster(session.channel_key(channel), newest)
-        return functions.QueryUserListResult(num=roster.num, list=tuple(roster.newest))
+        return results.QueryUserListResult(num=roster.num, list=tuple(roster.newest))
 
     # --- special channels ---
 

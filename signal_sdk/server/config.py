@@ -31,7 +31,9 @@ from signal_sdk.server.config_keys import (
     ConfigKeyError,
     ConfigPath,
     LimitsConfig,
+    NativeConfig,
     ServerConfig,
+    Table,
     header,
     parse_address,
     shown,
@@ -46,6 +48,7 @@ __all__ = [
     "AppConfig",
     "Config",
     "LimitsConfig",
+    "NativeConfig",
     "ServerConfig",
     "dev",
     "load",
@@ -55,14 +58,17 @@ __all__ = [
     "print_config",
 ]
 
+_ITEM_NAMES: dict[Any, str] = {tuple[str, ...]: "strings", tuple[int, ...]: "integers"}
 _TYPE_NAMES = {int: "an integer", bool: "true or false", str: "a string"}
 
-T = TypeVar("T", ServerConfig, AppConfig, LimitsConfig)
+T = TypeVar("T", ServerConfig, NativeConfig, AppConfig, LimitsConfig)
 
 
 def dev() -> Config:
-    """What `signal-sdk serve --dev` uses without a file: the defaults, any app id, no tokens."""
-    return Config(server=ServerConfig(dev=True))
+    """What `signal-sdk serve --dev` uses without a file: the defaults, any app id, no tokens, and
+    native clients, too.
+    """
+    return Config(server=ServerConfig(dev=True), native=NativeConfig(enabled=True))
 
 
 def load(path: str | Path, *, dev: bool = False) -> Config:
@@ -130,8 +136,13 @@ def _from_document(document: dict[str, Any], *, dev: bool) -> Config:
     if not isinstance(apps, list):
         raise ConfigKeyError((APPS,), f"expected an array of tables, got {_kind(apps)}")
     server = _table(ServerConfig, document.get("server", {}), ("server",))
+    server = attrs.evolve(server, dev=server.dev or dev)
+    native = document.get("native", {})
+    if isinstance(native, dict):
+        native = {"enabled": server.dev, **native}
     return Config(
-        server=attrs.evolve(server, dev=server.dev or dev),
+        server=server,
+        native=_table(NativeConfig, native, ("native",)),
         apps=tuple(_table(AppConfig, app, (APPS, index)) for index, app in enumerate(apps)),
         limits=_table(LimitsConfig, document.get("limits", {}), ("limits",)),
     )
@@ -157,11 +168,13 @@ def _value(kind: Any, value: object, path: ConfigPath) -> Any:
         if kind in _TYPE_NAMES:
             text = f"expected {_TYPE_NAMES[kind]}, got {_found(value, path)}"
         elif not isinstance(value, list):
-            text = f"expected an array of strings, got {_found(value, path)}"
+            text = f"expected an array of {_ITEM_NAMES[kind]}, got {_found(value, path)}"
         else:
-            index = next(i for i, item in enumerate(value) if not isinstance(item, str))
+            item = kind.__args__[0]
+            index = next(i for i, found in enumerate(value) if type(found) is not item)
             path = (*path, index)
-            text = f"expected only strings in the array, got {_found(value[index], path)}"
+            names = _ITEM_NAMES[kind]
+            text = f"expected only {names} in the array, got {_found(value[index], path)}"
     raise ConfigKeyError(path, text)
 
 
@@ -200,6 +213,7 @@ def print_config(config: Config) -> str:
     """
     lines = ["# The configuration of `signal-sdk serve`, with every key that there is."]
     lines += _printed_table(config.server, "server")
+    lines += _printed_table(config.native, "native")
     for app in config.apps:
         lines += _printed_table(app, APPS)
     if not config.apps:
@@ -208,7 +222,7 @@ def print_config(config: Config) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _printed_table(table: ServerConfig | AppConfig | LimitsConfig, name: str) -> Iterator[str]:
+def _printed_table(table: Table, name: str) -> Iterator[str]:
     yield ""
     yield header(name)
     for field in attrs.fields(type(table)):

@@ -7,6 +7,7 @@ does with a value.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ __all__ = [
     "ConfigKeyError",
     "ConfigPath",
     "LimitsConfig",
+    "NativeConfig",
     "ServerConfig",
     "header",
     "parse_address",
@@ -66,6 +68,13 @@ class ServerConfig:
         least=0,
         most=MAX_PORT,
     )
+    also_listen: tuple[int, ...] = _key(
+        (),
+        "More ports for the lookup and for plain connections, such as 80, at which the original "
+        "Java SDK asks.",
+        least=1,
+        most=MAX_PORT,
+    )
     cert: str = _key(
         "", "The file with the TLS certificate and its chain, in PEM; empty turns TLS off."
     )
@@ -95,6 +104,39 @@ class ServerConfig:
         False,
         "For development only: any app id is accepted, and no login needs a token. "
         "The same as `--dev`.",
+    )
+
+
+@attrs.frozen(kw_only=True)
+class NativeConfig:
+    """`[native]`: the clients of the original native SDK, in phone and desktop apps."""
+
+    enabled: bool = _key(
+        False,
+        "Whether they are served. The same as `--native`; in dev mode they are unless this says "
+        "otherwise.",
+    )
+    port: int = _key(
+        8003,
+        "The TCP port of their connections. 0, or 0 as `[server] port`, takes any free one.",
+        least=0,
+        most=MAX_PORT,
+    )
+    also_listen: tuple[int, ...] = _key(
+        (), "More TCP ports of their connections.", least=1, most=MAX_PORT
+    )
+    lookup_ports: tuple[int, ...] = _key(
+        (8180, 8181),
+        "The UDP ports of their lookup: these are built into the clients. 0, or 0 as "
+        "`[server] port`, takes any free one.",
+        least=0,
+        most=MAX_PORT,
+    )
+    advertise: tuple[str, ...] = _key(
+        (),
+        'The IPv4 addresses that the lookup names, as `"address:port"` or, with the port above, '
+        '`"address"`. Empty names those of `[server] advertise`, and where there are none the '
+        "address that was asked.",
     )
 
 
@@ -140,13 +182,20 @@ class LimitsConfig:
     )
     max_frame_bytes: int = _key(
         131072,
-        "How long a WebSocket message may be, in bytes; a longer one ends its connection.",
+        "How long a WebSocket message or a native packet may be, in bytes, a compressed one also "
+        "when it is inflated; a longer one ends its connection.",
         least=1,
     )
     compress_over_bytes: int = _key(
         4096,
         "How long a frame may be, in bytes, before it goes compressed to clients that read that, "
         "as the web SDK 1.4 does. 0 compresses nothing.",
+        least=0,
+    )
+    lookups_per_second: int = _key(
+        20,
+        "How many questions of native clients an IP address is answered in a second. 0 is no "
+        "limit.",
         least=0,
     )
     max_connections: int = _key(
@@ -198,6 +247,7 @@ class Config:
     """
 
     server: ServerConfig = ServerConfig()
+    native: NativeConfig = NativeConfig()
     apps: tuple[AppConfig, ...] = ()
     limits: LimitsConfig = LimitsConfig()
 
@@ -207,8 +257,10 @@ class Config:
 
 
 APPS = "apps"
-TABLES: dict[str, type[ServerConfig | AppConfig | LimitsConfig]] = {
+Table = ServerConfig | NativeConfig | AppConfig | LimitsConfig
+TABLES: dict[str, type[Table]] = {
     "server": ServerConfig,
+    "native": NativeConfig,
     APPS: AppConfig,
     "limits": LimitsConfig,
 }
@@ -258,8 +310,10 @@ def shown(value: object) -> str:
 
 def _problems(config: Config) -> Iterator[ConfigKeyError]:
     yield from _out_of_bounds(config.server, ("server",))
+    yield from _out_of_bounds(config.native, ("native",))
     yield from _out_of_bounds(config.limits, ("limits",))
     yield from _server_problems(config.server)
+    yield from _native_problems(config.native)
     first_with: dict[str, int] = {}  # numbered from 1, as people count
     for index, app in enumerate(config.apps):
         path = (APPS, index, "id")
@@ -273,15 +327,18 @@ def _problems(config: Config) -> Iterator[ConfigKeyError]:
 
 
 def _out_of_bounds(
-    table: ServerConfig | LimitsConfig, path: ConfigPath
+    table: ServerConfig | NativeConfig | LimitsConfig, path: ConfigPath
 ) -> Iterator[ConfigKeyError]:
     for field in attrs.fields(type(table)):
         least, most = field.metadata["least"], field.metadata["most"]
-        value = getattr(table, field.name)
-        if (least is not None and value < least) or (most is not None and value > most):
-            bounds = f"{least} or more" if most is None else f"{least} to {most}"
-            text = f"expected {bounds}, got {shown(value)}"
-            yield ConfigKeyError((*path, field.name), text)
+        found = getattr(table, field.name)
+        values = dict(enumerate(found)) if isinstance(found, tuple) else {None: found}
+        for index, value in values.items():
+            if (least is not None and value < least) or (most is not None and value > most):
+                bounds = f"{least} or more" if most is None else f"{least} to {most}"
+                text = f"expected {bounds}, got {shown(value)}"
+                where = (*path, field.name) if index is None else (*path, field.name, index)
+                yield ConfigKeyError(where, text)
 
 
 def _server_problems(server: ServerConfig) -> Iterator[ConfigKeyError]:
@@ -298,11 +355,31 @@ def _server_problems(server: ServerConfig) -> Iterator[ConfigKeyError]:
         yield ConfigKeyError(
             ("server", "port"), f"leaves no port + 1 for TLS: at most {MAX_PORT - 1}"
         )
+    yield from _repeated((server.port, *server.also_listen), ("server", "also_listen"))
     for index, address in enumerate(server.advertise):
         try:
             parse_address(address)
         except ValueError as error:
             yield ConfigKeyError(("server", "advertise", index), str(error))
+
+
+def _native_problems(native: NativeConfig) -> Iterator[ConfigKeyError]:
+    yield from _repeated((native.port, *native.also_listen), ("native", "also_listen"))
+    yield from _repeated((0, *native.lookup_ports), ("native", "lookup_ports"))
+    for index, address in enumerate(native.advertise):
+        try:
+            host, _ = parse_address(address)
+            ipaddress.IPv4Address(host)
+        except ValueError:
+            text = f'expected "address:port" or "address", an IPv4 one, got {shown(address)}'
+            yield ConfigKeyError(("native", "advertise", index), text)
+
+
+def _repeated(ports: tuple[int, ...], path: ConfigPath) -> Iterator[ConfigKeyError]:
+    """A port can be listened on once; 0 stands for any."""
+    for index, port in enumerate(ports[1:]):
+        if port and port in ports[: index + 1]:
+            yield ConfigKeyError((*path, index), f"the port {port} is named twice")
 
 
 def parse_address(address: str) -> tuple[str, int | None]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
 from signal_sdk.server.attributes import ChannelAttributes, UserAttributes
 from signal_sdk.server.calls import Calls
 from signal_sdk.server.channels import Channels
@@ -16,8 +18,10 @@ from signal_sdk.server.inbox import Inboxes
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.session import Session
 from signal_sdk.wire import functions as wire
+from signal_sdk.wire import results
+from signal_sdk.wire.arguments import Arguments
 
-Handler = Callable[[Session, Any], Awaitable[wire.Result]]
+Handler = Callable[[Session, Any], Awaitable[results.Result]]
 
 
 def handlers(
@@ -28,7 +32,7 @@ def handlers(
     channels: Channels,
     channel_attributes: ChannelAttributes,
     calls: Calls,
-) -> Mapping[type[wire.Arguments], Handler]:
+) -> Mapping[type[Arguments], Handler]:
     """The rule of each function but `user_logout`, which is the connection's own."""
     return {
         wire.UserSendMessage: inboxes.send,
@@ -53,4 +57,25 @@ def handlers(
         wire.VoipInviteRefuse: calls.step,
         wire.VoipInviteBye: calls.step,
         wire.VoipInviteMsg: calls.step,
+        wire.CallBye: calls.bye,
+        wire.PstnInvite: calls.invite_phone,
+        wire.PstnDtmf: calls.dial,
+        wire.PushSendMessage: inboxes.push,
+        wire.UserSetForeground: _accept,
+        wire.AppSendMessage: _refuse,
+        wire.AppSendMessage2: _refuse,
+        wire.UserExtCall: _refuse,
     }
+
+
+async def _accept(_: Session, __: Arguments) -> results.Result:
+    """What makes no difference here."""
+    return results.DONE
+
+
+async def _refuse(_: Session, args: Arguments) -> results.Result:
+    """What only the retired service's own other servers could have answered."""
+    raise SignalError(
+        ECode.GENERAL_E_FAILED,
+        f"{args.function} was a service of the vendor's own, which this server does not have",
+    )

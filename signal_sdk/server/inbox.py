@@ -17,7 +17,7 @@ from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import AccountKey, Engine, Post
 from signal_sdk.server.session import Session
-from signal_sdk.wire import events, functions, lines, names
+from signal_sdk.wire import events, functions, lines, names, results
 
 MAX_PAGE_CHARS: Final = 512 * 1024
 """How many characters one poll gets, but for a single entry that is longer: more than 30 of the
@@ -43,7 +43,7 @@ class Inboxes:
         self._limits = limits
         self._clock = clock
 
-    async def send(self, session: Session, args: functions.UserSendMessage) -> functions.Result:
+    async def send(self, session: Session, args: functions.UserSendMessage) -> results.Result:
         """`user_sendmsg`."""
         check_user_rate(session, self._limits)
         now = self._clock()
@@ -64,11 +64,19 @@ class Inboxes:
         )
         if await self._engine.post(post, now) is None:
             raise SignalError(ECode.SENDMESSAGE_E_OTHER, f"the inbox of {args.peer!r} is full")
-        return functions.DONE
+        return results.DONE
+
+    async def push(self, session: Session, args: functions.PushSendMessage) -> results.Result:
+        """`push_sendmsg`: as an instant message."""
+        flag = lines.make_flag(names.DEFAULT_TTL_SECONDS)
+        message = functions.UserSendMessage(
+            peer=args.peer, flag=flag, kind=events.INSTANT, content=args.content
+        )
+        return await self.send(session, message)
 
     async def read(
         self, session: Session, args: functions.UserGetMessages
-    ) -> functions.GetMessagesResult:
+    ) -> results.GetMessagesResult:
         """`user_getmsg`."""
         limit = min(args.max, names.MAX_INBOX_POLL)
         page = await self._engine.read_inbox(session.key, args.ver_clear, limit, self._clock())
@@ -79,4 +87,4 @@ class Inboxes:
             if msgs and chars > MAX_PAGE_CHARS:
                 break
             msgs.append((entry.version, entry.line))
-        return functions.GetMessagesResult(ver_clear=page.ver_clear, msgs=tuple(msgs))
+        return results.GetMessagesResult(ver_clear=page.ver_clear, msgs=tuple(msgs))

@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
 from typing import Final
 
 import trio
 
 from signal_sdk.net.reactor import Reactor
-from signal_sdk.server import functions, listener
+from signal_sdk.server import functions
 from signal_sdk.server.acceptor import Acceptor
 from signal_sdk.server.attributes import ChannelAttributes, UserAttributes
 from signal_sdk.server.calls import Calls
 from signal_sdk.server.channels import Channels
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import Config
+from signal_sdk.server.doors import Addresses, Doors
 from signal_sdk.server.engine.base import Engine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.http import Routes
 from signal_sdk.server.hub import Hub
 from signal_sdk.server.inbox import Inboxes
+from signal_sdk.server.native_lookup import NativeLookup
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.requests import Services
 from signal_sdk.server.timers import Timers
@@ -73,6 +74,7 @@ class Node:
         self._engine.attach(self._hub)
         self._routes = Routes(config.server)
         self._stopping = trio.Event()
+        self._lookup = NativeLookup(config, self._stopping.is_set)
         self._drain_seconds = 0.0
 
         users = UserAttributes(self._engine, limits)
@@ -110,20 +112,15 @@ class Node:
         self,
         *,
         listens: bool = True,
-        task_status: trio.TaskStatus[Sequence[tuple[str, int]]] = trio.TASK_STATUS_IGNORED,
+        task_status: trio.TaskStatus[Addresses] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve until stopped or cancelled. Starts with the addresses that it listens on; without
         `listens`, on none.
         """
-        server = self.config.server
-        sockets = []
-        context = None
+        doors = None
         try:
-            if listens and server.cert:
-                context = listener.tls_context(server.cert, server.key)
-                sockets = [*listener.listen_pair(server.host, server.port)]
-            elif listens:
-                sockets = [listener.listen(server.host, server.port)]
+            if listens:
+                doors = Doors(self.config, self.acceptor, self._routes, self._lookup)
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._reactor.run)
                 await nursery.start(self._timers.run)
@@ -131,19 +128,15 @@ class Node:
                 for rules in self._recoverable:
                     await rules.recover()
                 nursery.start_soon(self._sweep_loop)
-                addresses = [sock.getsockname()[:2] for sock in sockets]
-                if addresses:
-                    self._routes.port = addresses[0][1]
                 async with trio.open_nursery() as serving:
                     await serving.start(self.acceptor.run)
                     async with trio.open_nursery() as accepting:
-                        for number, sock in enumerate(sockets):
-                            tls = context if number else None
-                            accepting.start_soon(
-                                listener.accept_loop, sock, self.acceptor.accept, tls
-                            )
-                        task_status.started(addresses)
+                        if doors is not None:
+                            accepting.start_soon(doors.serve)
+                        task_status.started(doors.addresses if doors else Addresses())
                         await self._stopping.wait()
+                        if doors is not None:
+                            await doors.close_native()
                         await self.acceptor.drain(self._drain_seconds)
                         accepting.cancel_scope.cancel()
                     with trio.move_on_after(STOP_SECONDS):
@@ -151,8 +144,8 @@ class Node:
                     serving.cancel_scope.cancel()
                 nursery.cancel_scope.cancel()
         finally:
-            for sock in sockets:
-                sock.close()
+            if doors is not None:
+                doors.close()
             with trio.CancelScope(shield=True):
                 await self._engine.aclose()
 

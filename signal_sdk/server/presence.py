@@ -25,7 +25,7 @@ from signal_sdk.server.engine.base import AccountKey, Engine, Presence
 from signal_sdk.server.rates import Rates
 from signal_sdk.server.session import Session
 from signal_sdk.server.timers import Timers
-from signal_sdk.wire import functions, login, names, tokens
+from signal_sdk.wire import functions, login, names, results, tokens
 
 LINE_BYTES = 24
 MAX_VER = 2**31 - 1
@@ -208,7 +208,7 @@ class Presences:
 
     async def query_status(
         self, session: Session, args: functions.UserQueryStatus
-    ) -> functions.QueryStatusResult:
+    ) -> results.QueryStatusResult:
         """`user_query_user_status`."""
         presence = await self._engine.presence(AccountKey(session.app, args.account))
-        return functions.QueryStatusResult(account=args.account, status=int(presence is not None))
+        return results.QueryStatusResult(account=args.account, status=int(presence is not None))

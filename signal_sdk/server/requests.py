@@ -27,7 +27,8 @@ from signal_sdk.server.presence import Presences
 from signal_sdk.server.session import Session
 from signal_sdk.server.timers import Timers
 from signal_sdk.server.wires.base import ClientLink
-from signal_sdk.wire import call2, functions, typed
+from signal_sdk.wire import call2, functions, results, typed
+from signal_sdk.wire.arguments import Arguments
 
 logger = logging.getLogger("signal_sdk.server")
 
@@ -50,7 +51,11 @@ MAX_CALLID: Final = 2**63 - 1
 """The largest call id whose reply is kept for a request that comes again: what a row can hold."""
 
 
-OVERTAKEN: Final = call2.encode_result(functions.JoinResult(list=(), attrs={}, num=0))
+WRONG_LINE: Final = "wrong line"
+"""Why a request is refused whose `line` is not its connection's own: what a native client knows it
+by.
+"""
+OVERTAKEN: Final = call2.encode_result(results.JoinResult(list=(), attrs={}, num=0))
 """What a join is answered that comes again where a later request has led elsewhere: how things were
 then is of no use any more, and may be large."""
 
@@ -62,7 +67,7 @@ class Services:
     engine: Engine
     hub: Hub
     presences: Presences
-    handlers: Mapping[type[functions.Arguments], Handler]
+    handlers: Mapping[type[Arguments], Handler]
     timers: Timers
     limits: LimitsConfig
     clock: Clock
@@ -94,22 +99,22 @@ class Requests:
 
     def decode(
         self, session: Session | None, request: call2.Request
-    ) -> tuple[Session, int | None, functions.Arguments]:
+    ) -> tuple[Session, int | None, Arguments]:
         """A request's session, its `ack` and its arguments. Raises `SignalError`."""
         if session is None:
-            raise SignalError(ECode.GENERAL_E_NOT_LOGIN, "call2 before login")
+            raise SignalError(ECode.GENERAL_E_NOT_LOGIN, "not logged in")
         line, ack, args = call2.decode_args(request)
         if line != session.line:
-            raise SignalError(ECode.GENERAL_E_NOT_LOGIN, "the line is not this connection's own")
+            raise SignalError(ECode.GENERAL_E_NOT_LOGIN, WRONG_LINE)
         return session, ack, args
 
     async def _answer(self, session: Session | None, request: call2.Request) -> None:
         session, ack, args = self.decode(session, request)
         handler = self._services.handlers[type(args)]
-        result: functions.Result
+        result: results.Result
         if type(args) in ASKING:
             result = await handler(session, args)
-            if isinstance(result, functions.GetMessagesResult):
+            if isinstance(result, results.GetMessagesResult):
                 # What it clears must not come again: its client remembers it only until then. But
                 # where nothing can be written, what waits can be read all the same.
                 page = typed.Reply(request.callid, result)
@@ -166,17 +171,24 @@ class Requests:
         answer.
         """
         try:
-            self.decode(session, request)
+            session, _, args = self.decode(session, request)
         except SignalError as exc:
             self._link.send(typed.Failure(request.callid, exc))
             return
+        if isinstance(args, functions.UserLogout) and args.ver_clear:
+            await self._clear(session, args.ver_clear)
         await end()
 
         def close(error: SignalError | None) -> None:
-            self._reply(request.callid, call2.encode_result(functions.DONE), error)
+            self._reply(request.callid, call2.encode_result(results.DONE), error)
             self._link.end(typed.Farewell(end=typed.End.DONE))
 
         self._services.engine.when_durable(close)
+
+    async def _clear(self, session: Session, ver_clear: int) -> None:
+        """Everything up to this version is handled, as a poll says."""
+        services = self._services
+        await services.engine.read_inbox(session.key, ver_clear, 0, services.clock())
 
     async def durable(self) -> SignalError | None:
         """Wait until all that was done so far is durable; why it cannot be made so."""
@@ -201,7 +213,7 @@ class Requests:
         session: Session,
         args: functions.ChannelJoin | functions.ChannelLeave,
         handler: Handler,
-    ) -> tuple[functions.Result, Gate | None]:
+    ) -> tuple[results.Result, Gate | None]:
         """Join or leave a channel, and hear of the one that the session is in then, behind a gate
         until its client knows.
 
@@ -226,6 +238,6 @@ def _is_countable(callid: call2.CallId) -> TypeGuard[int]:
     return isinstance(callid, int) and 0 <= callid <= MAX_CALLID
 
 
-def _is_still_so(session: Session, args: functions.Arguments) -> bool:
+def _is_still_so(session: Session, args: Arguments) -> bool:
     """Is a join that comes again best answered with how things stand now?"""
     return isinstance(args, functions.ChannelJoin) and session.channel == args.channel

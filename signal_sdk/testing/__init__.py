@@ -6,12 +6,15 @@ fails.
 
 Without a port it lives in memory and on trio's clock, so that a mock clock moves its timers too.
 Between the two, `FaultyNetwork` delays, drops and repeats frames, and cuts connections or lets them
-hang, by a seed or by hand.
+hang, by a seed or by hand. `native_peer` is a client as the original native SDK is one, for those
+who test what their old apps will hear.
 """
 
 from signal_sdk.testing.faults import ClientDialer, FaultyNetwork, ServerSource
 from signal_sdk.testing.faulty_link import Faults, FaultyLink
 from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
+from signal_sdk.testing.native_line import connect_by_lookup
+from signal_sdk.testing.native_peer import NativePeer, native_peer
 from signal_sdk.testing.server import LocalServer, local_server, trio_wall_clock
 
 __all__ = [
@@ -21,8 +24,11 @@ __all__ = [
     "FaultyNetwork",
     "LocalServer",
     "MemoryTransport",
+    "NativePeer",
     "ServerSource",
+    "connect_by_lookup",
     "local_server",
     "memory_transport_pair",
+    "native_peer",
     "trio_wall_clock",
 ]

@@ -17,6 +17,7 @@ from signal_sdk.net.reactor import Reactor
 from signal_sdk.server import config as configs
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import Config
+from signal_sdk.server.doors import Address, Addresses
 from signal_sdk.server.engine.base import Engine
 from signal_sdk.server.node import Node
 from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
@@ -47,6 +48,10 @@ class LocalServer:
     host: str
     port: int
     tls_port: int
+    native_port: int = 0
+    """Where native clients connect, by TCP; 0 where they are not served."""
+    lookup_ports: Sequence[int] = ()
+    """Where they ask, by UDP."""
 
     @property
     def address(self) -> str:
@@ -66,6 +71,14 @@ class LocalServer:
             raise RuntimeError("the server has ended: its block has been left")
         client, server = memory_transport_pair()
         self.node.acceptor.accept(server, "127.0.0.1")
+        return client
+
+    def connect_native(self) -> MemoryTransport:
+        """As `connect`, for a client of the native SDK."""
+        if not self.node.acceptor.is_running:
+            raise RuntimeError("the server has ended: its block has been left")
+        client, server = memory_transport_pair()
+        self.node.acceptor.accept_native(server, "127.0.0.1")
         return client
 
     async def dial(
@@ -104,19 +117,20 @@ async def local_server(
     config = attrs.evolve(config, server=attrs.evolve(config.server, port=0))
     node = Node(config, clock=clock or trio_wall_clock, engine=engine)
 
-    async def run(task_status: trio.TaskStatus[Sequence[tuple[str, int]]]) -> None:
+    async def run(task_status: trio.TaskStatus[Addresses]) -> None:
         await node.run(listens=listens, task_status=task_status)
 
     failed: Exception | None = None
     async with trio.open_nursery() as nursery:
-        addresses = await nursery.start(run)
-        ports = [port for _, port in addresses]
+        addresses: Addresses = await nursery.start(run)
         try:
             yield LocalServer(
                 node=node,
                 host=config.server.host,
-                port=ports[0] if ports else 0,
-                tls_port=ports[1] if len(ports) > 1 else 0,
+                port=_first_port(addresses.plain),
+                tls_port=addresses.tls[1] if addresses.tls else 0,
+                native_port=_first_port(addresses.native),
+                lookup_ports=[port for _, port in addresses.lookup],
             )
         except Exception as exc:  # noqa: BLE001  it is raised again below
             # The block's own exception is not the nursery's to wrap.
@@ -124,3 +138,7 @@ async def local_server(
         nursery.cancel_scope.cancel()
     if failed is not None:
         raise failed
+
+
+def _first_port(addresses: Sequence[Address]) -> int:
+    return addresses[0][1] if addresses else 0

@@ -15,8 +15,10 @@ import msgspec
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
 from signal_sdk.wire import frames, names
-from signal_sdk.wire.functions import DONE, FUNCTIONS, Arguments, Result
+from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.functions import FUNCTIONS
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.results import DONE, Result
 
 CALL: Final = "call2"
 REPLY: Final = "call2-ret"

@@ -124,21 +124,26 @@ class ChannelEvent(msgspec.Struct, frozen=True, kw_only=True):
     content: ChannelContent
 
 
-def encode_channel_event(channel: str, msgid: int, content: ChannelContent, time_ms: int) -> bytes:
-    """The frame that every member of `channel` gets."""
+def channel_line(channel: str, content: ChannelContent, time_ms: int) -> str:
+    """The message line of a channel's event."""
     fields = attrs.asdict(content, recurse=False)
     if isinstance(content, ChannelAttrUpdate):
         fields["type"] = fields.pop("change")
     elif isinstance(content, ChannelMessage) and not content.id:
         del fields["id"]
-    line = lines.MessageLine(
+    return lines.MessageLine(
         src=lines.field(content.account),
         dst=lines.field(channel),
         type=content.type,
         time=time_ms,
         content=frames.encode_json(fields).decode(),
-    )
-    return frames.encode_frame(NOTIFY, ["channel2", channel, msgid, line.encode()])
+    ).encode()
+
+
+def encode_channel_event(channel: str, msgid: int, content: ChannelContent, time_ms: int) -> bytes:
+    """The frame that every member of `channel` gets."""
+    line = channel_line(channel, content, time_ms)
+    return frames.encode_frame(NOTIFY, ["channel2", channel, msgid, line])
 
 
 def _decode_channel_content(line: lines.MessageLine) -> ChannelContent:
@@ -236,13 +241,35 @@ def call_options(extra: JsonValue) -> CallOptions:
     )
 
 
+def _extra_object(extra: JsonValue) -> dict[str, JsonValue] | None:
+    """`extra`, given as JSON text or as the value itself, where it is an object."""
+    if isinstance(extra, str) and extra:
+        extra = msgspec.json.decode(names.check_extra(extra))
+    return extra if isinstance(extra, dict) else None
+
+
+def with_source(extra: JsonValue, source: str) -> str:
+    """`extra` with the number that a call shows, as JSON text. What is no object stands in it as
+    `extra`.
+    """
+    fields = _extra_object(extra)
+    if fields is None:
+        fields = {"extra": extra} if extra not in ("", None) else {}
+    return frames.encode_json({**fields, "srcNum": source}).decode()
+
+
+def call_id_in(extra: JsonValue) -> str:
+    """The id that a native client has put into an invitation's `extra`; empty for none."""
+    callid = (_extra_object(extra) or {}).get("callid")
+    return callid if isinstance(callid, str) else ""
+
+
 def encode_dtmf(digits: str) -> str:
     """The `extra` of a `voip_invite_msg` for `digits`, each one of 0 to 9, * and #. Raises
     `ParameterError` (1004).
     """
-    if not digits or not names.DTMF_DIGITS.issuperset(digits):
-        raise names.wrong("DTMF digits", digits, "are not of 0-9, * and #")
-    return frames.encode_json({"msgtype": "dtmf", "msgdata": digits}).decode()
+    data = names.check_digits(digits)
+    return frames.encode_json({"msgtype": "dtmf", "msgdata": data}).decode()
 
 
 # --- special channels -----------------------------------------------------------------------------

@@ -66,7 +66,8 @@ class Login:
 @attrs.frozen(kw_only=True)
 class LineLogin:
     """`line_login`: take the session of this `line` up again; `msgid` is the last event that was
-    seen of `channel`, which the client takes itself to be in.
+    seen of `channel`, which the client takes itself to be in: with None, whichever the server says,
+    and with "" none, unless a `typed.ChannelSub` says so.
     """
 
     line: str = attrs.field(repr=False)

@@ -281,6 +281,23 @@ def check_integer(what: str, value: JsonValue, least: int, most: int = MAX_INTEG
     return value
 
 
+def check_digits(value: JsonValue) -> str:
+    """DTMF: each character one of 0 to 9, * and #."""
+    digits = _text_of("DTMF digits", value)
+    if not digits or not DTMF_DIGITS.issuperset(digits):
+        raise wrong("DTMF digits", digits, "are not of 0-9, * and #")
+    return _check_text("DTMF digits", digits, MAX_MESSAGE_CHARS)
+
+
+def check_phone_number(value: JsonValue) -> str:
+    """A number that a call shows as its caller's: text or number of at most 128 visible characters;
+    empty for none.
+    """
+    if value is None or value == "":
+        return ""
+    return _check_name("number", value, MAX_NAME_CHARS)
+
+
 def check_builtin_number(name: str, value: JsonValue) -> int:
     """The value of a built-in channel attribute: a whole number of at least 0, as text or as a
     number.

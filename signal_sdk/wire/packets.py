@@ -21,6 +21,7 @@ _PLAIN: Final = 0x80
 _COMPRESSED: Final = 0x81
 _BUNDLE: Final = 0x82
 _KINDS: Final = range(0x80, 0x84)
+_SINGLE_KINDS: Final = range(0x80, 0x82)
 _IS_COMPRESSED: Final = 0x01
 _IS_BUNDLE: Final = 0x02
 
@@ -33,7 +34,8 @@ class PacketReader:
     """Takes the packets out of a stream of bytes, however it is cut.
 
     `max_bytes` is the most that a packet may hold, before and after it is inflated, and that all
-    texts of one bundle have together.
+    texts of one bundle have together. Without `reads_bundles`, a bundle is a wrong packet: a server
+    need read none, of which a small one may hold thousands of texts.
     """
 
     error: PacketError | None
@@ -41,8 +43,9 @@ class PacketReader:
     would begin cannot be known.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, *, reads_bundles: bool = True) -> None:
         self.error = None
+        self._kinds = _KINDS if reads_bundles else _SINGLE_KINDS
         self._max_bytes = max_bytes
         self._rest = bytearray()
         self._wanted = 0
@@ -77,7 +80,7 @@ class PacketReader:
         start = 0
         try:
             while start < len(data):
-                self._wanted = _wanted_at(data, start, self._max_bytes)
+                self._wanted = _wanted_at(data, start, self._max_bytes, self._kinds)
                 end = start + self._wanted
                 if end > len(data):
                     break
@@ -90,13 +93,15 @@ class PacketReader:
         return texts, start
 
 
-def _wanted_at(data: bytes | bytearray, start: int, max_bytes: int) -> int:
+def _wanted_at(data: bytes | bytearray, start: int, max_bytes: int, kinds: range) -> int:
     """How many bytes the packet at `start` must have before more can be said of it: all of them,
     or those of the header where it is not there yet. Raises `PacketError`.
     """
     kind = data[start]
-    if kind not in _KINDS:
-        raise PacketError(f"a packet begins with 0x{kind:02x}, not with 0x80 to 0x83")
+    if kind not in kinds:
+        raise PacketError(
+            f"a packet begins with 0x{kind:02x}, not with 0x{kinds[0]:02x} to 0x{kinds[-1]:02x}"
+        )
     header = data[start : start + HEADER_BYTES]
     if len(header) < HEADER_BYTES:
         return HEADER_BYTES
@@ -119,11 +124,9 @@ def _unbundle(content: bytes, max_bytes: int) -> list[bytes]:
     room = max_bytes
     start = 0
     while start < len(content):
-        end = start + _wanted_at(content, start, max_bytes)
+        end = start + _wanted_at(content, start, max_bytes, _SINGLE_KINDS)
         if end > len(content):
             raise PacketError("a bundle ends within a packet")
-        if content[start] & _IS_BUNDLE:
-            raise PacketError("a bundle holds a bundle")
         (text,) = _texts_of(content[start], content[start + HEADER_BYTES : end], room)
         texts.append(text)
         room -= len(text)

@@ -13,8 +13,8 @@ import msgspec
 
 from signal_sdk.errors import LoginError, SignalError
 from signal_sdk.wire.call2 import CallId, Request
-from signal_sdk.wire.functions import GetMessagesResult
 from signal_sdk.wire.login import LineLogin, Login, LoginSucceeded, SetFlag
+from signal_sdk.wire.results import GetMessagesResult
 
 # --- from the client ------------------------------------------------------------------------------
 

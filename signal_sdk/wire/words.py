@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, assert_never
 
-import attrs
 import msgspec
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, ParameterError, ProtocolError
 from signal_sdk.wire import call2, frames, lines, login, names, typed
-from signal_sdk.wire.functions import GetMessagesResult
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.results import GetMessagesResult
 
 LOGIN: Final = "login"
 LINE_LOGIN: Final = "line_login"
@@ -30,6 +29,8 @@ LINE_PONG: Final = "line_pong:"
 CALL_RET: Final = "call_ret"
 NOTIFY: Final = "notify"
 
+UNTOLD: Final = ""
+"""The channel of a `LineLogin` whose client says by `channel_sub` which it is in."""
 MAX_NUMBER: Final = 2**63 - 1
 """The largest ping and call id."""
 MAX_WORD_CHARS: Final = 40
@@ -93,7 +94,7 @@ def decode_client(text: bytes) -> typed.ClientFrame:
     words = text.split(b" ", 3)
     if words[0] == CALL.encode():
         return typed.Malformed(reason=reason, callid=_callid(words))
-    return typed.Malformed(reason=reason, is_login=words[0] in _LOGINS)
+    return typed.Malformed(reason=reason, is_login=words[0] == LOGIN.encode())
 
 
 def _callid(words: list[bytes]) -> int | None:
@@ -147,14 +148,14 @@ def _decode_line_login2(rest: str) -> login.LineLogin:
         # As with a call's third word: it was always 2.
         case [str(line), str(second), str(msgid)] if line and second:
             number = whole_number(f"{LINE_LOGIN2}'s last word", msgid, names.MAX_INTEGER)
-            return login.LineLogin(line=line, msgid=number)
+            return login.LineLogin(line=line, msgid=number, channel=UNTOLD)
     raise ProtocolError(f"a {LINE_LOGIN2} that has not its four words")
 
 
 def _decode_line_login(rest: str) -> login.LineLogin:
     if not rest or " " in rest:
         raise ProtocolError(f"a {LINE_LOGIN} that has not its two words")
-    return login.LineLogin(line=rest)
+    return login.LineLogin(line=rest, channel=UNTOLD)
 
 
 def _decode_channel_sub(rest: str) -> typed.ChannelSub:
@@ -171,7 +172,6 @@ _DECODERS: Final[Mapping[str, Callable[[str], typed.ClientFrame]]] = {
     LINE_LOGIN: _decode_line_login,
     CHANNEL_SUB: _decode_channel_sub,
 }
-_LOGINS: Final = frozenset(word.encode() for word in (LOGIN, LINE_LOGIN2, LINE_LOGIN))
 
 # --- from the server ------------------------------------------------------------------------------
 
@@ -207,8 +207,7 @@ def _encode_return(callid: call2.CallId, text: str) -> bytes:
 def _result_text(result: str | GetMessagesResult) -> str:
     if isinstance(result, str):
         return result
-    msgs = tuple((version, lines.without_id(line)) for version, line in result.msgs)
-    return call2.encode_result(attrs.evolve(result, msgs=msgs))
+    return call2.encode_result(result.without_ids())
 
 
 def _encode_success(frame: typed.LoggedIn) -> bytes:

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.wire import call2, events, frames, functions, lines, login, names
+from signal_sdk.wire import results as wire_results
+from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.names import JsonValue
 
 texts = st.text(max_size=20)
@@ -130,17 +132,20 @@ _ARGUMENTS: dict[str, st.SearchStrategy[JsonValue]] = {
     "kind": st.just("instant"),
     "max": st.integers(1, names.MAX_INTEGER),
     "message_id": message_ids,
+    "call": message_ids,
     "call_id": message_ids,
+    "digits": st.text(sorted(names.DTMF_DIGITS), min_size=1, max_size=20),
     "msg": json_values(4),
     "name": attr_names,
     "num": counts,
     "peer": accounts,
+    "source": accounts,
     "value": json_values(4),
     "ver_clear": counts,
 }
 
 
-def _arguments_of(cls: type[functions.Arguments]) -> st.SearchStrategy[functions.Arguments]:
+def _arguments_of(cls: type[Arguments]) -> st.SearchStrategy[Arguments]:
     fields = attrs.fields(cls)  # type: ignore[arg-type]  # every subclass is an attrs class
     return st.builds(cls, **{field.name: _ARGUMENTS[field.name] for field in fields})
 
@@ -149,27 +154,27 @@ arguments = st.one_of([_arguments_of(cls) for cls in functions.FUNCTIONS.values(
 """The arguments of any function, all of them legal."""
 
 members = st.lists(st.tuples(accounts, counts), max_size=4).map(tuple)
-results: st.SearchStrategy[functions.Result] = st.one_of(
-    st.builds(functions.Result),
-    st.builds(functions.SetAttrResult),
+results: st.SearchStrategy[wire_results.Result] = st.one_of(
+    st.builds(wire_results.Result),
+    st.builds(wire_results.SetAttrResult),
     st.builds(
-        functions.GetMessagesResult,
+        wire_results.GetMessagesResult,
         ver_clear=counts,
         msgs=st.lists(
             st.tuples(counts, message_lines().map(lines.MessageLine.encode)), max_size=3
         ).map(tuple),
     ),
-    st.builds(functions.QueryStatusResult, account=accounts, status=st.sampled_from([0, 1])),
-    st.builds(functions.GetAttrResult, account=accounts, name=attr_names, value=json_values(4)),
+    st.builds(wire_results.QueryStatusResult, account=accounts, status=st.sampled_from([0, 1])),
+    st.builds(wire_results.GetAttrResult, account=accounts, name=attr_names, value=json_values(4)),
     st.builds(
-        functions.GetAttrAllResult,
+        wire_results.GetAttrAllResult,
         account=accounts,
         json=json_dicts.map(frames.encode_json).map(bytes.decode),
     ),
-    st.builds(functions.JoinResult, list=members, attrs=json_dicts, num=counts),
-    st.builds(functions.QueryNumResult, num=counts),
-    st.builds(functions.QueryUserIsInResult, isin=st.sampled_from([0, 1])),
-    st.builds(functions.QueryUserListResult, num=counts, list=members),
+    st.builds(wire_results.JoinResult, list=members, attrs=json_dicts, num=counts),
+    st.builds(wire_results.QueryNumResult, num=counts),
+    st.builds(wire_results.QueryUserIsInResult, isin=st.sampled_from([0, 1])),
+    st.builds(wire_results.QueryUserListResult, num=counts, list=members),
 )
 
 # --- logging in ----------------------------------------------------------------------------------

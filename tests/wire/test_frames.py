@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError
-from signal_sdk.wire import call2, frames, functions, login, names
+from signal_sdk.wire import call2, frames, login, names, results
 from signal_sdk.wire.names import JsonValue
 from tests.wire import strategies as sts
 
@@ -210,7 +210,7 @@ def test_error_of_a_bad_frame_can_be_answered_and_logged(data: bytes) -> None:
         error.event.encode()
     if error.callid is not None:
         assert type(error.callid) in {int, str}
-        call2.encode_success(error.callid, call2.encode_result(functions.Result()))
+        call2.encode_success(error.callid, call2.encode_result(results.Result()))
 
 
 @pytest.mark.parametrize(

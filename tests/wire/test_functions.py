@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
-from signal_sdk.wire import call2, frames, functions, names
+from signal_sdk.wire import call2, frames, functions, names, results
+from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.names import JsonValue
 from tests.wire import strategies as sts
 
@@ -123,7 +124,7 @@ def test_missing_argument_is_1004_and_is_named(function: str) -> None:
 
 
 @given(sts.callids, sts.session_lines, sts.arguments)
-def test_request_round_trips(callid: int | str, line: str, args: functions.Arguments) -> None:
+def test_request_round_trips(callid: int | str, line: str, args: Arguments) -> None:
     """The server decodes what the SDK encodes: function, id, line and each argument."""
     text = call2.encode_request(callid, line, args)
     decoded = call2.decode_request(frames.decode_frame(text))
@@ -139,7 +140,7 @@ PIECES = (
 
 @given(sts.callids, sts.session_lines, sts.arguments, st.data())
 def test_a_request_in_one_go_is_the_request_step_by_step(
-    callid: int | str, line: str, args: functions.Arguments, data: st.DataObject
+    callid: int | str, line: str, args: Arguments, data: st.DataObject
 ) -> None:
     """Whatever is done to a request's text, both ways find the same, or the quick one nothing."""
     text = call2.encode_request(callid, line, args, data.draw(st.none() | st.integers(0, 9)))
@@ -171,7 +172,7 @@ def test_a_request_shows_no_secret() -> None:
 
 @sts.few_examples
 @given(sts.arguments)
-def test_arguments_on_the_wire_are_documented_names(args: functions.Arguments) -> None:
+def test_arguments_on_the_wire_are_documented_names(args: Arguments) -> None:
     """Nothing but documented keys is sent, and all that must be."""
     needed, optional, _ = map(str.split, TABLE[args.function])
     assert set(needed) <= args.to_wire().keys() <= {*needed, *optional}
@@ -180,7 +181,7 @@ def test_arguments_on_the_wire_are_documented_names(args: functions.Arguments) -
 @sts.few_examples
 @given(sts.callids, sts.session_lines, sts.arguments, sts.json_dicts)
 def test_invoke_sends_what_a_request_sends(
-    callid: int | str, line: str, args: functions.Arguments, more: dict[str, JsonValue]
+    callid: int | str, line: str, args: Arguments, more: dict[str, JsonValue]
 ) -> None:
     """`invoke` is the function it names: unknown keys are ignored, `line` is the session's."""
     documented = " ".join(TABLE[args.function]).split()
@@ -406,7 +407,7 @@ def test_any_bytes_are_a_request_or_a_documented_error(data: bytes) -> None:
 
 
 @given(sts.callids, sts.results)
-def test_success_round_trips(callid: int | str, result: functions.Result) -> None:
+def test_success_round_trips(callid: int | str, result: results.Result) -> None:
     """What the server answers is what the SDK reads."""
     answer = reply(call2.encode_success(callid, call2.encode_result(result)))
     assert (answer.callid, answer.err) == (callid, "")
@@ -415,7 +416,7 @@ def test_success_round_trips(callid: int | str, result: functions.Result) -> Non
 
 @sts.few_examples
 @given(sts.results)
-def test_success_has_the_documented_form(result: functions.Result) -> None:
+def test_success_has_the_documented_form(result: results.Result) -> None:
     """`[callid, "", text]`, the text being JSON in a string with `"result": "ok"`."""
     event, (callid, err, text) = json.loads(call2.encode_success(7, call2.encode_result(result)))
     assert (event, callid, err) == ("call2-ret", 7, "")
@@ -429,7 +430,7 @@ def test_failure_round_trips(callid: int | str, ecode: ECode, reason: str) -> No
     answer = reply(call2.encode_failure(callid, error))
     assert answer.callid == callid
     with pytest.raises(SignalError) as caught:
-        answer.result(functions.Result)
+        answer.result(results.Result)
     assert (caught.value.ecode, caught.value.reason) == (ecode, error.reason)
 
 
@@ -466,15 +467,15 @@ def test_refusal_of_another_server_is_a_signal_error(
 ) -> None:
     """Without a code of ours a refusal is 1001: never success, nor a code that nobody knows."""
     with pytest.raises(SignalError) as caught:
-        call2.Reply(callid=1, err=err, text=text).result(functions.Result)
+        call2.Reply(callid=1, err=err, text=text).result(results.Result)
     assert (caught.value.ecode, caught.value.reason) == (ecode, reason)
 
 
 def test_success_of_another_server_may_say_more() -> None:
     """Keys that are not ours are ignored, and `result` may be left out."""
     text = '{"num":3,"name":"room","debug":[1]}'
-    result = call2.Reply(callid=1, err="", text=text).result(functions.QueryNumResult)
-    assert result == functions.QueryNumResult(num=3)
+    result = call2.Reply(callid=1, err="", text=text).result(results.QueryNumResult)
+    assert result == results.QueryNumResult(num=3)
 
 
 @pytest.mark.parametrize(
@@ -483,7 +484,7 @@ def test_success_of_another_server_may_say_more() -> None:
 def test_nonsense_as_a_success_is_a_protocol_error(text: str) -> None:
     """A success that lacks what the function answers is the server's fault, not a refusal."""
     with pytest.raises(ProtocolError):
-        call2.Reply(callid=1, err="", text=text).result(functions.QueryNumResult)
+        call2.Reply(callid=1, err="", text=text).result(results.QueryNumResult)
 
 
 def test_deeply_nested_text_is_a_protocol_error() -> None:
@@ -491,7 +492,7 @@ def test_deeply_nested_text_is_a_protocol_error() -> None:
     for err in ("", "no"):
         answer = call2.Reply(callid=1, err=err, text="[" * 10_000 + "]" * 10_000)
         with pytest.raises(ProtocolError):
-            answer.result(functions.Result)
+            answer.result(results.Result)
 
 
 replies_of_any_text = st.builds(
@@ -509,7 +510,7 @@ replies_of_any_text = st.builds(
     st.sampled_from(sorted({cls.result for cls in functions.FUNCTIONS.values()}, key=repr)),
 )
 def test_any_bytes_are_a_reply_or_a_documented_error(
-    data: bytes, type_: type[functions.Result]
+    data: bytes, type_: type[results.Result]
 ) -> None:
     """Whatever a server sends is a result, a `SignalError` or a `ProtocolError`."""
     for frame in sts.decodable(data):

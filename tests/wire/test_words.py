@@ -12,7 +12,19 @@ from hypothesis import strategies as st
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, ParameterError, ProtocolError, SignalError
-from signal_sdk.wire import call2, frames, functions, lines, login, names, typed, words, words_heard
+from signal_sdk.wire import (
+    call2,
+    frames,
+    functions,
+    lines,
+    login,
+    names,
+    results,
+    typed,
+    words,
+    words_heard,
+)
+from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.names import JsonValue
 from tests.wire import strategies as sts
 
@@ -46,7 +58,7 @@ said = st.one_of(
 
 line_texts = sts.message_lines().map(lines.MessageLine.encode)
 pages = st.builds(
-    functions.GetMessagesResult,
+    results.GetMessagesResult,
     ver_clear=sts.counts,
     msgs=st.lists(st.tuples(sts.counts, line_texts), max_size=3).map(tuple),
 )
@@ -152,9 +164,7 @@ def test_request_is_read_as_that_of_any_client() -> None:
 
 
 @given(sts.callids.filter(lambda it: isinstance(it, int)), sts.session_lines, sts.arguments)
-def test_arguments_of_any_function_arrive(
-    callid: int, line: str, args: functions.Arguments
-) -> None:
+def test_arguments_of_any_function_arrive(callid: int, line: str, args: Arguments) -> None:
     request = call2.Request(args.function, callid, {**args.to_wire(), "line": line})
     decoded = words.decode_client(words_heard.encode_client(request))
     assert isinstance(decoded, call2.Request)
@@ -519,7 +529,7 @@ def test_what_a_server_tells_has_the_documented_form(
             },
         ),
         (
-            typed.Reply(12, functions.GetMessagesResult(ver_clear=3, msgs=((4, V3), (5, V2)))),
+            typed.Reply(12, results.GetMessagesResult(ver_clear=3, msgs=((4, V3), (5, V2)))),
             {"result": "ok", "ver_clear": 3, "msgs": [[4, V2], [5, V2]]},
         ),
     ],
@@ -630,8 +640,8 @@ def answer_is(frame: typed.Failure | typed.Reply, text: str) -> bool:
     if isinstance(frame.result, str):
         return text == frame.result
     msgs = tuple((version, lines.without_id(line)) for version, line in frame.result.msgs)
-    page = functions.GetMessagesResult(ver_clear=frame.result.ver_clear, msgs=msgs)
-    return msgspec.json.decode(text, type=functions.GetMessagesResult) == page
+    page = results.GetMessagesResult(ver_clear=frame.result.ver_clear, msgs=msgs)
+    return msgspec.json.decode(text, type=results.GetMessagesResult) == page
 
 
 # --- from the server, malformed -------------------------------------------------------------------

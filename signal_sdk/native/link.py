@@ -1,0 +1,99 @@
+"""The native link: packets over a stream, either role, as texts in and packets out.
+
+Owns: reading packets, and how such a connection is closed: it has no closing handshake. Must not
+know what a text says: what is made of it is a subclass's affair.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+import trio
+
+from signal_sdk.errors import LinkError
+from signal_sdk.net.link import ABNORMAL_CLOSURE, LinkClosed, StreamLink
+from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.transport import Transport
+from signal_sdk.wire.packets import PacketReader
+
+M = TypeVar("M")
+
+CLOSE_SECONDS: Final = 2.0
+"""How long the other side may take to close, too."""
+
+
+class NativeLink(StreamLink[M]):
+    """A connection that carries packets. A packet may hold `max_bytes`."""
+
+    __slots__ = ("_has_eof", "_reader")
+
+    def __init__(
+        self,
+        transport: Transport,
+        reactor: Reactor,
+        *,
+        max_bytes: int,
+        outbox_bytes: int = 0,
+        reads_bundles: bool = True,
+    ) -> None:
+        super().__init__(transport, reactor, outbox_bytes=outbox_bytes)
+        self._reader = PacketReader(max_bytes, reads_bundles=reads_bundles)
+        self._has_eof = False
+
+    def _message(self, text: bytes) -> M:
+        """What is made of a text. Must not raise."""
+        raise NotImplementedError
+
+    def _feed(self, data: bytes) -> None:
+        if data:
+            self._messages += map(self._message, self._reader.feed(data))
+        else:
+            self._has_eof = True
+
+    @property
+    def _is_ended(self) -> bool:
+        return self._has_eof or self._is_closed or self._reader.error is not None
+
+    def _end_reason(self) -> LinkClosed:
+        reason = f"{self.peer} has closed"
+        if self._is_closed:
+            reason = "closed here"
+        elif self._reader.error is not None:
+            reason = str(self._reader.error)
+        return LinkClosed(ABNORMAL_CLOSURE, reason)
+
+    def close(self) -> None:
+        """Close behind all that waits to be sent; a `receive` that waits ends. Never waits; may be
+        called again.
+        """
+        if not self._is_closed:
+            self._is_closed = True
+            self.outbox.append_eof()
+            self.wake()
+
+    async def aclose(self) -> None:
+        """Close: send what waits, let the other side close, close the transport. Always ends
+        closed, within two seconds.
+
+        A transport that is closed while something lies unread there may throw away what was sent.
+        """
+        try:
+            with trio.move_on_after(CLOSE_SECONDS):
+                self.close()
+                await self.outbox.drained()
+                while not self._has_eof and not self.outbox.broken:
+                    self._has_eof = not await self._transport.receive_some()
+        except LinkError:
+            # The other side was quicker; closed is closed.
+            pass
+        finally:
+            self._transport.close()
+
+
+class PacketLink(NativeLink[bytes]):
+    """A connection whose texts are handed on as they are."""
+
+    __slots__ = ()
+
+    def _message(self, text: bytes) -> bytes:
+        return text

@@ -1,0 +1,124 @@
+"""Datagrams: the socket on which a lookup is asked, and the asking.
+
+Owns: UDP sockets, and that an answer leaves from the address that was asked. Must not know what a
+datagram says.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any, Final
+
+import trio
+
+from signal_sdk.errors import ConfigError, LinkError
+
+__all__ = ["Answer", "ask", "listen", "serve"]
+
+DATAGRAM_BYTES: Final = 65535
+ANSWERS_PER_TURN: Final = 64
+"""How many datagrams are read before other tasks run."""
+
+# Python has a name for it from 3.14 on; Linux has had the number always.
+_IP_PKTINFO: Final = getattr(socket, "IP_PKTINFO", 8)
+_PKTINFO: Final = struct.Struct("=I4s4s")
+_PKTINFO6: Final = struct.Struct("=16sI")
+_ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_PKTINFO6.size)
+
+Answer = Callable[[bytes, str, str], bytes | None]
+"""The answer to a datagram, given the asker's address and the one that was asked; None for none.
+Neither waits nor raises.
+"""
+_Ancillary = list[tuple[int, int, bytes]]
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that takes datagrams. Raises `ConfigError` where that cannot be."""
+    sock = None
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
+        )[0]
+        sock = socket.socket(family, kind, protocol)
+        sock.setblocking(False)
+        # On which of the machine's addresses a datagram came in is told with it.
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        sock.bind(address)
+    except OSError as exc:
+        if sock is not None:
+            sock.close()
+        raise ConfigError(f"cannot listen on udp {host}:{port}: {exc.strerror or exc}") from None
+    return sock
+
+
+async def serve(sock: socket.socket, answer: Answer) -> None:
+    """Answer datagrams until cancelled. An answer that cannot be sent at once is lost: the asker
+    asks again.
+    """
+    while True:
+        await trio.lowlevel.wait_readable(sock)
+        for _ in range(ANSWERS_PER_TURN):
+            try:
+                data, ancillary, _, peer = sock.recvmsg(DATAGRAM_BYTES, _ANCILLARY_BYTES)
+            except BlockingIOError:
+                break
+            except OSError:
+                # What an earlier answer met: nobody listens there any more.
+                continue
+            asked, back = _asked(sock.family, ancillary)
+            told = answer(data, plain_address(peer[0]), asked)
+            if told is not None:
+                _send(sock, told, back, peer)
+        await trio.lowlevel.checkpoint()
+
+
+def _send(sock: socket.socket, data: bytes, back: _Ancillary, peer: Any) -> None:
+    try:
+        sock.sendmsg([data], back, 0, peer)
+    except OSError:
+        # The asker's network, or ours, takes it not.
+        return
+
+
+def _asked(family: int, ancillary: _Ancillary) -> tuple[str, _Ancillary]:
+    """The address that a datagram was sent to, and what has an answer leave from there."""
+    for level, kind, data in ancillary:
+        if family == socket.AF_INET6 and (level, kind) == (
+            socket.IPPROTO_IPV6,
+            socket.IPV6_PKTINFO,
+        ):
+            packed, _ = _PKTINFO6.unpack(data[: _PKTINFO6.size])
+            address = plain_address(str(ipaddress.IPv6Address(packed)))
+            return address, [(level, kind, _PKTINFO6.pack(packed, 0))]
+        if family == socket.AF_INET and (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
+            _, _, packed = _PKTINFO.unpack(data[: _PKTINFO.size])
+            return socket.inet_ntoa(packed), [(level, kind, _PKTINFO.pack(0, packed, packed))]
+    return "", []
+
+
+def plain_address(host: str) -> str:
+    """An address as its own family writes it: not as IPv6 has one of IPv4."""
+    if not host.startswith("::ffff:"):
+        return host
+    mapped = ipaddress.IPv6Address(host).ipv4_mapped
+    return str(mapped) if mapped is not None else host
+
+
+async def ask(host: str, port: int, question: bytes, seconds: float) -> bytes:
+    """Ask, and wait for the answer. Raises `LinkError` where there is none in `seconds`."""
+    where = f"udp {host}:{port}"
+    with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as sock:
+        try:
+            await sock.connect((host, port))
+            with trio.move_on_after(seconds):
+                await sock.send(question)
+                return await sock.recv(DATAGRAM_BYTES)
+        except OSError as exc:
+            raise LinkError(f"{where}: {exc.strerror or exc}") from None
+    raise LinkError(f"{where}: no answer in {seconds:g} s")

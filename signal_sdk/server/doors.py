@@ -1,0 +1,154 @@
+"""The doors: every socket that a node listens on.
+
+Owns: which there are, from their opening to their closing, and which kind of client comes in where.
+Must not know what is said on a connection, nor who is let in.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import attrs
+import trio
+
+from signal_sdk.errors import ConfigError
+from signal_sdk.native import udp
+from signal_sdk.server import listener
+from signal_sdk.server.acceptor import Acceptor
+from signal_sdk.server.config import Config
+from signal_sdk.server.http import Routes
+from signal_sdk.server.native_lookup import NativeLookup
+
+logger = logging.getLogger("signal_sdk.server")
+
+Address: TypeAlias = tuple[str, int]
+
+
+@attrs.frozen(kw_only=True)
+class Addresses:
+    """Where a node listens, as (host, port)."""
+
+    plain: Sequence[Address] = ()
+    tls: Address | None = None
+    native: Sequence[Address] = ()
+    lookup: Sequence[Address] = ()
+    """UDP, where native clients ask."""
+
+
+class Doors:
+    """A node's listening sockets, which are open from the beginning. `serve` takes who comes.
+
+    Raises `ConfigError` where one cannot be opened; without those for native clients a server in
+    dev mode goes on, and says so.
+    """
+
+    def __init__(
+        self, config: Config, acceptor: Acceptor, routes: Routes, lookup: NativeLookup
+    ) -> None:
+        self._acceptor = acceptor
+        self._lookup = lookup
+        self._plain: list[socket.socket] = []
+        self._tls: socket.socket | None = None
+        self._context: ssl.SSLContext | None = None
+        self._native: list[socket.socket] = []
+        self._udp: list[socket.socket] = []
+        self._native_scope = trio.CancelScope()
+        self._has_closed_native = trio.Event()
+        try:
+            self._open(config)
+            if config.native.enabled:
+                self._open_native(config)
+        except BaseException:
+            self.close()
+            raise
+        routes.port = lookup.http_port = self._plain[0].getsockname()[1]
+        if self._native:
+            lookup.tcp_port = self._native[0].getsockname()[1]
+
+    def _open(self, config: Config) -> None:
+        server = config.server
+        if server.cert:
+            self._context = listener.tls_context(server.cert, server.key)
+            plain, self._tls = listener.listen_pair(server.host, server.port)
+        else:
+            plain = listener.listen(server.host, server.port)
+        self._plain.append(plain)
+        for port in server.also_listen:
+            self._plain.append(listener.listen(server.host, port))
+
+    def _open_native(self, config: Config) -> None:
+        server, native = config.server, config.native
+        any_port = server.port == 0
+        try:
+            for port in (native.port, *native.also_listen):
+                self._native.append(listener.listen(server.host, 0 if any_port else port))
+            for port in native.lookup_ports:
+                self._udp.append(udp.listen(server.host, 0 if any_port else port))
+        except ConfigError as exc:
+            if not server.dev:
+                raise
+            self._close_native()
+            logger.warning("native clients are not served: %s", exc)
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where they are."""
+        return Addresses(
+            plain=[_address(sock) for sock in self._plain],
+            tls=_address(self._tls) if self._tls is not None else None,
+            native=[_address(sock) for sock in self._native],
+            lookup=[_address(sock) for sock in self._udp],
+        )
+
+    async def serve(self) -> None:
+        """Hand who comes to the acceptor, until cancelled."""
+        accept = self._acceptor.accept
+        async with trio.open_nursery() as nursery:
+            for sock in self._plain:
+                nursery.start_soon(listener.accept_loop, sock, accept, None)
+            if self._tls is not None:
+                nursery.start_soon(listener.accept_loop, self._tls, accept, self._context)
+            with self._native_scope:
+                await self._serve_native()
+
+    async def _serve_native(self) -> None:
+        try:
+            async with trio.open_nursery() as nursery:
+                for sock in self._udp:
+                    nursery.start_soon(udp.serve, sock, self._lookup.answer)
+                for sock in self._native:
+                    nursery.start_soon(
+                        listener.accept_loop, sock, self._acceptor.accept_native, None
+                    )
+        finally:
+            self._close_native()
+            self._has_closed_native.set()
+
+    async def close_native(self) -> None:
+        """Let no native client in any more. It counts a connection that is made and then closed as
+        one of its few tries, and a server that does not answer as none. Only while `serve` runs.
+        """
+        self._native_scope.cancel()
+        await self._has_closed_native.wait()
+
+    def _close_native(self) -> None:
+        for sock in (*self._udp, *self._native):
+            sock.close()
+        self._udp = []
+        self._native = []
+
+    def close(self) -> None:
+        """Close all that are open."""
+        self._close_native()
+        for sock in (*self._plain, self._tls):
+            if sock is not None:
+                sock.close()
+
+
+def _address(sock: socket.socket) -> Address:
+    host, port = sock.getsockname()[:2]
+    return host, port

@@ -1,0 +1,81 @@
+"""The native clients' lookup: who is answered what.
+
+Owns: the rates of those who ask, which apps are known, and which addresses are named. Must not know
+a socket, or how an answer is spelled.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import trio
+
+from signal_sdk.server.config import Config, parse_address
+from signal_sdk.wire import datagrams
+from signal_sdk.wire.datagrams import Address
+
+WINDOW_SECONDS: Final = 1.0
+MAX_ASKERS: Final = 20_000
+"""How many addresses are answered in one second: whoever asks may write any address as its own, and
+what is counted must not grow with what is sent.
+"""
+
+
+class NativeLookup:
+    """Answers questions. The ports are those that the node listens on; `is_silent` says whether
+    nobody is to come here.
+    """
+
+    def __init__(self, config: Config, is_silent: Callable[[], bool]) -> None:
+        self._is_dev = config.server.dev
+        self._apps = frozenset(app.id for app in config.apps)
+        self._limit = config.limits.lookups_per_second
+        self._is_silent = is_silent
+        self._counts: dict[str, int] = {}
+        self._began = -math.inf
+        self._http = [parse_address(entry) for entry in config.server.advertise]
+        self._tcp = [parse_address(entry) for entry in config.native.advertise]
+        self.http_port = config.server.port
+        self.tcp_port = config.native.port
+
+    def answer(self, data: bytes, asker: str, asked: str) -> bytes | None:
+        """The answer to a datagram from `asker`, which was sent to our address `asked`; None where
+        it is no question, or one too many.
+        """
+        app = datagrams.decode_question(data)
+        if app is None or self._is_silent() or not self._allows(asker):
+            return None
+        most = datagrams.answer_bound(data)
+        if app not in self._apps and not self._is_dev:
+            return datagrams.encode_refusal("unknown app id", most)
+        http = _named(self._http, self.http_port) or [(asked, self.http_port)]
+        tcp = _named(self._tcp, self.tcp_port) or [(host, self.tcp_port) for host, _ in http]
+        return datagrams.encode_answer(http, tcp, most)
+
+    def _allows(self, asker: str) -> bool:
+        """Count a question, unless it is one too many in this second."""
+        now = trio.current_time()
+        if now - self._began >= WINDOW_SECONDS:
+            self._began = now
+            self._counts.clear()
+        count = self._counts.get(asker, 0)
+        if 0 < self._limit <= count or (not count and len(self._counts) >= MAX_ASKERS):
+            return False
+        self._counts[asker] = count + 1
+        return True
+
+
+def _named(entries: Iterable[tuple[str, int | None]], port: int) -> list[Address]:
+    """The advertised addresses that a native client can dial: it takes no names, and no IPv6."""
+    return [(host, own or port) for host, own in entries if _is_ipv4(host)]
+
+
+def _is_ipv4(host: str) -> bool:
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        return False
+    return True

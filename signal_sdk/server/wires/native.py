@@ -1,0 +1,132 @@
+"""Native clients: words in packets, which they read compressed from the first on.
+
+Owns: what goes out compressed, when a ping is answered, and what such a client makes of an end.
+Must not know who is logged in.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
+from signal_sdk.native.link import NativeLink
+from signal_sdk.net.delay import DelayLine
+from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.transport import Transport
+from signal_sdk.server.wires.base import Wire
+from signal_sdk.wire import events, names, packets, typed, words
+
+PONG_SECONDS: Final = 0.005
+"""How much later than its ping a pong leaves: one that arrives within the same millisecond is taken
+for none.
+"""
+
+
+def encode_packet(text: bytes, over: int) -> bytes:
+    """The packet of a text, compressed where it has more than `over` (0: none) bytes, and no more
+    than is compressed in a moment, or where it would not fit else. Raises `PacketError`.
+    """
+    size = len(text)
+    if 0 < over < size <= names.MAX_FRAME_BYTES or size > packets.MAX_PACKET_BYTES:
+        return packets.encode_compressed(text)
+    return packets.encode_plain(text)
+
+
+class _NativeWire:
+    """What every native client reads."""
+
+    def __init__(self, over: int) -> None:
+        self._over = over
+
+    @property
+    def plain(self) -> Wire:
+        return self if not self._over else _PLAIN
+
+    def encode_event(
+        self, channel: str, msgid: int, content: events.ChannelContent, time_ms: int
+    ) -> bytes:
+        line = events.channel_line(channel, content, time_ms)
+        return encode_packet(words.encode_channel_event(msgid, line), self._over)
+
+
+_PLAIN: Final = _NativeWire(0)
+
+
+class NativeWires:
+    """What a node's native links share: packets of more than `compress_over_bytes` (0: none) go out
+    compressed.
+    """
+
+    def __init__(self, compress_over_bytes: int, reactor: Reactor) -> None:
+        self.over = compress_over_bytes
+        self.wire = _NativeWire(compress_over_bytes)
+        self.pongs = DelayLine(reactor.alarms, PONG_SECONDS)
+
+
+class NativeClientLink(NativeLink[typed.ClientFrame]):
+    """A native client's link."""
+
+    __slots__ = ("_pong", "_wires")
+
+    def __init__(
+        self, wires: NativeWires, transport: Transport, reactor: Reactor, **bounds: Any
+    ) -> None:
+        super().__init__(transport, reactor, reads_bundles=False, **bounds)
+        self._wires = wires
+        self._pong: int | None = None
+        self.outbox.wire = wires.wire
+
+    def _message(self, text: bytes) -> typed.ClientFrame:
+        return words.decode_client(text)
+
+    def _feed(self, data: bytes) -> None:
+        super()._feed(data)
+        if data and self._reader.error is not None:
+            self._messages.append(typed.Malformed(reason=str(self._reader.error)))
+
+    def send(self, frame: typed.ServerFrame) -> None:
+        match frame:
+            case typed.Pong(number):
+                if self._pong is None:
+                    self._wires.pongs.put(self._send_pong)
+                # One that pings faster than it is answered gets the latest answer only.
+                self._pong = number
+            case typed.Refused(is_resume=True, error=error):
+                self._refuse_resume(error.ecode)
+            case _:
+                self._send_frame(frame)
+
+    def _send_frame(self, frame: typed.ServerFrame) -> None:
+        try:
+            self.send_encoded(encode_packet(words.encode_server(frame), self._wires.over))
+        except packets.PacketError as exc:
+            if not isinstance(frame, typed.Reply):
+                raise
+            error = SignalError(ECode.GENERAL_E_FAILED, f"the answer is too long: {exc}")
+            self._send_frame(typed.Failure(frame.callid, error))
+
+    def _send_pong(self) -> None:
+        number, self._pong = self._pong, None
+        if number is not None:
+            self._send_frame(typed.Pong(number))
+
+    def _refuse_resume(self, ecode: ECode) -> None:
+        """A native client knows one refusal, `kick`, which is the end of its session. Where that
+        lives on, or has ended for another reason, it is told otherwise.
+        """
+        match ecode:
+            case ECode.LOGIN_E_NET:
+                # It dials again once this connection has ended.
+                pass
+            case ECode.LOGIN_E_TOKENEXPIRED:
+                self.send_encoded(packets.encode_plain(b"line_login_res ok "))
+                self.send_encoded(packets.encode_plain(words.FAREWELLS[typed.End.EXPIRED]))
+            case _:
+                self.send_encoded(packets.encode_plain(b"line_login_res kick"))
+
+    def end(self, farewell: typed.Farewell) -> None:
+        text = words.FAREWELLS.get(farewell.end)
+        if text is not None:
+            self.send_encoded(packets.encode_plain(text))
+        self.close()
