@@ -72,22 +72,23 @@ class Bot(LoginCallback):
             self.acked.append(text)
 
 
+async def listen(stop: trio.Event, tell: trio.Event) -> None:
+    """Set what is told on stdin."""
+    stdin = trio.lowlevel.FdStream(sys.stdin.fileno())
+    data = b""
+    while not tell.is_set():
+        data += await stdin.receive_some()
+        if b"stop\n" in data:
+            stop.set()
+        if b"tell\n" in data:
+            tell.set()
+
+
 async def main(server: str, names: list[str], peers: list[str]) -> None:
     stop, tell = trio.Event(), trio.Event()
-    stdin = trio.lowlevel.FdStream(sys.stdin.fileno())
-
-    async def listen() -> None:
-        data = b""
-        while not tell.is_set():
-            data += await stdin.receive_some()
-            if b"stop\n" in data:
-                stop.set()
-            if b"tell\n" in data:
-                tell.set()
-
     bots = {name: Bot(is_watched=name == names[0]) for name in names}
     async with Signal("app", server=server) as signal, trio.open_nursery() as nursery:
-        nursery.start_soon(listen)
+        nursery.start_soon(listen, stop, tell)
         sessions = {name: signal.login(name, "_no_need_token", bots[name]) for name in names}
         for session in sessions.values():
             await session

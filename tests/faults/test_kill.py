@@ -1,5 +1,5 @@
-"""A real server that is killed, twenty times, under the load of real programs of both SDKs: of what
-was acknowledged nothing is lost, and nothing comes twice.
+"""A real server that is killed, twenty times, under the load of real programs of both SDKs and of
+native peers: of what was acknowledged nothing is lost, and nothing comes twice.
 """
 
 from __future__ import annotations
@@ -19,48 +19,64 @@ from tests.faults.processes import Program, free_port
 KILLS: Final = 20
 OURS: Final = ("ann", "bob", "cem", "dia")
 WEB: Final = ("web1", "web2")
+NATIVE: Final = ("old1", "old2")
 SETTLE_SECONDS: Final = 3.0
 
 
-def serve(data: Path, port: int) -> Program:
-    """A server on the data directory that listens."""
-    command = [sys.executable, "-m", "signal_sdk", "serve", "--dev", "--port", str(port)]
-    program = Program([*command, "--data", str(data)])
-    program.expect("listening")
+def configure(folder: Path) -> tuple[Path, int, str]:
+    """A configuration with ports that are free, the server's port, and where the lookup is."""
+    port, native, *lookup = (free_port() for _ in range(4))
+    config = folder / "signal.toml"
+    config.write_text(
+        f"[server]\ndev = true\nport = {port}\ndata = '{folder / 'data'}'\n"
+        f"[native]\nport = {native}\nlookup_ports = {lookup}\n"
+    )
+    return config, port, f"127.0.0.1:{lookup[0]},{lookup[1]}"
+
+
+def serve(config: Path) -> Program:
+    """A server that listens."""
+    command = [sys.executable, "-m", "signal_sdk", "serve", "--config", str(config)]
+    program = Program(command)
+    program.expect("native clients: tcp")
     return program
 
 
 @pytest.mark.timeout(300)
 def test_of_what_was_acknowledged_nothing_is_lost_or_comes_twice(tmp_path: Path) -> None:
     draw = random.Random(20)
-    port = free_port()
-    everybody = ",".join((*OURS, *WEB))
+    config, port, lookup = configure(tmp_path)
+    everybody = ",".join((*OURS, *WEB, *NATIVE))
     folder = Path(__file__).parent
     ours = [sys.executable, str(folder / "sdk_load.py"), f"127.0.0.1:{port}"]
     web = ["node", str(folder / "web_load.js"), f"ws://127.0.0.1:{port}/"]
-    server = serve(tmp_path, port)
+    native = [sys.executable, str(folder / "native_load.py"), lookup]
+    server = serve(config)
     try:
         with (
             Program([*ours, ",".join(OURS), everybody]) as sdk,
             Program([*web, ",".join(WEB), everybody]) as page,
+            Program([*native, ",".join(NATIVE), everybody]) as old,
         ):
-            sdk.expect("ready")
-            page.expect("ready")
+            programs = (sdk, page, old)
+            for program in programs:
+                program.expect("ready")
             for _ in range(KILLS):
                 time.sleep(draw.uniform(0.3, 1.5))
                 server.kill()
                 time.sleep(draw.uniform(0.0, 0.3))
-                server = serve(tmp_path, port)
-                sdk.expect("back")
-                page.expect("back")
-            sdk.tell("stop")
-            page.tell("stop")
-            sdk.expect("stopped")
-            page.expect("stopped")
+                server = serve(config)
+                for program in programs:
+                    program.expect("back")
+            for program in programs:
+                program.tell("stop")
+            for program in programs:
+                program.expect("stopped")
             time.sleep(SETTLE_SECONDS)
-            sdk.tell("tell")
-            page.tell("tell")
-            told: dict[str, Any] = {**json.loads(sdk.expect("{")), **json.loads(page.expect("{"))}
+            told: dict[str, Any] = {}
+            for program in programs:
+                program.tell("tell")
+                told |= json.loads(program.expect("{"))
     finally:
         server.kill()
     acked = [text for it in told.values() for text in it["acked"]]
@@ -75,5 +91,7 @@ def test_of_what_was_acknowledged_nothing_is_lost_or_comes_twice(tmp_path: Path)
     )
     assert lost == []
     assert twice == {}
-    assert resumes >= KILLS * 2
+    assert resumes >= KILLS * 3
+    assert all(told[name]["logouts"] == 0 for name in NATIVE)
+    assert told[NATIVE[0]]["reconnected"] >= KILLS
     assert len(acked) > 100 * len(told)

@@ -1,0 +1,45 @@
+"""The delay line: what is put in comes out a fixed time later, in order, by one alarm."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import trio
+from trio.testing import MockClock
+
+from signal_sdk.net.delay import DelayLine
+from tests.net.pairs import running_reactor
+
+
+async def test_what_is_put_in_is_done_no_sooner_and_in_order(autojump_clock: MockClock) -> None:
+    done: list[tuple[float, str]] = []
+
+    def do(what: str) -> None:
+        done.append((trio.current_time(), what))
+
+    async with running_reactor() as reactor:
+        line = DelayLine(reactor.alarms, 0.005)
+        line.put(partial(do, "a"))
+        line.put(partial(do, "b"))
+        await trio.sleep(0.003)
+        line.put(partial(do, "c"))
+        assert (done, len(line)) == ([], 3)
+        await trio.sleep(0.003)
+        assert [what for _, what in done] == ["a", "b"]
+        await trio.sleep(0.01)
+        assert [what for _, what in done] == ["a", "b", "c"]
+        assert [round(time, 3) for time, _ in done] == [0.005, 0.005, 0.008]
+        assert len(line) == 0
+        line.put(partial(do, "d"))
+        await trio.sleep(0.01)
+        assert done[-1][1] == "d"
+
+
+async def test_all_that_waits_has_one_alarm(autojump_clock: MockClock) -> None:
+    async with running_reactor() as reactor:
+        line = DelayLine(reactor.alarms, 1)
+        for _ in range(1000):
+            line.put(lambda: None)
+        assert (len(line), len(reactor.alarms)) == (1000, 1)
+        await trio.sleep(2)
+        assert (len(line), len(reactor.alarms)) == (0, 0)
