@@ -24,9 +24,16 @@ import trio
 
 HOST = "127.0.0.1"
 PORT = 8001
+NATIVE_PORT = 8003
+LOOKUP_PORTS = (8180, 8181)
 PAGE_PORT = 8080
 APP = "demo"
 
+LISTENS = (
+    r"ws://([\w.]+:\d+)/ [\s\S]*"
+    r"native clients: tcp \S+ \(lookup udp [\d.]+:(\d+) and udp [\d.]+:(\d+)\)"
+)
+"""How a server says where it listens, and where old apps ask for it."""
 READY_SECONDS = 30
 """How long a program may take to say that it is ready."""
 END_SECONDS = 5
@@ -44,19 +51,20 @@ async def demo(seconds: float, port: int | None, page_port: int | None) -> None:
     async with trio.open_nursery() as servers:
         with trio.move_on_after(seconds) as bots_scope:
             await servers.start(cancel_on_signal, bots_scope)
-            chosen = free_port(PORT) if port is None else port
-            command = f"signal_sdk serve --dev --port {chosen}"
-            server = (await servers.start(run, "server", command, r"ws://([\w.]+:\d+)/"))[1]
+            chosen = free_server_port() if port is None else port
+            command = f"signal_sdk serve --dev --native --port {chosen}"
+            server, *lookup = (await servers.start(run, "server", command, LISTENS)).groups()
             chosen = free_port(PAGE_PORT) if page_port is None else page_port
             command = f"samples.web_server --port {chosen}"
             url = (await servers.start(run, "page", command, r"(http://\S+)"))[1]
             # On its own, the page looks for a server on port 8001.
-            await show_bots(server, url if server == f"{HOST}:{PORT}" else f"{url}?server={server}")
+            page = url if server == f"{HOST}:{PORT}" else f"{url}?server={server}"
+            await show_bots(server, f"{HOST}:{','.join(lookup)}", page)
         servers.cancel_scope.cancel()
     show("demo", "all has ended")
 
 
-async def show_bots(server: str, url: str) -> None:
+async def show_bots(server: str, lookup: str, url: str) -> None:
     """Run the bots until cancelled."""
     at = f"--server {server} --app {APP}"
     async with trio.open_nursery() as bots:
@@ -64,6 +72,7 @@ async def show_bots(server: str, url: str) -> None:
         await bots.start(run, "echo", f"samples.echo_bot {at}", "is online")
         await bots.start(run, "desk", f"samples.call_desk {at}", "is online")
         await run_to_its_end("visitor", f"samples.visitor {at}")
+        await run_to_its_end("old app", f"samples.old_app --lookup {lookup} --app {APP}")
         await run_to_its_end("many", f"samples.many_bots {at}")
         show("demo", f"now it is your turn: {url} is the page, and Ctrl-C ends all")
         await trio.sleep_forever()
@@ -76,13 +85,23 @@ async def cancel_on_signal(scope: trio.CancelScope, *, task_status: trio.TaskSta
             scope.cancel()
 
 
-def free_port(preferred: int) -> int:
+def free_server_port() -> int:
+    """The server's own port where all that it listens on are free; otherwise 0, for any that are:
+    those of native clients, too.
+    """
+    is_free = free_port(NATIVE_PORT) and all(free_port(port, udp=True) for port in LOOKUP_PORTS)
+    return PORT if free_port(PORT) and is_free else 0
+
+
+def free_port(preferred: int, *, udp: bool = False) -> int:
     """`preferred` where it is free; otherwise 0, for any that is."""
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket(type=socket.SOCK_DGRAM if udp else socket.SOCK_STREAM) as sock:
+        if not udp:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind((HOST, preferred))
-            sock.listen()
+            if not udp:
+                sock.listen()
         except OSError:
             show("demo", f"port {preferred} is taken: another will do")
             return 0
@@ -95,16 +114,19 @@ def free_port(preferred: int) -> int:
 async def run(
     name: str, command: str, ready: str, *, task_status: trio.TaskStatus[re.Match[str]]
 ) -> None:
-    """Run a program until cancelled, and show its lines; it has started with the first that
-    matches `ready`. Raises `DemoError` if it ends by itself.
+    """Run a program until cancelled, and show its lines; it has started when they match `ready`.
+    Raises `DemoError` if it ends by itself.
     """
     async with program(command) as process:
         with trio.move_on_after(READY_SECONDS) as patience:
+            text = ""
             async for line in lines(process):
                 show(name, line)
-                if patience.deadline < math.inf and (match := re.search(ready, line)):
-                    patience.deadline = math.inf
-                    task_status.started(match)
+                if patience.deadline < math.inf:
+                    text += f"{line}\n"
+                    if match := re.search(ready, text):
+                        patience.deadline = math.inf
+                        task_status.started(match)
             raise DemoError(f"{name} has ended with exit code {await process.wait()}")
         raise DemoError(f"{name} was not ready in {READY_SECONDS} s")
 

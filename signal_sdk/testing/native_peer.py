@@ -381,9 +381,15 @@ async def native_peer(
         if server is None:
             raise ValueError("a native peer needs a server, or a way to connect to one")
         connect = connect_in_memory(server)
+    failed: Exception | None = None
     async with trio.open_nursery() as nursery:
         reactor = Reactor()
         await nursery.start(reactor.run)
-        peer = NativePeer(app, connect, nursery, reactor)
-        yield peer
+        try:
+            yield NativePeer(app, connect, nursery, reactor)
+        except Exception as exc:  # noqa: BLE001  it is raised again below
+            # The block's own exception is not the nursery's to wrap.
+            failed = exc
         nursery.cancel_scope.cancel()
+    if failed is not None:
+        raise failed

@@ -44,6 +44,10 @@ async def test_it_shows_the_conversation_and_the_page() -> None:
         await demo.expect(r"^ visitor \| visitor reads in lobby: 'Welcome, visitor!'")
         await demo.expect(r"^ visitor \| visitor hears: 'Welcome! Dial 1")
         await demo.expect(r"^ visitor \| visitor has done all")
+        await demo.expect(r"^ old app \| old-app reads: 'Still here\?'")
+        await demo.expect(r"^ old app \| old-app reads in lobby: 'Welcome, old-app!'")
+        await demo.expect(r"^ old app \| old-app hears: 'Welcome! Dial 1")
+        await demo.expect(r"^ old app \| old-app is on its way home")
         await demo.expect(r"^    many \| 50 bots in 5 apps")
         url = (await demo.expect(r"^    demo \| now it is your turn: (http://\S+) is the page"))[1]
         # Which program's line is read first is chance.
