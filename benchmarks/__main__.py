@@ -27,6 +27,7 @@ from benchmarks import (
     slow_reader,
     storm,
     targets,
+    wires,
 )
 from benchmarks.bench import Bench
 from benchmarks.process import BenchmarkError, Cores, raise_file_limit
@@ -40,6 +41,7 @@ WORKS: Final[dict[str, Callable[[Bench], Work]]] = {
     slow_reader.NAME: slow_reader.run,
     sdk.NAME: sdk.run,
     growth.NAME: growth.run,
+    wires.NAME: wires.run,
 }
 PEERS: Final = list(
     dict.fromkeys(

@@ -59,7 +59,7 @@ class ChannelLoad:
         self.reads_slowly = False
         self._slow_read = 0.0
         self._readers = [member for member in members if member is not self._slow]
-        self._keep_alive = KeepAlive(dialect, PING_SECONDS, if_needed=True)
+        self._keep_alive = KeepAlive(PING_SECONDS, if_needed=True)
         self._keep_alive.add_all(members)
         others = self._readers[1:]
         step = max(1, len(others) // WATCHERS)

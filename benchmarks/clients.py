@@ -56,12 +56,14 @@ class Client:
         "_recv_into",
         "_tail",
         "account",
+        "dialect",
         "fd",
         "sock",
         "voice",
     )
 
-    def __init__(self, sock: socket.socket, account: str, voice: Voice) -> None:
+    def __init__(self, sock: socket.socket, account: str, voice: Voice, dialect: Dialect) -> None:
+        self.dialect = dialect
         self.sock = sock
         self.fd = sock.fileno()
         self.account = account
@@ -147,22 +149,26 @@ class KeepAlive:
     with `if_needed`, where the server does without.
     """
 
-    def __init__(self, dialect: Dialect, seconds: float, *, if_needed: bool = False) -> None:
-        self._ping = dialect.ping if dialect.needs_pings or not if_needed else b""
+    def __init__(self, seconds: float, *, if_needed: bool = False) -> None:
+        self._if_needed = if_needed
         self._seconds = seconds
         self._due: deque[tuple[float, Client]] = deque()
 
+    def _pings(self, client: Client) -> bool:
+        dialect = client.dialect
+        return bool(dialect.ping) and (dialect.needs_pings or not self._if_needed)
+
     def add(self, client: Client) -> None:
         """Ping this client, too: for the first time when `seconds` are over."""
-        if self._ping:
+        if self._pings(client):
             self._due.append((time.monotonic() + self._seconds, client))
 
     def add_all(self, clients: Sequence[Client]) -> None:
         """Ping all of these, evenly spread over the time, beginning now."""
-        if self._ping:
-            now = time.monotonic()
-            step = self._seconds / len(clients)
-            self._due.extend((now + number * step, each) for number, each in enumerate(clients))
+        pinging = [client for client in clients if self._pings(client)]
+        now = time.monotonic()
+        step = self._seconds / max(1, len(pinging))
+        self._due.extend((now + number * step, each) for number, each in enumerate(pinging))
 
     def tick(self) -> None:
         """Send what is due."""
@@ -171,13 +177,14 @@ class KeepAlive:
         now = time.monotonic()
         while self._due[0][0] <= now:
             due, client = self._due.popleft()
-            client.send(self._ping)
+            client.send(client.dialect.ping)
             self._due.append((due + self._seconds, client))
 
 
-def read_and_answer(dialect: Dialect, client: Client) -> None:
+def read_and_answer(client: Client) -> None:
     """Read what has come, which is not counted, and answer a ping in it."""
     size = client.read()
+    dialect = client.dialect
     if dialect.asks and client.has_read(dialect.asks, size):
         client.send(dialect.answer)
 
@@ -257,7 +264,7 @@ def open_clients(
     """Log all of them in, `at_once` at a time. Those who are in, and those who were before
     (`already`), read what comes, and ping or answer pings.
     """
-    keep_alive = KeepAlive(dialect, PING_SECONDS, if_needed=True)
+    keep_alive = KeepAlive(PING_SECONDS, if_needed=True)
     poll = select.epoll()
     opening: dict[int, _Opening] = {}
     opened = {client.fd: client for client in already}
@@ -279,13 +286,13 @@ def open_clients(
                 order.append(plan.account)
             for fd, _ in poll.poll(1.0):
                 if fd in opened:
-                    read_and_answer(dialect, opened[fd])
+                    read_and_answer(opened[fd])
                     continue
                 one = opening[fd]
                 if one.go_on():
                     assert one.voice is not None
                     took.append(now_us() - one.began)
-                    opened[fd] = Client(one.sock, one.plan.account, one.voice)
+                    opened[fd] = Client(one.sock, one.plan.account, one.voice, dialect)
                     keep_alive.add(opened[fd])
                     del opening[fd]
                     left -= 1

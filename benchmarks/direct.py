@@ -106,7 +106,7 @@ class DirectLoad:
     def __init__(self, dialect: Dialect, clients: Sequence[Client]) -> None:
         self._ack = dialect.ack
         self._told = dialect.told
-        self._keep_alive = KeepAlive(dialect, PING_SECONDS, if_needed=True)
+        self._keep_alive = KeepAlive(PING_SECONDS, if_needed=True)
         self._keep_alive.add_all(clients)
         self._by_fd = {client.fd: client for client in clients}
         text = text_of(BYTES, label=NUMBER.decode())

@@ -13,7 +13,6 @@ from typing import Final
 from benchmarks import servers
 from benchmarks.bench import Bench
 from benchmarks.clients import Client, KeepAlive, Plan, logged_in, read_and_answer
-from benchmarks.dialects import Dialect
 from benchmarks.process import own_cpu_seconds
 from benchmarks.results import Metric, Metrics, Work
 from benchmarks.servers import Peer, Server
@@ -72,11 +71,11 @@ def measure(peer: Peer, bench: Bench, count: int, seconds: float) -> Metrics:
         peer.serving(bench.cores.measured, PING_SECONDS) as server,
         logged_in(server.dialect, server.port, every[:few]) as first,
     ):
-        keep_quiet(server.dialect, first, settle)
+        keep_quiet(first, settle)
         before = server.process.rss_bytes()
         with logged_in(server.dialect, server.port, every[few:], already=first) as others:
             clients = [*first, *others]
-            keep_quiet(server.dialect, clients, settle)
+            keep_quiet(clients, settle)
             metrics = _watch(server, clients, seconds)
             added = server.process.rss_bytes() - before
             return metrics | {"added_kib": added / len(others) / 1024}
@@ -85,7 +84,7 @@ def measure(peer: Peer, bench: Bench, count: int, seconds: float) -> Metrics:
 def _watch(server: Server, clients: Sequence[Client], seconds: float) -> Metrics:
     cpu, own = server.process.cpu_seconds(), own_cpu_seconds()
     began = time.monotonic()
-    keep_quiet(server.dialect, clients, seconds)
+    keep_quiet(clients, seconds)
     took = time.monotonic() - began
     cpu, own = server.process.cpu_seconds() - cpu, own_cpu_seconds() - own
     rss = server.process.rss_bytes()
@@ -96,9 +95,9 @@ def _watch(server: Server, clients: Sequence[Client], seconds: float) -> Metrics
     }
 
 
-def keep_quiet(dialect: Dialect, clients: Sequence[Client], seconds: float) -> None:
+def keep_quiet(clients: Sequence[Client], seconds: float) -> None:
     """Say nothing but pings, and answers to pings, for `seconds`."""
-    keep_alive = KeepAlive(dialect, PING_SECONDS)
+    keep_alive = KeepAlive(PING_SECONDS)
     keep_alive.add_all(clients)
     by_fd = {client.fd: client for client in clients}
     ends = time.monotonic() + seconds
@@ -108,4 +107,4 @@ def keep_quiet(dialect: Dialect, clients: Sequence[Client], seconds: float) -> N
         while (left := ends - time.monotonic()) > 0:
             keep_alive.tick()
             for fd, _ in poll.poll(min(left, 0.01)):
-                read_and_answer(dialect, by_fd[fd])
+                read_and_answer(by_fd[fd])

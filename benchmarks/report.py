@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import direct, fanout, growth, idle, sdk, slow_reader, storm
+from benchmarks import direct, fanout, growth, idle, sdk, slow_reader, storm, wires
 from benchmarks.results import Row, Work
 from benchmarks.svg import Chart, Point, Series, draw
 
@@ -74,6 +74,10 @@ ABOUT: Final = {
         "off."
     ),
     growth.NAME: "Ours alone.",
+    wires.NAME: (
+        "Ours alone: a channel whose members are on WebSocket, on the original native SDK's wire, "
+        "or half on each, and idle connections of each kind."
+    ),
 }
 
 

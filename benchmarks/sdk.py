@@ -157,7 +157,7 @@ class AskLoad:
     """The askers: each session has one message to answer at any time."""
 
     def __init__(self, server: Server, askers: Sequence[Client], bots: int) -> None:
-        self._keep_alive = KeepAlive(server.dialect, PING_SECONDS, if_needed=True)
+        self._keep_alive = KeepAlive(PING_SECONDS, if_needed=True)
         self._keep_alive.add_all(askers)
         self._told = server.dialect.told
         self._by_fd = {asker.fd: asker for asker in askers}

@@ -21,6 +21,7 @@ import attrs
 
 from benchmarks import dialects
 from benchmarks.dialects import Dialect
+from benchmarks.native_dialect import Native
 from benchmarks.process import BenchmarkError, Process, running
 
 ROOT: Final = Path(__file__).parents[1]
@@ -29,6 +30,7 @@ PEERS_PYTHON: Final = Path(__file__).parent / ".venv" / "bin" / "python"
 NEVER_SECONDS: Final = 3600.0
 """For servers that ping: not while something else is measured."""
 
+NATIVE_LISTENS: Final = r"^native clients: tcp [^ ]*:(\d+) "
 OUR_SERVER: Final = {"drain_seconds": 0}
 OUR_LIMITS: Final = {
     "user_messages_per_second": 100_000_000,
@@ -36,6 +38,8 @@ OUR_LIMITS: Final = {
     "handshake_seconds": 60,
 }
 OURS: Final = "ours"
+OURS_NATIVE: Final = "ours, native"
+OURS_BOTH: Final = "ours, both wires"
 OURS_JOURNAL: Final = "ours, journal"
 WS: Final = "ws"
 SOCKET_IO: Final = "socket.io"
@@ -51,6 +55,8 @@ class Server:
     process: Process
     port: int
     dialect: Dialect
+    other: tuple[Dialect, int] | None = None
+    """Another dialect that it is spoken to in, and at which port."""
 
 
 @attrs.frozen
@@ -60,6 +66,8 @@ class Start:
     command: tuple[str, ...]
     listens: str = r"^port (\d+)$"
     cwd: Path = PEERS
+    listens_too: str = ""
+    """As `listens`, for the peer's other dialect."""
 
 
 @attrs.frozen
@@ -70,6 +78,7 @@ class Peer:
     dialect: Dialect
     start: Callable[[Path], Start]
     missing: Callable[[], str]
+    other: Dialect | None = None
 
     @contextlib.contextmanager
     def serving(self, core: int, ping_seconds: float = NEVER_SECONDS) -> Iterator[Server]:
@@ -95,7 +104,10 @@ class Peer:
                 environment=environment,
             ) as process:
                 port = int(process.wait_for(start.listens)[1])
-                yield Server(self.name, process, port, self.dialect)
+                other = None
+                if self.other is not None:
+                    other = (self.other, int(process.wait_for(start.listens_too)[1]))
+                yield Server(self.name, process, port, self.dialect, other)
 
 
 # --- Ours
@@ -151,6 +163,16 @@ def _start_ours(folder: Path, *flags: str) -> Start:
 def _start_ours_in_memory(folder: Path) -> Start:
     # Only in development may state be in memory. The app's tokens are checked all the same.
     return _start_ours(folder, "--dev")
+
+
+def _start_ours_native(folder: Path) -> Start:
+    start = _start_ours(folder, "--dev", "--native")
+    return attrs.evolve(start, listens=NATIVE_LISTENS)
+
+
+def _start_ours_both(folder: Path) -> Start:
+    start = _start_ours(folder, "--dev", "--native")
+    return attrs.evolve(start, listens_too=NATIVE_LISTENS)
 
 
 def _start_ours_journal(folder: Path) -> Start:
@@ -215,6 +237,8 @@ def _lacks_nats() -> str:
 
 ALL: Final = (
     Peer(OURS, dialects.Ours(), _start_ours_in_memory, _lacks_nothing),
+    Peer(OURS_NATIVE, Native(), _start_ours_native, _lacks_nothing),
+    Peer(OURS_BOTH, dialects.Ours(), _start_ours_both, _lacks_nothing, other=Native()),
     Peer(OURS_JOURNAL, dialects.Ours(), _start_ours_journal, _lacks_nothing),
     Peer(WS, dialects.Ws(), _start_ws, _lacks_node),
     Peer(SOCKET_IO, dialects.SocketIo(), _start_socket_io, _lacks_node),

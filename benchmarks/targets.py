@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import attrs
 
-from benchmarks import direct, fanout, growth, idle, sdk, servers, slow_reader, storm
+from benchmarks import direct, fanout, growth, idle, sdk, servers, slow_reader, storm, wires
 from benchmarks.results import Row, Work
 
 
@@ -148,6 +148,17 @@ def _growth(work: Work) -> Iterator[Target]:
             yield Target(name, row.median("change_percent"), " %", most=2)
 
 
+def _wires(work: Work) -> Iterator[Target]:
+    for half, web in _pairs(work, wires.HALF, wires.WEB):
+        ratio = half.median("server_us") / web.median("server_us")
+        words = f"fan-out, {_case(half)}: CPU a delivery with half on each wire over all WebSocket"
+        yield Target(words, ratio, TIMES, most=1.15)
+    for row in work.rows:
+        if row.peer == wires.NATIVE and row.values("kib"):
+            words = f"idle native, {_case(row)}: memory each"
+            yield Target(words, row.median("kib"), " KiB", most=7.5)
+
+
 _ALL: Final[dict[str, Callable[[Work], Iterator[Target]]]] = {
     fanout.NAME: _fanout,
     direct.NAME: _direct,
@@ -156,4 +167,5 @@ _ALL: Final[dict[str, Callable[[Work], Iterator[Target]]]] = {
     slow_reader.NAME: _slow_reader,
     sdk.NAME: _sdk,
     growth.NAME: _growth,
+    wires.NAME: _wires,
 }

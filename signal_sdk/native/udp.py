@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -22,8 +23,9 @@ DATAGRAM_BYTES: Final = 65535
 ANSWERS_PER_TURN: Final = 64
 """How many datagrams are read before other tasks run."""
 
+_HAS_PKTINFO: Final = sys.platform == "linux"
 # Python has a name for it from 3.14 on; Linux has had the number always.
-_IP_PKTINFO: Final = getattr(socket, "IP_PKTINFO", 8)
+_IP_PKTINFO: Final = 8
 _PKTINFO: Final = struct.Struct("=I4s4s")
 _PKTINFO6: Final = struct.Struct("=16sI")
 _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_PKTINFO6.size)
@@ -44,10 +46,11 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
         sock = socket.socket(family, kind, protocol)
         sock.setblocking(False)
-        # On which of the machine's addresses a datagram came in is told with it.
-        if family == socket.AF_INET6:
+        # On which of the machine's addresses a datagram came in is told with it. Elsewhere than on
+        # Linux, a socket of all addresses does not know.
+        if _HAS_PKTINFO and family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-        else:
+        elif _HAS_PKTINFO:
             sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         sock.bind(address)
     except OSError as exc:
@@ -71,7 +74,7 @@ async def serve(sock: socket.socket, answer: Answer) -> None:
             except OSError:
                 # What an earlier answer met: nobody listens there any more.
                 continue
-            asked, back = _asked(sock.family, ancillary)
+            asked, back = _asked(sock, ancillary)
             told = answer(data, plain_address(peer[0]), asked)
             if told is not None:
                 _send(sock, told, back, peer)
@@ -86,8 +89,9 @@ def _send(sock: socket.socket, data: bytes, back: _Ancillary, peer: Any) -> None
         return
 
 
-def _asked(family: int, ancillary: _Ancillary) -> tuple[str, _Ancillary]:
+def _asked(sock: socket.socket, ancillary: _Ancillary) -> tuple[str, _Ancillary]:
     """The address that a datagram was sent to, and what has an answer leave from there."""
+    family = sock.family
     for level, kind, data in ancillary:
         if family == socket.AF_INET6 and (level, kind) == (
             socket.IPPROTO_IPV6,
@@ -99,7 +103,7 @@ def _asked(family: int, ancillary: _Ancillary) -> tuple[str, _Ancillary]:
         if family == socket.AF_INET and (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
             _, _, packed = _PKTINFO.unpack(data[: _PKTINFO.size])
             return socket.inet_ntoa(packed), [(level, kind, _PKTINFO.pack(0, packed, packed))]
-    return "", []
+    return plain_address(sock.getsockname()[0]), []
 
 
 def plain_address(host: str) -> str:

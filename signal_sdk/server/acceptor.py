@@ -111,7 +111,7 @@ class Acceptor:
         """As `accept`, for a client of the native SDK, which does no handshake."""
         nursery = self._nursery
         most = self._limits.max_connections
-        if nursery is None or self._why_not_ready() or (most and len(self) >= most):
+        if nursery is None or self.why_not_ready() or (most and len(self) >= most):
             transport.close()
             return
         try:
@@ -218,13 +218,13 @@ class Acceptor:
         """The answer to a request; None where it begins a link."""
         most = self._limits.max_connections
         # A server that is full serves: whoever restarts the sick must not think it one.
-        if request.path != HEALTH_PATH and (why := self._why_not_ready()):
+        if request.path != HEALTH_PATH and (why := self.why_not_ready()):
             return unavailable(why)
         if request.path not in (HEALTH_PATH, READY_PATH) and most and len(self) > most:
             return unavailable("no room for another connection")
         return self._routes.answer(request, local_host)
 
-    def _why_not_ready(self) -> str:
+    def why_not_ready(self) -> str:
         """Why nobody should come here now; empty where anybody may."""
         if self._services.is_draining():
             return "the server is going away"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
@@ -51,7 +51,9 @@ class NativeLookup:
         most = datagrams.answer_bound(data)
         if app not in self._apps and not self._is_dev:
             return datagrams.encode_refusal("unknown app id", most)
-        http = _named(self._http, self.http_port) or [(asked, self.http_port)]
+        http = _named(self._http, self.http_port) or _named([(asked, None)], self.http_port)
+        if not http:
+            return datagrams.encode_refusal("no IPv4 address is advertised", most)
         tcp = _named(self._tcp, self.tcp_port) or [(host, self.tcp_port) for host, _ in http]
         return datagrams.encode_answer(http, tcp, most)
 
@@ -68,7 +70,7 @@ class NativeLookup:
         return True
 
 
-def _named(entries: Iterable[tuple[str, int | None]], port: int) -> list[Address]:
+def _named(entries: Sequence[tuple[str, int | None]], port: int) -> list[Address]:
     """The advertised addresses that a native client can dial: it takes no names, and no IPv6."""
     return [(host, own or port) for host, own in entries if _is_ipv4(host)]
 

@@ -74,7 +74,6 @@ class Node:
         self._engine.attach(self._hub)
         self._routes = Routes(config.server)
         self._stopping = trio.Event()
-        self._lookup = NativeLookup(config, self._stopping.is_set)
         self._drain_seconds = 0.0
 
         users = UserAttributes(self._engine, limits)
@@ -101,7 +100,8 @@ class Node:
             clock=clock,
             is_draining=self._stopping.is_set,
         )
-        self.acceptor = Acceptor(services, self._reactor, self._routes)
+        self.acceptor = acceptor = Acceptor(services, self._reactor, self._routes)
+        self._lookup = NativeLookup(config, lambda: bool(acceptor.why_not_ready()))
 
     @property
     def sessions(self) -> int:

@@ -368,6 +368,21 @@ async def test_an_answer_is_bounded_by_its_question(autojump_clock: MockClock, c
     assert all(port == config.server.port for _, port in found.http)
 
 
+@pytest.mark.parametrize("advertise", [(), ("sig.example:1", "[2001:db8::1]:2")])
+async def test_where_no_address_is_advertised_the_one_that_was_asked_is_named(
+    autojump_clock: MockClock, advertise: tuple[str, ...]
+) -> None:
+    server = ServerConfig(dev=True, advertise=advertise)
+    lookup = Lookup(Config(server=server, native=NativeConfig(enabled=True)))
+    question = datagrams.encode_question("a")
+    answer = lookup.ask(question)
+    assert answer is not None
+    assert {host for host, _ in datagrams.decode_answer(answer).tcp} == {SELF}
+    refusal = lookup._lookup.answer(question, ASKER, "2001:db8::7")
+    assert refusal is not None
+    assert zlib.decompress(refusal) == b"no IPv4 address is advertised"
+
+
 async def test_names_and_ipv6_are_not_named(autojump_clock: MockClock) -> None:
     """What a native client cannot dial, its lookup does not say."""
     server = ServerConfig(dev=True, advertise=("sig.example:1", "[2001:db8::1]:2", "192.0.2.1:3"))
