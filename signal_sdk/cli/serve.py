@@ -227,7 +227,7 @@ def _listening(addresses: Addresses) -> Iterator[str]:
     if addresses.native:
         tcp = " and ".join(f"tcp {_place(address)}" for address in addresses.native)
         udp = " and ".join(f"udp {_place(address)}" for address in addresses.lookup)
-        yield f"native clients: {tcp} (lookup {udp})"
+        yield f"native clients: {tcp}" + (f" (lookup {udp})" if udp else " (no lookup)")
 
 
 def _place(address: tuple[str, int]) -> str:

@@ -42,7 +42,12 @@ def test_every_command_and_option_is_on_the_page() -> None:
     assert list(sections) == [path for path, _ in commands()]
     for path, command in commands():
         named = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", sections[path]))
-        known = {name for parameter in command.params for name in parameter.opts if "-" in name}
+        known = {
+            name
+            for parameter in command.params
+            for name in (*parameter.opts, *parameter.secondary_opts)
+            if "-" in name
+        }
         assert known <= named, path
 
 

@@ -8,7 +8,7 @@ import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -19,18 +19,23 @@ from click.testing import CliRunner, Result
 
 from signal_sdk.cli.main import cli
 from signal_sdk.cli.serve import DEV_WARNING, SWITCH_SECONDS
+from signal_sdk.native import udp
 from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import SocketTransport, Transport
 from signal_sdk.server import config as configs
-from signal_sdk.server.config import AppConfig, Config, ServerConfig
+from signal_sdk.server.config import AppConfig, Config, NativeConfig, ServerConfig
 from signal_sdk.server.engine.journal import FILE_NAME
 from signal_sdk.server.node import STOP_SECONDS
-from signal_sdk.wire import tokens
-from tests.cli.program import dev_server, one_line_of, program, run, unread_pipe
+from signal_sdk.wire import datagrams, tokens
+from tests.cli.program import address_in, dev_server, one_line_of, program, run, unread_pipe
 from tests.wire_client import WireClient, wire_client
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  no server is started with it
 CERTIFICATE = "5cfd2fd1755d40ecb72977518be15d3b"
+NATIVE_LINE = re.compile(
+    r"native clients: tcp 127\.0\.0\.1:(\d+) "
+    r"\(lookup udp 127\.0\.0\.1:(\d+) and udp 127\.0\.0\.1:(\d+)\)"
+)
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 
 
@@ -42,6 +47,15 @@ def write_config(folder: Path, text: str) -> str:
     path = folder / "signal.toml"
     path.write_text(text)
     return str(path)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now."""
+    with ExitStack() as stack:
+        socks = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for sock in socks:
+            sock.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in socks]
 
 
 async def connect(address: str) -> Transport:
@@ -67,7 +81,8 @@ async def test_a_signal_ends_it_cleanly_and_clients_hear_of_it(number: signal.Si
         farewell = await client.expect("close")
         assert farewell["reason"] == "the server is going away"
         ended = await server.end()
-    assert (ended.code, ended.out) == (0, "")
+    assert ended.code == 0
+    assert NATIVE_LINE.fullmatch(ended.out.removesuffix("\n"))
 
 
 @pytest.mark.parametrize(("number", "delay"), [(signal.SIGTERM, 7.0), (signal.SIGINT, 0.0)])
@@ -119,6 +134,26 @@ async def test_it_says_what_it_listens_on_and_there_it_is() -> None:
         async with httpx.AsyncClient(trust_env=False) as http:
             found = await http.get(f"http://127.0.0.1:{port[1]}/getaddr", params={"vid": "app"})
         assert found.json()["web"] == [["127.0.0.1", int(port[1])]]
+
+
+async def test_every_plain_port_is_said_and_listened_on(tmp_path: Path) -> None:
+    [more] = free_ports(1)
+    path = write_config(tmp_path, f"[server]\nport = 0\nalso_listen = [{more}]\n")
+    async with program("serve", "--dev", "--config", path) as server:
+        line = await server.out.next()
+        found = re.fullmatch(
+            r"listening on ws://127\.0\.0\.1:(\d+)/ and ws://127\.0\.0\.1:(\d+)/ "
+            r"\(lookup http://127\.0\.0\.1:\1/getaddr\)",
+            line,
+        )
+        assert found, line
+        assert int(found[2]) == more != int(found[1])
+        for port in found.groups():
+            async with connected(f"127.0.0.1:{port}") as client:
+                assert (await client.login("alice"))["result"] == "ok"
+            async with httpx.AsyncClient(trust_env=False) as http:
+                answer = await http.get(f"http://127.0.0.1:{port}/getaddr", params={"vid": "app"})
+            assert answer.json()["web"] == [["127.0.0.1", int(found[1])]]
 
 
 async def test_dev_mode_is_said_loudly() -> None:
@@ -203,6 +238,140 @@ def test_a_stdout_that_nobody_reads_ends_it_quietly() -> None:
     with unread_pipe() as stdout:
         ended = run("serve", "--dev", "--port", "0", stdout=stdout)
     assert (ended.code, ended.err) == (1, f"{DEV_WARNING}\n")
+
+
+# --- Native clients
+
+
+async def ask_for(port: str) -> datagrams.Answer:
+    """What the lookup on a UDP port answers."""
+    question = datagrams.encode_question("app")
+    return datagrams.decode_answer(await udp.ask("127.0.0.1", int(port), question, 10))
+
+
+def is_open(port: int) -> bool:
+    """Is somebody listening there for connections?"""
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def test_in_dev_mode_it_says_where_native_clients_are_served_and_there_they_are() -> None:
+    async with dev_server() as (server, address):
+        line = await server.out.next()
+        found = NATIVE_LINE.fullmatch(line)
+        assert found, line
+        tcp, *lookups = found.groups()
+        assert len({*lookups, tcp, address.rsplit(":", 1)[1]}) == 4
+        for lookup in lookups:
+            answer = await ask_for(lookup)
+            assert set(answer.tcp) == {("127.0.0.1", int(tcp))}
+            assert set(answer.http) == {("127.0.0.1", int(address.rsplit(":", 1)[1]))}
+        assert is_open(int(tcp))
+        ended = await server.end(signal.SIGTERM)
+    assert (ended.code, ended.out, ended.err) == (0, "", f"{DEV_WARNING}\n")
+
+
+async def test_every_native_port_is_said(tmp_path: Path) -> None:
+    plain, port, more, lookup = free_ports(4)
+    path = write_config(
+        tmp_path,
+        f"[server]\ndev = true\nport = {plain}\n"
+        f"[native]\nport = {port}\nalso_listen = [{more}]\nlookup_ports = [{lookup}]\n",
+    )
+    async with program("serve", "--config", path) as server:
+        assert address_in(await server.out.next()) == f"127.0.0.1:{plain}"
+        assert await server.out.next() == (
+            f"native clients: tcp 127.0.0.1:{port} and tcp 127.0.0.1:{more} "
+            f"(lookup udp 127.0.0.1:{lookup})"
+        )
+        assert is_open(port)
+        assert is_open(more)
+        assert set((await ask_for(str(lookup))).tcp) == {("127.0.0.1", port)}
+
+
+async def test_native_clients_can_be_left_out_of_dev_mode() -> None:
+    async with dev_server("--no-native") as (server, address), connected(address) as client:
+        assert (await client.login("alice"))["result"] == "ok"
+        ended = await server.end(signal.SIGTERM)
+    assert (ended.code, ended.out) == (0, "")
+
+
+@pytest.mark.parametrize("flags", [(), ("--native",)])
+async def test_without_dev_mode_native_clients_are_asked_for(
+    tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    path = write_config(tmp_path, '[server]\nport = 0\n[[apps]]\nid = "app"\n')
+    data = str(tmp_path / "data")
+    async with program("serve", "--config", path, "--data", data, *flags) as server:
+        address_in(await server.out.next())
+        if flags:
+            found = NATIVE_LINE.fullmatch(await server.out.next())
+            assert found
+            assert len((await ask_for(found[2])).tcp) >= 2
+        ended = await server.end(signal.SIGTERM)
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+
+
+TAKEN = pytest.mark.parametrize(
+    ("kind", "named"), [(socket.SOCK_STREAM, ""), (socket.SOCK_DGRAM, "udp ")], ids=["tcp", "udp"]
+)
+
+
+def taken_config(folder: Path, taken: socket.socket, more: str) -> tuple[str, int, int]:
+    """A configuration whose native clients need the port that is taken; its plain port, and its
+    native one.
+    """
+    port = taken.getsockname()[1]
+    plain, native, first, last = free_ports(4)
+    if taken.type == socket.SOCK_DGRAM:
+        last = port
+    else:
+        native = port
+    text = (
+        f"[server]\nport = {plain}\n"
+        f"[native]\nport = {native}\nlookup_ports = [{first}, {last}]\n{more}"
+    )
+    return write_config(folder, text), plain, native
+
+
+@TAKEN
+async def test_in_dev_mode_a_native_port_that_is_taken_is_told_and_the_server_serves(
+    tmp_path: Path, kind: socket.SocketKind, named: str
+) -> None:
+    with socket.socket(type=kind) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        path, plain, native = taken_config(tmp_path, taken, "")
+        async with program("serve", "--dev", "--config", path) as server:
+            assert address_in(await server.out.next()) == f"127.0.0.1:{plain}"
+            async with connected(f"127.0.0.1:{plain}") as client:
+                assert (await client.login("alice"))["result"] == "ok"
+            # Half of the native ports would be of no use to anybody.
+            assert not is_open(native)
+            ended = await server.end(signal.SIGTERM)
+    assert (ended.code, ended.out) == (0, "")
+    warning, dev = ended.err.splitlines()
+    assert dev == DEV_WARNING
+    assert warning.endswith(
+        " WARNING native clients are not served: "
+        f"cannot listen on {named}127.0.0.1:{port}: Address already in use"
+    )
+
+
+@TAKEN
+def test_without_dev_mode_a_native_port_that_is_taken_is_one_line(
+    tmp_path: Path, kind: socket.SocketKind, named: str
+) -> None:
+    with socket.socket(type=kind) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        path, _, _ = taken_config(tmp_path, taken, '[[apps]]\nid = "app"\n')
+        data = str(tmp_path / "data")
+        ended = run("serve", "--native", "--config", path, "--data", data)
+    assert one_line_of(ended) == (
+        f"signal-sdk: cannot listen on {named}127.0.0.1:{port}: Address already in use"
+    )
+    assert ended.code == 2
 
 
 # --- Its data
@@ -298,6 +467,17 @@ def test_a_port_in_use_is_one_line() -> None:
     assert ended.code == 2
 
 
+def test_another_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        path = write_config(tmp_path, f"[server]\nport = 0\nalso_listen = [{port}]\n")
+        ended = run("serve", "--dev", "--config", path)
+    assert one_line_of(ended) == (
+        f"signal-sdk: cannot listen on 127.0.0.1:{port}: Address already in use"
+    )
+    assert ended.code == 2
+
+
 def test_a_wrong_configuration_is_one_line_with_the_place(tmp_path: Path) -> None:
     path = write_config(tmp_path, '[server]\nhost = "0.0.0.0"\nport = "80a"\n')
     ended = run("serve", "--config", path)
@@ -365,8 +545,40 @@ def test_dev_and_a_file_are_both_taken(tmp_path: Path) -> None:
     path = write_config(tmp_path, '[[apps]]\nid = "app"\n[limits]\nmax_connections = 5\n')
     config = printed("--dev", "--config", path, "--host", EVERYWHERE)
     assert config.server == ServerConfig(dev=True, host=EVERYWHERE)
+    assert config.native == NativeConfig(enabled=True)
     assert config.apps == (AppConfig(id="app"),)
     assert config.limits.max_connections == 5
+
+
+@pytest.mark.parametrize(
+    ("flags", "enabled"),
+    [
+        ((), False),
+        (("--native",), True),
+        (("--no-native",), False),
+        (("--dev",), True),
+        (("--dev", "--native"), True),
+        (("--dev", "--no-native"), False),
+    ],
+)
+def test_whether_native_clients_are_served_is_what_the_flag_says(
+    tmp_path: Path, flags: tuple[str, ...], enabled: bool
+) -> None:
+    path = write_config(tmp_path, '[[apps]]\nid = "app"\n[native]\nport = 9003\n')
+    config = printed("--config", path, *flags)
+    assert config.native == NativeConfig(enabled=enabled, port=9003)
+    if "--dev" in flags:
+        assert printed(*flags).native == NativeConfig(enabled=enabled)
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_the_native_flag_has_precedence_over_the_file(tmp_path: Path, said: bool) -> None:
+    text = f'[server]\ndev = true\n[native]\nenabled = {str(said).lower()}\n[[apps]]\nid = "app"\n'
+    path = write_config(tmp_path, text)
+    assert printed("--config", path).native.enabled is said
+    assert printed("--dev", "--config", path).native.enabled is said
+    assert printed("--config", path, "--native").native.enabled
+    assert not printed("--config", path, "--no-native").native.enabled
 
 
 def test_what_is_printed_prints_itself(tmp_path: Path) -> None:
@@ -382,7 +594,10 @@ def test_the_printed_defaults_are_a_file_to_start_from(tmp_path: Path) -> None:
     refused = invoke("--config", path)
     assert refused.exit_code == 2
     assert "nobody could log in: add [[apps]]" in refused.stderr
-    assert configs.loads(f'{text}\n[[apps]]\nid = "app"\n') == Config(apps=(AppConfig(id="app"),))
+    app = '\n[[apps]]\nid = "app"\n'
+    assert configs.loads(text + app) == Config(apps=(AppConfig(id="app"),))
+    with_native = invoke("--print-config", "--native").stdout
+    assert configs.loads(with_native + app).native == NativeConfig(enabled=True)
 
 
 def test_no_certificate_is_printed(tmp_path: Path) -> None:

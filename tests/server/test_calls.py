@@ -239,19 +239,33 @@ async def test_who_comes_online_in_time_finds_the_invitation(log_in: LogIn) -> N
 
 @pytest.mark.parametrize("spelling", [1, "1", True])
 @pytest.mark.parametrize("as_text", [True, False])
-async def test_a_peer_that_is_required_online_and_is_not_fails_at_once(
-    log_in: LogIn, spelling: Any, as_text: bool
+async def test_a_peer_that_is_required_online_and_is_not_is_refused_in_the_answer(
+    server: LocalServer, log_in: LogIn, spelling: Any, as_text: bool
 ) -> None:
     ann = await log_in("ann")
     extra: Any = {"_require_peer_online": spelling}
     if as_text:
         extra = str(extra).replace("'", '"').replace("True", "true")
-    await invite(ann, "bob", extra)
-    ((kind, content),) = await pushed(ann)
-    assert (kind, content["ecode"], content["peer"]) == ("voip_invite_failed", 703, "bob")
-    assert await polled(await log_in("bob")) == []
+    reply = await step(ann, "voip_invite", "bob", extra)
+    assert is_refusal(reply, 703)
+    assert reply["reason"] == "peer is not online"
+    assert _call(server) is None
+    assert not _deadlines(server)
+    bob = await log_in("bob")
+    assert await polled(bob) == []
     await trio.sleep(60)
-    assert await pushed(ann) == []
+    assert await polled(ann) == await pushed(ann) == await pushed(bob) == []
+    # It was no call, which would stand in the way of the next one.
+    await invite(ann, "bob", extra)
+    assert [kind for kind, _ in await pushed(bob)] == ["voip_invite"]
+
+
+async def test_inviting_again_is_what_is_refused_also_where_the_peer_has_to_be_online(
+    log_in: LogIn,
+) -> None:
+    ann = await log_in("ann")
+    await invite(ann, "bob")
+    assert is_refusal(await step(ann, "voip_invite", "bob", {"_require_peer_online": 1}), 701)
 
 
 async def test_a_peer_that_is_required_online_and_is_gets_the_call(log_in: LogIn) -> None:

@@ -237,12 +237,13 @@ class CallsMachine(RuleBasedStateMachine):
         elif key in self.model:
             assert error is not None
             assert error.ecode == 701
+        elif requires and peer not in self.sessions:
+            # The answer says so, and there is nothing for the inbox: no call has begun.
+            assert error is not None
+            assert (error.ecode, error.reason) == (703, "peer is not online")
         else:
             assert error is None
             self.taken_part[who] += 1
-            if requires and peer not in self.sessions:
-                self.expect(who, "voip_invite_failed", peer)
-                return
             self.taken_part[peer] += 1
             seconds = timeout or 20.0
             self.model[key] = ModelCall(who, peer, INVITING, seconds, self.timers.now + seconds)

@@ -17,6 +17,7 @@ from signal_sdk.server.config import (
     AppConfig,
     Config,
     LimitsConfig,
+    NativeConfig,
     ServerConfig,
     dev,
     load,
@@ -28,8 +29,14 @@ from signal_sdk.server.config import (
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
 SECRET = "5cfd2fd1755d40ecb72977518be15d3b"
-SERVER_KEYS = "host, port, cert, key, advertise, data, durability, drain_seconds, dev"
-TABLES = {"server": ServerConfig, "apps": AppConfig, "limits": LimitsConfig}
+SERVER_KEYS = "host, port, also_listen, cert, key, advertise, data, durability, drain_seconds, dev"
+NATIVE_KEYS = "enabled, port, also_listen, lookup_ports, advertise"
+TABLES = {
+    "server": ServerConfig,
+    "native": NativeConfig,
+    "apps": AppConfig,
+    "limits": LimitsConfig,
+}
 
 
 # --- What is read
@@ -41,6 +48,7 @@ def test_every_key_has_a_default() -> None:
     assert config.server == ServerConfig(
         host="127.0.0.1",
         port=8001,
+        also_listen=(),
         cert="",
         key="",
         advertise=(),
@@ -49,12 +57,20 @@ def test_every_key_has_a_default() -> None:
         drain_seconds=10,
         dev=False,
     )
+    assert config.native == NativeConfig(
+        enabled=False,
+        port=8003,
+        also_listen=(),
+        lookup_ports=(8180, 8181),
+        advertise=(),
+    )
     assert config.limits == LimitsConfig(
         user_messages_per_second=60,
         channel_messages_per_second=1000,
         channel_attributes_per_second=10,
         max_frame_bytes=131072,
         compress_over_bytes=4096,
+        lookups_per_second=20,
         max_connections=0,
         outbox_bytes=4194304,
         inbox_messages=10000,
@@ -72,6 +88,7 @@ def test_every_key_is_read() -> None:
         [server]
         host = "0.0.0.0"
         port = 0
+        also_listen = [80, 8080]
         cert = "cert.pem"
         key = "key.pem"
         advertise = ["signal.example.com:9001", "203.0.113.7", "[::1]:8001"]
@@ -79,6 +96,13 @@ def test_every_key_is_read() -> None:
         durability = "power"
         drain_seconds = 30
         dev = true
+
+        [native]
+        enabled = true
+        port = 9003
+        also_listen = [9004, 9005]
+        lookup_ports = [9180]
+        advertise = ["203.0.113.7:9003", "203.0.113.8"]
 
         [[apps]]
         id = "one"
@@ -95,19 +119,21 @@ def test_every_key_is_read() -> None:
         channel_attributes_per_second = 3
         max_frame_bytes = 4
         compress_over_bytes = 5
-        max_connections = 6
-        outbox_bytes = 7
-        inbox_messages = 8
-        attributes = 9
-        handshake_seconds = 10
-        history_events = 11
-        history_seconds = 12
-        silence_seconds = 13
+        lookups_per_second = 6
+        max_connections = 7
+        outbox_bytes = 8
+        inbox_messages = 9
+        attributes = 10
+        handshake_seconds = 11
+        history_events = 12
+        history_seconds = 13
+        silence_seconds = 14
         """
     )
     assert config.server == ServerConfig(
         host="0.0.0.0",  # noqa: S104 -- read and compared, not listened on
         port=0,
+        also_listen=(80, 8080),
         cert="cert.pem",
         key="key.pem",
         advertise=("signal.example.com:9001", "203.0.113.7", "[::1]:8001"),
@@ -116,11 +142,18 @@ def test_every_key_is_read() -> None:
         drain_seconds=30,
         dev=True,
     )
+    assert config.native == NativeConfig(
+        enabled=True,
+        port=9003,
+        also_listen=(9004, 9005),
+        lookup_ports=(9180,),
+        advertise=("203.0.113.7:9003", "203.0.113.8"),
+    )
     assert config.apps == (
         AppConfig(id="one", certificate=SECRET, allow_no_token=True, listeners=("desk", "watch")),
         AppConfig(id="two"),
     )
-    assert attrs.astuple(config.limits) == tuple(range(1, 14))
+    assert attrs.astuple(config.limits) == tuple(range(1, 15))
 
 
 def test_development_needs_no_file() -> None:
@@ -131,8 +164,47 @@ def test_development_needs_no_file() -> None:
 
 def test_the_command_line_s_dev_adds_to_the_file() -> None:
     config = loads('[[apps]]\nid = "app"\n[server]\nport = 9\n', dev=True)
-    assert config == Config(server=ServerConfig(port=9, dev=True), apps=(AppConfig(id="app"),))
+    assert config == Config(
+        server=ServerConfig(port=9, dev=True),
+        native=NativeConfig(enabled=True),
+        apps=(AppConfig(id="app"),),
+    )
     assert loads("", dev=True) == dev()
+
+
+@pytest.mark.parametrize(
+    ("text", "by_flag", "enabled"),
+    [
+        ("", True, True),
+        ("[server]\ndev = true\n", False, True),
+        ("[server]\ndev = true\n[native]\nport = 9003\n", False, True),
+        ("[server]\ndev = true\n[native]\nenabled = false\n", False, False),
+        ("[native]\nenabled = false\n", True, False),
+        ('[[apps]]\nid = "app"\n', False, False),
+        ('[[apps]]\nid = "app"\n[native]\nport = 9003\n', False, False),
+        ('[[apps]]\nid = "app"\n[native]\nenabled = true\n', False, True),
+    ],
+)
+def test_dev_mode_serves_native_clients_unless_the_file_says_otherwise(
+    text: str, by_flag: bool, enabled: bool
+) -> None:
+    assert loads(text, dev=by_flag).native.enabled is enabled
+
+
+def test_ports_that_only_look_alike_are_read() -> None:
+    """0 is any port, which is no port twice; TCP's and UDP's are not one another's."""
+    config = loads(
+        """
+        [server]
+        dev = true
+        port = 0
+        [native]
+        port = 8180
+        also_listen = [8181]
+        lookup_ports = [0, 0, 8180]
+        """
+    )
+    assert config.native.lookup_ports == (0, 0, 8180)
 
 
 def test_a_file_is_read_as_utf8(tmp_path: Path) -> None:
@@ -167,10 +239,11 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 # --- What is refused
 
+NO_IPV4 = '[native] advertise: expected "address:port" or "address", an IPv4 one, got'
 REFUSED = {
     "unknown table": (
         "[server]\ndev = true\n[limit]\n",
-        "3: unknown table or key 'limit'; known tables: [server], [[apps]], [limits]",
+        "3: unknown table or key 'limit'; known tables: [server], [native], [[apps]], [limits]",
     ),
     "unknown key": (
         "[server]\n\n# dvé = 1\ndvé = true\n".replace("dvé", '"dvé"'),
@@ -223,6 +296,78 @@ REFUSED = {
     "integer in an array of strings": (
         '[server]\nadvertise = [\n  "a", # ]\n  "]",\n  5,\n]\n',
         "5: [server] advertise: expected only strings in the array, got 5",
+    ),
+    "unknown key of native": (
+        "[native]\nudp_ports = [8180]\n",
+        f"2: [native] unknown key 'udp_ports'; known keys: {NATIVE_KEYS}",
+    ),
+    "boolean for the table of native": (
+        "native = true\n",
+        "1: [native] expected a table, got true or false",
+    ),
+    "integer for array of integers": (
+        "[server]\nalso_listen = 80\n",
+        "2: [server] also_listen: expected an array of integers, got 80",
+    ),
+    "string in an array of integers": (
+        '[server]\nalso_listen = [\n  80, # ]\n  "81",\n]\n',
+        '4: [server] also_listen: expected only integers in the array, got "81"',
+    ),
+    "boolean in an array of integers": (
+        "[native]\nlookup_ports = [8180, true]\n",
+        "2: [native] lookup_ports: expected only integers in the array, got true",
+    ),
+    "another port out of bounds": (
+        "[server]\nalso_listen = [\n  80,\n  65536,\n]\n",
+        "4: [server] also_listen: expected 1 to 65535, got 65536",
+    ),
+    "another port that is any": (
+        "[native]\nalso_listen = [\n  0,\n]\n",
+        "3: [native] also_listen: expected 1 to 65535, got 0",
+    ),
+    "lookup port out of bounds": (
+        "[native]\nlookup_ports = [\n  0,\n  8181,\n  -1,\n]\n",
+        "5: [native] lookup_ports: expected 0 to 65535, got -1",
+    ),
+    "native port out of bounds": (
+        "[native]\nport = 65536\n",
+        "2: [native] port: expected 0 to 65535, got 65536",
+    ),
+    "port once more": (
+        "[server]\nport = 80\nalso_listen = [\n  8080,\n  80,\n]\n",
+        "5: [server] also_listen: the port 80 is named twice",
+    ),
+    "default port once more": (
+        "[server]\nalso_listen = [8001]\n",
+        "2: [server] also_listen: the port 8001 is named twice",
+    ),
+    "another port twice": (
+        "[native]\nalso_listen = [\n  8004,\n  8005,\n  8004,\n]\n",
+        "5: [native] also_listen: the port 8004 is named twice",
+    ),
+    "native port once more": (
+        "[native]\nport = 9003\nalso_listen = [9003]\n",
+        "3: [native] also_listen: the port 9003 is named twice",
+    ),
+    "lookup port twice": (
+        "[native]\nlookup_ports = [\n  8180,\n  8180,\n]\n",
+        "4: [native] lookup_ports: the port 8180 is named twice",
+    ),
+    "native address that is a name": (
+        '[native]\nadvertise = [\n  "203.0.113.7",\n  "signal.example.com:8003",\n]\n',
+        f'4: {NO_IPV4} "signal.example.com:8003"',
+    ),
+    "native address of IPv6": (
+        '[native]\nadvertise = ["[2001:db8::1]:8003"]\n',
+        f'2: {NO_IPV4} "[2001:db8::1]:8003"',
+    ),
+    "native address that is none": (
+        '[native]\nadvertise = ["203.0.113.7:0"]\n',
+        f'2: {NO_IPV4} "203.0.113.7:0"',
+    ),
+    "no limit of lookups": (
+        "[limits]\nlookups_per_second = -1\n",
+        "2: [limits] lookups_per_second: expected 0 or more, got -1",
     ),
     "array of arrays": (
         '[server]\nadvertise = [["a"]]\n',
@@ -352,6 +497,10 @@ def test_configurations_made_in_code_pass_the_same_checks() -> None:
         Config(server=ServerConfig(port=65536, dev=True))
     with pytest.raises(ConfigError, match=r"^\[\[apps\]\] id: may not be empty$"):
         attrs.evolve(dev(), apps=(AppConfig(),))
+    with pytest.raises(
+        ConfigError, match=r"^\[native\] lookup_ports: expected 0 to 65535, got -1$"
+    ):
+        attrs.evolve(dev(), native=NativeConfig(lookup_ports=(8180, -1)))
 
 
 # --- Secrets
@@ -398,6 +547,8 @@ def test_a_certificate_is_in_no_error_and_no_traceback(text: str) -> None:
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 HOSTS = st.from_regex(r"[a-z0-9.-]{1,20}", fullmatch=True)
 PORTS = st.integers(1, 65534)
+SOME_PORTS = st.lists(PORTS, min_size=1, max_size=4, unique=True)
+IPV4 = st.ip_addresses(v=4).map(str)
 
 
 @st.composite
@@ -407,14 +558,24 @@ def configs(draw: st.DrawFn) -> Config:
     tls = draw(st.none() | st.tuples(TEXT, TEXT))
     cert, key = tls or ("", "")
     addresses = HOSTS | st.builds(lambda host, port: f"{host}:{port}", HOSTS, PORTS)
+    native_addresses = IPV4 | st.builds(lambda host, port: f"{host}:{port}", IPV4, PORTS)
+    ports, native_ports = draw(SOME_PORTS), draw(SOME_PORTS)
     return Config(
         server=ServerConfig(
             host=draw(TEXT),
-            port=draw(PORTS),
+            port=ports[0],
+            also_listen=tuple(ports[1:]),
             cert=cert,
             key=key,
             advertise=tuple(draw(st.lists(addresses, max_size=3))),
             dev=not ids or draw(st.booleans()),
+        ),
+        native=NativeConfig(
+            enabled=draw(st.booleans()),
+            port=native_ports[0],
+            also_listen=tuple(native_ports[1:]),
+            lookup_ports=tuple(draw(st.lists(PORTS, max_size=3, unique=True))),
+            advertise=tuple(draw(st.lists(native_addresses, max_size=3))),
         ),
         apps=tuple(
             AppConfig(

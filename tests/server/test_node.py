@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -18,6 +17,7 @@ from signal_sdk.errors import ConfigError, LinkError
 from signal_sdk.net.tls import TlsTransport
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import AppConfig, ServerConfig
+from signal_sdk.server.doors import Addresses
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.listener import listen, tls_context
 from signal_sdk.server.node import STOP_SECONDS, Node
@@ -40,13 +40,11 @@ from tests.server.helpers import (
 from tests.wire_client import wire_client
 
 
-async def _run(node: Node, task_status: trio.TaskStatus[Sequence[tuple[str, int]]]) -> None:
+async def _run(node: Node, task_status: trio.TaskStatus[Addresses]) -> None:
     await node.run(task_status=task_status)
 
 
-async def _run_in_memory(
-    node: Node, task_status: trio.TaskStatus[Sequence[tuple[str, int]]]
-) -> None:
+async def _run_in_memory(node: Node, task_status: trio.TaskStatus[Addresses]) -> None:
     await node.run(listens=False, task_status=task_status)
 
 
@@ -121,7 +119,8 @@ async def test_a_stop_over_sockets_flushes_the_farewell_and_closes_the_port() ->
     node = Node(attrs.evolve(configs.dev(), server=ServerConfig(dev=True, port=0)))
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
-            ((host, port),) = await nursery.start(_run, node)
+            addresses: Addresses = await nursery.start(_run, node)
+            ((host, port),) = addresses.plain
             async with wire_client(await dial(host, port)) as ann:
                 await ann.login("ann", device="javasdk")
                 node.stop()
@@ -172,7 +171,7 @@ async def test_a_node_that_is_cancelled_ends_at_once(
     node = Node(dev_config(), clock=trio.current_time)
     life = trio.CancelScope()
 
-    async def run(task_status: trio.TaskStatus[Sequence[tuple[str, int]]]) -> None:
+    async def run(task_status: trio.TaskStatus[Addresses]) -> None:
         with life:
             await node.run(listens=False, task_status=task_status)
 

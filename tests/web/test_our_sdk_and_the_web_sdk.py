@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from signal_sdk import Call, CallState, LoginSession, Signal
+from signal_sdk.errors import SignalError
 from signal_sdk.testing.server import LocalServer
 from tests.client.fakes import Heard
 from tests.web.web_peer import WebObject, WebPeer
@@ -208,7 +209,9 @@ async def test_nobody_answers_the_other(
         clock.jump(9)
         assert (await heard.wait("on_invite_failed"))[2] == 704
         await incoming.expect("onInviteEndByPeer")
-        await bot.channel_invite_user2(ROOM, "nobody", {"_require_peer_online": 1}, heard.call)
+        with pytest.raises(SignalError, match=r"^peer is not online") as caught:
+            await bot.channel_invite_user2(ROOM, "nobody", {"_require_peer_online": 1}, heard.call)
+        assert caught.value.ecode == 703
         assert (await heard.wait("on_invite_failed", 2))[2] == 703
 
 
