@@ -15,7 +15,7 @@ from signal_sdk.client.operation import Operation
 from signal_sdk.client.requests import REPLY_SECONDS, Codes, Requests, UnansweredError
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LogoutError, ParameterError, SignalError
-from signal_sdk.wire import call2, functions, names
+from signal_sdk.wire import call2, functions, names, results
 
 CODES = Codes(other=ECode.SENDMESSAGE_E_OTHER, timeout=ECode.SENDMESSAGE_E_TIMEOUT)
 
@@ -44,7 +44,7 @@ class World:
     def ask(self, account: str = "bob", **options: Any) -> Operation[int]:
         return self.requests.call(
             lambda: functions.UserQueryStatus(account=account),
-            functions.QueryStatusResult,
+            results.QueryStatusResult,
             lambda result: result.status,
             **options,
         )

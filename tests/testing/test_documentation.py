@@ -15,7 +15,11 @@ import signal_sdk.testing
 from signal_sdk.testing import ClientDialer, Faults, FaultyLink, FaultyNetwork
 
 TEXT = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
-TESTS = ("test_the_bot_answers", "test_the_bot_answers_over_a_slow_network")
+TESTS = (
+    "test_the_bot_answers",
+    "test_the_bot_answers_over_a_slow_network",
+    "test_an_old_app_hears_the_bot",
+)
 
 
 def programs() -> dict[str, Any]:
