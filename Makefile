@@ -22,7 +22,7 @@ test: needs lint types pytest
 
 needs:
 	@.ci/need $(PYTHON):python3 ensurepip:python3-venv node:nodejs npm:npm \
-		chromium:chromium chromedriver:chromium-driver
+		chromium:chromium chromedriver:chromium-driver openssl:openssl
 
 lint: .venv/has-tools
 	$(BIN)/ruff check

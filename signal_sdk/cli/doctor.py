@@ -1,27 +1,104 @@
-"""`signal-sdk doctor`: what is in a server's data directory, and whether it is well.
+"""`signal-sdk doctor`: whether a server's data directory is well, or the way on which an original
+client comes to a server.
 
-Owns: how facts and problems are printed. Must not know the file: journal.py looks it over.
+Owns: what is asked for, and how facts and problems are printed. Must not know the file (journal.py
+looks it over), nor what a client does (old_clients.py).
 """
 
 from __future__ import annotations
 
-import click
+import ssl
+from typing import Any, Final
 
+import click
+import trio
+from click.core import ParameterSource
+
+from signal_sdk.cli import old_clients
 from signal_sdk.cli.failures import FAILED
 from signal_sdk.cli.output import complain, one_line, say
+from signal_sdk.cli.probes import Asked, Step
+from signal_sdk.errors import ConfigError
+from signal_sdk.server.config import MAX_PORT
 from signal_sdk.server.engine.journal import examine
+from signal_sdk.wire import names
 
 __all__ = ["doctor"]
 
+WELL: Final = "all is well"
+DEFAULT_APP: Final = "demo"
+DEFAULT_ACCOUNT: Final = "signal-sdk-doctor"
+MAX_LOOKUP_PORTS: Final = 2
+
 
 @click.command()
-@click.option("--data", metavar="DIR", required=True, help="The directory that state is kept in.")
-def doctor(*, data: str) -> int:
-    """Look over what a server keeps in DIR, and change nothing.
+@click.option("--data", metavar="DIR", help="The directory that state is kept in.")
+@click.option(
+    "--client",
+    type=click.Choice(old_clients.CLIENTS),
+    help="Do as this original client does: the native SDK, the web SDK 1.4.0, or the Java SDK.",
+)
+@click.option(
+    "--host",
+    metavar="HOST",
+    help="Go to this machine, as if the client's names led there."
+    "  [default: look the client's names up]",
+)
+@click.option("--app", metavar="ID", help=f"The app id.  [default: {DEFAULT_APP}]")
+@click.option(
+    "--account",
+    metavar="ACCOUNT",
+    help="The account to log in; where it is logged in already, that login ends."
+    f"  [default: {DEFAULT_ACCOUNT}]",
+)
+@click.option(
+    "--token",
+    metavar="TOKEN",
+    envvar="SIGNAL_SDK_TOKEN",
+    help="The SignalingToken; better in $SIGNAL_SDK_TOKEN, which not every user of the machine can "
+    f"read.  [default: {names.NO_TOKEN}]",
+)
+@click.option(
+    "--lookup-port",
+    "lookup_ports",
+    type=click.IntRange(1, MAX_PORT),
+    multiple=True,
+    metavar="PORT",
+    help="Where the lookup is asked, instead of UDP 8180 and 8181 (native; may be given twice), "
+    "443 (web) or 80 (java).",
+)
+@click.option("--ca", metavar="FILE", help="With web: a CA to trust beside the system's, in PEM.")
+@click.pass_context
+def doctor(
+    context: click.Context, /, *, data: str | None, client: str | None, **options: Any
+) -> int:
+    """Look over what a server keeps in DIR, or the way on which an original client gets to it.
 
-    Facts are printed one in a line; what is wrong, too, on stderr. A server that runs there lets
-    nobody look: stop it first. Exit codes: 0 all is well, 1 something is wrong.
+    With --data, nothing is changed. A server that runs there lets nobody look: stop it first.
+
+    With --client, the client's lookup and login are done, step by step, and the account is really
+    logged in, and out again: where it is logged in elsewhere, that login ends.
+
+    What is seen is printed one in a line; what is wrong, on stderr. Exit codes: 0 all is well, 1
+    something is wrong.
     """
+    if (data is None) == (client is None):
+        raise click.UsageError("Give either --data or --client.")
+    if data is not None:
+        _refuse_others(context)
+        return _look_over(data)
+    return _try(str(client), **options)
+
+
+def _refuse_others(context: click.Context) -> None:
+    """What only --client has a use for is refused; a token in the environment is not."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(str(parameter.name))
+        if source is ParameterSource.COMMANDLINE and parameter.name != "data":
+            raise click.UsageError(f"{parameter.opts[0]} goes with --client.")
+
+
+def _look_over(data: str) -> int:
     health = examine(data)
     for name, fact in health.facts:
         say(one_line(f"{name}: {fact}"))
@@ -29,5 +106,58 @@ def doctor(*, data: str) -> int:
         complain(problem)
     if health.problems:
         return FAILED
-    say("all is well")
+    say(WELL)
     return 0
+
+
+def _try(
+    client: str,
+    *,
+    host: str | None,
+    app: str | None,
+    account: str | None,
+    token: str | None,
+    lookup_ports: tuple[int, ...],
+    ca: str | None,
+) -> int:
+    if ca is not None and client != "web":
+        raise click.UsageError("--ca goes with --client web: the others use no TLS.")
+    if len(lookup_ports) > (MAX_LOOKUP_PORTS if client == "native" else 1):
+        raise click.UsageError("--lookup-port is given once, and for native at most twice.")
+    if host is not None and not host:
+        raise click.UsageError("--host is empty.")
+    asked = Asked(
+        app=_text("app id", app or DEFAULT_APP),
+        account=names.check_account(account or DEFAULT_ACCOUNT),
+        token=_text("token", token or names.NO_TOKEN, is_secret=True),
+        host=host or "",
+        lookup_ports=lookup_ports,
+        ssl_context=_trusting(ca) if ca is not None else None,
+    )
+    problem = trio.run(old_clients.run, client, asked, _tell)
+    if problem is not None:
+        complain(str(problem))
+        return FAILED
+    say(WELL)
+    return 0
+
+
+def _tell(step: Step) -> None:
+    say(one_line(str(step)))
+
+
+def _text(what: str, text: str, *, is_secret: bool = False) -> str:
+    """`text`, which has to be UTF-8. Raises `ParameterError` (1004)."""
+    if not names.is_encodable(text):
+        raise names.wrong(what, "" if is_secret else text, "is not UTF-8 text")
+    return text
+
+
+def _trusting(ca: str) -> ssl.SSLContext:
+    """What trusts the CAs in a file beside the system's. Raises `ConfigError`."""
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(ca)
+    except OSError as exc:
+        raise ConfigError(f"cannot use the CA in {ca}: {exc.strerror or exc}") from None
+    return context

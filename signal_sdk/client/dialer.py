@@ -27,7 +27,7 @@ from signal_sdk.websocket import handshake
 from signal_sdk.websocket.link import Link
 from signal_sdk.wire import names
 
-__all__ = ["DEFAULT_SERVER", "MAX_ANSWER_BYTES", "Dialer", "make_dialer"]
+__all__ = ["DEFAULT_SERVER", "MAX_ANSWER_BYTES", "Dialer", "make_dialer", "open_socket"]
 
 DEFAULT_PORT: Final = 8001
 DEFAULT_SERVER: Final = f"127.0.0.1:{DEFAULT_PORT}"
@@ -169,7 +169,7 @@ async def _connect(target: _Target, reactor: Reactor, ssl_context: ssl.SSLContex
     link: Link | None = None
     try:
         with trio.move_on_after(CONNECT_SECONDS):
-            transport = SocketTransport(await _open_socket(target))
+            transport = SocketTransport(await open_socket(target.host, target.port))
             if target.tls:
                 context = ssl_context or default_ssl_context()
                 tls = TlsTransport(
@@ -188,12 +188,14 @@ async def _connect(target: _Target, reactor: Reactor, ssl_context: ssl.SSLContex
     return link
 
 
-async def _open_socket(target: _Target) -> socket.socket:
+async def open_socket(host: str, port: int) -> socket.socket:
+    """A socket that is connected to `port` of `host`. Raises `LinkError`; the caller bounds the
+    time.
+    """
     try:
-        stream = await trio.open_tcp_stream(target.host, target.port)
+        stream = await trio.open_tcp_stream(host, port)
     except (OSError, ValueError) as exc:
-        where = _netloc(target.host, target.port)
-        raise LinkError(f"no connection to {where}: {_cause(exc)}") from None
+        raise LinkError(f"no connection to {_netloc(host, port)}: {_cause(exc)}") from None
     # trio's wrapper has done its part; the outbox sends on the plain socket.
     return socket.socket(fileno=stream.socket.detach())
 

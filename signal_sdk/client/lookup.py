@@ -72,31 +72,41 @@ class SharedLookup:
 
 
 async def look_up(
-    base_url: str, appid: str, ssl_context: ssl.SSLContext | None = None
+    base_url: str,
+    appid: str,
+    ssl_context: ssl.SSLContext | None = None,
+    *,
+    name: str = "",
+    attempts: int = ATTEMPTS,
 ) -> list[tuple[str, int]]:
     """Ask the server at `base_url` for the addresses that serve `appid`, as (host, port).
 
-    Two attempts of 5 s each. Raises `LoginError` (201).
+    Attempts of 5 s each, by default two. Where `base_url` has the server's address only, `name` is
+    what it is to be called, and what its certificate is to hold for. Raises `LoginError` (201).
     """
     reason = ""
-    for _ in range(ATTEMPTS):
+    for _ in range(attempts):
         reason = f"no answer in {ATTEMPT_SECONDS:g} s"
         with trio.move_on_after(ATTEMPT_SECONDS):
             try:
-                return await _ask(base_url, appid, ssl_context)
+                return await _ask(base_url, appid, ssl_context, name)
             except (httpx.HTTPError, httpx.InvalidURL, msgspec.MsgspecError) as exc:
                 reason = _why(exc)
     raise LoginError(ECode.LOGIN_E_NET, f"the lookup at {base_url} failed: {reason}")
 
 
 async def _ask(
-    base_url: str, appid: str, ssl_context: ssl.SSLContext | None
+    base_url: str, appid: str, ssl_context: ssl.SSLContext | None, name: str
 ) -> list[tuple[str, int]]:
+    headers = {"Host": name} if name else {}
+    extensions = {"sni_hostname": name} if name else {}
     # Without TLS no certificates need to be loaded. Proxies are not asked: the link cannot go
     # through one either.
     verify = False if base_url.startswith("http:") else ssl_context or default_ssl_context()
     async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=None) as client:  # noqa: S113  bounded above
-        response = await client.get(f"{base_url}/getaddr", params={"vid": appid})
+        response = await client.get(
+            f"{base_url}/getaddr", params={"vid": appid}, headers=headers, extensions=extensions
+        )
         response.raise_for_status()
         addresses = msgspec.json.decode(response.content, type=_Answer).web
     if not addresses:

@@ -132,10 +132,6 @@ class Line:
         """Break the connection, without a word."""
         self._link.abort()
 
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._link.aclose()
-
     async def run(self) -> None:
         """Read and ping until the connection is lost. Raises `LinkError`."""
         async with trio.open_nursery() as nursery:
@@ -191,5 +187,4 @@ async def open_line(
     try:
         yield Line(link, hear)
     finally:
-        with trio.move_on_after(DIAL_SECONDS, shield=True):
-            await link.aclose()
+        link.abort()
