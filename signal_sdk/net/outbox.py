@@ -100,6 +100,7 @@ class Outbox:
         "_transport",
         "_waiting",
         "broken",
+        "has_sent",
         "size",
         "wire",
     )
@@ -122,6 +123,8 @@ class Outbox:
         self._closed = False
         self._drained: trio.Event | None = None
         self.broken = False
+        self.has_sent = False
+        """Has anything gone out, since whoever wants to know set this to False?"""
         self.wire: Any = None
         """For whoever encodes for many: how those are spoken to that read from here."""
         self._max_bytes = max_bytes or sys.maxsize
@@ -188,6 +191,7 @@ class Outbox:
         except LinkError as exc:
             self._break(str(exc))
             return True
+        self.has_sent = True
         self.size -= sent
         if sent < len(data):
             self._chunks = [memoryview(data)[sent:]]

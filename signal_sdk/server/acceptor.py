@@ -245,7 +245,7 @@ class Acceptor:
         overdue = [
             (transport, connection)
             for transport, connection in self._connections.items()
-            if connection.heard_at <= silent_since or connection.ends_at <= now
+            if connection.alive_at <= silent_since or connection.ends_at <= now
         ]
         for number, (transport, connection) in enumerate(overdue, 1):
             # It may have gone, or have been heard, while others ran.

@@ -79,9 +79,9 @@ class Connection:
         self.generation = 0
 
     @property
-    def heard_at(self) -> float:
-        """When the client was last heard of."""
-        return self._link.heard_at
+    def alive_at(self) -> float:
+        """When there was last a sign that the client is there."""
+        return self._link.alive_at
 
     def rest(self, rouse: Callable[[], None]) -> bool:
         """Serve the client without a task for as long as nothing has to wait; `rouse` is called
@@ -363,7 +363,7 @@ class Connection:
             else:
                 self.ends_at = math.inf
                 self._services.timers.after(0, self._expire)
-        elif self._session is not None and self.heard_at <= silent_since:
+        elif self._session is not None and self.alive_at <= silent_since:
             limit = self._services.limits.silence_seconds
             self._end(Farewell(end=End.OVERDUE, reason=f"nothing was heard for {limit} s"))
 

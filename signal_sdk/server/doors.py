@@ -85,7 +85,9 @@ class Doors:
         any_port = server.port == 0
         try:
             for port in (native.port, *native.also_listen):
-                self._native.append(listener.listen(server.host, 0 if any_port else port))
+                sock = listener.listen(server.host, 0 if any_port else port)
+                self._native.append(sock)
+                _end_the_dead(sock, config.limits.silence_seconds)
             for port in native.lookup_ports:
                 self._udp.append(udp.listen(server.host, 0 if any_port else port))
         except ConfigError as exc:
@@ -147,6 +149,15 @@ class Doors:
         for sock in (*self._plain, self._tls):
             if sock is not None:
                 sock.close()
+
+
+def _end_the_dead(sock: socket.socket, seconds: int) -> None:
+    """Have connections of this port end that acknowledge nothing for so long: a native client that
+    is always told something says nothing itself. Elsewhere than on Linux, their outboxes overrun.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Those that are accepted inherit it.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, min(seconds, 2**20) * 1000)
 
 
 def _address(sock: socket.socket) -> Address:

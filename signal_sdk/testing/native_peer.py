@@ -80,7 +80,8 @@ class NativePeer:
         self._entry: words_heard.LoginResult | words_heard.LineLoginResult | None = None
         """How the latest line was let in."""
         self._scope = trio.CancelScope()
-        self._is_polling = False
+        self._polling: Line | None = None
+        """The line on which a poll is under way."""
 
     # --- hearing ---
 
@@ -142,13 +143,14 @@ class NativePeer:
     async def _live(self, said: Login) -> None:
         """Hold the session, over one line after another."""
         with self._scope:
-            resumed = False
+            resumed = is_told = False
             tries = 0
             ends_at = trio.current_time() + RETRY_SECONDS
             while tries < MAX_TRIES and trio.current_time() < ends_at:
                 try:
                     if await self._hold_line(said, resumed=resumed):
                         tries, ends_at = 0, trio.current_time() + RETRY_SECONDS
+                        is_told = False
                     else:
                         tries += 1
                 except LinkError:
@@ -157,9 +159,9 @@ class NativePeer:
                 if not self.line_id:
                     if isinstance(self._entry, words_heard.LoginResult):
                         return
-                elif not resumed or not tries:
+                elif not is_told:
                     self._tell(Heard("on_reconnecting", (1,)))
-                    resumed = True
+                    resumed = is_told = True
                 await trio.sleep(REDIAL_SECONDS)
             if self.line_id:
                 self._log_out(ECode.LOGOUT_E_NET)
@@ -184,7 +186,9 @@ class NativePeer:
             try:
                 await line.run()
             finally:
-                self._line = None
+                # A login of its own may have made another by now.
+                if self._line is line:
+                    self._line = None
         return self._entry is not None
 
     def _hear(self, frame: words_heard.NativeFrame) -> None:
@@ -236,24 +240,26 @@ class NativePeer:
 
     async def _poll(self, delay: float) -> None:
         """Fetch what waits."""
-        if self._is_polling:
+        line = self._line
+        if line is None or self._polling is line:
             return
-        self._is_polling = True
+        self._polling = line
         try:
             await trio.sleep(delay)
             is_full = True
-            while is_full and self.line_id:
+            while is_full and self._line is line:
                 text = await self._ask("user_getmsg", ver_clear=self.version, max=30)
                 page = frames.decode_json(text, GetMessagesResult, "user_getmsg")
-                for version, line in page.msgs:
+                for version, entry in page.msgs:
                     if version > self.version:
-                        self._take_entry(version, line)
+                        self._take_entry(version, entry)
                 is_full = len(page.msgs) == names.MAX_INBOX_PAGE
         except SignalError:
             # The line is lost; the next one polls again.
             return
         finally:
-            self._is_polling = False
+            if self._polling is line:
+                self._polling = None
 
     def _take_entry(self, version: int, text: str) -> None:
         self.version = version

@@ -316,7 +316,7 @@ class PstnDtmf(Arguments):
 
     function = "pstn_dtmf"
 
-    call: str = arg("cid", names.check_message_id)
+    call: str = arg("cid", names.check_channel)
     digits: str = arg("dtmf", names.check_digits)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,11 @@ from trio.testing import MockClock
 
 from signal_sdk.server.config import Config
 from signal_sdk.testing.server import LocalServer, local_server
+from tests.clean_log import no_errors_in_the_log
 from tests.server.helpers import LogIn, dev_config
 from tests.wire_client import WireClient, logged_in
+
+__all__ = ["no_errors_in_the_log"]
 
 
 def _run(
@@ -36,20 +38,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             and item.path.is_relative_to(Path(__file__).parent)
         ):
             item.add_marker(pytest.mark.trio(run=_run), append=False)
-
-
-@pytest.fixture(autouse=True)
-def no_errors_in_the_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """An error in the log is a mistake of the server's, whatever a client did."""
-    caplog.set_level(logging.INFO)
-    yield
-    errors = [
-        record.getMessage()
-        for when in ("setup", "call")
-        for record in caplog.get_records(when)
-        if record.levelno >= logging.ERROR
-    ]
-    assert errors == []
 
 
 @pytest.fixture

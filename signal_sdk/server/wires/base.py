@@ -42,7 +42,9 @@ class Ear(Protocol):
 class ClientLink(Protocol):
     """A client's open connection. What it says of reading is `net.link.StreamLink`'s."""
 
-    heard_at: float
+    @property
+    def alive_at(self) -> float:
+        """When there was last a sign that the client is there. Asked once a second."""
 
     @property
     def outbox(self) -> Ear:

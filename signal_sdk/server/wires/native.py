@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import trio
+
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.native.link import NativeLink
@@ -67,7 +69,7 @@ class NativeWires:
 class NativeClientLink(NativeLink[typed.ClientFrame]):
     """A native client's link."""
 
-    __slots__ = ("_pong", "_wires")
+    __slots__ = ("_pong", "_told_at", "_wires")
 
     def __init__(
         self, wires: NativeWires, transport: Transport, reactor: Reactor, **bounds: Any
@@ -75,7 +77,17 @@ class NativeClientLink(NativeLink[typed.ClientFrame]):
         super().__init__(transport, reactor, reads_bundles=False, **bounds)
         self._wires = wires
         self._pong: int | None = None
+        self._told_at = 0.0
         self.outbox.wire = wires.wire
+
+    @property
+    def alive_at(self) -> float:
+        # It pings when it has heard nothing for 10 s: one that is always told something says
+        # nothing at all. That it is gone, the network notices (`doors`).
+        if self.outbox.has_sent:
+            self.outbox.has_sent = False
+            self._told_at = trio.current_time()
+        return max(self.heard_at, self._told_at)
 
     def _message(self, text: bytes) -> typed.ClientFrame:
         return words.decode_client(text)

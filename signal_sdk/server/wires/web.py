@@ -114,6 +114,10 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
             self._has_ids = self._is_pushed = True
         return frame
 
+    @property
+    def alive_at(self) -> float:
+        return self.heard_at
+
     def send(self, frame: typed.ServerFrame) -> None:
         if isinstance(frame, typed.LoggedIn):
             self._is_web = frame.device == login.WEB_DEVICE
