@@ -16,8 +16,9 @@ __all__ = ["DelayLine"]
 
 
 class DelayLine:
-    """Calls what it is given no sooner than `seconds` later, in order, without a task or an alarm
-    for each. What is called must not wait, nor raise. Whoever puts something in bounds how much.
+    """Calls what it is given no sooner than `seconds` and no later than twice that, in order: what
+    comes close together is done together, without a task or an alarm for each. What is called must
+    not wait, nor raise. Whoever puts something in bounds how much.
     """
 
     def __init__(self, alarms: Alarms, seconds: float) -> None:
@@ -41,4 +42,4 @@ class DelayLine:
         while self._waiting and self._waiting[0][0] <= now:
             self._waiting.popleft()[1]()
         if self._waiting:
-            self._alarm.set(self._waiting[0][0])
+            self._alarm.set(max(self._waiting[0][0], now + self._seconds))

@@ -219,7 +219,9 @@ def _encode_success(frame: typed.LoggedIn) -> bytes:
 def _encode_refusal(frame: typed.Refused) -> bytes:
     if frame.is_resume:
         return b"line_login_res kick"
-    return b"login_res failed %b" % frames.encode_json({"reason": _reason(frame.error)})
+    # Three words, whoever parts them: JSON can say a blank without one.
+    reason = frames.encode_json({"reason": _reason(frame.error)}).replace(b" ", rb"\u0020")
+    return b"login_res failed %b" % reason
 
 
 def _reason(error: LoginError) -> str:

@@ -11,7 +11,9 @@ from signal_sdk.net.delay import DelayLine
 from tests.net.pairs import running_reactor
 
 
-async def test_what_is_put_in_is_done_no_sooner_and_in_order(autojump_clock: MockClock) -> None:
+async def test_what_is_put_in_is_done_no_sooner_in_order_and_together(
+    autojump_clock: MockClock,
+) -> None:
     done: list[tuple[float, str]] = []
 
     def do(what: str) -> None:
@@ -23,16 +25,18 @@ async def test_what_is_put_in_is_done_no_sooner_and_in_order(autojump_clock: Moc
         line.put(partial(do, "b"))
         await trio.sleep(0.003)
         line.put(partial(do, "c"))
-        assert (done, len(line)) == ([], 3)
-        await trio.sleep(0.003)
+        await trio.sleep(0.001)
+        line.put(partial(do, "d"))
+        assert (done, len(line)) == ([], 4)
+        await trio.sleep(0.002)
         assert [what for _, what in done] == ["a", "b"]
         await trio.sleep(0.01)
-        assert [what for _, what in done] == ["a", "b", "c"]
-        assert [round(time, 3) for time, _ in done] == [0.005, 0.005, 0.008]
+        assert [what for _, what in done] == ["a", "b", "c", "d"]
+        assert [round(time, 3) for time, _ in done] == [0.005, 0.005, 0.01, 0.01]
         assert len(line) == 0
-        line.put(partial(do, "d"))
+        line.put(partial(do, "e"))
         await trio.sleep(0.01)
-        assert done[-1][1] == "d"
+        assert done[-1][1] == "e"
 
 
 async def test_all_that_waits_has_one_alarm(autojump_clock: MockClock) -> None:

@@ -132,7 +132,7 @@ _ARGUMENTS: dict[str, st.SearchStrategy[JsonValue]] = {
     "kind": st.just("instant"),
     "max": st.integers(1, names.MAX_INTEGER),
     "message_id": message_ids,
-    "call": message_ids,
+    "call": channel_names,
     "call_id": message_ids,
     "digits": st.text(sorted(names.DTMF_DIGITS), min_size=1, max_size=20),
     "msg": json_values(4),

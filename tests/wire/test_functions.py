@@ -18,7 +18,7 @@ from tests.wire import strategies as sts
 
 TABLE: dict[str, tuple[str, str, str]] = {
     # function: (arguments beside `line`, optional ones, keys of the success beside `result`)
-    "user_logout": ("", "", ""),
+    "user_logout": ("", "ver_clear", ""),
     "user_sendmsg": ("peer flag t content", "messageID", ""),
     "user_getmsg": ("ver_clear", "max", "ver_clear msgs"),
     "user_query_user_status": ("account", "", "account status"),
@@ -41,18 +41,32 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "voip_invite_refuse": ("channelName peer", "extra", ""),
     "voip_invite_bye": ("channelName peer", "extra", ""),
     "voip_invite_msg": ("channelName peer", "extra", ""),
+    "call_bye": ("channelName srcNum destNum", "extra", ""),
+    "pstn_invite": ("channelName destNum", "srcNum extra", ""),
+    "pstn_dtmf": ("cid dtmf", "", ""),
+    "push_sendmsg": ("peer msg", "", ""),
+    "user_setfg": ("", "", ""),
+    "appmsg_send": ("", "", ""),
+    "appmsg_send2": ("", "", ""),
+    "user_ext_call": ("", "", ""),
 }
-"""protocol.md, section 3; `max` and `extra` are optional by our leave."""
+"""protocol.md, section 3, and native_protocol.md, section 4; `max`, `extra` and `srcNum` are
+optional by our leave.
+"""
 
 MINIMAL: dict[str, JsonValue] = {
     "account": "bob",
     "channel": "room",
     "channelName": "room",
+    "cid": "room",
     "content": "hi",
+    "destNum": "bob",
+    "dtmf": "1",
     "flag": "v1:E:3600",
     "msg": "hi",
     "name": "room",
     "peer": "bob",
+    "srcNum": "ann",
     "t": "instant",
     "value": "v",
     "ver_clear": 0,
