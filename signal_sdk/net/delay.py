@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import trio
 
-from signal_sdk.net.alarms import Alarm, Alarms
+from signal_sdk.net.alarms import Alarm
+from signal_sdk.net.reactor import Reactor
 
 __all__ = ["DelayLine"]
 
@@ -21,10 +22,11 @@ class DelayLine:
     not wait, nor raise. Whoever puts something in bounds how much.
     """
 
-    def __init__(self, alarms: Alarms, seconds: float) -> None:
+    def __init__(self, reactor: Reactor, seconds: float) -> None:
+        self._flusher = reactor.flusher
         self._seconds = seconds
         self._waiting: deque[tuple[float, Callable[[], None]]] = deque()
-        self._alarm = Alarm(alarms, self._ring)
+        self._alarm = Alarm(reactor.alarms, self._ring)
 
     def __len__(self) -> int:
         """How much waits."""
@@ -39,7 +41,10 @@ class DelayLine:
 
     def _ring(self) -> None:
         now = trio.current_time()
+        # What they send goes out at the end, without a task's turn in between.
+        self._flusher.hold()
         while self._waiting and self._waiting[0][0] <= now:
             self._waiting.popleft()[1]()
+        self._flusher.release()
         if self._waiting:
             self._alarm.set(max(self._waiting[0][0], now + self._seconds))

@@ -38,6 +38,8 @@ class PacketReader:
     need read none, of which a small one may hold thousands of texts.
     """
 
+    __slots__ = ("_kinds", "_max_bytes", "_rest", "_wanted", "error")
+
     error: PacketError | None
     """What is wrong with the stream. From then on, `feed` returns nothing: where the next packet
     would begin cannot be known.

@@ -20,7 +20,7 @@ async def test_what_is_put_in_is_done_no_sooner_in_order_and_together(
         done.append((trio.current_time(), what))
 
     async with running_reactor() as reactor:
-        line = DelayLine(reactor.alarms, 0.005)
+        line = DelayLine(reactor, 0.005)
         line.put(partial(do, "a"))
         line.put(partial(do, "b"))
         await trio.sleep(0.003)
@@ -41,7 +41,7 @@ async def test_what_is_put_in_is_done_no_sooner_in_order_and_together(
 
 async def test_all_that_waits_has_one_alarm(autojump_clock: MockClock) -> None:
     async with running_reactor() as reactor:
-        line = DelayLine(reactor.alarms, 1)
+        line = DelayLine(reactor, 1)
         for _ in range(1000):
             line.put(lambda: None)
         assert (len(line), len(reactor.alarms)) == (1000, 1)
