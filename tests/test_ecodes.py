@@ -9,7 +9,7 @@ import pytest
 
 from signal_sdk.ecodes import ECode
 
-TABLE = Path(__file__).resolve().parents[2] / "shared" / "ecodes.csv"
+TABLE = Path(__file__).with_name("data") / "ecodes.csv"
 
 
 def documented() -> list[tuple[str, int, str]]:

@@ -14,8 +14,8 @@ import signal_sdk
 from signal_sdk import LoginCallback, MessageCallback, Signal
 from signal_sdk.spelling import DocumentedNames
 
-SURFACE = Path(__file__).parents[2] / "shared" / "api_surface.csv"
-SEED = "003"
+SURFACE = Path(__file__).with_name("data") / "api_surface.csv"
+SDK = "java"
 PATHS = {
     "Signal": Signal,
     "LoginSession": Signal.LoginSession,
@@ -53,7 +53,7 @@ def surface() -> list[Documented]:
                 tuple(row["parameters"].split()),
             )
             for row in csv.DictReader(file)
-            if row["seed"].startswith(SEED)
+            if row["sdk"] == SDK
         ]
 
 

@@ -15,9 +15,9 @@ import pytest
 import signal_sdk
 from signal_sdk import IAgoraAPI, ICallBack
 
-SURFACE = Path(__file__).parents[3] / "shared" / "api_surface.csv"
+SURFACE = Path(__file__).parents[1] / "data" / "api_surface.csv"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "linux_api.md"
-SEED = "000"
+SDK = "linux"
 PATHS: dict[str, Any] = {"": signal_sdk, "IAgoraAPI": IAgoraAPI, "ICallBack": ICallBack}
 
 IRREGULAR = {
@@ -52,7 +52,7 @@ def surface() -> list[Documented]:
                 tuple(row["parameters"].split()),
             )
             for row in csv.DictReader(file)
-            if row["seed"].startswith(SEED)
+            if row["sdk"] == SDK
         ]
 
 
