@@ -204,8 +204,6 @@ class Core:
         except BaseException as exc:  # noqa: BLE001  nothing waits in here: see below
             # A mistake of ours, or an argument whose own methods raise (`__repr__`, `__eq__`, …),
             # be it SystemExit, must not end the instance, nor all others.
-            if name == LOGIN:
-                self._is_login_waiting = False
             self.put("on_error", name, ECode.GENERAL_E_UNKNOWN, in_words(exc))
             note("%s failed", name)
 

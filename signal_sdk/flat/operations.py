@@ -29,6 +29,7 @@ from signal_sdk.wire.arguments import Arguments
 __all__ = ["Failed", "Operations", "checked_text"]
 
 R = TypeVar("R", bound=results.Result)
+T = TypeVar("T")
 
 Failed = Callable[[SignalError], None]
 MakeMessage = Callable[[], Arguments]
@@ -85,13 +86,14 @@ class Operations:
             put("on_invoke_ret", call_id, "unsupported method name", "")
             return
         try:
-            args = msgspec.json.decode(checked_text("req", req))
+            text = checked_text("req", req)
+            args = msgspec.json.decode(text)
         except (ParameterError, msgspec.MsgspecError, RecursionError, ValueError):
             put("on_invoke_ret", call_id, "args is not JSON", "")
             return
         try:
             if not isinstance(args, dict):
-                raise names.wrong("req", req, "is not a JSON object")
+                raise names.wrong("req", text, "is not a JSON object")
             client = self._client()
         except SignalError as exc:
             failed(exc)
@@ -115,18 +117,23 @@ class Operations:
         count: object,
     ) -> None:
         """`login` and `login2`."""
-        try:
-            appid = checked_text("app id", appid)
-            if not appid or not names.is_encodable(appid):
-                raise names.wrong("app id", appid, "is empty or not UTF-8 text")
+
+        def make() -> tuple[Account, RetryPolicy]:
+            app = checked_text("app id", appid)
+            if not app or not names.is_encodable(app):
+                raise names.wrong("app id", app, "is empty or not UTF-8 text")
             if not isinstance(account, str):
                 raise LoginError(ECode.LOGIN_E_INVALID_USER, "the account is not text")
-            account = checked_text("account", account)
-            policy = RetryPolicy.checked(seconds, count)
+            name = checked_text("account", account)
+            who = Account(appid=app, name=name, token=token)
+            return who, RetryPolicy.checked(seconds, count)
+
+        try:
+            who, policy = _made(make)
         except SignalError as exc:
             self._core.refuse_login(exc)
         else:
-            self._core.login(Account(appid=appid, name=account, token=token), policy)
+            self._core.login(who, policy)
 
     def log_out(self, _: str) -> None:
         """`logout`."""
@@ -316,8 +323,8 @@ class Operations:
         self._ask(make, results.Result, nothing, self._failing(name))
 
 
-def _made(make: Callable[[], Arguments]) -> Arguments:
-    """What a request is made of. Raises `ParameterError` whatever a user's value raises."""
+def _made(make: Callable[[], T]) -> T:
+    """What is made of a user's values. Raises `ParameterError` whatever these raise."""
     try:
         return make()
     except SignalError:

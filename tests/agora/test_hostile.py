@@ -12,7 +12,10 @@ from typing import Any, NoReturn
 import pytest
 
 from signal_sdk import create_agora_sdk_instance_cpp
+from signal_sdk.errors import LinkError
 from signal_sdk.flat.failures import in_words
+from signal_sdk.net.reactor import Reactor
+from signal_sdk.websocket.link import Link
 from tests.agora.conftest import Make, ThreadedServer
 from tests.agora.ears import Ears
 
@@ -161,7 +164,9 @@ def test_an_argument_that_cannot_be_shown_is_told_and_all_goes_on(
     cannot = shy(error)()
     api, ears = make(far_server.address)
     api.login2(cannot, cannot, cannot, 0, "", cannot, cannot)
-    ears.wait("on_login_failed")
+    ears.wait("on_login_failed", 1004)
+    api.login2("app", "alice", NO_TOKEN, 0, "", cannot, cannot)
+    ears.wait("on_login_failed", 1004)
     assert api.get_status() == 0
     api.login("app", "alice", NO_TOKEN)
     ears.wait("on_login_success")
@@ -176,6 +181,33 @@ def test_an_argument_that_cannot_be_shown_is_told_and_all_goes_on(
     api.message_instant_send("alice", 0, "all goes on", "id")
     ears.wait("on_message_send_success", "id")
     assert api.get_status() == 2
+
+
+class BadDialer:
+    """Somebody's way to a server."""
+
+    async def dial(self, appid: str, reactor: Reactor, *, avoid: str = "") -> Link:
+        class Shy(LinkError):
+            def __str__(self) -> str:
+                raise ZeroDivisionError
+
+            __repr__ = __str__
+
+        raise Shy(appid, avoid)
+
+
+def test_a_dialer_s_exception_that_cannot_be_shown_fails_the_login(
+    far_server: ThreadedServer, make: Make
+) -> None:
+    _, other = make(far_server.address)
+    with create_agora_sdk_instance_cpp(server=BadDialer()) as api:
+        ears = Ears()
+        api.callback_set(ears)
+        for _ in range(2):
+            api.login("app", "alice", NO_TOKEN)
+            assert ears.wait("on_login_failed")[0] in (200, 201)
+            assert ears.wait("on_error")[0] == "login"
+    assert not other.seen("on_error")
 
 
 def test_a_handler_whose_attributes_raise_is_passed_over(far_server: ThreadedServer) -> None:
