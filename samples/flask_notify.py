@@ -58,6 +58,8 @@ class Notifier(ICallBack):
 
     def send(self, account: str, text: str) -> tuple[str, int]:
         """Send a message, and wait for its outcome: its id, and 0 or the code of the failure."""
+        if not self.api.get_status():
+            return "", ECode.GENERAL_E_NOT_LOGIN
         # One's own id, so that its outcome is waited for before it can come.
         message_id, done = uuid.uuid4().hex, threading.Event()
         self._waiting[message_id] = done

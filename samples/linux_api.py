@@ -90,7 +90,9 @@ class Chat(ICallBack):
         say(f"that was not sent: {ECode(ecode).meaning}")
 
     def on_error(self, name: str, ecode: int, desc: str) -> None:
-        say(f"error: {name}: {desc} ({ecode})")
+        # It follows each failure's own callback, and says why.
+        if not self.is_over.is_set():
+            say(f"error: {name}: {desc} ({ecode})")
 
 
 def chat(api: IAgoraAPI, callback: Chat) -> None:

@@ -1,13 +1,13 @@
 """The SDK's public names: log in to a signaling server, send, join, call, and be told."""
 
-from signal_sdk.agora_api import (
-    IAgoraAPI,
+from signal_sdk.agora_api import IAgoraAPI
+from signal_sdk.agora_callback import ICallBack
+from signal_sdk.agora_instances import (
     create_agora_sdk_instance_cpp,
     createAgoraSDKInstanceCPP,
     get_agora_sdk_instance_cpp,
     getAgoraSDKInstanceCPP,
 )
-from signal_sdk.agora_callback import ICallBack
 from signal_sdk.call import Call
 from signal_sdk.callbacks import (
     CallCallback,

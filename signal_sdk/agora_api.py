@@ -1,35 +1,27 @@
 """`IAgoraAPI`: the flat API of the Linux SDK, for programs without an event loop.
 
-Owns: the documented methods, and the one shared instance. Must not know what a method does in the
-trio thread: flat/ does.
+Owns: the documented methods. Must not know what a method does in the trio thread: flat/ does; nor
+who makes an instance, which agora_instances.py does.
 """
 
 from __future__ import annotations
 
-import os
-import ssl
-import threading
 from functools import partial
 from types import TracebackType
 from typing import Self
 
 from signal_sdk.agora_callback import ICallBack
 from signal_sdk.client.call_states import CallStep
-from signal_sdk.client.dialer import DEFAULT_SERVER, Dialer, make_dialer
-from signal_sdk.flat.obsolete import ObsoleteMethods, message_id
+from signal_sdk.flat.methods import message_id
+from signal_sdk.flat.obsolete import ObsoleteMethods
+from signal_sdk.flat.retries import DEFAULT_RETRY_COUNT, DEFAULT_RETRY_SECONDS
+from signal_sdk.flat.undocumented import UndocumentedMethods
 from signal_sdk.flat.version import sdk_version
-from signal_sdk.signal import SERVER_VARIABLE
 
-__all__ = [
-    "IAgoraAPI",
-    "createAgoraSDKInstanceCPP",
-    "create_agora_sdk_instance_cpp",
-    "getAgoraSDKInstanceCPP",
-    "get_agora_sdk_instance_cpp",
-]
+__all__ = ["IAgoraAPI"]
 
 
-class IAgoraAPI(ObsoleteMethods):
+class IAgoraAPI(ObsoleteMethods, UndocumentedMethods):
     """One user of the signaling system: every operation is a method, every event a callback.
 
     Linux SDK, "IAgoraAPI Class". Made by `create_agora_sdk_instance_cpp` or
@@ -38,8 +30,9 @@ class IAgoraAPI(ObsoleteMethods):
     them. The order of a thread's calls is their order on the wire, also of those made during a
     login.
 
-    A wrong argument raises nothing: the callback of a failure hears 1004 or 1005; what is asked
-    while nobody is logged in, 1003. Where none is documented, `on_error` does. A `uid` or a
+    A wrong argument raises nothing, nor does a call while nobody is logged in: the method's own
+    callback of a failure hears of it, where there is one, and then `on_error` says why, as of every
+    failure. docs/linux_api.md has a table of who hears what, in which order. A `uid` or a
     `deviceID` is ignored. Only after `destroy`, and in a process that was forked after the
     instance's first use, methods raise `RuntimeError`.
 
@@ -104,16 +97,17 @@ class IAgoraAPI(ObsoleteMethods):
         uid: int = 0,
         deviceID: str = "",
     ) -> None:
-        """Log in; ignored where the user is logged in, or about to be.
+        """Log in, and stay: as `login2` with its defaults, 30 s and 3 tries.
 
         `account` has 1 to 128 visible characters and no white space; `token` is a SignalingToken
         (`signal_sdk.make_token`), or `_no_need_token` where the app needs none. `on_login_success`
-        or `on_login_failed` hears of it. A connection that is lost ends in `on_logout` with 102;
-        see `login2`. Linux SDK, `login`.
+        or `on_login_failed` hears of it, and then `on_error` says why it failed. Where the user is
+        logged in, or about to be, `on_error` hears 208, and all stays as it is. Linux SDK, `login`.
         """
         del uid, deviceID
         self._core.expect_login()
-        self._do("login", self._ops.login, appId, account, token)
+        retries = (DEFAULT_RETRY_SECONDS, DEFAULT_RETRY_COUNT)
+        self._do("login", self._ops.login, appId, account, token, *retries)
 
     def login2(
         self,
@@ -122,8 +116,8 @@ class IAgoraAPI(ObsoleteMethods):
         token: str,
         uid: int = 0,
         deviceID: str = "",
-        retry_time_in_s: float = 30,
-        retry_count: int = 3,
+        retry_time_in_s: float = DEFAULT_RETRY_SECONDS,
+        retry_count: int = DEFAULT_RETRY_COUNT,
     ) -> None:
         """Log in as by `login`, and try again where the server is not reached, or is lost.
 
@@ -135,10 +129,10 @@ class IAgoraAPI(ObsoleteMethods):
         """
         del uid, deviceID
         self._core.expect_login()
-        self._do("login2", self._ops.login, appId, account, token, retry_time_in_s, retry_count)
+        self._do("login", self._ops.login, appId, account, token, retry_time_in_s, retry_count)
 
     def logout(self) -> None:
-        """Log out. `on_logout` hears of it with 101, and 108 where nobody is logged in.
+        """Log out. `on_logout` hears of it with 101; `on_error` hears 108 where nobody is in.
 
         During a login, it cancels that: `on_login_failed` hears 203. Messages whose callbacks have
         not begun stay with the server, for the next login. Linux SDK, `logout`.
@@ -148,8 +142,8 @@ class IAgoraAPI(ObsoleteMethods):
     def invoke(self, name: str, req: str, callID: str) -> None:
         """Call a function of the server (protocol.md, section 3), with `req` as JSON text.
 
-        `on_invoke_ret` hears of the answer under `callID`. `io.agora.signal.` before the name may
-        be left out. Linux SDK, `invoke`.
+        `name` is `io.agora.signal.` and the function's. `on_invoke_ret` hears of the answer, or of
+        what was wrong, under `callID`. Linux SDK, `invoke`.
         """
         self._do("invoke", self._ops.invoke, name, req, callID)
 
@@ -163,11 +157,12 @@ class IAgoraAPI(ObsoleteMethods):
         `msg` has at most 8192 visible characters; a user may send 60 messages a second. An empty
         `msgID` (at most 128 visible characters, the first not `~`) is replaced by a unique one,
         which is returned.
-        `on_message_send_success` or `on_message_send_error` hears of it under that id. Text in the
-        place of `uid` is an error (1004). Linux SDK, `messageInstantSend`.
+        `on_message_send_success` or `on_message_send_error` hears of it under that id, and of a
+        failure `on_error`, too. Text in the place of `uid` is an error (1004). Linux SDK,
+        `messageInstantSend`.
         """
         msg_id = message_id(msgID)
-        self._do("messageInstantSend", self._ops.message_instant_send, account, uid, msg, msg_id)
+        self._do("send_instant_msg", self._ops.message_instant_send, account, uid, msg, msg_id)
         return msg_id
 
     def message_channel_send(self, channelID: str, msg: str, msgID: str = "") -> str:
@@ -177,7 +172,7 @@ class IAgoraAPI(ObsoleteMethods):
         `messageChannelSend`.
         """
         msg_id = message_id(msgID)
-        self._do("messageChannelSend", self._ops.message_channel_send, channelID, msg, msg_id)
+        self._do("send_channel_msg", self._ops.message_channel_send, channelID, msg, msg_id)
         return msg_id
 
     def message_channel_send_force(self, channelID: str, msg: str, msgID: str = "") -> str:
@@ -187,7 +182,7 @@ class IAgoraAPI(ObsoleteMethods):
         """
         msg_id = message_id(msgID)
         send = partial(self._ops.message_channel_send, force=True)
-        self._do("messageChannelSendForce", send, channelID, msg, msg_id)
+        self._do("send_channel_msg", send, channelID, msg, msg_id)
         return msg_id
 
     # --- users ---
@@ -197,7 +192,7 @@ class IAgoraAPI(ObsoleteMethods):
 
         Linux SDK, `queryUserStatus`.
         """
-        self._do("queryUserStatus", self._ops.query_user_status, account)
+        self._do("query_user_status", self._ops.query_user_status, account)
 
     def set_attr(self, name: str, value: str) -> None:
         """Set an attribute of the user; only a failure is told, to `on_error`.
@@ -205,35 +200,35 @@ class IAgoraAPI(ObsoleteMethods):
         `name` has at most 128 visible characters, `value` 1024. `_conn_timeout` (20 to 120, in
         seconds) is how long the user stays online without a connection. Linux SDK, `setAttr`.
         """
-        self._do("setAttr", self._ops.set_attr, name, value)
+        self._do("set_attr", self._ops.set_attr, name, value)
 
     def get_attr(self, name: str) -> None:
         """Ask for an attribute of the user itself: `on_user_attr_result`.
 
         Linux SDK, `getAttr`.
         """
-        self._do("getAttr", self._ops.get_attr, name)
+        self._do("get_attr", self._ops.get_attr, name)
 
     def get_attr_all(self) -> None:
         """Ask for all attributes of the user itself: `on_user_attr_all_result`.
 
         Linux SDK, `getAttrAll`.
         """
-        self._do("getAttrAll", self._ops.get_attr_all)
+        self._do("get_attr_all", self._ops.get_attr_all)
 
     def get_user_attr(self, account: str, name: str) -> None:
         """Ask for an attribute of any account of the app: `on_user_attr_result`.
 
         Linux SDK, `getUserAttr`.
         """
-        self._do("getUserAttr", self._ops.get_user_attr, account, name)
+        self._do("get_user_attr", self._ops.get_user_attr, account, name)
 
     def get_user_attr_all(self, account: str) -> None:
         """Ask for all attributes of any account of the app: `on_user_attr_all_result`.
 
         Linux SDK, `getUserAttrAll`.
         """
-        self._do("getUserAttrAll", self._ops.get_user_attr_all, account)
+        self._do("get_user_attr_all", self._ops.get_user_attr_all, account)
 
     # --- channels ---
 
@@ -245,21 +240,21 @@ class IAgoraAPI(ObsoleteMethods):
         `_agora_channel_event` tell who comes, goes, joins and leaves in the whole app: see
         `ICallBack.on_message_channel_receive`. Linux SDK, `channelJoin`.
         """
-        self._do("channelJoin", self._ops.channel_join, channelID)
+        self._do("channel_join", self._ops.channel_join, channelID)
 
     def channel_leave(self, channelID: str) -> None:
-        """Leave a channel: `on_channel_leaved`, with 602; `on_error` where it was not joined (600).
+        """Leave a channel: `on_channel_leaved`, with 602.
 
-        Linux SDK, `channelLeave`.
+        Where it was not joined, `on_error` hears that, too (1001). Linux SDK, `channelLeave`.
         """
-        self._do("channelLeave", self._ops.channel_leave, channelID)
+        self._do("channel_leave", self._ops.channel_leave, channelID)
 
     def channel_query_user_num(self, channelID: str) -> None:
         """Ask how many users are in a channel: `on_channel_query_user_num_result`.
 
         Linux SDK, `channelQueryUserNum`.
         """
-        self._do("channelQueryUserNum", self._ops.channel_query_user_num, channelID)
+        self._do("channel_query_num", self._ops.channel_query_user_num, channelID)
 
     def channel_query_user_is_in(self, channelID: str, account: str) -> None:
         """Ask whether `account` is in a channel: `on_channel_query_user_is_in`.
@@ -267,7 +262,7 @@ class IAgoraAPI(ObsoleteMethods):
         Linux SDK, `channelQueryUserIsIn`.
         """
         query = self._ops.channel_query_user_is_in
-        self._do("channelQueryUserIsIn", query, channelID, account)
+        self._do("channel_query_user_isin", query, channelID, account)
 
     def channel_set_attr(self, channelID: str, name: str, value: str) -> None:
         """Set an attribute of a channel, joined or not: every member's `on_channel_attr_updated`.
@@ -275,21 +270,21 @@ class IAgoraAPI(ObsoleteMethods):
         `name` has at most 128 visible characters, `value` 8096; the built-in names (`_channel_ttl`,
         `_userNotification`, …) take whole numbers. Linux SDK, `channelSetAttr`.
         """
-        self._do("channelSetAttr", self._ops.channel_set_attr, channelID, name, value)
+        self._do("channel_set_attr", self._ops.channel_set_attr, channelID, name, value)
 
     def channel_del_attr(self, channelID: str, name: str) -> None:
         """Delete an attribute of a channel: the change's type is `del`.
 
         Linux SDK, `channelDelAttr`.
         """
-        self._do("channelDelAttr", self._ops.channel_del_attr, channelID, name)
+        self._do("channel_del_attr", self._ops.channel_del_attr, channelID, name)
 
     def channel_clear_attr(self, channelID: str) -> None:
         """Delete all attributes of a channel: the change's type is `clear`.
 
         Linux SDK, `channelClearAttr`.
         """
-        self._do("channelClearAttr", self._ops.channel_clear_attr, channelID)
+        self._do("channel_clear_attr", self._ops.channel_clear_attr, channelID)
 
     # --- calls: known by their channel and the other account, whoever called ---
 
@@ -301,7 +296,7 @@ class IAgoraAPI(ObsoleteMethods):
         `channelInviteUser`.
         """
         del uid
-        self._do("channelInviteUser", self._ops.invite, channelID, account, "")
+        self._do("invite", self._calls.invite, channelID, account, "")
 
     def channel_invite_user2(self, channelID: str, account: str, extra: str = "") -> None:
         """As `channel_invite_user`, with `extra` for the other side.
@@ -310,7 +305,7 @@ class IAgoraAPI(ObsoleteMethods):
         `_require_peer_online` (1: fail at once with 703 where the account is offline) and
         `_timeout` (seconds, instead of 20). Linux SDK, `channelInviteUser2`.
         """
-        self._do("channelInviteUser2", self._ops.invite, channelID, account, extra)
+        self._do("invite", self._calls.invite, channelID, account, extra)
 
     def channel_invite_dtmf(self, channelID: str, phoneNum: str, dtmf: str) -> None:
         """Send dialled digits (0 to 9, * and #) in a call that was accepted: `on_invite_msg`.
@@ -318,19 +313,19 @@ class IAgoraAPI(ObsoleteMethods):
         `phoneNum` is the other account. Only a failure is told, to `on_error`. Linux SDK,
         `channelInviteDTMF`.
         """
-        self._do("channelInviteDTMF", self._ops.channel_invite_dtmf, channelID, phoneNum, dtmf)
+        self._do("invite_dtmf", self._calls.channel_invite_dtmf, channelID, phoneNum, dtmf)
 
     def channel_invite_accept(
         self, channelID: str, account: str, uid: int = 0, extra: str = ""
     ) -> None:
         """Accept a call: the other side's `on_invite_accepted_by_peer` hears of it, with `extra`.
 
-        Only a failure is told here, to `on_error` (700: there is no such call). Linux SDK,
-        `channelInviteAccept`.
+        Only a failure is told here, to `on_error` (1001: there is no such call). Linux SDK,
+        `channelInviteAccept`; its header has no `extra`.
         """
         del uid
         step = CallStep.ACCEPT
-        self._do("channelInviteAccept", self._ops.take_step, step, channelID, account, extra)
+        self._do("invite_accept", self._calls.take_step, step, channelID, account, extra)
 
     def channel_invite_refuse(
         self, channelID: str, account: str, uid: int = 0, extra: str = ""
@@ -341,7 +336,7 @@ class IAgoraAPI(ObsoleteMethods):
         """
         del uid
         step = CallStep.REFUSE
-        self._do("channelInviteRefuse", self._ops.take_step, step, channelID, account, extra)
+        self._do("invite_refuse", self._calls.take_step, step, channelID, account, extra)
 
     def channel_invite_end(self, channelID: str, account: str, uid: int = 0) -> None:
         """End a call, in whatever state: `on_invite_end_by_myself`, and there `…_by_peer`.
@@ -349,7 +344,7 @@ class IAgoraAPI(ObsoleteMethods):
         A failure is told to `on_error`. Linux SDK, `channelInviteEnd`.
         """
         del uid
-        self._do("channelInviteEnd", self._ops.take_step, CallStep.END, channelID, account)
+        self._do("invite_end", self._calls.take_step, CallStep.END, channelID, account)
 
     callbackSet = callback_set
     callbackGet = callback_get
@@ -377,57 +372,3 @@ class IAgoraAPI(ObsoleteMethods):
     getStatus = get_status
     getSdkVersion = get_sdk_version
     messageChannelSendForce = message_channel_send_force
-
-
-# --- instances ---
-
-
-class _Shared:
-    """The instance that `get_agora_sdk_instance_cpp` returns."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.instance: IAgoraAPI | None = None
-
-
-_shared = _Shared()
-
-
-def create_agora_sdk_instance_cpp(
-    *, server: str | Dialer | None = None, ssl_context: ssl.SSLContext | None = None
-) -> IAgoraAPI:
-    """Make an instance, another one each time; any number may live in a process.
-
-    `server` says where to log in to, by default what the environment variable `SIGNAL_SDK_SERVER`
-    says, or else `127.0.0.1:8001`; it and `ssl_context` are as in `Signal`. Raises `ParameterError`
-    (1004) where `server` is wrong. Nothing is started before the first use, so that an instance may
-    be made before a fork. Linux SDK, `createAgoraSDKInstanceCPP`.
-    """
-    if server is None:
-        server = os.environ.get(SERVER_VARIABLE) or DEFAULT_SERVER
-    return IAgoraAPI(make_dialer(server, ssl_context) if isinstance(server, str) else server)
-
-
-def get_agora_sdk_instance_cpp(
-    *, server: str | Dialer | None = None, ssl_context: ssl.SSLContext | None = None
-) -> IAgoraAPI:
-    """The one shared instance, which is made where there is none, or where it was destroyed.
-
-    Only then do the arguments count, which are those of `create_agora_sdk_instance_cpp`. Linux SDK,
-    `getAgoraSDKInstanceCPP`.
-    """
-    with _shared.lock:
-        if _shared.instance is None or _shared.instance._core.is_closed:  # noqa: SLF001  one module
-            _shared.instance = create_agora_sdk_instance_cpp(server=server, ssl_context=ssl_context)
-        return _shared.instance
-
-
-def _renew_lock() -> None:
-    """In a child that was forked, another thread may hold the lock for ever."""
-    _shared.lock = threading.RLock()
-
-
-os.register_at_fork(after_in_child=_renew_lock)
-
-getAgoraSDKInstanceCPP = get_agora_sdk_instance_cpp
-createAgoraSDKInstanceCPP = create_agora_sdk_instance_cpp

@@ -32,24 +32,24 @@ class ICallBack(DocumentedNames):
     def on_login_failed(self, ecode: int) -> None:
         """The login failed.
 
-        `ecode` is 201 where the server could not be reached, 203 where `logout` or `destroy`
-        cancelled the login, 204 or 206 where the token has expired or is wrong, 207 where another
-        login was quicker, 202 where the server refused for another reason (such as an unknown app
-        id), 209 where the account is not valid, 1004 where another argument is, 200 for anything
-        else.
+        `on_error` hears next why (such as a certificate that is not trusted), unless it was
+        cancelled. `ecode` is 201 where the server could not be reached, 203 where `logout` or
+        `destroy` cancelled the login, 204 or 206 where the token has expired or is wrong, 207 where
+        another login was quicker, 202 where the server refused for another reason (such as an
+        unknown app id), 209 where the account is not valid, 1004 where another argument is, 200 for
+        anything else.
         """
 
     def on_logout(self, ecode: int) -> None:
         """The user is logged out.
 
-        `ecode` is 101 after `logout` or `destroy`, 102 where the connection was lost (after
-        `login2`: and its retries are used up), 103 where the account logged in elsewhere, 105 where
-        its token expired, 108 where `logout` was called and nobody was logged in, 100 for anything
-        else.
+        `ecode` is 101 after `logout` or `destroy`, 102 where the connection was lost and the
+        retries are used up, 103 where the account logged in elsewhere, 105 where its token expired,
+        100 for anything else.
         """
 
     def on_reconnecting(self, nretry: int) -> None:
-        """After `login2`: the connection was lost, and is about to be made again.
+        """The connection was lost, and is about to be made again.
 
         `nretry` counts the tries from 1 on.
         """
@@ -65,11 +65,16 @@ class ICallBack(DocumentedNames):
         """
 
     def on_error(self, name: str, ecode: int, desc: str) -> None:
-        """Something went wrong that no other callback hears of; `desc` is one line.
+        """Something went wrong; `desc` is one line. Where the method has a callback of its own for
+        a failure, that has heard of it right before.
 
-        `name` is the documented name of the method that failed (`channelSetAttr`), or of the
-        callback that raised (then `ecode` is 1002); `callbacks` or `calls` where so many wait that
-        some were dropped (1000).
+        `name` is what the original calls the method that failed (`channel_set_attr`,
+        `send_instant_msg`, `invite_end`), with 1001 where the server refused, 1002 ("time out")
+        where it did not answer in 10 s, 1003 where nobody is logged in, 1004 or 1005 where an
+        argument is wrong or too large, or a logout's code that came before the answer; or `name` is
+        a callback that raised (`onLogout`; then `ecode` is 1002), `session` where events of the
+        channel were missed, `callbacks` or `calls` where so many wait that some were dropped
+        (1000).
         """
 
     def on_log(self, txt: str) -> None:
@@ -94,7 +99,8 @@ class ICallBack(DocumentedNames):
     def on_invoke_ret(self, callID: str, err: str, resp: str) -> None:
         """`invoke` was answered: `err` is empty, and `resp` the answer as JSON.
 
-        Where it failed, `err` is the code as text ("1004"), and `resp` says why under `reason`.
+        Where it failed, `err` is the code as text ("1004"), and `resp` says why under `reason`; or
+        `err` is "unsupported method name" or "args is not JSON", and `resp` empty.
         """
 
     # --- messages ---
@@ -105,8 +111,9 @@ class ICallBack(DocumentedNames):
     def on_message_send_error(self, messageID: str, ecode: int) -> None:
         """The message was not sent.
 
-        `ecode` is 400 or 401 (no answer in 10 s), 1003 (not logged in), 1004 or 1005 (an argument
-        is wrong or too large), or a logout's code that came before the answer.
+        `ecode` is 400 (the server refused, or nobody is logged in) or 401 (no answer in 10 s), 1004
+        or 1005 (an argument is wrong or too large), or a logout's code that came before the answer.
+        `on_error` says why.
         """
 
     def on_message_instant_receive(self, account: str, uid: int, msg: str) -> None:
@@ -130,8 +137,9 @@ class ICallBack(DocumentedNames):
     def on_channel_leaved(self, channelID: str, ecode: int) -> None:
         """The user is in the channel no more.
 
-        `ecode` is 602 after `channel_leave` or joining another channel, 603 after a logout, 604
-        where the connection was lost.
+        `ecode` is 602 after `channel_leave` (also of a channel that was not joined: then `on_error`
+        says so) or joining another channel, 603 after a logout, 604 where the connection was lost,
+        1003 where `channel_leave` was called and nobody is logged in.
         """
 
     def on_channel_user_joined(self, account: str, uid: int) -> None:
@@ -180,7 +188,8 @@ class ICallBack(DocumentedNames):
     def on_invite_failed(
         self, channelID: str, account: str, uid: int, ecode: int, extra: str
     ) -> None:
-        """The call is over without anybody's having ended it; `extra` is the invitation's.
+        """The call is over without anybody's having ended it; `extra` is the invitation's, or
+        `{"reason": …}` where that is no JSON (700), or nobody is logged in (1003).
 
         `ecode` is 701 (a call with this account about this channel is alive), 702 (the connection
         was lost), 703 (the account is offline), 704 (it did not answer in time), 700, 1003 (not
@@ -188,7 +197,10 @@ class ICallBack(DocumentedNames):
         """
 
     def on_invite_end_by_myself(self, channelID: str, account: str, uid: int) -> None:
-        """The user has ended the call, by `channel_invite_end` or by logging out."""
+        """The user has ended the call, by `channel_invite_end` or by logging out.
+
+        `account` is empty and `uid` 0, as in the original.
+        """
 
     def on_invite_end_by_peer(self, channelID: str, account: str, uid: int, extra: str) -> None:
         """The other side has ended the call, or is gone."""
@@ -201,6 +213,23 @@ class ICallBack(DocumentedNames):
         After `channel_invite_dtmf(…, "12#")`, `msgType` is `dtmf`, `msgData` is `12#`, and `extra`
         the whole as it came, `{"msgtype": "dtmf", "msgdata": "12#"}`.
         """
+
+    # --- in the Linux SDK's header, but never documented; nothing calls them here ---
+
+    def on_message_send_progress(self, account: str, messageID: str, type: str, info: str) -> None:  # noqa: A002
+        """Never called. Linux SDK's header, `onMessageSendProgress`."""
+
+    def on_message_app_received(self, msg: str) -> None:
+        """Never called. Linux SDK's header, `onMessageAppReceived`."""
+
+    def on_msg(self, from_: str, t: str, msg: str) -> None:
+        """Never called. Linux SDK's header, `onMsg`."""
+
+    def on_bc_call_result(self, reason: str, json_ret: str, callID: str) -> None:
+        """Never called. Linux SDK's header, `onBCCall_result`."""
+
+    def on_dbg(self, a: str, b: str) -> None:
+        """Never called. Linux SDK's header, `onDbg`."""
 
     onReconnecting = on_reconnecting
     onError = on_error
@@ -234,3 +263,8 @@ class ICallBack(DocumentedNames):
     onLog = on_log
     onUserAttrResult = on_user_attr_result
     onUserAttrAllResult = on_user_attr_all_result
+    onMessageSendProgress = on_message_send_progress
+    onMessageAppReceived = on_message_app_received
+    onMsg = on_msg
+    onBCCall_result = on_bc_call_result
+    onDbg = on_dbg

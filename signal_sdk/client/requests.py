@@ -31,6 +31,7 @@ __all__ = [
     "REPLY_SECONDS",
     "Codes",
     "Requests",
+    "TimeOutError",
     "UnansweredError",
     "nothing",
 ]
@@ -60,6 +61,10 @@ GENERAL: Final = Codes()
 
 class UnansweredError(SignalError):
     """No answer came, or none that can be understood: the server may have done what was asked."""
+
+
+class TimeOutError(UnansweredError):
+    """No answer came in time."""
 
 
 Unheard = Callable[[Operation[Any], str, SignalError], None]
@@ -392,7 +397,7 @@ class Requests:
                 return request.deadline
             del self._pending[callid]
             reason = f"{request.what} was not answered in {REPLY_SECONDS:g} s"
-            request.fail(UnansweredError(request.codes.timeout, reason))
+            request.fail(TimeOutError(request.codes.timeout, reason))
         return math.inf
 
 

@@ -18,8 +18,9 @@ import trio
 from signal_sdk.agora_callback import ICallBack
 from signal_sdk.client.log import logger
 from signal_sdk.ecodes import ECode
+from signal_sdk.flat.failures import in_words
 
-__all__ = ["MAX_LOG_LINES", "CallbackThread"]
+__all__ = ["MAX_LOG_LINES", "CallbackThread", "note"]
 
 MAX_LOG_LINES: Final = 1000
 """How many log lines may wait for `on_log`; the next ones are dropped, and counted."""
@@ -50,7 +51,9 @@ class CallbackThread:
 
     def _main(self) -> None:
         while (run := self._queue.get()) is not None:
-            run()
+            # Whatever it is that anybody's objects have come to: the callbacks after it go on.
+            with contextlib.suppress(BaseException):
+                run()
 
     # --- from the trio thread ---
 
@@ -78,8 +81,11 @@ class CallbackThread:
     @property
     def wants_log(self) -> bool:
         """Does anybody listen to the log? Its lines are not even made where nobody does."""
-        on_log = getattr(self.handler, "on_log", None)
-        return on_log is not None and getattr(on_log, "__func__", None) is not ICallBack.on_log
+        try:
+            on_log = getattr(self.handler, "on_log", None)
+            return on_log is not None and getattr(on_log, "__func__", None) is not ICallBack.on_log
+        except Exception:  # noqa: BLE001  the handler is anybody's object
+            return False
 
     def put_line(self, line: str) -> None:
         """Have `on_log` hear a line, unless it has fallen too far behind."""
@@ -105,14 +111,24 @@ class CallbackThread:
         try:
             _call(handler, name, args)
         except BaseException as exc:  # noqa: BLE001  it is anybody's code, SystemExit included
-            logger.exception("%s raised %s", name, type(exc).__name__)
-            # One line, whatever the exception says.
-            desc = " ".join(f"the callback raised {type(exc).__name__}: {exc}".split())
+            note("%s raised %s", name, type(exc).__name__)
+            desc = f"the callback raised {in_words(exc)}"
             documented = ICallBack.documented_names.get(name, name)
             try:
                 _call(handler, "on_error", (documented, ECode.GENERAL_E_UNKNOWN, desc))
             except BaseException:  # noqa: BLE001  as above
-                logger.exception("on_error itself raised")
+                note("on_error itself raised")
+
+
+def note(text: str, *args: object) -> None:
+    """Log what is being handled, with its traceback where that can be shown. A log of the user's
+    own may raise whatever it is handed.
+    """
+    try:
+        logger.exception(text, *args)
+    except BaseException:  # noqa: BLE001  as above
+        with contextlib.suppress(BaseException):
+            logger.error(f"{text}; its traceback cannot be shown", *args)
 
 
 def _call(handler: ICallBack, name: str, args: tuple[Any, ...]) -> None:

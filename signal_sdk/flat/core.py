@@ -17,33 +17,31 @@ import trio
 
 from signal_sdk.client.dialer import Dialer
 from signal_sdk.client.dispatcher import Dispatcher
-from signal_sdk.client.log import Log, logger
+from signal_sdk.client.log import Log
 from signal_sdk.client.seen import Seen
 from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
-from signal_sdk.flat.callback_thread import CallbackThread
+from signal_sdk.flat.callback_thread import CallbackThread, note
+from signal_sdk.flat.failures import general, in_words, not_logged_in
 from signal_sdk.flat.life import Account, Life, Means, Status
 from signal_sdk.flat.retries import RetryPolicy
 from signal_sdk.flat.thread import TrioThread, settle
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.wire.names import JsonValue
 
-__all__ = ["CLOSE_SECONDS", "MAX_WAITING_CALLS", "Core", "not_logged_in"]
+__all__ = ["CLOSE_SECONDS", "MAX_WAITING_CALLS", "Core"]
 
 MAX_WAITING_CALLS: Final = 10_000
 """How many calls may wait for the trio thread; the next ones are dropped, and `on_error` says how
 many: a program that calls faster than they can be made has none of their outcomes anyway."""
+LOGIN: Final = "login"
+"""What `on_error` calls both logins."""
 CALLS_PER_TURN: Final = 32
 """How many calls are made before other instances get their turn."""
 CLOSE_SECONDS: Final = 3.0
 """How long an instance that was destroyed may take to log out, and to run the callbacks that
 wait."""
-
-
-def not_logged_in() -> SignalError:
-    """The error for what is asked before the login, or after its end."""
-    return SignalError(ECode.GENERAL_E_NOT_LOGIN, "not logged in: login comes first")
 
 
 class _TeeLog(Log):
@@ -104,7 +102,7 @@ class Core:
     def call(self, name: str, do: Callable[[], object]) -> None:
         """Have `do` called in the trio thread, in the order of the calls. Never waits.
 
-        `name` is the documented method's. Raises `RuntimeError` as `check` does.
+        `name` is what `on_error` calls it. Raises `RuntimeError` as `check` does.
         """
         self.check()
         with self._lock:
@@ -165,9 +163,10 @@ class Core:
         finally:
             self._is_destroyed = True
             self._nursery = None
-            if self._life is not None and self._life.last_word is not None:
+            if self._life is not None:
                 # A callback did not return in time: this is told after it, by and by.
-                self.callbacks.put(*self._life.last_word)
+                for words in self._life.last_words:
+                    self.callbacks.put(*words)
             self.callbacks.close()
 
     async def _dispatch_to_the_end(self, nursery: trio.Nursery) -> None:
@@ -201,10 +200,12 @@ class Core:
         try:
             do()
         except SignalError as exc:
-            self.put("on_error", name, exc.ecode, exc.reason)
-        except Exception as exc:  # noqa: BLE001  a mistake of ours must not end the instance
-            logger.exception("%s failed", name)
-            self.put("on_error", name, ECode.GENERAL_E_UNKNOWN, f"{type(exc).__name__}: {exc}")
+            self.fail(name, exc)
+        except BaseException as exc:  # noqa: BLE001  nothing waits in here: see below
+            # A mistake of ours, or an argument whose own methods raise (`__repr__`, `__eq__`, …),
+            # be it SystemExit, must not end the instance, nor all others.
+            self.put("on_error", name, ECode.GENERAL_E_UNKNOWN, in_words(exc))
+            note("%s failed", name)
 
     async def _end(self) -> None:
         nursery = self._nursery
@@ -220,15 +221,27 @@ class Core:
 
     def refuse_login(self, error: SignalError) -> None:
         """A login's arguments are wrong."""
+        if not self._is_taken():
+            ecode = error.ecode
+            self.put_all(("on_login_failed", ecode), ("on_error", LOGIN, ecode, error.reason))
+
+    def _is_taken(self) -> bool:
+        """Is the instance logged in, or about to be? Then `on_error` hears that a login is not to
+        be called, and all stays as it is.
+        """
         self._is_login_waiting = False
-        self.put("on_login_failed", error.ecode)
+        life = self._life
+        if life is None or life.is_leaving or life.ended.is_set():
+            return False
+        reason = f"login in wrong status : {int(life.status)}"
+        self.put("on_error", LOGIN, ECode.LOGIN_E_ALREADY_LOGIN, reason)
+        return True
 
     def login(self, account: Account, policy: RetryPolicy) -> None:
-        """Log in; ignored where the instance is logged in, or about to be."""
-        self._is_login_waiting = False
-        before = self._life
-        if before is not None and not before.is_leaving and not before.ended.is_set():
+        """Log in; refused where the instance is logged in, or about to be."""
+        if self._is_taken():
             return
+        before = self._life
         if self._nursery is None or self._reactor is None:
             return
         key = (account.appid, account.name)
@@ -246,19 +259,19 @@ class Core:
         self._nursery.start_soon(self._life.run)
 
     def log_out(self) -> None:
-        """Log out; told with 108 where there is nobody to log out."""
+        """Log out; `on_error` hears 108 where there is nobody to log out."""
         life = self._life
         if life is None or life.is_leaving or life.ended.is_set():
-            self.put("on_logout", ECode.LOGOUT_E_ALREADY_LOGOUT)
+            reason = "logout when logouted, ignore this action"
+            self.put("on_error", "logout", ECode.LOGOUT_E_ALREADY_LOGOUT, reason)
         else:
             life.leave()
 
     def join(self, channel: str) -> None:
-        """Join a channel."""
+        """Join a channel. Raises `SignalError` where nobody is logged in."""
         if self._life is None or self.client is None:
-            self.put("on_channel_join_failed", channel, ECode.GENERAL_E_NOT_LOGIN)
-        else:
-            self._life.join(channel)
+            raise not_logged_in("channel join when logouted")
+        self._life.join(channel)
 
     def invite(self, channel: str, account: str, extra: JsonValue) -> None:
         """Call an account. Raises `SignalError` where nobody is logged in."""
@@ -286,3 +299,16 @@ class Core:
     def put(self, name: str, *args: Any) -> None:
         """Have a callback run in its turn."""
         self.dispatcher.put_outcome(partial(self.tell, name, *args))
+
+    def put_all(self, *told: tuple[Any, ...]) -> None:
+        """Have callbacks, each with its arguments, run in their turn, with nothing in between."""
+        self.dispatcher.put_outcome(partial(self._tell_all, told))
+
+    def fail(self, name: str, exc: SignalError, *heard: Any) -> None:
+        """Have a failure told: by the callback `heard`, where there is one, then by `on_error`."""
+        error = ("on_error", name, *general(exc))
+        self.put_all(*([heard, error] if heard else [error]))
+
+    async def _tell_all(self, told: tuple[tuple[Any, ...], ...]) -> None:
+        for words in told:
+            await self.tell(*words)

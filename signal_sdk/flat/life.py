@@ -25,6 +25,7 @@ from signal_sdk.client.login_states import LoginState
 from signal_sdk.client.seen import Seen
 from signal_sdk.client.session import SessionClient, Shared
 from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
 from signal_sdk.flat.listener import Listener, Tell
 from signal_sdk.flat.retries import RetryPolicy
 from signal_sdk.login_session import LoginSession
@@ -93,7 +94,9 @@ class Life:
         self._seen = seen
         self._after = after
         self._leave = trio.Event()
-        self.last_word: tuple[str, ECode] | None = None
+        self.last_words: list[tuple[Any, ...]] = []
+        """What is still to be told of the end: callbacks with their arguments."""
+        self._why = ""
         # What is asked before the login's task runs is asked of its first session.
         self._client, self._listener = self._begin()
 
@@ -143,7 +146,7 @@ class Life:
         finally:
             # Also where a login that was given up has not ended in time.
             self.ended.set()
-            self.last_word = self._end(ecode)
+            self.last_words = self._end(ecode)
             self._tell(self._tell_end)
 
     @property
@@ -151,10 +154,14 @@ class Life:
         """Has a session been logged in? It is the last one then."""
         return self._client.state not in (LoginState.CONNECTING, LoginState.FAILED)
 
-    def _end(self, ecode: ECode) -> tuple[str, ECode]:
-        if not self._was_in:
-            return "on_login_failed", ECode.LOGIN_E_CANCEL if self.is_leaving else ecode
-        return "on_logout", ECode.LOGOUT_E_USER if self.is_leaving else ecode
+    def _end(self, ecode: ECode) -> list[tuple[Any, ...]]:
+        if self._was_in:
+            return [("on_logout", ECode.LOGOUT_E_USER if self.is_leaving else ecode)]
+        if self.is_leaving:
+            return [("on_login_failed", ECode.LOGIN_E_CANCEL)]
+        # The code alone says nothing of a certificate that is not trusted, or a wrong address.
+        why = [("on_error", "login", ecode, self._why)] if self._why else []
+        return [("on_login_failed", ecode), *why]
 
     async def _try_to_log_in(self) -> ECode:
         """Session after session until one is logged in, which then stays by itself; the last one's
@@ -163,7 +170,7 @@ class Life:
         backoff = self._policy.backoff
         if backoff is None:
             await self._client.run()
-            return await self._client.ended
+            return await self._ended()
         tries = Outage(backoff, trio.current_time())
         while True:
             ecode = await self._live_once(tries.deadline)
@@ -193,8 +200,18 @@ class Life:
             nursery.start_soon(give_up)
             await client.run()
             nursery.cancel_scope.cancel()
-        ecode = await client.ended
-        return ECode.LOGIN_E_NET if is_late else ecode
+        if not is_late:
+            return await self._ended()
+        self._why = self._why or f"no login in {self._policy.seconds:g} s"
+        return ECode.LOGIN_E_NET
+
+    async def _ended(self) -> ECode:
+        """The code that the session has ended with; why, where it was never logged in, is kept."""
+        try:
+            await self._client.logged_in
+        except SignalError as exc:
+            self._why = exc.reason
+        return await self._client.ended
 
     def _begin(self) -> tuple[SessionClient, Listener]:
         means, account = self._means, self.account
@@ -225,6 +242,6 @@ class Life:
         self._means.dispatcher.put(run)
 
     async def _tell_end(self) -> None:
-        last_word, self.last_word = self.last_word, None
-        if last_word is not None:
-            await self._means.tell(*last_word)
+        while self.last_words:
+            name, *args = self.last_words.pop(0)
+            await self._means.tell(name, *args)

@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any, Final, Protocol
 
-import attrs
 import msgspec
 
 from signal_sdk.call import Call
-from signal_sdk.callbacks import CallCallback, ChannelCallback, LoginCallback, MessageCallback
+from signal_sdk.callbacks import CallCallback, ChannelCallback, LoginCallback
 from signal_sdk.channel import Channel
 from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
+from signal_sdk.flat.failures import general
 from signal_sdk.login_session import LoginSession
 from signal_sdk.wire import frames
 from signal_sdk.wire.events import SpecialEvent
 
-__all__ = ["FD", "Listener", "Sent", "Tell"]
+__all__ = ["FD", "Listener", "Tell"]
 
 FD: Final = 0
 """The documented `fd`, "internal use only"."""
@@ -63,6 +64,13 @@ class Listener(LoginCallback, ChannelCallback, CallCallback):
     async def on_error(self, session: LoginSession, ecode: ECode, reason: str) -> None:
         await self._tell("on_error", "session", ecode, reason)
 
+    async def _tell_error(self, name: str, asked: Awaitable[object]) -> None:
+        """Tell `on_error` why a request was refused, beside the callback of its own."""
+        try:
+            await asked
+        except SignalError as exc:
+            await self._tell("on_error", name, *general(exc))
+
     # --- the channel ---
 
     async def on_channel_joined(self, session: LoginSession, channel: Channel) -> None:
@@ -72,6 +80,7 @@ class Listener(LoginCallback, ChannelCallback, CallCallback):
         self, session: LoginSession, channel: Channel, ecode: ECode
     ) -> None:
         await self._tell("on_channel_join_failed", channel.name, ecode)
+        await self._tell_error("channel_join", channel)
 
     async def on_channel_leaved(
         self, session: LoginSession, channel: Channel, ecode: ECode
@@ -139,28 +148,17 @@ class Listener(LoginCallback, ChannelCallback, CallCallback):
     async def on_invite_failed(self, session: LoginSession, call: Call, ecode: ECode) -> None:
         uid, extra = call.peer_uid, call.extra
         await self._tell("on_invite_failed", call.channel, call.peer, uid, ecode, extra)
+        # Of a call that fails later on, `on_error` hears nothing.
+        await self._tell_error("invite", call)
 
     async def on_invite_end_by_myself(self, session: LoginSession, call: Call, extra: str) -> None:
-        await self._tell("on_invite_end_by_myself", call.channel, call.peer, call.peer_uid)
+        # The original names nobody here.
+        await self._tell("on_invite_end_by_myself", call.channel, "", 0)
 
     async def on_invite_msg(self, session: LoginSession, call: Call, extra: str) -> None:
         kind, data = _take_apart(extra)
         uid = call.peer_uid
         await self._tell("on_invite_msg", call.channel, call.peer, uid, kind, data, extra)
-
-
-@attrs.frozen
-class Sent(MessageCallback):
-    """What becomes of one message."""
-
-    tell: Tell
-    msg_id: str
-
-    async def on_message_send_success(self, session: LoginSession) -> None:
-        await self.tell("on_message_send_success", self.msg_id)
-
-    async def on_message_send_error(self, session: LoginSession, ecode: ECode) -> None:
-        await self.tell("on_message_send_error", self.msg_id, ecode)
 
 
 def _take_apart(extra: str) -> tuple[str, str]:

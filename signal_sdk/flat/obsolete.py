@@ -1,4 +1,4 @@
-"""The obsolete methods, and the way of every method into the trio thread.
+"""The obsolete methods.
 
 Owns: the documented methods that nobody should call any more. Must not know what an operation does.
 """
@@ -7,34 +7,19 @@ Owns: the documented methods that nobody should call any more. Must not know wha
 
 from __future__ import annotations
 
-import secrets
 import warnings
-from collections.abc import Callable
-from functools import partial
-from typing import Any
 
-from signal_sdk.client.dialer import Dialer
-from signal_sdk.flat.core import Core
 from signal_sdk.flat.life import Status
-from signal_sdk.flat.operations import Operations
-from signal_sdk.spelling import DocumentedNames
+from signal_sdk.flat.methods import Methods, message_id
 
-__all__ = ["ObsoleteMethods", "message_id"]
+__all__ = ["ObsoleteMethods"]
 
 
-class ObsoleteMethods(DocumentedNames):
+class ObsoleteMethods(Methods):
     """The part of `IAgoraAPI` that warns with `DeprecationWarning`.
 
     Linux SDK, "Obsolete Interfaces".
     """
-
-    def __init__(self, dialer: Dialer) -> None:
-        self._core = Core(dialer)
-        self._ops = Operations(self._core)
-
-    def _do(self, method: str, operation: Callable[..., object], *args: Any) -> None:
-        """Have an operation done in the trio thread, for the method with that documented name."""
-        self._core.call(method, partial(operation, method, *args))
 
     def message_dtmf_send(self, uid: int, msg: str, msgID: str = "") -> str:
         """Obsolete: send dialled digits in the call with the peer of that uid (0: the only call).
@@ -44,7 +29,7 @@ class ObsoleteMethods(DocumentedNames):
         """
         _warn("messageDTMFSend", "channelInviteDTMF")
         msg_id = message_id(msgID)
-        self._do("messageDTMFSend", self._ops.message_dtmf_send, uid, msg, msg_id)
+        self._do("send_dtmf_msg", self._calls.message_dtmf_send, uid, msg, msg_id)
         return msg_id
 
     def channel_invite_phone(self, channelID: str, phoneNum: str, uid: int = 0) -> None:
@@ -73,7 +58,7 @@ class ObsoleteMethods(DocumentedNames):
 
     def _invite_phone(self, method: str, channel: str, phone: str, source: str, extra: str) -> None:
         _warn(method, "channelInviteUser2", 4)
-        self._do(method, self._ops.invite_phone, channel, phone, source, extra)
+        self._do("invite", self._calls.invite_phone, channel, phone, source, extra)
 
     def is_online(self) -> bool:
         """Obsolete: is the user logged in? Use `get_status`. Linux SDK, `isOnline`."""
@@ -86,11 +71,6 @@ class ObsoleteMethods(DocumentedNames):
     channelInvitePhone2 = channel_invite_phone2
     channelInvitePhone3 = channel_invite_phone3
     isOnline = is_online
-
-
-def message_id(given: str) -> str:
-    """What the user has given, or a new id."""
-    return given or secrets.token_hex(16)
 
 
 def _warn(method: str, instead: str, stacklevel: int = 3) -> None:

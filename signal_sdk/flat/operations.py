@@ -1,37 +1,35 @@
-"""The operations of the flat API, by argument: each ends in its documented callback.
+"""The operations of the flat API but for calls, by argument: each ends in its callback.
 
-Owns: which request, or which step of a channel or a call, a method is, and which callback hears of
-its outcome. Must not know threads, or a login's course. All of it runs in the trio thread.
+Owns: which request, or which step of a channel, a method is, and which callbacks hear of its
+outcome. Must not know threads, or a login's course. All of it runs in the trio thread.
 
-Each takes its method's documented name first: under it `on_error` hears of a failure where there is
-no other callback, and of what is raised as `SignalError`.
+Each takes the name first under which `on_error` hears of its failure, behind its own callback, as
+the original's did.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
-from signal_sdk.client.call_states import CallState, CallStep
-from signal_sdk.client.calls import Leg
 from signal_sdk.client.requests import GENERAL, Codes, nothing
-from signal_sdk.client.session import SessionClient
+from signal_sdk.client.session import MESSAGE_CODES, SessionClient
 from signal_sdk.client.user_attributes import NUM_CODES
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, ParameterError, SignalError
-from signal_sdk.flat.core import Core, not_logged_in
+from signal_sdk.flat.core import Core
+from signal_sdk.flat.failures import NOT_LOGIN, in_words, message_code, not_logged_in
 from signal_sdk.flat.life import Account
-from signal_sdk.flat.listener import Sent
 from signal_sdk.flat.retries import RetryPolicy
-from signal_sdk.wire import events, frames, functions, lines, names, results
+from signal_sdk.wire import call2, events, frames, functions, lines, names, results
 from signal_sdk.wire.arguments import Arguments
-from signal_sdk.wire.names import JsonValue
 
-__all__ = ["Operations"]
+__all__ = ["Failed", "Operations", "checked_text"]
 
 R = TypeVar("R", bound=results.Result)
+T = TypeVar("T")
 
 Failed = Callable[[SignalError], None]
 MakeMessage = Callable[[], Arguments]
@@ -47,14 +45,14 @@ class Operations:
 
     # --- asking the server ---
 
-    def _client(self) -> SessionClient:
+    def _client(self, absent: str = NOT_LOGIN) -> SessionClient:
         client = self._core.client
         if client is None:
-            raise not_logged_in()
+            raise not_logged_in(absent)
         return client
 
-    def _failing(self, method: str) -> Failed:
-        return lambda exc: self._core.put("on_error", method, exc.ecode, exc.reason)
+    def _failing(self, name: str) -> Failed:
+        return lambda exc: self._core.fail(name, exc)
 
     def _ask(
         self,
@@ -63,15 +61,19 @@ class Operations:
         done: Callable[[R], None],
         failed: Failed,
         codes: Codes = GENERAL,
+        absent: str = NOT_LOGIN,
     ) -> None:
         try:
-            client = self._client()
+            client = self._client(absent)
+            args = _made(make)
         except SignalError as exc:
             failed(exc)
         else:
-            client.requests.call(make, type_, nothing, done=done, failed=failed, codes=codes)
+            client.requests.call(
+                lambda: args, type_, nothing, done=done, failed=failed, codes=codes
+            )
 
-    def invoke(self, _: str, name: str, req: str, call_id: str) -> None:
+    def invoke(self, _: str, name: object, req: str, call_id: str) -> None:
         """`invoke`."""
         put = self._core.put
 
@@ -80,16 +82,27 @@ class Operations:
             text = frames.encode_json(told).decode()
             put("on_invoke_ret", call_id, str(int(exc.ecode)), text)
 
+        if not isinstance(name, str) or not str.startswith(name, call2.INVOKE_PREFIX):
+            put("on_invoke_ret", call_id, "unsupported method name", "")
+            return
         try:
+            text = checked_text("req", req)
+            args = msgspec.json.decode(text)
+        except (ParameterError, msgspec.MsgspecError, RecursionError, ValueError):
+            put("on_invoke_ret", call_id, "args is not JSON", "")
+            return
+        try:
+            if not isinstance(args, dict):
+                raise names.wrong("req", text, "is not a JSON object")
             client = self._client()
-            if not isinstance(name, str):
-                raise names.wrong("function", name, "is not text")
-            args = _decode("req", req)
         except SignalError as exc:
             failed(exc)
         else:
             client.requests.invoke(
-                name, args, done=lambda text: put("on_invoke_ret", call_id, "", text), failed=failed
+                checked_text("function", name),
+                args,
+                done=lambda text: put("on_invoke_ret", call_id, "", text),
+                failed=failed,
             )
 
     # --- logging in and out ---
@@ -100,20 +113,27 @@ class Operations:
         appid: object,
         account: object,
         token: str,
-        seconds: object = 0,
-        count: object = 0,
+        seconds: object,
+        count: object,
     ) -> None:
-        """`login`, and with retries `login2`."""
-        try:
-            if not isinstance(appid, str) or not appid or not names.is_encodable(appid):
-                raise names.wrong("app id", appid, "is empty or not UTF-8 text")
+        """`login` and `login2`."""
+
+        def make() -> tuple[Account, RetryPolicy]:
+            app = checked_text("app id", appid)
+            if not app or not names.is_encodable(app):
+                raise names.wrong("app id", app, "is empty or not UTF-8 text")
             if not isinstance(account, str):
                 raise LoginError(ECode.LOGIN_E_INVALID_USER, "the account is not text")
-            policy = RetryPolicy.checked(seconds, count)
+            name = checked_text("account", account)
+            who = Account(appid=app, name=name, token=token)
+            return who, RetryPolicy.checked(seconds, count)
+
+        try:
+            who, policy = _made(make)
         except SignalError as exc:
             self._core.refuse_login(exc)
         else:
-            self._core.login(Account(appid=appid, name=account, token=token), policy)
+            self._core.login(who, policy)
 
     def log_out(self, _: str) -> None:
         """`logout`."""
@@ -122,237 +142,203 @@ class Operations:
     # --- messages ---
 
     def message_instant_send(
-        self, _: str, account: str, uid: object, msg: str, msg_id: str
+        self, name: str, account: str, uid: object, msg: str, msg_id: str
     ) -> None:
         """`messageInstantSend`."""
 
         def make() -> functions.UserSendMessage:
             if isinstance(uid, str):
                 # Most likely the message, in the wrong place.
-                raise names.wrong("uid", uid, "is not a number")
+                raise names.wrong("uid", checked_text("uid", uid), "is not a number")
             return functions.UserSendMessage(
-                peer=account,
+                peer=checked_text("account", account),
                 flag=_FLAG,
                 kind=events.INSTANT,
-                content=_checked_text("message", msg),
-                message_id=msg_id,
+                content=checked_text("message", msg),
+                message_id=checked_text("message id", msg_id),
             )
 
-        self._send(make, msg_id)
+        self._send(name, make, msg_id)
 
     def message_channel_send(
-        self, _: str, channel: str, msg: str, msg_id: str, *, force: bool = False
+        self, name: str, channel: str, msg: str, msg_id: str, *, force: bool = False
     ) -> None:
         """`messageChannelSend`, and with `force` `messageChannelSendForce`."""
         # Whether one has joined the channel is the server's to say: it counts the joins.
         self._send(
+            name,
             lambda: functions.ChannelSendMessage(
-                channel=channel,
-                msg=_checked_text("message", msg),
-                message_id=msg_id,
+                channel=checked_text("channel", channel),
+                msg=checked_text("message", msg),
+                message_id=checked_text("message id", msg_id),
                 force=force,
             ),
             msg_id,
         )
 
-    def _send(self, make: MakeMessage, msg_id: str) -> None:
-        client = self._core.client
-        if client is None:
-            self._core.put("on_message_send_error", msg_id, ECode.GENERAL_E_NOT_LOGIN)
-        else:
-            client.send_message(make, Sent(self._core.tell, msg_id))
+    def _send(self, name: str, make: MakeMessage, msg_id: str) -> None:
+        put, fail, heard = self._core.put, self._core.fail, "on_message_send_error"
+        self._ask(
+            make,
+            results.Result,
+            lambda _: put("on_message_send_success", msg_id),
+            lambda exc: fail(name, exc, heard, msg_id, message_code(exc)),
+            MESSAGE_CODES,
+        )
+
+    def refuse_undocumented(self, name: str, method: str) -> None:
+        """A method of the original's header that nobody has ever said what it does."""
+        reason = f"{method} was never documented: it does nothing here"
+        self._core.fail(name, SignalError(ECode.GENERAL_E_FAILED, reason))
 
     # --- users ---
 
-    def query_user_status(self, method: str, account: str) -> None:
+    def query_user_status(self, name: str, account: str) -> None:
         """`queryUserStatus`."""
         self._ask(
-            lambda: functions.UserQueryStatus(account=account),
+            lambda: functions.UserQueryStatus(account=checked_text("account", account)),
             results.QueryStatusResult,
             lambda result: self._core.put(
                 "on_query_user_status_result", result.account, str(result.status)
             ),
-            self._failing(method),
+            self._failing(name),
         )
 
-    def set_attr(self, method: str, name: str, value: str) -> None:
+    def set_attr(self, name: str, attr: str, value: str) -> None:
         """`setAttr`."""
         self._ask(
-            lambda: functions.UserSetAttr(name=name, value=value),
+            lambda: functions.UserSetAttr(name=checked_text("attribute name", attr), value=value),
             results.SetAttrResult,
             nothing,
-            self._failing(method),
+            self._failing(name),
         )
 
-    def get_attr(self, method: str, name: str) -> None:
+    def get_attr(self, name: str, attr: str) -> None:
         """`getAttr`."""
-        self.get_user_attr(method, self._core.account, name)
+        self.get_user_attr(name, self._core.account, attr)
 
-    def get_attr_all(self, method: str) -> None:
+    def get_attr_all(self, name: str) -> None:
         """`getAttrAll`."""
-        self.get_user_attr_all(method, self._core.account)
+        self.get_user_attr_all(name, self._core.account)
 
-    def get_user_attr(self, method: str, account: str, name: str) -> None:
+    def get_user_attr(self, name: str, account: str, attr: str) -> None:
         """`getUserAttr`."""
         self._ask(
-            lambda: functions.UserGetAttr(account=account, name=name),
+            lambda: functions.UserGetAttr(
+                account=checked_text("account", account), name=checked_text("attribute name", attr)
+            ),
             results.GetAttrResult,
             lambda result: self._core.put(
                 "on_user_attr_result", result.account, result.name, names.json_text(result.value)
             ),
-            self._failing(method),
+            self._failing(name),
         )
 
-    def get_user_attr_all(self, method: str, account: str) -> None:
+    def get_user_attr_all(self, name: str, account: str) -> None:
         """`getUserAttrAll`."""
         self._ask(
-            lambda: functions.UserGetAttrAll(account=account),
+            lambda: functions.UserGetAttrAll(account=checked_text("account", account)),
             results.GetAttrAllResult,
             lambda result: self._core.put("on_user_attr_all_result", result.account, result.json),
-            self._failing(method),
+            self._failing(name),
         )
 
     # --- channels ---
 
-    def channel_join(self, _: str, channel: str) -> None:
+    def channel_join(self, name: str, channel: str) -> None:
         """`channelJoin`."""
-        self._core.join(channel)
+        try:
+            self._core.join(checked_text("channel", channel))
+        except SignalError as exc:
+            self._core.fail(name, exc, "on_channel_join_failed", channel, exc.ecode)
 
-    def channel_leave(self, method: str, channel: str) -> None:
+    def channel_leave(self, name: str, channel: str) -> None:
         """`channelLeave`."""
-        channels = self._client().channels
-        member = channels.find(names.check_channel(channel))
+        fail, heard = self._core.fail, "on_channel_leaved"
+        try:
+            channels = self._client("channel leave when logouted").channels
+        except SignalError as exc:
+            fail(name, exc, heard, channel, exc.ecode)
+            return
+        member = channels.find(names.check_channel(checked_text("channel", channel)))
         if member is None:
-            reason = f"not in the channel {channel!r}"
-            raise SignalError(ECode.LEAVECHANNEL_E_OTHER, reason)
-        channels.leave(member, self._failing(method))
+            reason = f"not in the channel {checked_text('channel', channel)!r}"
+            error = SignalError(ECode.LEAVECHANNEL_E_OTHER, reason)
+            fail(name, error, heard, channel, ECode.LEAVECHANNEL_E_BYUSER)
+        else:
+            channels.leave(member, self._failing(name))
 
-    def channel_query_user_num(self, _: str, channel: str) -> None:
+    def channel_query_user_num(self, name: str, channel: str) -> None:
         """`channelQueryUserNum`."""
-        put, heard = self._core.put, "on_channel_query_user_num_result"
+        put, fail, heard = self._core.put, self._core.fail, "on_channel_query_user_num_result"
         self._ask(
-            lambda: functions.ChannelQueryNum(channel=channel),
+            lambda: functions.ChannelQueryNum(channel=checked_text("channel", channel)),
             results.QueryNumResult,
             lambda result: put(heard, channel, ECode.SUCCESS, result.num),
-            lambda exc: put(heard, channel, exc.ecode, 0),
+            lambda exc: fail(name, exc, heard, channel, exc.ecode, 0),
             NUM_CODES,
+            "channel query_num when logouted",
         )
 
-    def channel_query_user_is_in(self, method: str, channel: str, account: str) -> None:
+    def channel_query_user_is_in(self, name: str, channel: str, account: str) -> None:
         """`channelQueryUserIsIn`."""
         self._ask(
-            lambda: functions.ChannelQueryUserIsIn(channel=channel, account=account),
+            lambda: functions.ChannelQueryUserIsIn(
+                channel=checked_text("channel", channel), account=checked_text("account", account)
+            ),
             results.QueryUserIsInResult,
             lambda result: self._core.put(
                 "on_channel_query_user_is_in", channel, account, result.isin
             ),
-            self._failing(method),
+            self._failing(name),
         )
 
-    def channel_set_attr(self, method: str, channel: str, name: str, value: str) -> None:
+    def channel_set_attr(self, name: str, channel: str, attr: str, value: str) -> None:
         """`channelSetAttr`."""
         self._change(
-            method, lambda: functions.ChannelSetAttr(channel=channel, name=name, value=value)
+            name,
+            lambda: functions.ChannelSetAttr(
+                channel=checked_text("channel", channel),
+                name=checked_text("attribute name", attr),
+                value=value,
+            ),
         )
 
-    def channel_del_attr(self, method: str, channel: str, name: str) -> None:
+    def channel_del_attr(self, name: str, channel: str, attr: str) -> None:
         """`channelDelAttr`."""
-        self._change(method, lambda: functions.ChannelDelAttr(channel=channel, name=name))
+        self._change(
+            name,
+            lambda: functions.ChannelDelAttr(
+                channel=checked_text("channel", channel), name=checked_text("attribute name", attr)
+            ),
+        )
 
-    def channel_clear_attr(self, method: str, channel: str) -> None:
+    def channel_clear_attr(self, name: str, channel: str) -> None:
         """`channelClearAttr`."""
-        self._change(method, lambda: functions.ChannelClearAttr(channel=channel))
+        self._change(
+            name, lambda: functions.ChannelClearAttr(channel=checked_text("channel", channel))
+        )
 
-    def _change(self, method: str, make: Callable[[], Arguments]) -> None:
-        self._ask(make, results.Result, nothing, self._failing(method))
-
-    # --- calls ---
-
-    def invite(self, _: str, channel: str, account: str, extra: JsonValue) -> None:
-        """`channelInviteUser` and `channelInviteUser2`."""
-        try:
-            names.check_channel(channel)
-            names.check_account(account)
-            self._core.invite(channel, account, extra)
-        except SignalError as exc:
-            self._core.put("on_invite_failed", channel, account, 0, exc.ecode, extra)
-
-    def invite_phone(self, method: str, channel: str, phone: str, source: str, extra: str) -> None:
-        """`channelInvitePhone`, `channelInvitePhone2` and `channelInvitePhone3`."""
-        try:
-            told = _decode("extra", extra) if extra else {}
-            told["srcNum"] = _checked_text("sourcesNum", source)
-            text = frames.encode_json(told).decode()
-        except ParameterError as exc:
-            self._core.put("on_invite_failed", channel, phone, 0, exc.ecode, extra)
-        else:
-            self.invite(method, channel, phone, text)
-
-    def take_step(
-        self, method: str, step: CallStep, channel: str, account: str, extra: JsonValue = ""
-    ) -> None:
-        """`channelInviteAccept`, `channelInviteRefuse` and `channelInviteEnd`."""
-        calls = self._client().calls
-        key = (names.check_channel(channel), names.check_account(account))
-        leg = next((leg for leg in calls.alive if leg.key == key), None)
-        if leg is None:
-            reason = f"there is no call with {account!r} about the channel {channel!r}"
-            raise SignalError(ECode.INVITE_E_OTHER, reason)
-        calls.take_step(leg, step, extra, failed=self._failing(method))
-
-    def channel_invite_dtmf(self, method: str, channel: str, phone: str, dtmf: str) -> None:
-        """`channelInviteDTMF`."""
-        extra = events.encode_dtmf(_checked_text("DTMF digits", dtmf))
-        self.take_step(method, CallStep.SEND, channel, phone, extra)
-
-    def message_dtmf_send(self, _: str, uid: int, msg: str, msg_id: str) -> None:
-        """`messageDTMFSend`."""
-        put = self._core.put
-
-        def failed(exc: SignalError) -> None:
-            is_other = exc.ecode is ECode.INVITE_E_OTHER
-            ecode = ECode.SENDMESSAGE_E_OTHER if is_other else exc.ecode
-            put("on_message_send_error", msg_id, ecode)
-
-        try:
-            calls = self._client().calls
-            extra = events.encode_dtmf(_checked_text("DTMF digits", msg))
-            leg = _talking(calls.alive, uid)
-        except SignalError as exc:
-            failed(exc)
-        else:
-            calls.take_step(
-                leg,
-                CallStep.SEND,
-                extra,
-                done=lambda: put("on_message_send_success", msg_id),
-                failed=failed,
-            )
+    def _change(self, name: str, make: Callable[[], Arguments]) -> None:
+        self._ask(make, results.Result, nothing, self._failing(name))
 
 
-def _talking(legs: tuple[Leg, ...], uid: int) -> Leg:
-    """The one call that was accepted, and whose peer has that uid (0: whoever it is)."""
-    found = [
-        leg for leg in legs if leg.state is CallState.ACCEPTED and uid in (0, None, leg.peer_uid)
-    ]
-    if len(found) != 1:
-        reason = f"{len(found)} calls are connected with a peer of that uid, and not 1"
-        raise SignalError(ECode.SENDMESSAGE_E_OTHER, reason)
-    return found[0]
-
-
-def _checked_text(what: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise names.wrong(what, value, "is not text")
-    return value
-
-
-def _decode(what: str, text: str) -> dict[str, Any]:
-    """The JSON object in `text`. Raises `ParameterError` (1004)."""
+def _made(make: Callable[[], T]) -> T:
+    """What is made of a user's values. Raises `ParameterError` whatever these raise."""
     try:
-        decoded = msgspec.json.decode(_checked_text(what, text))
-    except (msgspec.MsgspecError, RecursionError, UnicodeError):
-        raise names.wrong(what, text, "is not JSON") from None
-    if not isinstance(decoded, dict):
-        raise names.wrong(what, text, "is not a JSON object")
-    return decoded
+        return make()
+    except SignalError:
+        raise
+    except BaseException as exc:  # noqa: BLE001  it may come from a `__repr__` of anybody's
+        reason = f"an argument cannot be used: {in_words(exc)}"
+        raise ParameterError(ECode.GENERAL_E_WRONG_PARAM, reason) from None
+
+
+def checked_text(what: str, value: object) -> str:
+    """`value`, which has to be text, as plain `str`: a subclass may have methods of its own that
+    raise. Raises `ParameterError` (1004).
+    """
+    if not isinstance(value, str):
+        reason = f"{what} is not text, but of the type {type(value).__name__}"
+        raise ParameterError(ECode.GENERAL_E_WRONG_PARAM, reason)
+    return str.__str__(value)

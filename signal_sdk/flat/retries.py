@@ -12,7 +12,11 @@ import attrs
 from signal_sdk.client.backoff import Backoff
 from signal_sdk.wire import names
 
-__all__ = ["RetryPolicy"]
+__all__ = ["DEFAULT_RETRY_COUNT", "DEFAULT_RETRY_SECONDS", "RetryPolicy"]
+
+DEFAULT_RETRY_SECONDS: Final = 30
+DEFAULT_RETRY_COUNT: Final = 3
+"""What `login` means, which has no bounds of its own, as the original did."""
 
 FIRST_PAUSE_SECONDS: Final = 1.0
 """The pause before the first try; none is longer than an even share of the time."""

@@ -52,6 +52,7 @@ def test_a_lost_connection_is_made_again_and_the_channel_goes_on(
     for users in (["alice"], ["bob", "alice"]):
         assert ears.wait("on_channel_user_list")[1] == users
     ears.wait("on_channel_join_failed", "", 1004)
+    assert ears.wait("on_error")[:2] == ("channel_join", 1004)
     for _ in range(2):
         far_server.do(cut_alice)
         ears.wait("on_reconnecting", 1)
@@ -132,7 +133,7 @@ def test_a_server_that_vanishes_is_tried_within_the_bounds(
     assert set(seen) <= {0, 3}
     assert api.get_status() == 0
     # And it may log in again.
-    api.login("app", "alice", NO_TOKEN)
+    api.login2("app", "alice", NO_TOKEN, 0, "", 0, 0)
     ears.wait("on_login_failed", 201)
 
 

@@ -1,0 +1,162 @@
+"""The operations of the flat API that are about calls: known by their channel and the other side.
+
+Owns: which call a method means, what its `extra` may be, and which callbacks hear of a failure.
+Must not know a call's rules (client/calls.py does), or threads. All of it runs in the trio thread,
+and takes first, as operations.py does, the name under which `on_error` hears of a failure.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from signal_sdk.client.call_states import CallState, CallStep
+from signal_sdk.client.calls import Calls, Leg
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import ParameterError, SignalError
+from signal_sdk.flat.core import Core
+from signal_sdk.flat.failures import NOT_LOGIN, message_code, not_logged_in
+from signal_sdk.flat.operations import checked_text
+from signal_sdk.wire import events, frames, names
+from signal_sdk.wire.names import JsonValue
+
+__all__ = ["CallOperations"]
+
+NOT_JSON: Final = "wrong param extra"
+"""What `on_invite_failed` hears of an `extra` that is no JSON."""
+WRONG_EXTRA: Final = "wrong extra param"
+"""What `on_error` hears of it."""
+
+
+class CallOperations:
+    """The operations of one instance that are about calls."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def _calls(self) -> Calls:
+        client = self._core.client
+        if client is None:
+            raise not_logged_in()
+        return client.calls
+
+    # --- calling ---
+
+    def invite(self, name: str, channel: str, account: str, extra: JsonValue) -> None:
+        """`channelInviteUser` and `channelInviteUser2`."""
+        if not _is_empty_or_json(extra):
+            self._refuse_extra(name, channel, account)
+            return
+        try:
+            checked = names.check_channel(checked_text("channel", channel))
+            peer = names.check_account(checked_text("account", account))
+            self._core.invite(checked, peer, extra)
+        except SignalError as exc:
+            is_out = exc.ecode is ECode.GENERAL_E_NOT_LOGIN
+            told = _reason(NOT_LOGIN) if is_out else extra
+            self._fail(name, exc, channel, account, exc.ecode, told)
+
+    def invite_phone(self, name: str, channel: str, phone: str, source: str, extra: str) -> None:
+        """`channelInvitePhone`, `channelInvitePhone2` and `channelInvitePhone3`."""
+        if not _is_empty_or_json(extra):
+            self._refuse_extra(name, channel, phone)
+            return
+        try:
+            told = msgspec.json.decode(checked_text("extra", extra)) if extra else {}
+            if not isinstance(told, dict):
+                raise names.wrong("extra", checked_text("extra", extra), "is not a JSON object")
+            told["srcNum"] = checked_text("sourcesNum", source)
+            text = frames.encode_json(told).decode()
+        except ParameterError as exc:
+            self._fail(name, exc, channel, phone, exc.ecode, extra)
+        else:
+            self.invite(name, channel, phone, text)
+
+    def _refuse_extra(self, name: str, channel: str, account: str) -> None:
+        error = ParameterError(ECode.GENERAL_E_WRONG_PARAM, WRONG_EXTRA)
+        self._fail(name, error, channel, account, ECode.INVITE_E_OTHER, _reason(NOT_JSON))
+
+    def _fail(
+        self,
+        name: str,
+        exc: SignalError,
+        channel: str,
+        account: str,
+        ecode: ECode,
+        extra: JsonValue,
+    ) -> None:
+        self._core.fail(name, exc, "on_invite_failed", channel, account, 0, ecode, extra)
+
+    # --- within a call ---
+
+    def take_step(
+        self, name: str, step: CallStep, channel: str, account: str, extra: JsonValue = ""
+    ) -> None:
+        """`channelInviteAccept`, `channelInviteRefuse` and `channelInviteEnd`."""
+        calls = self._calls()
+        checked = names.check_channel(checked_text("channel", channel))
+        peer = names.check_account(checked_text("account", account))
+        leg = next((leg for leg in calls.alive if leg.key == (checked, peer)), None)
+        if leg is None:
+            reason = f"there is no call with {peer!r} about the channel {checked!r}"
+            raise SignalError(ECode.INVITE_E_OTHER, reason)
+        calls.take_step(leg, step, extra, failed=lambda exc: self._core.fail(name, exc))
+
+    def channel_invite_dtmf(self, name: str, channel: str, phone: str, dtmf: str) -> None:
+        """`channelInviteDTMF`."""
+        extra = events.encode_dtmf(checked_text("DTMF digits", dtmf))
+        self.take_step(name, CallStep.SEND, channel, phone, extra)
+
+    def message_dtmf_send(self, name: str, uid: int, msg: str, msg_id: str) -> None:
+        """`messageDTMFSend`."""
+        put, fail = self._core.put, self._core.fail
+
+        def failed(exc: SignalError) -> None:
+            is_other = exc.ecode is ECode.INVITE_E_OTHER
+            ecode = ECode.SENDMESSAGE_E_OTHER if is_other else message_code(exc)
+            fail(name, exc, "on_message_send_error", msg_id, ecode)
+
+        try:
+            calls = self._calls()
+            extra = events.encode_dtmf(checked_text("DTMF digits", msg))
+            leg = _talking(calls.alive, uid)
+        except SignalError as exc:
+            failed(exc)
+        else:
+            calls.take_step(
+                leg,
+                CallStep.SEND,
+                extra,
+                done=lambda: put("on_message_send_success", msg_id),
+                failed=failed,
+            )
+
+
+def _talking(legs: tuple[Leg, ...], uid: int) -> Leg:
+    """The one call that was accepted, and whose peer has that uid (0: whoever it is)."""
+    found = [
+        leg for leg in legs if leg.state is CallState.ACCEPTED and uid in (0, None, leg.peer_uid)
+    ]
+    if len(found) != 1:
+        reason = f"{len(found)} calls are connected with a peer of that uid, and not 1"
+        raise SignalError(ECode.SENDMESSAGE_E_OTHER, reason)
+    return found[0]
+
+
+def _is_empty_or_json(extra: JsonValue) -> bool:
+    """May this be an invitation's `extra`? As text it has to hold JSON, which the original insists
+    on; another value has to be one that JSON has.
+    """
+    try:
+        if not isinstance(extra, str):
+            msgspec.json.encode(extra)
+        elif extra:
+            msgspec.json.decode(checked_text("extra", extra))
+    except Exception:  # noqa: BLE001  it is anybody's object
+        return False
+    return True
+
+
+def _reason(text: str) -> str:
+    return frames.encode_json({"reason": text}).decode()
