@@ -42,7 +42,8 @@ async def test_a_silent_client_is_sent_away_after(
         began = trio.current_time()
         closing = await ann.expect("close")
         assert closing["reason"] == f"nothing was heard for {seconds} s"
-        assert seconds <= trio.current_time() - began <= seconds + 1
+        # It is looked at once a second.
+        assert seconds - 0.1 <= trio.current_time() - began <= seconds + 1
 
 
 @pytest.mark.parametrize(

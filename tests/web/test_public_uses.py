@@ -19,7 +19,7 @@ async def test_an_attribute_keeps_the_value_that_it_was(web: WebPeer, value: Any
     """A channel's, told and joined to, and a user's."""
     alice, bob = await web.login("alice"), await web.login("bob")
     room = await join(alice)
-    assert (await room.request("channelSetAttr", "a", value))[0] in ("", False, None)
+    await room.request("channelSetAttr", "a", value)
     await room.expect("onChannelAttrUpdated", "a", value, "update")
     await (await join(bob)).expect("onChannelAttrUpdated", "a", value, "update")
     await alice.invoke("user_set_attr", name="a", value=value)

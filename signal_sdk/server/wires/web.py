@@ -116,6 +116,9 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
         frame = json_frames.decode_client(data)
         if self._java is not None:
             self._java.hear(frame)
+        elif isinstance(frame, login.Login):
+            # It may be kicked before its login is answered.
+            self._is_web = frame.device == login.WEB_DEVICE
         elif isinstance(frame, login.SetFlag):
             self.outbox.wire = self._wires.packed if frame.binary else self._wires.text
             # Only the web SDK 1.4 says this, which reads v3 lines: by their ids it knows what it
