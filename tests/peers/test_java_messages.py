@@ -78,6 +78,7 @@ async def test_a_message_waits_for_30_days_which_is_what_its_sender_asks_for(jav
     await trio.sleep(3700)
     bob, eve = await java.login("bob"), await java.login("eve")
     await bob.expect("onMessageInstantReceive", "alice", 0, "for later")
+    assert any(" alice bob v1:E:2592000 instant " in str(frame) for frame in bob.frames)
     await settle()
     assert heard(eve) == []
 
