@@ -34,8 +34,8 @@ class Call(DocumentedNames):
 
     Java server SDK, "Call Class". Every method returns at once; what it returns can be awaited. A
     step that does not fit the call's state fails with 700 and changes nothing; unless awaited,
-    `LoginCallback.on_error` hears of a failure. `extra` is told to the peer: JSON of at most 8192
-    visible characters, as text or as the value itself (a dict, a list); it may be empty.
+    `LoginCallback.on_error` hears of a failure. `extra` is told to the peer: text of at most 8192
+    visible characters, or another JSON value (a dict, a list), which arrives as its JSON text.
 
     Awaiting an outgoing call itself waits until the server has taken the invitation, and raises
     `SignalError` (what `on_invite_failed` hears) where it has not. Leaving its block ends the call,
@@ -68,7 +68,7 @@ class Call(DocumentedNames):
 
     @property
     def extra(self) -> str:
-        """What the invitation said: JSON text, or empty."""
+        """What the invitation said, as text."""
         return self._leg.extra
 
     @property

@@ -200,10 +200,10 @@ class LoginSession(DocumentedNames):
     ) -> _call.Call:
         """Call `peer` about `channel` (which neither needs to join for it).
 
-        `extra` is told to the peer: JSON of at most 8192 visible characters, as text or as the
-        value itself; it may be empty. The server reads in it `_require_peer_online` (1: fail at
-        once with 703 where the peer is offline) and `_timeout` (seconds, at least 1, instead of the
-        20 that an invitation waits). `cb` hears of all that becomes of the call. Fails with 701
+        `extra` is told to the peer: text of at most 8192 visible characters, or another JSON value.
+        The server reads in it, where it is a JSON object, `_require_peer_online` (1: fail at once
+        with 703 where the peer is offline) and `_timeout` (seconds, at least 1, instead of the 20
+        that an invitation waits). `cb` hears of all that becomes of the call. Fails with 701
         where a call with that peer about that channel is alive. Java server SDK,
         `channelInviteUser2`.
         """

@@ -336,7 +336,7 @@ def _why_not_again(leg: Leg) -> SignalError | None:
 
 
 def _text(extra: JsonValue) -> str:
-    """`extra` as callbacks are told it: JSON text, or empty."""
+    """`extra` as callbacks are told it: the text that it is, or its JSON text."""
     if extra is None:
         return ""
     try:

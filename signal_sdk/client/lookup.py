@@ -108,7 +108,8 @@ async def _ask(
             f"{base_url}/getaddr", params={"vid": appid}, headers=headers, extensions=extensions
         )
         response.raise_for_status()
-        addresses = msgspec.json.decode(response.content, type=_Answer).web
+        # One that is alone is named twice, for old clients.
+        addresses = list(dict.fromkeys(msgspec.json.decode(response.content, type=_Answer).web))
     if not addresses:
         raise httpx.RemoteProtocolError("it names no address")
     return addresses

@@ -28,6 +28,7 @@ from signal_sdk.flat.life import Account, Life, Means, Status
 from signal_sdk.flat.retries import RetryPolicy
 from signal_sdk.flat.thread import TrioThread, settle
 from signal_sdk.net.reactor import Reactor
+from signal_sdk.wire import names
 from signal_sdk.wire.names import JsonValue
 
 __all__ = ["CLOSE_SECONDS", "MAX_WAITING_CALLS", "Core"]
@@ -274,9 +275,12 @@ class Core:
         self._life.join(channel)
 
     def invite(self, channel: str, account: str, extra: JsonValue) -> None:
-        """Call an account. Raises `SignalError` where nobody is logged in."""
+        """Call an account. Raises `SignalError` where nobody is logged in, or `extra` is text that
+        is not JSON.
+        """
         if self._life is None or self.client is None:
             raise not_logged_in()
+        names.check_json_extra(extra)
         self._life.invite(channel, account, extra)
 
     @property

@@ -165,7 +165,7 @@ def _take_apart(extra: str) -> tuple[str, str]:
     """`msgtype` and `msgdata` in what was sent within a call; empty where it has none."""
     try:
         message = msgspec.json.decode(extra)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, RecursionError, ValueError):
         return "", ""
     if not isinstance(message, dict):
         return "", ""

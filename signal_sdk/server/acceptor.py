@@ -44,7 +44,7 @@ class Acceptor:
         limits = services.limits
         self._native_wires = NativeWires(limits.compress_over_bytes, reactor)
         self._how: dict[str, Any] = {
-            "make": partial(WebClientLink, WebWires(limits.compress_over_bytes)),
+            "make": partial(WebClientLink, WebWires(limits.compress_over_bytes, reactor)),
             "max_frame_bytes": limits.max_frame_bytes,
             "outbox_bytes": limits.outbox_bytes,
         }
@@ -239,18 +239,17 @@ class Acceptor:
     async def _sweep(self) -> None:
         """Close what has lasted too long: a handshake, a login, a token, a silence."""
         now = trio.current_time()
-        silent_since = now - self._limits.silence_seconds
         for transport in [it for it, ends_at in self._openings.items() if ends_at <= now]:
             self._close(transport)
         overdue = [
             (transport, connection)
             for transport, connection in self._connections.items()
-            if connection.alive_at <= silent_since or connection.ends_at <= now
+            if connection.alive_at + connection.silence_seconds <= now or connection.ends_at <= now
         ]
         for number, (transport, connection) in enumerate(overdue, 1):
             # It may have gone, or have been heard, while others ran.
             if transport in self._connections:
-                connection.end_overdue(now, silent_since)
+                connection.end_overdue(now)
             if number % ENDED_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
 

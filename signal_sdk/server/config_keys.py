@@ -232,9 +232,9 @@ class LimitsConfig:
         60, "For how long a channel keeps an event for members that come back.", least=1
     )
     silence_seconds: int = _key(
-        20,
+        40,
         "How long a client that is logged in may say nothing before its connection is taken for "
-        "dead; clients ping every 10 s.",
+        "dead; clients ping every 10 s. For one of this SDK, half as long, but not less than 20 s.",
         least=1,
     )
 

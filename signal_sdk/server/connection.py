@@ -35,6 +35,16 @@ def _is_logout(frame: typed.ClientFrame) -> bool:
     return isinstance(frame, call2.Request) and frame.function == functions.UserLogout.function
 
 
+def _silence_seconds(limit: float, ver: int) -> float:
+    """How long a client of this `ver` may say nothing. The original clients bear three missed
+    pongs, and may stand still while their user reads. Ours come back by themselves: half of that,
+    but not less than what they bear.
+    """
+    if ver < login.PUSH_VERSION:
+        return limit
+    return min(limit, max(limit / 2, login.SILENCE_SECONDS))
+
+
 def _at_once(work: Coroutine[Any, Any, None]) -> None:
     """Have done, now, what does not wait."""
     try:
@@ -52,7 +62,6 @@ class Connection:
         "_entered",
         "_hearing",
         "_is_entering",
-        "_is_first_frame",
         "_is_welcome",
         "_link",
         "_requests",
@@ -60,6 +69,7 @@ class Connection:
         "_session",
         "ends_at",
         "generation",
+        "silence_seconds",
     )
 
     def __init__(self, link: ClientLink, services: Services, ends_at: float) -> None:
@@ -68,6 +78,8 @@ class Connection:
         self._session: Session | None = None
         self.ends_at = ends_at
         """When, by trio's clock, the client's time for logging in is over, and then its token's."""
+        self.silence_seconds: float = services.limits.silence_seconds
+        """How long the client may say nothing once it is logged in."""
         self._hearing = Hearing(
             link, services.hub, services.engine, services.limits, services.clock
         )
@@ -75,7 +87,6 @@ class Connection:
         self._is_entering = False
         self._entered: trio.Event | None = None
         self._is_welcome = False
-        self._is_first_frame = False
         self.generation = 0
 
     @property
@@ -136,11 +147,6 @@ class Connection:
         return True
 
     async def _handle(self, frame: typed.ClientFrame) -> None:
-        if self._is_first_frame:
-            # The first one of a session decides what its client hears.
-            self._is_first_frame = False
-            if not isinstance(frame, login.SetFlag) and self._session is not None:
-                self._hearing.listen(self._session)
         match frame:
             case call2.Request():
                 await self._call(frame)
@@ -195,6 +201,7 @@ class Connection:
             self._refuse_login(exc, is_resume=isinstance(request, login.LineLogin))
             return
         self.generation = session.generation
+        self.silence_seconds = _silence_seconds(services.limits.silence_seconds, session.ver)
         if not services.hub.add(session.key, self):
             # Another login was quicker than ours was finished.
             self.kick()
@@ -227,10 +234,8 @@ class Connection:
             self._refuse_login(error, is_resume=isinstance(request, login.LineLogin))
             return
         if isinstance(request, login.Login):
-            # The web SDK 1.4, which begins with set_flag, has forgotten its channel after a login
-            # and throws where a channel's event reaches it: it hears the channel once it joins
-            # again. Earlier clients hear it from their first frame on.
-            self._is_first_frame = True
+            # A web SDK has forgotten its channel after a login, and throws where a channel's event
+            # reaches it: it is still a member, and hears the channel once it joins again.
             self._welcome(session)
         else:
             await self._resume(session, request)
@@ -353,9 +358,9 @@ class Connection:
         self._link.end(farewell)
         self._forget()
 
-    def end_overdue(self, now: float, silent_since: float) -> None:
-        """Close where the time for logging in, or the token's, is over, or nothing was heard since
-        then. Who is still logging in may be silent.
+    def end_overdue(self, now: float) -> None:
+        """Close where the time for logging in, or the token's, is over, or nothing was heard for
+        too long. Who is still logging in may be silent.
         """
         if self.ends_at <= now:
             if self._session is None:
@@ -363,9 +368,9 @@ class Connection:
             else:
                 self.ends_at = math.inf
                 self._services.timers.after(0, self._expire)
-        elif self._session is not None and self.alive_at <= silent_since:
-            limit = self._services.limits.silence_seconds
-            self._end(Farewell(end=End.OVERDUE, reason=f"nothing was heard for {limit} s"))
+        elif self._session is not None and self.alive_at + self.silence_seconds <= now:
+            reason = f"nothing was heard for {self.silence_seconds:g} s"
+            self._end(Farewell(end=End.OVERDUE, reason=reason))
 
     async def _expire(self) -> None:
         """The token's time is over: so is the session's."""

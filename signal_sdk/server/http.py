@@ -53,7 +53,8 @@ class Routes:
         if not addresses:
             addresses = [(_reached_host(request.host) or local_host, port)]
         found = {
-            "web": addresses,
+            # The web SDK 1.2 opens two connections at once, to the first two.
+            "web": addresses * 2 if len(addresses) == 1 else addresses,
             "web2": addresses,
             # Mini programs know TLS only, which is one port up.
             "wx_web": [f"{_bracketed(host)}:{port + 1}" for host, port in addresses],

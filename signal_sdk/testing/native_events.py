@@ -48,12 +48,20 @@ def entry_events(line: MessageLine) -> Iterator[Heard]:
             # Whatever it carries.
             yield Heard("on_invite_failed", (*who, ECode.INVITE_E_OTHER, extra))
         case events.VOIP_MSG:
-            fields = msgspec.json.decode(extra)
-            yield Heard("on_invite_msg", (*who, fields["msgtype"], fields["msgdata"], extra))
+            yield Heard("on_invite_msg", (*who, *_message_in(extra), extra))
         case events.VOIP_ACK:
             yield Heard(_CALLS[line.type], who)
         case _:
             yield Heard(_CALLS[line.type], (*who, extra))
+
+
+def _message_in(extra: str) -> tuple[str, str]:
+    """The type and the text of what is told within a call, where `extra` is of that form."""
+    try:
+        fields = msgspec.json.decode(extra)
+        return str(fields["msgtype"]), str(fields["msgdata"])
+    except (msgspec.MsgspecError, ValueError, TypeError, KeyError):
+        return "", ""
 
 
 def line_events(line: MessageLine) -> Iterator[Heard]:

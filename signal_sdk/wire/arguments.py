@@ -42,7 +42,7 @@ class Arguments:
                 value = args[field.wire]
             elif field.default is attrs.NOTHING:
                 raise ParameterError(
-                    ECode.GENERAL_E_WRONG_PARAM, f"{cls.function}: {field.wire!r} is missing"
+                    ECode.GENERAL_E_WRONG_PARAM, f"{cls.function} needs {field.wire!r}"
                 )
             else:
                 value = field.default

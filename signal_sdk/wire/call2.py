@@ -13,7 +13,7 @@ import attrs
 import msgspec
 
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import ParameterError, ProtocolError, SignalError
+from signal_sdk.errors import ParameterError, SignalError
 from signal_sdk.wire import frames, names
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.functions import FUNCTIONS
@@ -79,9 +79,11 @@ def decode_args(request: Request) -> tuple[str, int | None, Arguments]:
     args = request.args
     if isinstance(args, msgspec.Raw):
         try:
-            args = frames.decode_by(_args, bytes(args), request.function)
-        except ProtocolError as exc:
-            raise ParameterError(ECode.GENERAL_E_WRONG_PARAM, str(exc)) from None
+            args = _args.decode(bytes(args))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
+            raise ParameterError(
+                ECode.GENERAL_E_WRONG_PARAM, "the arguments are not an object of JSON values"
+            ) from None
     line = args.get("line", "")
     if not isinstance(line, str):
         line = ""
@@ -90,7 +92,7 @@ def decode_args(request: Request) -> tuple[str, int | None, Arguments]:
         ack = None
     function = FUNCTIONS.get(request.function)
     if function is None:
-        raise names.wrong("function", request.function, "is not one of protocol.md's")
+        raise names.wrong("function", request.function, "is not known to the server")
     return line, ack, function.from_wire(args)
 
 

@@ -57,6 +57,14 @@ def encode_push(version: int, line: str) -> bytes:
     return frames.encode_frame(NOTIFY, ["recvmsg", frames.encode_json([version, line]).decode()])
 
 
+def encode_java_push(version: int, line: str) -> bytes:
+    """The frame that hands an entry to the original Java SDK, which takes it where its last one was
+    the one before. It reads the three parts of one text, of which the first says nothing.
+    """
+    entry = frames.encode_json([version, line]).decode()
+    return frames.encode_frame(NOTIFY, [f"{NOTIFY} recvmsg {entry}"])
+
+
 # --- channels -------------------------------------------------------------------------------------
 
 
@@ -216,35 +224,41 @@ class CallOptions:
 
 
 def call_options(extra: JsonValue) -> CallOptions:
-    """The options in `extra`, given as JSON text or as the value itself.
+    """The options in `extra`, given as JSON text or as the value itself; there are none in what is
+    no object.
 
-    Raises `ParameterError` (1004) where `extra` is not JSON, or `_timeout` is not a number of at
-    least 1.
+    Raises `ParameterError` (1004) where `_timeout` is not a number of at least 1.
     """
-    if isinstance(extra, str):
-        extra = msgspec.json.decode(names.check_extra(extra) or "{}")
-    if not isinstance(extra, dict):
+    fields = _object_in(extra)
+    if fields is None:
         return CallOptions()
-    timeout = extra.get("_timeout")
+    timeout = fields.get("_timeout")
     if timeout is not None:
         try:
             timeout = float(timeout)
         except (TypeError, ValueError, OverflowError):
-            raise names.wrong("_timeout", extra["_timeout"], "is not a number of seconds") from None
+            raise names.wrong(
+                "_timeout", fields["_timeout"], "is not a number of seconds"
+            ) from None
         if not 1 <= timeout <= names.MAX_TTL_SECONDS:
             raise names.wrong(
-                "_timeout", extra["_timeout"], f"is not from 1 to {names.MAX_TTL_SECONDS} seconds"
+                "_timeout", fields["_timeout"], f"is not from 1 to {names.MAX_TTL_SECONDS} seconds"
             )
     return CallOptions(
-        require_peer_online=extra.get("_require_peer_online") in (1, "1", True),
+        require_peer_online=fields.get("_require_peer_online") in (1, "1", True),
         timeout_seconds=timeout,
     )
 
 
-def _extra_object(extra: JsonValue) -> dict[str, JsonValue] | None:
-    """`extra`, given as JSON text or as the value itself, where it is an object."""
-    if isinstance(extra, str) and extra:
-        extra = msgspec.json.decode(names.check_extra(extra))
+def _object_in(extra: JsonValue) -> dict[str, JsonValue] | None:
+    """`extra`, given as JSON text or as the value itself, where it is an object. Text may be
+    anything.
+    """
+    if isinstance(extra, str):
+        try:
+            extra = msgspec.json.decode(extra)
+        except (msgspec.MsgspecError, RecursionError, ValueError):
+            return None
     return extra if isinstance(extra, dict) else None
 
 
@@ -252,7 +266,7 @@ def with_source(extra: JsonValue, source: str) -> str:
     """`extra` with the number that a call shows, as JSON text. What is no object stands in it as
     `extra`.
     """
-    fields = _extra_object(extra)
+    fields = _object_in(extra)
     if fields is None:
         fields = {"extra": extra} if extra not in ("", None) else {}
     return frames.encode_json({**fields, "srcNum": source}).decode()
@@ -260,7 +274,7 @@ def with_source(extra: JsonValue, source: str) -> str:
 
 def call_id_in(extra: JsonValue) -> str:
     """The id that a native client has put into an invitation's `extra`; empty for none."""
-    callid = (_extra_object(extra) or {}).get("callid")
+    callid = (_object_in(extra) or {}).get("callid")
     return callid if isinstance(callid, str) else ""
 
 

@@ -73,16 +73,26 @@ def encode_farewell(farewell: typed.Farewell) -> bytes | None:
     end = farewell.end
     if end is typed.End.DONE:
         return None
-    event, ecode = _farewells.get(end, (login.CLOSE, ECode.LOGOUT_E_NET))
-    closing: Any = login.Closing(
+    event = login.KICK if end is typed.End.KICKED else login.CLOSE
+    return frames.encode_frame(event, _closing(farewell))
+
+
+def encode_close(farewell: typed.Farewell) -> bytes:
+    """As `encode_farewell`, to a client that knows `close` alone, which all clients do."""
+    return frames.encode_frame(login.CLOSE, _closing(farewell))
+
+
+def _closing(farewell: typed.Farewell) -> login.Closing:
+    end = farewell.end
+    ecode = _ecodes.get(end, ECode.LOGOUT_E_NET)
+    return login.Closing(
         ecode=int(ecode),
         reason=ecode.meaning if end is typed.End.KICKED else farewell.reason or end.value,
         delay=farewell.delay,
     )
-    return frames.encode_frame(event, closing)
 
 
-_farewells: Final = {
-    typed.End.KICKED: (login.KICK, ECode.LOGOUT_E_KICKED),
-    typed.End.EXPIRED: (login.CLOSE, ECode.LOGOUT_E_TOKENEXPIRED),
+_ecodes: Final = {
+    typed.End.KICKED: ECode.LOGOUT_E_KICKED,
+    typed.End.EXPIRED: ECode.LOGOUT_E_TOKENEXPIRED,
 }

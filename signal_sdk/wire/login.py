@@ -34,8 +34,8 @@ original SDKs count (1.2.0.0).
 
 PING_INTERVAL_SECONDS: Final = 10
 SILENCE_SECONDS: Final = 20
-"""How long a connection may bring nothing, two missed pongs, before it is taken for dead. Ours, on
-both sides; the original clients wait for a fourth.
+"""How long a connection of our SDK may bring nothing, two missed pongs, before it is taken for
+dead; the original clients wait for a fourth.
 """
 
 

@@ -101,13 +101,11 @@ DTMF_DIGITS: Final = frozenset("0123456789*#")
 
 
 def _shown(value: object) -> str:
-    """A value as an error text quotes it: short, and on one line."""
+    """A value as an error text quotes it: short, on one line, and as who sent it would write it."""
     try:
-        text = repr(value)
-    except (
-        ValueError,
-        RecursionError,
-    ):  # an integer of thousands of digits, a list in a list in a list…
+        text = repr(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        # No JSON: an object of a program, a list in a list in a list…
         text = f"of the type {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:40]}… ({len(text)} characters)"
 
@@ -258,12 +256,17 @@ def check_message(value: JsonValue) -> JsonValue:
 
 
 def check_extra(value: JsonValue) -> JsonValue:
-    """A call's `extra`: empty, or JSON of at most 8192 visible characters, as text or as the value
-    itself.
+    """A call's `extra`: any text, or another JSON value, of at most 8192 visible characters. None
+    is the empty text.
     """
-    if value is None:
-        return ""
-    _check_value("extra", value, MAX_MESSAGE_CHARS)
+    return "" if value is None else _check_value("extra", value, MAX_MESSAGE_CHARS)
+
+
+def check_json_extra(value: JsonValue) -> JsonValue:
+    """As `check_extra`, of an invitation of the flat API, whose original refuses text that is not
+    JSON.
+    """
+    value = check_extra(value)
     if isinstance(value, str) and value:
         try:
             decoded = msgspec.json.decode(value)

@@ -189,12 +189,76 @@ async def test_invitations_and_messages_count_against_the_users_rate(log_in: Log
 
 @pytest.mark.parametrize(
     "extra",
-    ["{", "not JSON", '{"_timeout": 0}', {"_timeout": 0.5}, {"_timeout": "x"}, {"_timeout": [1]}],
+    ['{"_timeout": 0}', {"_timeout": 0.5}, {"_timeout": "x"}, {"_timeout": [1]}],
 )
 async def test_a_wrong_extra_is_refused_with_1004(log_in: LogIn, extra: Any) -> None:
     ann, bob = await log_in("ann"), await log_in("bob")
     assert is_refusal(await step(ann, "voip_invite", "bob", extra), 1004)
     assert await pushed(bob) == []
+
+
+@pytest.mark.parametrize(
+    "extra",
+    ["busy", "{", " ", "\n", "[1", "NaN", '"\\ud800"', "{'a': 1}", "x" * 8192, "7", None, 7],
+)
+async def test_extra_is_relayed_as_it_was_given(log_in: LogIn, extra: Any) -> None:
+    """In every step, whether it is JSON or not; null is the empty text."""
+    ann, bob = await log_in("ann"), await log_in("bob")
+    heard = "" if extra is None else extra
+    for last in ("voip_invite_refuse", "voip_invite_bye"):
+        await invite(ann, "bob", extra)
+        for kind in ("voip_invite_accept", "voip_invite_msg"):
+            if last == "voip_invite_bye":
+                assert (await step(bob, kind, "ann", extra))["result"] == "ok"
+        assert (await step(bob, last, "ann", extra))["result"] == "ok"
+    assert [content["extra"] for _, content in await pushed(ann)] == [heard] * 4
+    assert [content["extra"] for _, content in await pushed(bob)] == [heard] * 2
+
+
+async def test_extra_over_8192_characters_is_1005_in_every_step(log_in: LogIn) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    assert is_refusal(await step(ann, "voip_invite", "bob", "x" * 8193), 1005)
+    await call_in(ACCEPTED, ann, bob)
+    for kind in ("voip_invite_msg", "voip_invite_bye"):
+        assert is_refusal(await step(ann, kind, "bob", "x" * 8193), 1005)
+
+
+@pytest.mark.parametrize("options", ['{"_require_peer_online": 1} ', "_require_peer_online", "[1]"])
+async def test_options_are_read_where_extra_is_an_object(log_in: LogIn, options: str) -> None:
+    ann = await log_in("ann")
+    reply = await step(ann, "voip_invite", "bob", options)
+    assert (reply["result"] == "ok") is (not options.startswith("{"))
+
+
+# --- as the original Java and native SDKs end a call ---
+
+
+@pytest.mark.parametrize("state", [INVITING, RINGING, ACCEPTED])
+@pytest.mark.parametrize("ends", ["caller", "callee"])
+async def test_call_bye_ends_a_call_in_any_state_and_another_may_follow(
+    log_in: LogIn, state: str, ends: str
+) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    for _ in range(2):
+        await call_in(state, ann, bob)
+        (who, src), (other, dst) = (ann, "ann"), (bob, "bob")
+        if ends == "callee":
+            (who, src), (other, dst) = (other, dst), (who, src)
+        said = {"channelName": "room", "srcNum": src, "destNum": dst}
+        assert (await who.call("call_bye", **said, extra="bye"))["result"] == "ok"
+        ((kind, content),) = await pushed(other)
+        assert (kind, content["peer"], content["extra"]) == ("voip_invite_bye", src, "bye")
+        assert await pushed(who) == []
+
+
+async def test_call_bye_in_another_s_name_is_1004(log_in: LogIn) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    await call_in(ACCEPTED, ann, bob)
+    eve = await log_in("eve")
+    for client in (ann, eve):
+        said = {"channelName": "room", "srcNum": "bob", "destNum": "ann"}
+        assert is_refusal(await client.call("call_bye", **said), 1004)
+    assert await pushed(ann) == await pushed(bob) == []
 
 
 # --- time ---

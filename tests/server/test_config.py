@@ -78,7 +78,7 @@ def test_every_key_has_a_default() -> None:
         handshake_seconds=10,
         history_events=256,
         history_seconds=60,
-        silence_seconds=20,
+        silence_seconds=40,
     )
 
 

@@ -130,10 +130,12 @@ async def test_who_is_still_there_is_served(server: LocalServer) -> None:
         assert (await last.call("channel_join", name="room"))["result"] == "ok"
 
 
-async def test_the_web_sdk_hears_no_farewell_since_it_takes_it_for_a_logout(
+async def test_the_web_sdk_1_4_hears_no_farewell_since_it_takes_it_for_a_logout(
     server: LocalServer,
 ) -> None:
     async with logged_in(server, "ann") as ann:
+        ann.send("set_flag", {"binary": 1})
+        await ann.call("channel_query_num", name="room")
         server.node.stop()
         assert (await ann.wait_closed()).code == 1001
         assert ann.seen == []

@@ -109,7 +109,7 @@ async def test_nothing_is_told_to_a_connection_behind_its_kick(log_in: LogIn) ->
     await bob.call("channel_sendmsg", name="room", msg="hi")
     await bob.call("user_sendmsg", peer="ann", flag="v1:E:60", t="instant", content="hi")
     await first.wait_closed()
-    assert first.seen[-1][0] == "kick"
+    assert [event for event, _ in first.seen][-2:] == ["kick", "close"]
 
 
 async def test_what_a_client_says_behind_its_kick_is_not_heard(
@@ -157,17 +157,6 @@ async def test_a_web_login_keeps_the_channel_and_another_device_starts_afresh(
         ("channel_user_leave", "ann")
     ]
     assert await members(bob, "room") == ["bob"]
-
-
-async def test_a_web_client_hears_its_channel_after_logging_in_again(log_in: LogIn) -> None:
-    bob = await log_in("bob")
-    await bob.call("channel_join", name="room")
-    await (await log_in("ann")).call("channel_join", name="room")
-    web = await log_in("ann")
-    web.send("ping", 1)
-    await web.expect("pong")
-    await bob.call("channel_sendmsg", name="room", msg="hi")
-    assert [content["msg"] for _, _, content in await told(web)] == ["hi"]
 
 
 # --- tokens ---
@@ -392,7 +381,7 @@ async def test_a_client_that_vanishes_without_a_word_is_given_up_and_then_offlin
 ) -> None:
     """No packet says that it is gone, and none answers the server's farewell."""
     async with local_server(listens=False) as server, vanishing_client(server, "ann"):
-        await trio.sleep(19)
+        await trio.sleep(39)
         assert server.node.sessions == 1
         await trio.sleep(4)
         assert server.node.sessions == 0
@@ -445,7 +434,7 @@ async def test_of_many_logins_at_once_one_stays_and_hears_everything(
         assert await status(bob, "ann") == 1
         for client in clients:
             if client is not winner:
-                assert client.seen[-1][0] == "kick"
+                assert [event for event, _ in client.seen][-2:] == ["kick", "close"]
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -483,17 +472,16 @@ async def test_a_kick_during_a_join_or_leave_leaves_no_listener_behind(
         old.request(function, name="two" if function == "channel_join" else "one")
         await trio.sleep(seed / 1500)
         await new.login("ann")
-        new.send("ping", 1)
         await old.wait_closed()
         await trio.sleep(3)
         hub = server.node._hub
         holders = [cast("Connection", holder) for holder in hub._holders.values()]
         current = {holder._hearing._ear for holder in holders}
-        listening = {ear for heard in hub._listeners.values() for ear in heard.values()}
         assert len(current) == 1
-        assert listening <= current
-        assert old.seen[-1][0] == "kick"
+        assert not hub._listeners
+        assert [event for event, _ in old.seen][-2:] == ["kick", "close"]
         if await members(new, "two"):
+            await new.call("channel_join", name="two")
             await new.call("channel_sendmsg", name="two", msg="hi", force=True)
             await trio.sleep(1)
             assert [content["msg"] for _, _, content in await told(new)] == ["hi"]

@@ -9,6 +9,9 @@
 //   {"do": "call", "object": NAME, "method", "args", "reply"?, "result"?}
 //       reply: add a callback to the arguments, told as NAME's event "reply"
 //       result: the object that the method returns goes by this name from now on
+//       an argument {"$undefined": true} is undefined
+//   {"do": "hook", "object": NAME, "event", "method", "args", "reply"}
+//       calls a method when the event is told, inside the SDK's own callback
 //   {"do": "network", "up": bool}   while it is down, connections are neither made nor refused
 // Events, one JSON object a line: {"object": NAME, "event", "args"}. An object of the SDK among the
 // arguments is {"$object": NAME, ...its data}. The object "page" tells of errors, "socket" of
@@ -166,10 +169,20 @@ const commands = {
 
   call({ object, method, args, reply, result }) {
     const callback = reply ? [(...told) => emit(reply, "reply", ...told)] : [];
-    const returned = objects.get(object)[method](...args, ...callback);
+    const given = args.map((arg) => (arg?.$undefined ? undefined : arg));
+    const returned = objects.get(object)[method](...given, ...callback);
     if (result) {
       watch(result, returned);
     }
+  },
+
+  hook({ object, event, ...call }) {
+    const hooked = objects.get(object);
+    const told = hooked[event];
+    hooked[event] = (...args) => {
+      told(...args);
+      commands.call({ object, ...call });
+    };
   },
 
   network({ up }) {

@@ -301,19 +301,27 @@ def test_options_are_read_from_extra(
         *({"_timeout": timeout} for timeout in WRONG_TIMEOUTS),
         '{"_timeout":0}',
         '{"_timeout":"soon"}',
-        "x",
-        "{",
-        "9" * 5000,
-        "\ud800",
-        "[" * 4096 + "]" * 4096,
     ],
     ids=sts.label,
 )
-def test_wrong_timeout_or_text_that_is_not_json_is_1004(extra: JsonValue) -> None:
+def test_wrong_timeout_is_1004(extra: JsonValue) -> None:
     """An invitation that nobody could time is refused."""
     with pytest.raises(ParameterError) as caught:
         events.call_options(extra)
     assert caught.value.ecode is ECode.GENERAL_E_WRONG_PARAM
+
+
+@pytest.mark.parametrize(
+    "extra",
+    ["x", "{", "_timeout", "[1]", "9" * 5000, "\ud800", "[" * 4096 + "]" * 4096],
+    ids=sts.label,
+)
+def test_text_that_is_no_object_has_no_options(extra: str) -> None:
+    """Nor has it a native client's id, and the number that a call shows is put beside it."""
+    assert events.call_options(extra) == events.CallOptions()
+    assert events.call_id_in(extra) == ""
+    if extra != "\ud800":
+        assert json.loads(events.with_source(extra, "555")) == {"extra": extra, "srcNum": "555"}
 
 
 @given(

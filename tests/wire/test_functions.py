@@ -336,7 +336,7 @@ def test_argument_over_its_limit_is_1005(function: str, name: str, limit: int) -
         ("channel_join", "name", ""),
         ("channel_join", "name", "a\n"),
         ("channel_sendmsg", "msg", sts.nested(names.MAX_JSON_DEPTH + 1)),
-        ("voip_invite", "extra", "x"),
+        ("voip_invite", "extra", sts.nested(names.MAX_JSON_DEPTH + 1)),
         ("voip_invite", "peer", "a b"),
     ],
     ids=sts.label,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import msgspec
@@ -219,7 +220,7 @@ def test_special_channels_have_two_spellings(spelling: str, channel: str) -> Non
 @pytest.mark.parametrize("value", ["", None])
 def test_extra_may_be_empty(value: JsonValue) -> None:
     """No extra and the empty one are the same."""
-    assert names.check_extra(value) == ""
+    assert names.check_extra(value) == names.check_json_extra(value) == ""
 
 
 @pytest.mark.parametrize(
@@ -227,7 +228,25 @@ def test_extra_may_be_empty(value: JsonValue) -> None:
 )
 def test_extra_is_json_as_text_or_as_value(value: JsonValue) -> None:
     """JSON passes as it was given."""
+    assert names.check_extra(value) == names.check_json_extra(value) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x", "{", " ", "NaN", "{'a':1}", '"\\ud800"', "9" * 5000, "[" * 4096 + "]" * 4096],
+    ids=sts.label,
+)
+def test_extra_may_be_any_other_text(value: str) -> None:
     assert names.check_extra(value) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['"\ud800"', object(), {"a": float("nan"), "b": {1j}}, json.loads("[" * 101 + "]" * 101)],
+    ids=sts.label,
+)
+def test_extra_that_no_json_can_say_is_1004(value: JsonValue) -> None:
+    assert code_of(names.check_extra, value) is ECode.GENERAL_E_WRONG_PARAM
 
 
 @pytest.mark.parametrize(
@@ -248,9 +267,9 @@ def test_extra_is_json_as_text_or_as_value(value: JsonValue) -> None:
     ],
     ids=sts.label,
 )
-def test_extra_that_is_not_json_is_1004(value: JsonValue) -> None:
+def test_extra_of_the_flat_api_that_is_not_json_is_1004(value: JsonValue) -> None:
     """Any other text is refused, as are numbers and nesting that no JSON reader takes."""
-    assert code_of(names.check_extra, value) is ECode.GENERAL_E_WRONG_PARAM
+    assert code_of(names.check_json_extra, value) is ECode.GENERAL_E_WRONG_PARAM
 
 
 def test_extra_limit_is_8192() -> None:
@@ -266,9 +285,10 @@ def test_extra_limit_is_8192() -> None:
 def test_any_extra_passes_or_is_refused(value: JsonValue) -> None:
     """Nothing but `ParameterError` comes out, and what passes is empty or JSON."""
     try:
-        extra = names.check_extra(value)
+        extra = names.check_json_extra(value)
     except ParameterError:
         return
+    assert names.check_extra(value) == extra
     if isinstance(extra, str) and extra:
         msgspec.json.decode(extra)
 

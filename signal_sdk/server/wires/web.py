@@ -1,7 +1,8 @@
 """WebSocket clients: JSON texts in frames, compressed for those who have said that they read that.
 
-Owns: which spelling of an inbox entry a client gets, which frames are worth compressing, and the
-WebSocket's own codes. Must not know who is logged in.
+Owns: which client it is, which spelling of an inbox entry it gets, which frames are worth
+compressing, what it makes of an end, and the WebSocket's own codes. What the original Java SDK has
+of its own, java.py does. Must not know who is logged in.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, Final
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import Transport
 from signal_sdk.server.wires.base import Wire
+from signal_sdk.server.wires.java import JavaTongue, JavaWires
 from signal_sdk.websocket.link import (
     GOING_AWAY,
     INVALID_DATA,
@@ -77,19 +79,20 @@ class _PackedWire(_TextWire):
 
 
 class WebWires:
-    """A node's two ways to speak to WebSocket clients; frames of more than `compress_over_bytes`
+    """A node's three ways to speak to WebSocket clients; frames of more than `compress_over_bytes`
     (0: none) go out compressed to those who read that.
     """
 
-    def __init__(self, compress_over_bytes: int) -> None:
+    def __init__(self, compress_over_bytes: int, reactor: Reactor) -> None:
         self.text = _TextWire()
         self.packed = _PackedWire(self.text, compress_over_bytes)
+        self.java = JavaWires(reactor)
 
 
 class WebClientLink(WebSocketLink[typed.ClientFrame]):
     """A WebSocket client's link."""
 
-    __slots__ = ("_has_ids", "_is_pushed", "_is_web", "_wires")
+    __slots__ = ("_has_flag", "_has_ids", "_is_pushed", "_is_web", "_java", "_wires")
 
     def __init__(
         self, wires: WebWires, transport: Transport, reactor: Reactor, *args: Any, **kwargs: Any
@@ -97,21 +100,30 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
         super().__init__(transport, reactor, *args, **kwargs)
         self._wires = wires
         self.outbox.wire = wires.text
+        self._has_flag = False
+        """Has the client said `set_flag`? Of the web SDKs, only 1.4 does."""
         self._has_ids = False
         """Does the client read v3 lines?"""
         self._is_pushed = False
         """Is it handed its inbox entries, instead of being told to poll?"""
         self._is_web = False
+        self._java: JavaTongue | None = None
+        """How it is spoken to where it is the original Java SDK."""
 
     def _message(self, data: bytes, *, binary: bool) -> typed.ClientFrame:
         if binary:
             return typed.Malformed(reason="a binary frame, which only the server may send")
         frame = json_frames.decode_client(data)
-        if isinstance(frame, login.SetFlag):
+        if self._java is not None:
+            self._java.hear(frame)
+        elif isinstance(frame, login.Login):
+            # It may be kicked before its login is answered.
+            self._is_web = frame.device == login.WEB_DEVICE
+        elif isinstance(frame, login.SetFlag):
             self.outbox.wire = self._wires.packed if frame.binary else self._wires.text
             # Only the web SDK 1.4 says this, which reads v3 lines: by their ids it knows what it
             # has had before a reconnection, and would hand over again.
-            self._has_ids = self._is_pushed = True
+            self._has_flag = self._has_ids = self._is_pushed = True
         return frame
 
     @property
@@ -123,15 +135,29 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
             self._is_web = frame.device == login.WEB_DEVICE
             self._has_ids = self._has_ids or frame.ver >= login.PUSH_VERSION
             self._is_pushed = self._is_web or self._has_ids
+            if frame.device == login.NATIVE_DEVICE and not self._has_ids:
+                self._java = JavaTongue(self._wires.java, self.send_text)
+                self.outbox.wire = self._wires.java.wire
+        if self._java is not None:
+            self._java.say(frame)
+            return
         text = json_frames.encode_server(frame, has_ids=self._has_ids, is_pushed=self._is_pushed)
         self.send_encoded(self.outbox.wire.encode(text))
 
     def end(self, farewell: typed.Farewell) -> None:
+        if farewell.end is typed.End.DONE and self._java is not None:
+            # What it says from here on is nobody's word, but it hangs up itself.
+            self._is_closed = True
+            self._java.part(self.close)
+            return
         text = json_frames.encode_farewell(farewell)
         is_leaving = farewell.end is typed.End.GOING_AWAY
-        # The web SDK takes a farewell for a logout, and comes back by itself after a mere close.
-        if text is not None and not (is_leaving and self._is_web):
+        # The web SDK 1.4 takes `close` for a logout, and comes back by itself after a mere closing.
+        # Earlier ones notice neither that nor a kick, but `close`.
+        if text is not None and not (is_leaving and self._is_web and self._has_flag):
             self.send_text(text)
+        if farewell.end is typed.End.KICKED and self._is_web and not self._has_flag:
+            self.send_text(json_frames.encode_close(farewell))
         reason = "" if farewell.end is typed.End.DONE else farewell.reason or farewell.end.value
         code = _CODES.get(farewell.end, POLICY_VIOLATION)
         self.close(code, reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore"))

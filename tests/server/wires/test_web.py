@@ -123,3 +123,59 @@ async def test_nothing_is_compressed_where_that_is_off(server: LocalServer, log_
     await send(ann)
     await settle()
     assert bob.compressed == []
+
+
+# --- ends, as each web SDK knows them ---
+
+
+async def test_a_page_that_knows_no_kick_hears_a_close_behind_it(
+    server: LocalServer, log_in: LogIn
+) -> None:
+    """Of the web SDKs, only 1.4 says `set_flag`, and knows `kick`."""
+    for account, events in (("ann", ["kick", "close"]), ("bob", ["kick"])):
+        async with wire_client(server.connect()) as old:
+            await old.login(account)
+            if account == "bob":
+                await reader(old)
+            await log_in(account)
+            assert (await old.wait_closed()).code == 1008
+            assert [event for event, _ in old.seen] == events
+            assert all(payload["ecode"] == 103 for _, payload in old.seen)
+
+
+async def test_a_page_that_notices_no_closed_socket_hears_a_close_on_a_drain(
+    server: LocalServer,
+) -> None:
+    async with wire_client(server.connect()) as old, wire_client(server.connect()) as new:
+        await old.login("ann")
+        await new.login("bob")
+        await reader(new)
+        server.node.stop()
+        for client in (old, new):
+            assert (await client.wait_closed()).code == 1001
+        assert [(event, payload["ecode"]) for event, payload in old.seen] == [("close", 102)]
+        assert new.seen == []
+
+
+@pytest.mark.parametrize("flags", [0, 1])
+async def test_after_a_login_a_page_hears_its_channel_once_it_joins_again(
+    server: LocalServer, log_in: LogIn, flags: int
+) -> None:
+    """It is still a member, and the others notice nothing."""
+    bob = await log_in("bob")
+    await bob.call("channel_join", name="room")
+    async with wire_client(server.connect()) as ann:
+        await ann.login("ann")
+        await ann.call("channel_join", name="room")
+    await told(bob)
+    ann = await log_in("ann")
+    if flags:
+        await reader(ann)
+    ann.send("ping", 1)
+    await ann.call("user_query_user_status", account="bob")
+    await bob.call("channel_sendmsg", name="room", msg="unheard")
+    assert await told(ann) == []
+    await ann.call("channel_join", name="room")
+    await bob.call("channel_sendmsg", name="room", msg="heard")
+    assert [content["msg"] for *_, content in await told(ann)] == ["heard"]
+    assert [kind for _, kind, _ in await told(bob)] == ["channel_msg"] * 2
