@@ -23,7 +23,7 @@ from signal_sdk.client.connection import Connection, closing_delay
 from signal_sdk.client.course import NO_ANSWER, Course, Identity
 from signal_sdk.client.dialer import Dialer
 from signal_sdk.client.dispatcher import Dispatcher
-from signal_sdk.client.log import Log, logger
+from signal_sdk.client.log import Log, log_raised, logger
 from signal_sdk.client.login_states import STATUS, TABLE, LoginEvent, LoginState
 from signal_sdk.client.mailbox import Mailbox
 from signal_sdk.client.operation import Operation, Promise
@@ -168,7 +168,7 @@ class SessionClient:
             self._fail(exc)
         except Exception as exc:  # noqa: BLE001  logged and told, below
             # A mistake of ours, or of somebody's dialer, must not end the other sessions.
-            logger.exception("%s: the session failed", self.account)
+            log_raised(f"{self.account}: the session failed", exc)
             self._fail(LoginError(ECode.LOGIN_E_OTHER, type(exc).__name__))
             self._end(ECode.LOGOUT_E_OTHER, type(exc).__name__)
 

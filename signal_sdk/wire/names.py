@@ -39,7 +39,9 @@ needs room.
 MAX_TTL_SECONDS: Final = 30 * 24 * 3600
 """The longest that the original clients ask an inbox to keep a message; a larger TTL is cut to it.
 """
-DEFAULT_TTL_SECONDS: Final = 3600
+DEFAULT_TTL_SECONDS: Final = MAX_TTL_SECONDS
+"""How long the inbox keeps a message whose sender gives no TTL, as the original Java SDK has it. A
+call's event, which is of no use later, is kept for an hour (server/calls.py)."""
 MAX_USER_LIST: Final = 200
 """A join and `channel_query_userlist` name the newest 200 members."""
 MAX_USER_LIST_ALL: Final = 1000 * 1000
@@ -104,11 +106,10 @@ def _shown(value: object) -> str:
     """A value as an error text quotes it: short, and on one line."""
     try:
         text = repr(value)
-    except (
-        ValueError,
-        RecursionError,
-    ):  # an integer of thousands of digits, a list in a list in a list…
+    except Exception:  # noqa: BLE001  an integer of thousands of digits, or anybody's own `repr`
         text = f"of the type {type(value).__name__}"
+    if not text.isprintable():
+        text = " ".join(text.split())
     return text if len(text) <= 60 else f"{text[:40]}… ({len(text)} characters)"
 
 
