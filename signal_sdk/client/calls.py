@@ -71,7 +71,7 @@ class Leg:
     ) -> None:
         self.key = key
         self.id = call_id
-        self.state = state
+        self.state: CallState = state
         self.extra = extra
         self.peer_uid = peer_uid
         self.cb = cb
@@ -79,7 +79,7 @@ class Leg:
         """The server's having taken the invitation. What `on_invite_failed` hears before it fails
         with the same."""
         self.ending: Operation[None] | None = None
-        self.call = make_call(self)
+        self.call: Call = make_call(self)
 
     @property
     def is_ending(self) -> bool:

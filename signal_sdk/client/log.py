@@ -41,7 +41,7 @@ class Log:
     __slots__ = ("is_on",)
 
     def __init__(self) -> None:
-        self.is_on = False
+        self.is_on: bool = False
 
     @property
     def is_heard(self) -> bool:

@@ -8,6 +8,7 @@ import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import attrs
 import pytest
@@ -208,7 +209,7 @@ async def reactor(nursery: trio.Nursery) -> Reactor:
 @pytest.fixture
 async def server() -> AsyncIterator[LocalServer]:
     config = configs.dev()
-    advertised = attrs.evolve(config.server, advertise=["192.0.2.7:8001"])
+    advertised = attrs.evolve(config.server, advertise=("192.0.2.7:8001",))
     async with local_server(attrs.evolve(config, server=advertised)) as running:
         yield running
 
@@ -246,7 +247,7 @@ async def test_tls_is_with_the_server_and_not_with_the_proxy(reactor: Reactor) -
     seen: list[bytes] = []
 
     async def serve(stream: trio.SSLStream[trio.SocketStream]) -> None:
-        seen.append(await stream.receive_some())
+        seen.append(bytes(await stream.receive_some()))
         body = json.dumps({"web": [["192.0.2.7", 1]]}).encode()
         head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         await stream.send_all(head.encode() + body)
@@ -254,7 +255,8 @@ async def test_tls_is_with_the_server_and_not_with_the_proxy(reactor: Reactor) -
     async with trio.open_nursery() as nursery:
         [listener] = await trio.open_ssl_over_tcp_listeners(0, context, host="127.0.0.1")
         nursery.start_soon(trio.serve_listeners, serve, [listener])
-        port = listener.transport_listener.socket.getsockname()[1]
+        sock: Any = listener.transport_listener
+        port = sock.socket.getsockname()[1]
         ports = {"sig.example:443": port, "192.0.2.7:2": port}
         async with proxy_for(ports) as proxy:
             proxies = proxies_named(f"http://127.0.0.1:{proxy.port}")
