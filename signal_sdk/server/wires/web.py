@@ -82,8 +82,8 @@ class WebWires:
     """
 
     def __init__(self, compress_over_bytes: int) -> None:
-        self.text = _TextWire()
-        self.packed = _PackedWire(self.text, compress_over_bytes)
+        self.text: _TextWire = _TextWire()
+        self.packed: _PackedWire = _PackedWire(self.text, compress_over_bytes)
 
 
 class WebClientLink(WebSocketLink[typed.ClientFrame]):
