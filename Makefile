@@ -30,6 +30,7 @@ lint: .venv/has-tools
 
 types: .venv/has-tools
 	$(BIN)/mypy
+	$(BIN)/pyright
 
 pytest: .venv/has-tools tests/node_modules/.package-lock.json samples/web/node_modules/.package-lock.json
 	$(BIN)/python -m pytest

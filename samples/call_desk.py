@@ -73,11 +73,9 @@ def dialled_digits(extra: str) -> str:
     """The digits that were dialled; none where the message is about something else."""
     try:
         message = json.loads(extra)
-    except ValueError:
+        return str(message["msgdata"]) if message["msgtype"] == "dtmf" else ""
+    except (ValueError, TypeError, LookupError):
         return ""
-    if isinstance(message, dict) and message.get("msgtype") == "dtmf":
-        return str(message.get("msgdata", ""))
-    return ""
 
 
 async def main(args: argparse.Namespace) -> ECode:

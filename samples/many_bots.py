@@ -56,7 +56,7 @@ async def main(args: argparse.Namespace) -> None:
     started = trio.current_time()
     # Each app has its Signal. All are left, and all their bots logged out, at the block's end.
     async with AsyncExitStack() as stack:
-        sessions = {}
+        sessions: dict[Ring, list[LoginSession]] = {}
         for ring in rings:
             signal = await stack.enter_async_context(Signal(ring.app, server=args.server))
             # login returns at once: fifty logins are under way before the first is awaited.

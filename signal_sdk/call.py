@@ -3,7 +3,7 @@
 Owns: the documented methods. Must not know a call's rules or the wire: client/ does.
 """
 
-# ruff: noqa: N815  the documented names are camelCase
+# ruff: noqa: N802, N815  the documented names are camelCase
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from signal_sdk.callbacks import CallCallback
+from signal_sdk.client import given
 from signal_sdk.client.call_states import CallState, CallStep
 from signal_sdk.client.calls import Leg
 from signal_sdk.client.operation import Operation
@@ -38,7 +39,8 @@ class Call(DocumentedNames):
     visible characters, or another JSON value (a dict, a list), which arrives as its JSON text.
 
     Awaiting an outgoing call itself waits until the server has taken the invitation, and raises
-    `SignalError` (what `on_invite_failed` hears) where it has not. Leaving its block ends the call,
+    `SignalError` (what `on_invite_failed` hears, or a `LogoutError` where the session ends first)
+    where it has not. Leaving its block ends the call,
     if that is not over, and so does a cancellation on the way in. Where `cb` sets an event of its
     own when the peer accepts:
 
@@ -88,11 +90,12 @@ class Call(DocumentedNames):
 
     @cb.setter
     def cb(self, cb: CallCallback | None) -> None:
+        given.callback(cb, CallCallback)
         self._leg.cb = cb
 
     def set_callback(self, cb: CallCallback | None) -> None:
-        """Set `cb`."""
-        self._leg.cb = cb
+        """Set `cb`. The original Java SDK's `Call.setCallback`."""
+        self.cb = cb
 
     def __repr__(self) -> str:
         return f"<Call with {self.peer!r} about {self.channel!r}: {self.state.value}>"
@@ -154,11 +157,19 @@ class Call(DocumentedNames):
         for other digits. Beside the seed: protocol.md, section 6.
         """
         try:
-            extra = events.encode_dtmf(digits)
+            extra = events.encode_dtmf(given.text("DTMF digits", digits))
         except ParameterError as exc:
             return self._client.requests.refuse("channel_invite_dtmf", exc)
         return self._client.calls.take_step(self._leg, CallStep.SEND, extra)
 
-    channelInviteAccept = channel_invite_accept
-    channelInviteRefuse = channel_invite_refuse
-    channelInviteEnd = channel_invite_end
+    if TYPE_CHECKING:
+
+        def channelInviteAccept(self, extra: JsonValue = "") -> Operation[None]: ...
+        def channelInviteRefuse(self, extra: JsonValue = "") -> Operation[None]: ...
+        def channelInviteEnd(self, extra: JsonValue = "") -> Operation[None]: ...
+        def setCallback(self, cb: CallCallback | None) -> None: ...
+    else:
+        channelInviteAccept = channel_invite_accept
+        channelInviteRefuse = channel_invite_refuse
+        channelInviteEnd = channel_invite_end
+        setCallback = set_callback

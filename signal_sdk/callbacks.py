@@ -2,7 +2,8 @@
 
 Owns: the documented callbacks as methods that do nothing. Must not know who calls them, or when.
 
-Override what you need, as `async def` or as a plain `def`. One session's callbacks run one at a
+Override what you need, in either spelling, as `async def` or as a plain `def` (so that what an
+override inherits returns None, or something to await). One session's callbacks run one at a
 time, in order, and each may call and await any method, of its own session too. One that takes its
 time delays its own session's callbacks and nobody else; one that raises is logged with its
 traceback and reported to `LoginCallback.on_error`, and the session goes on. From the Java server
@@ -10,11 +11,12 @@ SDK, section "Server SDK API"; each class is also reachable as in Java (`Signal.
 each method has its documented name too (`onLoginSuccess`).
 """
 
-# ruff: noqa: N815  the documented names are camelCase
+# ruff: noqa: N802, N815  the documented names are camelCase
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.spelling import DocumentedNames
@@ -33,6 +35,9 @@ __all__ = [
     "UserAttrCallback",
 ]
 
+Answer: TypeAlias = Awaitable[None] | None
+"""What a callback returns: what is to be awaited, as `async def` has it, or nothing."""
+
 
 class UserAttrCallback(DocumentedNames):
     """What `Signal`'s attribute methods tell. Java server SDK, "UserAttrCallback Class".
@@ -41,27 +46,33 @@ class UserAttrCallback(DocumentedNames):
     "reason": err}`.
     """
 
-    async def on_user_get_attr(self, err: str, ret: dict[str, Any]) -> None:
+    def on_user_get_attr(self, err: str, ret: dict[str, Any]) -> Answer:
         """An attribute was asked for: `ret` is `{"result": "ok", "account", "name", "value"}`."""
 
-    async def on_user_get_attr_all(self, err: str, ret: dict[str, Any]) -> None:
+    def on_user_get_attr_all(self, err: str, ret: dict[str, Any]) -> Answer:
         """All were asked for: `ret` is `{"result": "ok", "account", "json": {name: value}}`."""
 
-    async def on_user_set_attr(self, err: str, ret: dict[str, Any]) -> None:
+    def on_user_set_attr(self, err: str, ret: dict[str, Any]) -> Answer:
         """An attribute was set: `ret` is `{"result": "ok", "reason": ""}`."""
 
-    onUserGetAttr = on_user_get_attr
-    onUserGetAttrAll = on_user_get_attr_all
-    onUserSetAttr = on_user_set_attr
+    if TYPE_CHECKING:
+
+        def onUserGetAttr(self, err: str, ret: dict[str, Any]) -> Answer: ...
+        def onUserGetAttrAll(self, err: str, ret: dict[str, Any]) -> Answer: ...
+        def onUserSetAttr(self, err: str, ret: dict[str, Any]) -> Answer: ...
+    else:
+        onUserGetAttr = on_user_get_attr
+        onUserGetAttrAll = on_user_get_attr_all
+        onUserSetAttr = on_user_set_attr
 
 
 class LoginCallback(DocumentedNames):
     """What happens to a session. Java server SDK, "LoginCallback Class"."""
 
-    async def on_login_success(self, session: LoginSession, uid: int) -> None:
+    def on_login_success(self, session: LoginSession, uid: int) -> Answer:
         """The session is logged in; `uid` is the number that the server knows the account by."""
 
-    async def on_logout(self, session: LoginSession, ecode: ECode) -> None:
+    def on_logout(self, session: LoginSession, ecode: ECode) -> Answer:
         """The session is over, and this is its last callback but for what is asked of it later.
 
         `ecode` is 101 after `logout`, 102 where the connection was lost and could not be replaced
@@ -69,17 +80,17 @@ class LoginCallback(DocumentedNames):
         elsewhere, 105 where its token expired, 100 for anything else.
         """
 
-    async def on_reconnecting(self, session: LoginSession, attempt: int) -> None:
+    def on_reconnecting(self, session: LoginSession, attempt: int) -> Answer:
         """The connection is lost, and the session is about to try for another one: for the
         `attempt`th time, counted from 1 on. Beside the seed.
         """
 
-    async def on_reconnected(self, session: LoginSession) -> None:
+    def on_reconnected(self, session: LoginSession) -> Answer:
         """The session has a connection again; what was missed is told after this. Beside the seed:
         see `LoginSession` for what goes on.
         """
 
-    async def on_login_failed(self, session: LoginSession, ecode: ECode) -> None:
+    def on_login_failed(self, session: LoginSession, ecode: ECode) -> Answer:
         """The login failed, and this is the session's last callback.
 
         `ecode` is 201 where the server could not be reached, 203 where `logout` cancelled the
@@ -88,9 +99,9 @@ class LoginCallback(DocumentedNames):
         where the account is not valid, 200 for anything else.
         """
 
-    async def on_message_instant_receive(
+    def on_message_instant_receive(
         self, session: LoginSession, account: str, uid: int, msg: str
-    ) -> None:
+    ) -> Answer:
         """`account` has sent a point-to-point message.
 
         `uid` is 0: the protocol does not carry it (protocol.md, section 4). Each message comes
@@ -98,10 +109,10 @@ class LoginCallback(DocumentedNames):
         whose callback has not begun when the session ends comes with the next login.
         """
 
-    async def on_invite_received(self, session: LoginSession, call: Call) -> None:
+    def on_invite_received(self, session: LoginSession, call: Call) -> Answer:
         """`call.peer` calls. Set `call.cb` here to hear of what becomes of the call."""
 
-    async def on_error(self, session: LoginSession, ecode: ECode, reason: str) -> None:
+    def on_error(self, session: LoginSession, ecode: ECode, reason: str) -> Answer:
         """Something went wrong that no other callback hears of; `reason` is one line.
 
         1002: a callback raised. 1000: channel events were dropped because callbacks fell behind,
@@ -110,33 +121,51 @@ class LoginCallback(DocumentedNames):
         `channel_set_attr`.
         """
 
-    onLoginSuccess = on_login_success
-    onLogout = on_logout
-    onReconnecting = on_reconnecting
-    onReconnected = on_reconnected
-    onLoginFailed = on_login_failed
-    onMessageInstantReceive = on_message_instant_receive
-    onInviteReceived = on_invite_received
-    onError = on_error
+    if TYPE_CHECKING:
+
+        def onLoginSuccess(self, session: LoginSession, uid: int) -> Answer: ...
+        def onLogout(self, session: LoginSession, ecode: ECode) -> Answer: ...
+        def onReconnecting(self, session: LoginSession, attempt: int) -> Answer: ...
+        def onReconnected(self, session: LoginSession) -> Answer: ...
+        def onLoginFailed(self, session: LoginSession, ecode: ECode) -> Answer: ...
+        def onMessageInstantReceive(
+            self, session: LoginSession, account: str, uid: int, msg: str
+        ) -> Answer: ...
+        def onInviteReceived(self, session: LoginSession, call: Call) -> Answer: ...
+        def onError(self, session: LoginSession, ecode: ECode, reason: str) -> Answer: ...
+    else:
+        onLoginSuccess = on_login_success
+        onLogout = on_logout
+        onReconnecting = on_reconnecting
+        onReconnected = on_reconnected
+        onLoginFailed = on_login_failed
+        onMessageInstantReceive = on_message_instant_receive
+        onInviteReceived = on_invite_received
+        onError = on_error
 
 
 class MessageCallback(DocumentedNames):
     """What becomes of a message. Java server SDK, "MessageCallback Class"."""
 
-    async def on_message_send_success(self, session: LoginSession) -> None:
+    def on_message_send_success(self, session: LoginSession) -> Answer:
         """The server has the message, and will deliver it once (which does not mean that it has
         been read).
         """
 
-    async def on_message_send_error(self, session: LoginSession, ecode: ECode) -> None:
+    def on_message_send_error(self, session: LoginSession, ecode: ECode) -> Answer:
         """The message was not sent.
 
         `ecode` is 400 or 401 (no answer in 10 s), 1003 (not logged in), 1004 or 1005 (an argument
         is wrong or too large), or the code of a logout (1xx) that came before the answer.
         """
 
-    onMessageSendSuccess = on_message_send_success
-    onMessageSendError = on_message_send_error
+    if TYPE_CHECKING:
+
+        def onMessageSendSuccess(self, session: LoginSession) -> Answer: ...
+        def onMessageSendError(self, session: LoginSession, ecode: ECode) -> Answer: ...
+    else:
+        onMessageSendSuccess = on_message_send_success
+        onMessageSendError = on_message_send_error
 
 
 class ChannelCallback(DocumentedNames):
@@ -149,19 +178,17 @@ class ChannelCallback(DocumentedNames):
     special channel.
     """
 
-    async def on_channel_joined(self, session: LoginSession, channel: Channel) -> None:
+    def on_channel_joined(self, session: LoginSession, channel: Channel) -> Answer:
         """The session is in the channel."""
 
-    async def on_channel_join_failed(
+    def on_channel_join_failed(
         self, session: LoginSession, channel: Channel, ecode: ECode
-    ) -> None:
+    ) -> Answer:
         """The session is not in the channel: 300, 1003 (not logged in), 1004 or 1005 (the name), or
         a logout's code.
         """
 
-    async def on_channel_leaved(
-        self, session: LoginSession, channel: Channel, ecode: ECode
-    ) -> None:
+    def on_channel_leaved(self, session: LoginSession, channel: Channel, ecode: ECode) -> Answer:
         """The session is in the channel no more; nothing else is told of this channel.
 
         `ecode` is 602 after `channel_leave` or joining another channel, 603 after a logout, 604
@@ -169,63 +196,94 @@ class ChannelCallback(DocumentedNames):
         after it.
         """
 
-    async def on_channel_user_joined(
+    def on_channel_user_joined(
         self, session: LoginSession, channel: Channel, account: str, uid: int
-    ) -> None:
+    ) -> Answer:
         """Another user has joined; in a special channel: came online, or joined any channel."""
 
-    async def on_channel_user_leaved(
+    def on_channel_user_leaved(
         self, session: LoginSession, channel: Channel, account: str, uid: int
-    ) -> None:
+    ) -> Answer:
         """Another user has left; in a special channel: went offline, or left any channel."""
 
-    async def on_channel_user_list(
+    def on_channel_user_list(
         self, session: LoginSession, channel: Channel, users: list[str], uids: list[int]
-    ) -> None:
+    ) -> Answer:
         """Who is in the channel, told once after joining: the newest 200, oldest first."""
 
-    async def on_channel_attr_updated(
+    def on_channel_attr_updated(
         self,
         session: LoginSession,
         channel: Channel,
         name: str,
         value: str,
         type: str,  # noqa: A002  its documented name
-    ) -> None:
+    ) -> Answer:
         """An attribute of the channel has changed; told once for each that there is after joining,
         and where the channel had to be joined again after a lost connection.
 
         `type` is `update`, `del`, or `clear` (then `name` and `value` are empty).
         """
 
-    async def on_channel_query_user_num(self, session: LoginSession, err: str, num: int) -> None:
+    def on_channel_query_user_num(self, session: LoginSession, err: str, num: int) -> Answer:
         """`Signal.channel_query_user_num` was answered: how many are in the channel; `err` is empty
         on success.
         """
 
-    async def on_message_channel_receive(
+    def on_message_channel_receive(
         self, session: LoginSession, channel: Channel, account: str, uid: int, msg: str
-    ) -> None:
+    ) -> Answer:
         """`account` has sent a message to the channel; one's own messages come back, too."""
 
-    async def on_special_event(
+    def on_special_event(
         self, session: LoginSession, channel: Channel, event: SpecialEvent
-    ) -> None:
+    ) -> Answer:
         """A special channel tells who did what, where and when.
 
         Beside the seed (protocol.md, section 5): the same event as the `on_channel_user_joined` or
         `on_channel_user_leaved` before it, with what these do not pass on.
         """
 
-    onChannelJoined = on_channel_joined
-    onChannelJoinFailed = on_channel_join_failed
-    onChannelLeaved = on_channel_leaved
-    onChannelUserJoined = on_channel_user_joined
-    onChannelUserLeaved = on_channel_user_leaved
-    onChannelUserList = on_channel_user_list
-    onChannelAttrUpdated = on_channel_attr_updated
-    onChannelQueryUserNum = on_channel_query_user_num
-    onMessageChannelReceive = on_message_channel_receive
+    if TYPE_CHECKING:
+
+        def onChannelJoined(self, session: LoginSession, channel: Channel) -> Answer: ...
+        def onChannelJoinFailed(
+            self, session: LoginSession, channel: Channel, ecode: ECode
+        ) -> Answer: ...
+        def onChannelLeaved(
+            self, session: LoginSession, channel: Channel, ecode: ECode
+        ) -> Answer: ...
+        def onChannelUserJoined(
+            self, session: LoginSession, channel: Channel, account: str, uid: int
+        ) -> Answer: ...
+        def onChannelUserLeaved(
+            self, session: LoginSession, channel: Channel, account: str, uid: int
+        ) -> Answer: ...
+        def onChannelUserList(
+            self, session: LoginSession, channel: Channel, users: list[str], uids: list[int]
+        ) -> Answer: ...
+        def onChannelAttrUpdated(
+            self,
+            session: LoginSession,
+            channel: Channel,
+            name: str,
+            value: str,
+            type: str,  # noqa: A002  its documented name
+        ) -> Answer: ...
+        def onChannelQueryUserNum(self, session: LoginSession, err: str, num: int) -> Answer: ...
+        def onMessageChannelReceive(
+            self, session: LoginSession, channel: Channel, account: str, uid: int, msg: str
+        ) -> Answer: ...
+    else:
+        onChannelJoined = on_channel_joined
+        onChannelJoinFailed = on_channel_join_failed
+        onChannelLeaved = on_channel_leaved
+        onChannelUserJoined = on_channel_user_joined
+        onChannelUserLeaved = on_channel_user_leaved
+        onChannelUserList = on_channel_user_list
+        onChannelAttrUpdated = on_channel_attr_updated
+        onChannelQueryUserNum = on_channel_query_user_num
+        onMessageChannelReceive = on_message_channel_receive
 
 
 class CallCallback(DocumentedNames):
@@ -234,20 +292,16 @@ class CallCallback(DocumentedNames):
     `extra` is what the peer gave with its step: JSON as text, or empty.
     """
 
-    async def on_invite_received_by_peer(self, session: LoginSession, call: Call) -> None:
+    def on_invite_received_by_peer(self, session: LoginSession, call: Call) -> Answer:
         """The peer's SDK has received the invitation: it rings."""
 
-    async def on_invite_accepted_by_peer(
-        self, session: LoginSession, call: Call, extra: str
-    ) -> None:
+    def on_invite_accepted_by_peer(self, session: LoginSession, call: Call, extra: str) -> Answer:
         """The peer has accepted."""
 
-    async def on_invite_refused_by_peer(
-        self, session: LoginSession, call: Call, extra: str
-    ) -> None:
+    def on_invite_refused_by_peer(self, session: LoginSession, call: Call, extra: str) -> Answer:
         """The peer has refused: the call is over."""
 
-    async def on_invite_failed(self, session: LoginSession, call: Call, ecode: ECode) -> None:
+    def on_invite_failed(self, session: LoginSession, call: Call, ecode: ECode) -> Answer:
         """The call is over without anybody's having ended it.
 
         `ecode` is 701 (a call with this peer about this channel is alive), 702 (the session was
@@ -255,22 +309,36 @@ class CallCallback(DocumentedNames):
         700, 1003 (not logged in), 1004 or 1005 (an argument).
         """
 
-    async def on_invite_end_by_peer(self, session: LoginSession, call: Call, extra: str) -> None:
+    def on_invite_end_by_peer(self, session: LoginSession, call: Call, extra: str) -> Answer:
         """The peer has ended the call, or is gone."""
 
-    async def on_invite_end_by_myself(self, session: LoginSession, call: Call, extra: str) -> None:
+    def on_invite_end_by_myself(self, session: LoginSession, call: Call, extra: str) -> Answer:
         """This side has ended the call: by `channel_invite_end` with `extra`, or by a logout."""
 
-    async def on_invite_msg(self, session: LoginSession, call: Call, extra: str) -> None:
+    def on_invite_msg(self, session: LoginSession, call: Call, extra: str) -> Answer:
         """The peer has sent something within the call.
 
         After `channel_invite_dtmf("12#")`, that is `{"msgtype": "dtmf", "msgdata": "12#"}`.
         """
 
-    onInviteReceivedByPeer = on_invite_received_by_peer
-    onInviteAcceptedByPeer = on_invite_accepted_by_peer
-    onInviteRefusedByPeer = on_invite_refused_by_peer
-    onInviteFailed = on_invite_failed
-    onInviteEndByPeer = on_invite_end_by_peer
-    onInviteEndByMyself = on_invite_end_by_myself
-    onInviteMsg = on_invite_msg
+    if TYPE_CHECKING:
+
+        def onInviteReceivedByPeer(self, session: LoginSession, call: Call) -> Answer: ...
+        def onInviteAcceptedByPeer(
+            self, session: LoginSession, call: Call, extra: str
+        ) -> Answer: ...
+        def onInviteRefusedByPeer(
+            self, session: LoginSession, call: Call, extra: str
+        ) -> Answer: ...
+        def onInviteFailed(self, session: LoginSession, call: Call, ecode: ECode) -> Answer: ...
+        def onInviteEndByPeer(self, session: LoginSession, call: Call, extra: str) -> Answer: ...
+        def onInviteEndByMyself(self, session: LoginSession, call: Call, extra: str) -> Answer: ...
+        def onInviteMsg(self, session: LoginSession, call: Call, extra: str) -> Answer: ...
+    else:
+        onInviteReceivedByPeer = on_invite_received_by_peer
+        onInviteAcceptedByPeer = on_invite_accepted_by_peer
+        onInviteRefusedByPeer = on_invite_refused_by_peer
+        onInviteFailed = on_invite_failed
+        onInviteEndByPeer = on_invite_end_by_peer
+        onInviteEndByMyself = on_invite_end_by_myself
+        onInviteMsg = on_invite_msg

@@ -3,7 +3,7 @@
 Owns: the documented methods. Must not know membership's rules or the wire: client/ does.
 """
 
-# ruff: noqa: N815  the documented names are camelCase
+# ruff: noqa: N802, N815  the documented names are camelCase
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from signal_sdk.callbacks import ChannelCallback, MessageCallback
+from signal_sdk.client import given
 from signal_sdk.client.channel_states import ChannelState
 from signal_sdk.client.membership import Gap, Membership
 from signal_sdk.client.operation import Operation
@@ -58,6 +59,10 @@ class Channel(DocumentedNames):
     def name(self) -> str:
         """The channel's name."""
         return self._member.name
+
+    def get_name(self) -> str:
+        """The channel's name, as `name`. The original Java SDK's `Channel.getName`."""
+        return self.name
 
     @property
     def session(self) -> LoginSession:
@@ -135,7 +140,11 @@ class Channel(DocumentedNames):
         SDK, `channelSetAttr`.
         """
         return self._attr(
-            lambda: functions.ChannelSetAttr(channel=self.name, name=name, value=value)
+            lambda: functions.ChannelSetAttr(
+                channel=self.name,
+                name=given.text("attribute name", name),
+                value=given.content("attribute value", value),
+            )
         )
 
     def channel_del_attr(self, name: str) -> Operation[None]:
@@ -143,7 +152,11 @@ class Channel(DocumentedNames):
 
         As `channel_set_attr`; the change's type is `del`. Java server SDK, `channelDelAttr`.
         """
-        return self._attr(lambda: functions.ChannelDelAttr(channel=self.name, name=name))
+        return self._attr(
+            lambda: functions.ChannelDelAttr(
+                channel=self.name, name=given.text("attribute name", name)
+            )
+        )
 
     def channel_clear_attr(self) -> Operation[None]:
         """Delete all attributes of the channel.
@@ -160,9 +173,12 @@ class Channel(DocumentedNames):
         1004 or 1005. `cb` hears of either; without it, and unless awaited, `LoginCallback.on_error`
         hears of a failure. Java server SDK, `messageChannelSend`; `cb` is ours.
         """
+        given.callback(cb, MessageCallback)
         return self._client.send_message(
             lambda: functions.ChannelSendMessage(
-                channel=self.name, msg=msg, message_id=self._client.next_message_id()
+                channel=self.name,
+                msg=given.content("message", msg),
+                message_id=self._client.next_message_id(),
             ),
             cb,
             unless=self._member.why_not(ECode.SENDMESSAGE_E_OTHER),
@@ -173,8 +189,20 @@ class Channel(DocumentedNames):
             make, results.Result, nothing, unless=self._member.why_not()
         )
 
-    channelLeave = channel_leave
-    channelSetAttr = channel_set_attr
-    channelDelAttr = channel_del_attr
-    channelClearAttr = channel_clear_attr
-    messageChannelSend = message_channel_send
+    if TYPE_CHECKING:
+
+        def channelLeave(self) -> Operation[None]: ...
+        def channelSetAttr(self, name: str, value: str) -> Operation[None]: ...
+        def channelDelAttr(self, name: str) -> Operation[None]: ...
+        def channelClearAttr(self) -> Operation[None]: ...
+        def getName(self) -> str: ...
+        def messageChannelSend(
+            self, msg: str, cb: MessageCallback | None = None
+        ) -> Operation[None]: ...
+    else:
+        channelLeave = channel_leave
+        channelSetAttr = channel_set_attr
+        channelDelAttr = channel_del_attr
+        channelClearAttr = channel_clear_attr
+        getName = get_name
+        messageChannelSend = message_channel_send

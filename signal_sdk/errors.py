@@ -42,8 +42,8 @@ class SignalError(SignalSdkError):
 
     def __init__(self, ecode: ECode, reason: str = "") -> None:
         super().__init__(ecode, reason)
-        self.ecode = ecode
-        self.reason = reason or ecode.meaning
+        self.ecode: ECode = ecode
+        self.reason: str = reason or ecode.meaning
 
     def __str__(self) -> str:
         return f"{self.reason} ({int(self.ecode)} {self.ecode.name})"

@@ -3,7 +3,7 @@
 Owns: the documented methods. Must not know a session's life or the wire: client/ does.
 """
 
-# ruff: noqa: N815  the documented names are camelCase
+# ruff: noqa: N802, N815  the documented names are camelCase
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import contextlib
 from collections.abc import Generator, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
 from signal_sdk import call as _call
 from signal_sdk import channel as _channel
 from signal_sdk.callbacks import CallCallback, ChannelCallback, MessageCallback
+from signal_sdk.client import given
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
@@ -34,8 +35,9 @@ class LoginSession(DocumentedNames):
     awaited. The order of calls is the order on the wire, also of those made while the login is
     under way. An operation fails with 1003 where the session is not logged in, with `LogoutError`
     where the session ends before it does, and with 1004 or 1005 where an argument is wrong or too
-    large. A failure goes to the operation's own callback; where it has none, and nobody awaits it,
-    to `LoginCallback.on_error`.
+    large: names are `str`, and messages too, or what JSON says exactly. A failure goes to the
+    operation's own callback; where it has none, and nobody awaits it, to `LoginCallback.on_error`.
+    A callback that is of no callback class is refused at once, by `ParameterError`.
 
     A session outlives its connections: where one is lost, or nothing was heard on it for 20 s, it
     connects again by itself (`Signal(reconnect=…)`), and goes on with its channel, its calls and
@@ -141,22 +143,23 @@ class LoginSession(DocumentedNames):
         """Send a point-to-point message to `account`, which gets it now or with its next login.
 
         `msg` has at most 8192 visible characters. `ttl` is how many seconds the server keeps it for
-        an account that is not there, 3600 by default, 30 days at most. A user may send 60 messages
-        a second. The operation ends when the server has the message; it fails with 400, 401 (no
-        answer in 10 s), 1004 or 1005. `cb` hears of either. Java server SDK, `messageInstantSend`,
-        both forms.
+        an account that is not there: 30 days (2,592,000) by default, and at most. A user may send
+        60 messages a second. The operation ends when the server has the message; it fails with 400,
+        401 (no answer in 10 s), 1004 or 1005. `cb` hears of either. Java server SDK,
+        `messageInstantSend`, both forms.
         """
-        if isinstance(ttl, MessageCallback):
+        if ttl is not None and not isinstance(ttl, int | float | str):
             cb, ttl = ttl, None
+        given.callback(cb, MessageCallback)
         seconds = names.DEFAULT_TTL_SECONDS if ttl is None else ttl
 
         def make() -> functions.UserSendMessage:
             kept = min(names.check_integer("ttl", seconds, 0), names.MAX_TTL_SECONDS)
             return functions.UserSendMessage(
-                peer=account,
+                peer=given.text("account", account),
                 flag=lines.make_flag(kept),
                 kind=events.INSTANT,
-                content=msg,
+                content=given.content("message", msg),
                 message_id=self._client.next_message_id(),
             )
 
@@ -170,10 +173,11 @@ class LoginSession(DocumentedNames):
         Otherwise as `Channel.message_channel_send`. Beside the seed: the Linux SDK's
         `messageChannelSendForce`.
         """
+        given.callback(cb, MessageCallback)
         return self._client.send_message(
             lambda: functions.ChannelSendMessage(
-                channel=channel,
-                msg=msg,
+                channel=given.text("channel", channel),
+                msg=given.content("message", msg),
                 message_id=self._client.next_message_id(),
                 force=True,
             ),
@@ -192,6 +196,7 @@ class LoginSession(DocumentedNames):
         `_agora_channel_event` tell who comes, goes, joins and leaves in the whole app: see
         `ChannelCallback.on_special_event`. Java server SDK, `channelJoin`.
         """
+        given.callback(cb, ChannelCallback)
         make = partial(_channel.Channel, self._client)
         return self._client.channels.join(name, cb, make).channel
 
@@ -207,6 +212,7 @@ class LoginSession(DocumentedNames):
         where a call with that peer about that channel is alive. Java server SDK,
         `channelInviteUser2`.
         """
+        given.callback(cb, CallCallback)
         return self._client.calls.invite(channel, peer, extra, cb).call
 
     # --- questions; beside the seed: the web SDK's `invoke` and the Linux SDK's queries ---
@@ -224,7 +230,7 @@ class LoginSession(DocumentedNames):
     def query_user_status(self, account: str) -> Operation[bool]:
         """Is `account` online?"""
         return self._client.requests.call(
-            lambda: functions.UserQueryStatus(account=account),
+            lambda: functions.UserQueryStatus(account=given.text("account", account)),
             results.QueryStatusResult,
             lambda result: result.status != 0,
         )
@@ -232,7 +238,9 @@ class LoginSession(DocumentedNames):
     def channel_query_user_is_in(self, channel: str, account: str) -> Operation[bool]:
         """Is `account` in `channel`?"""
         return self._client.requests.call(
-            lambda: functions.ChannelQueryUserIsIn(channel=channel, account=account),
+            lambda: functions.ChannelQueryUserIsIn(
+                channel=given.text("channel", channel), account=given.text("account", account)
+            ),
             results.QueryUserIsInResult,
             lambda result: result.isin != 0,
         )
@@ -240,11 +248,33 @@ class LoginSession(DocumentedNames):
     def channel_query_user_list(self, channel: str) -> Operation[list[tuple[str, int]]]:
         """Who is in `channel`: the newest 200 as (account, uid), oldest first."""
         return self._client.requests.call(
-            lambda: functions.ChannelQueryUserList(channel=channel),
+            lambda: functions.ChannelQueryUserList(channel=given.text("channel", channel)),
             results.QueryUserListResult,
             lambda result: list(result.list),
         )
 
-    messageInstantSend = message_instant_send
-    channelInviteUser2 = channel_invite_user2
-    channelJoin = channel_join
+    if TYPE_CHECKING:
+
+        @overload
+        def messageInstantSend(
+            self, account: str, msg: str, cb: MessageCallback | None, /
+        ) -> Operation[None]: ...
+        @overload
+        def messageInstantSend(
+            self, account: str, msg: str, ttl: int | None = None, cb: MessageCallback | None = None
+        ) -> Operation[None]: ...
+        def messageInstantSend(
+            self,
+            account: str,
+            msg: str,
+            ttl: int | MessageCallback | None = None,
+            cb: MessageCallback | None = None,
+        ) -> Operation[None]: ...
+        def channelInviteUser2(
+            self, channel: str, peer: str, extra: JsonValue = "", cb: CallCallback | None = None
+        ) -> _call.Call: ...
+        def channelJoin(self, name: str, cb: ChannelCallback | None = None) -> _channel.Channel: ...
+    else:
+        messageInstantSend = message_instant_send
+        channelInviteUser2 = channel_invite_user2
+        channelJoin = channel_join

@@ -4,7 +4,7 @@ Owns: the nursery, the sessions by account, and the end of both. Must not know a
 client/ does.
 """
 
-# ruff: noqa: N815  the documented names are camelCase
+# ruff: noqa: N802, N815  the documented names are camelCase
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ import ssl
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import trio
 
 from signal_sdk import call as _call
 from signal_sdk import callbacks as _callbacks
 from signal_sdk import login_session as _login_session
+from signal_sdk.client import given
 from signal_sdk.client.backoff import Backoff
 from signal_sdk.client.dialer import DEFAULT_SERVER, Dialer, make_dialer
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.log import Log, logger
 from signal_sdk.client.login_states import INITIAL_STATUS
 from signal_sdk.client.operation import Operation
+from signal_sdk.client.proxies import proxies_named
 from signal_sdk.client.requests import Requests
 from signal_sdk.client.seen import Seen
 from signal_sdk.client.session import SessionClient, Shared
 from signal_sdk.client.user_attributes import UserAttributes
-from signal_sdk.errors import ParameterError, SignalError
+from signal_sdk.errors import SignalError
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.spelling import DocumentedNames
 from signal_sdk.wire import names
@@ -44,6 +46,11 @@ MAX_SEEN_ACCOUNTS: Final = 1000
 RECONNECT: Final = Backoff()
 """How a session comes back unless its user says otherwise: for as long as it takes."""
 SERVER_VARIABLE: Final = "SIGNAL_SDK_SERVER"
+NO_TRIO: Final = (
+    "a Signal runs in trio, and in no other event loop: begin by `trio.run(main)`; a program of "
+    "asyncio, or of no event loop, uses `signal_sdk.create_agora_sdk_instance_cpp()`, which has a "
+    "thread of its own"
+)
 
 
 class Signal(DocumentedNames):
@@ -71,10 +78,14 @@ class Signal(DocumentedNames):
     - a `Dialer`: whatever it does.
 
     An IPv6 address is written in brackets. `ssl_context` replaces the one that trusts the system's
-    CAs. `reconnect` says how a session that has lost its connection comes back: by default without
-    end, with random pauses that grow from half a second to 30 s, each time asking for addresses
-    anew and trying the server that was lost last. With None it does not, and ends with 102. Raises
-    `ParameterError` (1004) where `appid` or `server` is wrong.
+    CAs. `proxy` is the HTTP proxy (`http://[user:password@]host:port`) that both the lookup and the
+    connections go through; by default, that is what `HTTP_PROXY`, `HTTPS_PROXY` (for `https` and
+    `wss`), `ALL_PROXY` and `NO_PROXY` in the environment say, and with an empty text, none. Nothing
+    on this machine itself is connected to through a proxy. `reconnect` says how a session that has
+    lost its connection comes back: by default without end, with random pauses that grow from half a
+    second to 30 s, each time asking for addresses anew and trying the server that was lost last.
+    With None it does not, and ends with 102. Raises `ParameterError` (1004) where an argument is
+    wrong.
     """
 
     LoginSession: TypeAlias = _login_session.LoginSession
@@ -91,18 +102,21 @@ class Signal(DocumentedNames):
         server: str | Dialer | None = None,
         ssl_context: ssl.SSLContext | None = None,
         reconnect: Backoff | None = RECONNECT,
+        proxy: str | None = None,
     ) -> None:
+        appid = given.text("app id", appid)
+        given.instance("ssl_context", ssl_context, ssl.SSLContext)
+        given.instance("reconnect", reconnect, Backoff)
+        given.instance("proxy", proxy, str)
         if not appid or not names.is_encodable(appid):
             raise names.wrong("app id", appid, "is empty or not UTF-8 text")
-        if server is None:
-            server = os.environ.get(SERVER_VARIABLE) or DEFAULT_SERVER
         self.appid = appid
         self._log = Log()
         self._reactor = Reactor()
         self._spare = Dispatcher()
         self._shared = Shared(
             appid=appid,
-            dialer=make_dialer(server, ssl_context) if isinstance(server, str) else server,
+            dialer=_dialer(server, ssl_context, proxy),
             reactor=self._reactor,
             log=self._log,
             spare=self._spare,
@@ -139,6 +153,8 @@ class Signal(DocumentedNames):
     async def __aenter__(self) -> Self:
         if self._manager is not None:
             raise RuntimeError("a Signal's block is entered once; make another Signal")
+        if not trio.lowlevel.in_trio_task():
+            raise RuntimeError(NO_TRIO)
         self._manager = trio.open_nursery()
         self._nursery = await self._manager.__aenter__()
         self._nursery.start_soon(self._reactor.run)
@@ -215,17 +231,15 @@ class Signal(DocumentedNames):
         `on_login_success` or `on_login_failed`, then all that happens to the session; awaiting
         raises `LoginError`. Where the account is logged in here, or about to be, the call is
         ignored and the session that there is returned. Raises `RuntimeError` outside of the
-        Signal's block. Java server SDK, `login`.
+        Signal's block, and `ParameterError` (1004) where an argument is of the wrong type. Java
+        server SDK, `login`.
         """
         if self._nursery is None:
             raise RuntimeError(
                 "log in inside the Signal's block: `async with Signal(…) as signal:`"
             )
-        try:
-            key = names.check_account(account)
-        except (ParameterError, TypeError):
-            # The session will fail with the reason.
-            key = account
+        key, token = given.text("account", account), given.text("token", token)
+        given.callback(cb, _callbacks.LoginCallback)
         before = self._clients.get(key)
         if before is not None and before.is_staying:
             return before.session
@@ -265,6 +279,7 @@ class Signal(DocumentedNames):
         seconds) is how long an account without a connection stays online. `cb.on_user_set_attr`
         hears of the outcome; failures are 1003, 1004 and 1005. Java server SDK, `userSetAttr`.
         """
+        given.callback(cb, _callbacks.UserAttrCallback)
         return self._attributes().set(name, value, cb)
 
     def user_get_attr(
@@ -274,6 +289,7 @@ class Signal(DocumentedNames):
 
         `cb.on_user_get_attr` hears of the outcome. Java server SDK, `userGetAttr`.
         """
+        given.callback(cb, _callbacks.UserAttrCallback)
         return self._attributes().get(account, name, cb)
 
     def user_get_attr_all(
@@ -283,6 +299,7 @@ class Signal(DocumentedNames):
 
         `cb.on_user_get_attr_all` hears of the outcome. Java server SDK, `userGetAttrAll`.
         """
+        given.callback(cb, _callbacks.UserAttrCallback)
         return self._attributes().get_all(account, cb)
 
     def channel_query_user_num(
@@ -298,6 +315,7 @@ class Signal(DocumentedNames):
         class for the argument and the other for the callback). Fails with 500, 501 (no answer in 10
         s), 1003, 1004 or 1005.
         """
+        given.callback(cb, _callbacks.UserAttrCallback, _callbacks.ChannelCallback)
         client = self._latest
         if client is None:
             return self._nobody.query_num(name, None)
@@ -310,12 +328,42 @@ class Signal(DocumentedNames):
     def _attributes(self) -> UserAttributes:
         return self._latest.attributes if self._latest is not None else self._nobody
 
-    setDoLog = set_do_log
-    userSetAttr = user_set_attr
-    userGetAttr = user_get_attr
-    userGetAttrAll = user_get_attr_all
-    channelQueryUserNum = channel_query_user_num
-    getStatus = get_status
+    if TYPE_CHECKING:
+
+        def setDoLog(self, do_log: bool) -> None: ...
+        def userSetAttr(
+            self, name: str, value: str, cb: _callbacks.UserAttrCallback | None = None
+        ) -> Operation[None]: ...
+        def userGetAttr(
+            self, account: str, name: str, cb: _callbacks.UserAttrCallback | None = None
+        ) -> Operation[str]: ...
+        def userGetAttrAll(
+            self, account: str, cb: _callbacks.UserAttrCallback | None = None
+        ) -> Operation[dict[str, str]]: ...
+        def channelQueryUserNum(
+            self,
+            name: str,
+            cb: _callbacks.UserAttrCallback | _callbacks.ChannelCallback | None = None,
+        ) -> Operation[int]: ...
+        def getStatus(self) -> int: ...
+    else:
+        setDoLog = set_do_log
+        userSetAttr = user_set_attr
+        userGetAttr = user_get_attr
+        userGetAttrAll = user_get_attr_all
+        channelQueryUserNum = channel_query_user_num
+        getStatus = get_status
+
+
+def _dialer(
+    server: str | Dialer | None, ssl_context: ssl.SSLContext | None, proxy: str | None
+) -> Dialer:
+    if server is None:
+        server = os.environ.get(SERVER_VARIABLE) or DEFAULT_SERVER
+    if not isinstance(server, str):
+        given.has_method("server", server, "dial")
+        return server
+    return make_dialer(server, ssl_context, proxies_named(proxy))
 
 
 def _is_cancellation(exc: BaseException) -> bool:

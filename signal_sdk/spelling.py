@@ -6,9 +6,14 @@ their aliases out (`channelJoin = channel_join`), so that type checkers and edit
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import difflib
+import warnings
+from typing import Any, ClassVar, Final
 
 __all__ = ["DocumentedNames"]
+
+LIKENESS: Final = 0.8
+"""How like a callback's name another one has to be to be taken for a misspelling of it."""
 
 
 class DocumentedNames:
@@ -17,7 +22,8 @@ class DocumentedNames:
     A class body that says `channelJoin = channel_join` makes the two names one. A subclass that
     overrides either has overridden both, wherever in its bases the override stands; overriding both
     with different functions in one class raises `TypeError`, since only one of them could be
-    called.
+    called. A method whose name is nearly that of a callback, and which nobody would call, is a
+    warning when its class is made.
     """
 
     documented_names: ClassVar[dict[str, str]] = {}
@@ -31,6 +37,31 @@ class DocumentedNames:
         cls.documented_names = inherited | _aliases(cls)
         for name, documented in inherited.items():
             _unite(cls, name, documented)
+        _warn_of_misspelt(cls)
+
+
+def _warn_of_misspelt(cls: type[DocumentedNames]) -> None:
+    """Warn, where `cls` is made, of methods that look like callbacks and are none."""
+    ours = [base for base in cls.__mro__[1:] if DocumentedNames in base.__bases__]
+    known = {name for base in ours for name in vars(base) if _is_callback(name)}
+    bare = {_bare(name): name for name in known if not _is_documented(name)}
+    for name, value in vars(cls).items():
+        if name in known or not _is_callback(name) or not callable(value):
+            continue
+        for like in difflib.get_close_matches(_bare(name), bare, n=1, cutoff=LIKENESS):
+            meant = bare[like]
+            if _is_documented(name):
+                meant = cls.documented_names.get(meant, meant)
+            text = f"{cls.__qualname__}.{name} is no callback, and is never called: is it {meant}?"
+            warnings.warn(text, stacklevel=3)
+
+
+def _is_callback(name: str) -> bool:
+    return name.startswith("on_") or (name.startswith("on") and name[2:3].isupper())
+
+
+def _bare(name: str) -> str:
+    return name.replace("_", "").lower()
 
 
 def _is_documented(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import gc
 import logging
@@ -546,6 +547,163 @@ async def test_a_callback_that_raises_is_reported_and_the_session_goes_on(
     assert "ValueError: mine" in caplog.text
 
 
+class UnshowableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("unshowable")
+
+
+async def test_an_exception_that_cannot_be_shown_ends_neither_its_session_nor_others(
+    server: LocalServer, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    heard = Heard()
+
+    def fail(*_: object) -> None:
+        raise UnshowableError
+
+    heard.on("on_message_instant_receive", fail)
+    async with signals(server) as signal:
+        session = await log_in(signal, "ann", heard)
+        other = await log_in(signal, "bob")
+        await other.message_instant_send("ann", "one")
+        _, ecode, reason = await heard.wait("on_error")
+        assert ecode == 1002
+        assert reason.startswith("a callback raised UnshowableError: ")
+        await other.message_instant_send("ann", "two")
+        await heard.wait("on_message_instant_receive", 2)
+        assert (session.status, other.status) == (2, 2)
+    assert "UnshowableError" in caplog.text
+    again = Heard()
+    async with signals(server) as signal:
+        await log_in(signal, "ann", again)
+        await trio.sleep(1)
+    assert again.names == ["on_login_success", "on_logout"], "what raised was handled"
+
+
+class Unshowable:
+    def fail(self, *_: object) -> Any:
+        raise RuntimeError("unshowable")
+
+    __repr__ = __str__ = __eq__ = __hash__ = fail
+
+
+WRONG: list[Any] = [b"bin", None, float("nan"), {1}, Unshowable()]
+TEXT_ONLY: list[Any] = [*WRONG, 7, ["a"], {"a": 1}]
+GIVEN: dict[str, tuple[list[Any], Callable[[Any, Any, Any, Any], Any]]] = {
+    "to an account": (TEXT_ONLY, lambda _, s, __, x: s.message_instant_send(x, "m")),
+    "instant message": (WRONG, lambda _, s, __, x: s.message_instant_send("bob", x)),
+    "to a channel": (TEXT_ONLY, lambda _, s, __, x: s.message_channel_send_force(x, "m")),
+    "forced message": (WRONG, lambda _, s, __, x: s.message_channel_send_force("room", x)),
+    "channel message": (WRONG, lambda _, __, c, x: c.message_channel_send(x)),
+    "join": (TEXT_ONLY, lambda _, s, __, x: s.channel_join(x)),
+    "call about": (TEXT_ONLY, lambda _, s, __, x: s.channel_invite_user2(x, "bob")),
+    "call to": (TEXT_ONLY, lambda _, s, __, x: s.channel_invite_user2("room", x)),
+    "extra": (
+        [x for x in WRONG if x is not None],
+        lambda _, s, __, x: s.channel_invite_user2("room", "bob", x),
+    ),
+    "attribute's name": (TEXT_ONLY, lambda _, __, c, x: c.channel_set_attr(x, "v")),
+    "attribute's value": (WRONG, lambda _, __, c, x: c.channel_set_attr("n", x)),
+    "attribute deleted": (TEXT_ONLY, lambda _, __, c, x: c.channel_del_attr(x)),
+    "own attribute's name": (TEXT_ONLY, lambda g, _, __, x: g.user_set_attr(x, "v")),
+    "own attribute's value": (WRONG, lambda g, _, __, x: g.user_set_attr("n", x)),
+    "whose attribute": (TEXT_ONLY, lambda g, _, __, x: g.user_get_attr(x, "n")),
+    "which attribute": (TEXT_ONLY, lambda g, _, __, x: g.user_get_attr("bob", x)),
+    "whose attributes": (TEXT_ONLY, lambda g, _, __, x: g.user_get_attr_all(x)),
+    "users of": (TEXT_ONLY, lambda g, _, __, x: g.channel_query_user_num(x)),
+    "status": (TEXT_ONLY, lambda _, s, __, x: s.query_user_status(x)),
+    "is in": (TEXT_ONLY, lambda _, s, __, x: s.channel_query_user_is_in(x, "bob")),
+    "who is in": (TEXT_ONLY, lambda _, s, __, x: s.channel_query_user_is_in("room", x)),
+    "list": (TEXT_ONLY, lambda _, s, __, x: s.channel_query_user_list(x)),
+    "function": (TEXT_ONLY, lambda _, s, __, x: s.invoke(x, {})),
+    "request": (WRONG, lambda _, s, __, x: s.invoke("user_get_attr_all", x)),
+    "request's value": (
+        [x for x in WRONG if x is not None],
+        lambda _, s, __, x: s.invoke("user_get_attr_all", {"account": x}),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", GIVEN)
+async def test_what_would_arrive_as_something_else_is_refused_at_once_by_its_type(
+    server: LocalServer, what: str, autojump_clock: MockClock
+) -> None:
+    values, use = GIVEN[what]
+    heard = Heard()
+    async with signals(server) as signal:
+        session = await log_in(signal, "ann", heard)
+        channel = await session.channel_join("room")
+        for value in values:
+            began = trio.current_time()
+            with pytest.raises(SignalError) as caught:
+                await use(signal, session, channel, value)
+            assert caught.value.ecode == 1004
+            assert f"of the type {type(value).__name__}" in caught.value.reason
+            assert trio.current_time() == began
+        assert (session.status, channel.is_joined) == (2, True)
+
+
+async def test_a_login_takes_text(server: LocalServer) -> None:
+    async with signals(server) as signal:
+        for account, token in [(b"a", NO_TOKEN), (None, NO_TOKEN), (["a"], NO_TOKEN), ("a", b"t")]:
+            wrong = account if not isinstance(account, str) else token
+            with pytest.raises(ParameterError, match=f"of the type {type(wrong).__name__}") as it:
+                signal.login(account, token)
+            assert it.value.ecode == 1004
+        assert not server.node.sessions
+
+
+async def test_what_is_no_callback_is_refused_with_the_class_to_derive_from(
+    server: LocalServer, autojump_clock: MockClock
+) -> None:
+    class Bot:
+        pass
+
+    async with signals(server) as signal:
+        session = await log_in(signal, "ann")
+        channel = await session.channel_join("room")
+        call = session.channel_invite_user2("room", "bob")
+        uses: list[tuple[str, Callable[[Any], Any]]] = [
+            ("LoginCallback", lambda cb: signal.login("bob", NO_TOKEN, cb)),
+            ("UserAttrCallback", lambda cb: signal.user_set_attr("n", "v", cb)),
+            ("UserAttrCallback", lambda cb: signal.user_get_attr("ann", "n", cb)),
+            ("UserAttrCallback", lambda cb: signal.user_get_attr_all("ann", cb)),
+            ("ChannelCallback", lambda cb: signal.channel_query_user_num("room", cb)),
+            ("MessageCallback", lambda cb: session.message_instant_send("bob", "m", cb)),
+            ("MessageCallback", lambda cb: session.message_instant_send("bob", "m", 5, cb)),
+            ("MessageCallback", lambda cb: session.message_channel_send_force("room", "m", cb)),
+            ("MessageCallback", lambda cb: channel.message_channel_send("m", cb)),
+            ("ChannelCallback", lambda cb: session.channel_join("other", cb)),
+            ("CallCallback", lambda cb: session.channel_invite_user2("r", "bob", "", cb)),
+            ("CallCallback", call.set_callback),
+            ("CallCallback", lambda cb: setattr(call, "cb", cb)),
+        ]
+        for name, use in uses:
+            with pytest.raises(ParameterError, match=rf"type Bot: .*signal_sdk\.{name}\b") as it:
+                use(Bot())
+            assert it.value.ecode == 1004
+        assert channel.is_joined
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"server": 7},
+        {"server": b"127.0.0.1:8001"},
+        {"ssl_context": "ca.pem"},
+        {"reconnect": 3},
+        {"proxy": 7},
+        {"appid": b"app"},
+        {"appid": None},
+    ],
+    ids=repr,
+)
+def test_a_signal_s_arguments_have_their_types(options: dict[str, Any]) -> None:
+    [value] = options.values()
+    with pytest.raises(ParameterError, match=f"of the type {type(value).__name__}") as caught:
+        Signal(**{"appid": "app", **options})
+    assert caught.value.ecode == 1004
+
+
 Method = Callable[[Signal, LoginSession, Channel], Awaitable[Any]]
 EVERY_METHOD: dict[str, Method] = {
     "login": lambda signal, *_: signal.login("another", NO_TOKEN),
@@ -627,7 +785,7 @@ async def test_plain_functions_and_documented_names_work_as_callbacks(
     heard: list[Any] = []
 
     class Mine(LoginCallback):
-        def onLoginSuccess(self, session: LoginSession, uid: int) -> None:  # type: ignore[override]  # noqa: N802
+        def onLoginSuccess(self, session: LoginSession, uid: int) -> None:  # noqa: N802
             heard.append((session, uid))
 
         async def onMessageInstantReceive(  # noqa: N802
@@ -642,7 +800,50 @@ async def test_plain_functions_and_documented_names_work_as_callbacks(
         assert heard == [(session, session.uid), "hi"]
 
 
+async def test_the_original_java_sdk_s_getters_and_setters(
+    server: LocalServer, autojump_clock: MockClock
+) -> None:
+    heard = Heard()
+    async with signals(server) as signal:
+        session = await log_in(signal, "ann", heard)
+        channel = await session.channel_join("room")
+        assert channel.getName() == channel.get_name() == "room"
+        call = session.channel_invite_user2("room", "nobody", {"_timeout": 1})
+        call.setCallback(heard.call)
+        assert await heard.wait("on_invite_failed") == ("on_invite_failed", call, 703)
+
+
+async def test_awaiting_raises_what_the_callback_hears(
+    server: LocalServer, autojump_clock: MockClock
+) -> None:
+    heard = Heard()
+    async with signals(server) as signal:
+        session = await log_in(signal, "ann", heard)
+        extra = '{"_require_peer_online":1}'
+        assert await ecode_of(session.channel_invite_user2("c", "nobody", extra, heard.call)) == 703
+        assert await ecode_of(session.channel_join("", heard.channel)) == 1004
+        assert await ecode_of(session.message_instant_send("b b", "x", heard.message)) == 1004
+        assert await ecode_of(signal.user_get_attr("b b", "x", heard.attr)) == 1004
+        await heard.wait("on_user_get_attr")
+        told = heard.of("on_invite_failed", "on_channel_join_failed", "on_message_send_error")
+        assert [entry[-1] for entry in told] == [703, 1004, 1004]
+    heard = Heard()
+    async with signals(server) as signal:
+        session = signal.login("a b", NO_TOKEN, heard.login)
+        assert await ecode_of(session) == 209
+        assert await heard.wait("on_login_failed") == ("on_login_failed", 209)
+
+
 # --- the block ---
+
+
+def test_asyncio_is_told_what_a_signal_needs() -> None:
+    async def main() -> None:
+        async with Signal("app"):
+            pass
+
+    with pytest.raises(RuntimeError, match=r"trio\.run\(main\).* asyncio.*agora_sdk_instance"):
+        asyncio.run(main())
 
 
 async def test_an_exception_in_the_block_comes_out_as_itself(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import inspect
 from pathlib import Path
@@ -75,7 +76,9 @@ def test_every_documented_name_is_there_in_both_spellings(entry: Documented) -> 
     signature = inspect.signature(function)
     signature.bind(None, *entry.parameters)
     assert entry.kind in ("method", "callback")
-    assert inspect.iscoroutinefunction(function) == (entry.kind == "callback")
+    assert not inspect.iscoroutinefunction(function)
+    returned = signature.return_annotation
+    assert (returned == "Answer") == (entry.kind == "callback")
 
 
 @pytest.mark.parametrize("entry", surface(), ids=str)
@@ -129,7 +132,7 @@ def test_an_override_in_a_mixin_counts() -> None:
     class Quiet:
         def onError(self, *_: object) -> None: ...  # noqa: N802
 
-    class Mine(Quiet, LoginCallback):  # type: ignore[misc]  # a plain def in place of an async one
+    class Mine(Quiet, LoginCallback):
         pass
 
     assert vars(Mine)["on_error"] is vars(Quiet)["onError"]
@@ -168,6 +171,79 @@ def test_methods_of_the_api_classes_can_be_overridden_likewise() -> None:
             return 7
 
     assert Mine("app").get_status() == 7
+
+
+@pytest.mark.parametrize("cls", PATHS.values(), ids=lambda cls: cls.__name__)
+def test_type_checkers_are_told_the_same_of_both_spellings(cls: type[DocumentedNames]) -> None:
+    """The documented names are declared for them by hand, beside the aliases that count."""
+    [body] = [node for node in ast.walk(_source(cls)) if isinstance(node, ast.ClassDef)]
+    [block] = [node for node in body.body if isinstance(node, ast.If)]
+    assert ast.unparse(block.test) == "TYPE_CHECKING"
+    for name, documented in cls.documented_names.items():
+        assert _signatures(block.body, documented) == _signatures(body.body, name) != []
+    pairs = [(ast.unparse(n.value), ast.unparse(n.targets[0])) for n in _assignments(block.orelse)]
+    assert dict(pairs) == cls.documented_names
+
+
+def _source(cls: type) -> ast.Module:
+    return ast.parse(inspect.getsource(cls))
+
+
+def _assignments(body: list[ast.stmt]) -> list[ast.Assign]:
+    return [node for node in body if isinstance(node, ast.Assign)]
+
+
+def _signatures(body: list[ast.stmt], name: str) -> list[tuple[str, ...]]:
+    return [
+        (ast.unparse(node.args), ast.unparse(node.returns), *map(ast.unparse, node.decorator_list))
+        for node in body
+        if isinstance(node, ast.FunctionDef) and node.name == name and node.returns is not None
+    ]
+
+
+@pytest.mark.parametrize(
+    ("base", "name", "meant"),
+    [
+        (LoginCallback, "onInviteRecieved", "onInviteReceived"),
+        (LoginCallback, "on_invite_recieved", "on_invite_received"),
+        (LoginCallback, "onLoginsuccess", "onLoginSuccess"),
+        (LoginCallback, "on_loginSuccess", "onLoginSuccess"),
+        (Signal.ChannelCallback, "on_message_channel_recieve", "on_message_channel_receive"),
+        (Signal.ChannelCallback, "onSpecialEvent", "on_special_event"),
+        (Signal.CallCallback, "on_invite_ended_by_peer", "on_invite_end_by_peer"),
+        (signal_sdk.ICallBack, "onInviteRecieved", "onInviteReceived"),
+    ],
+)
+def test_a_misspelt_callback_is_a_warning_where_its_class_is_made(
+    base: type, name: str, meant: str
+) -> None:
+    text = f"Bot.{name} is no callback, and is never called: is it {meant}?"
+    with pytest.warns(UserWarning, match="is never called") as caught:
+        type("Bot", (base,), {name: lambda *_: None})
+    [warning] = caught
+    assert (str(warning.message), warning.filename) == (text, __file__)
+
+
+def test_what_is_no_callback_s_name_is_one_s_own() -> None:
+    """Warnings are errors here."""
+
+    class Bot(LoginCallback, Signal.ChannelCallback):
+        on_call: object = None
+
+        def on_channel_joined(self, session: Any, channel: Any) -> None: ...
+
+        def onTick(self) -> None: ...  # noqa: N802
+
+        def on_tick(self) -> None: ...
+
+        def online(self) -> None: ...
+
+        def _on_logouts(self) -> None: ...
+
+    class Child(Bot):
+        def on_tick(self) -> None: ...
+
+    assert Child.onTick is Bot.onTick is not Bot.on_tick
 
 
 def test_the_pairs_can_be_listed() -> None:

@@ -6,16 +6,19 @@ is done once it is logged in.
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import Callable
 from typing import Any
 
 import attrs
 import click
 
-from signal_sdk.signal import Signal
+from signal_sdk.errors import ConfigError
+from signal_sdk.signal import SERVER_VARIABLE, Signal
 from signal_sdk.wire import names
 
-__all__ = ["Account", "account_options"]
+__all__ = ["Account", "account_options", "trusting"]
 
 
 def _or_none_needed(token: str | None) -> str:
@@ -29,11 +32,29 @@ class Account:
     app: str
     name: str
     server: str | None
+    ca: str | None
     token: str = attrs.field(repr=False, converter=_or_none_needed)
 
     def signal(self) -> Signal:
-        """The app's door at the server. Raises `ParameterError`."""
-        return Signal(self.app, server=self.server)
+        """The app's door at the server. Raises `ParameterError`, `ConfigError` (the CA's file), or
+        click's `UsageError` for a CA that would not be asked.
+        """
+        if self.ca is None:
+            return Signal(self.app, server=self.server)
+        server = self.server or os.environ.get(SERVER_VARIABLE) or ""
+        if not server.startswith(("https://", "wss://")):
+            raise click.UsageError("--ca goes with a server that begins with https or wss.")
+        return Signal(self.app, server=server, ssl_context=trusting(self.ca))
+
+
+def trusting(ca: str) -> ssl.SSLContext:
+    """What trusts the CAs in a file beside the system's. Raises `ConfigError`."""
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(ca)
+    except OSError as exc:
+        raise ConfigError(f"cannot use the CA in {ca}: {exc.strerror or exc}") from None
+    return context
 
 
 def account_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,6 +66,11 @@ def account_options(command: Callable[..., Any]) -> Callable[..., Any]:
             envvar="SIGNAL_SDK_TOKEN",
             help="The SignalingToken; better in $SIGNAL_SDK_TOKEN, which not every user of the "
             f"machine can read.  [default: {names.NO_TOKEN}]",
+        ),
+        click.option(
+            "--ca",
+            metavar="FILE",
+            help="With https or wss: a CA to trust beside the system's, in PEM.",
         ),
         click.option(
             "--server",

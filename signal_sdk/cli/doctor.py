@@ -7,7 +7,6 @@ looks it over), nor what a client does (old_clients.py).
 
 from __future__ import annotations
 
-import ssl
 from typing import Any, Final
 
 import click
@@ -15,10 +14,10 @@ import trio
 from click.core import ParameterSource
 
 from signal_sdk.cli import old_clients
+from signal_sdk.cli.account import trusting
 from signal_sdk.cli.failures import FAILED
 from signal_sdk.cli.output import complain, one_line, say
 from signal_sdk.cli.probes import Asked, Step
-from signal_sdk.errors import ConfigError
 from signal_sdk.server.config import MAX_PORT
 from signal_sdk.server.engine.journal import examine
 from signal_sdk.wire import names
@@ -132,7 +131,7 @@ def _try(
         token=_text("token", token or names.NO_TOKEN, is_secret=True),
         host=host or "",
         lookup_ports=lookup_ports,
-        ssl_context=_trusting(ca) if ca is not None else None,
+        ssl_context=trusting(ca) if ca is not None else None,
     )
     problem = trio.run(old_clients.run, client, asked, _tell)
     if problem is not None:
@@ -151,13 +150,3 @@ def _text(what: str, text: str, *, is_secret: bool = False) -> str:
     if not names.is_encodable(text):
         raise names.wrong(what, "" if is_secret else text, "is not UTF-8 text")
     return text
-
-
-def _trusting(ca: str) -> ssl.SSLContext:
-    """What trusts the CAs in a file beside the system's. Raises `ConfigError`."""
-    context = ssl.create_default_context()
-    try:
-        context.load_verify_locations(ca)
-    except OSError as exc:
-        raise ConfigError(f"cannot use the CA in {ca}: {exc.strerror or exc}") from None
-    return context

@@ -58,7 +58,7 @@ class Problem(Exception):
         super().__init__(step, wrong, advice)
         self.step = step
         # Libraries say more on further lines, or end as sentences do.
-        self.wrong = wrong.partition("\n")[0].rstrip(".")
+        self.wrong: str = wrong.partition("\n")[0].rstrip(".")
         self.advice = advice
 
     @property

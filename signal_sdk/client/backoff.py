@@ -63,11 +63,11 @@ class Outage:
     def __init__(
         self, backoff: Backoff, now: float, draw: Callable[[float, float], float] = random.uniform
     ) -> None:
-        self.made = 0
+        self.made: int = 0
         self._backoff = backoff
         self._draw = draw
         self._pause: float = backoff.first_seconds
-        self.deadline = math.inf if backoff.seconds is None else now + backoff.seconds
+        self.deadline: float = math.inf if backoff.seconds is None else now + backoff.seconds
 
     def next_pause(self, now: float, at_least: float = 0.0) -> float | None:
         """How many seconds to wait before another try, which counts; None where a bound is reached.

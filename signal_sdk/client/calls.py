@@ -12,10 +12,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from signal_sdk.callbacks import CallCallback, LoginCallback
+from signal_sdk.client import given
 from signal_sdk.client.call_states import TABLE, CallState, CallStep
 from signal_sdk.client.dispatcher import Dispatcher, Thunk
 from signal_sdk.client.log import Log
-from signal_sdk.client.operation import Operation, done
+from signal_sdk.client.operation import Operation, Promise
 from signal_sdk.client.requests import Codes, Requests, nothing
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
@@ -70,13 +71,15 @@ class Leg:
     ) -> None:
         self.key = key
         self.id = call_id
-        self.state = state
+        self.state: CallState = state
         self.extra = extra
         self.peer_uid = peer_uid
         self.cb = cb
-        self.invited: Operation[None]
+        self.invited: Promise[None] = Promise()
+        """The server's having taken the invitation. What `on_invite_failed` hears before it fails
+        with the same."""
         self.ending: Operation[None] | None = None
-        self.call = make_call(self)
+        self.call: Call = make_call(self)
 
     @property
     def is_ending(self) -> bool:
@@ -130,10 +133,13 @@ class Calls:
     def invite(self, channel: str, peer: str, extra: JsonValue, cb: CallCallback | None) -> Leg:
         """Call `peer` about `channel`."""
         try:
-            key = (names.check_channel(channel), names.check_account(peer))
-        except (ParameterError, TypeError):
+            key = (
+                names.check_channel(given.text("channel", channel)),
+                names.check_account(given.text("account", peer)),
+            )
+        except ParameterError:
             # The request will be refused with the reason.
-            key = (channel, peer)
+            key = (_if_text(channel), _if_text(peer))
         call_id = secrets.token_hex(8)
         leg = Leg(
             key,
@@ -154,10 +160,16 @@ class Calls:
                 # What still comes of it is not for the new one, and nobody would hear of its end.
                 self._dispatcher.put(partial(self._tell_ended, alive, ""))
             self._legs[leg.id] = leg
-        leg.invited = self._requests.call(
-            lambda: functions.VoipInvite(channel=channel, peer=peer, extra=extra, call_id=call_id),
+        self._requests.call(
+            lambda: functions.VoipInvite(
+                channel=given.text("channel", channel),
+                peer=given.text("account", peer),
+                extra=given.json_value("extra", extra),
+                call_id=call_id,
+            ),
             results.Result,
             nothing,
+            done=lambda _: leg.invited.succeed(None),
             failed=partial(self._failed, leg),
             codes=CALL_CODES,
             unless=unless,
@@ -175,6 +187,7 @@ class Calls:
         return next((leg for leg in reversed(self._legs.values()) if leg.key == key), None)
 
     def _failed(self, leg: Leg, error: SignalError) -> None:
+        leg.invited.fail(error)
         if self._step(leg, CallStep.FAILED):
             self._dispatcher.put_outcome(partial(self._tell_failed, leg, error.ecode))
 
@@ -199,7 +212,9 @@ class Calls:
             unless = SignalError(ECode.INVITE_E_OTHER, reason)
         is_last = TABLE[leg.state].get(step) is CallState.ENDED
         operation = self._requests.call(
-            lambda: _OUR_STEPS[step](channel=leg.channel, peer=leg.peer, extra=extra),
+            lambda: _OUR_STEPS[step](
+                channel=leg.channel, peer=leg.peer, extra=given.json_value("extra", extra)
+            ),
             results.Result,
             nothing,
             done=lambda _: self._stepped(leg, step, _text(extra), done),
@@ -240,7 +255,9 @@ class Calls:
             return None
         leg.peer_uid = content.peeruid or leg.peer_uid
         if step is CallStep.FAILED:
-            return partial(self._tell_failed, leg, _ecode(content.ecode))
+            ecode = _ecode(content.ecode)
+            leg.invited.fail(SignalError(ecode))
+            return partial(self._tell_failed, leg, ecode)
         return partial(self._tell_step, leg, step, _text(content.extra))
 
     def _invited(self, key: Key, content: events.CallContent) -> Thunk | None:
@@ -262,7 +279,7 @@ class Calls:
             cb=None,
             make_call=self._make_call,
         )
-        leg.invited = done(None)
+        leg.invited.succeed(None)
         self._legs[leg.id] = leg
         self._requests.call(
             lambda: functions.VoipInviteAck(channel=leg.channel, peer=leg.peer),
@@ -335,12 +352,16 @@ def _why_not_again(leg: Leg) -> SignalError | None:
     return SignalError(ECode.INVITE_E_NET, "the call ended with the connection")
 
 
+def _if_text(name: object) -> str:
+    return name if isinstance(name, str) else ""
+
+
 def _text(extra: JsonValue) -> str:
     """`extra` as callbacks are told it: the text that it is, or its JSON text."""
     if extra is None:
         return ""
     try:
-        return names.json_text(extra)
+        return names.json_text(given.json_value("extra", extra))
     except (TypeError, ValueError, OverflowError, RecursionError):
         # No JSON: the request that carries it is refused.
         return ""

@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from signal_sdk.callbacks import ChannelCallback, LoginCallback
+from signal_sdk.client import given
 from signal_sdk.client.channel_states import ChannelState, ChannelStep
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.log import Log, logger
@@ -68,8 +69,10 @@ class Channels:
         self, name: str, cb: ChannelCallback | None, make_channel: Callable[[Membership], Channel]
     ) -> Membership:
         """Join `name`; the membership that there is, where the session is in it or about to be."""
-        with contextlib.suppress(ParameterError, TypeError):
+        asked, name = name, ""
+        with contextlib.suppress(ParameterError):
             # A wrong name is refused with the request.
+            name = given.text("channel", asked)
             name = names.check_channel(name)
         for there in self._joining[-1:] or ([self.current] if self.current else []):
             if there.name == name and there.is_staying:
@@ -77,7 +80,7 @@ class Channels:
         member = Membership(self, name, cb, make_channel)
         self._joining.append(member)
         member.joined = self._requests.call(
-            lambda: functions.ChannelJoin(channel=name),
+            lambda: functions.ChannelJoin(channel=given.text("channel", asked)),
             results.JoinResult,
             nothing,
             done=partial(self._accepted, member),

@@ -68,7 +68,7 @@ class Connection:
         self._label = label
         self._frames: deque[frames.Frame] = deque()
         self._handed_out = 0
-        self.delay = 0.0
+        self.delay: float = 0.0
         """How long the server, which has closed the connection, asks its client to stay away."""
 
     @property

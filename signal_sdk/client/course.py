@@ -20,7 +20,7 @@ import trio
 from signal_sdk.client.backoff import Backoff, Outage
 from signal_sdk.client.connection import Connection, login_frame
 from signal_sdk.client.dialer import Dialer
-from signal_sdk.client.log import Log
+from signal_sdk.client.log import Log, text_of
 from signal_sdk.client.operation import Operation
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError, ProtocolError
@@ -211,7 +211,7 @@ class Course:
             with trio.move_on_after(DIAL_SECONDS):
                 link = await self._dialer.dial(self._identity.appid, self._reactor, avoid=avoid)
         except LinkError as exc:
-            raise LoginError(ECode.LOGIN_E_NET, str(exc)) from None
+            raise LoginError(ECode.LOGIN_E_NET, text_of(exc)) from None
         if link is None:
             raise LoginError(ECode.LOGIN_E_NET, f"no connection in {DIAL_SECONDS:g} s")
         return Connection(link, self._log, self._identity.account)

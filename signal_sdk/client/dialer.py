@@ -6,8 +6,6 @@ login on it.
 
 from __future__ import annotations
 
-import errno
-import os
 import random
 import socket
 import ssl
@@ -17,7 +15,8 @@ from urllib.parse import SplitResult, urlsplit
 import attrs
 import trio
 
-from signal_sdk.client.lookup import SharedLookup, default_ssl_context
+from signal_sdk.client.lookup import SharedLookup, cause_of, default_ssl_context
+from signal_sdk.client.proxies import NO_PROXIES, Proxies, open_tunnel
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError, ParameterError
 from signal_sdk.net.reactor import Reactor
@@ -55,7 +54,9 @@ class Dialer(Protocol):
         """
 
 
-def make_dialer(server: str, ssl_context: ssl.SSLContext | None = None) -> Dialer:
+def make_dialer(
+    server: str, ssl_context: ssl.SSLContext | None = None, proxies: Proxies = NO_PROXIES
+) -> Dialer:
     """The dialer for `server`, in one of the forms that `Signal` names.
 
     Raises `ParameterError` (1004).
@@ -72,7 +73,7 @@ def make_dialer(server: str, ssl_context: ssl.SSLContext | None = None) -> Diale
     if not host:
         raise names.wrong("server", server, "names no host")
     if not parts.scheme:
-        return _LookupDialer(host=host, port=port or DEFAULT_PORT, tls=False)
+        return _LookupDialer(host=host, port=port or DEFAULT_PORT, tls=False, proxies=proxies)
     if parts.scheme not in _PORTS:
         why = f"begins with {scheme!r}, not with http, https, ws or wss"
         raise names.wrong("server", server, why)
@@ -80,9 +81,11 @@ def make_dialer(server: str, ssl_context: ssl.SSLContext | None = None) -> Diale
     if parts.scheme in ("http", "https"):
         tls = parts.scheme == "https"
         base = parts.path.rstrip("/")
-        return _LookupDialer(host=host, port=port, tls=tls, ssl_context=ssl_context, path=base)
+        return _LookupDialer(
+            host=host, port=port, tls=tls, ssl_context=ssl_context, path=base, proxies=proxies
+        )
     tls = parts.scheme == "wss"
-    return _DirectDialer(_Target(host, port, tls, host, _target(parts)), ssl_context)
+    return _DirectDialer(_Target(host, port, tls, host, _target(parts)), ssl_context, proxies)
 
 
 def _target(parts: SplitResult) -> str:
@@ -114,6 +117,7 @@ class _DirectDialer:
 
     target: _Target
     ssl_context: ssl.SSLContext | None
+    proxies: Proxies
 
     async def dial(
         self,
@@ -122,7 +126,7 @@ class _DirectDialer:
         *,
         avoid: str = "",  # noqa: ARG002  there is one server
     ) -> Link:
-        return await _connect(self.target, reactor, self.ssl_context)
+        return await _connect(self.target, reactor, self.ssl_context, self.proxies)
 
 
 @attrs.frozen(kw_only=True)
@@ -136,6 +140,7 @@ class _LookupDialer:
     tls: bool
     ssl_context: ssl.SSLContext | None = None
     path: str = ""
+    proxies: Proxies = NO_PROXIES
     _lookups: dict[str, SharedLookup] = attrs.field(factory=dict, init=False)
 
     async def dial(self, appid: str, reactor: Reactor, *, avoid: str = "") -> Link:
@@ -143,7 +148,7 @@ class _LookupDialer:
         if lookup is None:
             scheme = "https" if self.tls else "http"
             base_url = f"{scheme}://{_netloc(self.host, self.port)}{self.path}"
-            lookup = SharedLookup(base_url, appid, self.ssl_context)
+            lookup = SharedLookup(base_url, appid, self.ssl_context, self.proxies)
             self._lookups[appid] = lookup
         addresses = await lookup.ask()
         # A server with a certificate listens for TLS on the port after the advertised one.
@@ -156,20 +161,30 @@ class _LookupDialer:
         reason = ""
         for target in targets[:MAX_ADDRESSES]:
             try:
-                return await _connect(target, reactor, self.ssl_context)
+                return await _connect(target, reactor, self.ssl_context, self.proxies)
             except LinkError as exc:
                 reason = str(exc)
         raise LoginError(ECode.LOGIN_E_NET, reason)
 
 
-async def _connect(target: _Target, reactor: Reactor, ssl_context: ssl.SSLContext | None) -> Link:
+async def _connect(
+    target: _Target, reactor: Reactor, ssl_context: ssl.SSLContext | None, proxies: Proxies
+) -> Link:
     """An open link to `target`. Raises `LinkError`."""
     where = _netloc(target.host, target.port)
+    proxy = proxies.of(target.host, target.port, tls=target.tls)
     transport: Transport | None = None
     link: Link | None = None
     try:
         with trio.move_on_after(CONNECT_SECONDS):
-            transport = SocketTransport(await open_socket(target.host, target.port))
+            if proxy is None:
+                transport = SocketTransport(await open_socket(target.host, target.port))
+            else:
+                tunnel = SocketTransport(await open_socket(proxy.host, proxy.port, "the proxy at "))
+                transport = tunnel
+                await open_tunnel(transport, proxy, target.host, target.port)
+                # Whom it is with from here on, as if there were no proxy.
+                tunnel.peer = f"{target.host}:{target.port}"
             if target.tls:
                 context = ssl_context or default_ssl_context()
                 tls = TlsTransport(
@@ -188,22 +203,13 @@ async def _connect(target: _Target, reactor: Reactor, ssl_context: ssl.SSLContex
     return link
 
 
-async def open_socket(host: str, port: int) -> socket.socket:
-    """A socket that is connected to `port` of `host`. Raises `LinkError`; the caller bounds the
-    time.
+async def open_socket(host: str, port: int, what: str = "") -> socket.socket:
+    """A socket that is connected to `port` of `host`, which is `what`. Raises `LinkError`; the
+    caller bounds the time.
     """
     try:
         stream = await trio.open_tcp_stream(host, port)
     except (OSError, ValueError) as exc:
-        raise LinkError(f"no connection to {_netloc(host, port)}: {_cause(exc)}") from None
+        raise LinkError(f"no connection to {what}{_netloc(host, port)}: {cause_of(exc)}") from None
     # trio's wrapper has done its part; the outbox sends on the plain socket.
     return socket.socket(fileno=stream.socket.detach())
-
-
-def _cause(exc: BaseException) -> str:
-    """The innermost cause, since `open_tcp_stream` groups one error for each address of a name."""
-    while (inner := exc.__cause__) is not None or isinstance(exc, BaseExceptionGroup):
-        exc = exc.exceptions[0] if isinstance(exc, BaseExceptionGroup) else inner or exc
-    if isinstance(exc, OSError) and exc.errno is not None and exc.errno in errno.errorcode:
-        return os.strerror(exc.errno)
-    return getattr(exc, "strerror", None) or str(exc)

@@ -16,7 +16,7 @@ from typing import Final, Protocol, TypeGuard
 import msgspec
 import trio
 
-from signal_sdk.client.log import logger
+from signal_sdk.client.log import log_raised, logger, text_of
 from signal_sdk.ecodes import ECode
 from signal_sdk.net.sleeper import Sleeper
 
@@ -140,17 +140,16 @@ class Dispatcher:
             self._is_over = True
 
     async def _failed(self, exc: Exception) -> None:
-        logger.error("a callback raised %s", type(exc).__name__, exc_info=exc)
+        log_raised(f"a callback raised {type(exc).__name__}", exc)
         if self._on_error is not None:
             await self._report(self._on_error, exc)
 
     async def _report(self, on_error: OnError, exc: Exception) -> None:
-        # One line, whatever the exception says.
-        reason = " ".join(f"a callback raised {type(exc).__name__}: {exc}".split())
+        reason = f"a callback raised {type(exc).__name__}: {text_of(exc)}"
         try:
             await _call(lambda: on_error(ECode.GENERAL_E_UNKNOWN, reason))
-        except Exception:  # noqa: BLE001  as above
-            logger.exception("on_error itself raised")
+        except Exception as raised:  # noqa: BLE001  as above
+            log_raised("on_error itself raised", raised)
 
     def _report_dropped(self) -> None:
         if len(self._queue) > MAX_QUEUED_CALLBACKS // 2:

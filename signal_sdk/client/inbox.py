@@ -34,10 +34,10 @@ class InboxWindow:
     """One session's view of its inbox."""
 
     def __init__(self) -> None:
-        self.fetched = 0
-        self.begun = 0
-        self.handled = 0
-        self.told = 0
+        self.fetched: int = 0
+        self.begun: int = 0
+        self.handled: int = 0
+        self.told: int = 0
         self._announced = 0
         self._announced_at_poll = 0
         self._has_more = True

@@ -6,19 +6,30 @@ httpx. Must not know what the addresses are for.
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
 import ssl
 from typing import Final
+from urllib.parse import urlsplit
 
 import attrs
 import httpx
 import msgspec
 import trio
 
+from signal_sdk.client.proxies import NO_PROXIES, Proxies, Proxy
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import LoginError
+from signal_sdk.errors import LinkError, LoginError
 
-__all__ = ["ATTEMPTS", "ATTEMPT_SECONDS", "SharedLookup", "default_ssl_context", "look_up"]
+__all__ = [
+    "ATTEMPTS",
+    "ATTEMPT_SECONDS",
+    "SharedLookup",
+    "cause_of",
+    "default_ssl_context",
+    "look_up",
+]
 
 ATTEMPTS: Final = 2
 ATTEMPT_SECONDS: Final = 5.0
@@ -43,10 +54,14 @@ class SharedLookup:
     answer, to a question that was put after they asked, is new enough for them all.
     """
 
-    def __init__(self, base_url: str, appid: str, ssl_context: ssl.SSLContext | None) -> None:
-        self._base_url = base_url
-        self._appid = appid
-        self._ssl_context = ssl_context
+    def __init__(
+        self,
+        base_url: str,
+        appid: str,
+        ssl_context: ssl.SSLContext | None,
+        proxies: Proxies = NO_PROXIES,
+    ) -> None:
+        self._ask = functools.partial(look_up, base_url, appid, ssl_context, proxies=proxies)
         self._lock = trio.Lock()
         self._asked = 0
         self._answered = 0
@@ -61,7 +76,7 @@ class SharedLookup:
             if number > self._answered:
                 answered = self._asked
                 try:
-                    self._addresses = await look_up(self._base_url, self._appid, self._ssl_context)
+                    self._addresses = await self._ask()
                     self._error = None
                 except LoginError as exc:
                     self._error = exc
@@ -78,6 +93,7 @@ async def look_up(
     *,
     name: str = "",
     attempts: int = ATTEMPTS,
+    proxies: Proxies = NO_PROXIES,
 ) -> list[tuple[str, int]]:
     """Ask the server at `base_url` for the addresses that serve `appid`, as (host, port).
 
@@ -89,21 +105,39 @@ async def look_up(
         reason = f"no answer in {ATTEMPT_SECONDS:g} s"
         with trio.move_on_after(ATTEMPT_SECONDS):
             try:
-                return await _ask(base_url, appid, ssl_context, name)
-            except (httpx.HTTPError, httpx.InvalidURL, msgspec.MsgspecError) as exc:
-                reason = _why(exc)
+                return await _ask(base_url, appid, ssl_context, name, _proxy(base_url, proxies))
+            except (httpx.HTTPError, httpx.InvalidURL, msgspec.MsgspecError, LinkError) as exc:
+                reason = cause_of(exc)
     raise LoginError(ECode.LOGIN_E_NET, f"the lookup at {base_url} failed: {reason}")
 
 
+def _proxy(base_url: str, proxies: Proxies) -> httpx.Proxy | None:
+    """The proxy that the lookup is asked through. Raises `LinkError`."""
+    parts = urlsplit(base_url)
+    is_tls = parts.scheme == "https"
+    port = parts.port or (443 if is_tls else 80)
+    proxy: Proxy | None = proxies.of(parts.hostname or "", port, tls=is_tls)
+    return None if proxy is None else httpx.Proxy(proxy.url, auth=proxy.auth)
+
+
 async def _ask(
-    base_url: str, appid: str, ssl_context: ssl.SSLContext | None, name: str
+    base_url: str,
+    appid: str,
+    ssl_context: ssl.SSLContext | None,
+    name: str,
+    proxy: httpx.Proxy | None,
 ) -> list[tuple[str, int]]:
     headers = {"Host": name} if name else {}
     extensions = {"sni_hostname": name} if name else {}
-    # Without TLS no certificates need to be loaded. Proxies are not asked: the link cannot go
-    # through one either.
+    # Without TLS no certificates need to be loaded. Of proxies httpx hears from us alone, so that
+    # the link goes through the same one.
     verify = False if base_url.startswith("http:") else ssl_context or default_ssl_context()
-    async with httpx.AsyncClient(verify=verify, trust_env=False, timeout=None) as client:  # noqa: S113  bounded above
+    async with httpx.AsyncClient(
+        verify=verify,
+        trust_env=False,
+        timeout=None,  # noqa: S113  bounded above
+        proxy=proxy,
+    ) as client:
         response = await client.get(
             f"{base_url}/getaddr", params={"vid": appid}, headers=headers, extensions=extensions
         )
@@ -115,9 +149,23 @@ async def _ask(
     return addresses
 
 
-def _why(exc: BaseException) -> str:
-    """What went wrong. httpx leaves the text to what its exception was raised from."""
-    told: BaseException | None = exc
-    while told is not None and not str(told):
-        told = told.__cause__ or told.__context__
-    return str(told) if told is not None else type(exc).__name__
+def cause_of(exc: BaseException) -> str:
+    """What went wrong, in one line: the system's word for it where it has one.
+
+    A refused connection is deep in what libraries raise, which say themselves no more than that all
+    attempts have failed, or nothing.
+    """
+    told = str(exc)
+    while True:
+        if isinstance(exc, BaseExceptionGroup):
+            # One error for each address of a name.
+            inner: BaseException | None = exc.exceptions[0]
+        else:
+            inner = exc.__cause__ or (None if told else exc.__context__)
+        if inner is None:
+            break
+        exc = inner
+        told = told or str(exc)
+    if isinstance(exc, OSError) and not isinstance(exc, ssl.SSLError) and exc.errno is not None:
+        return os.strerror(exc.errno) if exc.errno in errno.errorcode else exc.strerror or told
+    return told.partition("\n")[0] or type(exc).__name__

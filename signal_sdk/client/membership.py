@@ -63,21 +63,21 @@ class Membership:
     ) -> None:
         self.name = name
         self.cb = cb
-        self.state = ChannelState.JOINING
+        self.state: ChannelState = ChannelState.JOINING
         self.joined: Operation[None]
         self.leaving: Operation[None] | None = None
-        self.is_special = name in names.SPECIAL_CHANNELS
-        self.roster = Roster()
+        self.is_special: bool = name in names.SPECIAL_CHANNELS
+        self.roster: Roster = Roster()
         self.is_asking_roster = False
-        self.is_absent = False
+        self.is_absent: bool = False
         """Has the server forgotten it, so that the channel is to be joined again?"""
-        self.last_msgid = 0
+        self.last_msgid: int = 0
         """The id of the last event that was seen; 0 where none was, and the server named none."""
         self.gap: Promise[Gap] = Promise()
         self._teller = teller
         self._early: list[events.ChannelEvent] = []
         self._heard = Heard()
-        self.channel = make_channel(self)
+        self.channel: Channel = make_channel(self)
 
     @property
     def is_leaving(self) -> bool:

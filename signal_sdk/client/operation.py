@@ -34,9 +34,9 @@ class Operation(Generic[T]):
         self._value: T | None = None
         self._error: SignalError | None = None
         self._event: trio.Event | None = None
-        self.is_awaited = False
+        self.is_awaited: bool = False
         """Has anybody awaited it yet?"""
-        self.is_done = False
+        self.is_done: bool = False
         """Is its outcome known?"""
 
     def __await__(self) -> Generator[Any, Any, T]:

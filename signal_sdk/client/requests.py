@@ -17,6 +17,7 @@ import attrs
 import msgspec
 import trio
 
+from signal_sdk.client import given
 from signal_sdk.client.log import Log
 from signal_sdk.client.operation import Operation, Promise
 from signal_sdk.ecodes import ECode
@@ -290,17 +291,17 @@ class Requests:
 
         `done` is told its text; `failed` as in `call`. Never raises.
         """
-        what = name.removeprefix(call2.INVOKE_PREFIX)
-        if not what or not names.is_encodable(what):
-            wrong = names.wrong("function", name, "is not a function's name")
-            return self.refuse("invoke", wrong, failed)
+        what = "invoke"
         try:
-            # The caller may change the mapping before it is sent.
-            args = frames.decode_json(frames.encode_json(req), dict[str, JsonValue], what)
+            function = given.text("function", name).removeprefix(call2.INVOKE_PREFIX)
+            if not function or not names.is_encodable(function):
+                raise names.wrong("function", name, "is not a function's name")
+            what = function
+            # A copy: the caller may change the mapping before it is sent.
+            args = given.json_object("req", req)
+            frames.encode_json(args)
         except ParameterError as exc:
             return self.refuse(what, exc, failed)
-        except ProtocolError:
-            return self.refuse(what, names.wrong("req", req, "is not a JSON object"), failed)
         request = _Invocation(what=what, unheard=self._unheard, failed=failed, args=args, done=done)
         self._submit(request)
         return request.promise

@@ -23,7 +23,7 @@ from signal_sdk.client.connection import Connection, closing_delay
 from signal_sdk.client.course import NO_ANSWER, Course, Identity
 from signal_sdk.client.dialer import Dialer
 from signal_sdk.client.dispatcher import Dispatcher
-from signal_sdk.client.log import Log, logger
+from signal_sdk.client.log import Log, log_raised, logger
 from signal_sdk.client.login_states import STATUS, TABLE, LoginEvent, LoginState
 from signal_sdk.client.mailbox import Mailbox
 from signal_sdk.client.operation import Operation, Promise
@@ -85,11 +85,11 @@ class SessionClient:
         on.
         """
         self.account = account
-        self.uid = 0
-        self.state = LoginState.CONNECTING
+        self.uid: int = 0
+        self.state: LoginState = LoginState.CONNECTING
         self.logged_in: Promise[None] = Promise()
         self.ended: Promise[ECode] = Promise()
-        self.seen = Seen() if seen is None else seen
+        self.seen: Seen = Seen() if seen is None else seen
         self._shared = shared
         self._cb = cb
         self._after = after
@@ -97,7 +97,7 @@ class SessionClient:
         self._instance = secrets.token_urlsafe(12)
         self._message_ids = new_series()
         self._logout: Promise[None] | None = None
-        self.session = make_session(self)
+        self.session: LoginSession = make_session(self)
         self._runs_dispatcher = dispatcher is None
         if dispatcher is None:
             on_error = partial(cb.on_error, self.session) if cb is not None else None
@@ -106,9 +106,11 @@ class SessionClient:
         log = shared.log
         requests = Requests(self._unheard, lambda: dispatcher.is_full, log, account)
         self.requests = requests
-        self.attributes = UserAttributes(requests, dispatcher)
-        self.channels = Channels(self.session, cb, requests, dispatcher, log)
-        self.calls = Calls(self.session, cb, requests, dispatcher, log, partial(make_call, self))
+        self.attributes: UserAttributes = UserAttributes(requests, dispatcher)
+        self.channels: Channels = Channels(self.session, cb, requests, dispatcher, log)
+        self.calls: Calls = Calls(
+            self.session, cb, requests, dispatcher, log, partial(make_call, self)
+        )
         who = Identity(appid=shared.appid, account=account, token=token, instance=self._instance)
         self._course = Course(self, who, shared.dialer, shared.reactor, shared.backoff, log)
         wake = self._course.wake
@@ -168,7 +170,7 @@ class SessionClient:
             self._fail(exc)
         except Exception as exc:  # noqa: BLE001  logged and told, below
             # A mistake of ours, or of somebody's dialer, must not end the other sessions.
-            logger.exception("%s: the session failed", self.account)
+            log_raised(f"{self.account}: the session failed", exc)
             self._fail(LoginError(ECode.LOGIN_E_OTHER, type(exc).__name__))
             self._end(ECode.LOGOUT_E_OTHER, type(exc).__name__)
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from signal_sdk.callbacks import UserAttrCallback
+from signal_sdk.client import given
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.requests import Codes, Requests, nothing
@@ -52,7 +53,10 @@ class UserAttributes:
         """`user_set_attr`."""
         tell = cb.on_user_set_attr if cb is not None else None
         return self._requests.call(
-            lambda: functions.UserSetAttr(name=name, value=value),
+            lambda: functions.UserSetAttr(
+                name=given.text("attribute name", name),
+                value=given.content("attribute value", value),
+            ),
             results.SetAttrResult,
             nothing,
             done=lambda result: self._succeeded(tell, {"reason": result.reason}),
@@ -69,7 +73,9 @@ class UserAttributes:
             self._succeeded(tell, ret)
 
         return self._requests.call(
-            lambda: functions.UserGetAttr(account=account, name=name),
+            lambda: functions.UserGetAttr(
+                account=given.text("account", account), name=given.text("attribute name", name)
+            ),
             results.GetAttrResult,
             lambda result: names.json_text(result.value),
             done=done,
@@ -87,7 +93,7 @@ class UserAttributes:
             self._succeeded(tell, {"account": result.account, "json": convert(result)})
 
         return self._requests.call(
-            lambda: functions.UserGetAttrAll(account=account),
+            lambda: functions.UserGetAttrAll(account=given.text("account", account)),
             results.GetAttrAllResult,
             convert,
             done=done,
@@ -107,7 +113,7 @@ class UserAttributes:
                 put(partial(tell, exc.reason, 0))
 
         return self._requests.call(
-            lambda: functions.ChannelQueryNum(channel=channel),
+            lambda: functions.ChannelQueryNum(channel=given.text("channel", channel)),
             results.QueryNumResult,
             lambda result: result.num,
             done=done,

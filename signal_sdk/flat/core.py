@@ -67,7 +67,7 @@ class Core:
     """One instance."""
 
     def __init__(self, dialer: Dialer) -> None:
-        self.callbacks = CallbackThread()
+        self.callbacks: CallbackThread = CallbackThread()
         self.log: Log = _TeeLog(self.callbacks)
         self._dialer = dialer
         # Reentrant: a signal handler, too, may call a method, in the midst of another.
@@ -83,7 +83,7 @@ class Core:
         self._reactor: Reactor | None = None
         self._life: Life | None = None
         self._seen: tuple[str, str, Seen] = ("", "", Seen())
-        self.dispatcher = Dispatcher(partial(self.tell, "on_error", "callbacks"))
+        self.dispatcher: Dispatcher = Dispatcher(partial(self.tell, "on_error", "callbacks"))
 
     # --- from any thread ---
 

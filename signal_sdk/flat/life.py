@@ -87,8 +87,8 @@ class Life:
         after: trio.Event | None,
     ) -> None:
         self.account = account
-        self.is_leaving = False
-        self.ended = trio.Event()
+        self.is_leaving: bool = False
+        self.ended: trio.Event = trio.Event()
         self._means = means
         self._policy = policy
         self._seen = seen

@@ -31,8 +31,8 @@ class Alarm:
 
     def __init__(self, alarms: Alarms, ring: Callable[[], None]) -> None:
         self._alarms = alarms
-        self.ring = ring
-        self.time = math.inf
+        self.ring: Callable[[], None] = ring
+        self.time: float = math.inf
         self.entry: _Entry | None = None
 
     def set(self, time: float) -> None:

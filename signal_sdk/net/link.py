@@ -64,9 +64,11 @@ class StreamLink(Generic[M]):
         self._sleeper = Sleeper()
         self._rouse: Callable[[], None] | None = None
         self._receiving: trio.CancelScope | None = None
-        self.heard_at = trio.current_time()
+        self.heard_at: float = trio.current_time()
         """When the last message arrived, or the link began."""
-        self.outbox = Outbox(transport, reactor.flusher, self._on_broken, max_bytes=outbox_bytes)
+        self.outbox: Outbox = Outbox(
+            transport, reactor.flusher, self._on_broken, max_bytes=outbox_bytes
+        )
 
     # --- what each kind of link says ---
 

@@ -122,13 +122,13 @@ class Outbox:
         self._eof = False
         self._closed = False
         self._drained: trio.Event | None = None
-        self.broken = False
-        self.has_sent = False
+        self.broken: bool = False
+        self.has_sent: bool = False
         """Has anything gone out, since whoever wants to know set this to False?"""
         self.wire: Any = None
         """For whoever encodes for many: how those are spoken to that read from here."""
         self._max_bytes = max_bytes or sys.maxsize
-        self.size = 0
+        self.size: int = 0
 
     def append(self, data: bytes) -> None:
         """Put `data` behind what waits. The same bytes may go into any number of outboxes. Never

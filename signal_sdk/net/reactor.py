@@ -34,8 +34,8 @@ class Reactor:
     """Reads and writes for all connections of one owner, who runs it."""
 
     def __init__(self) -> None:
-        self.flusher = Flusher()
-        self.alarms = Alarms()
+        self.flusher: Flusher = Flusher()
+        self.alarms: Alarms = Alarms()
         self._epoll: select.epoll | None = None
         self._watched: dict[int, OnReadable] = {}
         self._ready: list[OnReadable] = []

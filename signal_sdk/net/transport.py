@@ -97,7 +97,7 @@ class SocketTransport:
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             # A notification that waits for the acknowledgement of the one before it is late.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.peer = _address(sock)
+        self.peer: str = _address(sock)
         self._reactor: Watcher | None = None
 
     def send_nowait(self, data: bytes | memoryview) -> int:

@@ -23,7 +23,7 @@ from signal_sdk.server.wires.base import ClientLink
 from signal_sdk.wire import call2, functions, login, typed
 from signal_sdk.wire.typed import End, Farewell
 
-logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 FRAMES_PER_TURN: Final = 32
 """How many frames of one client are handled before others run."""
@@ -76,7 +76,7 @@ class Connection:
         self._link = link
         self._services = services
         self._session: Session | None = None
-        self.ends_at = ends_at
+        self.ends_at: float = ends_at
         """When, by trio's clock, the client's time for logging in is over, and then its token's."""
         self.silence_seconds: float = services.limits.silence_seconds
         """How long the client may say nothing once it is logged in."""
@@ -87,7 +87,7 @@ class Connection:
         self._is_entering = False
         self._entered: trio.Event | None = None
         self._is_welcome = False
-        self.generation = 0
+        self.generation: int = 0
 
     @property
     def alive_at(self) -> float:

@@ -23,7 +23,7 @@ from signal_sdk.server.config import Config
 from signal_sdk.server.http import Routes
 from signal_sdk.server.native_lookup import NativeLookup
 
-logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 Address: TypeAlias = tuple[str, int]
 

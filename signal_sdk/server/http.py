@@ -26,7 +26,7 @@ class Routes:
     """What is answered to requests that are not the beginning of a link."""
 
     def __init__(self, config: ServerConfig) -> None:
-        self.port = config.port
+        self.port: int = config.port
         """Where links begin; its owner says which that is once it listens."""
         self._advertise = [parse_address(entry) for entry in config.advertise]
 

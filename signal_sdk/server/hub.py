@@ -24,7 +24,7 @@ class Gate:
     def __init__(self, ear: Ear, max_bytes: int = 0) -> None:
         self.ear = ear
         self.kept: list[bytes] = []
-        self.has_lost = False
+        self.has_lost: bool = False
         self._size = 0
         self._max_bytes = max_bytes or sys.maxsize
 

@@ -18,7 +18,7 @@ from signal_sdk.errors import ConfigError
 from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import SocketTransport, Transport
 
-logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 BACKLOG: Final = 4096
 ACCEPTS_PER_TURN: Final = 64

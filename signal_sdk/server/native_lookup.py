@@ -38,8 +38,8 @@ class NativeLookup:
         self._began = -math.inf
         self._http = [parse_address(entry) for entry in config.server.advertise]
         self._tcp = [parse_address(entry) for entry in config.native.advertise]
-        self.http_port = config.server.port
-        self.tcp_port = config.native.port
+        self.http_port: int = config.server.port
+        self.tcp_port: int = config.native.port
 
     def answer(self, data: bytes, asker: str, asked: str) -> bytes | None:
         """The answer to a datagram from `asker`, which was sent to our address `asked`; None where

@@ -31,7 +31,7 @@ from signal_sdk.server.presence import Presences
 from signal_sdk.server.requests import Services
 from signal_sdk.server.timers import Timers
 
-logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 SWEEP_SECONDS: Final = 1.0
 """Between two of the engine's sweeps."""
@@ -100,7 +100,8 @@ class Node:
             clock=clock,
             is_draining=self._stopping.is_set,
         )
-        self.acceptor = acceptor = Acceptor(services, self._reactor, self._routes)
+        acceptor = Acceptor(services, self._reactor, self._routes)
+        self.acceptor: Acceptor = acceptor
         self._lookup = NativeLookup(config, lambda: bool(acceptor.why_not_ready()))
 
     @property

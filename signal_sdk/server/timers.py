@@ -15,7 +15,7 @@ import trio
 
 from signal_sdk.net.alarms import Alarm, Alarms
 
-logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 Action = Callable[[], Awaitable[None]]
 Timer: TypeAlias = Alarm

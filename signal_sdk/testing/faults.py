@@ -61,7 +61,7 @@ class FaultyNetwork:
     def __init__(self, server: ServerSource, *, seed: int, faults: Faults | None = None) -> None:
         self.server = server
         self.seed = seed
-        self.faults = faults or Faults()
+        self.faults: Faults = faults or Faults()
         self.is_down = False
         self._links: dict[int, FaultyLink] = {}
         self._dials = 0

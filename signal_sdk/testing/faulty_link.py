@@ -231,7 +231,7 @@ class FaultyLink:
         self._up = _Lane(self, "up", near, far, random.Random(draw.getrandbits(64)))  # noqa: S311  as in faults.py
         self._down = _Lane(self, "down", far, near, random.Random(draw.getrandbits(64)))  # noqa: S311  as in faults.py
         self._scope = trio.CancelScope()
-        self.is_open = True
+        self.is_open: bool = True
 
     def __repr__(self) -> str:
         state = "open" if self.is_open else "closed"

@@ -31,12 +31,12 @@ class _Pipe:
     """One direction: bytes that were written and not read yet."""
 
     def __init__(self, limit: int) -> None:
-        self.data = bytearray()
+        self.data: bytearray = bytearray()
         self.limit = limit
-        self.is_ended = False
-        self.is_broken = False
-        self.readers = trio.lowlevel.ParkingLot()
-        self.writers = trio.lowlevel.ParkingLot()
+        self.is_ended: bool = False
+        self.is_broken: bool = False
+        self.readers: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
+        self.writers: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
         self.watcher: Callable[[], None] | None = None
 
     @property

@@ -113,7 +113,7 @@ class Line:
         self._pinged_at: float | None = None
         self._pings_no_more = False
         self._news = trio.Event()
-        self.early_pongs = 0
+        self.early_pongs: int = 0
         """How many pongs came within the millisecond of their ping, upon which it pings no more."""
 
     def say(self, frame: words_heard.Said, *, vid: str = "") -> None:

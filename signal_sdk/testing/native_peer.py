@@ -58,15 +58,15 @@ class NativePeer:
 
     def __init__(self, app: str, connect: Connect, nursery: trio.Nursery, reactor: Reactor) -> None:
         self.app = app
-        self.account = ""
-        self.uid = 0
-        self.line_id = ""
+        self.account: str = ""
+        self.uid: int = 0
+        self.line_id: str = ""
         self.channel: str | None = None
-        self.msgid = 0
-        self.version = 0
+        self.msgid: int = 0
+        self.version: int = 0
         """The last inbox entry that was handled."""
         self.heard: list[Heard] = []
-        self.lines = 0
+        self.lines: int = 0
         """How many lines there have been."""
         self.is_down = False
         """While it is true, dialing fails: a network that is not there."""

@@ -8,7 +8,7 @@ the server from JSON. Unknown keys are ignored, as the original service did.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 import attrs
 
@@ -25,6 +25,7 @@ from signal_sdk.wire.results import (
     QueryStatusResult,
     QueryUserIsInResult,
     QueryUserListResult,
+    Result,
     SetAttrResult,
 )
 
@@ -77,7 +78,7 @@ class UserGetMessages(Arguments):
     """Everything up to `ver_clear` is handled: give what comes then."""
 
     function = "user_getmsg"
-    result = GetMessagesResult
+    result: ClassVar[type[Result]] = GetMessagesResult
 
     ver_clear: int = arg("ver_clear", _whole_number("ver_clear", 0))
     max: int = arg("max", _whole_number("max", 1), names.MAX_INBOX_PAGE)
@@ -88,7 +89,7 @@ class UserQueryStatus(Arguments):
     """Is the account online?"""
 
     function = "user_query_user_status"
-    result = QueryStatusResult
+    result: ClassVar[type[Result]] = QueryStatusResult
 
     account: str = arg("account", names.check_account)
 
@@ -98,7 +99,7 @@ class UserSetAttr(Arguments):
     """Set an attribute of one's own account."""
 
     function = "user_set_attr"
-    result = SetAttrResult
+    result: ClassVar[type[Result]] = SetAttrResult
 
     name: str = arg("name", names.check_attr_name)
     value: JsonValue = arg("value", names.check_user_attr_value)
@@ -109,7 +110,7 @@ class UserGetAttr(Arguments):
     """One attribute of an account."""
 
     function = "user_get_attr"
-    result = GetAttrResult
+    result: ClassVar[type[Result]] = GetAttrResult
 
     account: str = arg("account", names.check_account)
     name: str = arg("name", names.check_attr_name)
@@ -120,7 +121,7 @@ class UserGetAttrAll(Arguments):
     """All attributes of an account."""
 
     function = "user_get_attr_all"
-    result = GetAttrAllResult
+    result: ClassVar[type[Result]] = GetAttrAllResult
 
     account: str = arg("account", names.check_account)
 
@@ -130,7 +131,7 @@ class ChannelJoin(Arguments):
     """Join a channel, leaving the one before."""
 
     function = "channel_join"
-    result = JoinResult
+    result: ClassVar[type[Result]] = JoinResult
 
     channel: str = arg("name", names.check_channel)
 
@@ -191,7 +192,7 @@ class ChannelQueryNum(Arguments):
     """How many members has a channel?"""
 
     function = "channel_query_num"
-    result = QueryNumResult
+    result: ClassVar[type[Result]] = QueryNumResult
 
     channel: str = arg("name", names.check_channel)
 
@@ -201,7 +202,7 @@ class ChannelQueryUserIsIn(Arguments):
     """Is an account in a channel?"""
 
     function = "channel_query_user_isin"
-    result = QueryUserIsInResult
+    result: ClassVar[type[Result]] = QueryUserIsInResult
 
     channel: str = arg("name", names.check_channel)
     account: str = arg("account", names.check_account)
@@ -212,7 +213,7 @@ class ChannelQueryUserList(Arguments):
     """The newest 200 members of a channel."""
 
     function = "channel_query_userlist"
-    result = QueryUserListResult
+    result: ClassVar[type[Result]] = QueryUserListResult
 
     channel: str = arg("name", names.check_channel)
 
@@ -222,7 +223,7 @@ class ChannelQueryUserListAll(Arguments):
     """The newest `num` members of a channel."""
 
     function = "channel_query_userlist_all"
-    result = QueryUserListResult
+    result: ClassVar[type[Result]] = QueryUserListResult
 
     channel: str = arg("name", names.check_channel)
     num: int = arg("num", _whole_number("num", 0), names.MAX_USER_LIST_ALL)

@@ -39,7 +39,9 @@ needs room.
 MAX_TTL_SECONDS: Final = 30 * 24 * 3600
 """The longest that the original clients ask an inbox to keep a message; a larger TTL is cut to it.
 """
-DEFAULT_TTL_SECONDS: Final = 3600
+DEFAULT_TTL_SECONDS: Final = MAX_TTL_SECONDS
+"""How long the inbox keeps a message whose sender gives no TTL, as the original Java SDK has it. A
+call's event, which is of no use later, is kept for an hour (server/calls.py)."""
 MAX_USER_LIST: Final = 200
 """A join and `channel_query_userlist` name the newest 200 members."""
 MAX_USER_LIST_ALL: Final = 1000 * 1000
@@ -104,9 +106,10 @@ def _shown(value: object) -> str:
     """A value as an error text quotes it: short, on one line, and as who sent it would write it."""
     try:
         text = repr(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
-    except (TypeError, ValueError, RecursionError, OverflowError):
-        # No JSON: an object of a program, a list in a list in a list…
+    except Exception:  # noqa: BLE001  no JSON, nested too deep, or anybody's own object
         text = f"of the type {type(value).__name__}"
+    if not text.isprintable():
+        text = " ".join(text.split())
     return text if len(text) <= 60 else f"{text[:40]}… ({len(text)} characters)"
 
 

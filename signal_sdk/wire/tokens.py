@@ -32,6 +32,11 @@ def make_token(app_id: str, certificate: str, account: str, expiry: int) -> str:
     Raises `ParameterError` (1004, 1005) where the account, the app id or the expiry is wrong.
     From the seeds' page "How to Get and Use a SignalingToken"; protocol.md, section 8.
     """
+    given = {"app id": app_id, "certificate": certificate, "account": account}
+    for what, text in given.items():
+        if not issubclass(type(text), str):
+            reason = f"{what} is of the type {type(text).__name__}, not str"
+            raise ParameterError(ECode.GENERAL_E_WRONG_PARAM, reason)
     account = names.check_account(account)
     if not app_id or ":" in app_id or not names.is_encodable(app_id):
         raise names.wrong("app id", app_id, "is empty, or holds a colon or half a surrogate pair")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
+import trustme
 from click.testing import CliRunner
 
 from signal_sdk import ChannelCallback, LoginCallback, LoginSession, Signal
@@ -80,6 +82,28 @@ async def test_an_account_gets_it() -> None:
         assert await ear.heard() == ("message", "mouth", "two\nlines 👋")
         assert_quiet(await send(address, "--to", "ear", "--", "--to"))
         assert await ear.heard() == ("message", "mouth", "--to")
+
+
+async def test_a_ca_is_trusted_beside_the_system_s(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    ca, cert, key = (str(tmp_path / name) for name in ("ca.pem", "cert.pem", "key.pem"))
+    authority.cert_pem.write_to_path(ca)
+    issued = authority.issue_cert("127.0.0.1")
+    issued.cert_chain_pems[0].write_to_path(cert)
+    issued.private_key_pem.write_to_path(key)
+    async with dev_server("--cert", cert, "--key", key) as (_, address):
+        host, _, port = address.partition(":")
+        secure = f"wss://{host}:{int(port) + 1}/"
+        assert_quiet(await send(secure, "--ca", ca, "--to", "ear", "hello"))
+        stranger = await send(secure, "--to", "ear", "hello")
+        assert stranger.code == 1
+        assert "certificate" in one_line_of(stranger)
+        plain = await send(address, "--ca", ca, "--to", "ear", "hello")
+        assert plain.code == 2
+        assert "--ca goes with a server that begins with https or wss" in one_line_of(plain)
+        missing = await send(secure, "--ca", str(tmp_path / "no.pem"), "--to", "ear", "hello")
+        assert missing.code == 2
+        assert "no.pem: No such file or directory" in one_line_of(missing)
 
 
 async def test_it_is_kept_for_an_account_that_is_offline_as_long_as_was_said() -> None:

@@ -349,6 +349,19 @@ async def test_the_session_s_end_is_its_calls(
     assert heard.all[1:] == [*((name, call, argument) for call in calls), *heard.of("on_logout")]
 
 
+async def test_awaiting_a_call_that_fails_before_its_answer_raises_what_its_callback_hears(
+    session: LoginSession, peer: Peer, heard: Heard, autojump_clock: MockClock
+) -> None:
+    call = session.channel_invite_user2("room", "bob", "", heard.call)
+    callid, _ = await peer.expect_call("voip_invite")
+    peer.push_call(1, "voip_invite_failed", ecode=703)
+    assert await ecode_of(call) == 703
+    peer.reply(callid)
+    await trio.sleep(1)
+    assert await ecode_of(call) == 703
+    assert heard.of("on_invite_failed") == [("on_invite_failed", call, 703)]
+
+
 @pytest.mark.parametrize("reconnect", [None])
 async def test_an_invitation_that_the_session_s_end_cuts_off(
     session: LoginSession, peer: Peer, heard: Heard, autojump_clock: MockClock

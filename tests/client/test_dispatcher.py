@@ -88,6 +88,48 @@ async def test_on_error_that_raises_is_only_logged(caplog: pytest.LogCaptureFixt
     assert "worse" in caplog.text
 
 
+class UnshowableError(Exception):
+    """Refuses to be shown."""
+
+    def fail(self, *_: object) -> Any:
+        raise RuntimeError("unshowable")
+
+    __str__ = __repr__ = __bool__ = fail
+
+
+async def test_an_exception_that_cannot_be_shown_is_told_by_its_type(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = Log()
+
+    def callback() -> None:
+        raise UnshowableError
+
+    dispatcher = Dispatcher(log.on_error)
+    dispatcher.put(callback)
+    dispatcher.put(partial(log.plain, "next"))
+    await run(dispatcher)
+    reason = "a callback raised UnshowableError: (its text cannot be shown: RuntimeError)"
+    assert log.calls == [(ECode.GENERAL_E_UNKNOWN, reason), "next"]
+    assert "a callback raised UnshowableError" in caplog.text
+
+
+async def test_on_error_that_raises_what_cannot_be_shown_is_only_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = Log()
+
+    def on_error(ecode: ECode, reason: str) -> None:
+        raise UnshowableError
+
+    dispatcher = Dispatcher(on_error)
+    dispatcher.put(lambda: 1 / 0)
+    dispatcher.put(partial(log.plain, "next"))
+    await run(dispatcher)
+    assert log.calls == ["next"]
+    assert "on_error itself raised" in caplog.text
+
+
 async def test_cancelling_is_never_swallowed(autojump_clock: MockClock) -> None:
     log, dispatcher = Log(), Dispatcher(Log().on_error)
     dispatcher.put(partial(log.slow, "a", 5))

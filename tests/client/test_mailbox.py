@@ -188,11 +188,12 @@ async def test_a_program_without_a_callback_empties_its_inbox_all_the_same(
 async def test_sending_says_how_long_the_message_is_kept(
     session: LoginSession, peer: Peer, heard: Heard, autojump_clock: MockClock
 ) -> None:
+    """30 days where nothing is said, as the original Java SDK has it."""
     session.message_instant_send("bob", "a", heard.message)
     session.message_instant_send("bob", "b", 60, heard.message)
     session.message_instant_send("bob", "c", ttl=10**9, cb=heard.message)
     session.message_instant_send("bob", "d", ttl=-1, cb=heard.message)
     flags = [(await peer.answer("user_sendmsg"))["flag"] for _ in range(3)]
-    assert flags == ["v1:E:3600", "v1:E:60", "v1:E:2592000"]
+    assert flags == ["v1:E:2592000", "v1:E:60", "v1:E:2592000"]
     await heard.wait("on_message_send_success", 3)
     assert heard.of("on_message_send_error") == [("on_message_send_error", 1004)]

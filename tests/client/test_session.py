@@ -195,7 +195,7 @@ async def test_a_mistake_where_time_is_kept_ends_its_own_session_only(
     assert len(other.pings) > pings
 
 
-@pytest.mark.parametrize("account", ["", "a b", "a\n", "x" * 129, "\ud800", object()])
+@pytest.mark.parametrize("account", ["", "a b", "a\n", "x" * 129, "\ud800"])
 async def test_a_wrong_account_is_refused_without_a_connection(
     signal: Signal, server: FakeServer, heard: Heard, account: Any, autojump_clock: MockClock
 ) -> None:

@@ -8,7 +8,14 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from signal_sdk.server.calls import ACCEPTED, ENDED, INVITING, RINGING, STEPS
+from signal_sdk.server.calls import (
+    ACCEPTED,
+    ENDED,
+    EVENT_TTL_SECONDS,
+    INVITING,
+    RINGING,
+    STEPS,
+)
 from signal_sdk.testing.server import LocalServer, local_server
 from tests.server.helpers import LogIn, dev_config, is_refusal, polled, pushed, slow_engine
 from tests.wire_client import WireClient, logged_in, wire_client
@@ -383,6 +390,11 @@ async def test_ringing_that_began_in_the_moment_of_the_call_runs_out_too(log_in:
     assert trio.current_time() == 0
     await trio.sleep(20.1)
     assert [kind for kind, _ in await pushed(ann)] == ["voip_invite_failed"]
+
+
+def test_an_event_of_a_call_is_kept_for_an_hour() -> None:
+    """Not for as long as a message: nobody has a use for it then."""
+    assert EVENT_TTL_SECONDS == 3600
 
 
 async def test_an_accepted_call_never_runs_out(server: LocalServer, log_in: LogIn) -> None:

@@ -402,3 +402,20 @@ def test_a_plain_name_is_one_that_no_rule_is_against(text: str) -> None:
     if names._is_plain(text, names.MAX_NAME_CHARS):
         assert names._check_name("message id", text, names.MAX_NAME_CHARS) == text
         assert not names._holds_white_space(text)
+
+
+def test_a_message_is_kept_for_30_days_where_its_sender_says_nothing() -> None:
+    """As the original Java SDK says it for each of its messages, and at most."""
+    assert names.DEFAULT_TTL_SECONDS == names.MAX_TTL_SECONDS == 2_592_000
+
+
+class Unshowable:
+    def __repr__(self) -> str:
+        raise OSError("unshowable")
+
+
+def test_a_value_that_cannot_be_shown_is_named_by_its_type() -> None:
+    error = names.wrong("account", Unshowable(), "is wrong")
+    assert error.reason == "account of the type Unshowable is wrong"
+    spread = type("Spread", (), {"__repr__": lambda _: "two\n  lines"})()
+    assert names.wrong("account", spread, "is wrong").reason == "account two lines is wrong"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -169,6 +170,17 @@ def test_token_of_wrong_parameters_is_not_made(
         tokens.make_token(app_id, certificate, account, expiry)
     assert caught.value.ecode is ECode.GENERAL_E_WRONG_PARAM
     assert CERTIFICATE not in str(caught.value)
+
+
+@pytest.mark.parametrize("position", range(3))
+@pytest.mark.parametrize("wrong", [b"x", None, 7])
+def test_a_token_is_made_of_text(position: int, wrong: Any) -> None:
+    """Bytes in their quotes would make a token that fits nothing."""
+    args: list[Any] = ["app", "certificate", "account", 10**9]
+    args[position] = wrong
+    with pytest.raises(ParameterError, match=f"of the type {type(wrong).__name__}, not str") as it:
+        tokens.make_token(*args)
+    assert it.value.ecode == 1004
 
 
 def test_token_of_too_long_an_account_is_not_made() -> None:

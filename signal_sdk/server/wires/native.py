@@ -62,8 +62,8 @@ class NativeWires:
 
     def __init__(self, compress_over_bytes: int, reactor: Reactor) -> None:
         self.over = compress_over_bytes
-        self.wire = _NativeWire(compress_over_bytes)
-        self.pongs = DelayLine(reactor, PONG_SECONDS)
+        self.wire: _NativeWire = _NativeWire(compress_over_bytes)
+        self.pongs: DelayLine = DelayLine(reactor, PONG_SECONDS)
 
 
 class NativeClientLink(NativeLink[typed.ClientFrame]):

@@ -84,9 +84,9 @@ class WebWires:
     """
 
     def __init__(self, compress_over_bytes: int, reactor: Reactor) -> None:
-        self.text = _TextWire()
-        self.packed = _PackedWire(self.text, compress_over_bytes)
-        self.java = JavaWires(reactor)
+        self.text: _TextWire = _TextWire()
+        self.packed: _PackedWire = _PackedWire(self.text, compress_over_bytes)
+        self.java: JavaWires = JavaWires(reactor)
 
 
 class WebClientLink(WebSocketLink[typed.ClientFrame]):

@@ -1,0 +1,228 @@
+"""What type checkers say to a user's program: to a right one nothing, to a wrong one where it is
+wrong, in either spelling. Both are run as strictly as they can be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import site
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from signal_sdk import Signal
+
+ROOT = Path(__file__).parents[1]
+CLASSES = (
+    Signal,
+    Signal.LoginSession,
+    Signal.LoginSession.Channel,
+    Signal.LoginSession.Call,
+    Signal.UserAttrCallback,
+    Signal.LoginCallback,
+    Signal.MessageCallback,
+    Signal.ChannelCallback,
+    Signal.CallCallback,
+)
+CHECK_SECONDS = 240
+"""How long a checker may take on a slow machine that has other things to do."""
+pytestmark = pytest.mark.timeout(2 * CHECK_SECONDS)
+PAIRS = {name: alias for cls in CLASSES for name, alias in cls.documented_names.items()}
+
+BOT = """
+from __future__ import annotations
+
+from typing import Any
+
+from signal_sdk import (
+    Call,
+    CallCallback,
+    Channel,
+    ChannelCallback,
+    ECode,
+    LoginCallback,
+    LoginSession,
+    MessageCallback,
+    Signal,
+    UserAttrCallback,
+)
+
+
+class Calls(CallCallback):
+    def on_invite_accepted_by_peer(self, session: LoginSession, call: Call, extra: str) -> None:
+        call.channel_invite_dtmf("1")
+
+    async def on_invite_failed(self, session: LoginSession, call: Call, ecode: ECode) -> None:
+        await session.message_instant_send(call.peer, ecode.meaning)
+
+    def on_invite_msg(self, session: LoginSession, call: Call, extra: str) -> None:
+        call.channel_invite_end({"why": extra})
+
+
+class Sent(MessageCallback):
+    def on_message_send_success(self, session: LoginSession) -> None: ...
+
+    async def on_message_send_error(self, session: LoginSession, ecode: ECode) -> None: ...
+
+
+class Attributes(UserAttrCallback):
+    def on_user_set_attr(self, err: str, ret: dict[str, Any]) -> None: ...
+
+    async def on_user_get_attr(self, err: str, ret: dict[str, Any]) -> None: ...
+
+
+class Bot(LoginCallback, ChannelCallback):
+    def on_login_success(self, session: LoginSession, uid: int) -> None:
+        print(session.account, uid + 1)
+
+    async def on_message_instant_receive(
+        self, session: LoginSession, account: str, uid: int, msg: str
+    ) -> None:
+        await session.message_instant_send(account, msg.upper(), 60, Sent())
+        session.message_instant_send(account, msg, Sent())
+
+    def on_invite_received(self, session: LoginSession, call: Call) -> None:
+        call.set_callback(Calls())
+        call.channel_invite_accept()
+
+    def on_error(self, session: LoginSession, ecode: ECode, reason: str) -> None:
+        print(ecode.name, reason)
+
+    async def on_channel_joined(self, session: LoginSession, channel: Channel) -> None:
+        await channel.message_channel_send(channel.get_name())
+
+    def on_channel_attr_updated(
+        self, session: LoginSession, channel: Channel, name: str, value: str, type: str
+    ) -> None:
+        print(name, value, type)
+
+
+class Later(Bot):
+    async def on_logout(self, session: LoginSession, ecode: ECode) -> None: ...
+
+
+class Wrong(LoginCallback, ChannelCallback, CallCallback):
+    def on_login_success(self, session: LoginSession) -> None: ...  # wrong
+
+    async def on_logout(self, session: LoginSession, ecode: str) -> None: ...  # wrong
+
+    def on_error(self, session: LoginSession, ecode: ECode, reason: str, more: int) -> None: ...  # wrong
+
+    def on_channel_joined(self, channel: Channel) -> None: ...  # wrong
+
+    async def on_invite_failed(self, session: LoginSession, call: Call, ecode: ECode) -> int: ...  # wrong
+
+
+class Odd(Signal):
+    def get_status(self, more: int) -> int: ...  # wrong
+
+
+async def main() -> None:
+    async with Signal("app", server="127.0.0.1:8001", proxy="") as signal:
+        session = await signal.login("bot", "token", Bot())
+        await signal.user_set_attr("name", "value", Attributes())
+        value: str = await signal.user_get_attr("bot", "name")
+        number: int = await signal.channel_query_user_num("room")
+        print(value, number, signal.get_status() + 1)
+        async with session.channel_join("room", Bot()) as channel:
+            await channel.channel_set_attr("name", "value")
+            await channel.channel_leave()
+        call = await session.channel_invite_user2("room", "peer", {"a": 1}, Calls())
+        await call.channel_invite_end()
+        session.message_instant_send(1, "text")  # wrong
+        session.message_instant_send("peer", "text", Calls())  # wrong
+        session.channel_join("room", Sent())  # wrong
+        channel.channel_set_attr("name")  # wrong
+        channel.message_channel_send(b"text")  # wrong
+        signal.user_set_attr("name", 1)  # wrong
+        wrong: str = signal.get_status()  # wrong
+        print(wrong)
+"""
+
+
+def documented(text: str) -> str:
+    return re.sub(r"\b[a-z0-9_]+\b", lambda found: PAIRS.get(found[0], found[0]), text)
+
+
+BOTS = {"python.py": BOT, "documented.py": documented(BOT)}
+WRONG = {
+    (name, number)
+    for name, text in BOTS.items()
+    for number, line in enumerate(text.splitlines(), 1)
+    if line.endswith("# wrong")
+}
+
+
+@pytest.fixture(scope="module")
+def bots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("bots")
+    for name, text in BOTS.items():
+        (directory / name).write_text(text)
+    return directory
+
+
+def run(*args: object, **variables: str) -> str:
+    environment = os.environ | {"MYPYPATH": str(ROOT)} | variables
+    done = subprocess.run(
+        [sys.executable, "-m", *map(str, args)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=CHECK_SECONDS,
+    )
+    assert done.stdout, done.stderr
+    return done.stdout
+
+
+def pyright(directory: Path, *args: object) -> Any:
+    """What it reports of a project that lies in `directory` and imports what lies here."""
+    settings = {"typeCheckingMode": "strict", "extraPaths": [str(ROOT)]}
+    (directory / "pyrightconfig.json").write_text(json.dumps(settings))
+    python = ("--pythonpath", sys.executable)
+    return json.loads(run("pyright", "--project", directory, *python, "--outputjson", *args))
+
+
+def test_the_two_spellings_differ() -> None:
+    assert "def onLoginSuccess(" in BOTS["documented.py"]
+    assert "channelJoin(" in BOTS["documented.py"]
+    assert len(WRONG) == 2 * 13
+
+
+def test_mypy_says_where_a_bot_is_wrong_and_nothing_else(bots: Path) -> None:
+    out = run("mypy", "--strict", "--config-file=", "--no-error-summary", bots)
+    lines = re.findall(r"^(?:.*[/\\])?(\w+\.py):(\d+): error: ", out, re.MULTILINE)
+    assert {(name, int(number)) for name, number in lines} == WRONG, out
+
+
+def test_pyright_says_where_a_bot_is_wrong_and_nothing_else(bots: Path) -> None:
+    report = pyright(bots)
+    found = {
+        (Path(told["file"]).name, told["range"]["start"]["line"] + 1)
+        for told in report["generalDiagnostics"]
+    }
+    assert found == WRONG, report["generalDiagnostics"]
+
+
+def test_all_that_users_see_has_types(tmp_path: Path) -> None:
+    """As it is installed: what is looked at is what the first `python` on the path imports."""
+    venv.create(tmp_path, symlinks=True)
+    [packages] = tmp_path.glob("lib/python*/site-packages")
+    (packages / "paths.pth").write_text("\n".join([str(ROOT), *site.getsitepackages()]))
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    args = ("--verifytypes", "signal_sdk", "--ignoreexternal", "--outputjson")
+    report = json.loads(run("pyright", *args, PATH=path))["typeCompleteness"]
+    wanting = [
+        symbol["name"]
+        for symbol in report["symbols"]
+        if symbol["isTypeAmbiguous"] or not symbol["isTypeKnown"]
+    ]
+    assert len(report["symbols"]) > 1000
+    assert (report["completenessScore"], wanting) == (1, [])
