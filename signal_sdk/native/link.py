@@ -51,6 +51,13 @@ class NativeLink(StreamLink[M]):
             self._has_eof = True
 
     @property
+    def _has_more(self) -> bool:
+        return self._reader.has_more
+
+    def _feed_more(self) -> None:
+        self._messages += map(self._message, self._reader.feed(b""))
+
+    @property
     def _is_ended(self) -> bool:
         return self._has_eof or self._is_closed or self._reader.error is not None
 

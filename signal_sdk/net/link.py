@@ -81,6 +81,14 @@ class StreamLink(Generic[M]):
         """Is nothing more to come, but for what is in `_messages`?"""
         raise NotImplementedError
 
+    @property
+    def _has_more(self) -> bool:
+        """Is there something that was received, and is not taken apart yet?"""
+        return False
+
+    def _feed_more(self) -> None:
+        """Take some of that."""
+
     def _end_reason(self) -> LinkClosed:
         """Why nothing more is to come."""
         raise NotImplementedError
@@ -150,6 +158,11 @@ class StreamLink(Generic[M]):
 
     async def _arrival(self) -> None:
         """Wait until something has arrived, which may be nothing for `receive`."""
+        if self._has_more:
+            await trio.lowlevel.checkpoint()
+            self._feed_more()
+            self._hand_out()
+            return
         if self._take is not None and self._transport.watch(self._reactor, self._read):
             try:
                 await self._sleeper.sleep()
@@ -179,10 +192,13 @@ class StreamLink(Generic[M]):
             # Whoever receives has been woken, and is not there yet.
             return
         try:
-            data = self._transport.receive_nowait()
-            if data is None:
-                return
-            self._feed(data)
+            if self._has_more:
+                self._feed_more()
+            else:
+                data = self._transport.receive_nowait()
+                if data is None:
+                    return
+                self._feed(data)
             self._hand_out()
         except LinkError as exc:
             self._fail(LinkClosed(ABNORMAL_CLOSURE, str(exc)))
@@ -191,6 +207,8 @@ class StreamLink(Generic[M]):
             self._fail(exc)
         if self._messages or self._is_ended:
             self.wake()
+        elif self._has_more:
+            self._reactor.call_soon(self._read)
 
     def _hand_out(self) -> None:
         """Let `take` have what it takes."""

@@ -110,8 +110,7 @@ class Acceptor:
     def accept_native(self, transport: Transport, _: str) -> None:
         """As `accept`, for a client of the native SDK, which does no handshake."""
         nursery = self._nursery
-        most = self._limits.max_connections
-        if nursery is None or self.why_not_ready() or (most and len(self) >= most):
+        if nursery is None or self.why_not_ready() or not self.has_room(1):
             transport.close()
             return
         try:
@@ -223,6 +222,11 @@ class Acceptor:
         if request.path not in (HEALTH_PATH, READY_PATH) and most and len(self) > most:
             return unavailable("no room for another connection")
         return self._routes.answer(request, local_host)
+
+    def has_room(self, count: int) -> bool:
+        """May so many more connections be open?"""
+        most = self._limits.max_connections
+        return not most or len(self) + count <= most
 
     def why_not_ready(self) -> str:
         """Why nobody should come here now; empty where anybody may."""

@@ -35,16 +35,6 @@ def _is_logout(frame: typed.ClientFrame) -> bool:
     return isinstance(frame, call2.Request) and frame.function == functions.UserLogout.function
 
 
-def _silence_seconds(limit: float, ver: int) -> float:
-    """How long a client of this `ver` may say nothing. The original clients bear three missed
-    pongs, and may stand still while their user reads. Ours come back by themselves: half of that,
-    but not less than what they bear.
-    """
-    if ver < login.PUSH_VERSION:
-        return limit
-    return min(limit, max(limit / 2, login.SILENCE_SECONDS))
-
-
 def _at_once(work: Coroutine[Any, Any, None]) -> None:
     """Have done, now, what does not wait."""
     try:
@@ -62,6 +52,7 @@ class Connection:
         "_entered",
         "_hearing",
         "_is_entering",
+        "_is_resuming",
         "_is_welcome",
         "_link",
         "_requests",
@@ -85,6 +76,7 @@ class Connection:
         )
         self._requests = Requests(services, link, self._hearing)
         self._is_entering = False
+        self._is_resuming = False
         self._entered: trio.Event | None = None
         self._is_welcome = False
         self.generation: int = 0
@@ -184,8 +176,10 @@ class Connection:
                 ECode.LOGIN_E_ALREADY_LOGIN,
                 f"{self._session.account!r} is logged in on this connection",
             )
-            self._link.send(typed.Refused(error=error))
+            is_resume = isinstance(request, login.LineLogin)
+            self._link.send(typed.Refused(error=error, is_resume=is_resume))
             return
+        self._is_resuming = isinstance(request, login.LineLogin)
         # A login that was cut off half-way would be nobody's to end; a refused one closes the link.
         self.ends_at = math.inf
         try:
@@ -198,10 +192,10 @@ class Connection:
                 with trio.CancelScope(shield=True):
                     session = await self._find_session(request)
         except LoginError as exc:
-            self._refuse_login(exc, is_resume=isinstance(request, login.LineLogin))
+            self._refuse_login(exc, request)
             return
         self.generation = session.generation
-        self.silence_seconds = _silence_seconds(services.limits.silence_seconds, session.ver)
+        self.silence_seconds = session.patience(services.limits.silence_seconds)
         if not services.hub.add(session.key, self):
             # Another login was quicker than ours was finished.
             self.kick()
@@ -230,8 +224,7 @@ class Connection:
             return
         services = self._services
         if refusal is not None:
-            error = LoginError(ECode.LOGIN_E_NET, refusal.reason)
-            self._refuse_login(error, is_resume=isinstance(request, login.LineLogin))
+            self._refuse_login(LoginError(ECode.LOGIN_E_NET, refusal.reason), request)
             return
         if isinstance(request, login.Login):
             # A web SDK has forgotten its channel after a login, and throws where a channel's event
@@ -291,20 +284,26 @@ class Connection:
         that cannot be told any more, begins afresh.
         """
         session = self._session
-        if session is None or self._hearing.is_heard(session):
+        if session is None or session.channel is None or self._hearing.is_heard(session):
+            # It has left, which it may not know yet, or has all that there is.
             return
         if session.channel != sub.channel:
-            self._end(Farewell(end=End.OUT_OF_SYNC))
+            await self._end_out_of_sync()
             return
         gate = self._hearing.listen_behind_gate(session)
         after = sub.msgid or await self._hearing.joined_at(session, sub.channel)
         missed = await self._hearing.missed(session, sub.channel, after)
         if missed is None:
-            self._end(Farewell(end=End.OUT_OF_SYNC))
+            await self._end_out_of_sync()
             return
         for data in missed:
             self._link.send_encoded(data)
         self._hearing.open(session, gate)
+
+    async def _end_out_of_sync(self) -> None:
+        """To such a client its session is over: it logs in afresh."""
+        self._end(Farewell(end=End.OUT_OF_SYNC))
+        await self._end_session()
 
     def _welcome(
         self, session: Session, *, msgid: int = 0, gap: bool = False, is_resumed: bool = False
@@ -319,8 +318,14 @@ class Connection:
         )
         self._is_welcome = True
 
-    def _refuse_login(self, exc: LoginError, *, is_resume: bool = False) -> None:
-        logger.info("%s: login refused: %s", self._link.peer, exc)
+    def _refuse_login(
+        self, exc: LoginError, request: login.Login | login.LineLogin | None = None
+    ) -> None:
+        who = ""
+        if isinstance(request, login.Login):
+            who = f" of {request.account!r:.80} in app {request.vid!r:.80}"
+        logger.info("%s: login%s refused: %s", self._link.peer, who, exc)
+        is_resume = isinstance(request, login.LineLogin)
         self._link.send(typed.Refused(error=exc, is_resume=is_resume))
         self._link.end(Farewell(end=End.DONE))
 
@@ -342,8 +347,15 @@ class Connection:
         self._link.send(typed.Entry(version, line))
 
     def kick(self) -> None:
-        """The account logged in elsewhere."""
-        self._end(Farewell(end=End.KICKED))
+        """The account logged in elsewhere. A client that has not heard of its own login yet hears
+        so in the answer to that.
+        """
+        if self._is_welcome:
+            self._end(Farewell(end=End.KICKED))
+            return
+        error = LoginError(ECode.LOGIN_E_TOKEN_KICKED)
+        self._link.send(typed.Refused(error=error, is_resume=self._is_resuming))
+        self._end(Farewell(end=End.DONE))
 
     # --- the end ---
 

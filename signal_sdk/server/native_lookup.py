@@ -7,6 +7,7 @@ a socket, or how an answer is spelled.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import math
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -14,10 +15,15 @@ from typing import Final
 import trio
 
 from signal_sdk.server.config import Config, parse_address
+from signal_sdk.server.rates import Rate
 from signal_sdk.wire import datagrams
 from signal_sdk.wire.datagrams import Address
 
+logger = logging.getLogger("signal_sdk.server")
+
 WINDOW_SECONDS: Final = 1.0
+LOGGED_PER_SECOND: Final = 5
+"""How many refusals are logged in a second: whoever asks could fill the log otherwise."""
 MAX_ASKERS: Final = 20_000
 """How many addresses are answered in one second: whoever asks may write any address as its own, and
 what is counted must not grow with what is sent.
@@ -36,6 +42,7 @@ class NativeLookup:
         self._is_silent = is_silent
         self._counts: dict[str, int] = {}
         self._began = -math.inf
+        self._logged = Rate()
         self._http = [parse_address(entry) for entry in config.server.advertise]
         self._tcp = [parse_address(entry) for entry in config.native.advertise]
         self.http_port: int = config.server.port
@@ -47,14 +54,19 @@ class NativeLookup:
         """
         app = datagrams.decode_question(data)
         if app is None or self._is_silent() or not self._allows(asker):
+            logger.debug("a datagram of %s (udp) is not answered", asker)
             return None
         most = datagrams.answer_bound(data)
         if app not in self._apps and not self._is_dev:
+            if self._logged.allows(LOGGED_PER_SECOND, trio.current_time()):
+                # An old app does not say which id it has built in: here it is to be seen.
+                logger.info("lookup of %s (udp) refused: unknown app id %.80r", asker, app)
             return datagrams.encode_refusal("unknown app id", most)
         http = _named(self._http, self.http_port) or _named([(asked, None)], self.http_port)
         if not http:
             return datagrams.encode_refusal("no IPv4 address is advertised", most)
         tcp = _named(self._tcp, self.tcp_port) or [(host, self.tcp_port) for host, _ in http]
+        logger.debug("%s (udp) is told %s", asker, tcp)
         return datagrams.encode_answer(http, tcp, most)
 
     def _allows(self, asker: str) -> bool:

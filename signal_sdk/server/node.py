@@ -102,7 +102,13 @@ class Node:
         )
         acceptor = Acceptor(services, self._reactor, self._routes)
         self.acceptor: Acceptor = acceptor
-        self._lookup = NativeLookup(config, lambda: bool(acceptor.why_not_ready()))
+        self._lookup = NativeLookup(config, self._is_closed_to_natives)
+
+    def _is_closed_to_natives(self) -> bool:
+        """Had native clients better not come? They dial two connections at once, and count one that
+        is closed again as one of their few tries.
+        """
+        return bool(self.acceptor.why_not_ready()) or not self.acceptor.has_room(2)
 
     @property
     def sessions(self) -> int:

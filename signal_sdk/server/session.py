@@ -38,6 +38,15 @@ class Session:
         """The account."""
         return self.key.account
 
+    def patience(self, limit: float) -> float:
+        """For how many seconds the client may say nothing, where `limit` is configured. The
+        original clients bear three missed pongs, and may stand still while their user reads. Ours
+        come back by themselves: half of that, but not less than what they bear.
+        """
+        if self.ver < login.PUSH_VERSION:
+            return limit
+        return min(limit, max(limit / 2, login.SILENCE_SECONDS))
+
     def channel_key(self, channel: str) -> ChannelKey:
         """The key of a channel of this session's app."""
         return ChannelKey(self.key.app, channel)

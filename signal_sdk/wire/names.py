@@ -107,10 +107,17 @@ def _shown(value: object) -> str:
     try:
         text = repr(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
     except Exception:  # noqa: BLE001  no JSON, nested too deep, or anybody's own object
-        text = f"of the type {type(value).__name__}"
+        text = _own_words(value)
     if not text.isprintable():
         text = " ".join(text.split())
     return text if len(text) <= 60 else f"{text[:40]}… ({len(text)} characters)"
+
+
+def _own_words(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  an integer of thousands of digits, or anybody's own `repr`
+        return f"of the type {type(value).__name__}"
 
 
 def wrong(what: str, value: object, why: str) -> ParameterError:

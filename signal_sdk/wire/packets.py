@@ -16,6 +16,8 @@ from signal_sdk.wire import frames
 MAX_PACKET_BYTES: Final = 2**24 - 1
 """What a header can say, itself included."""
 HEADER_BYTES: Final = 4
+TEXT_BYTES: Final = 64
+"""What a text counts beside its own bytes where many are read at once."""
 
 _PLAIN: Final = 0x80
 _COMPRESSED: Final = 0x81
@@ -38,8 +40,11 @@ class PacketReader:
     need read none, of which a small one may hold thousands of texts.
     """
 
-    __slots__ = ("_kinds", "_max_bytes", "_rest", "_wanted", "error")
+    __slots__ = ("_kinds", "_rest", "_wanted", "error", "has_more", "max_bytes")
 
+    max_bytes: int
+    has_more: bool
+    """Are there packets that are whole, and whose texts were not returned yet?"""
     error: PacketError | None
     """What is wrong with the stream. From then on, `feed` returns nothing: where the next packet
     would begin cannot be known.
@@ -48,7 +53,8 @@ class PacketReader:
     def __init__(self, max_bytes: int, *, reads_bundles: bool = True) -> None:
         self.error = None
         self._kinds = _KINDS if reads_bundles else _SINGLE_KINDS
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
+        self.has_more = False
         self._rest = bytearray()
         self._wanted = 0
 
@@ -58,7 +64,9 @@ class PacketReader:
         return len(self._rest)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The texts of all packets that are whole now. Never raises.
+        """The texts of packets that are whole now: all of them, or, where they hold more than
+        `max_bytes` together, some; then `has_more` says so, and the next call goes on, with or
+        without `data`. Never raises.
 
         Whoever calls looks at `error` afterwards: what was whole before a wrong packet is returned
         all the same. A bundle with anything wrong in it is one wrong packet.
@@ -80,14 +88,23 @@ class PacketReader:
         """The texts of all whole packets in `data`, and where the last one ends."""
         texts: list[bytes] = []
         start = 0
+        room = self.max_bytes
+        self.has_more = False
         try:
             while start < len(data):
-                self._wanted = _wanted_at(data, start, self._max_bytes, self._kinds)
+                self.has_more = room < 0
+                if self.has_more:
+                    # A few bytes may be inflated to many: not all at once.
+                    self._wanted = 0
+                    break
+                self._wanted = _wanted_at(data, start, self.max_bytes, self._kinds)
                 end = start + self._wanted
                 if end > len(data):
                     break
                 payload = data[start + HEADER_BYTES : end]
-                texts += _texts_of(data[start], payload, self._max_bytes)
+                found = _texts_of(data[start], payload, self.max_bytes)
+                room -= sum(map(len, found)) + len(found) * TEXT_BYTES
+                texts += found
                 start = end
         except PacketError as exc:
             self.error = exc.with_traceback(None)  # which would hold all that was being read

@@ -79,12 +79,13 @@ class _ChannelSub(msgspec.Struct, frozen=True, kw_only=True):
 _args = msgspec.json.Decoder(dict[str, Any])
 
 
-def decode_client(text: bytes) -> typed.ClientFrame:
+def decode_client(text: bytes, *, is_in: bool = True) -> typed.ClientFrame:
     """What a client says. Never raises: what cannot be read is `Malformed`, whose reason quotes
-    neither a token nor a line.
+    neither a token nor a line. Of a client that `is_in` not, logged in, a call's arguments are not
+    looked at: it will be refused.
     """
     try:
-        return _decode(text.decode())
+        return _decode(text.decode(), is_in=is_in)
     except UnicodeDecodeError:
         reason = "not UTF-8 text"
     except ParameterError as exc:
@@ -104,8 +105,10 @@ def _callid(words: list[bytes]) -> int | None:
         return None
 
 
-def _decode(text: str) -> typed.ClientFrame:
+def _decode(text: str, *, is_in: bool) -> typed.ClientFrame:
     first, _, rest = text.partition(" ")
+    if first == CALL:
+        return _decode_call(rest, is_in=is_in)
     if not first:
         raise ProtocolError("a text without a first word")
     if first.startswith(LINE_PING):
@@ -114,12 +117,13 @@ def _decode(text: str) -> typed.ClientFrame:
     return decoder(rest) if decoder else typed.Unknown(first[:MAX_WORD_CHARS])
 
 
-def _decode_call(rest: str) -> call2.Request:
+def _decode_call(rest: str, *, is_in: bool) -> call2.Request:
     match rest.split(" ", 3):
         # The third was 0 whenever one was seen; what it says is not known.
         case [str(function), str(callid), str(third), str(args)] if function and third:
             number = whole_number("a call's id", callid)
-            return call2.Request(function, number, frames.decode_by(_args, args, CALL))
+            found = frames.decode_by(_args, args, CALL) if is_in else {}
+            return call2.Request(function, number, found)
     raise ProtocolError("a call without all of its words")
 
 
@@ -166,7 +170,6 @@ def _decode_channel_sub(rest: str) -> typed.ChannelSub:
 
 
 _DECODERS: Final[Mapping[str, Callable[[str], typed.ClientFrame]]] = {
-    CALL: _decode_call,
     LOGIN: _decode_login,
     LINE_LOGIN2: _decode_line_login2,
     LINE_LOGIN: _decode_line_login,

@@ -8,20 +8,23 @@ import json
 import random
 import zlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+import trio.lowlevel
 from trio.testing import MockClock
 
 from signal_sdk.net.transport import Transport
 from signal_sdk.server.config import AppConfig, Config, NativeConfig, ServerConfig
 from signal_sdk.server.connection import Connection
 from signal_sdk.server.native_lookup import NativeLookup
+from signal_sdk.server.wires.native import NativeClientLink
 from signal_sdk.testing.native_peer import NativePeer, native_peer
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.wire import datagrams, names, packets
-from tests.server.helpers import dev_config, settle, vanishing_client
+from tests.server.helpers import dev_config, journal_server, settle, vanishing_client
 
 LOGIN: dict[str, Any] = {
     "account": "eve",
@@ -163,7 +166,9 @@ async def test_a_login_that_does_not_come_closes(server: LocalServer, ann: Nativ
 async def test_a_packet_that_never_ends_is_silence(server: LocalServer, ann: NativePeer) -> None:
     """Bytes that are no message keep nobody alive."""
     client = server.connect_native()
-    client.send_nowait(login_packet() + b"\x80\x00\xff\xff")
+    client.send_nowait(login_packet())
+    await settle()
+    client.send_nowait(b"\x80\x00\xff\xff")
     await settle()
     eve = connection_of(server, "eve")
     before = eve.alive_at
@@ -172,6 +177,45 @@ async def test_a_packet_that_never_ends_is_silence(server: LocalServer, ann: Nat
     await settle()
     assert eve.alive_at == before
     client.close()
+
+
+async def test_little_that_is_inflated_to_much_holds_nobody_up(
+    server: LocalServer, ann: NativePeer
+) -> None:
+    """Before its login a client's packets are small, and its calls are not looked into."""
+    client = server.connect_native()
+    client.send_nowait(login_packet())
+    await client.receive_some()
+    bomb = b'call f 1 0 {"x":[' + b"{}," * 40_000 + b"{}]}"
+    client.send_nowait(packets.encode_compressed(bomb) * 50)
+    eve = connection_of(server, "eve")._link
+    assert isinstance(eve, NativeClientLink)
+    most = 0
+    with trio.move_on_after(5):
+        while eve._has_more or not most:
+            most = max(most, len(eve._messages))
+            await trio.lowlevel.checkpoint()
+            await ann.call("user_setfg")
+            most = most or 1
+    assert most <= 3
+    client.close()
+    stranger = server.connect_native()
+    stranger.send_nowait(packets.encode_plain(b"call f 1 0 " + b"{" * 8000))
+    assert texts_in(await stranger.receive_some())[0].startswith(b"call_ret 0 1 0 ")
+    stranger.send_nowait(packets.encode_plain(b"call f 1 0 " + b"{" * 8200))
+    assert await rest_of(stranger) == b""
+
+
+async def test_a_client_that_is_kicked_before_its_login_is_durable_hears_so_in_the_answer(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with journal_server(tmp_path) as server:
+        first, second = server.connect_native(), server.connect_native()
+        for client in (first, second):
+            client.send_nowait(login_packet())
+        assert texts_in(await rest_of(first)) == [b'login_res failed {"reason":"kick"}']
+        assert texts_in(await second.receive_some())[0].startswith(b"login_res ok ")
+        second.close()
 
 
 # --- words ---
@@ -219,11 +263,20 @@ async def test_a_sub_of_a_channel_that_one_is_not_in_is_out_of_sync(
 ) -> None:
     async with native_peer(server) as eve:
         await eve.login("eve")
-        eve.line.say_raw(packets.encode_plain(b'channel_sub {"cid":"x","cname":"x","msgid":0}'))
+        sub = packets.encode_plain(b'channel_sub {"cid":"x","cname":"x","msgid":0}')
+        # Who is in none may not know yet that it has left.
+        eve.line.say_raw(sub)
+        await eve.call("user_setfg")
+        await eve.channel_join("room")
+        eve.cut()
+        await eve.expect("on_reconnecting")
+        eve.channel = "x"
         assert await eve.expect("on_logout") == (102,)
+        # Its session is over, for the others, too.
+        assert (await ann.call("user_query_user_status", account="eve"))["status"] == 0
 
 
-async def test_more_pings_than_are_answered_get_the_latest_answer(
+async def test_more_pings_than_are_answered_get_one_answer(
     server: LocalServer, ann: NativePeer
 ) -> None:
     client = server.connect_native()
@@ -234,7 +287,7 @@ async def test_more_pings_than_are_answered_get_the_latest_answer(
         client.send_nowait(packets.encode_plain(b"line_ping:%d" % number))
     await settle()
     assert len(server.node.acceptor._native_wires.pongs) == 1
-    assert texts_in(await client.receive_some()) == [b"line_pong:1000"]
+    assert texts_in(await client.receive_some()) == [b"line_pong:1"]
     assert trio.current_time() - began >= 0.005
     client.close()
 
@@ -311,12 +364,19 @@ async def test_what_is_no_question_gets_nothing(lookup: Lookup, data: bytes) -> 
     assert lookup.ask(datagrams.encode_question("known")) is not None
 
 
-async def test_a_question_for_an_unknown_app_gets_a_reason(lookup: Lookup) -> None:
+async def test_a_question_for_an_unknown_app_gets_a_reason(
+    lookup: Lookup, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And the log says which app it was: the client's user cannot see that."""
     question = datagrams.encode_question("nobody's")
     answer = lookup.ask(question)
     assert answer is not None
     assert zlib.decompress(answer) == b"unknown app id"
     assert len(answer) <= 3 * len(question) + 200
+    assert f'lookup of {ASKER} (udp) refused: unknown app id "nobody\'s"' in caplog.text
+    for _ in range(20):
+        lookup.ask(question)
+    assert caplog.text.count("unknown app id") == 5
 
 
 async def test_an_address_is_answered_so_often_in_a_second(lookup: Lookup) -> None:

@@ -434,7 +434,9 @@ async def test_of_many_logins_at_once_one_stays_and_hears_everything(
         assert await status(bob, "ann") == 1
         for client in clients:
             if client is not winner:
-                assert [event for event, _ in client.seen][-2:] == ["kick", "close"]
+                # Who had not heard of its login yet hears so in the answer to that.
+                told = [event for event, _ in client.seen][-2:]
+                assert told == ["kick", "close"] or told[-1] == "login_ret"
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -8,7 +8,8 @@ import pytest
 import trio
 
 from signal_sdk.server.config import Config, LimitsConfig
-from signal_sdk.server.connection import _silence_seconds
+from signal_sdk.server.engine.base import AccountKey
+from signal_sdk.server.session import Session
 from signal_sdk.testing.server import LocalServer
 from signal_sdk.wire.login import NATIVE_DEVICE, PUSH_VERSION
 from tests.server.helpers import OURS, dev_config
@@ -52,5 +53,7 @@ async def test_a_silent_client_is_sent_away_after(
 def test_ours_may_be_silent_for_half_as_long_but_not_less_than_20_s(
     limit: float, ours: float
 ) -> None:
-    assert _silence_seconds(limit, PUSH_VERSION) == ours
-    assert _silence_seconds(limit, PUSH_VERSION - 1) == limit
+    key = AccountKey("app", "ann")
+    for ver, seconds in ((PUSH_VERSION, ours), (PUSH_VERSION - 1, limit)):
+        session = Session(key=key, uid=1, generation=1, line="x", ver=ver)
+        assert session.patience(limit) == seconds

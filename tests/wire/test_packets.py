@@ -29,7 +29,11 @@ def header(kind: int, length: int) -> bytes:
 def read(parts: Iterable[bytes], max_bytes: int = MAX) -> tuple[list[bytes], str | None, int]:
     """What a reader makes of a stream: the texts, the error's text, and how many bytes wait."""
     reader = packets.PacketReader(max_bytes)
-    texts = [text for part in parts for text in reader.feed(part)]
+    texts = []
+    for part in parts:
+        texts += reader.feed(part)
+        while reader.has_more:
+            texts += reader.feed(b"")
     return texts, str(reader.error) if reader.error else None, reader.rest
 
 
@@ -277,6 +281,19 @@ def test_nothing_comes_behind_an_error() -> None:
     assert reader.feed(A) == []
     assert reader.error is error
     assert reader.rest == 0
+
+
+def test_what_would_be_very_much_comes_by_and_by() -> None:
+    """A few bytes can be inflated to very many: each call returns little more than one packet."""
+    bombs = packets.encode_compressed(bytes(MAX)) * 50
+    reader = packets.PacketReader(MAX)
+    got = [reader.feed(bombs + A)]
+    while reader.has_more:
+        got.append(reader.feed(b""))
+    assert [text for part in got for text in part] == [bytes(MAX)] * 50 + [b"a"]
+    assert max(map(len, got)) <= 2
+    many = packets.encode_plain(b"") * 1000
+    assert len(packets.PacketReader(MAX).feed(many)) <= 20
 
 
 def test_error_does_not_quote_what_arrived() -> None:

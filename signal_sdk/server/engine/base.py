@@ -358,8 +358,8 @@ class Engine(Protocol):
         """Is the account in the channel?"""
 
     async def joined_at(self, key: ChannelKey, account: str) -> int:
-        """The channel's last msgid when the member joined it; 0 where that is not known any more,
-        as after a restart.
+        """The channel's last msgid when the member joined it, for the last time where it did so
+        again; 0 where that is not known any more, as after a restart.
         """
 
     async def destroy_channel(self, key: ChannelKey, idle_since: float) -> bool:

@@ -325,7 +325,6 @@ class EmbeddedEngine(Engine):
             if announce is not None:
                 self._publish(channel, announce, now)
             channel.members[account] = owner.uid
-            owner.joined_at = channel.msgid
             channel.total += 1
             channel.idle_since = None
             owner.presence = replace(owner.presence, channel=key.channel)
@@ -334,6 +333,7 @@ class EmbeddedEngine(Engine):
             self._commits.put(
                 "members", (channel.id, owner.id), (channel.id, owner.id, channel.total)
             )
+        owner.joined_at = channel.msgid
         return channel.roster(newest)
 
     async def leave(

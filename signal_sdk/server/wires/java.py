@@ -76,10 +76,10 @@ class JavaTongue:
         """Tell the client `frame`, now or when it is time."""
         match frame:
             case typed.Pong(number):
+                # One that pings faster than it is answered gets one answer for several.
                 if self._pong is None:
+                    self._pong = number
                     self._wires.pongs.put(self._send_pong)
-                # One that pings faster than it is answered gets the latest answer only.
-                self._pong = number
             case typed.Entry(version):
                 if self._inbox.is_next(version):
                     self._send(java_frames.encode_server(frame))

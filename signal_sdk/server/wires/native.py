@@ -17,20 +17,27 @@ from signal_sdk.net.delay import DelayLine
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import Transport
 from signal_sdk.server.wires.base import Wire
-from signal_sdk.wire import events, names, packets, typed, words
+from signal_sdk.wire import events, packets, typed, words
 
 PONG_SECONDS: Final = 0.005
 """How much later than its ping a pong leaves: one that arrives within the same millisecond is taken
 for none.
 """
+MAX_COMPRESSED_BYTES: Final = 1024 * 1024
+"""What is still compressed: it takes 20 ms, during which nobody else is served."""
+MAX_STRANGER_BYTES: Final = 8192
+"""What a packet may hold before its client is logged in."""
+UNANSWERED: Final = frozenset({ECode.LOGIN_E_NET, ECode.LOGIN_E_ALREADY_LOGIN})
+"""Refusals that a native client has no word for: the server cannot let anybody in now, upon which
+it dials again, or it is logged in here already.
+"""
 
 
 def encode_packet(text: bytes, over: int) -> bytes:
     """The packet of a text, compressed where it has more than `over` (0: none) bytes, and no more
-    than is compressed in a moment, or where it would not fit else. Raises `PacketError`.
+    than is compressed in a moment. Raises `PacketError`.
     """
-    size = len(text)
-    if 0 < over < size <= names.MAX_FRAME_BYTES or size > packets.MAX_PACKET_BYTES:
+    if 0 < over < len(text) <= MAX_COMPRESSED_BYTES:
         return packets.encode_compressed(text)
     return packets.encode_plain(text)
 
@@ -69,12 +76,16 @@ class NativeWires:
 class NativeClientLink(NativeLink[typed.ClientFrame]):
     """A native client's link."""
 
-    __slots__ = ("_pong", "_told_at", "_wires")
+    __slots__ = ("_is_in", "_max_bytes", "_pong", "_told_at", "_wires")
 
     def __init__(
         self, wires: NativeWires, transport: Transport, reactor: Reactor, **bounds: Any
     ) -> None:
         super().__init__(transport, reactor, reads_bundles=False, **bounds)
+        self._is_in = False
+        """Is the client logged in? Until then it has little to say."""
+        self._max_bytes = self._reader.max_bytes
+        self._reader.max_bytes = min(self._max_bytes, MAX_STRANGER_BYTES)
         self._wires = wires
         self._pong: int | None = None
         self._told_at = 0.0
@@ -90,26 +101,39 @@ class NativeClientLink(NativeLink[typed.ClientFrame]):
         return max(self.heard_at, self._told_at)
 
     def _message(self, text: bytes) -> typed.ClientFrame:
-        return words.decode_client(text)
+        return words.decode_client(text, is_in=self._is_in)
 
     def _feed(self, data: bytes) -> None:
         super()._feed(data)
-        if data and self._reader.error is not None:
+        if data:
+            self._tell_of_error()
+
+    def _feed_more(self) -> None:
+        super()._feed_more()
+        self._tell_of_error()
+
+    def _tell_of_error(self) -> None:
+        if self._reader.error is not None:
             self._messages.append(typed.Malformed(reason=str(self._reader.error)))
 
     def send(self, frame: typed.ServerFrame) -> None:
         match frame:
             case typed.Pong(number):
+                # One that pings faster than it is answered gets one answer for several.
                 if self._pong is None:
+                    self._pong = number
                     self._wires.pongs.put(self._send_pong)
-                # One that pings faster than it is answered gets the latest answer only.
-                self._pong = number
+            case typed.Refused(error=error) if error.ecode in UNANSWERED:
+                pass
             case typed.Refused(is_resume=True, error=error):
                 self._refuse_resume(error.ecode)
             case _:
                 self._send_frame(frame)
 
     def _send_frame(self, frame: typed.ServerFrame) -> None:
+        if isinstance(frame, typed.LoggedIn):
+            self._is_in = True
+            self._reader.max_bytes = self._max_bytes
         try:
             self.send_encoded(encode_packet(words.encode_server(frame), self._wires.over))
         except packets.PacketError as exc:
@@ -127,15 +151,11 @@ class NativeClientLink(NativeLink[typed.ClientFrame]):
         """A native client knows one refusal, `kick`, which is the end of its session. Where that
         lives on, or has ended for another reason, it is told otherwise.
         """
-        match ecode:
-            case ECode.LOGIN_E_NET:
-                # It dials again once this connection has ended.
-                pass
-            case ECode.LOGIN_E_TOKENEXPIRED:
-                self.send_encoded(packets.encode_plain(b"line_login_res ok "))
-                self.send_encoded(packets.encode_plain(words.FAREWELLS[typed.End.EXPIRED]))
-            case _:
-                self.send_encoded(packets.encode_plain(b"line_login_res kick"))
+        if ecode is ECode.LOGIN_E_TOKENEXPIRED:
+            self.send_encoded(packets.encode_plain(b"line_login_res ok "))
+            self.send_encoded(packets.encode_plain(words.FAREWELLS[typed.End.EXPIRED]))
+        else:
+            self.send_encoded(packets.encode_plain(b"line_login_res kick"))
 
     def end(self, farewell: typed.Farewell) -> None:
         text = words.FAREWELLS.get(farewell.end)
