@@ -29,7 +29,7 @@ CALL_TIMEOUT_SECONDS: Final = 20.0
 """How long an invitation waits for its acknowledgement, and then how long it rings, unless
 `_timeout` says otherwise.
 """
-EVENT_TTL_SECONDS: Final = 3600
+EVENT_TTL_SECONDS: Final = lines.EVENT_TTL_SECONDS
 """How long a call's events wait for a side that has lost its connection: longer than its presence
 lasts, even where the server itself is away for a while. What comes of a call that is over is passed
 over.

@@ -18,6 +18,8 @@ from signal_sdk.wire import names
 
 V2: Final = "msg-v2"
 V3: Final = "msg-v3"
+EVENT_TTL_SECONDS: Final = 3600
+"""The TTL on the line of an event: a call's is kept for an hour, a channel's is in no inbox."""
 FLAGS_KEPT: Final = 256
 """How many FLAGs are remembered as they were read: few different ones are ever sent."""
 
@@ -34,7 +36,7 @@ class MessageLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     type: str
     content: str
     time: int
-    ttl: int = names.DEFAULT_TTL_SECONDS
+    ttl: int = EVENT_TTL_SECONDS
     msg_id: str | None = None
 
     def encode(self) -> str:

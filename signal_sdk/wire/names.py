@@ -41,7 +41,7 @@ MAX_TTL_SECONDS: Final = 30 * 24 * 3600
 """
 DEFAULT_TTL_SECONDS: Final = MAX_TTL_SECONDS
 """How long the inbox keeps a message whose sender gives no TTL, as the original Java SDK has it. A
-call's event, which is of no use later, is kept for an hour (server/calls.py)."""
+call's event, which is of no use later, is kept for an hour (lines.py)."""
 MAX_USER_LIST: Final = 200
 """A join and `channel_query_userlist` name the newest 200 members."""
 MAX_USER_LIST_ALL: Final = 1000 * 1000
