@@ -20,24 +20,26 @@ import attrs
 import msgspec
 
 from signal_sdk.errors import ConfigError
-from signal_sdk.server.config_keys import (
+from signal_sdk.server.config_checks import (
     APPS,
     DURABILITIES,
-    MAX_DRAIN_SECONDS,
     MAX_PORT,
-    TABLES,
-    AppConfig,
-    Config,
     ConfigKeyError,
     ConfigPath,
-    LimitsConfig,
-    NativeConfig,
-    ServerConfig,
-    Table,
     header,
     parse_address,
     shown,
     toml_value,
+)
+from signal_sdk.server.config_keys import (
+    MAX_DRAIN_SECONDS,
+    TABLES,
+    AppConfig,
+    Config,
+    LimitsConfig,
+    NativeConfig,
+    ServerConfig,
+    Table,
 )
 from signal_sdk.server.toml_lines import key_lines
 
