@@ -31,6 +31,7 @@ from signal_sdk.client.seen import Seen
 from signal_sdk.client.session import SessionClient, Shared
 from signal_sdk.client.user_attributes import UserAttributes
 from signal_sdk.errors import ParameterError, SignalError
+from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.spelling import DocumentedNames
 from signal_sdk.wire import names
@@ -156,7 +157,7 @@ class Signal(DocumentedNames):
             raise RuntimeError("the Signal's block was not entered")
         try:
             if exc is None:
-                with trio.move_on_after(EXIT_SECONDS):
+                with move_on_after(self._reactor, EXIT_SECONDS):
                     await self._log_out_all()
         finally:
             nursery.cancel_scope.cancel()

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import functools
 import ssl
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Final
 
 import attrs
@@ -17,6 +20,8 @@ import trio
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError
+from signal_sdk.net.deadline import move_on_after
+from signal_sdk.net.reactor import Reactor
 
 __all__ = ["ATTEMPTS", "ATTEMPT_SECONDS", "SharedLookup", "default_ssl_context", "look_up"]
 
@@ -53,15 +58,20 @@ class SharedLookup:
         self._addresses: list[tuple[str, int]] = []
         self._error: LoginError | None = None
 
-    async def ask(self) -> list[tuple[str, int]]:
-        """As `look_up`."""
+    async def ask(self, reactor: Reactor) -> list[tuple[str, int]]:
+        """As `look_up`; `reactor` bounds the time."""
         self._asked += 1
         number = self._asked
         async with self._lock:
             if number > self._answered:
                 answered = self._asked
                 try:
-                    self._addresses = await look_up(self._base_url, self._appid, self._ssl_context)
+                    self._addresses = await look_up(
+                        self._base_url,
+                        self._appid,
+                        self._ssl_context,
+                        bound=partial(move_on_after, reactor),
+                    )
                     self._error = None
                 except LoginError as exc:
                     self._error = exc
@@ -78,16 +88,18 @@ async def look_up(
     *,
     name: str = "",
     attempts: int = ATTEMPTS,
+    bound: Callable[[float], AbstractContextManager[object]] = trio.move_on_after,
 ) -> list[tuple[str, int]]:
     """Ask the server at `base_url` for the addresses that serve `appid`, as (host, port).
 
-    Attempts of 5 s each, by default two. Where `base_url` has the server's address only, `name` is
-    what it is to be called, and what its certificate is to hold for. Raises `LoginError` (201).
+    Attempts of 5 s each, by default two; `bound` ends one. Where `base_url` has the server's
+    address only, `name` is what it is to be called, and what its certificate is to hold for.
+    Raises `LoginError` (201).
     """
     reason = ""
     for _ in range(attempts):
         reason = f"no answer in {ATTEMPT_SECONDS:g} s"
-        with trio.move_on_after(ATTEMPT_SECONDS):
+        with bound(ATTEMPT_SECONDS):
             try:
                 return await _ask(base_url, appid, ssl_context, name)
             except (httpx.HTTPError, httpx.InvalidURL, msgspec.MsgspecError) as exc:

@@ -50,7 +50,9 @@ class Acceptor:
         }
         self._nursery: trio.Nursery | None = None
         self._openings: dict[Transport, float] = {}
-        """Transports whose handshake is not done, and when its time is over."""
+        """Transports whose handshake is not done, and when its time is over, by the reactor's
+        patient clock.
+        """
         self._connections: dict[Transport, Connection] = {}
         self._gone = trio.Event()
 
@@ -133,7 +135,8 @@ class Acceptor:
         await self._serve(transport, local_host)
 
     def _admit(self, transport: Transport) -> None:
-        self._openings[transport] = trio.current_time() + self._limits.handshake_seconds
+        seconds = self._limits.handshake_seconds
+        self._openings[transport] = self._reactor.clock.time() + seconds
 
     def _begin(self, transport: Transport, link: ClientLink) -> Connection:
         """The handshake is done. Raises `LinkError` where that comes too late."""
@@ -237,22 +240,34 @@ class Acceptor:
     # --- sending away ---
 
     async def _sweep(self) -> None:
-        """Close what has lasted too long: a handshake, a login, a token, a silence."""
-        now = trio.current_time()
-        silent_since = now - self._limits.silence_seconds
-        for transport in [it for it, ends_at in self._openings.items() if ends_at <= now]:
+        """Close what has lasted too long: a handshake, a login, a token, a silence. What has
+        arrived is read before that.
+        """
+        if not self._overdue_openings() and not self._overdue_connections():
+            return
+        await self._reactor.catch_up()
+        for transport in self._overdue_openings():
             self._close(transport)
-        overdue = [
+        for number, (transport, connection) in enumerate(self._overdue_connections(), 1):
+            # It may have gone, or have been heard, while others ran.
+            if transport in self._connections:
+                connection.end_overdue(self._reactor.clock.time())
+            if number % ENDED_PER_TURN == 0:
+                await trio.lowlevel.checkpoint()
+
+    def _overdue_openings(self) -> list[Transport]:
+        now = self._reactor.clock.time()
+        return [transport for transport, ends_at in self._openings.items() if ends_at <= now]
+
+    def _overdue_connections(self) -> list[tuple[Transport, Connection]]:
+        """Those whose time may be over."""
+        silent_since = self._reactor.clock.time() - self._limits.silence_seconds
+        now = trio.current_time()
+        return [
             (transport, connection)
             for transport, connection in self._connections.items()
             if connection.alive_at <= silent_since or connection.ends_at <= now
         ]
-        for number, (transport, connection) in enumerate(overdue, 1):
-            # It may have gone, or have been heard, while others ran.
-            if transport in self._connections:
-                connection.end_overdue(now, silent_since)
-            if number % ENDED_PER_TURN == 0:
-                await trio.lowlevel.checkpoint()
 
     async def drain(self, window: float) -> None:
         """Send the clients away one by one, over `window` seconds: ours are told to come back when

@@ -67,7 +67,9 @@ class Connection:
         self._services = services
         self._session: Session | None = None
         self.ends_at = ends_at
-        """When, by trio's clock, the client's time for logging in is over, and then its token's."""
+        """When the client's time for logging in is over, by the reactor's patient clock, and then
+        its token's, by trio's.
+        """
         self._hearing = Hearing(
             link, services.hub, services.engine, services.limits, services.clock
         )
@@ -353,18 +355,18 @@ class Connection:
         self._link.end(farewell)
         self._forget()
 
-    def end_overdue(self, now: float, silent_since: float) -> None:
-        """Close where the time for logging in, or the token's, is over, or nothing was heard since
-        then. Who is still logging in may be silent.
+    def end_overdue(self, now: float) -> None:
+        """Close where the time for logging in, or the token's, is over, or nothing was heard for
+        too long; `now` is the patient clock's. Who is still logging in may be silent.
         """
-        if self.ends_at <= now:
-            if self._session is None:
+        limit = self._services.limits.silence_seconds
+        if self._session is None:
+            if self.ends_at <= now:
                 self._end(Farewell(end=End.OVERDUE, reason="nothing was said in time"))
-            else:
-                self.ends_at = math.inf
-                self._services.timers.after(0, self._expire)
-        elif self._session is not None and self.alive_at <= silent_since:
-            limit = self._services.limits.silence_seconds
+        elif self.ends_at <= trio.current_time():
+            self.ends_at = math.inf
+            self._services.timers.after(0, self._expire)
+        elif self.alive_at <= now - limit:
             self._end(Farewell(end=End.OVERDUE, reason=f"nothing was heard for {limit} s"))
 
     async def _expire(self) -> None:

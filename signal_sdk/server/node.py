@@ -69,7 +69,7 @@ class Node:
         self._engine = engine or make_engine(config)
         self._clock = clock
         self._reactor = Reactor()
-        self._timers = timers = Timers()
+        self._timers = timers = Timers(self._reactor)
         self._hub = Hub()
         self._engine.attach(self._hub)
         self._routes = Routes(config.server)
