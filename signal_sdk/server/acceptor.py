@@ -7,6 +7,7 @@ away. Must not know how a socket is accepted, or what is said on a connection.
 from __future__ import annotations
 
 import logging
+import math
 from functools import partial
 from typing import Any, Final
 
@@ -30,6 +31,8 @@ logger = logging.getLogger("signal_sdk.server")
 
 SWEEP_SECONDS: Final = 1.0
 """Between two looks at all connections, of which 10,000 take a millisecond and a half."""
+NO_LIMIT_BYTES: Final = 2**31 - 1
+"""How long a message may be where nothing is to limit that: what its length and zlib's can be."""
 ENDED_PER_TURN: Final = 64
 """How many overdue connections are closed before others run."""
 
@@ -41,13 +44,8 @@ class Acceptor:
         self._services = services
         self._reactor = reactor
         self._routes = routes
-        limits = services.limits
-        self._native_wires = NativeWires(limits.compress_over_bytes, reactor)
-        self._how: dict[str, Any] = {
-            "make": partial(WebClientLink, WebWires(limits.compress_over_bytes)),
-            "max_frame_bytes": limits.max_frame_bytes,
-            "outbox_bytes": limits.outbox_bytes,
-        }
+        self._how: dict[str, Any] = {}
+        self.take_limits()
         self._nursery: trio.Nursery | None = None
         self._openings: dict[Transport, float] = {}
         """Transports whose handshake is not done, and when its time is over, by the reactor's
@@ -55,6 +53,16 @@ class Acceptor:
         """
         self._connections: dict[Transport, Connection] = {}
         self._gone = trio.Event()
+
+    def take_limits(self) -> None:
+        """The limits of single connections may have changed: for those that come from here on."""
+        over = self._limits.compress_over_bytes
+        self._native_wires = NativeWires(over, self._reactor)
+        self._how = {
+            "make": partial(WebClientLink, WebWires(over)),
+            "max_frame_bytes": self._limits.max_frame_bytes or NO_LIMIT_BYTES,
+            "outbox_bytes": self._limits.outbox_bytes,
+        }
 
     @property
     def _limits(self) -> LimitsConfig:
@@ -121,8 +129,8 @@ class Acceptor:
                 self._native_wires,
                 transport,
                 self._reactor,
-                max_bytes=self._limits.max_frame_bytes,
-                outbox_bytes=self._limits.outbox_bytes,
+                max_bytes=self._how["max_frame_bytes"],
+                outbox_bytes=self._how["outbox_bytes"],
             )
             self._admit(transport)
             self._serve_resting(nursery, transport, self._begin(transport, link))
@@ -135,7 +143,7 @@ class Acceptor:
         await self._serve(transport, local_host)
 
     def _admit(self, transport: Transport) -> None:
-        seconds = self._limits.handshake_seconds
+        seconds = self._limits.handshake_seconds or math.inf
         self._openings[transport] = self._reactor.clock.time() + seconds
 
     def _begin(self, transport: Transport, link: ClientLink) -> Connection:
@@ -261,7 +269,7 @@ class Acceptor:
 
     def _overdue_connections(self) -> list[tuple[Transport, Connection]]:
         """Those whose time may be over."""
-        silent_since = self._reactor.clock.time() - self._limits.silence_seconds
+        silent_since = self._reactor.clock.time() - (self._limits.silence_seconds or math.inf)
         now = trio.current_time()
         return [
             (transport, connection)

@@ -87,6 +87,9 @@ def problems(config: Config) -> Iterator[ConfigKeyError]:
     yield from _out_of_bounds(config.limits, ("limits",))
     yield from _server_problems(config.server)
     yield from _native_problems(config.native)
+    if not (config.limits.history_events or config.limits.history_seconds):
+        text = "may not be 0 where history_seconds is: all would be kept"
+        yield ConfigKeyError(("limits", "history_events"), text)
     first_with: dict[str, int] = {}  # numbered from 1, as people count
     for index, app in enumerate(config.apps):
         path = (APPS, index, "id")

@@ -146,35 +146,37 @@ class AppConfig:
     )
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)
 class LimitsConfig:
-    """`[limits]`: how much one client, one channel and the whole server may use."""
+    """`[limits]`: how much one client, one channel and the whole server may use. 0 is no limit."""
 
     user_messages_per_second: int = _key(
-        60, "How many messages an account may send in a second, to peers and channels.", least=1
+        60,
+        "How many messages an account may send in a second, to peers and channels. 0 is no limit.",
+        least=0,
     )
     channel_messages_per_second: int = _key(
         1000,
         "How many messages a channel takes in a second; its attribute `_sendmsg_limit` may lower "
-        "that.",
-        least=1,
+        "that. 0 is no limit.",
+        least=0,
     )
     channel_attributes_per_second: int = _key(
         10,
         "How many attribute changes a channel takes in a second; its attribute `_setattr_limit` "
-        "has precedence.",
-        least=1,
+        "has precedence. 0 is no limit.",
+        least=0,
     )
     max_frame_bytes: int = _key(
         131072,
         "How long a WebSocket message or a native packet may be, in bytes, a compressed one also "
-        "when it is inflated; a longer one ends its connection.",
-        least=1,
+        "when it is inflated; a longer one ends its connection. 0 is no limit.",
+        least=0,
     )
     compress_over_bytes: int = _key(
         4096,
         "How long a frame may be, in bytes, before it goes compressed to clients that read that, "
-        "as the web SDK 1.4 does. 0 compresses nothing.",
+        "as the web SDK 1.4 does. 0 is no limit: nothing is compressed.",
         least=0,
     )
     lookups_per_second: int = _key(
@@ -205,22 +207,27 @@ class LimitsConfig:
         least=0,
     )
     handshake_seconds: int = _key(
-        10, "How long a client may say nothing before it is logged in.", least=1
+        10,
+        "How many seconds a client may say nothing before it is logged in. 0 is no limit.",
+        least=0,
     )
     history_events: int = _key(
         256,
         "How many events a channel keeps for members that lose their connection and come back. "
-        "0 keeps none.",
+        "0 is no limit but `history_seconds`.",
         least=0,
     )
     history_seconds: int = _key(
-        60, "For how long a channel keeps an event for members that come back.", least=1
+        60,
+        "For how many seconds a channel keeps an event for members that come back. 0 is no limit "
+        "but `history_events`.",
+        least=0,
     )
     silence_seconds: int = _key(
         20,
-        "How long a client that is logged in may say nothing before its connection is taken for "
-        "dead; clients ping every 10 s.",
-        least=1,
+        "How many seconds a client that is logged in may say nothing before its connection is "
+        "taken for dead; clients ping every 10 s. 0 is no limit.",
+        least=0,
     )
 
 

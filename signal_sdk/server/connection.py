@@ -359,7 +359,7 @@ class Connection:
         """Close where the time for logging in, or the token's, is over, or nothing was heard for
         too long; `now` is the patient clock's. Who is still logging in may be silent.
         """
-        limit = self._services.limits.silence_seconds
+        limit = self._services.limits.silence_seconds or math.inf
         if self._session is None:
             if self.ends_at <= now:
                 self._end(Farewell(end=End.OVERDUE, reason="nothing was said in time"))

@@ -237,6 +237,14 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         parse_address(text)
 
 
+@pytest.mark.parametrize("name", [field.name for field in attrs.fields(LimitsConfig)])
+def test_0_is_no_limit_and_the_table_says_so(name: str) -> None:
+    config = loads(f"[server]\ndev = true\n[limits]\n{name} = 0\n")
+    assert getattr(config.limits, name) == 0
+    doc = attrs.fields_dict(LimitsConfig)[name].metadata["doc"]
+    assert "0 is no limit" in " ".join(doc.split())
+
+
 # --- What is refused
 
 NO_IPV4 = '[native] advertise: expected "address:port" or "address", an IPv4 one, got'
@@ -409,9 +417,9 @@ REFUSED = {
         "[limits]\noutbox_bytes = -1\n",
         "2: [limits] outbox_bytes: expected 0 or more, got -1",
     ),
-    "limit of zero that would stop everything": (
-        "[limits]\nmax_frame_bytes = 0\n",
-        "2: [limits] max_frame_bytes: expected 1 or more, got 0",
+    "a history without any limit": (
+        "[limits]\nhistory_seconds = 0\nhistory_events = 0\n",
+        "3: [limits] history_events: may not be 0 where history_seconds is: all would be kept",
     ),
     "no host": ('[server]\nhost = ""\n', "2: [server] host: may not be empty"),
     "cert without key": (
@@ -587,7 +595,7 @@ def configs(draw: st.DrawFn) -> Config:
         ),
         limits=LimitsConfig(
             **{
-                field.name: draw(st.integers(field.metadata["least"], 2**70))
+                field.name: draw(st.integers(int(field.name == "history_events"), 2**70))
                 for field in attrs.fields(LimitsConfig)
             }
         ),
