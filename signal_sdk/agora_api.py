@@ -146,7 +146,7 @@ class IAgoraAPI(ObsoleteMethods):
         self._do("logout", self._ops.log_out)
 
     def invoke(self, name: str, req: str, callID: str) -> None:
-        """Call a function of the server (protocol.md, section 3), with `req` as JSON text.
+        """Call a function of the server by its name, with `req` as JSON text.
 
         `on_invoke_ret` hears of the answer under `callID`. `io.agora.signal.` before the name may
         be left out. Linux SDK, `invoke`.

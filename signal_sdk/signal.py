@@ -64,8 +64,8 @@ class Signal(DocumentedNames):
     `appid` is the app's id. `server` says where to log in to, by default what the environment
     variable `SIGNAL_SDK_SERVER` says, or else `127.0.0.1:8001`:
 
-    - `host:port` or `http://host:port`: ask there for the addresses of servers (protocol.md,
-      section 1);
+    - `host:port` or `http://host:port`: ask there for the addresses of servers
+      (`/getaddr`);
     - `https://host:port`: likewise over TLS, and connect over TLS; the certificate must be
       `host`'s;
     - `ws://host:port/path` or `wss://host:port/path`: connect there, without asking;

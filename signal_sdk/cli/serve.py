@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,6 +24,7 @@ from signal_sdk.cli.hangup import HANGUP
 from signal_sdk.cli.output import complain, say
 from signal_sdk.errors import ConfigError, SignalSdkError
 from signal_sdk.server import config as configs
+from signal_sdk.server import config_env
 from signal_sdk.server.config import DURABILITIES, MAX_DRAIN_SECONDS, MAX_PORT, Config
 from signal_sdk.server.doors import Addresses
 from signal_sdk.server.node import Node
@@ -109,14 +111,17 @@ def serve(
     SIGHUP has the certificate, the apps and the limits read again.
     """
     overrides = {name: value for name, value in flags.items() if value is not None}
-    if not (config or dev):
+    if not (config or dev or config_env.has_settings(os.environ)):
         if not prints_config:
             raise click.UsageError("Give --config FILE, or --dev for development.")
         say(_printed_defaults(overrides, native=bool(native)))
         return
 
     def read() -> Config:
-        found = configs.load(config, dev=dev) if config else configs.dev()
+        if config:
+            found = configs.load(config, dev=dev, environ=os.environ)
+        else:
+            found = configs.loads("", "the environment", dev=dev, environ=os.environ)
         return _override(found, overrides, native=native)
 
     chosen = read()

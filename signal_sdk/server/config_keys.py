@@ -132,9 +132,13 @@ class AppConfig:
     id: str = _key("", "The app id, which clients log in with; it may not be empty.")
     certificate: str = _key(
         "",
-        "The app's certificate, which its tokens are signed with: a secret. "
+        "The app's certificate, which its tokens are signed with: a secret. `$SIGNAL_SDK_…` stands "
+        "for what that environment variable holds. "
         "With none, nobody can tell a right token from a wrong one, and logins need no token.",
         secret=True,
+    )
+    certificate_file: str = _key(
+        "", "The file with the app's certificate, in place of `certificate`; nothing else is in it."
     )
     allow_no_token: bool = _key(
         False, "Whether `_no_need_token` logs in even though the app has a certificate."

@@ -90,7 +90,7 @@ def decode_args(request: Request) -> tuple[str, int | None, Arguments]:
         ack = None
     function = FUNCTIONS.get(request.function)
     if function is None:
-        raise names.wrong("function", request.function, "is not one of protocol.md's")
+        raise names.wrong("function", request.function, "is not one of this server's")
     return line, ack, function.from_wire(args)
 
 

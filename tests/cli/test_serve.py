@@ -641,3 +641,14 @@ def test_no_certificate_is_printed(tmp_path: Path) -> None:
     result = invoke("--print-config", "--config", path)
     assert result.exit_code == 0
     assert CERTIFICATE not in result.output
+    copy = write_config(tmp_path, result.stdout)
+    environ = {"SIGNAL_SDK_APPS_1_CERTIFICATE": CERTIFICATE}
+    again = CliRunner().invoke(cli, ["serve", "--print-config", "--config", copy], env=environ)
+    assert again.stdout == result.stdout
+
+
+def test_the_environment_alone_is_a_configuration() -> None:
+    environ = {"SIGNAL_SDK_APPS_1_ID": "app", "SIGNAL_SDK_SERVER_PORT": "9000"}
+    args = ["serve", "--print-config", "--port", "9001"]
+    config = configs.loads(CliRunner().invoke(cli, args, env=environ).stdout)
+    assert config == Config(apps=(AppConfig(id="app"),), server=ServerConfig(port=9001))
