@@ -140,7 +140,7 @@ class IAgoraAPI(ObsoleteMethods, UndocumentedMethods):
         self._do("logout", self._ops.log_out)
 
     def invoke(self, name: str, req: str, callID: str) -> None:
-        """Call a function of the server (protocol.md, section 3), with `req` as JSON text.
+        """Call a function of the server by its name, with `req` as JSON text.
 
         `name` is `io.agora.signal.` and the function's. `on_invoke_ret` hears of the answer, or of
         what was wrong, under `callID`. Linux SDK, `invoke`.

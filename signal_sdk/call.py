@@ -154,7 +154,7 @@ class Call(DocumentedNames):
         """Send dialled digits, each one of 0 to 9, * and #, within a call that was accepted.
 
         The peer's `on_invite_msg` hears `{"msgtype": "dtmf", "msgdata": digits}`. Fails with 1004
-        for other digits. Beside the seed: protocol.md, section 6.
+        for other digits. The original SDKs have it elsewhere.
         """
         try:
             extra = events.encode_dtmf(given.text("DTMF digits", digits))

@@ -82,12 +82,12 @@ class LoginCallback(DocumentedNames):
 
     def on_reconnecting(self, session: LoginSession, attempt: int) -> Answer:
         """The connection is lost, and the session is about to try for another one: for the
-        `attempt`th time, counted from 1 on. Beside the seed.
+        `attempt`th time, counted from 1 on. The original SDKs have none of it.
         """
 
     def on_reconnected(self, session: LoginSession) -> Answer:
-        """The session has a connection again; what was missed is told after this. Beside the seed:
-        see `LoginSession` for what goes on.
+        """The session has a connection again; what was missed is told after this. The
+        original SDKs have none of it: see `LoginSession` for what goes on.
         """
 
     def on_login_failed(self, session: LoginSession, ecode: ECode) -> Answer:
@@ -104,7 +104,7 @@ class LoginCallback(DocumentedNames):
     ) -> Answer:
         """`account` has sent a point-to-point message.
 
-        `uid` is 0: the protocol does not carry it (protocol.md, section 4). Each message comes
+        `uid` is 0: the protocol does not carry it. Each message comes
         once, though the wire may repeat it, for which the ids of the last 10,000 are kept; one
         whose callback has not begun when the session ends comes with the next login.
         """
@@ -240,7 +240,7 @@ class ChannelCallback(DocumentedNames):
     ) -> Answer:
         """A special channel tells who did what, where and when.
 
-        Beside the seed (protocol.md, section 5): the same event as the `on_channel_user_joined` or
+        The original SDKs have none of it: the same event as the `on_channel_user_joined` or
         `on_channel_user_leaved` before it, with what these do not pass on.
         """
 

@@ -86,8 +86,8 @@ class Channel(DocumentedNames):
         There is one after a lost connection whose events the server does not hold any more, and
         where the channel had to be joined again. `LoginCallback.on_error` hears of each, too, with
         1000. Each time it is read, this is what waits for the next one; it fails with the code of
-        `on_channel_leaved` or `on_channel_join_failed` when there will be none any more. Beside the
-        seed.
+        `on_channel_leaved` or `on_channel_join_failed` when there will be none any more. The
+        original SDKs have none of it.
         """
         return self._member.gap
 

@@ -12,7 +12,7 @@ __all__ = ["ECode"]
 
 
 class ECode(enum.IntEnum):
-    """An error code of the signaling system (both seeds' page "Error Codes and Warning Codes").
+    """An error code of the signaling system (both documents' page "Error Codes and Warning Codes").
 
     A member is the documented integer, so callbacks that compare with plain numbers go on working;
     `meaning` is one line for people. Codes that mean "obsolete" are never sent by our server.

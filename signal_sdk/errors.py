@@ -7,7 +7,8 @@
     │   └── ParameterError     an argument is wrong or too large (1004, 1005); also a ValueError
     ├── ProtocolError          the peer sent something that the protocol does not allow
     ├── LinkError              the connection could not be made, or broke
-    ├── ConfigError            the configuration file is wrong; also a ValueError
+    ├── ConfigError            the configuration is wrong; also a ValueError
+    │   └── InUseError         it names a port that somebody else has
     └── StorageError           the server's data cannot be used, or not be written
 
 No text of these ever holds a token, a certificate or a session's `line`.
@@ -19,6 +20,7 @@ from signal_sdk.ecodes import ECode
 
 __all__ = [
     "ConfigError",
+    "InUseError",
     "LinkError",
     "LoginError",
     "LogoutError",
@@ -71,6 +73,10 @@ class LinkError(SignalSdkError):
 
 class ConfigError(SignalSdkError, ValueError):
     """The configuration file is wrong; the text is one line with the file, the line and the key."""
+
+
+class InUseError(ConfigError):
+    """A port is to be listened on that another process has; the text names it, where it shows."""
 
 
 class StorageError(SignalSdkError):

@@ -106,7 +106,7 @@ class LoginSession(DocumentedNames):
     async def wait_logged_out(self) -> ECode:
         """Wait until the session is over, for whatever reason, and return the reason's code.
 
-        That is what `on_logout` or `on_login_failed` hears. Beside the seed.
+        That is what `on_logout` or `on_login_failed` hears. The original SDKs have none of it.
         """
         return await self._client.ended
 
@@ -170,7 +170,7 @@ class LoginSession(DocumentedNames):
     ) -> Operation[None]:
         """Send a message to the members of a channel that this session need not have joined.
 
-        Otherwise as `Channel.message_channel_send`. Beside the seed: the Linux SDK's
+        Otherwise as `Channel.message_channel_send`. Linux SDK,
         `messageChannelSendForce`.
         """
         given.callback(cb, MessageCallback)
@@ -215,15 +215,14 @@ class LoginSession(DocumentedNames):
         given.callback(cb, CallCallback)
         return self._client.calls.invite(channel, peer, extra, cb).call
 
-    # --- questions; beside the seed: the web SDK's `invoke` and the Linux SDK's queries ---
+    # --- questions; of other SDKs: the web SDK's `invoke` and the Linux SDK's queries ---
 
     def invoke(self, name: str, req: Mapping[str, JsonValue]) -> Operation[dict[str, JsonValue]]:
         """Call a function of the server by its name, with or without `io.agora.signal.` before it.
 
-        `req` is the arguments as JSON values (protocol.md, section 3; the session's secret is
-        added). The operation gives the answer as it came, `{"result": "ok", …}`. It goes past what
-        this session and its channel know of themselves: use it to ask, and the other methods to
-        join and leave.
+        `req` is the arguments as JSON values (the session's secret is added). The operation gives
+        the answer as it came, `{"result": "ok", …}`. It goes past what this session and its channel
+        know of themselves: use it to ask, and the other methods to join and leave.
         """
         return self._client.requests.invoke(name, req)
 

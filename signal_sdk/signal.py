@@ -33,6 +33,7 @@ from signal_sdk.client.seen import Seen
 from signal_sdk.client.session import SessionClient, Shared
 from signal_sdk.client.user_attributes import UserAttributes
 from signal_sdk.errors import SignalError
+from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.spelling import DocumentedNames
 from signal_sdk.wire import names
@@ -70,8 +71,8 @@ class Signal(DocumentedNames):
     `appid` is the app's id. `server` says where to log in to, by default what the environment
     variable `SIGNAL_SDK_SERVER` says, or else `127.0.0.1:8001`:
 
-    - `host:port` or `http://host:port`: ask there for the addresses of servers (protocol.md,
-      section 1);
+    - `host:port` or `http://host:port`: ask there for the addresses of servers
+      (`/getaddr`);
     - `https://host:port`: likewise over TLS, and connect over TLS; the certificate must be
       `host`'s;
     - `ws://host:port/path` or `wss://host:port/path`: connect there, without asking;
@@ -172,7 +173,7 @@ class Signal(DocumentedNames):
             raise RuntimeError("the Signal's block was not entered")
         try:
             if exc is None:
-                with trio.move_on_after(EXIT_SECONDS):
+                with move_on_after(self._reactor, EXIT_SECONDS):
                     await self._log_out_all()
         finally:
             nursery.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""Documented names: each method of the API has its PEP 8 name and the one that the seeds document.
+"""Documented names: each method of the API has its PEP 8 name and the one that is documented.
 
 Owns: how an override in either spelling counts for both. Must not know any name: the classes spell
 their aliases out (`channelJoin = channel_join`), so that type checkers and editors see them.

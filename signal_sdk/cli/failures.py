@@ -13,7 +13,7 @@ import click
 
 from signal_sdk.cli.output import StdoutClosedError, complain, give_up_stdout
 from signal_sdk.client.log import text_of
-from signal_sdk.errors import ConfigError, ParameterError, SignalSdkError
+from signal_sdk.errors import ConfigError, InUseError, ParameterError, SignalSdkError
 
 __all__ = ["FAILED", "INTERRUPTED", "PROGRAM", "WRONG_USE", "exit_code"]
 
@@ -47,6 +47,9 @@ def exit_code(error: BaseException) -> int:
         case click.ClickException():
             complain(f"{PROGRAM}: {failure.format_message()}")
             return failure.exit_code
+        case InUseError():
+            # As where the data is in use: nothing is wrong with what was asked.
+            complain(f"{PROGRAM}: {failure}")
         case ConfigError() | ParameterError():
             complain(f"{PROGRAM}: {failure}")
             return WRONG_USE

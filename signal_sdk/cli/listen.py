@@ -22,7 +22,8 @@ from signal_sdk.callbacks import ChannelCallback, LoginCallback
 from signal_sdk.channel import Channel
 from signal_sdk.cli.account import Account, account_options
 from signal_sdk.cli.events import as_json, as_text
-from signal_sdk.cli.output import StdoutClosedError, StdoutWriter
+from signal_sdk.cli.hangup import hangup_ignored
+from signal_sdk.cli.output import StdoutClosedError, StdoutWriter, give_up_stdout
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LogoutError, SignalError
 from signal_sdk.login_session import LoginSession
@@ -61,7 +62,8 @@ def listen(
         channel = names.USER_ONLINE_CHANNEL
     elif channels:
         channel = names.CHANNEL_EVENT_CHANNEL
-    trio.run(_listen, Account(**options), channel, is_json)
+    with hangup_ignored():
+        trio.run(_listen, Account(**options), channel, is_json)
 
 
 class _Printer:
@@ -198,6 +200,10 @@ async def _listen(account: Account, channel: str | None, is_json: bool) -> None:
                     if not stopping.is_set():
                         failure = exc
             nursery.cancel_scope.cancel()
+    if isinstance(printer.failure, StdoutClosedError):
+        # Whoever read has seen enough.
+        give_up_stdout()
+        return
     if printer.failure is not None:
         raise printer.failure
     if failure is not None:

@@ -54,9 +54,11 @@ def _show_version(context: click.Context, _: click.Parameter, value: bool) -> No
     PROGRAM,
     cls=_Program,
     no_args_is_help=False,
-    context_settings={"max_content_width": 100},
+    invoke_without_command=True,
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
 )
 @click.option(
+    "-V",
     "--version",
     is_flag=True,
     is_eager=True,
@@ -64,13 +66,16 @@ def _show_version(context: click.Context, _: click.Parameter, value: bool) -> No
     callback=_show_version,
     help="Print the version, and end.",
 )
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """A signaling server and its tools: run a server, make tokens, listen and send.
 
     Exit codes: 0 all went well, 1 it failed, 2 the arguments or the configuration are wrong.
     """
     # What the SDK warns of, callbacks hear too; only `serve` has a log.
     logging.getLogger("signal_sdk").addHandler(logging.NullHandler())
+    if context.invoked_subcommand is None:
+        say(context.get_help())
 
 
 cli.add_command(serve)

@@ -13,6 +13,7 @@ import trio
 
 from signal_sdk.callbacks import LoginCallback
 from signal_sdk.cli.account import Account, account_options
+from signal_sdk.cli.hangup import hangup_ignored
 from signal_sdk.cli.stdin import read_stdin
 from signal_sdk.errors import SignalError
 from signal_sdk.login_session import LoginSession
@@ -63,6 +64,8 @@ def send(
     account = Account(**options)
     if message == "-":
         message = read_stdin("the message").removesuffix("\n")
+    if not message:
+        raise click.UsageError("The message is empty.")
 
     async def send_in(session: LoginSession) -> None:
         if to is not None:
@@ -74,7 +77,8 @@ def send(
             joined = await session.channel_join(channel)
             await joined.message_channel_send(message)
 
-    trio.run(_send, account, send_in)
+    with hangup_ignored():
+        trio.run(_send, account, send_in)
 
 
 class _Deaf(LoginCallback):

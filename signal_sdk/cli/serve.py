@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -19,14 +20,18 @@ import click
 import trio
 
 from signal_sdk.cli.failures import PROGRAM
+from signal_sdk.cli.hangup import HANGUP
 from signal_sdk.cli.output import complain, say
 from signal_sdk.errors import ConfigError, SignalSdkError
 from signal_sdk.server import config as configs
+from signal_sdk.server import config_env
 from signal_sdk.server.config import DURABILITIES, MAX_DRAIN_SECONDS, MAX_PORT, Config
 from signal_sdk.server.doors import Addresses
 from signal_sdk.server.node import Node
 
 __all__ = ["serve"]
+
+logger = logging.getLogger("signal_sdk.server")
 
 SWITCH_SECONDS: Final = 0.0005
 """How long a busy thread keeps the interpreter from the others. The journal's gives it away with
@@ -103,15 +108,23 @@ def serve(
 
     It needs --config FILE, or --dev, or both. The other flags have precedence over the file.
     SIGTERM sends the clients away one by one, SIGINT all together; a second signal ends it at once.
+    SIGHUP has the certificate, the apps and the limits read again.
     """
     overrides = {name: value for name, value in flags.items() if value is not None}
-    if not (config or dev):
+    if not (config or dev or config_env.has_settings(os.environ)):
         if not prints_config:
             raise click.UsageError("Give --config FILE, or --dev for development.")
         say(_printed_defaults(overrides, native=bool(native)))
         return
-    chosen = configs.load(config, dev=dev) if config else configs.dev()
-    chosen = _override(chosen, overrides, native=native)
+
+    def read() -> Config:
+        if config:
+            found = configs.load(config, dev=dev, environ=os.environ)
+        else:
+            found = configs.loads("", "the environment", dev=dev, environ=os.environ)
+        return _override(found, overrides, native=native)
+
+    chosen = read()
     if prints_config:
         say(configs.print_config(chosen).rstrip("\n"))
         return
@@ -121,7 +134,7 @@ def serve(
             " only with --dev may it be in memory"
         )
     with _log_on_stderr(LEVELS[min(verbose, len(LEVELS) - 1)]), _tuned():
-        trio.run(_serve, chosen)
+        trio.run(_serve, chosen, read)
 
 
 # --- The configuration
@@ -189,12 +202,11 @@ def _log_on_stderr(level: int) -> Iterator[None]:
         logger.setLevel(before)
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config, read: Callable[[], Config]) -> None:
     node = Node(config)
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, *HANGUP) as signals:
         async with trio.open_nursery() as nursery:
-            drain = config.server.drain_seconds
-            nursery.start_soon(_stop_on_signal, signals, node, drain, nursery.cancel_scope)
+            nursery.start_soon(_obey, signals, node, read, nursery.cancel_scope)
             async with trio.open_nursery() as running:
                 addresses: Addresses = await running.start(node.run)
                 gc.freeze()
@@ -205,22 +217,38 @@ async def _serve(config: Config) -> None:
             nursery.cancel_scope.cancel()
 
 
-async def _stop_on_signal(
-    signals: AsyncIterator[int], node: Node, drain_seconds: float, everything: trio.CancelScope
+async def _obey(
+    signals: AsyncIterator[int],
+    node: Node,
+    read: Callable[[], Config],
+    everything: trio.CancelScope,
 ) -> None:
-    """At the first signal, stop: somebody at a terminal does not want to wait for the clients. At
-    the second, end at once.
+    """Stop at the first signal that says so: somebody at a terminal does not want to wait for the
+    clients. At the second, end at once. SIGHUP has the configuration read again.
     """
-    first = await anext(signals)
-    node.stop(drain_seconds if first == signal.SIGTERM else 0.0)
-    await anext(signals)
-    everything.cancel()
+    is_stopping = False
+    async for number in signals:
+        if number in HANGUP:
+            if not is_stopping:
+                _reload(node, read)
+        elif is_stopping:
+            everything.cancel()
+        else:
+            is_stopping = True
+            node.stop(node.config.server.drain_seconds if number == signal.SIGTERM else 0.0)
+
+
+def _reload(node: Node, read: Callable[[], Config]) -> None:
+    """Have `node` take up what `read` reads; where that cannot be, nothing changes."""
+    try:
+        node.reload(read())
+    except ConfigError as exc:
+        logger.warning("the configuration in force stays: %s", exc)
 
 
 def _listening(addresses: Addresses) -> Iterator[str]:
     links = [("ws", address) for address in addresses.plain]
-    if addresses.tls is not None:
-        links.append(("wss", addresses.tls))
+    links += [("wss", address) for address in addresses.tls]
     places = [f"{scheme}://{_place(address)}/" for scheme, address in links]
     lookup = _place(addresses.plain[0])
     yield f"listening on {' and '.join(places)} (lookup http://{lookup}/getaddr)"

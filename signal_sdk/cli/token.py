@@ -120,7 +120,7 @@ def _certificate(app: str, file: str | None, config: str | None) -> str:
 
 
 def _configured_certificate(app: str, path: str) -> str:
-    for configured in configs.load(path).apps:
+    for configured in configs.load(path, environ=os.environ).apps:
         if configured.id == app:
             if not configured.certificate:
                 raise ConfigError(f"{path}: this app has no certificate, and needs no token: {app}")

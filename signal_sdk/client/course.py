@@ -25,6 +25,7 @@ from signal_sdk.client.operation import Operation
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError, ProtocolError
 from signal_sdk.net.alarms import Alarm
+from signal_sdk.net.deadline import Deadline, move_on_after
 from signal_sdk.net.link import LinkClosed
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.wire import frames, login
@@ -91,8 +92,14 @@ class Passenger(Protocol):
     def over(self, ecode: ECode, reason: str) -> None:
         """There will be no other connection."""
 
+    @property
+    def overdue_at(self) -> float:
+        """When, by the reactor's patient clock, something has waited for its answer too long."""
+
     def due(self, now: float) -> float:
-        """Do what is due; when to ask again."""
+        """Do what is due; when to ask again. `now` is the patient clock's, what is returned
+        trio's.
+        """
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -126,6 +133,7 @@ class Course:
         self._log = log
         self._connection: Connection | None = None
         self._scope = trio.CancelScope()
+        self._end = Deadline(reactor, self._scope.cancel)
         self._talking = trio.CancelScope()
         self._loss: str | None = None
         self._is_leaving = False
@@ -154,7 +162,7 @@ class Course:
     def hurry(self) -> None:
         """Try to come back at once, and stop after `LOGOUT_SECONDS`."""
         self._is_leaving = True
-        self._scope.deadline = trio.current_time() + LOGOUT_SECONDS
+        self._end.set_after(LOGOUT_SECONDS)
         self._hurry.set()
 
     def wake(self, by: float = -math.inf) -> None:
@@ -177,12 +185,12 @@ class Course:
                     # The account's earlier session here is logging out: its farewell goes first.
                     await after
                 self._connection = connection = await self._dial("")
-                self._scope.deadline = trio.current_time() + LOGIN_SECONDS
+                self._end.set_after(LOGIN_SECONDS)
                 connection.send(frame)
                 is_asked = True
                 success = await self._answer(connection)
                 is_asked = False
-                self._scope.deadline = math.inf
+                self._end.cancel()
                 self._passenger.accepted(success, connection, is_fresh=True)
                 self._alarm = Alarm(self._reactor.alarms, self._ring)
                 self.wake()
@@ -195,6 +203,7 @@ class Course:
                     await self._connection.withdraw()
                 await self._connection.aclose()
         finally:
+            self._end.cancel()
             if self._alarm is not None:
                 self._alarm.cancel()
                 self._alarm = None
@@ -208,7 +217,7 @@ class Course:
     async def _dial(self, avoid: str) -> Connection:
         link = None
         try:
-            with trio.move_on_after(DIAL_SECONDS):
+            with move_on_after(self._reactor, DIAL_SECONDS):
                 link = await self._dialer.dial(self._identity.appid, self._reactor, avoid=avoid)
         except LinkError as exc:
             raise LoginError(ECode.LOGIN_E_NET, text_of(exc)) from None
@@ -314,7 +323,7 @@ class Course:
         success = None
         try:
             connection.send(frame)
-            with trio.move_on_after(LOGIN_SECONDS):
+            with move_on_after(self._reactor, LOGIN_SECONDS):
                 success = await self._answer(connection)
         finally:
             if success is None:
@@ -327,34 +336,48 @@ class Course:
 
     # --- time ---
 
-    def _ring(self) -> None:
+    def _ring(self, *, has_read: bool = False) -> None:
         try:
-            self._look()
+            self._look(has_read=has_read)
         except Exception as exc:  # noqa: BLE001  `run` raises it: it is this session's alone
             self._failure = exc
             self._scope.cancel()
 
-    def _look(self) -> None:
+    def _look(self, *, has_read: bool) -> None:
         """Ping, notice silence, have done what is due, and set the alarm for when to look again."""
+        if self._alarm is None:
+            return
         if self._passenger.is_over:
             # The reader waits for a frame that may never come.
             self._scope.cancel()
             return
-        now = trio.current_time()
-        # What is asked meanwhile waits longer than that.
-        latest = now + login.PING_INTERVAL_SECONDS
-        self.wake(min(self._passenger.due(now), self._watch(now), latest))
-
-    def _watch(self, now: float) -> float:
-        connection = self._connection
-        if connection is None:
-            return math.inf
-        silent_at = connection.heard_at + login.SILENCE_SECONDS
-        if now >= silent_at:
+        clock = self._reactor.clock
+        now = clock.time()
+        if not has_read and now >= min(self._passenger.overdue_at, self._silent_at):
+            # What is missed may lie there, unread.
+            self._reactor.after_catching_up(partial(self._ring, has_read=True))
+            return
+        due = self._passenger.due(now)
+        if now >= self._silent_at:
             self.give_up(f"nothing was heard for {login.SILENCE_SECONDS} s")
+        # What is asked meanwhile waits longer than that.
+        latest = trio.current_time() + login.PING_INTERVAL_SECONDS
+        self.wake(min(due, clock.when(self._silent_at), self._ping(), latest))
+
+    @property
+    def _silent_at(self) -> float:
+        """When, by the patient clock, the connection has been silent for too long."""
+        if self._connection is None or self._loss is not None:
             return math.inf
+        return self._connection.heard_at + login.SILENCE_SECONDS
+
+    def _ping(self) -> float:
+        """Ping, if it is time, also where the process stood still; when to do so again."""
+        if self._connection is None or self._loss is not None:
+            return math.inf
+        now = trio.current_time()
         if now >= self._ping_at:
             self._pings += 1
-            connection.send(frames.encode_frame(login.PING, self._pings))
+            self._connection.send(frames.encode_frame(login.PING, self._pings))
             self._ping_at = now + login.PING_INTERVAL_SECONDS
-        return min(self._ping_at, silent_at)
+        return self._ping_at

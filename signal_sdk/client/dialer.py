@@ -19,6 +19,7 @@ from signal_sdk.client.lookup import SharedLookup, cause_of, default_ssl_context
 from signal_sdk.client.proxies import NO_PROXIES, Proxies, open_tunnel
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError, ParameterError
+from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import SocketTransport, Transport
@@ -150,7 +151,7 @@ class _LookupDialer:
             base_url = f"{scheme}://{_netloc(self.host, self.port)}{self.path}"
             lookup = SharedLookup(base_url, appid, self.ssl_context, self.proxies)
             self._lookups[appid] = lookup
-        addresses = await lookup.ask()
+        addresses = await lookup.ask(reactor)
         # A server with a certificate listens for TLS on the port after the advertised one.
         targets = [
             _Target(host, port + 1 if self.tls else port, self.tls, self.host)
@@ -176,7 +177,7 @@ async def _connect(
     transport: Transport | None = None
     link: Link | None = None
     try:
-        with trio.move_on_after(CONNECT_SECONDS):
+        with move_on_after(reactor, CONNECT_SECONDS):
             if proxy is None:
                 transport = SocketTransport(await open_socket(target.host, target.port))
             else:

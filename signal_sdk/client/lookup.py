@@ -10,6 +10,9 @@ import errno
 import functools
 import os
 import ssl
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,6 +24,8 @@ import trio
 from signal_sdk.client.proxies import NO_PROXIES, Proxies, Proxy
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError
+from signal_sdk.net.deadline import move_on_after
+from signal_sdk.net.reactor import Reactor
 
 __all__ = [
     "ATTEMPTS",
@@ -68,15 +73,15 @@ class SharedLookup:
         self._addresses: list[tuple[str, int]] = []
         self._error: LoginError | None = None
 
-    async def ask(self) -> list[tuple[str, int]]:
-        """As `look_up`."""
+    async def ask(self, reactor: Reactor) -> list[tuple[str, int]]:
+        """As `look_up`; `reactor` bounds the time."""
         self._asked += 1
         number = self._asked
         async with self._lock:
             if number > self._answered:
                 answered = self._asked
                 try:
-                    self._addresses = await self._ask()
+                    self._addresses = await self._ask(bound=partial(move_on_after, reactor))
                     self._error = None
                 except LoginError as exc:
                     self._error = exc
@@ -94,16 +99,18 @@ async def look_up(
     name: str = "",
     attempts: int = ATTEMPTS,
     proxies: Proxies = NO_PROXIES,
+    bound: Callable[[float], AbstractContextManager[object]] = trio.move_on_after,
 ) -> list[tuple[str, int]]:
     """Ask the server at `base_url` for the addresses that serve `appid`, as (host, port).
 
-    Attempts of 5 s each, by default two. Where `base_url` has the server's address only, `name` is
-    what it is to be called, and what its certificate is to hold for. Raises `LoginError` (201).
+    Attempts of 5 s each, by default two; `bound` ends one. Where `base_url` has the server's
+    address only, `name` is what it is to be called, and what its certificate is to hold for.
+    Raises `LoginError` (201).
     """
     reason = ""
     for _ in range(attempts):
         reason = f"no answer in {ATTEMPT_SECONDS:g} s"
-        with trio.move_on_after(ATTEMPT_SECONDS):
+        with bound(ATTEMPT_SECONDS):
             try:
                 return await _ask(base_url, appid, ssl_context, name, _proxy(base_url, proxies))
             except (httpx.HTTPError, httpx.InvalidURL, msgspec.MsgspecError, LinkError) as exc:

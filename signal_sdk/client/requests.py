@@ -156,18 +156,25 @@ def _not_logged_in(why: str) -> SignalError:
 class Requests:
     """The requests of one session.
 
-    `is_full` says whether callbacks have fallen too far behind. Until the first `open` requests
+    `is_full` says whether callbacks have fallen too far behind, `clock` what time it is: by
+    default trio's. Until the first `open` requests
     wait for the login; between `suspend` and the next `open` for a connection, and for no longer
     than for an answer. After `seal` no new ones are taken; `close` fails those under way.
     """
 
     def __init__(
-        self, unheard: Unheard, is_full: Callable[[], bool], log: Log, label: str = "nobody"
+        self,
+        unheard: Unheard,
+        is_full: Callable[[], bool],
+        log: Log,
+        label: str = "nobody",
+        clock: Callable[[], float] = trio.current_time,
     ) -> None:
         self._unheard = unheard
         self._is_full = is_full
         self._log = log
         self._label = label
+        self._clock = clock
         self._waiting: list[_Request[Any]] = []
         self._pending: dict[int, _Request[Any]] = {}
         self._last_id = 0
@@ -335,7 +342,7 @@ class Requests:
     def _accept(self, request: _Request[Any]) -> None:
         """Give the request its id and its time, and send it where that is possible."""
         self._last_id += 1
-        request.deadline = trio.current_time() + REPLY_SECONDS
+        request.deadline = self._clock() + REPLY_SECONDS
         self._pending[self._last_id] = request
         self._put_on_wire(self._last_id, request)
 
@@ -388,6 +395,11 @@ class Requests:
         name = error.ecode.name
         self._log.debug("%s: < %s #%s, %s", self._label, request.what, callid, name)
         request.fail(error)
+
+    @property
+    def overdue_at(self) -> float:
+        """When the one that waits longest has waited too long."""
+        return next((request.deadline for request in self._pending.values()), math.inf)
 
     def expire(self, now: float) -> float:
         """Fail what has waited too long; when to look again."""

@@ -104,7 +104,10 @@ class SessionClient:
             dispatcher = Dispatcher(on_error, spare=shared.spare)
         self.dispatcher = dispatcher
         log = shared.log
-        requests = Requests(self._unheard, lambda: dispatcher.is_full, log, account)
+        clock = shared.reactor.clock
+        requests = Requests(
+            self._unheard, lambda: dispatcher.is_full, log, account, clock=clock.time
+        )
         self.requests = requests
         self.attributes: UserAttributes = UserAttributes(requests, dispatcher)
         self.channels: Channels = Channels(self.session, cb, requests, dispatcher, log)
@@ -246,9 +249,17 @@ class SessionClient:
         self._fail(LoginError(ECode.LOGIN_E_NET, NO_ANSWER))
         self._end(ECode.LOGOUT_E_USER, "")
 
+    @property
+    def overdue_at(self) -> float:
+        """When, by the reactor's patient clock, something has waited for its answer too long."""
+        return self.requests.overdue_at
+
     def due(self, now: float) -> float:
-        """Fail what was not answered in time, poll when it is due; when to ask again."""
-        return min(self.requests.expire(now), self._mailbox.poll_if_due())
+        """Fail what was not answered in time, poll when it is due; when to ask again. `now` is the
+        patient clock's, what is returned trio's.
+        """
+        expires_at = self._shared.reactor.clock.when(self.requests.expire(now))
+        return min(expires_at, self._mailbox.poll_if_due())
 
     # --- frames ---
 

@@ -120,7 +120,7 @@ class Listener(LoginCallback, ChannelCallback, CallCallback):
     async def on_special_event(
         self, session: LoginSession, channel: Channel, event: SpecialEvent
     ) -> None:
-        # As it is on the wire: the seed has no other callback that could name the event's channel.
+        # As it is on the wire: no other documented callback could name the event's channel.
         text = frames.encode_json(event).decode()
         await self._tell("on_message_channel_receive", channel.name, channel.name, 0, text)
 

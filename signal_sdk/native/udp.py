@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import trio
 
-from signal_sdk.errors import ConfigError, LinkError
+from signal_sdk.errors import LinkError
+from signal_sdk.net.addresses import bind_all, plain_address
 
 __all__ = ["Answer", "ask", "listen", "serve"]
 
@@ -37,27 +38,21 @@ Neither waits nor raises.
 _Ancillary = list[tuple[int, int, bytes]]
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that takes datagrams. Raises `ConfigError` where that cannot be."""
-    sock = None
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
-        )[0]
-        sock = socket.socket(family, kind, protocol)
-        sock.setblocking(False)
-        # On which of the machine's addresses a datagram came in is told with it. Elsewhere than on
-        # Linux, a socket of all addresses does not know.
-        if _HAS_PKTINFO and family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-        elif _HAS_PKTINFO:
-            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-        sock.bind(address)
-    except OSError as exc:
-        if sock is not None:
-            sock.close()
-        raise ConfigError(f"cannot listen on udp {host}:{port}: {exc.strerror or exc}") from None
-    return sock
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets that take datagrams, one for each address that `host` stands for. Raises
+    `ConfigError` where that cannot be.
+    """
+    return bind_all(host, port, socket.SOCK_DGRAM, _tell_asked)
+
+
+def _tell_asked(sock: socket.socket) -> None:
+    """Have it told with each datagram on which of the machine's addresses that came in. Elsewhere
+    than on Linux, a socket of all addresses does not know.
+    """
+    if _HAS_PKTINFO and sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    elif _HAS_PKTINFO:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
 
 
 async def serve(sock: socket.socket, answer: Answer) -> None:
@@ -104,14 +99,6 @@ def _asked(sock: socket.socket, ancillary: _Ancillary) -> tuple[str, _Ancillary]
             _, _, packed = _PKTINFO.unpack(data[: _PKTINFO.size])
             return socket.inet_ntoa(packed), [(level, kind, _PKTINFO.pack(0, packed, packed))]
     return plain_address(sock.getsockname()[0]), []
-
-
-def plain_address(host: str) -> str:
-    """An address as its own family writes it: not as IPv6 has one of IPv4."""
-    if not host.startswith("::ffff:"):
-        return host
-    mapped = ipaddress.IPv6Address(host).ipv4_mapped
-    return str(mapped) if mapped is not None else host
 
 
 async def ask(host: str, port: int, question: bytes, seconds: float) -> bytes:

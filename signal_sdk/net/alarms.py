@@ -1,7 +1,8 @@
 """Alarms: what is to be done later, in one heap, with one task that sleeps.
 
-Owns: when each alarm rings, and the sleeping. Must not know what is done then. A task for each that
-waits would cost more than most of what is done.
+Owns: when each alarm rings, the sleeping, and the beat by which a patient clock notices that the
+process stood still. Must not know what is done then. A task for each that waits would cost more
+than most of what is done.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from itertools import count
 from typing import Final, TypeAlias
 
 import trio
+
+from signal_sdk.net.patience import BEAT_SECONDS, PatientClock
 
 MIN_CLEARED: Final = 1000
 """How many appointments that were changed are not worth clearing away."""
@@ -61,6 +64,8 @@ class Alarms:
         self._order = count()
         self._changed = 0
         self._earlier = trio.Event()
+        self.clock = PatientClock()
+        """What others are judged by."""
 
     def __len__(self) -> int:
         """How many appointments there are, those that were changed too."""
@@ -83,10 +88,12 @@ class Alarms:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Ring until cancelled."""
+        self.clock.start()
         task_status.started()
         rung = 0
         while True:
             self._earlier = trio.Event()
+            self.clock.time()
             # Those that are set anew to what is past already ring after others have run.
             for alarm in self._pop_due(trio.current_time()):
                 if alarm.entry is not None or alarm.time == math.inf:
@@ -97,7 +104,8 @@ class Alarms:
                 rung += 1
                 if rung % RINGS_PER_TURN == 0:
                     await trio.lowlevel.checkpoint()
-            with trio.move_on_at(self._heap[0][0] if self._heap else math.inf):
+            beat_at = trio.current_time() + BEAT_SECONDS
+            with trio.move_on_at(min(self._heap[0][0], beat_at) if self._heap else beat_at):
                 await self._earlier.wait()
 
     def _pop_due(self, now: float) -> list[Alarm]:

@@ -64,8 +64,8 @@ class StreamLink(Generic[M]):
         self._sleeper = Sleeper()
         self._rouse: Callable[[], None] | None = None
         self._receiving: trio.CancelScope | None = None
-        self.heard_at: float = trio.current_time()
-        """When the last message arrived, or the link began."""
+        self.heard_at: float = reactor.clock.time()
+        """When the last message arrived, or the link began, by the reactor's patient clock."""
         self.outbox: Outbox = Outbox(
             transport, reactor.flusher, self._on_broken, max_bytes=outbox_bytes
         )
@@ -215,7 +215,7 @@ class StreamLink(Generic[M]):
         take, messages = self._take, self._messages
         if not messages:
             return
-        self.heard_at = trio.current_time()
+        self.heard_at = self._reactor.clock.time()
         if take is None:
             return
         taken = 0

@@ -14,6 +14,7 @@ from typing import Protocol
 import trio
 
 from signal_sdk.errors import LinkError
+from signal_sdk.net.addresses import plain_address
 
 RECEIVE_BYTES = 64 * 1024
 """The most that one read takes: enough for many frames, and a bound on what is handled before
@@ -163,6 +164,6 @@ def _address(sock: socket.socket) -> str:
         name = sock.getpeername()
     except OSError:
         return "nobody"
-    return (
-        f"{name[0]}:{name[1]}" if isinstance(name, tuple) and len(name) >= 2 else "a local socket"
-    )
+    if not isinstance(name, tuple) or len(name) < 2:
+        return "a local socket"
+    return f"{plain_address(name[0])}:{name[1]}"

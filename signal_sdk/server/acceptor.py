@@ -7,6 +7,7 @@ away. Must not know how a socket is accepted, or what is said on a connection.
 from __future__ import annotations
 
 import logging
+import math
 from functools import partial
 from typing import Any, Final
 
@@ -30,6 +31,8 @@ logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 SWEEP_SECONDS: Final = 1.0
 """Between two looks at all connections, of which 10,000 take a millisecond and a half."""
+NO_LIMIT_BYTES: Final = 2**31 - 1
+"""How long a message may be where nothing is to limit that: what its length and zlib's can be."""
 ENDED_PER_TURN: Final = 64
 """How many overdue connections are closed before others run."""
 
@@ -41,18 +44,25 @@ class Acceptor:
         self._services = services
         self._reactor = reactor
         self._routes = routes
-        limits = services.limits
-        self._native_wires = NativeWires(limits.compress_over_bytes, reactor)
-        self._how: dict[str, Any] = {
-            "make": partial(WebClientLink, WebWires(limits.compress_over_bytes, reactor)),
-            "max_frame_bytes": limits.max_frame_bytes,
-            "outbox_bytes": limits.outbox_bytes,
-        }
+        self._how: dict[str, Any] = {}
+        self.take_limits()
         self._nursery: trio.Nursery | None = None
         self._openings: dict[Transport, float] = {}
-        """Transports whose handshake is not done, and when its time is over."""
+        """Transports whose handshake is not done, and when its time is over, by the reactor's
+        patient clock.
+        """
         self._connections: dict[Transport, Connection] = {}
         self._gone = trio.Event()
+
+    def take_limits(self) -> None:
+        """The limits of single connections may have changed: for those that come from here on."""
+        over = self._limits.compress_over_bytes
+        self._native_wires = NativeWires(over, self._reactor)
+        self._how = {
+            "make": partial(WebClientLink, WebWires(over, self._reactor)),
+            "max_frame_bytes": self._limits.max_frame_bytes or NO_LIMIT_BYTES,
+            "outbox_bytes": self._limits.outbox_bytes,
+        }
 
     @property
     def _limits(self) -> LimitsConfig:
@@ -118,8 +128,8 @@ class Acceptor:
                 self._native_wires,
                 transport,
                 self._reactor,
-                max_bytes=self._limits.max_frame_bytes,
-                outbox_bytes=self._limits.outbox_bytes,
+                max_bytes=self._how["max_frame_bytes"],
+                outbox_bytes=self._how["outbox_bytes"],
             )
             self._admit(transport)
             self._serve_resting(nursery, transport, self._begin(transport, link))
@@ -132,7 +142,8 @@ class Acceptor:
         await self._serve(transport, local_host)
 
     def _admit(self, transport: Transport) -> None:
-        self._openings[transport] = trio.current_time() + self._limits.handshake_seconds
+        seconds = self._limits.handshake_seconds or math.inf
+        self._openings[transport] = self._reactor.clock.time() + seconds
 
     def _begin(self, transport: Transport, link: ClientLink) -> Connection:
         """The handshake is done. Raises `LinkError` where that comes too late."""
@@ -241,21 +252,34 @@ class Acceptor:
     # --- sending away ---
 
     async def _sweep(self) -> None:
-        """Close what has lasted too long: a handshake, a login, a token, a silence."""
-        now = trio.current_time()
-        for transport in [it for it, ends_at in self._openings.items() if ends_at <= now]:
+        """Close what has lasted too long: a handshake, a login, a token, a silence. What has
+        arrived is read before that.
+        """
+        if not self._overdue_openings() and not self._overdue_connections():
+            return
+        await self._reactor.catch_up()
+        for transport in self._overdue_openings():
             self._close(transport)
-        overdue = [
-            (transport, connection)
-            for transport, connection in self._connections.items()
-            if connection.alive_at + connection.silence_seconds <= now or connection.ends_at <= now
-        ]
-        for number, (transport, connection) in enumerate(overdue, 1):
+        for number, (transport, connection) in enumerate(self._overdue_connections(), 1):
             # It may have gone, or have been heard, while others ran.
             if transport in self._connections:
-                connection.end_overdue(now)
+                connection.end_overdue(self._reactor.clock.time())
             if number % ENDED_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
+
+    def _overdue_openings(self) -> list[Transport]:
+        now = self._reactor.clock.time()
+        return [transport for transport, ends_at in self._openings.items() if ends_at <= now]
+
+    def _overdue_connections(self) -> list[tuple[Transport, Connection]]:
+        """Those whose time may be over."""
+        patient_now, now = self._reactor.clock.time(), trio.current_time()
+        return [
+            (transport, connection)
+            for transport, connection in self._connections.items()
+            if connection.alive_at + connection.silence_seconds <= patient_now
+            or connection.ends_at <= now
+        ]
 
     async def drain(self, window: float) -> None:
         """Send the clients away one by one, over `window` seconds: ours are told to come back when

@@ -1,7 +1,7 @@
 """Attributes of users and channels, the built-in ones among them: what they do, and the timers that
 they set.
 
-Owns: the meaning of the built-in attributes (both seeds), and the life of an empty channel. Must
+Owns: the meaning of the documented built-in attributes, and the life of an empty channel. Must
 not know membership's rules. `_member_num` and `_total_member_num` are counted when they are read,
 never kept.
 """

@@ -7,6 +7,7 @@ kept, or who is connected where: what this node's connections hear of is the hub
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import trio
@@ -15,7 +16,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.attributes import ChannelAttributes, builtin_number
 from signal_sdk.server.clock import Clock
-from signal_sdk.server.config import Config
+from signal_sdk.server.config import AppConfig, Config
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Engine, Left
 from signal_sdk.server.inbox import check_user_rate
 from signal_sdk.server.rates import Rates
@@ -37,9 +38,13 @@ class Channels:
         self._engine = engine
         self._attributes = attributes
         self._limits = config.limits
-        self._listeners = {app.id: app.listeners for app in config.apps}
+        self.take_apps(config.apps)
         self._clock = clock
         self._rates: Rates[ChannelKey] = Rates()
+
+    def take_apps(self, apps: Sequence[AppConfig]) -> None:
+        """From here on these apps' listeners may join the special channels."""
+        self._listeners = {app.id: app.listeners for app in apps}
 
     # --- joining and leaving ---
 

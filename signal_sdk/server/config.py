@@ -12,32 +12,36 @@ import re
 import sys
 import textwrap
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import attrs
 import msgspec
 
 from signal_sdk.errors import ConfigError
-from signal_sdk.server.config_keys import (
+from signal_sdk.server import config_env
+from signal_sdk.server.config_checks import (
     APPS,
     DURABILITIES,
-    MAX_DRAIN_SECONDS,
     MAX_PORT,
-    TABLES,
-    AppConfig,
-    Config,
     ConfigKeyError,
     ConfigPath,
-    LimitsConfig,
-    NativeConfig,
-    ServerConfig,
-    Table,
     header,
     parse_address,
     shown,
     toml_value,
+)
+from signal_sdk.server.config_keys import (
+    MAX_DRAIN_SECONDS,
+    TABLES,
+    AppConfig,
+    Config,
+    LimitsConfig,
+    NativeConfig,
+    ServerConfig,
+    Table,
 )
 from signal_sdk.server.toml_lines import key_lines
 
@@ -59,6 +63,7 @@ __all__ = [
 ]
 
 _ITEM_NAMES: dict[Any, str] = {tuple[str, ...]: "strings", tuple[int, ...]: "integers"}
+NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 _TYPE_NAMES = {int: "an integer", bool: "true or false", str: "a string"}
 
 T = TypeVar("T", ServerConfig, NativeConfig, AppConfig, LimitsConfig)
@@ -71,8 +76,11 @@ def dev() -> Config:
     return Config(server=ServerConfig(dev=True), native=NativeConfig(enabled=True))
 
 
-def load(path: str | Path, *, dev: bool = False) -> Config:
+def load(
+    path: str | Path, *, dev: bool = False, environ: Mapping[str, str] = NO_VARIABLES
+) -> Config:
     """The configuration in the file `path`; `dev` turns `[server] dev` on whatever the file says.
+    What a variable of `environ` says has precedence over the file.
 
     Raises `ConfigError`, whose text is one line with the file, the line and the key.
     """
@@ -85,10 +93,16 @@ def load(path: str | Path, *, dev: bool = False) -> Config:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}:{line}: not UTF-8 text") from None
-    return loads(text, str(path), dev=dev)
+    return loads(text, str(path), dev=dev, environ=environ)
 
 
-def loads(text: str, name: str = "<string>", *, dev: bool = False) -> Config:
+def loads(
+    text: str,
+    name: str = "<string>",
+    *,
+    dev: bool = False,
+    environ: Mapping[str, str] = NO_VARIABLES,
+) -> Config:
     """As `load`, from the text itself; `name` is what errors call it."""
     # `from None` throughout: a chained exception would show the file's text, secrets and all.
     try:
@@ -99,9 +113,13 @@ def loads(text: str, name: str = "<string>", *, dev: bool = False) -> Config:
         raise ConfigError(f"{name}: nested too deeply") from None
     except ValueError:
         raise ConfigError(f"{name}: a number has too many digits") from None
+    named = config_env.overlay(document, environ)
     try:
+        config_env.resolve_certificates(document, environ)
         return _from_document(document, dev=dev)
     except ConfigKeyError as problem:
+        if variable := _variable_of(problem.path, named):
+            raise ConfigError(f"{variable}: {problem}") from None
         line = _line_of(problem.path, text)
         raise ConfigError(f"{name}:{line}: {problem}" if line else f"{name}: {problem}") from None
 
@@ -115,6 +133,11 @@ def _syntax_error(text: str, message: str) -> str:
         return f" not TOML: {message}"
     line = match[2] or str(text.rstrip().count("\n") + 1)
     return f"{line}: not TOML: {match[1]}"
+
+
+def _variable_of(path: ConfigPath, named: config_env.Named) -> str:
+    """The variable that a value comes from, if one does."""
+    return next((named[path[:end]] for end in range(len(path), 0, -1) if path[:end] in named), "")
 
 
 def _line_of(path: ConfigPath, text: str) -> int | None:
@@ -208,30 +231,30 @@ def _kind(value: object) -> str:
 def print_config(config: Config) -> str:
     """`config` as a TOML file with every key and its text; `loads` reads it back.
 
-    Certificates are secrets, and are not printed: what stands in their place is refused when it is
-    read, since an app without its certificate would let everybody in.
+    Certificates are secrets, and are not printed: one from a file of its own is read from there
+    again, and for any other the name of an environment variable stands there.
     """
     lines = ["# The configuration of `signal-sdk serve`, with every key that there is."]
     lines += _printed_table(config.server, "server")
     lines += _printed_table(config.native, "native")
-    for app in config.apps:
-        lines += _printed_table(app, APPS)
+    for number, app in enumerate(config.apps, 1):
+        lines += _printed_table(app, APPS, number)
     if not config.apps:
         lines += (f"# {line}" if line else "" for line in _printed_table(AppConfig(), APPS))
     lines += _printed_table(config.limits, "limits")
     return "\n".join(lines) + "\n"
 
 
-def _printed_table(table: Table, name: str) -> Iterator[str]:
+def _printed_table(table: Table, name: str, number: int = 0) -> Iterator[str]:
     yield ""
     yield header(name)
     for field in attrs.fields(type(table)):
         value = getattr(table, field.name)
         yield from (f"# {line}" for line in textwrap.wrap(field.metadata["doc"], 94))
         if field.metadata["secret"] and value:
-            yield f"{field.name} = false  # a secret that is not printed: put it back here"
-        else:
-            yield f"{field.name} = {toml_value(value)}"
+            has_file = bool(getattr(table, f"{field.name}_file"))
+            value = "" if has_file else f"${config_env.variable(name, field.name, number)}"
+        yield f"{field.name} = {toml_value(value)}"
 
 
 def markdown_tables() -> str:

@@ -68,8 +68,10 @@ class Connection:
         self._services = services
         self._session: Session | None = None
         self.ends_at: float = ends_at
-        """When, by trio's clock, the client's time for logging in is over, and then its token's."""
-        self.silence_seconds: float = services.limits.silence_seconds
+        """When the client's time for logging in is over, by the reactor's patient clock, and then
+        its token's, by trio's.
+        """
+        self.silence_seconds: float = services.limits.silence_seconds or math.inf
         """How long the client may say nothing once it is logged in."""
         self._hearing = Hearing(
             link, services.hub, services.engine, services.limits, services.clock
@@ -195,7 +197,7 @@ class Connection:
             self._refuse_login(exc, request)
             return
         self.generation = session.generation
-        self.silence_seconds = session.patience(services.limits.silence_seconds)
+        self.silence_seconds = session.patience(services.limits.silence_seconds or math.inf)
         if not services.hub.add(session.key, self):
             # Another login was quicker than ours was finished.
             self.kick()
@@ -372,15 +374,15 @@ class Connection:
 
     def end_overdue(self, now: float) -> None:
         """Close where the time for logging in, or the token's, is over, or nothing was heard for
-        too long. Who is still logging in may be silent.
+        too long; `now` is the patient clock's. Who is still logging in may be silent.
         """
-        if self.ends_at <= now:
-            if self._session is None:
+        if self._session is None:
+            if self.ends_at <= now:
                 self._end(Farewell(end=End.OVERDUE, reason="nothing was said in time"))
-            else:
-                self.ends_at = math.inf
-                self._services.timers.after(0, self._expire)
-        elif self._session is not None and self.alive_at + self.silence_seconds <= now:
+        elif self.ends_at <= trio.current_time():
+            self.ends_at = math.inf
+            self._services.timers.after(0, self._expire)
+        elif self.alive_at + self.silence_seconds <= now:
             reason = f"nothing was heard for {self.silence_seconds:g} s"
             self._end(Farewell(end=End.OVERDUE, reason=reason))
 

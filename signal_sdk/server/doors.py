@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import ssl
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -19,6 +18,7 @@ from signal_sdk.errors import ConfigError
 from signal_sdk.native import udp
 from signal_sdk.server import listener
 from signal_sdk.server.acceptor import Acceptor
+from signal_sdk.server.certificate import Certificate
 from signal_sdk.server.config import Config
 from signal_sdk.server.http import Routes
 from signal_sdk.server.native_lookup import NativeLookup
@@ -33,7 +33,7 @@ class Addresses:
     """Where a node listens, as (host, port)."""
 
     plain: Sequence[Address] = ()
-    tls: Address | None = None
+    tls: Sequence[Address] = ()
     native: Sequence[Address] = ()
     lookup: Sequence[Address] = ()
     """UDP, where native clients ask."""
@@ -52,8 +52,9 @@ class Doors:
         self._acceptor = acceptor
         self._lookup = lookup
         self._plain: list[socket.socket] = []
-        self._tls: socket.socket | None = None
-        self._context: ssl.SSLContext | None = None
+        self._tls: list[socket.socket] = []
+        self._shortage = listener.Shortage()
+        self._certificate: Certificate | None = None
         self._native: list[socket.socket] = []
         self._udp: list[socket.socket] = []
         self._native_scope = trio.CancelScope()
@@ -72,24 +73,24 @@ class Doors:
     def _open(self, config: Config) -> None:
         server = config.server
         if server.cert:
-            self._context = listener.tls_context(server.cert, server.key)
-            plain, self._tls = listener.listen_pair(server.host, server.port)
+            self._certificate = Certificate(server.cert, server.key)
+            self._plain, self._tls = listener.listen_pair(server.host, server.port)
         else:
-            plain = listener.listen(server.host, server.port)
-        self._plain.append(plain)
+            self._plain = listener.listen(server.host, server.port)
         for port in server.also_listen:
-            self._plain.append(listener.listen(server.host, port))
+            self._plain += listener.listen(server.host, port)
 
     def _open_native(self, config: Config) -> None:
         server, native = config.server, config.native
         any_port = server.port == 0
         try:
             for port in (native.port, *native.also_listen):
-                sock = listener.listen(server.host, 0 if any_port else port)
-                self._native.append(sock)
-                _end_the_dead(sock, config.limits.silence_seconds)
+                socks = listener.listen(server.host, 0 if any_port else port)
+                self._native += socks
+                for sock in socks:
+                    _end_the_dead(sock, config.limits.silence_seconds)
             for port in native.lookup_ports:
-                self._udp.append(udp.listen(server.host, 0 if any_port else port))
+                self._udp += udp.listen(server.host, 0 if any_port else port)
         except ConfigError as exc:
             if not server.dev:
                 raise
@@ -101,19 +102,23 @@ class Doors:
         """Where they are."""
         return Addresses(
             plain=[_address(sock) for sock in self._plain],
-            tls=_address(self._tls) if self._tls is not None else None,
+            tls=[_address(sock) for sock in self._tls],
             native=[_address(sock) for sock in self._native],
             lookup=[_address(sock) for sock in self._udp],
         )
 
     async def serve(self) -> None:
         """Hand who comes to the acceptor, until cancelled."""
-        accept = self._acceptor.accept
+        accept, shortage, certificate = self._acceptor.accept, self._shortage, self._certificate
         async with trio.open_nursery() as nursery:
             for sock in self._plain:
-                nursery.start_soon(listener.accept_loop, sock, accept, None)
-            if self._tls is not None:
-                nursery.start_soon(listener.accept_loop, self._tls, accept, self._context)
+                nursery.start_soon(listener.accept_loop, sock, accept, shortage)
+            if certificate is not None:
+                nursery.start_soon(certificate.watch_loop)
+                for sock in self._tls:
+                    nursery.start_soon(
+                        listener.accept_loop, sock, accept, shortage, certificate.context
+                    )
             with self._native_scope:
                 await self._serve_native()
 
@@ -124,11 +129,20 @@ class Doors:
                     nursery.start_soon(udp.serve, sock, self._lookup.answer)
                 for sock in self._native:
                     nursery.start_soon(
-                        listener.accept_loop, sock, self._acceptor.accept_native, None
+                        listener.accept_loop, sock, self._acceptor.accept_native, self._shortage
                     )
         finally:
             self._close_native()
             self._has_closed_native.set()
+
+    def reload(self, config: Config) -> None:
+        """Take the certificate, where TLS is on, and the limits from here on. Raises `ConfigError`,
+        and changes nothing, where the certificate cannot be used.
+        """
+        if self._certificate is not None and config.server.cert:
+            self._certificate.renew(config.server.cert, config.server.key)
+        for sock in self._native:
+            _end_the_dead(sock, config.limits.silence_seconds)
 
     async def close_native(self) -> None:
         """Let no native client in any more. It counts a connection that is made and then closed as
@@ -146,14 +160,14 @@ class Doors:
     def close(self) -> None:
         """Close all that are open."""
         self._close_native()
-        for sock in (*self._plain, self._tls):
-            if sock is not None:
-                sock.close()
+        for sock in (*self._plain, *self._tls):
+            sock.close()
 
 
 def _end_the_dead(sock: socket.socket, seconds: int) -> None:
-    """Have connections of this port end that acknowledge nothing for so long: a native client that
-    is always told something says nothing itself. Elsewhere than on Linux, their outboxes overrun.
+    """Have connections of this port end that acknowledge nothing for so long (0: for as long as the
+    system likes): a native client that is always told something says nothing itself. Elsewhere than
+    on Linux, their outboxes overrun.
     """
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # Those that are accepted inherit it.

@@ -9,6 +9,7 @@ import ipaddress
 from http import HTTPStatus
 from typing import Final
 
+from signal_sdk.net.addresses import plain_address
 from signal_sdk.server.config import ServerConfig, parse_address
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from signal_sdk.wire import frames
@@ -68,7 +69,7 @@ def _reached_host(host_header: str) -> str:
     """
     try:
         host, _ = parse_address(host_header)
-        return str(ipaddress.ip_address(host))
+        return plain_address(str(ipaddress.ip_address(host)))
     except ValueError:
         # A name: the original clients make wss addresses of IPv4 addresses only.
         return ""

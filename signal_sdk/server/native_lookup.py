@@ -14,7 +14,7 @@ from typing import Final
 
 import trio
 
-from signal_sdk.server.config import Config, parse_address
+from signal_sdk.server.config import AppConfig, Config, parse_address
 from signal_sdk.server.rates import Rate
 from signal_sdk.wire import datagrams
 from signal_sdk.wire.datagrams import Address
@@ -37,8 +37,8 @@ class NativeLookup:
 
     def __init__(self, config: Config, is_silent: Callable[[], bool]) -> None:
         self._is_dev = config.server.dev
-        self._apps = frozenset(app.id for app in config.apps)
-        self._limit = config.limits.lookups_per_second
+        self.take_apps(config.apps)
+        self._limits = config.limits
         self._is_silent = is_silent
         self._counts: dict[str, int] = {}
         self._began = -math.inf
@@ -47,6 +47,10 @@ class NativeLookup:
         self._tcp = [parse_address(entry) for entry in config.native.advertise]
         self.http_port: int = config.server.port
         self.tcp_port: int = config.native.port
+
+    def take_apps(self, apps: Sequence[AppConfig]) -> None:
+        """From here on these apps are known."""
+        self._apps = frozenset(app.id for app in apps)
 
     def answer(self, data: bytes, asker: str, asked: str) -> bytes | None:
         """The answer to a datagram from `asker`, which was sent to our address `asked`; None where
@@ -76,7 +80,9 @@ class NativeLookup:
             self._began = now
             self._counts.clear()
         count = self._counts.get(asker, 0)
-        if 0 < self._limit <= count or (not count and len(self._counts) >= MAX_ASKERS):
+        if 0 < self._limits.lookups_per_second <= count or (
+            not count and len(self._counts) >= MAX_ASKERS
+        ):
             return False
         self._counts[asker] = count + 1
         return True

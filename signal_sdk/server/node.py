@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from typing import Final
 
+import attrs
 import trio
 
 from signal_sdk.net.reactor import Reactor
@@ -18,7 +20,7 @@ from signal_sdk.server.attributes import ChannelAttributes, UserAttributes
 from signal_sdk.server.calls import Calls
 from signal_sdk.server.channels import Channels
 from signal_sdk.server.clock import Clock
-from signal_sdk.server.config import Config
+from signal_sdk.server.config import Config, LimitsConfig
 from signal_sdk.server.doors import Addresses, Doors
 from signal_sdk.server.engine.base import Engine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
@@ -64,12 +66,13 @@ class Node:
     def __init__(
         self, config: Config, *, engine: Engine | None = None, clock: Clock = time.time
     ) -> None:
-        self.config = config
+        # A reload changes this node's limits in place, and nobody else's.
+        self.config = config = attrs.evolve(config, limits=attrs.evolve(config.limits))
         limits = config.limits
         self._engine = engine or make_engine(config)
         self._clock = clock
         self._reactor = Reactor()
-        self._timers = timers = Timers()
+        self._timers = timers = Timers(self._reactor)
         self._hub = Hub()
         self._engine.attach(self._hub)
         self._routes = Routes(config.server)
@@ -90,6 +93,7 @@ class Node:
             calls=calls,
         )
         self._recoverable = (presences, calls, channel_attributes)
+        self._doors: Doors | None = None
         services = Services(
             engine=self._engine,
             hub=self._hub,
@@ -103,6 +107,7 @@ class Node:
         acceptor = Acceptor(services, self._reactor, self._routes)
         self.acceptor: Acceptor = acceptor
         self._lookup = NativeLookup(config, self._is_closed_to_natives)
+        self._knowing_apps = (presences, channels, self._lookup)
 
     def _is_closed_to_natives(self) -> bool:
         """Had native clients better not come? They dial two connections at once, and count one that
@@ -128,6 +133,7 @@ class Node:
         try:
             if listens:
                 doors = Doors(self.config, self.acceptor, self._routes, self._lookup)
+                self._doors = doors
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._reactor.run)
                 await nursery.start(self._timers.run)
@@ -156,6 +162,29 @@ class Node:
             with trio.CancelScope(shield=True):
                 await self._engine.aclose()
 
+    def reload(self, config: Config) -> None:
+        """Take the certificate, the apps and the limits from `config` from here on; what cannot
+        change while the node runs is named in the log. Raises `ConfigError` where the certificate
+        cannot be used, and then nothing changes.
+        """
+        if self._doors is not None:
+            self._doors.reload(config)
+        if fixed := list(_fixed_changes(self.config, config)):
+            logger.warning("a restart is needed for what has changed in %s", ", ".join(fixed))
+        limits = self.config.limits
+        for field in attrs.fields(LimitsConfig):
+            setattr(limits, field.name, getattr(config.limits, field.name))
+        self.config = attrs.evolve(self.config, apps=config.apps)
+        for knowing in self._knowing_apps:
+            knowing.take_apps(config.apps)
+        self.acceptor.take_limits()
+        self._engine.bound(
+            max_inbox=limits.inbox_messages,
+            history_events=limits.history_events,
+            history_seconds=limits.history_seconds,
+        )
+        logger.info("the certificate, the apps and the limits were read again")
+
     def stop(self, drain_seconds: float = 0.0) -> None:
         """Let nobody in any more, tell every client that the server is going away, spread over
         `drain_seconds`, and end `run` once they have heard.
@@ -167,3 +196,19 @@ class Node:
         while True:
             await trio.sleep(SWEEP_SECONDS)
             await self._engine.sweep(self._clock())
+
+
+def _fixed_changes(before: Config, after: Config) -> Iterator[str]:
+    """Which keys that need a restart differ."""
+    for table, one, other in (
+        ("server", before.server, after.server),
+        ("native", before.native, after.native),
+    ):
+        for field in attrs.fields(type(one)):
+            # Another file is read; only whether there is one is settled.
+            is_file = field.name in ("cert", "key")
+            values = [getattr(it, field.name) for it in (one, other)]
+            if is_file:
+                values = list(map(bool, values))
+            if values[0] != values[1]:
+                yield f"[{table}] {field.name}"

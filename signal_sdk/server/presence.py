@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import trio
@@ -59,11 +59,15 @@ class Presences:
         self._channels = channels
         self._calls = calls
         self._timers = timers
-        self._apps = {app.id: app for app in config.apps}
+        self.take_apps(config.apps)
         self._dev = config.server.dev
         self._clock = clock
         # Here, since whoever logs in again must not begin a second of its own.
         self._sent: Rates[AccountKey] = Rates()
+
+    def take_apps(self, apps: Sequence[AppConfig]) -> None:
+        """From here on these apps' users may log in; who is logged in stays."""
+        self._apps = {app.id: app for app in apps}
 
     # --- logging in ---
 

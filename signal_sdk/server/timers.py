@@ -1,7 +1,8 @@
-"""Timers: what is to be done later, at once or in a task of its own.
+"""Timers: what is to be done later, in a task of its own.
 
 Owns: the tasks in which due actions run. Must not know what an action does, or why its deadline is
-when it is.
+when it is. Most are somebody's time that is over (a call's, a lease), so that what has arrived is
+read before one runs, and the time in which the server stood still does not count.
 """
 
 from __future__ import annotations
@@ -13,30 +14,27 @@ from typing import TypeAlias
 
 import trio
 
-from signal_sdk.net.alarms import Alarm, Alarms
+from signal_sdk.net.deadline import Deadline
+from signal_sdk.net.reactor import Reactor
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 Action = Callable[[], Awaitable[None]]
-Timer: TypeAlias = Alarm
+Timer: TypeAlias = Deadline
 """One action's appointment; `cancel` may be called again, and after it ran."""
 
 
 class Timers:
-    """Appointments on trio's clock."""
+    """Appointments by a reactor's patient clock; both have to run."""
 
-    def __init__(self) -> None:
-        self._alarms = Alarms()
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
         self._nursery: trio.Nursery | None = None
 
     def after(self, seconds: float, action: Action) -> Timer:
         """Run `action` in `seconds` from now, in a task of its own."""
-        return self.at(trio.current_time() + max(seconds, 0.0), action)
-
-    def at(self, time: float, action: Action) -> Timer:
-        """Run `action` once trio's clock shows `time`, in a task of its own."""
-        timer = Alarm(self._alarms, partial(self._start, action))
-        timer.set(time)
+        timer = Deadline(self._reactor, partial(self._start, action))
+        timer.set_after(max(seconds, 0.0))
         return timer
 
     def _start(self, action: Action) -> None:
@@ -48,7 +46,8 @@ class Timers:
         """Run what is due, until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            await self._alarms.run(task_status)
+            task_status.started()
+            await trio.sleep_forever()
 
 
 async def _run(action: Action) -> None:

@@ -128,7 +128,7 @@ async def local_server(
                 node=node,
                 host=config.server.host,
                 port=_first_port(addresses.plain),
-                tls_port=addresses.tls[1] if addresses.tls else 0,
+                tls_port=_first_port(addresses.tls),
                 native_port=_first_port(addresses.native),
                 lookup_ports=[port for _, port in addresses.lookup],
             )

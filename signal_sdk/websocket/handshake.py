@@ -144,8 +144,8 @@ def _respond(protocol: ServerProtocol, request: Request, answer: Answer) -> Resp
     # `get` raises where a client names several.
     host = next(iter(request.headers.get_all("Host")), "")
     answered = answer(_request(request.path, host, is_upgrade="Upgrade" in request.headers))
-    # Releases of the library that know no `method` have refused all but GET by now.
-    if getattr(request, "method", "GET") != "GET":
+    is_head = request.method == "HEAD"
+    if request.method != "GET" and not (is_head and answered is not None):
         answered = HttpAnswer(status=HTTPStatus.METHOD_NOT_ALLOWED)
     if answered is None:
         return protocol.accept(request)
@@ -159,7 +159,8 @@ def _respond(protocol: ServerProtocol, request: Request, answer: Answer) -> Resp
             ("Connection", "close"),
         ]
     )
-    return Response(answered.status, answered.status.phrase, headers, answered.body)
+    body = b"" if is_head else answered.body
+    return Response(answered.status, answered.status.phrase, headers, body)
 
 
 def _request(target: str, host: str, *, is_upgrade: bool) -> HttpRequest:

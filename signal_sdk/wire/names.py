@@ -45,7 +45,7 @@ call's event, which is of no use later, is kept for an hour (lines.py)."""
 MAX_USER_LIST: Final = 200
 """A join and `channel_query_userlist` name the newest 200 members."""
 MAX_USER_LIST_ALL: Final = 1000 * 1000
-"""`channel_query_userlist_all` without `num`, as the second seed documents."""
+"""`channel_query_userlist_all` without `num`, as the web SDK documents."""
 MAX_INBOX_PAGE: Final = 30
 """How many inbox entries the original clients ask for in one poll."""
 MAX_INBOX_POLL: Final = 100

@@ -30,7 +30,7 @@ def make_token(app_id: str, certificate: str, account: str, expiry: int) -> str:
     """Make the SignalingToken that lets `account` log in to `app_id` until `expiry` (Unix seconds).
 
     Raises `ParameterError` (1004, 1005) where the account, the app id or the expiry is wrong.
-    From the seeds' page "How to Get and Use a SignalingToken"; protocol.md, section 8.
+    As the documents' page "How to Get and Use a SignalingToken" says.
     """
     given = {"app id": app_id, "certificate": certificate, "account": account}
     for what, text in given.items():

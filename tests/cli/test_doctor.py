@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 
@@ -66,7 +67,8 @@ async def test_a_server_that_runs_is_not_disturbed(tmp_path: Path) -> None:
     async with dev_server("--data", str(tmp_path)) as (server, _):
         ended = await trio.to_thread.run_sync(run, "doctor", "--data", str(tmp_path))
         assert ended.code == 1
-        assert ended.err.endswith("another process is using it; stop that one first\n")
+        who = rf"the process {server.process.pid} \([^)]+\)"
+        assert re.search(rf": {who} is using it; stop that one first\n$", ended.err)
         assert (await server.end(signal.SIGTERM)).code == 0
     ended = run("doctor", "--data", str(tmp_path))
     assert (ended.code, ended.err) == (0, "")

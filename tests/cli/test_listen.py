@@ -16,6 +16,7 @@ import trio
 from click.testing import CliRunner
 
 from signal_sdk import LoginSession, Signal
+from signal_sdk.cli.hangup import hangup_ignored
 from signal_sdk.cli.main import cli
 from tests.cli.program import Program, dev_server, full_disk, one_line_of, program, run
 
@@ -204,6 +205,25 @@ async def test_it_goes_on_at_a_server_that_is_started_again(tmp_path: Path) -> N
     assert (ended.code, ended.err) == (0, "")
 
 
+async def test_its_terminal_may_go() -> None:
+    async with (
+        dev_server() as (_, address),
+        logged_in(address, "bob") as bob,
+        listening(address) as heard,
+    ):
+        heard.running.process.send_signal(signal.SIGHUP)
+        await bob.message_instant_send("ear", "still there?")
+        (message,) = await heard.events("message")
+        assert message == {"account": "bob", "msg": "still there?"}
+
+
+def test_a_hangup_means_again_what_it_did_once_nobody_sends_or_listens() -> None:
+    before = signal.getsignal(signal.SIGHUP)
+    with hangup_ignored():
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGHUP) is before
+
+
 async def test_a_reader_that_goes_ends_it_quietly_and_logs_it_out() -> None:
     async with (
         dev_server() as (_, address),
@@ -213,7 +233,7 @@ async def test_a_reader_that_goes_ends_it_quietly_and_logs_it_out() -> None:
         await heard.running.close_stdout()
         await bob.message_instant_send("ear", "is anybody there?")
         ended = await heard.running.end(reads=False)
-        assert (ended.code, ended.err) == (1, "")
+        assert (ended.code, ended.err) == (0, "")
         assert not await bob.query_user_status("ear")
 
 

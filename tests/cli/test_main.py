@@ -16,7 +16,14 @@ from click.testing import CliRunner
 from signal_sdk.cli import failures, output
 from signal_sdk.cli.main import cli
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import ConfigError, LinkError, LoginError, ParameterError, ProtocolError
+from signal_sdk.errors import (
+    ConfigError,
+    InUseError,
+    LinkError,
+    LoginError,
+    ParameterError,
+    ProtocolError,
+)
 from tests.cli.program import ROOT, clean_environment, full_disk, run, unread_pipe
 
 PAGE = ROOT / "docs" / "command_line.md"
@@ -62,8 +69,9 @@ def test_every_option_says_what_it_is() -> None:
 # --- The ways in
 
 
-def test_the_version_is_printed() -> None:
-    result = CliRunner().invoke(cli, ["--version"])
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version_is_printed(option: str) -> None:
+    result = CliRunner().invoke(cli, [option])
     assert (result.exit_code, result.stderr) == (0, "")
     assert re.fullmatch(r"signal-sdk (\d+\.\d+\.\d+\S*|\(not installed\))\n", result.stdout)
 
@@ -71,7 +79,6 @@ def test_the_version_is_printed() -> None:
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        ((), "signal-sdk: missing command; see signal-sdk --help"),
         (("token",), "signal-sdk token: missing command; see signal-sdk token --help"),
         (("fly",), "signal-sdk: no such command 'fly'; see signal-sdk --help"),
         (("--fly",), "signal-sdk: no such option '--fly'; see signal-sdk --help"),
@@ -86,9 +93,16 @@ def test_a_wrong_command_is_one_line(args: tuple[str, ...], text: str) -> None:
 
 def test_help_is_help() -> None:
     for path, command in [("signal-sdk", cli), *commands()]:
-        result = CliRunner().invoke(cli, [*path.split()[1:], "--help"])
-        assert (result.exit_code, result.stderr) == (0, ""), path
-        assert result.stdout.startswith(f"Usage: {path} "), command.name
+        for option in ("--help", "-h"):
+            result = CliRunner().invoke(cli, [*path.split()[1:], option])
+            assert (result.exit_code, result.stderr) == (0, ""), path
+            assert result.stdout.startswith(f"Usage: {path} "), command.name
+
+
+def test_the_command_alone_shows_its_help() -> None:
+    shown = CliRunner().invoke(cli, [])
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert shown.stdout == CliRunner().invoke(cli, ["--help"]).stdout
 
 
 def test_without_click_one_line_says_what_to_install() -> None:
@@ -113,6 +127,7 @@ def test_without_click_one_line_says_what_to_install() -> None:
     ("error", "code", "line"),
     [
         (ConfigError("f.toml:3: no"), 2, "signal-sdk: f.toml:3: no"),
+        (InUseError("cannot listen: no"), 1, "signal-sdk: cannot listen: no"),
         (ParameterError(ECode.GENERAL_E_WRONG_PARAM, "no"), 2, "signal-sdk: no (1004 "),
         (LoginError(ECode.LOGIN_E_TOKENWRONG, "no"), 1, "signal-sdk: no (206 LOGIN_E_TOKENWRONG)"),
         (LinkError("no"), 1, "signal-sdk: no"),

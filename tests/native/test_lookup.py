@@ -76,7 +76,7 @@ async def test_login_by_the_lookup_at_either_port(server: LocalServer, number: i
 
 
 async def test_where_one_port_does_not_answer_the_next_one_does(server: LocalServer) -> None:
-    with udp.listen(LOCALHOST, 0) as silent:
+    with udp.listen(LOCALHOST, 0)[0] as silent:
         ports = [silent.getsockname()[1], server.lookup_ports[1]]
         async with finder(server, ports=ports) as alice:
             await alice.login("alice")

@@ -176,3 +176,15 @@ async def test_a_node_that_has_ended_lets_nobody_in() -> None:
     client, end = memory_transport_pair()
     Node(dev_config()).acceptor.accept(end, "127.0.0.1")
     assert await client.receive_some() == b""
+
+
+async def test_where_nothing_limits_it_a_client_may_be_silent_for_ever(
+    autojump_clock: MockClock,
+) -> None:
+    config = dev_config(silence_seconds=0, handshake_seconds=0)
+    async with local_server(config, listens=False) as server:
+        waiting = server.connect()
+        async with logged_in(server, "ann"):
+            await trio.sleep(3600)
+            assert (server.node.sessions, len(server.node.acceptor)) == (1, 2)
+        waiting.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 import traceback
 from pathlib import Path
@@ -26,10 +25,12 @@ from signal_sdk.server.config import (
     parse_address,
     print_config,
 )
+from signal_sdk.server.config_env import has_settings, variable
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
 SECRET = "5cfd2fd1755d40ecb72977518be15d3b"
 SERVER_KEYS = "host, port, also_listen, cert, key, advertise, data, durability, drain_seconds, dev"
+APP_KEYS = "id, certificate, certificate_file, allow_no_token, listeners"
 NATIVE_KEYS = "enabled, port, also_listen, lookup_ports, advertise"
 TABLES = {
     "server": ServerConfig,
@@ -237,6 +238,14 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         parse_address(text)
 
 
+@pytest.mark.parametrize("name", [field.name for field in attrs.fields(LimitsConfig)])
+def test_0_is_no_limit_and_the_table_says_so(name: str) -> None:
+    config = loads(f"[server]\ndev = true\n[limits]\n{name} = 0\n")
+    assert getattr(config.limits, name) == 0
+    doc = attrs.fields_dict(LimitsConfig)[name].metadata["doc"]
+    assert "0 is no limit" in " ".join(doc.split())
+
+
 # --- What is refused
 
 NO_IPV4 = '[native] advertise: expected "address:port" or "address", an IPv4 one, got'
@@ -251,11 +260,11 @@ REFUSED = {
     ),
     "unknown key of the second app": (
         '[[apps]]\nid = "a"\n[[apps]]\nid = "b"\nname = "c"\n',
-        "5: [[apps]] unknown key 'name'; known keys: id, certificate, allow_no_token, listeners",
+        f"5: [[apps]] unknown key 'name'; known keys: {APP_KEYS}",
     ),
     "unknown key of an inline app": (
         'apps = [\n  {id = "a"},\n  {id = "b", name = "c"},\n]\n',
-        "3: [[apps]] unknown key 'name'; known keys: id, certificate, allow_no_token, listeners",
+        f"3: [[apps]] unknown key 'name'; known keys: {APP_KEYS}",
     ),
     "an unknown table below a known one": (
         "[server]\ndev = true\n[server.tls]\n",
@@ -409,9 +418,9 @@ REFUSED = {
         "[limits]\noutbox_bytes = -1\n",
         "2: [limits] outbox_bytes: expected 0 or more, got -1",
     ),
-    "limit of zero that would stop everything": (
-        "[limits]\nmax_frame_bytes = 0\n",
-        "2: [limits] max_frame_bytes: expected 1 or more, got 0",
+    "a history without any limit": (
+        "[limits]\nhistory_seconds = 0\nhistory_events = 0\n",
+        "3: [limits] history_events: may not be 0 where history_seconds is: all would be kept",
     ),
     "no host": ('[server]\nhost = ""\n', "2: [server] host: may not be empty"),
     "cert without key": (
@@ -506,6 +515,10 @@ def test_configurations_made_in_code_pass_the_same_checks() -> None:
 # --- Secrets
 
 
+LISTENERS = "SIGNAL_SDK_APPS_1_LISTENERS"
+VARIABLE = "SIGNAL_SDK_APPS_1_CERTIFICATE"
+
+
 def secret_config() -> Config:
     return Config(apps=(AppConfig(id="app", certificate=SECRET),))
 
@@ -515,7 +528,7 @@ def test_a_certificate_is_in_no_repr_and_no_print() -> None:
     assert SECRET not in repr(config)
     assert SECRET not in repr(config.apps[0])
     assert SECRET not in print_config(config)
-    assert "certificate = false  # a secret" in print_config(config)
+    assert f'certificate = "${VARIABLE}"' in print_config(config)
 
 
 @pytest.mark.parametrize(
@@ -587,7 +600,7 @@ def configs(draw: st.DrawFn) -> Config:
         ),
         limits=LimitsConfig(
             **{
-                field.name: draw(st.integers(field.metadata["least"], 2**70))
+                field.name: draw(st.integers(int(field.name == "history_events"), 2**70))
                 for field in attrs.fields(LimitsConfig)
             }
         ),
@@ -612,9 +625,102 @@ def test_an_unknown_key_is_found_in_any_file(config: Config, data: st.DataObject
 def test_a_print_without_its_certificate_is_refused() -> None:
     """Read back as if it had none, the app would let everybody in."""
     printed = print_config(secret_config())
-    with pytest.raises(ConfigError, match=r"\[\[apps\]\] certificate: expected a string"):
-        loads(printed)
-    assert loads(re.sub("false  # a secret.*", f'"{SECRET}"', printed)) == secret_config()
+    for environ in ({}, {VARIABLE: ""}):
+        with pytest.raises(
+            ConfigError, match=rf": the environment variable {VARIABLE} is not set$"
+        ):
+            loads(printed, environ=environ)
+    assert loads(printed, environ={VARIABLE: SECRET}) == secret_config()
+
+
+# --- Certificates elsewhere, and the environment
+
+
+def test_a_certificate_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "certificate"
+    file.write_text(f"{SECRET}\n")
+    config = loads(f'[[apps]]\nid = "app"\ncertificate_file = "{file}"\n')
+    assert config.apps == (AppConfig(id="app", certificate=SECRET, certificate_file=str(file)),)
+    printed = print_config(config)
+    assert SECRET not in printed
+    assert loads(printed) == config
+
+
+@pytest.mark.parametrize(
+    ("data", "more", "why"),
+    [
+        (None, "", "the file: No such file or directory"),
+        (b"\n", "", "the file: empty"),
+        (b"\xff", "", "the file: not UTF-8 text"),
+        (SECRET.encode(), 'certificate = "x"\n', "give either this or certificate"),
+    ],
+)
+def test_a_certificate_s_file_that_is_of_no_use_is_refused(
+    tmp_path: Path, data: bytes | None, more: str, why: str
+) -> None:
+    file = tmp_path / SECRET
+    if data is not None:
+        file.write_bytes(data)
+    with pytest.raises(ConfigError) as caught:
+        loads(f'[[apps]]\nid = "app"\n{more}certificate_file = "{file}"\n')
+    assert str(caught.value).endswith(f": [[apps]] certificate_file: {why}")
+    assert SECRET not in str(caught.value)
+
+
+def test_there_is_a_variable_for_every_key() -> None:
+    environ = {
+        "SIGNAL_SDK_SERVER_PORT": "9000",
+        "SIGNAL_SDK_SERVER_HOST": "0.0.0.0",  # noqa: S104 -- read, not listened on
+        "SIGNAL_SDK_SERVER_ADVERTISE": '["203.0.113.7"]',
+        "SIGNAL_SDK_NATIVE_ENABLED": "true",
+        "SIGNAL_SDK_APPS_1_CERTIFICATE": SECRET,
+        "SIGNAL_SDK_APPS_2_ID": "2",
+        "SIGNAL_SDK_LIMITS_ATTRIBUTES": "0",
+        "SIGNAL_SDK_SERVER": "another's",
+        "SIGNAL_SDK_TOKEN": "another's",
+    }
+    config = loads('[server]\nport = 1\n[[apps]]\nid = "one"\n', environ=environ)
+    assert config == Config(
+        server=ServerConfig(host="0.0.0.0", port=9000, advertise=("203.0.113.7",)),  # noqa: S104
+        native=NativeConfig(enabled=True),
+        apps=(AppConfig(id="one", certificate=SECRET), AppConfig(id="2")),
+        limits=LimitsConfig(attributes=0),
+    )
+    for table, cls in TABLES.items():
+        for field in attrs.fields(cls):
+            name = variable(table, field.name, 1)
+            assert has_settings({name: "x"})
+
+
+@pytest.mark.parametrize(
+    ("environ", "text"),
+    [
+        (
+            {"SIGNAL_SDK_SERVER_PORT": "80a"},
+            'SIGNAL_SDK_SERVER_PORT: [server] port: expected an integer, got "80a"',
+        ),
+        (
+            {"SIGNAL_SDK_SERVER_ALSO_LISTEN": "[80, 80]"},
+            "SIGNAL_SDK_SERVER_ALSO_LISTEN: [server] also_listen: the port 80 is named twice",
+        ),
+        (
+            {"SIGNAL_SDK_NATIVE_UDP": "1"},
+            f"SIGNAL_SDK_NATIVE_UDP: there is no such key; known keys: {NATIVE_KEYS}",
+        ),
+        (
+            {"SIGNAL_SDK_APPS_2_ID": "b"},
+            "SIGNAL_SDK_APPS_2_ID: there is no app 1 before it",
+        ),
+        (
+            {LISTENERS: SECRET},
+            f"{LISTENERS}: [[apps]] listeners: expected an array of strings, got a string",
+        ),
+    ],
+)
+def test_a_variable_that_is_wrong_is_named(environ: dict[str, str], text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loads("", dev=True, environ=environ)
+    assert str(caught.value) == text
 
 
 @pytest.mark.parametrize("config", [dev(), secret_config()], ids=["without apps", "with apps"])

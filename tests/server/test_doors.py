@@ -21,7 +21,7 @@ from tests.wire_client import wire_client
 
 
 def free_port() -> int:
-    with listen("127.0.0.1", 0) as sock:
+    with listen("127.0.0.1", 0)[0] as sock:
         port: int = sock.getsockname()[1]
         return port
 
@@ -70,9 +70,9 @@ async def test_a_native_connection_that_acknowledges_nothing_is_not_kept() -> No
 
 
 async def test_a_port_that_is_taken_leaves_none_open() -> None:
-    with listen("127.0.0.1", 0) as taken:
+    with listen("127.0.0.1", 0)[0] as taken:
         port, other = taken.getsockname()[1], free_port()
         server = ServerConfig(dev=True, port=other, also_listen=(port,))
         with pytest.raises(ConfigError, match=rf"cannot listen on 127\.0\.0\.1:{port}: "):
             await Node(attrs.evolve(configs.dev(), server=server)).run()
-    listen("127.0.0.1", other).close()
+    listen("127.0.0.1", other)[0].close()

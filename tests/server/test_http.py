@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from http import HTTPStatus
 from typing import Any
 
+import attrs
 import httpx
 import msgspec
 import pytest
@@ -13,6 +15,7 @@ from signal_sdk.server.config import ServerConfig
 from signal_sdk.server.http import Routes
 from signal_sdk.testing.server import local_server
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
+from tests.server.helpers import dev_config
 
 
 def ask(
@@ -50,6 +53,41 @@ def test_the_lookup_names_the_address_that_the_client_reached() -> None:
     # The port is where the server listens, not the mapped one, which may lead to HTTP only.
     assert lookup(host="203.0.113.7:80")["web"] == [["203.0.113.7", 8001]] * 2
     assert lookup(host="[2001:db8::1]:8001")["wx_web"] == ["[2001:db8::1]:8002"]
+
+
+@pytest.mark.parametrize("host", ["[::ffff:203.0.113.7]:8001", "[::FFFF:cb00:7107]"])
+def test_the_lookup_names_an_ipv4_address_as_one_however_the_client_has_written_it(
+    host: str,
+) -> None:
+    assert lookup(host=host)["web"] == [["203.0.113.7", 8001]] * 2
+
+
+async def test_the_lookup_of_a_server_for_both_families_names_ipv4_addresses() -> None:
+    config = attrs.evolve(dev_config(), server=ServerConfig(dev=True, host="::", port=0))
+    async with local_server(config) as server, httpx.AsyncClient() as client:
+        url = f"http://127.0.0.1:{server.port}/getaddr?vid=app"
+        answer = await client.get(url, headers={"Host": "sig.example"})
+        assert answer.json()["web"] == [["127.0.0.1", server.port]] * 2
+
+
+async def test_a_server_on_localhost_is_reached_at_all_that_the_name_stands_for() -> None:
+    config = attrs.evolve(dev_config(), server=ServerConfig(dev=True, host="localhost", port=0))
+    async with local_server(config) as server, httpx.AsyncClient() as client:
+        hosts = {str(entry[4][0]) for entry in socket.getaddrinfo("localhost", server.port)}
+        for host in filter(is_here, hosts):
+            name = f"[{host}]" if ":" in host else host
+            assert (await client.get(f"http://{name}:{server.port}/healthz")).text == "ok\n"
+
+
+def is_here(host: str) -> bool:
+    """Has this machine the address? Its names may say more than it has."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as sock:
+            sock.bind((host, 0))
+    except OSError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(
@@ -99,6 +137,11 @@ async def test_an_http_client_gets_its_answers_from_the_port_of_the_links() -> N
         assert answer.json()["web"] == [[server.host, server.port]] * 2
         for path in ("healthz", "readyz"):
             assert (await client.get(f"http://{server.address}/{path}")).text == "ok\n"
+            seen = await client.head(f"http://{server.address}/{path}")
+            assert (seen.status_code, seen.headers["Content-Length"], seen.text) == (200, "3", "")
+        asked = await client.head(f"http://{server.address}/getaddr", params={"vid": "app"})
+        assert asked.headers["Content-Length"] == str(len(answer.content))
+        assert (await client.head(f"http://{server.address}/no")).status_code == 404
         missing = await client.get(f"http://{server.address}/no")
         assert missing.status_code == HTTPStatus.NOT_FOUND
         refused = await client.post(f"http://{server.address}/getaddr?vid=app")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import ssl
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from trio.testing import MockClock
 from signal_sdk.errors import ConfigError, LinkError
 from signal_sdk.net.tls import TlsTransport
 from signal_sdk.server import config as configs
+from signal_sdk.server.certificate import tls_context
 from signal_sdk.server.config import AppConfig, ServerConfig
 from signal_sdk.server.doors import Addresses
 from signal_sdk.server.engine.journal import Journal
-from signal_sdk.server.listener import listen, tls_context
+from signal_sdk.server.listener import listen
 from signal_sdk.server.node import STOP_SECONDS, Node
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.testing.server import EPOCH, LocalServer, local_server
@@ -69,15 +71,17 @@ async def test_clients_log_in_over_a_socket() -> None:
 
 
 async def test_a_port_that_is_taken_is_one_clear_error() -> None:
-    with listen("127.0.0.1", 0) as taken:
+    with listen("127.0.0.1", 0)[0] as taken:
         port = taken.getsockname()[1]
         node = Node(attrs.evolve(configs.dev(), server=ServerConfig(dev=True, port=port)))
-        with pytest.raises(ConfigError, match=rf"cannot listen on 127\.0\.0\.1:{port}: Address"):
+        with pytest.raises(
+            ConfigError, match=rf"listen on 127\.0\.0\.1:{port}: the process {os.getpid()} "
+        ):
             await node.run()
 
 
 async def test_a_node_that_cannot_listen_lets_go_of_its_data(tmp_path: Path) -> None:
-    with listen("127.0.0.1", 0) as taken:
+    with listen("127.0.0.1", 0)[0] as taken:
         port = taken.getsockname()[1]
         server = ServerConfig(dev=True, port=port, data=str(tmp_path))
         with pytest.raises(ConfigError, match="cannot listen"):

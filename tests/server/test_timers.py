@@ -10,12 +10,15 @@ import trio
 from trio.testing import MockClock
 
 from signal_sdk.net.alarms import MIN_CLEARED
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.server.timers import Action, Timers
 
 
 @pytest.fixture
 async def timers(autojump_clock: MockClock, nursery: trio.Nursery) -> AsyncIterator[Timers]:
-    timers = Timers()
+    reactor = Reactor()
+    timers = Timers(reactor)
+    await nursery.start(reactor.run)
     await nursery.start(timers.run)
     yield timers
     nursery.cancel_scope.cancel()
@@ -100,7 +103,7 @@ async def test_cancelled_appointments_do_not_pile_up(timers: Timers) -> None:
     timers.after(50, diary.note("kept"))
     for number in range(MIN_CLEARED * 3):
         timers.after(10**9 + number, diary.note("never")).cancel()
-    assert len(timers._alarms) <= MIN_CLEARED + 1
+    assert len(timers._reactor.alarms) <= MIN_CLEARED + 1
     await trio.sleep(60)
     assert diary.entries == [("kept", 50)]
 
@@ -130,7 +133,9 @@ async def test_an_action_that_fails_is_logged_and_stops_no_other(
         raise ValueError("a mistake")
 
     async with trio.open_nursery() as nursery:
-        timers = Timers()
+        reactor = Reactor()
+        timers = Timers(reactor)
+        await nursery.start(reactor.run)
         await nursery.start(timers.run)
         timers.after(1, fail)
         timers.after(2, diary.note("goes on"))

@@ -6,11 +6,13 @@ what the test itself asks for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 
 import pytest
 from trio.testing import MockClock
 
+from signal_sdk.net import patience
 from signal_sdk.server.config import AppConfig, Config, LimitsConfig, ServerConfig
 from signal_sdk.testing.server import LocalServer, local_server
 from tests.web.web_peer import WebPeer, web_peer
@@ -27,8 +29,11 @@ CONFIG = Config(
 
 
 @pytest.fixture
-def clock() -> MockClock:
-    """A clock at real speed that a test may move on by `jump`."""
+def clock(monkeypatch: pytest.MonkeyPatch) -> MockClock:
+    """A clock at real speed that a test may move on by `jump`, which is no time in which the server
+    stood still.
+    """
+    monkeypatch.setattr(patience, "LATE_SECONDS", math.inf)
     return MockClock(rate=1.0)
 
 

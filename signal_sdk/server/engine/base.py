@@ -181,6 +181,11 @@ class Engine(Protocol):
     def attach(self, delivery: Delivery) -> None:
         """Deliver here from now on."""
 
+    def bound(self, *, max_inbox: int, history_events: int, history_seconds: float) -> None:
+        """From here on each inbox holds at most so many entries, and each channel so many events,
+        each for so long; 0 is no bound. What is held already stays, until more comes.
+        """
+
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Do what the engine does by itself, until cancelled. Starts once operations may be
         called.

@@ -7,6 +7,7 @@ waits, which is what makes each operation atomic; what one request changes is in
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -58,8 +59,8 @@ SWEPT: Final = 1000
 class EmbeddedEngine(Engine):
     """An engine for one node.
 
-    `max_inbox` bounds each inbox's entries (0: no bound); a channel's history has at most
-    `history_events`, each for `history_seconds`. With a `journal`, it goes on where that was left
+    `max_inbox` bounds each inbox's entries; a channel's history has at most `history_events`, each
+    for `history_seconds`; 0 is no bound. With a `journal`, it goes on where that was left
     (`StorageError` where that cannot be), and writes to it by `write_in_thread`.
     """
 
@@ -74,8 +75,8 @@ class EmbeddedEngine(Engine):
         journal: Journal | None = None,
         write_in_thread: InThread = in_thread,
     ) -> None:
-        self._history_events = history_events
-        self._history_seconds = history_seconds
+        self._history_events = history_events or math.inf
+        self._history_seconds = history_seconds or math.inf
         commits = Commits()
         if journal is not None:
             commits = JournalCommits(journal, write_in_thread)
@@ -92,6 +93,11 @@ class EmbeddedEngine(Engine):
         self._histories: deque[ChannelKey] = deque()
 
     # --- life ---
+
+    def bound(self, *, max_inbox: int, history_events: int, history_seconds: float) -> None:
+        self._inboxes.max_entries = max_inbox
+        self._history_events = history_events or math.inf
+        self._history_seconds = history_seconds or math.inf
 
     def attach(self, delivery: Delivery) -> None:
         self._delivery = delivery
@@ -383,13 +389,12 @@ class EmbeddedEngine(Engine):
             channel.reserved = reserved
             self._commits.channel(channel)
         event = Event(channel.msgid, content, int(now * 1000))
-        if self._history_events:
-            history = channel.history
-            if not history:
-                self._histories.append(channel.key)
-            elif len(history) >= self._history_events:
-                history.popleft()
-            history.append(event)
+        history = channel.history
+        if not history:
+            self._histories.append(channel.key)
+        while len(history) >= self._history_events:
+            history.popleft()
+        history.append(event)
         self._deliver.deliver_event(channel.key, event.msgid, content, event.time_ms)
 
     async def set_channel_attr(

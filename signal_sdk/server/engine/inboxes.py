@@ -25,7 +25,7 @@ class Inboxes:
 
     def __init__(self, commits: Commits, max_entries: int, accounts: Iterable[Account]) -> None:
         self._commits = commits
-        self._max_entries = max_entries
+        self.max_entries = max_entries
         self._log = EntryLog(commits, accounts) if isinstance(commits, JournalCommits) else None
         self._to_sweep: deque[Account] = deque()
         for account in accounts:
@@ -35,9 +35,9 @@ class Inboxes:
     def post(self, account: Account, post: Post, now: float) -> Entry | None:
         """Put an entry into the account's inbox; None where that is full."""
         inbox = account.inbox
-        if self._max_entries and len(inbox.entries) >= self._max_entries:
+        if self.max_entries and len(inbox.entries) >= self.max_entries:
             self._expire(account, now)
-            if len(inbox.entries) >= self._max_entries:
+            if len(inbox.entries) >= self.max_entries:
                 return None
         inbox.last_version += 1
         entry = Entry(version=inbox.last_version, expires=post.expires, line=post.line)

@@ -22,6 +22,7 @@ from typing import Any, Final, Self
 import attrs
 
 from signal_sdk.errors import StorageError
+from signal_sdk.net import holders
 from signal_sdk.server.engine.schema import (
     COUNTED,
     ENTRIES,
@@ -146,7 +147,7 @@ class Journal:
                 with contextlib.suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
             if isinstance(exc, sqlite3.Error):
-                raise StorageError(f"{self.path}: {_reason(exc)}") from None
+                raise StorageError(f"{self.path}: {_reason(exc, self.path)}") from None
             raise
 
     def _put(self, table: Table, rows: Sequence[Row]) -> None:
@@ -240,13 +241,13 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as exc:
-        raise StorageError(f"{path}: {_reason(exc)}") from None
+        raise StorageError(f"{path}: {_reason(exc, path)}") from None
 
 
-def _reason(exc: sqlite3.Error) -> str:
+def _reason(exc: sqlite3.Error, path: Path) -> str:
     name = getattr(exc, "sqlite_errorname", "")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return "another process is using it; stop that one first"
+        return f"{holders.of_file(path)} is using it; stop that one first"
     if name.startswith("SQLITE_READONLY"):
         return READ_ONLY
     if name.startswith("SQLITE_CANTOPEN"):

@@ -44,7 +44,9 @@ class ClientLink(Protocol):
 
     @property
     def alive_at(self) -> float:
-        """When there was last a sign that the client is there. Asked once a second."""
+        """When there was last a sign that the client is there, by the reactor's patient clock.
+        Asked once a second.
+        """
 
     @property
     def outbox(self) -> Ear:

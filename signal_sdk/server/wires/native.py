@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import trio
-
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.native.link import NativeLink
@@ -97,7 +95,7 @@ class NativeClientLink(NativeLink[typed.ClientFrame]):
         # nothing at all. That it is gone, the network notices (`doors`).
         if self.outbox.has_sent:
             self.outbox.has_sent = False
-            self._told_at = trio.current_time()
+            self._told_at = self._reactor.clock.time()
         return max(self.heard_at, self._told_at)
 
     def _message(self, text: bytes) -> typed.ClientFrame:

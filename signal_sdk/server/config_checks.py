@@ -1,0 +1,170 @@
+"""The configuration's checks: what values may be, and how one is spelled in a file and in an error.
+
+Owns: every check that takes more than a value's type, and its one line of text. Must not know:
+files, or which keys there are beyond those that it checks.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import attrs
+
+from signal_sdk.errors import ConfigError
+
+if TYPE_CHECKING:
+    from signal_sdk.server.config_keys import Config, LimitsConfig, NativeConfig, ServerConfig
+
+__all__ = [
+    "APPS",
+    "DURABILITIES",
+    "MAX_PORT",
+    "ConfigKeyError",
+    "ConfigPath",
+    "header",
+    "parse_address",
+    "problems",
+    "shown",
+    "toml_value",
+]
+
+APPS = "apps"
+MAX_PORT = 65535
+DURABILITIES = ("process", "power")
+MAX_SHOWN_CHARS = 40
+
+ConfigPath = tuple[str | int, ...]
+"""Where a value stands: table, number of the app, key, number of the element."""
+
+
+def header(table: str) -> str:
+    """A table as a file spells it."""
+    return f"[[{table}]]" if table == APPS else f"[{table}]"
+
+
+class ConfigKeyError(ConfigError):
+    """A `ConfigError` that knows at which `path` it stands, but no file and no line."""
+
+    def __init__(self, path: ConfigPath, text: str, *, said_of: ConfigPath | None = None) -> None:
+        self.path = path
+        names = [part for part in (path if said_of is None else said_of) if isinstance(part, str)]
+        where = [header(names[0]), *(f"{name}:" for name in names[1:])] if names else []
+        super().__init__(" ".join([*where, text]))
+
+
+def toml_value(value: object) -> str:
+    """A value as a file spells it."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return str(value)
+        case str():
+            # JSON's escapes are TOML's; DEL is the one character that only TOML wants escaped.
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case tuple():
+            return f"[{', '.join(map(toml_value, value))}]"
+        case _:
+            raise TypeError(f"no key has values of type {type(value).__name__}")
+
+
+def shown(value: object) -> str:
+    """A value as an error shows it: on one line, and not all of a long one."""
+    text = toml_value(value)
+    if not text.isprintable():
+        text = json.dumps(value)
+    return text if len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]}..."
+
+
+def problems(config: Config) -> Iterator[ConfigKeyError]:
+    """All that is wrong with the values, each alone and together."""
+    yield from _out_of_bounds(config.server, ("server",))
+    yield from _out_of_bounds(config.native, ("native",))
+    yield from _out_of_bounds(config.limits, ("limits",))
+    yield from _server_problems(config.server)
+    yield from _native_problems(config.native)
+    if not (config.limits.history_events or config.limits.history_seconds):
+        text = "may not be 0 where history_seconds is: all would be kept"
+        yield ConfigKeyError(("limits", "history_events"), text)
+    first_with: dict[str, int] = {}  # numbered from 1, as people count
+    for index, app in enumerate(config.apps):
+        path = (APPS, index, "id")
+        if not app.id:
+            yield ConfigKeyError(path, "may not be empty")
+        elif app.id in first_with:
+            yield ConfigKeyError(path, f"the same as that of [[apps]] {first_with[app.id]}")
+        first_with.setdefault(app.id, index + 1)
+    if not config.apps and not config.server.dev:
+        yield ConfigKeyError((), "nobody could log in: add [[apps]], or set dev = true in [server]")
+
+
+def _out_of_bounds(
+    table: ServerConfig | NativeConfig | LimitsConfig, path: ConfigPath
+) -> Iterator[ConfigKeyError]:
+    for field in attrs.fields(type(table)):
+        least, most = field.metadata["least"], field.metadata["most"]
+        found = getattr(table, field.name)
+        values = dict(enumerate(found)) if isinstance(found, tuple) else {None: found}
+        for index, value in values.items():
+            if (least is not None and value < least) or (most is not None and value > most):
+                bounds = f"{least} or more" if most is None else f"{least} to {most}"
+                text = f"expected {bounds}, got {shown(value)}"
+                where = (*path, field.name) if index is None else (*path, field.name, index)
+                yield ConfigKeyError(where, text)
+
+
+def _server_problems(server: ServerConfig) -> Iterator[ConfigKeyError]:
+    if server.durability not in DURABILITIES:
+        text = f'expected "process" or "power", got {shown(server.durability)}'
+        yield ConfigKeyError(("server", "durability"), text)
+    if not server.host:
+        yield ConfigKeyError(("server", "host"), "may not be empty")
+    if server.cert and not server.key:
+        yield ConfigKeyError(("server", "cert"), "needs its private key: set key, too")
+    if server.key and not server.cert:
+        yield ConfigKeyError(("server", "key"), "needs its certificate: set cert, too")
+    if server.cert and server.port == MAX_PORT:
+        yield ConfigKeyError(
+            ("server", "port"), f"leaves no port + 1 for TLS: at most {MAX_PORT - 1}"
+        )
+    yield from _repeated((server.port, *server.also_listen), ("server", "also_listen"))
+    for index, address in enumerate(server.advertise):
+        try:
+            parse_address(address)
+        except ValueError as error:
+            yield ConfigKeyError(("server", "advertise", index), str(error))
+
+
+def _native_problems(native: NativeConfig) -> Iterator[ConfigKeyError]:
+    yield from _repeated((native.port, *native.also_listen), ("native", "also_listen"))
+    yield from _repeated((0, *native.lookup_ports), ("native", "lookup_ports"))
+    for index, address in enumerate(native.advertise):
+        try:
+            host, _ = parse_address(address)
+            ipaddress.IPv4Address(host)
+        except ValueError:
+            text = f'expected "address:port" or "address", an IPv4 one, got {shown(address)}'
+            yield ConfigKeyError(("native", "advertise", index), text)
+
+
+def _repeated(ports: tuple[int, ...], path: ConfigPath) -> Iterator[ConfigKeyError]:
+    """A port can be listened on once; 0 stands for any."""
+    for index, port in enumerate(ports[1:]):
+        if port and port in ports[: index + 1]:
+            yield ConfigKeyError((*path, index), f"the port {port} is named twice")
+
+
+def parse_address(address: str) -> tuple[str, int | None]:
+    """The host and the port, if there is one, of an entry of `[server] advertise`.
+
+    An IPv6 address with a port stands in brackets, as in a URL. Raises `ValueError`.
+    """
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+))(?::([0-9]{1,5}))?", address)
+    port = int(match[3]) if match and match[3] else None
+    if match is None or (port is not None and not 1 <= port <= MAX_PORT):
+        raise ValueError(f'expected "host:port" or "host", got {shown(address)}')
+    return match[1] or match[2], port
