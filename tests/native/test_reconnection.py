@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from signal_sdk.errors import SignalError
-from signal_sdk.testing.native_peer import NativePeer
-from signal_sdk.testing.server import LocalServer
-from signal_sdk.wire import typed
+from signal_sdk.testing.native_peer import NativePeer, native_peer
+from signal_sdk.testing.server import LocalServer, local_server
+from signal_sdk.wire import datagrams, typed
 from tests.native.helpers import ROOM, Natives, dev_config, of_channel, reconnect, settle
 from tests.native.test_channels import MESSAGE, join, members, set_attr
 from tests.server.test_acceptor import served
@@ -417,3 +418,32 @@ async def test_a_client_that_is_silent_is_left_and_may_come_back(
     bob.is_down = False
     await bob.expect("on_reconnected", 0)
     assert server.node.sessions == 1
+
+
+async def test_what_came_before_a_second_join_is_not_told_again(native: Natives) -> None:
+    """With every join its client begins to count anew."""
+    alice, bob = await native.login("alice"), await native.login("bob")
+    await alice.channel_join(ROOM)
+    await bob.channel_join(ROOM)
+    await alice.message_channel_send("before")
+    await bob.expect("on_message_channel_receive", ROOM, "alice", alice.uid, "before")
+    await bob.channel_join(ROOM)
+    await alice.message_channel_send("after")
+    await bob.expect("on_message_channel_receive", ROOM, "alice", alice.uid, "after")
+    bob.msgid = 0
+    bob.cut()
+    await bob.expect("on_reconnected")
+    await bob.expect("on_message_channel_receive", ROOM, "alice", alice.uid, "after")
+    assert bob.seen("on_message_channel_receive") == []
+
+
+async def test_the_lookup_of_a_full_server_is_silent(autojump_clock: MockClock) -> None:
+    """A client dials two at once, and counts each that is closed again."""
+    config = dev_config(max_connections=3)
+    async with local_server(config, listens=False) as server, native_peer(server) as alice:
+        await alice.login("alice")
+        lookup, question = server.node._lookup, datagrams.encode_question("app")
+        assert lookup.answer(question, "192.0.2.1", "192.0.2.7") is not None
+        idle = server.connect_native()
+        assert lookup.answer(question, "192.0.2.1", "192.0.2.7") is None
+        idle.close()
