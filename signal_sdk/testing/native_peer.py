@@ -143,8 +143,7 @@ class NativePeer:
     async def _live(self, said: Login) -> None:
         """Hold the session, over one line after another."""
         with self._scope:
-            resumed = is_told = False
-            tries = 0
+            resumed, is_told, tries = False, False, 0
             ends_at = trio.current_time() + RETRY_SECONDS
             while tries < MAX_TRIES and trio.current_time() < ends_at:
                 try:
@@ -154,8 +153,7 @@ class NativePeer:
                     else:
                         tries += 1
                 except LinkError:
-                    # Nobody there is no try.
-                    pass
+                    pass  # nobody there is no try
                 if not self.line_id:
                     if isinstance(self._entry, words_heard.LoginResult):
                         return
@@ -324,17 +322,15 @@ class NativePeer:
 
     async def message_channel_send(self, msg: Any, *, name: Any = None) -> None:
         """Send to the channel, or with `name` to any (`messageChannelSendForce`)."""
-        if name is None:
-            await self.call("channel_sendmsg", name=self.channel, msg=msg)
-        else:
-            await self.call("channel_sendmsg", name=name, msg=msg, force=True)
+        where = {"name": self.channel} if name is None else {"name": name, "force": True}
+        await self.call("channel_sendmsg", msg=msg, **where)
 
     async def channel_invite_user2(self, channel: Any, account: Any, extra: str = "{}") -> None:
         """Invite to a call. Raises `SignalError`, after `on_invite_failed` has been told."""
         fields = frames.decode_json(extra, dict[str, Any], "extra")
         now = round(trio.current_time() * 1000)
-        more = {"callid": f"{self.uid}_{now}", "start_time": now}
-        full = frames.encode_json({**fields, **more}).decode()
+        fields |= {"callid": f"{self.uid}_{now}", "start_time": now}
+        full = frames.encode_json(fields).decode()
         try:
             await self.call("voip_invite", channelName=channel, peer=account, extra=full)
         except SignalError as exc:
@@ -385,7 +381,10 @@ async def native_peer(
     """
     if connect is None:
         if server is None:
-            raise ValueError("a native peer needs a server, or a way to connect to one")
+            raise ValueError(
+                "a native peer needs a server: native_peer(server), or for one elsewhere "
+                "native_peer(app=APP, connect=connect_by_lookup(APP, HOST, [8180, 8181]))"
+            )
         connect = connect_in_memory(server)
     failed: Exception | None = None
     async with trio.open_nursery() as nursery:
