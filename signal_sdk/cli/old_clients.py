@@ -132,7 +132,7 @@ def _udp_problem(asked: Asked, wrong: str, where: str) -> Problem:
         return Problem("udp", wrong, advice, where)
     if reason.startswith(_UNKNOWN_APP):
         return Problem("udp", *_unknown_app(asked), where)
-    return Problem("udp", wrong, "set [native] advertise to IPv4 addresses, or see the log", where)
+    return Problem("udp", wrong, _NO_ANSWER, where)
 
 
 async def _dial_native(probe: Probe, address: Address, times: int) -> list[Transport]:
