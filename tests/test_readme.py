@@ -109,6 +109,19 @@ def test_every_link_leads_somewhere(link: str) -> None:
     assert (ROOT / link).exists()
 
 
+def test_every_page_is_named_and_old_apps_are_found() -> None:
+    links = set(re.findall(r"\]\((docs/[^)#:]+)\)", README))
+    assert links == {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+    before_the_first_title = README.partition("\n## ")[0]
+    assert "docs/old_clients.md" in before_the_first_title
+    assert "\n## Old apps\n" in README
+
+
+def test_no_line_of_prose_is_long() -> None:
+    prose = re.sub(r"^\|.*$", "", README, flags=re.MULTILINE)
+    assert max(map(len, prose.splitlines())) <= 120
+
+
 def test_the_table_names_every_documented_method() -> None:
     with SURFACE.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["sdk"] == JAVA]

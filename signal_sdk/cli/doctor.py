@@ -7,6 +7,8 @@ looks it over), nor what a client does (old_clients.py).
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 from typing import Any, Final
 
 import click
@@ -123,10 +125,11 @@ def _try(
         raise click.UsageError("--ca goes with --client web: the others use no TLS.")
     if len(lookup_ports) > (MAX_LOOKUP_PORTS if client == "native" else 1):
         raise click.UsageError("--lookup-port is given once, and for native at most twice.")
-    if host is not None and not host:
-        raise click.UsageError("--host is empty.")
+    if host is not None:
+        _check_host(host)
     asked = Asked(
         app=_text("app id", app or DEFAULT_APP),
+        is_app_given=bool(app),
         account=names.check_account(account or DEFAULT_ACCOUNT),
         token=_text("token", token or names.NO_TOKEN, is_secret=True),
         host=host or "",
@@ -143,6 +146,19 @@ def _try(
 
 def _tell(step: Step) -> None:
     say(one_line(str(step)))
+
+
+def _check_host(host: str) -> None:
+    """It has to be a name or an address: what else there may be in a URL goes elsewhere."""
+    if not host:
+        raise click.UsageError("--host is empty.")
+    with contextlib.suppress(ValueError):
+        ipaddress.IPv6Address(host)
+        raise click.UsageError("--host takes no IPv6 address: the original clients know none.")
+    if ":" in host or "/" in host:
+        raise click.UsageError(
+            "--host takes a host alone, without port; --lookup-port is the port."
+        )
 
 
 def _text(what: str, text: str, *, is_secret: bool = False) -> str:

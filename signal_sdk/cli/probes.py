@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Final, TypeAlias, TypeVar
@@ -26,7 +26,7 @@ from signal_sdk.net.transport import SocketTransport, Transport
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.link import Link
 
-__all__ = ["Address", "Asked", "Place", "Probe", "Problem", "Step", "bounded"]
+__all__ = ["THEM", "Address", "Asked", "Place", "Probe", "Problem", "Step", "bounded", "listed"]
 
 STEP_SECONDS: Final = 5.0
 """How long a step may take."""
@@ -34,6 +34,24 @@ MAX_PORT: Final = 65534
 """The highest port that leaves one for TLS behind it."""
 SHOWN_CHARS: Final = 80
 """How much is repeated of what a server says."""
+THEM: Final = "{them}"
+"""Stands in an advice for what the problem is about."""
+
+_NOT_TLS: Final = (
+    "UNEXPECTED_EOF_WHILE_READING",
+    "WRONG_VERSION_NUMBER",
+    "PACKET_LENGTH_TOO_LONG",
+    "RECORD_LAYER_FAILURE",
+)
+"""What OpenSSL says of bytes that are no TLS at all, or of none."""
+_UNTRUSTED: Final = ("unable to get", "unable to verify", "self-signed", "self signed")
+"""How OpenSSL begins to say that it does not know a certificate's CA."""
+_CERTIFICATES: Final[Mapping[str, str]] = {
+    "Hostname mismatch": "make a certificate for *.agora.io",
+    "certificate has expired": "renew it",
+    "certificate is not yet valid": "set this machine's clock, or wait",
+}
+"""What to do about a certificate of which OpenSSL says this."""
 
 Address: TypeAlias = tuple[str, int]
 T = TypeVar("T")
@@ -52,22 +70,38 @@ class Step:
 
 
 class Problem(Exception):
-    """A step failed: which, what is wrong, and what to do."""
+    """A step failed: which, what is wrong, and what to do; with `about`, for what it does."""
 
-    def __init__(self, step: str, wrong: str, advice: str) -> None:
-        super().__init__(step, wrong, advice)
+    def __init__(self, step: str, wrong: str, advice: str, *about: str) -> None:
+        super().__init__(step, wrong, advice, *about)
         self.step = step
         # Libraries say more on further lines, or end as sentences do.
         self.wrong: str = wrong.partition("\n")[0].rstrip(".")
         self.advice = advice
+        self.about = about
 
     @property
     def warning(self) -> Step:
-        """What is told of it where another way has worked."""
-        return Step(self.step, f"{self.wrong}; {self.advice}", is_warning=True)
+        """What is told of it where it is not what ends the course."""
+        return Step(self.step, self._said, is_warning=True)
+
+    @property
+    def _said(self) -> str:
+        them = listed(self.about)
+        where = f"{them}: " if them else ""
+        return f"{where}{self.wrong}; {self.advice.replace(THEM, them)}"
 
     def __str__(self) -> str:
-        return f"{self.step}: {self.wrong}; {self.advice}"
+        return f"{self.step}: {self._said}"
+
+
+def _merged(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems, in their order; those that only differ in what they are about as one."""
+    alike: dict[tuple[str, str, str], dict[str, None]] = {}
+    for it in problems:
+        about = alike.setdefault((it.step, it.wrong, it.advice), {})
+        about.update(dict.fromkeys(it.about))
+    return [Problem(*what, *about) for what, about in alike.items()]
 
 
 @attrs.frozen(kw_only=True)
@@ -75,6 +109,8 @@ class Asked:
     """What is to be tried: who logs in, and where. Without `host`, where the names lead."""
 
     app: str
+    is_app_given: bool = True
+    """Whether somebody has named it, so that it is not only the default."""
     account: str
     token: str = attrs.field(repr=False)
     host: str = ""
@@ -93,13 +129,13 @@ class Place:
 
 
 @contextmanager
-def bounded(step: str, where: str, advice: str) -> Iterator[None]:
+def bounded(step: str, about: str, advice: str) -> Iterator[None]:
     """Have what fails in the block, or takes too long, be the `Problem` of this step."""
     try:
         with trio.fail_after(STEP_SECONDS):
             yield
     except trio.TooSlowError:
-        raise Problem(step, f"{where}: nothing in {STEP_SECONDS:g} s", advice) from None
+        raise Problem(step, f"nothing in {STEP_SECONDS:g} s", advice, about) from None
     except (LinkError, ProtocolError) as exc:
         raise Problem(step, str(exc), advice) from None
 
@@ -127,7 +163,8 @@ class Probe:
 
     async def any_of(self, tries: Iterable[Callable[[], Awaitable[T]]]) -> list[T]:
         """Try all. One has to work, since the client goes on to the next one; what is wrong with
-        others is a warning. Raises the first `Problem` where none works.
+        others is a warning. Raises the last `Problem` where none works; those that are alike are
+        one.
         """
         results: list[T] = []
         problems: list[Problem] = []
@@ -136,10 +173,10 @@ class Probe:
                 results.append(await attempt())
             except Problem as problem:
                 problems.append(problem)
-        failure = None if results else problems[0]
-        for warning in dict.fromkeys(problem.warning for problem in problems):
-            if failure is None or warning != failure.warning:
-                self._tell(warning)
+        others = _merged(problems)
+        failure = None if results else others.pop()
+        for other in others:
+            self._tell(other.warning)
         if failure is not None:
             raise failure
         return results
@@ -158,9 +195,9 @@ class Probe:
         return [Place(name, address) for name in names]
 
     async def _find_one(self, name: str) -> Place:
-        advice = f"have your name server answer {name} with your server's IPv4 address"
+        advice = f"have your name server answer {THEM} with your server's IPv4 address"
         found = await _resolve(name, advice)
-        self.seen("name", f"{name} is {' and '.join(found)}")
+        self.seen("name", f"{name} is {listed(found)}")
         return Place(name, found[0])
 
     async def check_name(self, name: str, address: str) -> None:
@@ -171,38 +208,54 @@ class Probe:
         advice = f"have your name server answer {name} with {address}"
         found = await _resolve(name, advice)
         if found != [address]:
-            raise Problem("name", f"{name} is {' and '.join(found)}, not {address}", advice)
+            raise Problem("name", f"{name} is {listed(found)}, not {address}", advice)
         self.seen("name", f"{name} is {address}")
 
     # --- connections ---
 
-    async def connect(self, host: str, port: int, step: str = "tcp") -> Transport:
-        """A TCP connection; only that of the step `tcp` is told of."""
-        advice = (
-            "have the lookup name the server's address (advertise in [server] or [native]), "
-            f"and let TCP port {port} through the firewall"
-        )
-        if step != "tcp":
-            advice = f"have TCP port {port} lead to the server, and let it through the firewall"
+    async def connect(self, step: str, host: str, port: int, advice: str) -> Transport:
+        """A TCP connection."""
         with bounded(step, f"{host}:{port}", advice):
             transport = SocketTransport(await open_socket(host, port))
         self._opened.callback(transport.close)
-        if step == "tcp":
-            self.seen("tcp", f"{host}:{port} takes connections")
         return transport
 
     async def secure(self, transport: Transport, name: str) -> Transport:
         """TLS, whose certificate has to hold for `name`."""
         context = self.asked.ssl_context or lookup.default_ssl_context()
-        advice = (
-            f"give the server a certificate that holds for {name}, of a CA that is trusted "
-            "(here: --ca FILE); its TLS port is its port + 1"
-        )
         tls = TlsTransport(transport, context, server_side=False, server_hostname=name)
+        advice = f"have {transport.peer} lead to this server's TLS port, which is its port + 1"
         with bounded("tls name", f"TLS with {transport.peer}", advice):
-            await tls.handshake()
+            try:
+                await tls.handshake()
+            except LinkError as exc:
+                raise self._insecure(transport.peer, name, str(exc), advice) from None
         self.seen("tls name", f"the certificate at {transport.peer} holds for {name}")
         return tls
+
+    def _insecure(self, peer: str, name: str, wrong: str, advice: str) -> Problem:
+        """What `wrong` means, which the TLS handshake has ended with."""
+        beginning = f"TLS with {peer} failed: "
+        if not wrong.startswith(beginning):
+            return Problem("tls name", wrong, advice)
+        reason = wrong.removeprefix(beginning)
+        if reason in _NOT_TLS:
+            wrong = f"{peer} does not speak TLS ({reason})"
+            return Problem(
+                "tls name", wrong, "that is the server's port + 1, once it has cert and key"
+            )
+        for known, what_to_do in _CERTIFICATES.items():
+            if reason.startswith(known):
+                # OpenSSL names the host as well.
+                return Problem("tls name", f"{beginning}{known}", what_to_do, name)
+        if reason.startswith(_UNTRUSTED):
+            advice = (
+                "this machine does not trust its CA: give --ca FILE"
+                if self.asked.ssl_context is None
+                else "neither this machine nor --ca FILE holds its CA: give it there"
+            )
+            advice += "; each client's machine has to trust it, too"
+        return Problem("tls name", wrong, advice, name)
 
     async def open_websocket(self, transport: Transport, url: str) -> Link:
         """The WebSocket that `url` names."""
@@ -218,10 +271,12 @@ class Probe:
 
     # --- the lookup by HTTP ---
 
-    async def look_up(self, place: Place, port: int, *, tls: bool) -> list[Address]:
-        """The addresses that the lookup of `place` names for web pages."""
+    async def look_up(self, place: Place, port: int, advice: str, *, tls: bool) -> list[Address]:
+        """The addresses that the lookup of `place` names for web pages; `advice` is for where
+        nobody takes the connection.
+        """
         where = f"{place.address}:{port}"
-        transport = await self.connect(place.address, port, "lookup")
+        transport = await self.connect("lookup", place.address, port, advice)
         if tls:
             await self.secure(transport, place.name)
         transport.close()
@@ -241,9 +296,15 @@ class Probe:
         return named
 
 
-def spelled(addresses: Sequence[Address]) -> str:
-    """Addresses, for a line."""
-    return " and ".join(f"{host[:SHOWN_CHARS]}:{port}" for host, port in addresses)
+def listed(texts: Iterable[str]) -> str:
+    """Texts, for a line: `a`, `a and b`, `a, b and c`."""
+    *others, last = [*texts] or [""]
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def spelled(addresses: Iterable[Address]) -> str:
+    """Addresses, each once, for a line."""
+    return listed(f"{host[:SHOWN_CHARS]}:{port}" for host, port in dict.fromkeys(addresses))
 
 
 def check_address(address: Address, step: str, key: str) -> None:
@@ -273,5 +334,5 @@ async def _resolve(name: str, advice: str) -> list[str]:
             )
         except (OSError, UnicodeError) as exc:
             why = getattr(exc, "strerror", None) or str(exc)
-            raise Problem("name", f"{name}: {why}", advice) from None
+            raise Problem("name", why, advice, name) from None
     return list(dict.fromkeys(str(address[0]) for *_, address in found))

@@ -59,17 +59,15 @@ class NativePeer(NativeSession):
 
     async def message_channel_send(self, msg: Any, *, name: Any = None) -> None:
         """Send to the channel, or with `name` to any (`messageChannelSendForce`)."""
-        if name is None:
-            await self.call("channel_sendmsg", name=self.channel, msg=msg)
-        else:
-            await self.call("channel_sendmsg", name=name, msg=msg, force=True)
+        where = {"name": self.channel} if name is None else {"name": name, "force": True}
+        await self.call("channel_sendmsg", msg=msg, **where)
 
     async def channel_invite_user2(self, channel: Any, account: Any, extra: str = "{}") -> None:
         """Invite to a call. Raises `SignalError`, after `on_invite_failed` has been told."""
         fields = frames.decode_json(extra, dict[str, Any], "extra")
         now = round(trio.current_time() * 1000)
-        more = {"callid": f"{self.uid}_{now}", "start_time": now}
-        full = frames.encode_json({**fields, **more}).decode()
+        fields |= {"callid": f"{self.uid}_{now}", "start_time": now}
+        full = frames.encode_json(fields).decode()
         try:
             await self.call("voip_invite", channelName=channel, peer=account, extra=full)
         except SignalError as exc:
@@ -103,7 +101,10 @@ async def native_peer(
     """
     if connect is None:
         if server is None:
-            raise ValueError("a native peer needs a server, or a way to connect to one")
+            raise ValueError(
+                "a native peer needs a server: native_peer(server), or for one elsewhere "
+                "native_peer(app=APP, connect=connect_by_lookup(APP, HOST, [8180, 8181]))"
+            )
         connect = connect_in_memory(server)
     failed: Exception | None = None
     async with trio.open_nursery() as nursery:
