@@ -31,7 +31,7 @@ from signal_sdk.server.node import Node
 
 __all__ = ["serve"]
 
-logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 SWITCH_SECONDS: Final = 0.0005
 """How long a busy thread keeps the interpreter from the others. The journal's gives it away with

@@ -64,7 +64,7 @@ class Alarms:
         self._order = count()
         self._changed = 0
         self._earlier = trio.Event()
-        self.clock = PatientClock()
+        self.clock: PatientClock = PatientClock()
         """What others are judged by."""
 
     def __len__(self) -> int:

@@ -34,7 +34,7 @@ class Deadline:
         self._reactor = reactor
         self._ring = ring
         self._alarm = Alarm(reactor.alarms, self._look)
-        self.time = math.inf
+        self.time: float = math.inf
 
     def set(self, time: float) -> None:
         """Ring at `time`, by the patient clock, instead of when it would have."""

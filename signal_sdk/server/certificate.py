@@ -16,7 +16,7 @@ from signal_sdk.errors import ConfigError
 
 __all__ = ["Certificate", "tls_context"]
 
-logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 LOOK_SECONDS: Final = 60.0
 """Between two looks at the files."""

@@ -19,7 +19,7 @@ from signal_sdk.server.rates import Rate
 from signal_sdk.wire import datagrams
 from signal_sdk.wire.datagrams import Address
 
-logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 WINDOW_SECONDS: Final = 1.0
 LOGGED_PER_SECOND: Final = 5

@@ -67,7 +67,8 @@ class Node:
         self, config: Config, *, engine: Engine | None = None, clock: Clock = time.time
     ) -> None:
         # A reload changes this node's limits in place, and nobody else's.
-        self.config = config = attrs.evolve(config, limits=attrs.evolve(config.limits))
+        config = attrs.evolve(config, limits=attrs.evolve(config.limits))
+        self.config: Config = config
         limits = config.limits
         self._engine = engine or make_engine(config)
         self._clock = clock

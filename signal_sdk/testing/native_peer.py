@@ -48,12 +48,12 @@ class NativePeer(NativeSession):
     async def channel_join(self, name: Any) -> None:
         """Join a channel, and tell what a join tells."""
         answer = await self.call("channel_join", name=name)
-        self.channel, self.msgid = name, 0
+        self._has_joined(name)
         self._tell(*join_events(name, answer))
 
     async def channel_leave(self) -> None:
         """Leave the channel."""
-        channel, self.channel = self.channel, None
+        channel = self._leaves()
         await self.call("channel_leave", name=channel)
         self._tell(Heard("on_channel_leaved", (channel, ECode.LEAVECHANNEL_E_BYUSER)))
 

@@ -235,6 +235,15 @@ class NativeSession:
         self._tell(Heard("on_logout", (ecode,)))
         self._scope.cancel()
 
+    def _has_joined(self, channel: str) -> None:
+        """With each join it begins to count its channel's events anew."""
+        self.channel, self.msgid = channel, 0
+
+    def _leaves(self) -> str | None:
+        """It is in no channel from here on; in which was it?"""
+        channel, self.channel = self.channel, None
+        return channel
+
     # --- the inbox ---
 
     async def _poll(self, delay: float) -> None:

@@ -97,7 +97,7 @@ async def test_a_program_that_fails_ends_everything_with_1() -> None:
         port = taken.getsockname()[1]
         async with program(*DEMO, str(port), env={MARK: mark}) as demo:
             assert await demo.end() == 1
-    assert demo.lines[-1] == "error: server has ended with exit code 2"
+    assert demo.lines[-1] == "error: server has ended with exit code 1"
     assert marked(mark) == []
 
 

@@ -47,9 +47,9 @@ class JavaWires:
     """What a node's links with such clients share."""
 
     def __init__(self, reactor: Reactor) -> None:
-        self.wire = _JavaWire()
-        self.pongs = DelayLine(reactor, PONG_SECONDS)
-        self.partings = DelayLine(reactor, PARTING_SECONDS)
+        self.wire: _JavaWire = _JavaWire()
+        self.pongs: DelayLine = DelayLine(reactor, PONG_SECONDS)
+        self.partings: DelayLine = DelayLine(reactor, PARTING_SECONDS)
 
 
 class JavaTongue:
