@@ -168,7 +168,10 @@ def cause_of(exc: BaseException) -> str:
             # One error for each address of a name.
             inner: BaseException | None = exc.exceptions[0]
         else:
-            inner = exc.__cause__ or (None if told else exc.__context__)
+            inner = exc.__cause__
+            if inner is None and (not told or isinstance(exc.__context__, OSError)):
+                # httpcore hides what its own exception stands for.
+                inner = exc.__context__
         if inner is None:
             break
         exc = inner

@@ -185,7 +185,7 @@ class Connection:
         # A login that was cut off half-way would be nobody's to end; a refused one closes the link.
         self.ends_at = math.inf
         try:
-            self._check_admission()
+            services.check_admission()
             if services.engine.is_immediate:
                 session = await self._find_session(request)
             else:
@@ -251,14 +251,6 @@ class Connection:
             self._session = await presences.resume(request)
         return self._session
 
-    def _check_admission(self) -> None:
-        if self._services.is_draining():
-            raise LoginError(ECode.LOGIN_E_NET, "the server is going away")
-        try:
-            self._services.engine.check_writable()
-        except SignalError as exc:
-            raise LoginError(ECode.LOGIN_E_NET, exc.reason) from None
-
     async def _resume(self, session: Session, request: login.LineLogin) -> None:
         """Let the client go on: tell it what it has missed of its channel, or that it cannot be
         told.
@@ -277,9 +269,7 @@ class Connection:
             return
         missed = await self._hearing.missed(session, channel, request.msgid)
         self._welcome(session, msgid=roster.msgid, gap=missed is None, is_resumed=True)
-        for data in missed or ():
-            self._link.send_encoded(data)
-        self._hearing.open(session, gate)
+        self._hearing.open(session, gate, missed or ())
 
     async def _subscribe(self, sub: typed.ChannelSub) -> None:
         """A client that has come back says what it has of its channel: it hears the rest, or, where
@@ -289,21 +279,14 @@ class Connection:
         if session is None or session.channel is None or self._hearing.is_heard(session):
             # It has left, which it may not know yet, or has all that there is.
             return
-        if session.channel != sub.channel:
-            await self._end_out_of_sync()
-            return
-        gate = self._hearing.listen_behind_gate(session)
-        after = sub.msgid or await self._hearing.joined_at(session, sub.channel)
-        missed = await self._hearing.missed(session, sub.channel, after)
-        if missed is None:
-            await self._end_out_of_sync()
-            return
-        for data in missed:
-            self._link.send_encoded(data)
-        self._hearing.open(session, gate)
-
-    async def _end_out_of_sync(self) -> None:
-        """To such a client its session is over: it logs in afresh."""
+        if session.channel == sub.channel:
+            gate = self._hearing.listen_behind_gate(session)
+            after = sub.msgid or await self._hearing.joined_at(session, sub.channel)
+            missed = await self._hearing.missed(session, sub.channel, after)
+            if missed is not None:
+                self._hearing.open(session, gate, missed)
+                return
+        # To such a client its session is over then: it logs in afresh.
         self._end(Farewell(end=End.OUT_OF_SYNC))
         await self._end_session()
 

@@ -64,10 +64,12 @@ class Hearing:
         key = session.channel_key(session.channel)
         return self._hub.unlisten(key, session.account, self._ear)
 
-    def open(self, session: Session, gate: Gate) -> None:
-        """The client knows where it is: what `gate` has kept goes out, and from now on all at once.
-        Does nothing where the connection has moved on.
+    def open(self, session: Session, gate: Gate, missed: Sequence[bytes] = ()) -> None:
+        """The client knows where it is: what it has `missed` and what `gate` has kept goes out, and
+        from now on all at once. Of the latter, nothing where the connection has moved on.
         """
+        for data in missed:
+            self._link.send_encoded(data)
         if self._ear is gate and session.channel is not None:
             self._ear = gate.ear
             key = session.channel_key(session.channel)

@@ -16,7 +16,7 @@ import attrs
 import trio
 
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import SignalError
+from signal_sdk.errors import LoginError, SignalError
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import Engine
@@ -72,6 +72,15 @@ class Services:
     limits: LimitsConfig
     clock: Clock
     is_draining: Callable[[], bool]
+
+    def check_admission(self) -> None:
+        """Raise `LoginError` (201) where nobody is let in for the moment."""
+        if self.is_draining():
+            raise LoginError(ECode.LOGIN_E_NET, "the server is going away")
+        try:
+            self.engine.check_writable()
+        except SignalError as exc:
+            raise LoginError(ECode.LOGIN_E_NET, exc.reason) from None
 
 
 class Requests:

@@ -224,6 +224,8 @@ async def test_wrong_arguments_are_seen_before_anything_is_sent(
         (("--to", "a", "--join", "hello"), b"", "--join goes with --channel"),
         (("--to", "a", "--ttl", "-1", "hello"), b"", "invalid value for '--ttl'"),
         (("--to", "a"), b"", "missing argument 'MESSAGE'"),
+        (("--to", "a", ""), b"", "the message is empty"),
+        (("--to", "a", "-"), b"\n", "the message is empty"),
         (("--to", "a", "-"), b"\xff", "is not UTF-8 text"),
         (("--to", "a", "-"), b"x" * 200_000, "there is more than 131072 bytes on stdin"),
     ],

@@ -313,6 +313,15 @@ async def test_a_lookup_that_is_not_answered_is_given_up(
     assert trio.current_time() == 10
 
 
+async def test_a_lookup_that_is_refused_says_its_cause() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    with pytest.raises(
+        LoginError, match=rf"the lookup at http://127\.0\.0\.1:{port} failed: .*Con"
+    ):
+        await lookup.look_up(f"http://127.0.0.1:{port}", "app")
+
+
 # --- TLS ---
 
 
