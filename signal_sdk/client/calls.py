@@ -17,7 +17,8 @@ from signal_sdk.client.call_states import TABLE, CallState, CallStep
 from signal_sdk.client.dispatcher import Dispatcher, Thunk
 from signal_sdk.client.log import Log
 from signal_sdk.client.operation import Operation, Promise
-from signal_sdk.client.requests import Codes, Requests, nothing
+from signal_sdk.client.request import Codes
+from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
 from signal_sdk.wire import events, functions, names, results

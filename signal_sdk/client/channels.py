@@ -23,7 +23,8 @@ from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.log import Log, logger
 from signal_sdk.client.membership import Gap, Membership
 from signal_sdk.client.operation import Operation
-from signal_sdk.client.requests import Codes, Requests, UnansweredError, nothing
+from signal_sdk.client.request import Codes, UnansweredError
+from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.client.roster import MAX_ROSTER
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LogoutError, ParameterError, ProtocolError, SignalError

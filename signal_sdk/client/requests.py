@@ -9,33 +9,30 @@ handed a function that sends), or what a request is for.
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
 
-import attrs
-import msgspec
 import trio
 
 from signal_sdk.client import given
 from signal_sdk.client.log import Log
-from signal_sdk.client.operation import Operation, Promise
+from signal_sdk.client.operation import Operation
+from signal_sdk.client.request import (
+    GENERAL,
+    Asked,
+    CallRequest,
+    Codes,
+    Invocation,
+    Request,
+    TimeOutError,
+    UnansweredError,
+    Unheard,
+)
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
 from signal_sdk.wire import call2, frames, names, results
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.names import JsonValue
-
-__all__ = [
-    "GENERAL",
-    "MAX_REQUESTS",
-    "REPLY_SECONDS",
-    "Codes",
-    "Requests",
-    "TimeOutError",
-    "UnansweredError",
-    "nothing",
-]
 
 R = TypeVar("R", bound=results.Result)
 T = TypeVar("T")
@@ -47,108 +44,6 @@ MAX_REQUESTS: Final = 10_000
 `REPLY_SECONDS`."""
 
 
-@attrs.frozen
-class Codes:
-    """The codes of a kind of request where the server says no more than that it failed, or nothing
-    at all.
-    """
-
-    other: ECode = ECode.GENERAL_E_FAILED
-    timeout: ECode = ECode.GENERAL_E_FAILED
-
-
-GENERAL: Final = Codes()
-
-
-class UnansweredError(SignalError):
-    """No answer came, or none that can be understood: the server may have done what was asked."""
-
-
-class TimeOutError(UnansweredError):
-    """No answer came in time."""
-
-
-Unheard = Callable[[Operation[Any], str, SignalError], None]
-"""Is told of a failure that no callback hears of: the operation, its name, the error."""
-
-
-class _Asked(msgspec.Struct, Generic[T], kw_only=True, eq=False):
-    """Something that was asked for, and how its failure is told."""
-
-    what: str
-    unheard: Unheard
-    failed: Callable[[SignalError], None] | None
-    moot: Callable[[], bool] | None = None
-    undo: Callable[[SignalError], None] | None = None
-    promise: Promise[T] = msgspec.field(default_factory=Promise)
-
-    def fail(self, error: SignalError) -> None:
-        """It has failed, unless that is moot."""
-        if self.moot is not None and self.moot():
-            self.promise.succeed(None)  # type: ignore[arg-type]  # what is moot gives nothing
-            return
-        if self.undo is not None:
-            self.undo(error)
-        self.promise.fail(error)
-        if self.failed is not None:
-            self.failed(error)
-        else:
-            self.unheard(self.promise, self.what, error)
-
-
-class _Request(_Asked[T], kw_only=True, eq=False):
-    """A request under way."""
-
-    codes: Codes = GENERAL
-    lapse: Callable[[], SignalError | None] | None = None
-    deadline: float = math.inf
-
-    @abstractmethod
-    def encode(self, callid: call2.CallId, line: str, ack: int) -> bytes:
-        """Its frame. Raises `ParameterError`."""
-
-    @abstractmethod
-    def finish(self, reply: call2.Reply) -> None:
-        """Read the answer, and tell whoever is to hear of it. Raises `SignalError` where it is a
-        refusal, `ProtocolError` where it is nonsense.
-        """
-
-
-class _Call(_Request[T], Generic[R, T], kw_only=True, eq=False):
-    """A request for one of protocol.md's functions."""
-
-    args: Arguments
-    type_: type[R]
-    convert: Callable[[R], T]
-    done: Callable[[R], None] | None
-
-    def encode(self, callid: call2.CallId, line: str, ack: int) -> bytes:
-        return call2.encode_request(callid, line, self.args, ack)
-
-    def finish(self, reply: call2.Reply) -> None:
-        result = reply.result(self.type_)
-        if self.done is not None:
-            self.done(result)
-        self.promise.succeed(self.convert(result))
-
-
-class _Invocation(_Request[dict[str, JsonValue]], kw_only=True, eq=False):
-    """A request for a function that the user has named."""
-
-    args: Mapping[str, JsonValue]
-    done: Callable[[str], None] | None
-
-    def encode(self, callid: call2.CallId, line: str, ack: int) -> bytes:
-        return call2.encode_invoke(callid, line, self.what, self.args, ack)
-
-    def finish(self, reply: call2.Reply) -> None:
-        reply.result(results.Result)
-        result = frames.decode_json(reply.text, dict[str, JsonValue], self.what)
-        if self.done is not None:
-            self.done(reply.text)
-        self.promise.succeed(result)
-
-
 def _not_logged_in(why: str) -> SignalError:
     return SignalError(ECode.GENERAL_E_NOT_LOGIN, f"not logged in: {why}")
 
@@ -157,9 +52,9 @@ class Requests:
     """The requests of one session.
 
     `is_full` says whether callbacks have fallen too far behind, `clock` what time it is: by
-    default trio's. Until the first `open` requests
-    wait for the login; between `suspend` and the next `open` for a connection, and for no longer
-    than for an answer. After `seal` no new ones are taken; `close` fails those under way.
+    default trio's. Until the first `open` requests wait for the login; between `suspend` and the
+    next `open` for a connection, and for no longer than for an answer. After `seal` no new ones
+    are taken; `close` fails those under way.
     """
 
     def __init__(
@@ -175,8 +70,8 @@ class Requests:
         self._log = log
         self._label = label
         self._clock = clock
-        self._waiting: list[_Request[Any]] = []
-        self._pending: dict[int, _Request[Any]] = {}
+        self._waiting: list[Request[Any]] = []
+        self._pending: dict[int, Request[Any]] = {}
         self._last_id = 0
         self._was_open = False
         self._send: Callable[[bytes], None] | None = None
@@ -270,7 +165,7 @@ class Requests:
             args = _checked(make)
         except ParameterError as exc:
             return self.refuse("", exc, failed, undo)
-        request = _Call(
+        request = CallRequest(
             what=args.function,
             unheard=self._unheard,
             failed=failed,
@@ -309,7 +204,7 @@ class Requests:
             frames.encode_json(args)
         except ParameterError as exc:
             return self.refuse(what, exc, failed)
-        request = _Invocation(what=what, unheard=self._unheard, failed=failed, args=args, done=done)
+        request = Invocation(what=what, unheard=self._unheard, failed=failed, args=args, done=done)
         self._submit(request)
         return request.promise
 
@@ -321,11 +216,11 @@ class Requests:
         undo: Callable[[SignalError], None] | None = None,
     ) -> Operation[Any]:
         """An operation that has failed already, heard of as any other."""
-        asked: _Asked[Any] = _Asked(what=what, unheard=self._unheard, failed=failed, undo=undo)
+        asked: Asked[Any] = Asked(what=what, unheard=self._unheard, failed=failed, undo=undo)
         asked.fail(error)
         return asked.promise
 
-    def _submit(self, request: _Request[Any], *, always: bool = False) -> None:
+    def _submit(self, request: Request[Any], *, always: bool = False) -> None:
         if self._sealed is not None:
             request.fail(self._sealed)
         elif len(self) >= MAX_REQUESTS and not always:
@@ -339,7 +234,7 @@ class Requests:
         else:
             self._accept(request)
 
-    def _accept(self, request: _Request[Any]) -> None:
+    def _accept(self, request: Request[Any]) -> None:
         """Give the request its id and its time, and send it where that is possible."""
         self._last_id += 1
         request.deadline = self._clock() + REPLY_SECONDS
@@ -351,7 +246,7 @@ class Requests:
         """Up to which call id nothing is waited for any more. Ids rise in the dictionary, too."""
         return next(iter(self._pending), self._last_id + 1) - 1
 
-    def _put_on_wire(self, callid: int, request: _Request[Any]) -> None:
+    def _put_on_wire(self, callid: int, request: Request[Any]) -> None:
         if callid not in self._pending:
             return
         try:

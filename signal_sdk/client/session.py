@@ -27,7 +27,8 @@ from signal_sdk.client.log import Log, log_raised, logger
 from signal_sdk.client.login_states import STATUS, TABLE, LoginEvent, LoginState
 from signal_sdk.client.mailbox import Mailbox
 from signal_sdk.client.operation import Operation, Promise
-from signal_sdk.client.requests import Codes, Requests, nothing
+from signal_sdk.client.request import Codes
+from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.client.seen import Seen
 from signal_sdk.client.user_attributes import UserAttributes
 from signal_sdk.ecodes import ECode

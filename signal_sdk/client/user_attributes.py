@@ -15,7 +15,8 @@ from signal_sdk.callbacks import UserAttrCallback
 from signal_sdk.client import given
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.operation import Operation
-from signal_sdk.client.requests import Codes, Requests, nothing
+from signal_sdk.client.request import Codes
+from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.wire import functions, names, results

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from signal_sdk.client.requests import TimeOutError
+from signal_sdk.client.request import TimeOutError
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LogoutError, SignalError
 

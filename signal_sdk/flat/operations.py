@@ -14,7 +14,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from signal_sdk.client.requests import GENERAL, Codes, nothing
+from signal_sdk.client.request import GENERAL, Codes
+from signal_sdk.client.requests import nothing
 from signal_sdk.client.session import MESSAGE_CODES, SessionClient
 from signal_sdk.client.user_attributes import NUM_CODES
 from signal_sdk.ecodes import ECode

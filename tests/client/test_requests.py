@@ -12,7 +12,8 @@ from trio.testing import MockClock
 from signal_sdk.client import requests as requests_module
 from signal_sdk.client.log import Log
 from signal_sdk.client.operation import Operation
-from signal_sdk.client.requests import REPLY_SECONDS, Codes, Requests, UnansweredError
+from signal_sdk.client.request import Codes, UnansweredError
+from signal_sdk.client.requests import REPLY_SECONDS, Requests
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LogoutError, ParameterError, SignalError
 from signal_sdk.wire import call2, functions, names, results

@@ -1,0 +1,131 @@
+"""One request: its frame, how its answer is read, and how its failure is told.
+
+Owns: what the kinds of request have in common and what sets them apart. Must not know the other
+requests of the session, or a connection.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+import msgspec
+
+from signal_sdk.client.operation import Operation, Promise
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
+from signal_sdk.wire import call2, frames, results
+from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.names import JsonValue
+
+R = TypeVar("R", bound=results.Result)
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Codes:
+    """The codes of a kind of request where the server says no more than that it failed, or nothing
+    at all.
+    """
+
+    other: ECode = ECode.GENERAL_E_FAILED
+    timeout: ECode = ECode.GENERAL_E_FAILED
+
+
+GENERAL: Final = Codes()
+
+
+class UnansweredError(SignalError):
+    """No answer came, or none that can be understood: the server may have done what was asked."""
+
+
+class TimeOutError(UnansweredError):
+    """No answer came in time."""
+
+
+Unheard = Callable[[Operation[Any], str, SignalError], None]
+"""Is told of a failure that no callback hears of: the operation, its name, the error."""
+
+
+class Asked(msgspec.Struct, Generic[T], kw_only=True, eq=False):
+    """Something that was asked for, and how its failure is told."""
+
+    what: str
+    unheard: Unheard
+    failed: Callable[[SignalError], None] | None
+    moot: Callable[[], bool] | None = None
+    undo: Callable[[SignalError], None] | None = None
+    promise: Promise[T] = msgspec.field(default_factory=Promise)
+
+    def fail(self, error: SignalError) -> None:
+        """It has failed, unless that is moot."""
+        if self.moot is not None and self.moot():
+            self.promise.succeed(None)  # type: ignore[arg-type]  # what is moot gives nothing
+            return
+        if self.undo is not None:
+            self.undo(error)
+        self.promise.fail(error)
+        if self.failed is not None:
+            self.failed(error)
+        else:
+            self.unheard(self.promise, self.what, error)
+
+
+class Request(Asked[T], kw_only=True, eq=False):
+    """A request under way."""
+
+    codes: Codes = GENERAL
+    lapse: Callable[[], SignalError | None] | None = None
+    deadline: float = math.inf
+
+    @abstractmethod
+    def encode(self, callid: call2.CallId, line: str, ack: int) -> bytes:
+        """Its frame. Raises `ParameterError`."""
+
+    @abstractmethod
+    def finish(self, reply: call2.Reply) -> None:
+        """Read the answer, and tell whoever is to hear of it. Raises `SignalError` where it is a
+        refusal, `ProtocolError` where it is nonsense.
+        """
+
+
+class CallRequest(Request[T], Generic[R, T], kw_only=True, eq=False):
+    """A request for one of protocol.md's functions."""
+
+    args: Arguments
+    type_: type[R]
+    convert: Callable[[R], T]
+    done: Callable[[R], None] | None
+
+    def encode(self, callid: call2.CallId, line: str, ack: int) -> bytes:
+        """Its frame, of typed arguments."""
+        return call2.encode_request(callid, line, self.args, ack)
+
+    def finish(self, reply: call2.Reply) -> None:
+        """Read a typed result, tell `done`, and give what `convert` makes of it."""
+        result = reply.result(self.type_)
+        if self.done is not None:
+            self.done(result)
+        self.promise.succeed(self.convert(result))
+
+
+class Invocation(Request[dict[str, JsonValue]], kw_only=True, eq=False):
+    """A request for a function that the user has named."""
+
+    args: Mapping[str, JsonValue]
+    done: Callable[[str], None] | None
+
+    def encode(self, callid: call2.CallId, line: str, ack: int) -> bytes:
+        """Its frame, of arguments as the user has given them. Raises `ParameterError`."""
+        return call2.encode_invoke(callid, line, self.what, self.args, ack)
+
+    def finish(self, reply: call2.Reply) -> None:
+        """Read whatever object the answer is; `done` hears its text."""
+        reply.result(results.Result)
+        result = frames.decode_json(reply.text, dict[str, JsonValue], self.what)
+        if self.done is not None:
+            self.done(reply.text)
+        self.promise.succeed(result)
