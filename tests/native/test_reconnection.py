@@ -442,6 +442,7 @@ async def test_the_lookup_of_a_full_server_is_silent(autojump_clock: MockClock) 
     config = dev_config(max_connections=3)
     async with local_server(config, listens=False) as server, native_peer(server) as alice:
         await alice.login("alice")
+        await settle()  # the other of its two dials has ended
         lookup, question = server.node._lookup, datagrams.encode_question("app")
         assert lookup.answer(question, "192.0.2.1", "192.0.2.7") is not None
         idle = server.connect_native()
