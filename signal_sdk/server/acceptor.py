@@ -11,6 +11,7 @@ import math
 from functools import partial
 from typing import Any, Final
 
+import attrs
 import trio
 
 from signal_sdk.errors import LinkError, SignalError
@@ -35,6 +36,21 @@ NO_LIMIT_BYTES: Final = 2**31 - 1
 """How long a message may be where nothing is to limit that: what its length and zlib's can be."""
 ENDED_PER_TURN: Final = 64
 """How many overdue connections are closed before others run."""
+
+
+@attrs.frozen(eq=False)
+class _Rouse:
+    """Gives a connection that rests a task. Each that rests has one, which is a quarter of what a
+    partial takes.
+    """
+
+    _nursery: trio.Nursery
+    _acceptor: Acceptor
+    _transport: Transport
+    _connection: Connection
+
+    def __call__(self) -> None:
+        self._nursery.start_soon(self._acceptor.serve_until_end, self._transport, self._connection)
 
 
 class Acceptor:
@@ -190,10 +206,10 @@ class Acceptor:
         self, nursery: trio.Nursery, transport: Transport, connection: Connection
     ) -> None:
         """Serve a connection without a task, until it needs one."""
-        run = partial(nursery.start_soon, self._run, transport, connection)
-        if not connection.rest(run):
+        rouse = _Rouse(nursery, self, transport, connection)
+        if not connection.rest(rouse):
             transport.unwatch()
-            run()
+            rouse()
 
     async def _serve(
         self, transport: Transport, local_host: str, data: bytes | None = None
@@ -213,10 +229,10 @@ class Acceptor:
             if connection is None:
                 self._close(transport)
         if connection is not None:
-            await self._run(transport, connection)
+            await self.serve_until_end(transport, connection)
 
-    async def _run(self, transport: Transport, connection: Connection) -> None:
-        """Serve a connection that has to wait for something, until it ends."""
+    async def serve_until_end(self, transport: Transport, connection: Connection) -> None:
+        """Serve a connection that has to wait for something. For those who rest."""
         try:
             await connection.run()
         except Exception as exc:  # noqa: BLE001  `_fail` tells of it

@@ -7,10 +7,15 @@ know any wire; above it, nobody does.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from signal_sdk.wire import typed
 from signal_sdk.wire.events import ChannelContent
+
+PONGS_TOGETHER_SECONDS: Final = 0.025
+"""What pings within is answered together, where pongs have to wait in any case: a pass for each
+would cost as much as the pong.
+"""
 
 
 class Wire(Protocol):

@@ -15,7 +15,7 @@ import attrs
 
 from signal_sdk.net.delay import DelayLine
 from signal_sdk.net.reactor import Reactor
-from signal_sdk.server.wires.base import Wire
+from signal_sdk.server.wires.base import PONGS_TOGETHER_SECONDS, Wire
 from signal_sdk.websocket.link import encode_text
 from signal_sdk.wire import call2, events, functions, java_frames, names, typed
 from signal_sdk.wire.results import GetMessagesResult
@@ -48,8 +48,8 @@ class JavaWires:
 
     def __init__(self, reactor: Reactor) -> None:
         self.wire: _JavaWire = _JavaWire()
-        self.pongs: DelayLine = DelayLine(reactor, PONG_SECONDS)
-        self.partings: DelayLine = DelayLine(reactor, PARTING_SECONDS)
+        self.pongs: DelayLine = DelayLine(reactor, PONG_SECONDS, PONGS_TOGETHER_SECONDS)
+        self.partings: DelayLine = DelayLine(reactor, PARTING_SECONDS, PARTING_SECONDS)
 
 
 class JavaTongue:

@@ -14,7 +14,7 @@ from signal_sdk.native.link import NativeLink
 from signal_sdk.net.delay import DelayLine
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import Transport
-from signal_sdk.server.wires.base import Wire
+from signal_sdk.server.wires.base import PONGS_TOGETHER_SECONDS, Wire
 from signal_sdk.wire import events, packets, typed, words
 
 PONG_SECONDS: Final = 0.005
@@ -68,7 +68,7 @@ class NativeWires:
     def __init__(self, compress_over_bytes: int, reactor: Reactor) -> None:
         self.over = compress_over_bytes
         self.wire: _NativeWire = _NativeWire(compress_over_bytes)
-        self.pongs: DelayLine = DelayLine(reactor, PONG_SECONDS)
+        self.pongs: DelayLine = DelayLine(reactor, PONG_SECONDS, PONGS_TOGETHER_SECONDS)
 
 
 class NativeClientLink(NativeLink[typed.ClientFrame]):
