@@ -166,7 +166,7 @@ class LimitsConfig:
         least=0,
     )
     channel_attributes_per_second: int = _key(
-        10,
+        60,
         "How many attribute changes a channel takes in a second; its attribute `_setattr_limit` "
         "has precedence. 0 is no limit.",
         least=0,
