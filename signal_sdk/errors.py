@@ -16,6 +16,9 @@ No text of these ever holds a token, a certificate or a session's `line`.
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from signal_sdk.ecodes import ECode
 
 __all__ = [
@@ -32,6 +35,9 @@ __all__ = [
 ]
 
 
+_RETRY_AFTER: Final = re.compile(r'\{"retry_after": (\d{1,6}(?:\.\d)?)\}$')
+
+
 class SignalSdkError(Exception):
     """What every exception of this package derives from."""
 
@@ -46,6 +52,14 @@ class SignalError(SignalSdkError):
         super().__init__(ecode, reason)
         self.ecode: ECode = ecode
         self.reason: str = reason or ecode.meaning
+
+    @property
+    def retry_after(self) -> float | None:
+        """After how many seconds the same may be tried again, where the server said so: what was
+        asked came too often. None where trying again is of no use as far as anybody knows.
+        """
+        found = _RETRY_AFTER.search(self.reason)
+        return float(found[1]) if found else None
 
     def __str__(self) -> str:
         return f"{self.reason} ({int(self.ecode)} {self.ecode.name})"

@@ -9,7 +9,6 @@ never kept.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 import attrs
 import trio
@@ -19,16 +18,12 @@ from signal_sdk.errors import SignalError
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Engine
-from signal_sdk.server.rates import Rate
+from signal_sdk.server.rates import Rates
+from signal_sdk.server.refusals import too_often
 from signal_sdk.server.session import Session
 from signal_sdk.server.timers import Timer, Timers
 from signal_sdk.wire import events, frames, functions, names, results
 from signal_sdk.wire.names import JsonValue
-
-MAX_QUIET_WATCHES: Final = 10_000
-"""How many channels' rates of changes are remembered before those that have been quiet for a second
-are forgotten.
-"""
 
 
 def builtin_number(attributes: Mapping[str, JsonValue], name: str, default: int) -> int:
@@ -100,11 +95,10 @@ class UserAttributes:
 
 @attrs.define(kw_only=True)
 class _Watch:
-    """What this node does for a channel: its rate of changes, its timers, and the counts that were
-    pushed last. `idle_since` is there with `death`.
+    """What this node does for a channel: its timers, and the counts that were pushed last.
+    `idle_since` is there with `death`.
     """
 
-    changes: Rate = attrs.field(factory=Rate)
     death: Timer | None = None
     idle_since: float | None = None
     pushes: dict[str, Timer] = attrs.field(factory=dict)
@@ -119,6 +113,7 @@ class ChannelAttributes:
         self._timers = timers
         self._limits = limits
         self._clock = clock
+        self._changes: Rates[ChannelKey] = Rates()
         self._watches: dict[ChannelKey, _Watch] = {}
 
     async def of(self, key: ChannelKey) -> dict[str, JsonValue]:
@@ -166,22 +161,20 @@ class ChannelAttributes:
         key = await self._begin_change(session, args.channel)
         change = _change(session, args.channel, args.name, "", "del")
         if not await self._engine.del_channel_attr(key, args.name, change, now=self._clock()):
-            self._forget_quiet()
             raise SignalError(
                 ECode.GENERAL_E_FAILED,
                 f"the channel {args.channel!r} has no attribute {args.name!r}",
             )
-        await self._changed(key, self._watch(key).idle_since, args.name)
+        await self._changed(key, self._idle_since(key), args.name)
         return results.DONE
 
     async def clear(self, session: Session, args: functions.ChannelClearAttr) -> results.Result:
         """`channel_clear_attr`."""
         key = await self._begin_change(session, args.channel)
         change = _change(session, args.channel, "", "", "clear")
-        if not await self._engine.clear_channel_attrs(key, change, now=self._clock()):
-            self._forget_quiet()
-        for name in names.SETTABLE_NUMBERS:
-            await self._changed(key, self._watch(key).idle_since, name)
+        if await self._engine.clear_channel_attrs(key, change, now=self._clock()):
+            for name in names.SETTABLE_NUMBERS:
+                await self._changed(key, self._idle_since(key), name)
         return results.DONE
 
     async def _begin_change(self, session: Session, channel: str) -> ChannelKey:
@@ -192,25 +185,22 @@ class ChannelAttributes:
         key = session.channel_key(channel)
         own = builtin_number(await self._engine.channel_attrs(key), names.SETATTR_LIMIT, 0)
         limit = own or self._limits.channel_attributes_per_second
-        if not self._watch(key).changes.allows(limit, trio.current_time()):
-            raise SignalError(
+        now = trio.current_time()
+        changes = self._changes.of(key, now)
+        if not changes.allows(limit, now):
+            raise too_often(
                 ECode.GENERAL_E_FAILED,
                 f"more than {limit} attribute changes in a second in one channel",
+                changes.seconds_left(limit, now),
             )
         return key
 
     def _watch(self, key: ChannelKey) -> _Watch:
         return self._watches.setdefault(key, _Watch())
 
-    def _forget_quiet(self) -> None:
-        """Forget the rates of channels that may not exist, once there are many of them."""
-        if len(self._watches) >= MAX_QUIET_WATCHES:
-            now = trio.current_time()
-            self._watches = {
-                key: watch
-                for key, watch in self._watches.items()
-                if watch.death is not None or watch.pushes or not watch.changes.is_idle(now)
-            }
+    def _idle_since(self, key: ChannelKey) -> float | None:
+        watch = self._watches.get(key)
+        return watch.idle_since if watch is not None else None
 
     async def _changed(self, key: ChannelKey, idle_since: float | None, name: str) -> None:
         if name == names.CHANNEL_TTL or (idle_since is not None and self._watch(key).death is None):

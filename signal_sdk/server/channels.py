@@ -20,6 +20,7 @@ from signal_sdk.server.config import AppConfig, Config
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Engine, Left
 from signal_sdk.server.inbox import check_user_rate
 from signal_sdk.server.rates import Rates
+from signal_sdk.server.refusals import too_often
 from signal_sdk.server.session import Session
 from signal_sdk.wire import events, frames, functions, names, results
 
@@ -181,9 +182,12 @@ class Channels:
         own = builtin_number(await self._engine.channel_attrs(key), names.SENDMSG_LIMIT, 0)
         if own:
             limit = min(limit, own) if limit else own
-        if not self._rates.of(key, now).allows(limit, now):
-            raise SignalError(
-                ECode.SENDMESSAGE_E_OTHER, f"more than {limit} messages in a second in one channel"
+        rate = self._rates.of(key, now)
+        if not rate.allows(limit, now):
+            raise too_often(
+                ECode.SENDMESSAGE_E_OTHER,
+                f"more than {limit} messages in a second in one channel",
+                rate.seconds_left(limit, now),
             )
 
     # --- asking ---

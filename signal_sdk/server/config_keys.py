@@ -171,6 +171,18 @@ class LimitsConfig:
         "has precedence. 0 is no limit.",
         least=0,
     )
+    changes_per_second: int = _key(
+        100,
+        "How many joins, leaves, changes of attributes and steps of calls a session may ask for in "
+        "a second. 0 is no limit.",
+        least=0,
+    )
+    questions_per_second: int = _key(
+        300,
+        "How many questions and polls of its inbox a session may ask in a second; a long answer "
+        "counts as several. 0 is no limit.",
+        least=0,
+    )
     max_frame_bytes: int = _key(
         131072,
         "How long a WebSocket message or a native packet may be, in bytes, a compressed one also "

@@ -16,6 +16,7 @@ from signal_sdk.errors import SignalError
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import AccountKey, Engine, Post
+from signal_sdk.server.refusals import too_often
 from signal_sdk.server.session import Session
 from signal_sdk.wire import events, functions, lines, names, results
 
@@ -29,9 +30,12 @@ into the outbox of whoever asks for it, or nobody could ever ask.
 def check_user_rate(session: Session, limits: LimitsConfig) -> None:
     """Count one message of this user, of any kind. Raises `SignalError` (400) over the rate."""
     limit = limits.user_messages_per_second
-    if not session.sent.allows(limit, trio.current_time()):
-        raise SignalError(
-            ECode.SENDMESSAGE_E_OTHER, f"more than {limit} messages in a second from one user"
+    now = trio.current_time()
+    if not session.sent.allows(limit, now):
+        raise too_often(
+            ECode.SENDMESSAGE_E_OTHER,
+            f"more than {limit} messages in a second from one user",
+            session.sent.seconds_left(limit, now),
         )
 
 

@@ -143,7 +143,7 @@ class Presences:
             ver=presence.ver,
             token_expires=presence.token_expires,
             channel=presence.channel,
-            sent=self._sent.of(key, trio.current_time()),
+            sent=self._sent.hold(key, trio.current_time()),
         )
 
     async def is_current(self, session: Session) -> bool:
@@ -155,10 +155,12 @@ class Presences:
 
     async def log_out(self, session: Session) -> None:
         """`user_logout`, or the end of the token: presence ends at once."""
+        self._sent.of(session.key, trio.current_time())
         await self._end(session.key, lambda presence: presence.generation == session.generation)
 
     async def disconnected(self, session: Session) -> None:
         """The session's connection is gone: it has `_conn_timeout` to come back."""
+        self._sent.of(session.key, trio.current_time())
         await self._begin_lease(session.key, session.generation)
 
     async def recover(self) -> None:

@@ -1,19 +1,21 @@
 """Rates: how often something may happen in a second.
 
-Owns: the sliding window, and the windows of many. Must not know what is counted, nor the clock.
+Owns: the sliding window, the windows of many, and a pace. Must not know what is counted, nor the
+clock. What nobody counts any more is forgotten in constant time: nothing here is ever looked
+through.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Hashable
 from typing import Final, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 K = TypeVar("K", bound=Hashable)
 
-WINDOW_SECONDS = 1.0
-MAX_IDLE_RATES: Final = 10_000
-"""How many rates are remembered before those that have been quiet for a second are forgotten."""
+WINDOW_SECONDS: Final = 1.0
 
 
 _NEVER: Final[deque[float]] = deque(maxlen=0)
@@ -25,7 +27,7 @@ class Rate:
     limit may differ from call to call.
     """
 
-    __slots__ = ("_times",)
+    __slots__ = ("__weakref__", "_times")
 
     def __init__(self) -> None:
         self._times = _NEVER
@@ -44,28 +46,76 @@ class Rate:
         times.append(now)
         return True
 
-    def is_idle(self, now: float) -> bool:
-        """Has nothing been counted for a second?"""
-        return not self._times or now - self._times[-1] >= WINDOW_SECONDS
+    def seconds_left(self, limit: int, now: float) -> float:
+        """How long it will be until one more is allowed; 0 where it is now."""
+        recent = [time for time in self._times if now - time < WINDOW_SECONDS]
+        if not limit or len(recent) < limit:
+            return 0.0
+        return recent[-limit] + WINDOW_SECONDS - now
 
 
 class Rates(Generic[K]):
-    """The rates of many, each by its key."""
+    """The rates of many, each by its key: one that was not asked for in a second or two, and that
+    nobody holds, is forgotten.
+    """
 
     def __init__(self) -> None:
-        self._rates: dict[K, Rate] = {}
+        self._young: dict[K, Rate] = {}
+        self._old: dict[K, Rate] = {}
+        self._turned_at = -math.inf
+        self._held: WeakValueDictionary[K, Rate] = WeakValueDictionary()
 
     def __len__(self) -> int:
-        """How many rates are remembered."""
-        return len(self._rates)
+        """How many rates are remembered that nobody may hold."""
+        return len(self._young.keys() | self._old.keys())
 
     def of(self, key: K, now: float) -> Rate:
         """The rate of `key`."""
-        rate = self._rates.get(key)
+        if now - self._turned_at >= WINDOW_SECONDS:
+            self._turn(now)
+        rate = self._young.get(key)
         if rate is None:
-            if len(self._rates) >= MAX_IDLE_RATES:
-                self._rates = {
-                    key: rate for key, rate in self._rates.items() if not rate.is_idle(now)
-                }
-            rate = self._rates[key] = Rate()
+            rate = self._young[key] = self._old.get(key) or self._held.get(key) or Rate()
         return rate
+
+    def hold(self, key: K, now: float) -> Rate:
+        """The rate of `key`, which `of` finds for as long as the caller has it, however seldom that
+        is asked. Whoever lets go of it calls `of` once more, and it lasts another second.
+        """
+        rate = self._held[key] = self.of(key, now)
+        return rate
+
+    def _turn(self, now: float) -> None:
+        is_late = now - self._turned_at >= 2 * WINDOW_SECONDS
+        self._old = {} if is_late else self._young
+        self._young = {}
+        self._turned_at = now
+
+
+class Pace:
+    """At most `limit` a second in the long run, and so many at once after a quiet second. It keeps
+    one number; what costs more than one may be counted as more, also when it is done already.
+    """
+
+    __slots__ = ("_paid_until",)
+
+    def __init__(self) -> None:
+        self._paid_until = -math.inf
+
+    def seconds_left(self, limit: int, now: float) -> float:
+        """How long it will be until one more is allowed at `limit` (0: no limit) a second; where it
+        is now, that is 0, and it is counted.
+        """
+        if not limit:
+            return 0.0
+        paid_until = max(self._paid_until, now)
+        late = paid_until + 1 / limit - now - WINDOW_SECONDS
+        if late > 1e-9:
+            return late
+        self._paid_until = paid_until + 1 / limit
+        return 0.0
+
+    def charge(self, count: float, limit: int, now: float) -> None:
+        """Count `count` more, which may be more than is allowed: then the next have to wait."""
+        if limit:
+            self._paid_until = max(self._paid_until, now) + count / limit

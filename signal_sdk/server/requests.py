@@ -24,6 +24,8 @@ from signal_sdk.server.functions import Handler
 from signal_sdk.server.hearing import Hearing
 from signal_sdk.server.hub import Gate, Hub
 from signal_sdk.server.presence import Presences
+from signal_sdk.server.rates import Pace
+from signal_sdk.server.refusals import too_often
 from signal_sdk.server.session import Session
 from signal_sdk.server.timers import Timers
 from signal_sdk.server.wires.base import ClientLink
@@ -45,12 +47,29 @@ ASKING: Final = frozenset(
     }
 )
 """What may be done twice: it changes nothing, but for what `user_getmsg` clears."""
+SENDING: Final = frozenset(
+    {
+        functions.UserSendMessage,
+        functions.ChannelSendMessage,
+        functions.PushSendMessage,
+        functions.VoipInvite,
+        functions.VoipInviteMsg,
+        functions.PstnInvite,
+        functions.PstnDtmf,
+    }
+)
+"""What counts as a message, which the rules count: `user_messages_per_second`."""
+QUESTION_CHARS: Final = 16_384
+"""An answer counts as one more question for each so many characters: whoever asks for the names of
+100,000 members asks for a while."""
 MOVING: Final = (functions.ChannelJoin, functions.ChannelLeave)
 """What changes the channel that is heard."""
 MAX_CALLID: Final = 2**63 - 1
 """The largest call id whose reply is kept for a request that comes again: what a row can hold."""
 
 
+ASKED: Final = "questions"
+CHANGED: Final = "joins, leaves, changes of attributes and steps of calls"
 WRONG_LINE: Final = "wrong line"
 """Why a request is refused whose `line` is not its connection's own: what a native client knows it
 by.
@@ -122,6 +141,7 @@ class Requests:
         handler = self._services.handlers[type(args)]
         result: results.Result
         if type(args) in ASKING:
+            self._check_pace(session.questions, self._services.limits.questions_per_second, ASKED)
             result = await handler(session, args)
             if isinstance(result, results.GetMessagesResult):
                 # What it clears must not come again: its client remembers it only until then. But
@@ -129,8 +149,13 @@ class Requests:
                 page = typed.Reply(request.callid, result)
                 self._services.engine.when_durable(lambda _: self._link.send(page))
             else:
-                self._reply(request.callid, call2.encode_result(result))
+                text = call2.encode_result(result)
+                self._reply(request.callid, text)
+                if len(text) > QUESTION_CHARS:
+                    self._charge(session, len(text) / QUESTION_CHARS)
             return
+        if type(args) not in SENDING:
+            self._check_pace(session.changes, self._services.limits.changes_per_second, CHANGED)
         engine = self._services.engine
         engine.check_writable()
         callid = request.callid if ack is not None and _is_countable(request.callid) else None
@@ -155,6 +180,19 @@ class Requests:
             self._reply(request.callid, text)
         else:
             engine.when_durable(partial(self._acknowledge, session, gate, request.callid, text))
+
+    def _check_pace(self, pace: Pace, limit: int, what: str) -> None:
+        seconds = pace.seconds_left(limit, trio.current_time())
+        if seconds:
+            raise too_often(
+                ECode.GENERAL_E_FAILED,
+                f"more than {limit} {what} in a second from one user",
+                seconds,
+            )
+
+    def _charge(self, session: Session, count: float) -> None:
+        limit = self._services.limits.questions_per_second
+        session.questions.charge(count, limit, trio.current_time())
 
     def _acknowledge(
         self,

@@ -8,14 +8,15 @@ from __future__ import annotations
 import attrs
 
 from signal_sdk.server.engine.base import AccountKey, ChannelKey
-from signal_sdk.server.rates import Rate
+from signal_sdk.server.rates import Pace, Rate
 from signal_sdk.wire import login
 
 
 @attrs.define(kw_only=True, eq=False)
 class Session:
     """One login of an account. `device` and `ver` are what it said of its client; `channel` is the
-    one that it is in; `sent` is the account's rate, which outlives the login.
+    one that it is in; `sent` is the account's rate, which outlives the login; `changes` and
+    `questions` are the paces of all else that it asks.
     """
 
     key: AccountKey
@@ -27,6 +28,8 @@ class Session:
     token_expires: int | None = None
     channel: str | None = None
     sent: Rate = attrs.field(factory=Rate)
+    changes: Pace = attrs.field(factory=Pace)
+    questions: Pace = attrs.field(factory=Pace)
 
     @property
     def app(self) -> str:

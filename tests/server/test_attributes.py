@@ -324,15 +324,17 @@ async def test_nothing_is_kept_of_a_channel_that_died(server: LocalServer, log_i
     assert not rules_of(server)._watches
 
 
-async def test_the_rates_of_channels_that_do_not_exist_are_forgotten(
-    server: LocalServer, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("function", ["channel_del_attr", "channel_clear_attr"])
+async def test_nothing_is_kept_of_a_channel_that_does_not_exist(
+    server: LocalServer, log_in: LogIn, function: str
 ) -> None:
-    monkeypatch.setattr("signal_sdk.server.attributes.MAX_QUIET_WATCHES", 10)
+    """And nothing is looked through for it: it is forgotten with all that is as old."""
     ann = await log_in("ann")
     for number in range(50):
-        await ann.call("channel_del_attr", channel=f"room{number}", name="a")
+        await ann.call(function, channel=f"room{number}", name="a")
         await trio.sleep(0.2)
-    assert len(rules_of(server)._watches) <= 11
+    assert not rules_of(server)._watches
+    assert len(rules_of(server)._changes) <= 11
 
 
 # --- _member_num, _auto_update_num, _total_member_num, _auto_update_total_num ---

@@ -272,9 +272,8 @@ async def test_messages_of_all_kinds_count_together(log_in: LogIn) -> None:
 
 
 async def test_the_rates_of_quiet_channels_are_forgotten(
-    server: LocalServer, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
+    server: LocalServer, log_in: LogIn
 ) -> None:
-    monkeypatch.setattr("signal_sdk.server.rates.MAX_IDLE_RATES", 10)
     ann = await log_in("ann")
     for number in range(100):
         await ann.call("channel_sendmsg", name=f"room{number}", msg="hi", force=True)

@@ -69,6 +69,8 @@ def test_every_key_has_a_default() -> None:
         user_messages_per_second=60,
         channel_messages_per_second=1000,
         channel_attributes_per_second=60,
+        changes_per_second=100,
+        questions_per_second=300,
         max_frame_bytes=131072,
         compress_over_bytes=4096,
         lookups_per_second=20,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signal_sdk.server.rates import WINDOW_SECONDS, Rate, Rates
+from signal_sdk.server.rates import WINDOW_SECONDS, Pace, Rate, Rates
 
 
 def test_the_limit_is_allowed_and_one_more_is_not_until_a_second_has_passed() -> None:
@@ -28,7 +28,7 @@ def test_what_was_refused_does_not_count() -> None:
 def test_no_limit_allows_everything_and_counts_nothing() -> None:
     rate = Rate()
     assert all(rate.allows(0, 0.0) for _ in range(1000))
-    assert rate.is_idle(0.0)
+    assert rate.seconds_left(0, 0.0) == 0
 
 
 def test_a_limit_may_change_from_call_to_call() -> None:
@@ -37,14 +37,6 @@ def test_a_limit_may_change_from_call_to_call() -> None:
     assert not rate.allows(3, 0.5)
     assert rate.allows(6, 0.5)
     assert not rate.allows(6, 0.5)
-
-
-def test_a_rate_is_idle_a_second_after_the_last_count() -> None:
-    rate = Rate()
-    assert rate.is_idle(0.0)
-    rate.allows(5, 1.0)
-    assert not rate.is_idle(1.9)
-    assert rate.is_idle(2.0)
 
 
 @given(
@@ -70,14 +62,95 @@ def test_a_rate_has_no_room_for_stray_attributes() -> None:
         Rate().surprise = 1  # type: ignore[attr-defined]  # that it is refused is the test
 
 
-def test_the_rates_of_many_are_forgotten_once_they_have_been_quiet_for_a_second(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("signal_sdk.server.rates.MAX_IDLE_RATES", 10)
+def test_a_rate_says_when_one_more_is_allowed() -> None:
+    rate = Rate()
+    assert rate.seconds_left(2, 0.0) == 0
+    for now in (0.0, 0.25):
+        assert rate.allows(2, now)
+    assert rate.seconds_left(2, 0.5) == 0.5
+    assert rate.seconds_left(3, 0.5) == 0
+    assert rate.seconds_left(1, 0.5) == 0.75
+    assert rate.seconds_left(2, 1.0) == 0
+
+
+def test_the_rates_of_many_are_forgotten_once_they_have_been_quiet_for_a_second() -> None:
     rates: Rates[int] = Rates()
     busy = rates.of(0, 5.0)
-    assert busy.allows(1, 5.0)
-    for key in range(1, 100):
-        rates.of(key, 5.5)
-        assert len(rates) <= 11
-    assert rates.of(0, 5.5) is busy
+    for key in range(1, 1000):
+        now = 5.0 + key / 10
+        rates.of(key, now)
+        assert rates.of(0, now) is busy
+        assert len(rates) <= 22
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.0, 0.125, 0.5, 0.875, 1.5]))))
+def test_a_rate_that_was_asked_for_within_a_second_is_the_same(
+    steps: list[tuple[int, float]],
+) -> None:
+    rates: Rates[int] = Rates()
+    last: dict[int, tuple[float, Rate]] = {}
+    now = 0.0
+    for key, step in steps:
+        now += step
+        rate = rates.of(key, now)
+        if key in last and now - last[key][0] < WINDOW_SECONDS:
+            assert rate is last[key][1]
+        last[key] = now, rate
+
+
+def test_a_rate_that_somebody_holds_stays_and_is_forgotten_a_second_after_it_was_let_go() -> None:
+    rates: Rates[str] = Rates()
+    held = rates.hold("ann", 0.0)
+    assert rates.of("ann", 100.0) is held
+    known = id(held)
+    del held
+    assert id(rates.of("ann", 100.9)) == known
+    rates.of("ann", 200.0)
+    assert len(rates) == 1
+
+
+# --- a pace ---
+
+
+def test_a_pace_allows_a_seconds_worth_at_once_and_then_one_by_one() -> None:
+    pace = Pace()
+    assert [pace.seconds_left(4, 0.0) for _ in range(5)] == [0, 0, 0, 0, 0.25]
+    assert pace.seconds_left(4, 0.125) == 0.125
+    assert pace.seconds_left(4, 0.25) == 0
+    assert pace.seconds_left(4, 0.25) == 0.25
+    assert [pace.seconds_left(4, 9.0) for _ in range(4)] == [0, 0, 0, 0]
+    assert pace.seconds_left(4, 9.0) > 0
+
+
+def test_what_costs_more_is_paid_for_by_waiting() -> None:
+    pace = Pace()
+    assert pace.seconds_left(10, 0.0) == 0
+    pace.charge(29, 10, 0.0)
+    assert pace.seconds_left(10, 0.0) == pytest.approx(2.1)
+    assert pace.seconds_left(10, 2.1) == 0
+
+
+def test_a_pace_without_a_limit_counts_nothing() -> None:
+    pace = Pace()
+    pace.charge(1000, 0, 0.0)
+    assert not any(pace.seconds_left(0, 0.0) for _ in range(1000))
+    assert pace.seconds_left(1, 0.0) == 0
+
+
+@given(
+    limit=st.integers(1, 8),
+    steps=st.lists(st.sampled_from([0.0, 0.125, 0.25, 0.5, 1.0]), max_size=60),
+)
+def test_no_time_holds_more_than_its_share_and_a_second(limit: int, steps: list[float]) -> None:
+    pace = Pace()
+    now = 0.0
+    allowed: list[float] = []
+    for step in steps:
+        now += step
+        seconds = pace.seconds_left(limit, now)
+        if not seconds:
+            allowed.append(now)
+        else:
+            assert 0 < seconds <= 1 / limit + 1e-6
+        for index, start in enumerate(allowed):
+            assert len(allowed) - index <= limit * (now - start) + limit + 1e-6

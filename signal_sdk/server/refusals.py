@@ -1,0 +1,21 @@
+"""Refusals of what came too often, or is too much.
+
+Owns: how a refusal says when to try again. Must not know what is counted.
+"""
+
+from __future__ import annotations
+
+import math
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
+
+__all__ = ["too_often"]
+
+
+def too_often(ecode: ECode, what: str, seconds: float) -> SignalError:
+    """The refusal of what came too often: `what` did, and it is of use again after `seconds`, which
+    the text says to a tenth, rounded up, for a bot to read (`SignalError.retry_after`).
+    """
+    tenths = max(1, math.ceil(seconds * 10 - 1e-6))
+    return SignalError(ecode, f'{what}; {{"retry_after": {tenths / 10:g}}}')

@@ -1,0 +1,135 @@
+"""What comes too often is refused, and says when to try again; what it costs is what counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
+from signal_sdk.server import refusals
+from signal_sdk.server.config import Config
+from signal_sdk.testing.server import LocalServer
+from tests.server.helpers import LogIn, dev_config, is_refusal
+
+QUESTIONS: dict[str, dict[str, Any]] = {
+    "user_getmsg": {"ver_clear": 0},
+    "user_query_user_status": {"account": "bob"},
+    "user_get_attr": {"account": "bob", "name": "a"},
+    "user_get_attr_all": {"account": "bob"},
+    "channel_query_num": {"name": "room"},
+    "channel_query_user_isin": {"name": "room", "account": "bob"},
+    "channel_query_userlist": {"name": "room"},
+    "channel_query_userlist_all": {"name": "room"},
+}
+CALL = {"channelName": "room", "peer": "bob", "extra": ""}
+CHANGES: dict[str, dict[str, Any]] = {
+    "channel_join": {"name": "room"},
+    "channel_leave": {"name": "room"},
+    "user_set_attr": {"name": "a", "value": "1"},
+    "channel_set_attr": {"channel": "room", "name": "a", "value": "1"},
+    "channel_del_attr": {"channel": "room", "name": "a"},
+    "channel_clear_attr": {"channel": "room"},
+    "voip_invite_ack": CALL,
+    "voip_invite_accept": CALL,
+    "voip_invite_refuse": CALL,
+    "voip_invite_bye": CALL,
+    "call_bye": {"channelName": "room", "srcNum": "ann", "destNum": "bob"},
+}
+
+
+def of(reply: dict[str, Any]) -> SignalError:
+    return SignalError(ECode(reply["ecode"]), reply["reason"])
+
+
+class TestPaces:
+    @pytest.fixture
+    def config(self) -> Config:
+        return dev_config(changes_per_second=4, questions_per_second=4)
+
+    @pytest.mark.parametrize("function", [*QUESTIONS, *CHANGES])
+    async def test_every_request_has_a_pace(self, log_in: LogIn, function: str) -> None:
+        ann = await log_in("ann")
+        await trio.sleep(2)
+        args = QUESTIONS.get(function) or CHANGES[function]
+        replies = [await ann.call(function, **args) for _ in range(5)]
+        assert not any("in a second" in reply.get("reason", "") for reply in replies[:4])
+        assert is_refusal(replies[4], 1001)
+        assert replies[4]["reason"].startswith("more than 4 ")
+        seconds = of(replies[4]).retry_after
+        assert seconds is not None
+        await trio.sleep(seconds)
+        assert "in a second" not in (await ann.call(function, **args)).get("reason", "")
+
+    async def test_questions_and_changes_do_not_count_as_each_other_nor_as_messages(
+        self, log_in: LogIn
+    ) -> None:
+        ann = await log_in("ann")
+        for _ in range(4):
+            await ann.call("channel_query_num", name="room")
+            await ann.call("user_set_attr", name="a", value="1")
+        assert is_refusal(await ann.call("channel_query_num", name="room"), 1001)
+        sent = await ann.call("user_sendmsg", peer="bob", flag="v1:E:60", t="instant", content="x")
+        assert sent["result"] == "ok"
+
+    async def test_what_was_refused_has_changed_nothing(self, log_in: LogIn) -> None:
+        ann = await log_in("ann")
+        for number in range(5):
+            await ann.call("user_set_attr", name="a", value=number)
+        await trio.sleep(1)
+        assert (await ann.call("user_get_attr", account="ann", name="a"))["value"] == 3
+
+    async def test_a_long_answer_counts_as_several_questions(
+        self, server: LocalServer, log_in: LogIn
+    ) -> None:
+        ann = await log_in("ann")
+        for number in range(8):
+            await ann.call("channel_set_attr", channel="room", name=f"{number}", value="x" * 8000)
+            await ann.call("user_set_attr", name=f"{number}", value="x" * 1000)
+            await trio.sleep(1)
+        # 8,000 characters are one question, as any other.
+        for _ in range(4):
+            assert (await ann.call("user_get_attr_all", account="ann"))["result"] == "ok"
+        await trio.sleep(1)
+        for number in range(8, 100):
+            await ann.call("user_set_attr", name=f"{number}", value="x" * 1000)
+            await trio.sleep(0.25)
+        # 100,000 are seven.
+        assert (await ann.call("user_get_attr_all", account="ann"))["result"] == "ok"
+        refused = await ann.call("user_get_attr_all", account="ann")
+        assert is_refusal(refused, 1001)
+        assert of(refused).retry_after == pytest.approx(1.0, abs=0.3)
+
+    async def test_one_user_s_pace_is_not_another_s(self, log_in: LogIn) -> None:
+        ann, bob = await log_in("ann"), await log_in("bob")
+        for _ in range(5):
+            await ann.call("channel_query_num", name="room")
+        assert (await bob.call("channel_query_num", name="room"))["result"] == "ok"
+
+
+class TestNoLimit:
+    @pytest.fixture
+    def config(self) -> Config:
+        return dev_config(changes_per_second=0, questions_per_second=0)
+
+    async def test_zero_is_no_limit(self, log_in: LogIn) -> None:
+        ann = await log_in("ann")
+        for _ in range(1000):
+            assert (await ann.call("channel_query_num", name="room"))["result"] == "ok"
+
+
+@given(st.floats(0, 100_000))
+def test_a_refusal_says_when_to_try_again_and_never_too_soon(seconds: float) -> None:
+    error = refusals.too_often(ECode.GENERAL_E_FAILED, "more than enough", seconds)
+    assert error.reason.startswith("more than enough; ")
+    assert error.retry_after is not None
+    assert seconds - 1e-5 <= error.retry_after <= max(0.1, seconds + 0.1)
+
+
+@pytest.mark.parametrize("reason", ["", "no", '{"retry_after": x}', '{"retry_after": 1} later'])
+def test_other_refusals_say_nothing_of_that(reason: str) -> None:
+    assert SignalError(ECode.GENERAL_E_FAILED, reason).retry_after is None
