@@ -205,7 +205,7 @@ class ChannelAttributes:
     async def _changed(self, key: ChannelKey, idle_since: float | None, name: str) -> None:
         if name == names.CHANNEL_TTL or (idle_since is not None and self._watch(key).death is None):
             await self._arm_death(key, idle_since)
-        if name in (names.AUTO_UPDATE_NUM, names.AUTO_UPDATE_TOTAL_NUM):
+        if idle_since is None and name in (names.AUTO_UPDATE_NUM, names.AUTO_UPDATE_TOTAL_NUM):
             await self._arm_push(key, name)
 
     async def recover(self) -> None:
@@ -213,30 +213,39 @@ class ChannelAttributes:
         for key, idle_since in await self._engine.channels():
             if idle_since is not None:
                 await self._arm_death(key, idle_since)
-            attributes = await self._engine.channel_attrs(key)
-            for name in (names.AUTO_UPDATE_NUM, names.AUTO_UPDATE_TOTAL_NUM):
-                if name in attributes:
-                    await self._arm_push(key, name)
+            else:
+                await self._arm_pushes(key)
 
     # --- the life of an empty channel ---
 
-    def populated(self, key: ChannelKey) -> None:
-        """The channel has a member: it lives on."""
+    async def populated(self, key: ChannelKey, num: int) -> None:
+        """The channel has a member, one of `num`: it lives on, and the first is told counts."""
+        self._live_on(key)
+        if num == 1:
+            await self._arm_pushes(key)
+
+    def _live_on(self, key: ChannelKey) -> None:
         watch = self._watches.get(key)
         if watch is not None and watch.death is not None:
             watch.death.cancel()
             watch.death = watch.idle_since = None
 
     async def emptied(self, key: ChannelKey, idle_since: float) -> None:
-        """The channel has lost its last member: it dies after `_channel_ttl`."""
+        """The channel has lost its last member: it dies after `_channel_ttl`. Nobody is there to be
+        told of counts.
+        """
+        for timer in self._watch(key).pushes.values():
+            timer.cancel()
+        self._watch(key).pushes.clear()
         await self._arm_death(key, idle_since)
 
     async def _arm_death(self, key: ChannelKey, idle_since: float | None) -> None:
-        self.populated(key)
+        self._live_on(key)
         if idle_since is None:
             return
         attributes = await self._engine.channel_attrs(key)
         ttl = builtin_number(attributes, names.CHANNEL_TTL, names.DEFAULT_CHANNEL_TTL_SECONDS)
+        ttl = min(ttl, names.MAX_CHANNEL_TTL_SECONDS)
 
         async def die() -> None:
             if await self._engine.destroy_channel(key, idle_since):
@@ -248,6 +257,12 @@ class ChannelAttributes:
         watch.idle_since = idle_since
 
     # --- the counts that the server pushes ---
+
+    async def _arm_pushes(self, key: ChannelKey) -> None:
+        attributes = await self._engine.channel_attrs(key)
+        for name in (names.AUTO_UPDATE_NUM, names.AUTO_UPDATE_TOTAL_NUM):
+            if name in attributes:
+                await self._arm_push(key, name)
 
     async def _arm_push(self, key: ChannelKey, name: str) -> None:
         watch = self._watch(key)
@@ -266,6 +281,7 @@ class ChannelAttributes:
             # Reads the interval anew: the attribute may have changed.
             await self._arm_push(key, name)
 
+        interval = max(interval, self._limits.count_push_seconds)
         watch.pushes[name] = self._timers.after(interval, push)
 
     async def _push_count(self, key: ChannelKey, name: str) -> None:

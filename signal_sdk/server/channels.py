@@ -76,7 +76,7 @@ class Channels:
         if roster is None:
             raise SignalError(ECode.JOINCHANNEL_E_OTHER, "the account has logged in elsewhere")
         session.channel = args.channel
-        self._attributes.populated(key)
+        await self._attributes.populated(key, roster.num)
         if not was_member and not special:
             await self._tell_special(
                 names.CHANNEL_EVENT_CHANNEL,

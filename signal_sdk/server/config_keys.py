@@ -183,6 +183,12 @@ class LimitsConfig:
         "counts as several. 0 is no limit.",
         least=0,
     )
+    count_push_seconds: int = _key(
+        5,
+        "How many seconds there are at least between two pushes of a channel's `_member_num` or "
+        "`_total_member_num`, whatever `_auto_update_num` says. 0 is no limit.",
+        least=0,
+    )
     max_frame_bytes: int = _key(
         131072,
         "How long a WebSocket message or a native packet may be, in bytes, a compressed one also "

@@ -26,6 +26,10 @@ MAX_ACCOUNT_CHARS: Final = 128
 MAX_NAME_CHARS: Final = 128
 MAX_USER_ATTR_CHARS: Final = 1024
 MAX_CHANNEL_ATTR_CHARS: Final = 8096
+BYTES_PER_CHAR: Final = 4
+"""Beside each limit in visible characters there is one in bytes of UTF-8, so many times as large:
+what holds no control characters never meets it, and those count for nothing otherwise.
+"""
 MAX_ATTRS_BYTES: Final = 1024 * 1024
 """What all attributes of one user or channel may have together, as JSON: they go out in one answer,
 which must fit into the outbox of whoever asks, or nobody could ever join that channel.
@@ -73,6 +77,8 @@ MAX_CONN_TIMEOUT_SECONDS: Final = 120
 USER_NOTIFICATION: Final = "_userNotification"
 CHANNEL_TTL: Final = "_channel_ttl"
 DEFAULT_CHANNEL_TTL_SECONDS: Final = 7200
+MAX_CHANNEL_TTL_SECONDS: Final = 30 * 24 * 3600
+"""An empty channel lasts no longer, whatever its `_channel_ttl`: a larger one is cut to it."""
 MEMBER_NUM: Final = "_member_num"
 AUTO_UPDATE_NUM: Final = "_auto_update_num"
 TOTAL_MEMBER_NUM: Final = "_total_member_num"
@@ -161,10 +167,17 @@ def is_encodable(text: str) -> bool:
 
 
 def _check_text(what: str, text: str, limit: int) -> str:
-    if len(text) > limit and (size := visible_chars(text)) > limit:
+    is_long = len(text) > limit
+    if is_long and (size := visible_chars(text)) > limit:
         raise too_large(what, size, limit)
     if not is_encodable(text):
         raise wrong(what, text, "holds half a surrogate pair")
+    # What has no more code points than the limit cannot have more bytes than that.
+    if is_long and (size := len(text.encode())) > limit * BYTES_PER_CHAR:
+        raise ParameterError(
+            ECode.GENERAL_E_LARGE_PARAM,
+            f"{what} has {size} bytes; at most {limit * BYTES_PER_CHAR} are allowed",
+        )
     return text
 
 

@@ -71,6 +71,7 @@ def test_every_key_has_a_default() -> None:
         channel_attributes_per_second=60,
         changes_per_second=100,
         questions_per_second=300,
+        count_push_seconds=5,
         max_frame_bytes=131072,
         compress_over_bytes=4096,
         lookups_per_second=20,
@@ -86,6 +87,8 @@ def test_every_key_has_a_default() -> None:
 
 
 def test_every_key_is_read() -> None:
+    keys = [field.name for field in attrs.fields(LimitsConfig)]
+    limits = "\n".join(f"{key} = {number}" for number, key in enumerate(keys, 1))
     config = loads(
         f"""
         [server]
@@ -117,20 +120,7 @@ def test_every_key_is_read() -> None:
         id = "two"
 
         [limits]
-        user_messages_per_second = 1
-        channel_messages_per_second = 2
-        channel_attributes_per_second = 3
-        max_frame_bytes = 4
-        compress_over_bytes = 5
-        lookups_per_second = 6
-        max_connections = 7
-        outbox_bytes = 8
-        inbox_messages = 9
-        attributes = 10
-        handshake_seconds = 11
-        history_events = 12
-        history_seconds = 13
-        silence_seconds = 14
+        {limits}
         """
     )
     assert config.server == ServerConfig(
@@ -156,7 +146,7 @@ def test_every_key_is_read() -> None:
         AppConfig(id="one", certificate=SECRET, allow_no_token=True, listeners=("desk", "watch")),
         AppConfig(id="two"),
     )
-    assert attrs.astuple(config.limits) == tuple(range(1, 15))
+    assert attrs.astuple(config.limits) == tuple(range(1, 1 + len(keys)))
 
 
 def test_development_needs_no_file() -> None:

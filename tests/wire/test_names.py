@@ -56,10 +56,22 @@ def test_limit_is_allowed_and_one_more_is_1005(kind: str, char: str) -> None:
 def test_control_characters_do_not_count(kind: str) -> None:
     """Values may hold control characters beyond the limit, which counts the visible ones."""
     check, limit = CHECKS[kind]
-    value = "\n\x00\x7f\x9f".join(["a"] * limit)
+    value = "\n\x00\x7f".join(["a"] * limit)
     assert check(value) == value
     assert code_of(check, value + "a") is ECode.GENERAL_E_LARGE_PARAM
     assert check("\n" * (limit + 1)) == "\n" * (limit + 1)
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_bytes_have_a_limit_of_their_own(kind: str) -> None:
+    """Four times as large: text without control characters never meets it."""
+    check, limit = CHECKS[kind]
+    assert check("\n" * (limit * 4)) == "\n" * (limit * 4)
+    with pytest.raises(ParameterError, match=f"has {limit * 4 + 1} bytes; at most {limit * 4} "):
+        check("\n" * (limit * 4 + 1))
+    # As UTF-8, of which U+0085 takes two bytes.
+    assert code_of(check, "\x85" * (limit * 2 + 1)) is ECode.GENERAL_E_LARGE_PARAM
+    assert check("😀" * limit) == "😀" * limit
 
 
 @pytest.mark.parametrize("kind", NAMES)
