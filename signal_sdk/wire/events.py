@@ -62,7 +62,7 @@ def encode_java_push(version: int, line: str) -> bytes:
     the one before. It reads the three parts of one text, of which the first says nothing.
     """
     entry = frames.encode_json([version, line]).decode()
-    return frames.encode_frame(NOTIFY, [f"{NOTIFY} recvmsg {entry}"])
+    return frames.encode_frame(NOTIFY, f"{NOTIFY} recvmsg {entry}")
 
 
 # --- channels -------------------------------------------------------------------------------------

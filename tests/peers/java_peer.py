@@ -250,7 +250,7 @@ class JavaPeer:
                     if msgid > self.msgid:
                         self.msgid = msgid
                         self._take_channel_line(line)
-                case ["notify", [str(text)]]:
+                case ["notify", str(text)]:
                     self._take_pushed(text)
         except (KeyError, TypeError, ValueError) as exc:
             self.errors.append(f"{frame}: {exc!r}")

@@ -39,7 +39,7 @@ async def test_messages_go_both_ways_without_a_poll(java: Javas) -> None:
     assert heard(alice) == [f"hello yourself {number}" for number in range(50)]
     assert (polls(alice), polls(bob)) == (1, 1)
     pushed = [frame for frame in bob.frames if frame[0] == "notify"]
-    assert all(frame[1][0].split(" ")[1] == "recvmsg" for frame in pushed)
+    assert all(frame[1].split(" ")[1] == "recvmsg" for frame in pushed)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ async def told(bob: WireClient) -> list[Any]:
     return [
         tuple(payload)
         if payload[0] == "msg"
-        else ("push", msgspec.json.decode(payload[0].split(" ", 2)[2])[0])
+        else ("push", msgspec.json.decode(payload.split(" ", 2)[2])[0])
         for payload in taken
     ]
 
