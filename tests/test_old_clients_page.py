@@ -19,7 +19,7 @@ from signal_sdk.cli.main import cli
 from signal_sdk.cli.probes import Asked
 from signal_sdk.server import config as configs
 from signal_sdk.testing.server import local_server
-from signal_sdk.wire import tokens
+from signal_sdk.wire import datagrams, tokens
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "old_clients.md").read_text()
@@ -68,7 +68,7 @@ def test_the_configuration_serves_every_client_where_it_asks() -> None:
     assert config.server.port + 1 == old_clients.WEB_PORT
     assert old_clients.JAVA_PORT in config.server.also_listen
     assert config.native.enabled
-    assert config.native.lookup_ports == old_clients.NATIVE_PORTS
+    assert config.native.lookup_ports == datagrams.LOOKUP_PORTS
     assert config.server.advertise == (ADDRESS,)
 
 

@@ -44,7 +44,6 @@ __all__ = ["CLIENTS", "run"]
 T = TypeVar("T", words_heard.LoginResult, words_heard.CallResult)
 
 NATIVE_NAMES: Final = ("ulbs.sig.agora.io", "lbs-sig.agora.io")
-NATIVE_PORTS: Final = (8180, 8181)
 NATIVE_VER: Final = 1_01_03_00_009
 UDP_SECONDS: Final = 0.5
 
@@ -80,7 +79,7 @@ async def run(client: str, asked: Asked, tell: Callable[[Step], None]) -> Proble
 
 async def _native(probe: Probe) -> None:
     places = await probe.find(*NATIVE_NAMES)
-    ports = probe.asked.lookup_ports or NATIVE_PORTS
+    ports = probe.asked.lookup_ports or datagrams.LOOKUP_PORTS
     hosts = dict.fromkeys(place.address for place in places)
     answers = await probe.any_of(
         partial(_ask_by_udp, probe, host, port) for host in hosts for port in ports

@@ -148,6 +148,7 @@ def _override(config: Config, overrides: dict[str, Any], *, native: bool | None)
             config,
             server=attrs.evolve(config.server, **overrides),
             native=attrs.evolve(config.native, enabled=enabled),
+            native_by_default=config.native_by_default and native is None,
         )
     except ConfigError as exc:
         raise ConfigError(f"with the flags given, {exc}") from None

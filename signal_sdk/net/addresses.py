@@ -15,7 +15,7 @@ from typing import Any, Final
 from signal_sdk.errors import ConfigError, InUseError
 from signal_sdk.net import holders
 
-__all__ = ["bind_all", "is_in_use", "plain_address"]
+__all__ = ["bind_all", "is_in_use", "plain_address", "takes_ipv4"]
 
 TRIES: Final = 50
 """How often another free port is looked for, where it has to be free on all addresses."""
@@ -35,6 +35,16 @@ def plain_address(host: str) -> str:
         return host
     mapped = ipaddress.IPv6Address(host).ipv4_mapped
     return str(mapped) if mapped is not None else host
+
+
+def takes_ipv4(sock: socket.socket) -> bool:
+    """Do those reach this bound socket who know no IPv6? One of all addresses may be of both."""
+    if sock.family == socket.AF_INET:
+        return True
+    if sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
+        return False
+    host = ipaddress.IPv6Address(sock.getsockname()[0].partition("%")[0])
+    return host.is_unspecified or host.ipv4_mapped is not None
 
 
 def is_in_use(error: OSError) -> bool:

@@ -15,7 +15,13 @@ from functools import partial
 import trio
 
 from signal_sdk.errors import LinkError
-from signal_sdk.net.transport import RECEIVE_BYTES, OnReadable, Transport, Watcher
+from signal_sdk.net.transport import (
+    RECEIVE_BYTES,
+    OnReadable,
+    Transport,
+    Watcher,
+    receive_first,
+)
 
 RECORD_BYTES = 16 * 1024
 """The largest TLS record: a longer write would only be cut into these."""
@@ -51,13 +57,20 @@ class TlsTransport:
         return bool(self._unsent) or self._outgoing.pending > 0
 
     async def handshake(self) -> None:
-        """Agree on keys. Raises `LinkError`; the caller bounds the time."""
+        """Agree on keys. Raises `LinkError`, which is `NothingSaid` where a client goes without a
+        byte; the caller bounds the time.
+        """
+        is_first = self._tls.server_side
         while True:
             try:
                 self._tls.do_handshake()
             except ssl.SSLWantReadError:
                 await self._drain()
-                await self._feed()
+                if is_first:
+                    self._take(await receive_first(self._inner))
+                    is_first = False
+                else:
+                    await self._feed()
             except (ssl.SSLError, ssl.CertificateError) as exc:
                 self._send_pending()
                 reason = getattr(exc, "verify_message", None) or getattr(exc, "reason", None) or exc

@@ -25,6 +25,13 @@ OnReadable = Callable[[], None]
 """Reads what there is to read, without waiting. Must not raise."""
 
 
+class NothingSaid(LinkError):
+    """The other side has gone without a byte, as whoever only looks whether a port is open does."""
+
+    def __init__(self, transport: Transport, exc: LinkError | None = None) -> None:
+        super().__init__(str(exc) if exc else f"{transport.peer} has closed without a byte")
+
+
 class Watcher(Protocol):
     """What tells when there is something to receive: a reactor."""
 
@@ -83,6 +90,28 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Close at once; whoever waits on the transport gets a `LinkError`. May be called again."""
+
+
+async def receive_first(transport: Transport) -> bytes:
+    """Wait for a connection's first bytes. Raises `NothingSaid` where none come."""
+    try:
+        data = await transport.receive_some()
+    except LinkError as exc:
+        raise NothingSaid(transport, exc) from None
+    if not data:
+        raise NothingSaid(transport)
+    return data
+
+
+def receive_first_nowait(transport: Transport) -> bytes | None:
+    """As `receive_first`; None where there is nothing yet."""
+    try:
+        data = transport.receive_nowait()
+    except LinkError as exc:
+        raise NothingSaid(transport, exc) from None
+    if data == b"":
+        raise NothingSaid(transport)
+    return data
 
 
 class SocketTransport:

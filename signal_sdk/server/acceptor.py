@@ -17,7 +17,7 @@ import trio
 from signal_sdk.errors import LinkError, SignalError
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.tls import TlsTransport
-from signal_sdk.net.transport import Transport
+from signal_sdk.net.transport import NothingSaid, Transport, receive_first_nowait
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.connection import Connection
 from signal_sdk.server.http import HEALTH_PATH, READY_PATH, Routes, unavailable
@@ -178,7 +178,10 @@ class Acceptor:
 
     def _fail(self, transport: Transport, exc: Exception) -> None:
         """Close the transport, and tell why. One connection's mistake must not end the others'."""
-        if isinstance(exc, LinkError):
+        if isinstance(exc, NothingSaid):
+            # A load balancer looks every second whether the port is open.
+            logger.debug("%s: %s", transport.peer, exc)
+        elif isinstance(exc, LinkError):
             logger.info("%s: %s", transport.peer, exc)
         else:
             logger.error("%s: the connection failed", transport.peer, exc_info=exc)
@@ -189,7 +192,7 @@ class Acceptor:
     def _read(self, nursery: trio.Nursery, transport: Transport, local_host: str) -> None:
         """Take a client's opening request where that is plain. The reactor's."""
         try:
-            data = transport.receive_nowait()
+            data = receive_first_nowait(transport)
             if data is None:
                 return
             answer = partial(self._answer, local_host)

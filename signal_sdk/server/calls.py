@@ -88,19 +88,29 @@ class Calls:
 
     async def invite(self, session: Session, args: functions.VoipInvite) -> results.Result:
         """`voip_invite`."""
+        return await self._invite(session, args, args.extra, args.call_id)
+
+    async def _invite(
+        self,
+        session: Session,
+        args: functions.VoipInvite | functions.PstnInvite,
+        extra: JsonValue,
+        call_id: str = "",
+    ) -> results.Result:
+        """Invite whom `args` name, who is told `extra`."""
         if args.peer == session.account:
             raise names.wrong("peer", args.peer, "is the caller itself")
-        options = events.call_options(args.extra)
+        options = events.call_options(extra)
         check_user_rate(session, self._limits)
         key = call_key(session.app, args.channel, session.account, args.peer)
         timeout = options.timeout_seconds or CALL_TIMEOUT_SECONDS
         now = self._clock()
         call = Call(
-            id=args.call_id or secrets.token_hex(8),
+            id=call_id or secrets.token_hex(8),
             caller=session.account,
             callee=args.peer,
             channel=args.channel,
-            extra=args.extra,
+            extra=extra,
             state=INVITING,
             timeout=timeout,
             deadline=now + timeout,
@@ -111,7 +121,7 @@ class Calls:
             raise SignalError(ECode.INVITE_E_PEEROFFLINE, PEER_NOT_ONLINE)
         # An invitation that nobody fetched in time is void: it expires with its deadline.
         invitation = await self._post(
-            key, call, to=call.callee, kind=events.VOIP_INVITE, extra=args.extra, ttl=timeout
+            key, call, to=call.callee, kind=events.VOIP_INVITE, extra=extra, ttl=timeout
         )
         if not await self._engine.swap_call(key, None, call, [invitation], now):
             raise _exists(args)
@@ -155,12 +165,10 @@ class Calls:
 
     async def invite_phone(self, session: Session, args: functions.PstnInvite) -> results.Result:
         """`pstn_invite`: an invitation to the account that is named as the phone number is, whose
-        `extra` has the number to show as `srcNum`.
+        `extra` has the number to show as `srcNum`; what the client gave is within its limit
+        without.
         """
-        extra = events.with_source(args.extra, args.source)
-        return await self.invite(
-            session, functions.VoipInvite(channel=args.channel, peer=args.peer, extra=extra)
-        )
+        return await self._invite(session, args, events.with_source(args.extra, args.source))
 
     async def dial(self, session: Session, args: functions.PstnDtmf) -> results.Result:
         """`pstn_dtmf`."""
@@ -283,7 +291,7 @@ class Calls:
         return Post(key=AccountKey(key.app, to), line=line, expires=now + ttl)
 
 
-def _exists(args: functions.VoipInvite) -> SignalError:
+def _exists(args: functions.VoipInvite | functions.PstnInvite) -> SignalError:
     return SignalError(
         ECode.INVITE_E_REINVITE,
         f"a call with {args.peer!r} about the channel {args.channel!r} is alive already",

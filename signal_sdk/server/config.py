@@ -12,7 +12,7 @@ import re
 import sys
 import textwrap
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -73,7 +73,9 @@ def dev() -> Config:
     """What `signal-sdk serve --dev` uses without a file: the defaults, any app id, no tokens, and
     native clients, too.
     """
-    return Config(server=ServerConfig(dev=True), native=NativeConfig(enabled=True))
+    return Config(
+        server=ServerConfig(dev=True), native=NativeConfig(enabled=True), native_by_default=True
+    )
 
 
 def load(
@@ -168,6 +170,7 @@ def _from_document(document: dict[str, Any], *, dev: bool) -> Config:
         native=_table(NativeConfig, native, ("native",)),
         apps=tuple(_table(AppConfig, app, (APPS, index)) for index, app in enumerate(apps)),
         limits=_table(LimitsConfig, document.get("limits", {}), ("limits",)),
+        native_by_default=server.dev and not document.get("native"),
     )
 
 
@@ -236,13 +239,20 @@ def print_config(config: Config) -> str:
     """
     lines = ["# The configuration of `signal-sdk serve`, with every key that there is."]
     lines += _printed_table(config.server, "server")
-    lines += _printed_table(config.native, "native")
+    native = _printed_table(config.native, "native")
+    # A file that says anything of native clients asks for them by name.
+    is_by_name = not config.native_by_default or config.native != NativeConfig(enabled=True)
+    lines += native if is_by_name else _commented(native)
     for number, app in enumerate(config.apps, 1):
         lines += _printed_table(app, APPS, number)
     if not config.apps:
-        lines += (f"# {line}" if line else "" for line in _printed_table(AppConfig(), APPS))
+        lines += _commented(_printed_table(AppConfig(), APPS))
     lines += _printed_table(config.limits, "limits")
     return "\n".join(lines) + "\n"
+
+
+def _commented(lines: Iterable[str]) -> Iterator[str]:
+    return (f"# {line}" if line else "" for line in lines)
 
 
 def _printed_table(table: Table, name: str, number: int = 0) -> Iterator[str]:

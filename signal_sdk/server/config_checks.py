@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import attrs
@@ -87,6 +87,8 @@ def problems(config: Config) -> Iterator[ConfigKeyError]:
     yield from _out_of_bounds(config.limits, ("limits",))
     yield from _server_problems(config.server)
     yield from _native_problems(config.native)
+    if config.native.enabled and not config.native_by_default:
+        yield from _clashes(config.server, config.native)
     if not (config.limits.history_events or config.limits.history_seconds):
         text = "may not be 0 where history_seconds is: all would be kept"
         yield ConfigKeyError(("limits", "history_events"), text)
@@ -132,6 +134,9 @@ def _server_problems(server: ServerConfig) -> Iterator[ConfigKeyError]:
             ("server", "port"), f"leaves no port + 1 for TLS: at most {MAX_PORT - 1}"
         )
     yield from _repeated((server.port, *server.also_listen), ("server", "also_listen"))
+    yield from _taken(
+        _each(server.also_listen, "server"), {_tls_port(server): "TLS, on [server] port + 1"}
+    )
     for index, address in enumerate(server.advertise):
         try:
             parse_address(address)
@@ -156,6 +161,36 @@ def _repeated(ports: tuple[int, ...], path: ConfigPath) -> Iterator[ConfigKeyErr
     for index, port in enumerate(ports[1:]):
         if port and port in ports[: index + 1]:
             yield ConfigKeyError((*path, index), f"the port {port} is named twice")
+
+
+def _clashes(server: ServerConfig, native: NativeConfig) -> Iterator[ConfigKeyError]:
+    """Native clients say other things than those of `[server]`, so that they need other ports."""
+    if not server.port:
+        # Theirs are any free ones, too.
+        return
+    holders = dict.fromkeys(server.also_listen, "[server] also_listen")
+    holders |= {server.port: "[server] port", _tls_port(server): "TLS, on [server] port + 1"}
+    named = [(("native", "port"), native.port), *_each(native.also_listen, "native")]
+    yield from _taken(named, holders)
+
+
+def _tls_port(server: ServerConfig) -> int:
+    """Where TLS listens; 0 where it does not, or on any port."""
+    return server.port + 1 if server.cert and server.port else 0
+
+
+def _each(also_listen: tuple[int, ...], table: str) -> Iterator[tuple[ConfigPath, int]]:
+    for index, port in enumerate(also_listen):
+        yield (table, "also_listen", index), port
+
+
+def _taken(
+    named: Iterable[tuple[ConfigPath, int]], holders: Mapping[int, str]
+) -> Iterator[ConfigKeyError]:
+    """Of the ports that are named at these paths, which are somebody else's; 0 stands for any."""
+    for path, port in named:
+        if port and port in holders:
+            yield ConfigKeyError(path, f"the port {port} is taken by {holders[port]}")
 
 
 def parse_address(address: str) -> tuple[str, int | None]:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import attrs
 
 from signal_sdk.server.config_checks import APPS, MAX_PORT, problems
+from signal_sdk.wire.datagrams import LOOKUP_PORTS
 
 __all__ = [
     "MAX_DRAIN_SECONDS",
@@ -111,7 +112,7 @@ class NativeConfig:
         (), "More TCP ports of their connections.", least=1, most=MAX_PORT
     )
     lookup_ports: tuple[int, ...] = _key(
-        (8180, 8181),
+        LOOKUP_PORTS,
         "The UDP ports of their lookup: these are built into the clients. 0, or 0 as "
         "`[server] port`, takes any free one.",
         least=0,
@@ -265,6 +266,10 @@ class Config:
     native: NativeConfig = NativeConfig()
     apps: tuple[AppConfig, ...] = ()
     limits: LimitsConfig = LimitsConfig()
+    native_by_default: bool = attrs.field(default=False, eq=False)
+    """Are native clients served only because dev mode is on, which nobody has asked for by name?
+    Then the server does without them where their ports are not to be had.
+    """
 
     def __attrs_post_init__(self) -> None:
         for problem in problems(self):

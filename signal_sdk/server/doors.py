@@ -16,12 +16,15 @@ import trio
 
 from signal_sdk.errors import ConfigError
 from signal_sdk.native import udp
+from signal_sdk.net.addresses import takes_ipv4
 from signal_sdk.server import listener
 from signal_sdk.server.acceptor import Acceptor
 from signal_sdk.server.certificate import Certificate
 from signal_sdk.server.config import Config
+from signal_sdk.server.config_checks import shown
 from signal_sdk.server.http import Routes
 from signal_sdk.server.native_lookup import NativeLookup
+from signal_sdk.wire.datagrams import LOOKUP_PORTS
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
@@ -42,8 +45,8 @@ class Addresses:
 class Doors:
     """A node's listening sockets, which are open from the beginning. `serve` takes who comes.
 
-    Raises `ConfigError` where one cannot be opened; without those for native clients a server in
-    dev mode goes on, and says so.
+    Raises `ConfigError` where one cannot be opened; without those for native clients a server goes
+    on that serves them by default only, and says so.
     """
 
     def __init__(
@@ -92,10 +95,19 @@ class Doors:
             for port in native.lookup_ports:
                 self._udp += udp.listen(server.host, 0 if any_port else port)
         except ConfigError as exc:
-            if not server.dev:
+            if not config.native_by_default:
                 raise
             self._close_native()
             logger.warning("native clients are not served: %s", exc)
+            return
+        if server.port:
+            _warn_of_lookup_ports(native.lookup_ports)
+        if not any(map(takes_ipv4, self._native)):
+            logger.warning(
+                "[server] host %s stands for IPv6 addresses only, which native clients do not know:"
+                " none of them can come; listen on an IPv4 address, too",
+                shown(server.host),
+            )
 
     @property
     def addresses(self) -> Addresses:
@@ -162,6 +174,19 @@ class Doors:
         self._close_native()
         for sock in (*self._plain, *self._tls):
             sock.close()
+
+
+def _warn_of_lookup_ports(ports: Sequence[int]) -> None:
+    """Nobody asks elsewhere than at the ports that are built into the clients, unless the network
+    leads there.
+    """
+    if strange := [str(port) for port in ports if port not in LOOKUP_PORTS]:
+        logger.warning(
+            "[native] lookup_ports has %s, but native clients ask at UDP %s only: listen there, or"
+            " have the network map those ports",
+            ", ".join(strange),
+            " and ".join(map(str, LOOKUP_PORTS)),
+        )
 
 
 def _end_the_dead(sock: socket.socket, seconds: int) -> None:

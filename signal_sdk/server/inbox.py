@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
+import attrs
 import trio
 
 from signal_sdk.ecodes import ECode
@@ -37,6 +38,14 @@ def check_user_rate(session: Session, limits: LimitsConfig) -> None:
             f"more than {limit} messages in a second from one user",
             session.sent.seconds_left(limit, now),
         )
+
+
+@attrs.frozen(kw_only=True)
+class Polled(results.Result):
+    """What a poll gets: a page, and the version of the entry behind it, 0 where none is left."""
+
+    page: results.GetMessagesResult
+    next_version: int
 
 
 class Inboxes:
@@ -78,17 +87,18 @@ class Inboxes:
         )
         return await self.send(session, message)
 
-    async def read(
-        self, session: Session, args: functions.UserGetMessages
-    ) -> results.GetMessagesResult:
+    async def read(self, session: Session, args: functions.UserGetMessages) -> Polled:
         """`user_getmsg`."""
         limit = min(args.max, names.MAX_INBOX_POLL)
-        page = await self._engine.read_inbox(session.key, args.ver_clear, limit, self._clock())
+        # One more than it gets: is any left?
+        found = await self._engine.read_inbox(session.key, args.ver_clear, limit + 1, self._clock())
         msgs: list[tuple[int, str]] = []
-        chars = 0
-        for entry in page.entries:
+        chars = next_version = 0
+        for entry in found.entries:
             chars += len(entry.line)
-            if msgs and chars > MAX_PAGE_CHARS:
+            if len(msgs) == limit or (msgs and chars > MAX_PAGE_CHARS):
+                next_version = entry.version
                 break
             msgs.append((entry.version, entry.line))
-        return results.GetMessagesResult(ver_clear=page.ver_clear, msgs=tuple(msgs))
+        page = results.GetMessagesResult(ver_clear=found.ver_clear, msgs=tuple(msgs))
+        return Polled(page=page, next_version=next_version)

@@ -23,6 +23,7 @@ from signal_sdk.server.engine.base import Engine
 from signal_sdk.server.functions import Handler
 from signal_sdk.server.hearing import Hearing
 from signal_sdk.server.hub import Gate, Hub
+from signal_sdk.server.inbox import Polled
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.rates import Pace
 from signal_sdk.server.refusals import too_often
@@ -143,10 +144,10 @@ class Requests:
         if type(args) in ASKING:
             self._check_pace(session.questions, self._services.limits.questions_per_second, ASKED)
             result = await handler(session, args)
-            if isinstance(result, results.GetMessagesResult):
+            if isinstance(result, Polled):
                 # What it clears must not come again: its client remembers it only until then. But
                 # where nothing can be written, what waits can be read all the same.
-                page = typed.Reply(request.callid, result)
+                page = typed.Reply(request.callid, result.page, result.next_version)
                 self._services.engine.when_durable(lambda _: self._link.send(page))
             else:
                 text = call2.encode_result(result)

@@ -73,6 +73,8 @@ class NativeSession:
         """How the latest line was let in."""
         self._scope = trio.CancelScope()
         self._polling: Line | None = None
+        self._announced = 0
+        """The latest entry that it has heard of since it last asked."""
         """The line on which a poll is under way."""
 
     # --- hearing ---
@@ -197,13 +199,12 @@ class NativeSession:
             case words_heard.CallResult(callid, text):
                 self._answers[callid] = text
             case words_heard.MessageWaiting(version):
-                if version > self.version:
-                    self._nursery.start_soon(self._poll, 0)
+                self._poll_for(version)
             case words_heard.MessagePushed(version, text):
                 if version == self.version + 1:
                     self._take_entry(version, text)
-                elif version > self.version:
-                    self._nursery.start_soon(self._poll, 0)
+                else:
+                    self._poll_for(version)
             case words_heard.ChannelNotified(msgid, text):
                 if msgid > self.msgid:
                     self.msgid = msgid
@@ -246,6 +247,12 @@ class NativeSession:
 
     # --- the inbox ---
 
+    def _poll_for(self, version: int) -> None:
+        """There is an entry that it may not have: it polls, or does so once more."""
+        if version > self.version:
+            self._announced = max(self._announced, version)
+            self._nursery.start_soon(self._poll, 0)
+
     async def _poll(self, delay: float) -> None:
         """Fetch what waits."""
         line = self._line
@@ -254,14 +261,16 @@ class NativeSession:
         self._polling = line
         try:
             await trio.sleep(delay)
-            is_full = True
-            while is_full and self._line is line:
+            wants_more = True
+            while wants_more and self._line is line:
+                self._announced = 0
                 text = await self._ask("user_getmsg", ver_clear=self.version, max=30)
                 page = frames.decode_json(text, GetMessagesResult, "user_getmsg")
                 for version, entry in page.msgs:
                     if version > self.version:
                         self._take_entry(version, entry)
                 is_full = len(page.msgs) == names.MAX_INBOX_PAGE
+                wants_more = is_full or self._announced > self.version
         except SignalError:
             # The line is lost; the next one polls again.
             return

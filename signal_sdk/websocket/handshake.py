@@ -24,7 +24,7 @@ from websockets.uri import parse_uri
 from signal_sdk.errors import LinkError
 from signal_sdk.net.outbox import Outbox
 from signal_sdk.net.reactor import Reactor
-from signal_sdk.net.transport import Transport
+from signal_sdk.net.transport import Transport, receive_first
 from signal_sdk.websocket import opening
 from signal_sdk.websocket.link import Link, WebSocketLink, silent
 
@@ -93,10 +93,11 @@ async def accept(
     was received of it already.
 
     Returns None where the client got an HTTP answer, and the transport is closed. Raises
-    `LinkError` for a bad handshake, which the client has been told of. The caller bounds the time.
+    `LinkError` for a bad handshake, which the client has been told of, and `NothingSaid` where the
+    client goes without a byte. The caller bounds the time.
     """
     if data is None:
-        data = await transport.receive_some()
+        data = await receive_first(transport)
     link = accept_plain(
         data,
         transport,

@@ -16,6 +16,8 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError
 from signal_sdk.wire import frames, packets
 
+LOOKUP_PORTS: Final = (8180, 8181)
+"""Where the original clients ask: nothing tells them of others."""
 MAX_QUESTION_BYTES: Final = 1500
 """What fits into one packet of nearly any network; a question has about 70."""
 MAX_ANSWER_BYTES: Final = 2**16 - 1

@@ -244,7 +244,7 @@ class VoipInvite(CallArguments):
 
     function = "voip_invite"
 
-    call_id: str = arg("callID", names.check_message_id, "")
+    call_id: str = arg("callID", names.check_call_id, "")
 
 
 @attrs.frozen(kw_only=True)
@@ -313,11 +313,13 @@ class PstnInvite(Arguments):
 
 @attrs.frozen(kw_only=True)
 class PstnDtmf(Arguments):
-    """Dial digits in a call, which `call` names: its id or its channel."""
+    """Dial digits in a call, which `call` names: by its id, its channel, or the `callid` in its
+    invitation's `extra`.
+    """
 
     function = "pstn_dtmf"
 
-    call: str = arg("cid", names.check_channel)
+    call: str = arg("cid", names.check_call_name)
     digits: str = arg("dtmf", names.check_digits)
 
 

@@ -341,10 +341,24 @@ def check_message_id(value: JsonValue) -> str:
         return ""
     if isinstance(value, str) and _is_plain(value, MAX_NAME_CHARS):
         return value
-    text = _check_name("message id", value, MAX_NAME_CHARS)
+    return _check_id("message id", value)
+
+
+def check_call_id(value: JsonValue) -> str:
+    """A call's id, as `check_message_id`; empty for none."""
+    return "" if value is None or value == "" else _check_id("call id", value)
+
+
+def _check_id(what: str, value: JsonValue) -> str:
+    text = _check_name(what, value, MAX_NAME_CHARS)
     if _holds_white_space(text):
-        raise wrong("message id", text, "holds white space")
+        raise wrong(what, text, "holds white space")
     return text
+
+
+def check_call_name(value: JsonValue) -> str:
+    """What a call is known by, its id or its channel: 1 to 128 visible characters, as both have."""
+    return check_channel(_check_name("call", value, MAX_NAME_CHARS))
 
 
 def conn_timeout_seconds(value: JsonValue) -> int:

@@ -77,11 +77,13 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
 
 class Reply(msgspec.Struct, frozen=True, gc=False):
     """A request has succeeded: its result, as the JSON text that all clients read, or an inbox's
-    page, whose lines each link spells as its client reads them.
+    page, whose lines each link spells as its client reads them. `next_version` is that of the entry
+    behind the page, 0 where none is left; its link sees to it that the client comes for that.
     """
 
     callid: CallId
     result: str | GetMessagesResult
+    next_version: int = 0
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -198,6 +198,11 @@ def encode_server(frame: typed.ServerFrame) -> bytes:
     assert_never(frame)
 
 
+def encode_announcement(version: int) -> bytes:
+    """The text that tells a client to poll: its inbox has an entry of this version."""
+    return f"{NOTIFY} msg {version}".encode()
+
+
 def encode_channel_event(msgid: int, line: str) -> bytes:
     """The text that tells a client an event of the channel that it is in."""
     return f"{NOTIFY} channel2 {msgid} {line}".encode()

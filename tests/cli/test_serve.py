@@ -348,10 +348,8 @@ TAKEN = pytest.mark.parametrize(
 )
 
 
-def taken_config(folder: Path, taken: socket.socket, more: str) -> tuple[str, int, int]:
-    """A configuration whose native clients need the port that is taken; its plain port, and its
-    native one.
-    """
+def taken_config(folder: Path, taken: socket.socket, more: str) -> str:
+    """A configuration whose native clients need the port that is taken."""
     port = taken.getsockname()[1]
     plain, native, first, last = free_ports(4)
     if taken.type == socket.SOCK_DGRAM:
@@ -362,49 +360,34 @@ def taken_config(folder: Path, taken: socket.socket, more: str) -> tuple[str, in
         f"[server]\nport = {plain}\n"
         f"[native]\nport = {native}\nlookup_ports = [{first}, {last}]\n{more}"
     )
-    return write_config(folder, text), plain, native
+    return write_config(folder, text)
 
 
 @TAKEN
-async def test_in_dev_mode_a_native_port_that_is_taken_is_told_and_the_server_serves(
-    tmp_path: Path, kind: socket.SocketKind, named: str
+@pytest.mark.parametrize("flag", ["--dev", "--native"])
+def test_a_native_port_that_is_taken_is_one_line_where_it_was_asked_for(
+    tmp_path: Path, kind: socket.SocketKind, named: str, flag: str
 ) -> None:
+    """Also in dev mode, where a file that says something of native clients has asked for them."""
     with socket.socket(type=kind) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        path, plain, native = taken_config(tmp_path, taken, "")
-        async with program("serve", "--dev", "--config", path) as server:
-            assert address_in(await server.out.next()) == f"127.0.0.1:{plain}"
-            async with connected(f"127.0.0.1:{plain}") as client:
-                assert (await client.login("alice"))["result"] == "ok"
-            # Half of the native ports would be of no use to anybody.
-            assert not is_open(native)
-            ended = await server.end(signal.SIGTERM)
-    assert (ended.code, ended.out) == (0, "")
-    warning, dev = ended.err.splitlines()
-    assert dev == DEV_WARNING
-    assert re.search(
-        " WARNING native clients are not served: "
-        rf"cannot listen on {named}127\.0\.0\.1:{port}: {WHO} is using it$",
-        warning,
-    )
-
-
-@TAKEN
-def test_without_dev_mode_a_native_port_that_is_taken_is_one_line(
-    tmp_path: Path, kind: socket.SocketKind, named: str
-) -> None:
-    with socket.socket(type=kind) as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-        path, _, _ = taken_config(tmp_path, taken, '[[apps]]\nid = "app"\n')
-        data = str(tmp_path / "data")
-        ended = run("serve", "--native", "--config", path, "--data", data)
+        path = taken_config(tmp_path, taken, '[[apps]]\nid = "app"\n')
+        ended = run("serve", flag, "--config", path, "--data", str(tmp_path / "data"))
     assert re.fullmatch(
         rf"signal-sdk: cannot listen on {named}127\.0\.0\.1:{port}: {WHO} is using it",
         one_line_of(ended),
     )
     assert ended.code == 1
+
+
+def test_a_port_is_native_or_not_unless_dev_mode_alone_wants_native_clients() -> None:
+    """Then the server goes on without them."""
+    flags = ("--print-config", "--dev", "--port", str(NativeConfig().port))
+    assert invoke(*flags).exit_code == invoke(*flags, "--no-native").exit_code == 0
+    refused = invoke(*flags, "--native")
+    assert refused.exit_code == 2
+    assert "with the flags given, [native] port: the port 8003 is taken by" in refused.stderr
 
 
 # --- Its data

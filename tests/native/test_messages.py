@@ -187,6 +187,29 @@ async def test_forty_messages_before_the_login_arrive_in_order_and_once(native: 
     assert texts(bob) == [*sent, "the end"]
 
 
+async def test_messages_too_long_for_one_page_arrive_in_order_and_once(native: Natives) -> None:
+    """A page of fewer than 30 is followed by word of what is left, and a whole one by none: behind
+    that the client asks by itself.
+    """
+    alice = await native.login("alice")
+    # No limit counts these characters; of such messages, a page holds eight.
+    sent = [f"{number} " + "\n" * 60_000 for number in range(20)]
+    for text in sent:
+        await alice.message_instant_send("bob", text)
+    bob, tap = await native.tapped_login("bob")
+    await settle()
+    assert texts(bob) == sent
+    for text in map(str, range(35)):
+        await alice.message_instant_send("carol", text)
+    _carol, other = await native.tapped_login("carol")
+    await settle()
+    told = [
+        [packet.text for packet in it.heard.packets if packet.text.startswith("notify")]
+        for it in (tap, other)
+    ]
+    assert told == [["notify msg 9", "notify msg 17"], []]
+
+
 async def test_what_came_right_before_a_reconnection_is_not_received_again(
     native: Natives,
 ) -> None:

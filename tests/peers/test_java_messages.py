@@ -18,6 +18,9 @@ from tests.peers.helpers import Javas, settle
 from tests.peers.java_peer import DEVICE, TTL_SECONDS, VER, JavaPeer, Refused
 from tests.wire_client import WireClient, logged_in
 
+LONG = "\n" * 60_000
+"""No limit counts these characters; of such messages, a page holds eight."""
+
 
 def polls(peer: JavaPeer) -> int:
     """How many polls of a client were answered."""
@@ -96,6 +99,16 @@ async def test_messages_before_the_login_arrive_in_order_and_once(java: Javas, c
     await alice.message_instant_send("bob", "and after")
     await settle()
     assert heard(bob) == [*texts, "the end", "and after"]
+
+
+async def test_messages_too_long_for_one_page_arrive_in_order_and_once(java: Javas) -> None:
+    alice = await java.login("alice")
+    texts = [f"{number} {LONG}" for number in range(20)]
+    for text in texts:
+        await alice.message_instant_send("bob", text)
+    bob = await java.login("bob")
+    await settle()
+    assert heard(bob) == texts
 
 
 async def test_messages_that_come_while_it_polls_arrive_in_order_and_once(java: Javas) -> None:
@@ -238,6 +251,41 @@ async def test_a_full_page_is_followed_by_an_announcement(ann: WireClient, bob: 
     assert len(await versions(bob, 0)) == 30
     assert await told(bob) == [("msg", 31)]
     assert await versions(bob, 30) == [31, 32, 33, 34, 35]
+    assert await told(bob) == []
+
+
+async def test_a_full_page_that_is_all_there_is_is_followed_by_nothing(
+    ann: WireClient, bob: WireClient
+) -> None:
+    await send(ann, *map(str, range(30)))
+    await told(bob)
+    assert len(await versions(bob, 0)) == 30
+    assert await told(bob) == []
+
+
+async def test_a_page_of_fewer_than_are_there_is_followed_by_an_announcement(
+    ann: WireClient, bob: WireClient
+) -> None:
+    """Whatever the client asked for."""
+    await send(ann, *map(str, range(5)))
+    await told(bob)
+    page = await bob.call("user_getmsg", ver_clear=0, max=3)
+    assert [version for version, _ in page["msgs"]] == [1, 2, 3]
+    assert await told(bob) == [("msg", 4)]
+
+
+async def test_a_page_that_is_cut_since_it_is_long_is_followed_by_an_announcement(
+    ann: WireClient, bob: WireClient
+) -> None:
+    """The client takes a page of fewer than 30 for all there is."""
+    await send(ann, *[LONG] * 12)
+    await told(bob)
+    assert await versions(bob, 0) == [*range(1, 9)]
+    assert await told(bob) == [("msg", 9)]
+    # Also where it asks from below again.
+    assert await versions(bob, 0) == [*range(1, 9)]
+    assert await told(bob) == [("msg", 9)]
+    assert await versions(bob, 8) == [9, 10, 11, 12]
     assert await told(bob) == []
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import trio
 from trio.testing import MockClock
 
 from signal_sdk.net import reactor as reactor_module
+from signal_sdk.net.tls import TlsTransport
+from signal_sdk.net.transport import SocketTransport, Transport
 from signal_sdk.server.engine.base import AccountKey
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.node import Node
@@ -18,6 +22,7 @@ from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.websocket.frames import TEXT, encode_masked
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from signal_sdk.wire import frames
+from tests.net.pairs import TlsContexts, socket_pair
 from tests.server.helpers import (
     APP,
     OPENING,
@@ -149,6 +154,74 @@ async def test_a_mistake_in_one_handshake_ends_that_connection_only(
         caplog.clear()
         await ann.call("channel_join", name="red", ack=0)
         assert len(server.node.acceptor) == 1
+
+
+WAYS_IN = pytest.mark.parametrize("way", ["plain", "plain without epoll", "tls", "native"])
+
+
+async def log_of_one(
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    tls: TlsContexts,
+    way: str,
+    do: Callable[[SocketTransport], None],
+) -> list[tuple[str, str]]:
+    """What the log says, and at which level, of a client that does something to a new connection
+    and is gone then.
+    """
+    monkeypatch.setattr(reactor_module, "HAS_EPOLL", way != "plain without epoll")
+    client, end = socket_pair()
+    assert isinstance(client, SocketTransport)
+    async with local_server(dev_config(), listens=False) as server:
+        acceptor, gone = server.node.acceptor, trio.Event()
+        close = acceptor._close
+
+        def close_and_tell(transport: Transport) -> None:
+            close(transport)
+            gone.set()
+
+        monkeypatch.setattr(acceptor, "_close", close_and_tell)
+        accept = acceptor.accept_native if way == "native" else acceptor.accept
+        if way == "tls":
+            end = TlsTransport(end, tls.server, server_side=True)
+        with caplog.at_level(logging.DEBUG, "signal_sdk.server"), trio.fail_after(10):
+            accept(end, "127.0.0.1")
+            do(client)
+            client.close()
+            await gone.wait()
+    return [(record.levelname, record.getMessage()) for record in caplog.records]
+
+
+@WAYS_IN
+@pytest.mark.parametrize("resets", [False, True])
+async def test_whoever_goes_without_a_byte_is_not_worth_a_line(
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    tls: TlsContexts,
+    way: str,
+    resets: bool,
+) -> None:
+    """A load balancer looks every second whether the port is open."""
+
+    def do(client: SocketTransport) -> None:
+        if resets:
+            linger = struct.pack("ii", 1, 0)
+            client._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+    ((level, _),) = await log_of_one(caplog, monkeypatch, tls, way, do)
+    assert level == "DEBUG"
+
+
+@WAYS_IN
+async def test_whoever_goes_behind_half_a_word_is_told_of(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tls: TlsContexts, way: str
+) -> None:
+    def do(client: SocketTransport) -> None:
+        client.send_nowait(b"\x16")
+
+    (level, text), *_ = await log_of_one(caplog, monkeypatch, tls, way, do)
+    why = {"tls": "TLS with ", "native": "a packet begins with 0x16"}.get(way, "a bad handshake")
+    assert (level, why in text) == ("INFO", True)
 
 
 async def test_a_handshake_that_is_done_in_the_moment_of_its_end_is_none(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import pytest
@@ -228,6 +229,42 @@ async def test_extra_over_8192_characters_is_1005_in_every_step(log_in: LogIn) -
     await call_in(ACCEPTED, ann, bob)
     for kind in ("voip_invite_msg", "voip_invite_bye"):
         assert is_refusal(await step(ann, kind, "bob", "x" * 8193), 1005)
+
+
+async def test_the_number_that_a_phone_call_shows_is_not_the_client_s_extra(log_in: LogIn) -> None:
+    """What the client gave may be as long as any `extra`, and no longer."""
+    ann, phone = await log_in("ann"), await log_in("0123456")
+    longest = json.dumps({"a": "x" * (8192 - len('{"a": ""}'))})
+    for extra in (longest, "x" * 8192):
+        said = {"channelName": "room", "srcNum": "5" * 128, "destNum": "0123456"}
+        assert is_refusal(await ann.call("pstn_invite", **said, extra=f"{extra} "), 1005)
+        assert (await ann.call("pstn_invite", **said, extra=extra))["result"] == "ok"
+        assert (await step(phone, "voip_invite_bye", "ann"))["result"] == "ok"
+    heard = [json.loads(content["extra"]) for _, content in await pushed(phone)]
+    assert heard == [
+        {**json.loads(longest), "srcNum": "5" * 128},
+        {"extra": "x" * 8192, "srcNum": "5" * 128},
+    ]
+
+
+@pytest.mark.parametrize("id_", ["c" * 128, "é" * 128])
+async def test_a_call_is_dialled_by_its_id_which_has_128_characters_at_most(
+    log_in: LogIn, id_: str
+) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    said = {"channelName": "room", "peer": "bob", "extra": ""}
+    reply = await ann.call("voip_invite", **said, callID=f"{id_}c")
+    assert is_refusal(reply, 1005)
+    assert reply["reason"].startswith("call id has 129 visible characters")
+    assert (await ann.call("voip_invite", **said, callID=id_))["result"] == "ok"
+    assert (await step(bob, "voip_invite_accept", "ann"))["result"] == "ok"
+    await pushed(bob)
+    reply = await ann.call("pstn_dtmf", cid=f"{id_}c", dtmf="1")
+    assert is_refusal(reply, 1005)
+    assert reply["reason"].startswith("call has 129 visible characters")
+    assert (await ann.call("pstn_dtmf", cid=id_, dtmf="1"))["result"] == "ok"
+    ((kind, content),) = await pushed(bob)
+    assert (kind, content["call"]) == ("voip_invite_msg", id_)
 
 
 @pytest.mark.parametrize("options", ['{"_require_peer_online": 1} ', "_require_peer_online", "[1]"])

@@ -184,6 +184,44 @@ def test_dev_mode_serves_native_clients_unless_the_file_says_otherwise(
     assert loads(text, dev=by_flag).native.enabled is enabled
 
 
+@pytest.mark.parametrize(
+    ("text", "by_default"),
+    [
+        ("[server]\ndev = true\n", True),
+        ("[server]\ndev = true\n[native]\n", True),
+        ("[server]\ndev = true\n[native]\nenabled = true\n", False),
+        ("[server]\ndev = true\n[native]\nport = 9003\n", False),
+        ('[[apps]]\nid = "app"\n', False),
+    ],
+)
+def test_native_clients_are_asked_for_where_the_file_says_anything_of_them(
+    text: str, by_default: bool
+) -> None:
+    assert loads(text).native_by_default is by_default
+    assert dev().native_by_default
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Nobody listens there.
+        '[[apps]]\nid = "app"\n[server]\nport = 8003\n[native]\nenabled = false\n',
+        # The server does without native clients.
+        "[server]\ndev = true\nport = 8003\n",
+        # There is no TLS.
+        '[[apps]]\nid = "app"\n[server]\nport = 8002\n[native]\nenabled = true\n',
+        # Theirs is any other one.
+        "[server]\ndev = true\nport = 0\nalso_listen = [8003]\n[native]\nenabled = true\n",
+        '[[apps]]\nid = "app"\n[native]\nenabled = true\nport = 0\n',
+    ],
+)
+def test_ports_that_nobody_else_listens_on_are_read(text: str) -> None:
+    """And printed as they can be read."""
+    config = loads(text)
+    again = loads(print_config(config))
+    assert (again, again.native_by_default) == (config, config.native_by_default)
+
+
 def test_ports_that_only_look_alike_are_read() -> None:
     """0 is any port, which is no port twice; TCP's and UDP's are not one another's."""
     config = loads(
@@ -240,6 +278,7 @@ def test_0_is_no_limit_and_the_table_says_so(name: str) -> None:
 
 # --- What is refused
 
+TLS = 'cert = "a.pem"\nkey = "a.key"\n'
 NO_IPV4 = '[native] advertise: expected "address:port" or "address", an IPv4 one, got'
 REFUSED = {
     "unknown table": (
@@ -353,6 +392,30 @@ REFUSED = {
     "lookup port twice": (
         "[native]\nlookup_ports = [\n  8180,\n  8180,\n]\n",
         "4: [native] lookup_ports: the port 8180 is named twice",
+    ),
+    "port of TLS once more": (
+        f"[server]\nport = 442\n{TLS}also_listen = [\n  80,\n  443,\n]\n",
+        "7: [server] also_listen: the port 443 is taken by TLS, on [server] port + 1",
+    ),
+    "native port that is a plain one": (
+        "[native]\nenabled = true\nport = 9001\n[server]\nport = 9001\n",
+        "3: [native] port: the port 9001 is taken by [server] port",
+    ),
+    "native port that is another plain one": (
+        "[native]\nenabled = true\nport = 80\n[server]\nalso_listen = [8080, 80]\n",
+        "3: [native] port: the port 80 is taken by [server] also_listen",
+    ),
+    "native port by default, of TLS": (
+        f"[server]\nport = 8002\n{TLS}[native]\nenabled = true\n",
+        "5: [native] port: the port 8003 is taken by TLS, on [server] port + 1",
+    ),
+    "another native port that is a plain one": (
+        "[native]\nenabled = true\nalso_listen = [\n  80,\n  8001,\n]\n",
+        "5: [native] also_listen: the port 8001 is taken by [server] port",
+    ),
+    "another native port that is one of TLS": (
+        f"[native]\nenabled = true\nalso_listen = [443]\n[server]\nport = 442\n{TLS}",
+        "3: [native] also_listen: the port 443 is taken by TLS, on [server] port + 1",
     ),
     "native address that is a name": (
         '[native]\nadvertise = [\n  "203.0.113.7",\n  "signal.example.com:8003",\n]\n',
@@ -552,7 +615,10 @@ def test_a_certificate_is_in_no_error_and_no_traceback(text: str) -> None:
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 HOSTS = st.from_regex(r"[a-z0-9.-]{1,20}", fullmatch=True)
 PORTS = st.integers(1, 65534)
-SOME_PORTS = st.lists(PORTS, min_size=1, max_size=4, unique=True)
+# The one behind a plain port may be TLS's.
+TCP_PORTS = st.lists(
+    PORTS.map(lambda port: (port + 1) // 2 * 2), min_size=2, max_size=8, unique=True
+)
 IPV4 = st.ip_addresses(v=4).map(str)
 
 
@@ -564,7 +630,8 @@ def configs(draw: st.DrawFn) -> Config:
     cert, key = tls or ("", "")
     addresses = HOSTS | st.builds(lambda host, port: f"{host}:{port}", HOSTS, PORTS)
     native_addresses = IPV4 | st.builds(lambda host, port: f"{host}:{port}", IPV4, PORTS)
-    ports, native_ports = draw(SOME_PORTS), draw(SOME_PORTS)
+    tcp_ports = draw(TCP_PORTS)
+    ports, native_ports = tcp_ports[::2], tcp_ports[1::2]
     return Config(
         server=ServerConfig(
             host=draw(TEXT),

@@ -23,13 +23,15 @@ CHECKS: dict[str, tuple[Check, int]] = {
     "channel": (names.check_channel, 128),
     "attr_name": (names.check_attr_name, 128),
     "message_id": (names.check_message_id, 128),
+    "call_id": (names.check_call_id, 128),
+    "call_name": (names.check_call_name, 128),
     "user_attr_value": (names.check_user_attr_value, 1024),
     "channel_attr_value": (names.check_channel_attr_value, 8096),
     "message": (names.check_message, 8192),
 }
-NAMES = ("account", "channel", "attr_name", "message_id")
+NAMES = ("account", "channel", "attr_name", "message_id", "call_id", "call_name")
 VALUES = ("user_attr_value", "channel_attr_value", "message")
-WITHOUT_WHITE_SPACE = ("account", "message_id")
+WITHOUT_WHITE_SPACE = ("account", "message_id", "call_id")
 CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]
 HALF_PAIRS = ["\ud800", "\udfff", "a\udc00b", "\ud83d \ude00", "\ude00\ud83d"]
 
@@ -94,21 +96,21 @@ def test_half_a_surrogate_pair_is_1004(kind: str, half: str) -> None:
 
 @pytest.mark.parametrize("kind", WITHOUT_WHITE_SPACE)
 @pytest.mark.parametrize("space", [" ", "\u00a0", "\u2003", "\u2028", "\u3000"], ids=sts.label)
-def test_account_and_message_id_hold_no_white_space(kind: str, space: str) -> None:
+def test_accounts_and_ids_hold_no_white_space(kind: str, space: str) -> None:
     """They are fields of message lines, which white space would cut in two."""
     check, _ = CHECKS[kind]
     for value in (space, f"a{space}b", f"{space}a", f"a{space}"):
         assert code_of(check, value) is ECode.GENERAL_E_WRONG_PARAM
 
 
-@pytest.mark.parametrize("kind", ["channel", "attr_name"])
+@pytest.mark.parametrize("kind", ["channel", "attr_name", "call_name"])
 def test_channel_and_attribute_names_may_hold_spaces(kind: str) -> None:
     """Only accounts are documented as free of spaces."""
     check, _ = CHECKS[kind]
     assert check("a b") == "a b"
 
 
-@pytest.mark.parametrize("kind", ["account", "channel", "attr_name"])
+@pytest.mark.parametrize("kind", ["account", "channel", "attr_name", "call_name"])
 def test_empty_name_is_1004(kind: str) -> None:
     """A name names something."""
     check, _ = CHECKS[kind]
@@ -123,9 +125,10 @@ def test_empty_value_is_allowed(kind: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["", None])
-def test_message_without_an_id_has_the_empty_one(value: JsonValue) -> None:
+@pytest.mark.parametrize("check", [names.check_message_id, names.check_call_id])
+def test_what_has_no_id_has_the_empty_one(check: Check, value: JsonValue) -> None:
     """An id is optional: none, null and the empty text are the same."""
-    assert names.check_message_id(value) == ""
+    assert check(value) == ""
 
 
 @pytest.mark.parametrize(
@@ -223,7 +226,7 @@ def test_visible_characters_are_all_but_control_characters(text: str) -> None:
 )
 def test_special_channels_have_two_spellings(spelling: str, channel: str) -> None:
     """Both published spellings are one channel; any other is a channel like all."""
-    assert names.check_channel(spelling) == channel
+    assert names.check_channel(spelling) == names.check_call_name(spelling) == channel
 
 
 # --- extra ---------------------------------------------------------------------------------------

@@ -585,6 +585,12 @@ def test_channel_event_has_the_documented_form() -> None:
     assert words_heard.decode_server(text) == words_heard.ChannelNotified(9, V2)
 
 
+def test_announcement_has_the_documented_form() -> None:
+    text = words.encode_announcement(5)
+    assert text == b"notify msg 5"
+    assert words_heard.decode_server(text) == words_heard.MessageWaiting(5)
+
+
 @given(numbers, sts.texts)
 def test_channel_event_round_trips(msgid: int, line: str) -> None:
     heard = words_heard.decode_server(words.encode_channel_event(msgid, line))

@@ -17,7 +17,7 @@ from signal_sdk.net.delay import DelayLine
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.server.wires.base import PONGS_TOGETHER_SECONDS, Wire
 from signal_sdk.websocket.link import encode_text
-from signal_sdk.wire import call2, events, functions, java_frames, names, typed
+from signal_sdk.wire import call2, events, functions, java_frames, typed
 from signal_sdk.wire.results import GetMessagesResult
 
 PONG_SECONDS: Final = 0.002
@@ -85,8 +85,8 @@ class JavaTongue:
                     self._send(java_frames.encode_server(frame))
                 else:
                     self._announce()
-            case typed.Reply(callid, page) if not isinstance(page, str):
-                page = self._inbox.answer(callid, page)
+            case typed.Reply(callid, page, next_version) if not isinstance(page, str):
+                page = self._inbox.answer(callid, page, next_version)
                 self._send(java_frames.encode_server(typed.Reply(callid, page)))
                 self._announce()
             case typed.Failure(callid):
@@ -147,8 +147,12 @@ class JavaInbox:
         """A request has failed, which may be a poll."""
         self._polls.pop(callid, None)
 
-    def answer(self, callid: call2.CallId, page: GetMessagesResult) -> GetMessagesResult:
-        """A poll's answer, without what was sent since it was asked: it would be heard twice."""
+    def answer(
+        self, callid: call2.CallId, page: GetMessagesResult, next_version: int
+    ) -> GetMessagesResult:
+        """A poll's answer, without what was sent since it was asked: it would be heard twice. Where
+        entries are left, of which the first is `next_version`, there is news.
+        """
         ver_clear, floor = self._polls.pop(callid, (None, self._sent))
         found = page.msgs
         if floor < self._sent:
@@ -160,9 +164,9 @@ class JavaInbox:
         self._last = last if is_known else None
         if found:
             self._sent = max(self._sent, last)
-        if len(found) >= names.MAX_INBOX_PAGE:
-            # There may be more.
-            self._news = max(self._news, self._sent + 1)
+        if next_version:
+            # Above what was sent, also where it asks from below again.
+            self._news = max(self._news, next_version, self._sent + 1)
         return page
 
     def is_next(self, version: int) -> bool:

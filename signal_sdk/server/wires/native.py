@@ -15,7 +15,8 @@ from signal_sdk.net.delay import DelayLine
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import Transport
 from signal_sdk.server.wires.base import PONGS_TOGETHER_SECONDS, Wire
-from signal_sdk.wire import events, packets, typed, words
+from signal_sdk.wire import events, names, packets, typed, words
+from signal_sdk.wire.results import GetMessagesResult
 
 PONG_SECONDS: Final = 0.005
 """How much later than its ping a pong leaves: one that arrives within the same millisecond is taken
@@ -125,6 +126,11 @@ class NativeClientLink(NativeLink[typed.ClientFrame]):
                 pass
             case typed.Refused(is_resume=True, error=error):
                 self._refuse_resume(error.ecode)
+            case typed.Reply(_, GetMessagesResult(msgs=msgs), version) if version:
+                self._send_frame(frame)
+                if len(msgs) < names.MAX_INBOX_PAGE:
+                    # Behind a full page it asks for the next by itself.
+                    self.send_encoded(packets.encode_plain(words.encode_announcement(version)))
             case _:
                 self._send_frame(frame)
 

@@ -23,7 +23,7 @@ from signal_sdk.testing.server import EPOCH, LocalServer, local_server
 from signal_sdk.wire import tokens
 from signal_sdk.wire.events import ChannelMessage
 from signal_sdk.wire.lines import MessageLine
-from tests.server.engine.test_engine import Delivered
+from tests.server.engine.contract import Delivered
 from tests.server.helpers import (
     CERTIFICATE,
     OURS,

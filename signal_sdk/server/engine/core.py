@@ -1,0 +1,78 @@
+"""What all operations of the embedded engine work on: the indexes, what is to be written, and who
+is told.
+
+Owns: how these are put together, and which generation holds an account. Must not know an operation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from signal_sdk.server.engine.base import AccountKey, ChannelKey, Delivery, Then
+from signal_sdk.server.engine.commits import Commits, InThread, JournalCommits, in_thread
+from signal_sdk.server.engine.inboxes import Inboxes
+from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.state import State
+from signal_sdk.server.engine.tables import Account
+
+
+class Core:
+    """The engine below its operations, each group of which is a class on top of this one; the
+    arguments are `EmbeddedEngine`'s.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_inbox: int = 0,
+        history_events: int = 256,
+        history_seconds: float = 60.0,
+        journal: Journal | None = None,
+        write_in_thread: InThread = in_thread,
+    ) -> None:
+        self._history_events = history_events or math.inf
+        self._history_seconds = history_seconds or math.inf
+        commits = Commits()
+        if journal is not None:
+            commits = JournalCommits(journal, write_in_thread)
+        self._commits = commits
+        self._state = state = State(commits)
+        if journal is not None:
+            state.load(journal)
+        self._accounts = state.accounts
+        self._lines = state.lines
+        self._channels = state.channels
+        self._calls = state.calls
+        self._inboxes = Inboxes(commits, max_inbox, state.accounts.values())
+        self._delivery: Delivery | None = None
+        self._histories: deque[ChannelKey] = deque()
+
+    def bound(self, *, max_inbox: int, history_events: int, history_seconds: float) -> None:
+        self._inboxes.max_entries = max_inbox
+        self._history_events = history_events or math.inf
+        self._history_seconds = history_seconds or math.inf
+
+    def attach(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+
+    @property
+    def _deliver(self) -> Delivery:
+        if self._delivery is None:
+            raise RuntimeError("the engine is not attached to a node")
+        return self._delivery
+
+    def _held(self, key: AccountKey, generation: int) -> Account | None:
+        """The account, where this generation holds it."""
+        account = self._accounts.get(key)
+        if account is None or account.presence is None or account.presence.generation != generation:
+            return None
+        return account
+
+    # --- durability ---
+
+    def check_writable(self) -> None:
+        self._commits.check()
+
+    def when_durable(self, then: Then) -> None:
+        self._commits.when_durable(then)
