@@ -151,6 +151,7 @@ class ChannelAttributes:
             args.name,
             args.value,
             _change(session, args.channel, args.name, args.value, "update"),
+            account=session.account,
             now=self._clock(),
         )
         await self._changed(key, idle_since, args.name)

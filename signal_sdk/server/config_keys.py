@@ -223,6 +223,39 @@ class LimitsConfig:
         "full inbox fails. 0 is no limit.",
         least=0,
     )
+    inbox_bytes: int = _key(
+        16_777_216,
+        "How many bytes of messages may wait for an account. Call events have a tenth more room, "
+        "in messages and bytes. 0 is no limit.",
+        least=0,
+    )
+    inbox_sender_messages: int = _key(
+        2000,
+        "How many messages of one sender may wait for one account, so that nobody's inbox is "
+        "filled by a stranger. 0 is no limit.",
+        least=0,
+    )
+    account_channels: int = _key(
+        1000,
+        "How many channels that one account has made, by joining them or by an attribute, may be "
+        "there; a restart forgets who made which. 0 is no limit.",
+        least=0,
+    )
+    account_calls: int = _key(
+        100, "How many live calls one account may have made. 0 is no limit.", least=0
+    )
+    app_accounts: int = _key(
+        1_000_000,
+        "How many accounts an app may have of which something is kept: who is online, has messages "
+        "or attributes. 0 is no limit.",
+        least=0,
+    )
+    app_channels: int = _key(100_000, "How many channels an app may have. 0 is no limit.", least=0)
+    app_bytes: int = _key(
+        1_073_741_824,
+        "How many bytes of messages and attributes are kept for an app. 0 is no limit.",
+        least=0,
+    )
     attributes: int = _key(
         256,
         "How many attributes a user, and how many a channel, may have: a channel's go to everybody "

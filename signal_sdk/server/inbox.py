@@ -13,7 +13,6 @@ import attrs
 import trio
 
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import SignalError
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import AccountKey, Engine, Post
@@ -23,8 +22,8 @@ from signal_sdk.wire import events, functions, lines, names, results
 
 MAX_PAGE_CHARS: Final = 512 * 1024
 """How many characters one poll gets, but for a single entry that is longer: more than 30 of the
-longest messages have, unless they are of control characters, which no limit counts. A page must fit
-into the outbox of whoever asks for it, or nobody could ever ask.
+longest messages have, unless they are of control characters, of which one may have four times as
+many. A page must fit into the outbox of whoever asks for it, or nobody could ever ask.
 """
 
 
@@ -73,10 +72,10 @@ class Inboxes:
                 time=int(now * 1000),
                 content=names.json_text(args.content),
             ).encode(),
+            sender=session.account,
             expires=now + ttl,
         )
-        if await self._engine.post(post, now) is None:
-            raise SignalError(ECode.SENDMESSAGE_E_OTHER, f"the inbox of {args.peer!r} is full")
+        await self._engine.post(post, now)
         return results.DONE
 
     async def push(self, session: Session, args: functions.PushSendMessage) -> results.Result:

@@ -23,6 +23,7 @@ from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import Config, LimitsConfig
 from signal_sdk.server.doors import Addresses, Doors
 from signal_sdk.server.engine.base import Engine
+from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.http import Routes
@@ -45,13 +46,15 @@ def make_engine(config: Config) -> Engine:
     """The engine of a node: in memory, or with `[server] data` on the journal there. Raises
     `StorageError`.
     """
-    server, limits = config.server, config.limits
+    server = config.server
     return EmbeddedEngine(
-        max_inbox=limits.inbox_messages,
-        history_events=limits.history_events,
-        history_seconds=limits.history_seconds,
+        bounds=_bounds(config.limits),
         journal=Journal.open(server.data, server.durability) if server.data else None,
     )
+
+
+def _bounds(limits: LimitsConfig) -> Bounds:
+    return Bounds(**{field.name: getattr(limits, field.name) for field in attrs.fields(Bounds)})
 
 
 class Node:
@@ -179,11 +182,7 @@ class Node:
         for knowing in self._knowing_apps:
             knowing.take_apps(config.apps)
         self.acceptor.take_limits()
-        self._engine.bound(
-            max_inbox=limits.inbox_messages,
-            history_events=limits.history_events,
-            history_seconds=limits.history_seconds,
-        )
+        self._engine.bound(_bounds(limits))
         logger.info("the certificate, the apps and the limits were read again")
 
     def stop(self, drain_seconds: float = 0.0) -> None:

@@ -15,7 +15,7 @@ from functools import partial
 import trio
 
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import LoginError, ParameterError
+from signal_sdk.errors import LoginError, ParameterError, SignalError
 from signal_sdk.server.attributes import UserAttributes
 from signal_sdk.server.calls import Calls
 from signal_sdk.server.channels import OFFLINE, ONLINE, Channels
@@ -84,16 +84,20 @@ class Presences:
         if not request.keeps_presence:
             await self._end(key, partial(_may_take, request), kick=True)
         line = secrets.token_urlsafe(LINE_BYTES)
-        made = await self._engine.log_in(
-            key,
-            line_digest=digest(line),
-            device=request.device,
-            # Only whether it is PUSH_VERSION or more counts; a client may say any number.
-            ver=max(0, min(request.ver, MAX_VER)),
-            token_expires=token_expires,
-            instance=request.instance,
-            again=request.again,
-        )
+        try:
+            made = await self._engine.log_in(
+                key,
+                line_digest=digest(line),
+                device=request.device,
+                # Only whether it is PUSH_VERSION or more counts; a client may say any number.
+                ver=max(0, min(request.ver, MAX_VER)),
+                token_expires=token_expires,
+                instance=request.instance,
+                again=request.again,
+            )
+        except SignalError as exc:
+            # The app has no room for one more.
+            raise LoginError(ECode.LOGIN_E_NET, exc.reason) from None
         if made is None:
             raise LoginError(ECode.LOGIN_E_TOKEN_KICKED)
         presence, before = made

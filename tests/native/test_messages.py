@@ -192,8 +192,8 @@ async def test_messages_too_long_for_one_page_arrive_in_order_and_once(native: N
     that the client asks by itself.
     """
     alice = await native.login("alice")
-    # No limit counts these characters; of such messages, a page holds eight.
-    sent = [f"{number} " + "\n" * 60_000 for number in range(20)]
+    # Of characters that do not count, a message holds four times as many; a page holds 16 of these.
+    sent = [f"{number} " + "\n" * 32_000 for number in range(40)]
     for text in sent:
         await alice.message_instant_send("bob", text)
     bob, tap = await native.tapped_login("bob")
@@ -207,7 +207,7 @@ async def test_messages_too_long_for_one_page_arrive_in_order_and_once(native: N
         [packet.text for packet in it.heard.packets if packet.text.startswith("notify")]
         for it in (tap, other)
     ]
-    assert told == [["notify msg 9", "notify msg 17"], []]
+    assert told == [["notify msg 17", "notify msg 33"], []]
 
 
 async def test_what_came_right_before_a_reconnection_is_not_received_again(

@@ -18,8 +18,9 @@ from tests.peers.helpers import Javas, settle
 from tests.peers.java_peer import DEVICE, TTL_SECONDS, VER, JavaPeer, Refused
 from tests.wire_client import WireClient, logged_in
 
-LONG = "\n" * 60_000
-"""No limit counts these characters; of such messages, a page holds eight."""
+LONG = "\n" * 32_000
+"""Of characters that do not count, a message holds four times as many; of such messages, a page
+holds 16."""
 
 
 def polls(peer: JavaPeer) -> int:
@@ -103,7 +104,7 @@ async def test_messages_before_the_login_arrive_in_order_and_once(java: Javas, c
 
 async def test_messages_too_long_for_one_page_arrive_in_order_and_once(java: Javas) -> None:
     alice = await java.login("alice")
-    texts = [f"{number} {LONG}" for number in range(20)]
+    texts = [f"{number} {LONG}" for number in range(40)]
     for text in texts:
         await alice.message_instant_send("bob", text)
     bob = await java.login("bob")
@@ -278,14 +279,14 @@ async def test_a_page_that_is_cut_since_it_is_long_is_followed_by_an_announcemen
     ann: WireClient, bob: WireClient
 ) -> None:
     """The client takes a page of fewer than 30 for all there is."""
-    await send(ann, *[LONG] * 12)
+    await send(ann, *[LONG] * 20)
     await told(bob)
-    assert await versions(bob, 0) == [*range(1, 9)]
-    assert await told(bob) == [("msg", 9)]
+    assert await versions(bob, 0) == [*range(1, 17)]
+    assert await told(bob) == [("msg", 17)]
     # Also where it asks from below again.
-    assert await versions(bob, 0) == [*range(1, 9)]
-    assert await told(bob) == [("msg", 9)]
-    assert await versions(bob, 8) == [9, 10, 11, 12]
+    assert await versions(bob, 0) == [*range(1, 17)]
+    assert await told(bob) == [("msg", 17)]
+    assert await versions(bob, 16) == [17, 18, 19, 20]
     assert await told(bob) == []
 
 

@@ -209,10 +209,12 @@ def kept_by(engine: EmbeddedEngine) -> dict[Any, Any]:
             account.generation,
             account.attributes,
             account.inbox.last_version,
-            list(account.inbox.entries),
+            [(it.version, it.expires, it.line, it.number) for it in account.inbox.entries],
             set(account.calls),
         )
         for key, account in engine._accounts.items()
+        # After a restart nobody knows which channels somebody who is gone has made.
+        if attrs.evolve(account, made=0).is_nobody is False
     }
     channels = {
         key: (

@@ -25,6 +25,7 @@ from trio.testing import MockClock
 from signal_sdk.errors import StorageError
 from signal_sdk.server import config as configs
 from signal_sdk.server.engine.base import AccountKey, ChannelKey
+from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.schema import Batch
@@ -83,8 +84,7 @@ class World:
         journal = MortalJournal.open(self.directory)
         self.engine = EmbeddedEngine(
             # So short that both matter.
-            history_events=64,
-            history_seconds=30,
+            bounds=Bounds(history_events=64, history_seconds=30),
             journal=journal,
             write_in_thread=self._write,
         )

@@ -46,7 +46,9 @@ class AccountOperations(ChannelOperations):
             self._forget_replies(account, [next(iter(account.replies))])
 
     async def recall(self, key: AccountKey, callid: int, ack: int) -> str | None:
-        account = self._accounts[key]
+        account = self._accounts.get(key)
+        if account is None:
+            return None
         acked = []
         # They are in the order of their call ids, but for a few that were sent again.
         for kept in account.replies:
@@ -146,6 +148,7 @@ class AccountOperations(ChannelOperations):
         left = None
         if presence.channel is not None:
             left = self._leave(ChannelKey(key.app, presence.channel), account, announce, now)
+        self._inboxes.let_go(account)
         return Ended(left=left)
 
     async def presence(self, key: AccountKey) -> Presence | None:
@@ -156,9 +159,10 @@ class AccountOperations(ChannelOperations):
 
     async def set_user_attr(self, key: AccountKey, name: str, value: JsonValue) -> None:
         account = self._state.account(key)
+        text = encode_json(value)
+        self._keep(account, name, text)
         account.attributes[name] = value
-        row = (account.id, name, encode_json(value))
-        self._commits.put("user_attributes", (account.id, name), row)
+        self._commits.put("user_attributes", (account.id, name), (account.id, name, text))
 
     async def user_attrs(self, key: AccountKey) -> Mapping[str, JsonValue]:
         account = self._accounts.get(key)

@@ -21,6 +21,7 @@ import msgspec
 import trio
 
 from signal_sdk.errors import SignalError
+from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.wire.events import ChannelContent
 from signal_sdk.wire.names import JsonValue
 
@@ -77,9 +78,12 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Entry(msgspec.Struct, kw_only=True, gc=False):
-    """An inbox entry that has its version. `number` is its place in the journal, if it has one."""
+    """An inbox entry that has its version. `number` is its place in the journal, if it has one;
+    `sender` is not known any more after a restart.
+    """
 
     version: int
+    sender: str = ""
     expires: float
     line: str
     number: int = 0
@@ -136,9 +140,12 @@ class Call:
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An inbox entry to be: for whom, what, and until when. `line` is a message line's text."""
+    """An inbox entry to be: for whom, from whom, what, and until when. `line` is a message line's
+    text. A call's event is from nobody, since nobody's share of the inbox is to stop it.
+    """
 
     key: AccountKey
+    sender: str = ""
     line: str
     expires: float
 
@@ -181,9 +188,9 @@ class Engine(Protocol):
     def attach(self, delivery: Delivery) -> None:
         """Deliver here from now on."""
 
-    def bound(self, *, max_inbox: int, history_events: int, history_seconds: float) -> None:
-        """From here on each inbox holds at most so many entries, and each channel so many events,
-        each for so long; 0 is no bound. What is held already stays, until more comes.
+    def bound(self, bounds: Bounds) -> None:
+        """From here on these bounds hold. What is held already stays, until more comes. What would
+        be over one is refused: its operation raises `QuotaError`, and does nothing.
         """
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -245,7 +252,8 @@ class Engine(Protocol):
 
         The new one is in the channel that the one before was in. A connection that holds the one
         before is told by `deliver_kick`. None, and nothing is done, where one that comes `again`
-        finds the account held by another instance.
+        finds the account held by another instance. Raises `QuotaError` where the app has too many
+        accounts.
         """
 
     async def resume(self, line_digest: bytes) -> tuple[AccountKey, Presence] | None:
@@ -279,16 +287,17 @@ class Engine(Protocol):
     # --- users ---
 
     async def set_user_attr(self, key: AccountKey, name: str, value: JsonValue) -> None:
-        """Set one attribute of an account, which need not be online."""
+        """Set one attribute of an account, which need not be online. Raises `QuotaError`."""
 
     async def user_attrs(self, key: AccountKey) -> Mapping[str, JsonValue]:
         """All attributes of an account."""
 
     # --- inboxes ---
 
-    async def post(self, post: Post, now: float) -> int | None:
-        """Put an entry into an inbox, and return its version; None where the inbox is full. It is
-        delivered as soon as it is durable, or known not to be so yet.
+    async def post(self, post: Post, now: float) -> int:
+        """Put an entry into an inbox, and return its version. It is delivered as soon as it is
+        durable, or known not to be so yet. Raises `QuotaError` where the inbox is full, or the
+        sender's share of it.
         """
 
     async def read_inbox(self, key: AccountKey, ver_clear: int, limit: int, now: float) -> Page:
@@ -312,7 +321,8 @@ class Engine(Protocol):
         now: float,
     ) -> Roster | None:
         """Make the session a member and publish `announce`, unless it is one already; None where a
-        newer generation holds the account.
+        newer generation holds the account. Raises `QuotaError` where that would make a channel, and
+        there are too many.
         """
 
     async def leave(
@@ -334,10 +344,17 @@ class Engine(Protocol):
         """
 
     async def set_channel_attr(
-        self, key: ChannelKey, name: str, value: JsonValue, announce: ChannelContent, *, now: float
+        self,
+        key: ChannelKey,
+        name: str,
+        value: JsonValue,
+        announce: ChannelContent,
+        *,
+        account: str,
+        now: float,
     ) -> float | None:
-        """Set one attribute, making the channel where there is none, and publish `announce`; return
-        since when the channel is empty.
+        """Set one attribute, making the channel, as one of this account's, where there is none, and
+        publish `announce`; return since when the channel is empty. Raises `QuotaError`.
         """
 
     async def del_channel_attr(
@@ -381,7 +398,8 @@ class Engine(Protocol):
         """Replace `old` by `new` and post `posts`, all or nothing. False where the live call is not
         `old` any more.
 
-        A full inbox loses its post: a call must be able to end.
+        A full inbox loses its post: a call must be able to end. Raises `QuotaError` where a new
+        call's caller has too many.
         """
 
     async def calls_of(self, key: AccountKey) -> Sequence[CallKey]:

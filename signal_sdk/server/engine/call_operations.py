@@ -5,9 +5,12 @@ Owns: these operations. Must not know what a call's state means, or how a change
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
+from signal_sdk.ecodes import ECode
 from signal_sdk.server.engine.base import AccountKey, Call, CallKey, Post
+from signal_sdk.server.engine.bounds import QuotaError, check
 from signal_sdk.server.engine.inbox_operations import InboxOperations
 from signal_sdk.server.engine.tables import call_row
 
@@ -23,6 +26,8 @@ class CallOperations(InboxOperations):
     ) -> bool:
         if self._calls.get(key) != old:
             return False
+        if old is None and new is not None:
+            self._check_calls(AccountKey(key.app, new.caller))
         sides = (AccountKey(key.app, key.one), AccountKey(key.app, key.other))
         if new is None:
             self._calls.pop(key, None)
@@ -35,8 +40,21 @@ class CallOperations(InboxOperations):
                 self._state.account(side).calls[key] = None
             self._commits.put("calls", key, call_row(key, new))
         for post in posts:
-            await self.post(post, now)
+            # A call must be able to end, also where a side's inbox has no room.
+            with contextlib.suppress(QuotaError):
+                await self.post(post, now)
+        for side in sides:
+            self._inboxes.let_go(self._state.account(side))
         return True
+
+    def _check_calls(self, caller: AccountKey) -> None:
+        account = self._accounts.get(caller)
+        most = self._state.bounds.account_calls
+        if account is None or not most or len(account.calls) < most:
+            return
+        # Nobody's calls end because others call.
+        own = sum(self._calls[key].caller == caller.account for key in account.calls)
+        check(own, most, f"the live calls of {caller.account!r}", ECode.INVITE_E_OTHER)
 
     async def calls_of(self, key: AccountKey) -> Sequence[CallKey]:
         account = self._accounts.get(key)

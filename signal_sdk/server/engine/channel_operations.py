@@ -17,6 +17,7 @@ from signal_sdk.server.engine.base import (
     MakeContents,
     Roster,
 )
+from signal_sdk.server.engine.bounds import check
 from signal_sdk.server.engine.core import Core
 from signal_sdk.server.engine.tables import Account, Channel, encode_json, reserve
 from signal_sdk.wire.events import ChannelContent
@@ -41,7 +42,7 @@ class ChannelOperations(Core):
         owner = self._held(AccountKey(key.app, account), generation)
         if owner is None or owner.presence is None:
             return None
-        channel = self._channels.get(key) or self._state.make_channel(key, None)
+        channel = self._channels.get(key) or self._state.make_channel(key, owner, None)
         if account not in channel.members:
             if announce is not None:
                 self._publish(channel, announce, now)
@@ -136,12 +137,23 @@ class ChannelOperations(Core):
     # --- attributes ---
 
     async def set_channel_attr(
-        self, key: ChannelKey, name: str, value: JsonValue, announce: ChannelContent, *, now: float
+        self,
+        key: ChannelKey,
+        name: str,
+        value: JsonValue,
+        announce: ChannelContent,
+        *,
+        account: str,
+        now: float,
     ) -> float | None:
-        channel = self._channels.get(key) or self._state.make_channel(key, now)
+        channel = self._channels.get(key)
+        if channel is None:
+            maker = self._accounts.get(AccountKey(key.app, account))
+            channel = self._state.make_channel(key, maker, now)
+        text = encode_json(value)
+        self._keep(channel, name, text)
         channel.attributes[name] = value
-        row = (channel.id, name, encode_json(value))
-        self._commits.put("channel_attributes", (channel.id, name), row)
+        self._commits.put("channel_attributes", (channel.id, name), (channel.id, name, text))
         self._publish(channel, announce, now)
         return channel.idle_since
 
@@ -166,7 +178,18 @@ class ChannelOperations(Core):
         self._publish(channel, announce, now)
         return True
 
+    def _keep(self, owner: Account | Channel, name: str, text: str) -> None:
+        """Count what `text` takes as the attribute `name`. Raises `QuotaError`."""
+        size = len(text)
+        if name in owner.attributes:
+            size -= len(encode_json(owner.attributes[name]))
+        most = self._state.bounds.app_bytes
+        if size > 0 and most and owner.usage.bytes + size > most:
+            check(most, most, "the bytes of all that the app keeps")
+        owner.usage.bytes += size
+
     def _drop_attribute(self, channel: Channel, name: str) -> None:
+        channel.usage.bytes -= len(encode_json(channel.attributes[name]))
         del channel.attributes[name]
         self._commits.drop("channel_attributes", (channel.id, name))
 
@@ -182,6 +205,7 @@ class ChannelOperations(Core):
             return False
         for name in list(channel.attributes):
             self._drop_attribute(channel, name)
-        del self._channels[key]
-        self._commits.drop("channels", (channel.id,))
+        maker = self._state.drop_channel(channel)
+        if maker is not None:
+            self._inboxes.let_go(maker)
         return True

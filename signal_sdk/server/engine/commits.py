@@ -109,6 +109,8 @@ class JournalCommits(Commits):
     def drop(self, table: str, key: Row) -> None:
         if table == "channels":
             self._channels.pop(key[0], None)
+        elif table == "accounts":
+            self._accounts.pop(key[0], None)
         self._rows.setdefault(table, {})[key] = None
         self._wake.set()
 

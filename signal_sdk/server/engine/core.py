@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import Final
 
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Delivery, Then
+from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.commits import Commits, InThread, JournalCommits, in_thread
 from signal_sdk.server.engine.inboxes import Inboxes
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.state import State
 from signal_sdk.server.engine.tables import Account
+
+DEFAULTS: Final = Bounds()
 
 
 class Core:
@@ -25,33 +29,30 @@ class Core:
     def __init__(
         self,
         *,
-        max_inbox: int = 0,
-        history_events: int = 256,
-        history_seconds: float = 60.0,
+        bounds: Bounds = DEFAULTS,
         journal: Journal | None = None,
         write_in_thread: InThread = in_thread,
     ) -> None:
-        self._history_events = history_events or math.inf
-        self._history_seconds = history_seconds or math.inf
         commits = Commits()
         if journal is not None:
             commits = JournalCommits(journal, write_in_thread)
         self._commits = commits
         self._state = state = State(commits)
+        self.bound(bounds)
         if journal is not None:
             state.load(journal)
         self._accounts = state.accounts
         self._lines = state.lines
         self._channels = state.channels
         self._calls = state.calls
-        self._inboxes = Inboxes(commits, max_inbox, state.accounts.values())
+        self._inboxes = Inboxes(state, commits)
         self._delivery: Delivery | None = None
         self._histories: deque[ChannelKey] = deque()
 
-    def bound(self, *, max_inbox: int, history_events: int, history_seconds: float) -> None:
-        self._inboxes.max_entries = max_inbox
-        self._history_events = history_events or math.inf
-        self._history_seconds = history_seconds or math.inf
+    def bound(self, bounds: Bounds) -> None:
+        self._state.bounds = bounds
+        self._history_events = bounds.history_events or math.inf
+        self._history_seconds = bounds.history_seconds or math.inf
 
     def attach(self, delivery: Delivery) -> None:
         self._delivery = delivery

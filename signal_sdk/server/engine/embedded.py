@@ -25,8 +25,7 @@ SWEPT: Final = 1000
 class EmbeddedEngine(AccountOperations, CallOperations, Engine):
     """An engine for one node.
 
-    `max_inbox` bounds each inbox's entries; a channel's history has at most `history_events`, each
-    for `history_seconds`; 0 is no bound. With a `journal`, it goes on where that was left
+    It keeps no more than `bounds` allows. With a `journal`, it goes on where that was left
     (`StorageError` where that cannot be), and writes to it by `write_in_thread`.
     """
 

@@ -42,7 +42,8 @@ class EntryLog:
         # A plain dict finds its first key the more slowly the more have gone before it.
         self._waiting = OrderedDict((number, (owner, entry)) for number, owner, entry in waiting)
         self._last = waiting[-1][0] if waiting else 0
-        self._floor = 0
+        self.floor: int = 0
+        """Up to which number the table has no rows."""
 
     def append(self, account: int, entry: Entry) -> None:
         """Write an entry of this account."""
@@ -62,6 +63,10 @@ class EntryLog:
             self._commits.put(HANDLED, (account,), (account, entries[-1].version))
         self._cut_off(MOVED_PER_ENTRY * len(entries))
 
+    def forget(self, account: int) -> None:
+        """The account is no more, and has no entry above the floor."""
+        self._commits.drop(HANDLED, (account,))
+
     def drop(self, entries: Sequence[Entry]) -> None:
         """These, which may have others before them, are gone."""
         for entry in entries:
@@ -79,6 +84,6 @@ class EntryLog:
             _, (account, entry) = waiting.popitem(last=False)
             self.append(account, entry)
         floor = next(iter(waiting), self._last + 1) - 1
-        if floor > self._floor:
-            self._floor = floor
+        if floor > self.floor:
+            self.floor = floor
             self._commits.put(FLOORS, (ENTRIES,), (ENTRIES, floor))

@@ -16,11 +16,9 @@ from signal_sdk.server.engine.core import Core
 class InboxOperations(Core):
     """Inboxes, as the contract has them."""
 
-    async def post(self, post: Post, now: float) -> int | None:
+    async def post(self, post: Post, now: float) -> int:
         account = self._state.account(post.key)
         entry = self._inboxes.post(account, post, now)
-        if entry is None:
-            return None
         self._commits.when_durable(partial(self._tell_of, post.key, entry))
         return entry.version
 

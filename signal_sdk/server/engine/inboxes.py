@@ -1,19 +1,22 @@
 """The inboxes of the embedded engine: entries in, entries out, and those whose time is over.
 
-Owns: versions, the bound, and the sweep. Must not know who is told of an entry, or where the
-journal has it.
+Owns: versions, the bounds, the sweep, and when an account is forgotten. Must not know who is told
+of an entry, or where the journal has it.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
+from signal_sdk.ecodes import ECode
 from signal_sdk.server.engine.base import Entry, Page, Post
+from signal_sdk.server.engine.bounds import QuotaError
 from signal_sdk.server.engine.commits import Commits, JournalCommits
 from signal_sdk.server.engine.entry_log import EntryLog
+from signal_sdk.server.engine.state import State
 from signal_sdk.server.engine.tables import Account, reserve
 
 SWEPT: Final = 1000
@@ -21,27 +24,35 @@ SWEPT: Final = 1000
 
 
 class Inboxes:
-    """The entries of all accounts; each inbox holds `max_entries` at most (0: no bound)."""
+    """The entries of all accounts."""
 
-    def __init__(self, commits: Commits, max_entries: int, accounts: Iterable[Account]) -> None:
+    def __init__(self, state: State, commits: Commits) -> None:
         self._commits = commits
-        self.max_entries = max_entries
+        self._state = state
+        accounts = state.accounts.values()
         self._log = EntryLog(commits, accounts) if isinstance(commits, JournalCommits) else None
         self._to_sweep: deque[Account] = deque()
-        for account in accounts:
+        self._leaving: deque[Account] = deque()
+        for account in list(accounts):
             if account.inbox.entries:
                 self._will_sweep(account)
+            else:
+                self.let_go(account)
 
-    def post(self, account: Account, post: Post, now: float) -> Entry | None:
-        """Put an entry into the account's inbox; None where that is full."""
+    def post(self, account: Account, post: Post, now: float) -> Entry:
+        """Put an entry into the account's inbox. Raises `QuotaError`."""
         inbox = account.inbox
-        if self.max_entries and len(inbox.entries) >= self.max_entries:
+        if self._lack(account, post):
             self._expire(account, now)
-            if len(inbox.entries) >= self.max_entries:
-                return None
+            if lack := self._lack(account, post):
+                self.let_go(account)
+                raise QuotaError(ECode.SENDMESSAGE_E_OTHER, lack)
         inbox.last_version += 1
-        entry = Entry(version=inbox.last_version, expires=post.expires, line=post.line)
+        entry = Entry(
+            version=inbox.last_version, sender=post.sender, expires=post.expires, line=post.line
+        )
         inbox.append(entry)
+        account.usage.bytes += len(entry.line)
         self._will_sweep(account)
         if reserved := reserve(inbox.last_version, account.reserved):
             account.reserved = reserved
@@ -50,12 +61,52 @@ class Inboxes:
             self._log.append(account.id, entry)
         return entry
 
+    def _lack(self, account: Account, post: Post) -> str:
+        """What there is no room for in the account's inbox; empty where there is."""
+        bounds, inbox = self._state.bounds, account.inbox
+        is_call = not post.sender
+        if len(inbox.entries) >= bounds.room(bounds.inbox_messages, for_call=is_call):
+            return f"the inbox of {post.key.account!r} is full"
+        size = inbox.size + len(post.line)
+        if size > bounds.room(bounds.inbox_bytes, for_call=is_call):
+            return f"the inbox of {post.key.account!r} is full: {bounds.inbox_bytes} bytes"
+        if 0 < bounds.inbox_sender_messages <= inbox.senders.get(post.sender, 0):
+            most = bounds.inbox_sender_messages
+            return f"{most} messages of {post.sender!r} wait for {post.key.account!r} already"
+        if bounds.app_bytes and account.usage.bytes + len(post.line) > bounds.app_bytes:
+            return f"all that the app keeps has {bounds.app_bytes} bytes, the most allowed"
+        return ""
+
+    def let_go(self, account: Account) -> None:
+        """Forget an account of which nothing is left, as soon as the journal's log has none of its
+        entries.
+        """
+        if not account.is_nobody or account.inbox.is_leaving:
+            return
+        if self._log is not None and account.inbox.last_number > self._log.floor:
+            account.inbox.is_leaving = True
+            self._leaving.append(account)
+        elif self._state.accounts.get(account.key) is account:
+            self._state.forget(account)
+            if self._log is not None:
+                self._log.forget(account.id)
+
+    def _let_all_go(self) -> None:
+        leaving = self._leaving
+        while leaving and self._log is not None:
+            if leaving[0].inbox.last_number > self._log.floor:
+                break
+            account = leaving.popleft()
+            account.inbox.is_leaving = False
+            self.let_go(account)
+
     def read(self, account: Account, ver_clear: int, limit: int, now: float) -> Page:
         """Drop up to `ver_clear`, where that was ever given; what is next."""
         inbox = account.inbox
         self._drop(account, ver_clear if ver_clear <= inbox.last_version else 0, now)
         entries = list(islice((entry for entry in inbox.entries if entry.expires > now), limit))
         floor = inbox.entries[0].version - 1 if inbox.entries else inbox.last_version
+        self.let_go(account)
         return Page(ver_clear=floor, entries=entries)
 
     def _drop(self, account: Account, ver_clear: int, now: float) -> None:
@@ -64,16 +115,26 @@ class Inboxes:
         dropped = []
         while entries and (entries[0].version <= ver_clear or entries[0].expires <= now):
             dropped.append(entries.popleft())
-        if dropped and self._log is not None:
-            self._log.handle(account.id, dropped)
+        if dropped:
+            if self._log is not None:
+                self._log.handle(account.id, dropped)
+            self._removed(account, dropped)
+
+    def _removed(self, account: Account, entries: Sequence[Entry]) -> None:
+        account.usage.bytes -= account.inbox.removed(entries)
+        self.let_go(account)
+        self._let_all_go()
 
     def _expire(self, account: Account, now: float) -> None:
         """Drop whatever has expired."""
         self._drop(account, 0, now)
         inbox = account.inbox
-        if self._log is not None:
-            self._log.drop([entry for entry in inbox.entries if entry.expires <= now])
-        inbox.entries = deque(entry for entry in inbox.entries if entry.expires > now)
+        expired = [entry for entry in inbox.entries if entry.expires <= now]
+        if expired:
+            inbox.entries = deque(entry for entry in inbox.entries if entry.expires > now)
+            if self._log is not None:
+                self._log.drop(expired)
+            self._removed(account, expired)
 
     def _will_sweep(self, account: Account) -> None:
         if not account.inbox.is_swept:
@@ -88,3 +149,4 @@ class Inboxes:
             account.inbox.is_swept = False
             if account.inbox.entries:
                 self._will_sweep(account)
+        self._let_all_go()

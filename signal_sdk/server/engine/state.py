@@ -8,6 +8,7 @@ from __future__ import annotations
 import attrs
 
 from signal_sdk.server.engine.base import AccountKey, Call, CallKey, ChannelKey, Entry
+from signal_sdk.server.engine.bounds import Bounds, Usage, check
 from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.tables import (
@@ -25,59 +26,112 @@ class State:
     """The tables. `lines` finds the account of a session's digest."""
 
     commits: Commits
+    bounds: Bounds = Bounds()
     accounts: dict[AccountKey, Account] = attrs.field(factory=dict)
     lines: dict[bytes, AccountKey] = attrs.field(factory=dict)
     channels: dict[ChannelKey, Channel] = attrs.field(factory=dict)
     calls: dict[CallKey, Call] = attrs.field(factory=dict)
     last_reply: int = 0
-    _uids: dict[str, int] = attrs.field(factory=dict)
+    usages: dict[str, Usage] = attrs.field(factory=dict)
+    _last_account: int = 0
     _last_channel: int = 0
 
+    def usage(self, app: str) -> Usage:
+        """What the app uses."""
+        usage = self.usages.get(app)
+        return usage if usage is not None else self.usages.setdefault(app, Usage())
+
     def account(self, key: AccountKey) -> Account:
-        """The account; made where it was never named before."""
+        """The account; made where nobody knows it. Raises `QuotaError`."""
         account = self.accounts.get(key)
         if account is None:
-            uid = self._uids.get(key.app, 0) + 1
-            self._uids[key.app] = uid
-            account = Account(id=len(self.accounts) + 1, key=key, uid=uid)
+            usage = self.usage(key.app)
+            check(usage.accounts, self.bounds.app_accounts, "the accounts that the app has")
+            self._last_account += 1
+            account = Account(
+                id=self._last_account,
+                key=key,
+                uid=usage.take_uid(*key),
+                usage=usage,
+                generation=usage.generation,
+                reserved=usage.version + RESERVED,
+            )
+            account.inbox.last_version = usage.version
             self.accounts[key] = account
             self.commits.account(account)
         return account
 
-    def make_channel(self, key: ChannelKey, idle_since: float | None) -> Channel:
-        """A new channel."""
+    def forget(self, account: Account) -> None:
+        """Forget an account of which nothing is left."""
+        usage = account.usage
+        usage.generation = max(usage.generation, account.generation)
+        usage.version = max(usage.version, account.inbox.last_version)
+        usage.uids.discard(account.uid)
+        del self.accounts[account.key]
+        self.commits.drop("accounts", (account.id,))
+
+    def make_channel(
+        self, key: ChannelKey, maker: Account | None, idle_since: float | None
+    ) -> Channel:
+        """A new channel. Raises `QuotaError`."""
+        usage = self.usage(key.app)
+        check(usage.channels, self.bounds.app_channels, "the app's channels")
+        if maker is not None:
+            what = f"the channels that {maker.key.account!r} has made and that are there"
+            check(maker.made, self.bounds.account_channels, what)
+            maker.made += 1
+        usage.channels += 1
         self._last_channel += 1
-        channel = Channel(id=self._last_channel, key=key, idle_since=idle_since)
+        channel = Channel(
+            id=self._last_channel, key=key, usage=usage, maker=maker, idle_since=idle_since
+        )
         self.channels[key] = channel
         self.commits.channel(channel)
         return channel
+
+    def drop_channel(self, channel: Channel) -> Account | None:
+        """There is no such channel any more; return its maker."""
+        del self.channels[channel.key]
+        channel.usage.channels -= 1
+        self.commits.drop("channels", (channel.id,))
+        if channel.maker is not None:
+            channel.maker.made -= 1
+        return channel.maker
 
     def load(self, journal: Journal) -> None:
         """Go on where the journal was left. Raises `StorageError`."""
         journal.reserve(RESERVED)
         accounts: dict[int, Account] = {}
         for row in journal.rows("accounts"):
-            account = Account.from_row(row)
+            account = Account.from_row(row, usage := self.usage(row[1]))
             key = account.key
             accounts[account.id] = self.accounts[key] = account
-            self._uids[key.app] = max(self._uids.get(key.app, 0), account.uid)
+            usage.uids.add(account.uid)
             if account.presence is not None:
                 self.lines[account.presence.line_digest] = key
         for number, name, value in journal.rows("user_attributes"):
             accounts[number].attributes[name] = decode_json(value)
+            accounts[number].usage.bytes += len(value)
+        self._last_account = max(accounts, default=0)
         for number, owner, version, expires, line in journal.rows("entries", "account, version"):
             entry = Entry(version=version, expires=expires, line=line, number=number)
             accounts[owner].inbox.append(entry)
+            accounts[owner].usage.bytes += len(line)
         for number, owner, callid, text in journal.rows("replies"):
             accounts[owner].replies[callid] = Reply(text, number)
             self.last_reply = number
-        channels = {row[0]: Channel.from_row(row) for row in journal.rows("channels")}
+        channels = {
+            row[0]: Channel.from_row(row, self.usage(row[1])) for row in journal.rows("channels")
+        }
         self.channels = {channel.key: channel for channel in channels.values()}
+        for channel in channels.values():
+            channel.usage.channels += 1
         self._last_channel = max(channels, default=0)
         for number, member, _ in journal.rows("members", "position"):
             channels[number].members[accounts[member].key.account] = accounts[member].uid
         for number, name, value in journal.rows("channel_attributes"):
             channels[number].attributes[name] = decode_json(value)
+            channels[number].usage.bytes += len(value)
         for row in journal.rows("calls"):
             call_key, call = call_from_row(row)
             self.calls[call_key] = call

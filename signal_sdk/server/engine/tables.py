@@ -12,7 +12,7 @@ order reserves no more than it has given.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -29,6 +29,7 @@ from signal_sdk.server.engine.base import (
     Presence,
     Roster,
 )
+from signal_sdk.server.engine.bounds import Usage
 from signal_sdk.wire.names import JsonValue
 
 RESERVED: Final = 2000
@@ -58,21 +59,47 @@ def decode_json(text: str) -> JsonValue:
 
 _NOTHING: Final[deque[Entry]] = deque(maxlen=0)
 """What all empty inboxes share, which are most: a deque takes 600 bytes."""
+_NOBODY: Final[dict[str, int]] = {}
 
 
 @attrs.define(kw_only=True, eq=False)
 class Inbox:
-    """An account's entries in order. `is_swept` says that the sweep will come by."""
+    """An account's entries in order, how many bytes they have, and how many are whose. `is_swept`
+    says that the sweep will come by, `is_leaving` that its account is to be forgotten;
+    `last_number` is the largest that an entry had in the journal that has gone.
+    """
 
     last_version: int = 0
     entries: deque[Entry] = _NOTHING
     is_swept: bool = False
+    is_leaving: bool = False
+    size: int = 0
+    senders: dict[str, int] = _NOBODY
+    last_number: int = 0
 
     def append(self, entry: Entry) -> None:
         """Put an entry behind the others."""
         if self.entries is _NOTHING:
-            self.entries = deque()
+            self.entries, self.senders = deque(), {}
         self.entries.append(entry)
+        self.size += len(entry.line)
+        if entry.sender:
+            self.senders[entry.sender] = self.senders.get(entry.sender, 0) + 1
+
+    def removed(self, entries: Iterable[Entry]) -> int:
+        """These have been taken out; how many bytes they had."""
+        size = 0
+        for entry in entries:
+            size += len(entry.line)
+            self.last_number = max(self.last_number, entry.number)
+            if entry.sender and not (left := self.senders[entry.sender] - 1):
+                del self.senders[entry.sender]
+            elif entry.sender:
+                self.senders[entry.sender] = left
+        self.size -= size
+        if not self.entries:
+            self.entries, self.senders = _NOTHING, _NOBODY
+        return size
 
 
 class Reply(NamedTuple):
@@ -88,12 +115,15 @@ class Reply(NamedTuple):
 class Account:
     """An account that was named. `replies` are in the order of their numbers; `joined_at` is the
     last msgid of its channel when it joined that, and in no row: it is of use only as long as the
-    channel's history is held, which is in no row either.
+    channel's history is held, which is in no row either; `made` is how many channels there are that
+    it has made since the start.
     """
 
     id: int
     key: AccountKey
     uid: int
+    usage: Usage = attrs.field(factory=Usage)
+    made: int = 0
     generation: int = 0
     reserved: int = RESERVED
     joined_at: int = 0
@@ -102,6 +132,17 @@ class Account:
     inbox: Inbox = attrs.field(factory=Inbox)
     calls: dict[CallKey, None] = attrs.field(factory=dict)
     replies: dict[int, Reply] = attrs.field(factory=dict)
+
+    @property
+    def is_nobody(self) -> bool:
+        """Is nothing left of it but that it was named once?"""
+        return not (
+            self.presence is not None
+            or self.inbox.entries
+            or self.attributes
+            or self.calls
+            or self.made
+        )
 
     def row(self) -> Row:
         """The account in the journal."""
@@ -128,13 +169,14 @@ class Account:
         )
 
     @classmethod
-    def from_row(cls, row: Row) -> Account:
+    def from_row(cls, row: Row, usage: Usage) -> Account:
         """The account that `row` made the row of."""
         number, app, name, uid, generation, reserved, digest, *facts = row
         account = cls(
             id=number,
             key=AccountKey(app, name),
             uid=uid,
+            usage=usage,
             generation=generation,
             reserved=reserved,
         )
@@ -161,11 +203,14 @@ class Account:
 @attrs.define(kw_only=True, eq=False)
 class Channel:
     """A channel. `members` keeps the order of joining: account to uid; `history` is its latest
-    events, each with the time until which it is held.
+    events, each with the time until which it is held; `maker` is not known any more after a
+    restart.
     """
 
     id: int
     key: ChannelKey
+    usage: Usage = attrs.field(factory=Usage)
+    maker: Account | None = None
     members: dict[str, int] = attrs.field(factory=dict)
     attributes: dict[str, JsonValue] = attrs.field(factory=dict)
     msgid: int = 0
@@ -211,12 +256,13 @@ class Channel:
         )
 
     @classmethod
-    def from_row(cls, row: Row) -> Channel:
+    def from_row(cls, row: Row, usage: Usage) -> Channel:
         """The channel that `row` made the row of."""
         number, app, name, reserved, total, idle_since = row
         return cls(
             id=number,
             key=ChannelKey(app, name),
+            usage=usage,
             msgid=reserved - RESERVED,
             reserved=reserved,
             total=total,

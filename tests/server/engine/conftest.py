@@ -9,7 +9,7 @@ import pytest
 
 from signal_sdk.server.engine.base import Engine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
-from tests.server.engine.contract import ENGINES, HISTORY, MAX_INBOX, Delivered
+from tests.server.engine.contract import BOUNDS, ENGINES, Delivered
 from tests.server.helpers import journal_engine, kept_by
 
 
@@ -28,6 +28,6 @@ async def engine(
     await engine.aclose()
     if request.param == "journaled":
         assert isinstance(engine, EmbeddedEngine)
-        again = journal_engine(tmp_path, max_inbox=MAX_INBOX, **HISTORY)
+        again = journal_engine(tmp_path, bounds=BOUNDS)
         assert kept_by(again) == kept_by(engine)
         await again.aclose()

@@ -23,6 +23,7 @@ from signal_sdk.server.engine.base import (
     Presence,
     Roster,
 )
+from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.commits import JournalCommits
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.wire import lines
@@ -32,11 +33,11 @@ from tests.server.helpers import journal_engine
 MAX_INBOX: Final = 5
 NOW: Final = 1_600_000_000.0
 
-HISTORY: Final[dict[str, Any]] = {"history_events": 4, "history_seconds": 60.0}
+BOUNDS: Final = Bounds(inbox_messages=MAX_INBOX, history_events=4, history_seconds=60.0)
 
 ENGINES: Final[dict[str, Callable[[Path], Engine]]] = {
-    "embedded": lambda _: EmbeddedEngine(max_inbox=MAX_INBOX, **HISTORY),
-    "journaled": lambda path: journal_engine(path, max_inbox=MAX_INBOX, **HISTORY),
+    "embedded": lambda _: EmbeddedEngine(bounds=BOUNDS),
+    "journaled": lambda path: journal_engine(path, bounds=BOUNDS),
 }
 
 ANN = AccountKey("app", "ann")
@@ -110,7 +111,7 @@ async def join(
 
 def post(content: str, key: AccountKey = ANN, ttl: float = 100) -> Post:
     line = lines.MessageLine(src="bob", dst=key.account, type="instant", content=content, time=0)
-    return Post(key=key, line=line.encode(), expires=NOW + ttl)
+    return Post(key=key, sender="bob", line=line.encode(), expires=NOW + ttl)
 
 
 def message(text: str) -> ChannelMessage:

@@ -111,7 +111,7 @@ async def test_message_ids_rise_by_one_in_each_channel(
 ) -> None:
     await join(engine, await log_in(engine))
     other = ChannelKey("app", "other")
-    await engine.set_channel_attr(other, "a", "b", message("set"), now=NOW)
+    await engine.set_channel_attr(other, "a", "b", message("set"), account="ann", now=NOW)
     for text in "xy":
         assert await engine.publish(ROOM, messages(text), now=NOW)
         assert await engine.publish(other, messages(text), now=NOW)
@@ -144,10 +144,12 @@ async def test_attributes_are_set_deleted_and_cleared_each_with_its_event(
 ) -> None:
     assert dict(await engine.channel_attrs(ROOM)) == {}
     # Setting makes the channel, which is empty.
-    assert await engine.set_channel_attr(ROOM, "a", "1", message("set a"), now=NOW) == NOW
+    made = await engine.set_channel_attr(ROOM, "a", "1", message("set a"), account="ann", now=NOW)
+    assert made == NOW
     await join(engine, await log_in(engine))
     delivered.take()
-    assert await engine.set_channel_attr(ROOM, "b", [2], message("set b"), now=NOW) is None
+    there = await engine.set_channel_attr(ROOM, "b", [2], message("set b"), account="ann", now=NOW)
+    assert there is None
     assert dict(await engine.channel_attrs(ROOM)) == {"a": "1", "b": [2]}
     assert await engine.del_channel_attr(ROOM, "a", message("del a"), now=NOW)
     assert not await engine.del_channel_attr(ROOM, "a", message("del a again"), now=NOW)
@@ -163,7 +165,7 @@ async def test_attributes_are_set_deleted_and_cleared_each_with_its_event(
 async def test_a_channel_is_destroyed_only_if_it_was_empty_all_the_time(engine: Engine) -> None:
     ann = await log_in(engine)
     await join(engine, ann)
-    await engine.set_channel_attr(ROOM, "a", "1", message("x"), now=NOW)
+    await engine.set_channel_attr(ROOM, "a", "1", message("x"), account="ann", now=NOW)
     assert not await engine.destroy_channel(ROOM, NOW)
     await engine.leave(ROOM, "ann", ann.generation, None, now=NOW + 1)
     await join(engine, ann)
@@ -177,7 +179,7 @@ async def test_a_channel_is_destroyed_only_if_it_was_empty_all_the_time(engine: 
 
 
 async def test_a_channel_keeps_its_latest_events(engine: Engine) -> None:
-    await engine.set_channel_attr(ROOM, "a", "b", message("1"), now=NOW)
+    await engine.set_channel_attr(ROOM, "a", "b", message("1"), account="ann", now=NOW)
     assert await engine.publish(ROOM, messages("2", "3"), now=NOW)
     first, second, third = (
         Event(number, message(f"{number}"), int(NOW * 1000)) for number in (1, 2, 3)
@@ -195,19 +197,19 @@ async def test_a_channel_keeps_its_latest_events(engine: Engine) -> None:
 async def test_what_a_channel_never_had_is_not_its_history(engine: Engine) -> None:
     """A msgid from before a server's end, or another server's."""
     assert await history(engine, 0) is None
-    await engine.set_channel_attr(ROOM, "a", "b", message("1"), now=NOW)
+    await engine.set_channel_attr(ROOM, "a", "b", message("1"), account="ann", now=NOW)
     assert await history(engine, 2) is None
 
 
 async def test_a_channels_events_are_forgotten_in_time(engine: Engine) -> None:
-    await engine.set_channel_attr(ROOM, "a", "b", message("1"), now=NOW)
+    await engine.set_channel_attr(ROOM, "a", "b", message("1"), account="ann", now=NOW)
     assert await history(engine, 0, NOW + 59.9) != []
     assert await history(engine, 0, NOW + 60) is None
     assert await history(engine, 1, NOW + 60) == []
 
 
 async def test_the_sweep_forgets_events_that_nobody_asks_for(engine: Engine) -> None:
-    await engine.set_channel_attr(ROOM, "a", "b", message("1"), now=NOW)
+    await engine.set_channel_attr(ROOM, "a", "b", message("1"), account="ann", now=NOW)
     await engine.sweep(NOW + 59)
     assert await history(engine, 0) != []
     await engine.sweep(NOW + 60)

@@ -39,7 +39,7 @@ async def test_who_is_online_which_calls_live_and_which_channels_there_are(engin
     ann, bob = await log_in(engine), await log_in(engine, BOB)
     await join(engine, ann)
     empty = ChannelKey("app", "empty")
-    await engine.set_channel_attr(empty, "a", "b", message("set"), now=NOW)
+    await engine.set_channel_attr(empty, "a", "b", message("set"), account="ann", now=NOW)
     await engine.swap_call(CALL_KEY, None, CALL, [], NOW)
     await engine.log_out(BOB, bob, None, kick=False, now=NOW)
     assert list(await engine.online()) == [(ANN, await engine.presence(ANN))]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from signal_sdk.server.engine.base import Engine
+from signal_sdk.server.engine.bounds import QuotaError
 from signal_sdk.wire import lines
 from tests.server.engine.contract import ANN, BOB, MAX_INBOX, NOW, Delivered, post, written
 
@@ -73,10 +76,12 @@ async def test_a_full_inbox_takes_nothing_until_there_is_room(
     for _ in range(MAX_INBOX - 1):
         await engine.post(post("x"), NOW)
     delivered.take()
-    assert await engine.post(post("too much"), NOW) is None
+    with pytest.raises(QuotaError, match="the inbox of 'ann' is full"):
+        await engine.post(post("too much"), NOW)
     assert delivered.take() == []
     assert await engine.post(post("fits now"), NOW + 10) == MAX_INBOX + 1
-    assert await engine.post(post("too much"), NOW + 10) is None
+    with pytest.raises(QuotaError):
+        await engine.post(post("too much"), NOW + 10)
 
 
 async def test_sweeping_keeps_what_is_still_good(engine: Engine) -> None:

@@ -1,0 +1,88 @@
+"""How much an engine keeps: of one inbox, one account, one channel, one app.
+
+Owns: the bounds, what an app uses of them, and how it is said that something is over one. Must not
+know an operation, or the configuration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Final
+
+import attrs
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
+
+__all__ = ["Bounds", "QuotaError", "Usage"]
+
+ROOM_FOR_CALLS: Final = 0.1
+"""How much more of its bounds an inbox has for call events than for messages: a call must be able
+to begin and to end, however many messages wait."""
+
+MAX_UID: Final = 2**31 - 1
+"""What every old client's integers hold."""
+
+
+class QuotaError(SignalError):
+    """Nothing was done: there would be more than the engine is to keep."""
+
+
+@attrs.frozen(kw_only=True)
+class Bounds:
+    """The bounds, each named as its key in `[limits]`; 0 is no bound. `history_seconds` is in
+    seconds, all else in pieces or bytes.
+    """
+
+    inbox_messages: int = 0
+    inbox_bytes: int = 0
+    inbox_sender_messages: int = 0
+    history_events: int = 256
+    history_seconds: float = 60.0
+    account_channels: int = 0
+    account_calls: int = 0
+    app_accounts: int = 0
+    app_channels: int = 0
+    app_bytes: int = 0
+
+    def room(self, bound: int, *, for_call: bool) -> float:
+        """How much of an inbox's `bound` there is for what comes now."""
+        if not bound:
+            return math.inf
+        return math.ceil(bound * (1 + ROOM_FOR_CALLS)) if for_call else bound
+
+
+@attrs.define
+class Usage:
+    """What an app has of what is bounded, and whose uid is taken. What was given to an account that
+    is forgotten (`generation`, `version`) is given to nobody again: new ones begin behind it.
+    """
+
+    uids: set[int] = attrs.field(factory=set)
+    channels: int = 0
+    bytes: int = 0
+    generation: int = 0
+    version: int = 0
+
+    @property
+    def accounts(self) -> int:
+        """How many accounts there are of which something is kept."""
+        return len(self.uids)
+
+    def take_uid(self, app: str, account: str) -> int:
+        """A uid for this account: the same whenever it is known anew, unless one who is there has
+        that.
+        """
+        digest = hashlib.blake2b(f"{app}\0{account}".encode(), digest_size=4).digest()
+        uid = int.from_bytes(digest, "big") % MAX_UID + 1
+        while uid in self.uids:
+            uid = uid % MAX_UID + 1
+        self.uids.add(uid)
+        return uid
+
+
+def check(used: int, bound: int, what: str, ecode: ECode = ECode.GENERAL_E_FAILED) -> None:
+    """Raise `QuotaError` where `used` is all that is allowed of `what`."""
+    if bound and used >= bound:
+        raise QuotaError(ecode, f"{what}: {bound}, the most allowed")
