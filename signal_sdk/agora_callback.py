@@ -71,13 +71,13 @@ class ICallBack(DocumentedNames):
         """Something went wrong; `desc` is one line. Where the method has a callback of its own for
         a failure, that has heard of it right before.
 
-        `name` is what the original calls the method that failed (`channel_set_attr`,
-        `send_instant_msg`, `invite_end`), with 1001 where the server refused, 1002 ("time out")
-        where it did not answer in 10 s, 1003 where nobody is logged in, 1004 or 1005 where an
-        argument is wrong or too large, or a logout's code that came before the answer; or `name` is
-        a callback that raised (`onLogout`; then `ecode` is 1002), `session` where events of the
-        channel were missed, `callbacks` or `calls` where so many wait that some were dropped
-        (1000).
+        `name` is what the original calls the method that failed (`send_instant_msg`, `invite_end`;
+        docs/linux_api.md lists all, and which of them are ours), with 1001 where the server
+        refused, 1002 ("time out") where it did not answer in 10 s, 1003 where nobody is logged in,
+        1004 or 1005 where an argument is wrong or too large, or a logout's code that came before
+        the answer; or `name` is a callback that raised (`onLogout`; then `ecode` is 1002),
+        `session` where events of the channel were missed, `callbacks` or `calls` where so many wait
+        that some were dropped (1000).
         """
 
     def on_log(self, txt: str) -> None:
