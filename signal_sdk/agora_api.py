@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from signal_sdk.agora_callback import ICallBack
-from signal_sdk.client.call_states import CallStep
+from signal_sdk.client import given
+from signal_sdk.flat.call_methods import CallMethods
 from signal_sdk.flat.methods import message_id
 from signal_sdk.flat.obsolete import ObsoleteMethods
 from signal_sdk.flat.retries import DEFAULT_RETRY_COUNT, DEFAULT_RETRY_SECONDS
@@ -21,7 +22,7 @@ from signal_sdk.flat.version import sdk_version
 __all__ = ["IAgoraAPI"]
 
 
-class IAgoraAPI(ObsoleteMethods, UndocumentedMethods):
+class IAgoraAPI(CallMethods, ObsoleteMethods, UndocumentedMethods):
     """One user of the signaling system: every operation is a method, every event a callback.
 
     Linux SDK, "IAgoraAPI Class". Made by `create_agora_sdk_instance_cpp` or
@@ -30,11 +31,11 @@ class IAgoraAPI(ObsoleteMethods, UndocumentedMethods):
     them. The order of a thread's calls is their order on the wire, also of those made during a
     login.
 
-    A wrong argument raises nothing, nor does a call while nobody is logged in: the method's own
-    callback of a failure hears of it, where there is one, and then `on_error` says why, as of every
-    failure. docs/linux_api.md has a table of who hears what, in which order. A `uid` or a
-    `deviceID` is ignored. Only after `destroy`, and in a process that was forked after the
-    instance's first use, methods raise `RuntimeError`.
+    A wrong argument raises nothing (but in `callback_set`, of which nobody else could hear), nor
+    does a call while nobody is logged in: the method's own callback of a failure hears of it, where
+    there is one, and then `on_error` says why, as of every failure. docs/linux_api.md has a table
+    of who hears what, in which order. A `uid` or a `deviceID` is ignored. Only after `destroy`, and
+    in a process that was forked after the instance's first use, methods raise `RuntimeError`.
 
     It is a context manager, whose end destroys the instance.
     """
@@ -65,8 +66,13 @@ class IAgoraAPI(ObsoleteMethods, UndocumentedMethods):
         self._core.close()
 
     def callback_set(self, handler: ICallBack | None) -> None:
-        """Set what hears of everything from now on. Linux SDK, `callbackSet`."""
+        """Set what hears of everything from now on; None for nobody.
+
+        Raises `ParameterError` (1004) for what is no object of a class derived from `ICallBack`.
+        Linux SDK, `callbackSet`.
+        """
         self._core.check()
+        given.callback(handler, ICallBack)
         self._core.callbacks.handler = handler
 
     def callback_get(self) -> ICallBack | None:
@@ -286,89 +292,48 @@ class IAgoraAPI(ObsoleteMethods, UndocumentedMethods):
         """
         self._do("channel_clear_attr", self._ops.channel_clear_attr, channelID)
 
-    # --- calls: known by their channel and the other account, whoever called ---
+    if TYPE_CHECKING:
 
-    def channel_invite_user(self, channelID: str, account: str, uid: int = 0) -> None:
-        """Call `account` about a channel, which neither needs to join for it.
-
-        `on_invite_received_by_peer`, then `on_invite_accepted_by_peer` or
-        `on_invite_refused_by_peer`, or `on_invite_failed` hears of it. Linux SDK,
-        `channelInviteUser`.
-        """
-        del uid
-        self._do("invite", self._calls.invite, channelID, account, "")
-
-    def channel_invite_user2(self, channelID: str, account: str, extra: str = "") -> None:
-        """As `channel_invite_user`, with `extra` for the other side.
-
-        It is JSON of at most 8192 visible characters, or empty. The server reads in it
-        `_require_peer_online` (1: fail at once with 703 where the account is offline) and
-        `_timeout` (seconds, instead of 20). Linux SDK, `channelInviteUser2`.
-        """
-        self._do("invite", self._calls.invite, channelID, account, extra)
-
-    def channel_invite_dtmf(self, channelID: str, phoneNum: str, dtmf: str) -> None:
-        """Send dialled digits (0 to 9, * and #) in a call that was accepted: `on_invite_msg`.
-
-        `phoneNum` is the other account. Only a failure is told, to `on_error`. Linux SDK,
-        `channelInviteDTMF`.
-        """
-        self._do("invite_dtmf", self._calls.channel_invite_dtmf, channelID, phoneNum, dtmf)
-
-    def channel_invite_accept(
-        self, channelID: str, account: str, uid: int = 0, extra: str = ""
-    ) -> None:
-        """Accept a call: the other side's `on_invite_accepted_by_peer` hears of it, with `extra`.
-
-        Only a failure is told here, to `on_error` (1001: there is no such call). Linux SDK,
-        `channelInviteAccept`; its header has no `extra`.
-        """
-        del uid
-        step = CallStep.ACCEPT
-        self._do("invite_accept", self._calls.take_step, step, channelID, account, extra)
-
-    def channel_invite_refuse(
-        self, channelID: str, account: str, uid: int = 0, extra: str = ""
-    ) -> None:
-        """Refuse a call: the other side's `on_invite_refused_by_peer` hears of it, with `extra`.
-
-        Only a failure is told here, to `on_error`. Linux SDK, `channelInviteRefuse`.
-        """
-        del uid
-        step = CallStep.REFUSE
-        self._do("invite_refuse", self._calls.take_step, step, channelID, account, extra)
-
-    def channel_invite_end(self, channelID: str, account: str, uid: int = 0) -> None:
-        """End a call, in whatever state: `on_invite_end_by_myself`, and there `…_by_peer`.
-
-        A failure is told to `on_error`. Linux SDK, `channelInviteEnd`.
-        """
-        del uid
-        self._do("invite_end", self._calls.take_step, CallStep.END, channelID, account)
-
-    callbackSet = callback_set
-    callbackGet = callback_get
-    messageInstantSend = message_instant_send
-    queryUserStatus = query_user_status
-    setAttr = set_attr
-    getAttr = get_attr
-    getAttrAll = get_attr_all
-    getUserAttr = get_user_attr
-    getUserAttrAll = get_user_attr_all
-    channelJoin = channel_join
-    channelLeave = channel_leave
-    channelQueryUserNum = channel_query_user_num
-    channelQueryUserIsIn = channel_query_user_is_in
-    channelSetAttr = channel_set_attr
-    channelDelAttr = channel_del_attr
-    channelClearAttr = channel_clear_attr
-    messageChannelSend = message_channel_send
-    channelInviteUser = channel_invite_user
-    channelInviteUser2 = channel_invite_user2
-    channelInviteDTMF = channel_invite_dtmf
-    channelInviteAccept = channel_invite_accept
-    channelInviteRefuse = channel_invite_refuse
-    channelInviteEnd = channel_invite_end
-    getStatus = get_status
-    getSdkVersion = get_sdk_version
-    messageChannelSendForce = message_channel_send_force
+        def callbackSet(self, handler: ICallBack | None) -> None: ...
+        def callbackGet(self) -> ICallBack | None: ...
+        def messageInstantSend(
+            self, account: str, uid: int = 0, msg: str = "", msgID: str = ""
+        ) -> str: ...
+        def queryUserStatus(self, account: str) -> None: ...
+        def setAttr(self, name: str, value: str) -> None: ...
+        def getAttr(self, name: str) -> None: ...
+        def getAttrAll(self) -> None: ...
+        def getUserAttr(self, account: str, name: str) -> None: ...
+        def getUserAttrAll(self, account: str) -> None: ...
+        def channelJoin(self, channelID: str) -> None: ...
+        def channelLeave(self, channelID: str) -> None: ...
+        def channelQueryUserNum(self, channelID: str) -> None: ...
+        def channelQueryUserIsIn(self, channelID: str, account: str) -> None: ...
+        def channelSetAttr(self, channelID: str, name: str, value: str) -> None: ...
+        def channelDelAttr(self, channelID: str, name: str) -> None: ...
+        def channelClearAttr(self, channelID: str) -> None: ...
+        def messageChannelSend(self, channelID: str, msg: str, msgID: str = "") -> str: ...
+        def getStatus(self) -> int: ...
+        def getSdkVersion(self) -> int: ...
+        def messageChannelSendForce(self, channelID: str, msg: str, msgID: str = "") -> str: ...
+    else:
+        callbackSet = callback_set
+        callbackGet = callback_get
+        messageInstantSend = message_instant_send
+        queryUserStatus = query_user_status
+        setAttr = set_attr
+        getAttr = get_attr
+        getAttrAll = get_attr_all
+        getUserAttr = get_user_attr
+        getUserAttrAll = get_user_attr_all
+        channelJoin = channel_join
+        channelLeave = channel_leave
+        channelQueryUserNum = channel_query_user_num
+        channelQueryUserIsIn = channel_query_user_is_in
+        channelSetAttr = channel_set_attr
+        channelDelAttr = channel_del_attr
+        channelClearAttr = channel_clear_attr
+        messageChannelSend = message_channel_send
+        getStatus = get_status
+        getSdkVersion = get_sdk_version
+        messageChannelSendForce = message_channel_send_force

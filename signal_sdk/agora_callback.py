@@ -3,10 +3,13 @@
 Owns: the documented callbacks as methods that do nothing. Must not know who calls them, or when.
 """
 
-# ruff: noqa: N803, N815  the documented names are camelCase
+# ruff: noqa: N802, N803, N815  the documented names are camelCase
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from signal_sdk.ecodes import ECode
 from signal_sdk.spelling import DocumentedNames
 
 __all__ = ["ICallBack"]
@@ -29,7 +32,7 @@ class ICallBack(DocumentedNames):
     def on_login_success(self, uid: int, fd: int) -> None:
         """The user is logged in. `fd` is 0."""
 
-    def on_login_failed(self, ecode: int) -> None:
+    def on_login_failed(self, ecode: ECode) -> None:
         """The login failed.
 
         `on_error` hears next why (such as a certificate that is not trusted), unless it was
@@ -40,7 +43,7 @@ class ICallBack(DocumentedNames):
         anything else.
         """
 
-    def on_logout(self, ecode: int) -> None:
+    def on_logout(self, ecode: ECode) -> None:
         """The user is logged out.
 
         `ecode` is 101 after `logout` or `destroy`, 102 where the connection was lost and the
@@ -64,17 +67,17 @@ class ICallBack(DocumentedNames):
         with 604.
         """
 
-    def on_error(self, name: str, ecode: int, desc: str) -> None:
+    def on_error(self, name: str, ecode: ECode, desc: str) -> None:
         """Something went wrong; `desc` is one line. Where the method has a callback of its own for
         a failure, that has heard of it right before.
 
-        `name` is what the original calls the method that failed (`channel_set_attr`,
-        `send_instant_msg`, `invite_end`), with 1001 where the server refused, 1002 ("time out")
-        where it did not answer in 10 s, 1003 where nobody is logged in, 1004 or 1005 where an
-        argument is wrong or too large, or a logout's code that came before the answer; or `name` is
-        a callback that raised (`onLogout`; then `ecode` is 1002), `session` where events of the
-        channel were missed, `callbacks` or `calls` where so many wait that some were dropped
-        (1000).
+        `name` is what the original calls the method that failed (`send_instant_msg`, `invite_end`;
+        docs/linux_api.md lists all, and which of them are ours), with 1001 where the server
+        refused, 1002 ("time out") where it did not answer in 10 s, 1003 where nobody is logged in,
+        1004 or 1005 where an argument is wrong or too large, or a logout's code that came before
+        the answer; or `name` is a callback that raised (`onLogout`; then `ecode` is 1002),
+        `session` where events of the channel were missed, `callbacks` or `calls` where so many wait
+        that some were dropped (1000).
         """
 
     def on_log(self, txt: str) -> None:
@@ -108,7 +111,7 @@ class ICallBack(DocumentedNames):
     def on_message_send_success(self, messageID: str) -> None:
         """The server has the message, and will deliver it once."""
 
-    def on_message_send_error(self, messageID: str, ecode: int) -> None:
+    def on_message_send_error(self, messageID: str, ecode: ECode) -> None:
         """The message was not sent.
 
         `ecode` is 400 (the server refused, or nobody is logged in) or 401 (no answer in 10 s), 1004
@@ -131,10 +134,10 @@ class ICallBack(DocumentedNames):
     def on_channel_joined(self, channelID: str) -> None:
         """The user is in the channel."""
 
-    def on_channel_join_failed(self, channelID: str, ecode: int) -> None:
+    def on_channel_join_failed(self, channelID: str, ecode: ECode) -> None:
         """The user is not in the channel: 300, 1003, 1004, 1005, or a logout's code."""
 
-    def on_channel_leaved(self, channelID: str, ecode: int) -> None:
+    def on_channel_leaved(self, channelID: str, ecode: ECode) -> None:
         """The user is in the channel no more.
 
         `ecode` is 602 after `channel_leave` (also of a channel that was not joined: then `on_error`
@@ -151,7 +154,7 @@ class ICallBack(DocumentedNames):
     def on_channel_user_list(self, n: int, accounts: list[str], uids: list[int]) -> None:
         """Who is in the channel, told once after joining: the newest 200, oldest first."""
 
-    def on_channel_query_user_num_result(self, channelID: str, ecode: int, num: int) -> None:
+    def on_channel_query_user_num_result(self, channelID: str, ecode: ECode, num: int) -> None:
         """`channel_query_user_num` was answered: `num` users, where `ecode` is 0."""
 
     def on_channel_query_user_is_in(self, channelID: str, account: str, isIn: int) -> None:
@@ -186,7 +189,7 @@ class ICallBack(DocumentedNames):
         """The called account has refused: the call is over."""
 
     def on_invite_failed(
-        self, channelID: str, account: str, uid: int, ecode: int, extra: str
+        self, channelID: str, account: str, uid: int, ecode: ECode, extra: str
     ) -> None:
         """The call is over without anybody's having ended it; `extra` is the invitation's, or
         `{"reason": …}` where that is no JSON (700), or nobody is logged in (1003).
@@ -231,40 +234,102 @@ class ICallBack(DocumentedNames):
     def on_dbg(self, a: str, b: str) -> None:
         """Never called. Linux SDK's header, `onDbg`."""
 
-    onReconnecting = on_reconnecting
-    onError = on_error
-    onQueryUserStatusResult = on_query_user_status_result
-    onReconnected = on_reconnected
-    onLoginSuccess = on_login_success
-    onLogout = on_logout
-    onInvokeRet = on_invoke_ret
-    onLoginFailed = on_login_failed
-    onChannelJoined = on_channel_joined
-    onChannelJoinFailed = on_channel_join_failed
-    onChannelLeaved = on_channel_leaved
-    onChannelUserJoined = on_channel_user_joined
-    onChannelUserLeaved = on_channel_user_leaved
-    onChannelUserList = on_channel_user_list
-    onChannelQueryUserNumResult = on_channel_query_user_num_result
-    onChannelQueryUserIsIn = on_channel_query_user_is_in
-    onChannelAttrUpdated = on_channel_attr_updated
-    onInviteReceived = on_invite_received
-    onInviteReceivedByPeer = on_invite_received_by_peer
-    onInviteAcceptedByPeer = on_invite_accepted_by_peer
-    onInviteRefusedByPeer = on_invite_refused_by_peer
-    onInviteFailed = on_invite_failed
-    onInviteEndByMyself = on_invite_end_by_myself
-    onInviteEndByPeer = on_invite_end_by_peer
-    onInviteMsg = on_invite_msg
-    onMessageSendError = on_message_send_error
-    onMessageSendSuccess = on_message_send_success
-    onMessageInstantReceive = on_message_instant_receive
-    onMessageChannelReceive = on_message_channel_receive
-    onLog = on_log
-    onUserAttrResult = on_user_attr_result
-    onUserAttrAllResult = on_user_attr_all_result
-    onMessageSendProgress = on_message_send_progress
-    onMessageAppReceived = on_message_app_received
-    onMsg = on_msg
-    onBCCall_result = on_bc_call_result
-    onDbg = on_dbg
+    if TYPE_CHECKING:
+
+        def onReconnecting(self, nretry: int) -> None: ...
+        def onError(self, name: str, ecode: ECode, desc: str) -> None: ...
+        def onQueryUserStatusResult(self, name: str, status: str) -> None: ...
+        def onReconnected(self, fd: int) -> None: ...
+        def onLoginSuccess(self, uid: int, fd: int) -> None: ...
+        def onLogout(self, ecode: ECode) -> None: ...
+        def onInvokeRet(self, callID: str, err: str, resp: str) -> None: ...
+        def onLoginFailed(self, ecode: ECode) -> None: ...
+        def onChannelJoined(self, channelID: str) -> None: ...
+        def onChannelJoinFailed(self, channelID: str, ecode: ECode) -> None: ...
+        def onChannelLeaved(self, channelID: str, ecode: ECode) -> None: ...
+        def onChannelUserJoined(self, account: str, uid: int) -> None: ...
+        def onChannelUserLeaved(self, account: str, uid: int) -> None: ...
+        def onChannelUserList(self, n: int, accounts: list[str], uids: list[int]) -> None: ...
+        def onChannelQueryUserNumResult(self, channelID: str, ecode: ECode, num: int) -> None: ...
+        def onChannelQueryUserIsIn(self, channelID: str, account: str, isIn: int) -> None: ...
+        def onChannelAttrUpdated(
+            self,
+            channelID: str,
+            name: str,
+            value: str,
+            type: str,  # noqa: A002  its documented name
+        ) -> None: ...
+        def onInviteReceived(self, channelID: str, account: str, uid: int, extra: str) -> None: ...
+        def onInviteReceivedByPeer(self, channelID: str, account: str, uid: int) -> None: ...
+        def onInviteAcceptedByPeer(
+            self, channelID: str, account: str, uid: int, extra: str
+        ) -> None: ...
+        def onInviteRefusedByPeer(
+            self, channelID: str, account: str, uid: int, extra: str
+        ) -> None: ...
+        def onInviteFailed(
+            self, channelID: str, account: str, uid: int, ecode: ECode, extra: str
+        ) -> None: ...
+        def onInviteEndByMyself(self, channelID: str, account: str, uid: int) -> None: ...
+        def onInviteEndByPeer(self, channelID: str, account: str, uid: int, extra: str) -> None: ...
+        def onInviteMsg(
+            self, channelID: str, account: str, uid: int, msgType: str, msgData: str, extra: str
+        ) -> None: ...
+        def onMessageSendError(self, messageID: str, ecode: ECode) -> None: ...
+        def onMessageSendSuccess(self, messageID: str) -> None: ...
+        def onMessageInstantReceive(self, account: str, uid: int, msg: str) -> None: ...
+        def onMessageChannelReceive(
+            self, channelID: str, account: str, uid: int, msg: str
+        ) -> None: ...
+        def onLog(self, txt: str) -> None: ...
+        def onUserAttrResult(self, account: str, name: str, value: str) -> None: ...
+        def onUserAttrAllResult(self, account: str, value: str) -> None: ...
+        def onMessageSendProgress(
+            self,
+            account: str,
+            messageID: str,
+            type: str,  # noqa: A002  its documented name
+            info: str,
+        ) -> None: ...
+        def onMessageAppReceived(self, msg: str) -> None: ...
+        def onMsg(self, from_: str, t: str, msg: str) -> None: ...
+        def onBCCall_result(self, reason: str, json_ret: str, callID: str) -> None: ...
+        def onDbg(self, a: str, b: str) -> None: ...
+    else:
+        onReconnecting = on_reconnecting
+        onError = on_error
+        onQueryUserStatusResult = on_query_user_status_result
+        onReconnected = on_reconnected
+        onLoginSuccess = on_login_success
+        onLogout = on_logout
+        onInvokeRet = on_invoke_ret
+        onLoginFailed = on_login_failed
+        onChannelJoined = on_channel_joined
+        onChannelJoinFailed = on_channel_join_failed
+        onChannelLeaved = on_channel_leaved
+        onChannelUserJoined = on_channel_user_joined
+        onChannelUserLeaved = on_channel_user_leaved
+        onChannelUserList = on_channel_user_list
+        onChannelQueryUserNumResult = on_channel_query_user_num_result
+        onChannelQueryUserIsIn = on_channel_query_user_is_in
+        onChannelAttrUpdated = on_channel_attr_updated
+        onInviteReceived = on_invite_received
+        onInviteReceivedByPeer = on_invite_received_by_peer
+        onInviteAcceptedByPeer = on_invite_accepted_by_peer
+        onInviteRefusedByPeer = on_invite_refused_by_peer
+        onInviteFailed = on_invite_failed
+        onInviteEndByMyself = on_invite_end_by_myself
+        onInviteEndByPeer = on_invite_end_by_peer
+        onInviteMsg = on_invite_msg
+        onMessageSendError = on_message_send_error
+        onMessageSendSuccess = on_message_send_success
+        onMessageInstantReceive = on_message_instant_receive
+        onMessageChannelReceive = on_message_channel_receive
+        onLog = on_log
+        onUserAttrResult = on_user_attr_result
+        onUserAttrAllResult = on_user_attr_all_result
+        onMessageSendProgress = on_message_send_progress
+        onMessageAppReceived = on_message_app_received
+        onMsg = on_msg
+        onBCCall_result = on_bc_call_result
+        onDbg = on_dbg

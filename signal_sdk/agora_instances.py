@@ -11,8 +11,7 @@ import ssl
 import threading
 
 from signal_sdk.agora_api import IAgoraAPI
-from signal_sdk.client.dialer import DEFAULT_SERVER, Dialer, make_dialer
-from signal_sdk.signal import SERVER_VARIABLE
+from signal_sdk.client.dialer import Dialer, dialer_of
 
 __all__ = [
     "createAgoraSDKInstanceCPP",
@@ -34,22 +33,26 @@ _shared = _Shared()
 
 
 def create_agora_sdk_instance_cpp(
-    *, server: str | Dialer | None = None, ssl_context: ssl.SSLContext | None = None
+    *,
+    server: str | Dialer | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    proxy: str | None = None,
 ) -> IAgoraAPI:
     """Make an instance, another one each time; any number may live in a process.
 
     `server` says where to log in to, by default what the environment variable `SIGNAL_SDK_SERVER`
-    says, or else `127.0.0.1:8001`; it and `ssl_context` are as in `Signal`. Raises `ParameterError`
-    (1004) where `server` is wrong. Nothing is started before the first use, so that an instance may
-    be made before a fork. Linux SDK, `createAgoraSDKInstanceCPP`.
+    says, or else `127.0.0.1:8001`; it, `ssl_context` and `proxy` are as in `Signal`. Raises
+    `ParameterError` (1004) where one is wrong. Nothing is started before the first use, so that an
+    instance may be made before a fork. Linux SDK, `createAgoraSDKInstanceCPP`.
     """
-    if server is None:
-        server = os.environ.get(SERVER_VARIABLE) or DEFAULT_SERVER
-    return IAgoraAPI(make_dialer(server, ssl_context) if isinstance(server, str) else server)
+    return IAgoraAPI(dialer_of(server, ssl_context, proxy))
 
 
 def get_agora_sdk_instance_cpp(
-    *, server: str | Dialer | None = None, ssl_context: ssl.SSLContext | None = None
+    *,
+    server: str | Dialer | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    proxy: str | None = None,
 ) -> IAgoraAPI:
     """The one shared instance, which is made where there is none, or where it was destroyed.
 
@@ -58,7 +61,9 @@ def get_agora_sdk_instance_cpp(
     """
     with _shared.lock:
         if _shared.instance is None or _shared.instance._core.is_closed:  # noqa: SLF001  its maker
-            _shared.instance = create_agora_sdk_instance_cpp(server=server, ssl_context=ssl_context)
+            _shared.instance = create_agora_sdk_instance_cpp(
+                server=server, ssl_context=ssl_context, proxy=proxy
+            )
         return _shared.instance
 
 

@@ -8,7 +8,6 @@ client/ does.
 
 from __future__ import annotations
 
-import os
 import ssl
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -22,12 +21,11 @@ from signal_sdk import callbacks as _callbacks
 from signal_sdk import login_session as _login_session
 from signal_sdk.client import given
 from signal_sdk.client.backoff import Backoff
-from signal_sdk.client.dialer import DEFAULT_SERVER, Dialer, make_dialer
+from signal_sdk.client.dialer import Dialer, dialer_of
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.log import Log, logger
 from signal_sdk.client.login_states import INITIAL_STATUS
 from signal_sdk.client.operation import Operation
-from signal_sdk.client.proxies import proxies_named
 from signal_sdk.client.requests import Requests
 from signal_sdk.client.seen import Seen
 from signal_sdk.client.session import SessionClient, Shared
@@ -46,7 +44,6 @@ MAX_SEEN_ACCOUNTS: Final = 1000
 """Of how many accounts that are not logged in any more it is kept which messages have been seen."""
 RECONNECT: Final = Backoff()
 """How a session comes back unless its user says otherwise: for as long as it takes."""
-SERVER_VARIABLE: Final = "SIGNAL_SDK_SERVER"
 NO_TRIO: Final = (
     "a Signal runs in trio, and in no other event loop: begin by `trio.run(main)`; a program of "
     "asyncio, or of no event loop, uses `signal_sdk.create_agora_sdk_instance_cpp()`, which has a "
@@ -79,14 +76,15 @@ class Signal(DocumentedNames):
     - a `Dialer`: whatever it does.
 
     An IPv6 address is written in brackets. `ssl_context` replaces the one that trusts the system's
-    CAs. `proxy` is the HTTP proxy (`http://[user:password@]host:port`) that both the lookup and the
-    connections go through; by default, that is what `HTTP_PROXY`, `HTTPS_PROXY` (for `https` and
-    `wss`), `ALL_PROXY` and `NO_PROXY` in the environment say, and with an empty text, none. Nothing
-    on this machine itself is connected to through a proxy. `reconnect` says how a session that has
-    lost its connection comes back: by default without end, with random pauses that grow from half a
-    second to 30 s, each time asking for addresses anew and trying the server that was lost last.
-    With None it does not, and ends with 102. Raises `ParameterError` (1004) where an argument is
-    wrong.
+    CAs; it goes with `https` and `wss`, and is refused with any other server. `proxy` is the HTTP
+    proxy (`http://[user:password@]host:port`) that both the lookup and the connections go through;
+    by default, that is what `HTTP_PROXY`, `HTTPS_PROXY` (for `https` and `wss`), `ALL_PROXY` and
+    `NO_PROXY` in the environment say, and with an empty text, none. Nothing on this machine itself
+    is connected to through a proxy, and none is taken with a `Dialer`. `reconnect` says how a
+    session that has lost its connection comes back: by default without end, with random pauses that
+    grow from half a second to 30 s, each time asking for addresses anew and trying the server that
+    was lost last. With None it does not, and ends with 102. Raises `ParameterError` (1004) where an
+    argument is wrong.
     """
 
     LoginSession: TypeAlias = _login_session.LoginSession
@@ -106,9 +104,7 @@ class Signal(DocumentedNames):
         proxy: str | None = None,
     ) -> None:
         appid = given.text("app id", appid)
-        given.instance("ssl_context", ssl_context, ssl.SSLContext)
         given.instance("reconnect", reconnect, Backoff)
-        given.instance("proxy", proxy, str)
         if not appid or not names.is_encodable(appid):
             raise names.wrong("app id", appid, "is empty or not UTF-8 text")
         self.appid = appid
@@ -117,7 +113,7 @@ class Signal(DocumentedNames):
         self._spare = Dispatcher()
         self._shared = Shared(
             appid=appid,
-            dialer=_dialer(server, ssl_context, proxy),
+            dialer=dialer_of(server, ssl_context, proxy),
             reactor=self._reactor,
             log=self._log,
             spare=self._spare,
@@ -354,17 +350,6 @@ class Signal(DocumentedNames):
         userGetAttrAll = user_get_attr_all
         channelQueryUserNum = channel_query_user_num
         getStatus = get_status
-
-
-def _dialer(
-    server: str | Dialer | None, ssl_context: ssl.SSLContext | None, proxy: str | None
-) -> Dialer:
-    if server is None:
-        server = os.environ.get(SERVER_VARIABLE) or DEFAULT_SERVER
-    if not isinstance(server, str):
-        given.has_method("server", server, "dial")
-        return server
-    return make_dialer(server, ssl_context, proxies_named(proxy))
 
 
 def _is_cancellation(exc: BaseException) -> bool:

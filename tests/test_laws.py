@@ -56,6 +56,18 @@ IMPURE = (
 )
 """What has a clock, a socket or a scheduler."""
 
+TIMED = ("move_on_after", "move_on_at", "fail_after", "fail_at", "sleep_until")
+
+ON_TIME = {
+    "signal_sdk.net.alarms": "it sleeps up to the next alarm",
+    "signal_sdk.client.course": "it pauses before a try",
+    "signal_sdk.flat.life": "it pauses before a try",
+    "signal_sdk.server.acceptor": "it sends the clients away at a pace",
+    "signal_sdk.server.connection": "a shield has to end where no reactor runs any more, too",
+    "signal_sdk.testing.faulty_link": "a fault strikes in its time",
+}
+"""Who has a reason to go by trio's clock."""
+
 
 @attrs.frozen
 class Module:
@@ -212,6 +224,32 @@ def modules_are_short(module: Module) -> list[str]:
     return [f"{lines} lines"] if lines > MAX_LINES else []
 
 
+def others_are_judged_patiently(module: Module) -> list[str]:
+    """Whoever waits for somebody else does so by `net/deadline.py`: a scope with a deadline of
+    trio's is over once the process has stood still.
+    """
+    return [] if module.name in ON_TIME else list(_times(module.source))
+
+
+def _times(source: str) -> Iterator[str]:
+    """What goes by trio's clock and ends a waiting."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Attribute(value=ast.Name(id="trio"), attr=name) if name in TIMED:
+                yield name
+            case ast.ImportFrom(module="trio", names=names):
+                yield from (alias.name for alias in names if alias.name in TIMED)
+            case ast.Call(func=ast.Attribute(attr="CancelScope"), keywords=keywords):
+                given = [keyword.arg for keyword in keywords]
+                yield from (name for name in given if name in ("deadline", "relative_deadline"))
+            case ast.Attribute(
+                value=ast.Name(id=scope) | ast.Attribute(attr=scope),
+                attr="deadline" | "relative_deadline" as name,
+                ctx=ast.Store(),
+            ) if "scope" in scope:
+                yield name
+
+
 # --- The package keeps them
 
 
@@ -234,6 +272,7 @@ def test_the_walk_finds_the_package() -> None:
         pytest.param(only_the_journal_knows_sqlite, id="only engine.journal knows sqlite3"),
         pytest.param(only_the_redis_engine_knows_redis, id="only engine.redis knows Redis"),
         pytest.param(only_the_command_line_knows_click, id="only the command line knows click"),
+        pytest.param(others_are_judged_patiently, id="others are judged patiently"),
         pytest.param(modules_are_short, id="modules are short"),
     ],
 )
@@ -436,6 +475,33 @@ def test_the_law_of_a_library_s_home_sees(
     assert law(Module(elsewhere, f"import {library}")) == [library]
     assert law(Module(elsewhere, f"def late():\n  from {library} import x")) == [f"{library}.x"]
     assert not law(Module(home, f"import {library}"))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "with trio.move_on_after(5): pass",
+        "with trio.fail_after(5): pass",
+        "from trio import move_on_at",
+        "scope = trio.CancelScope(deadline=5)",
+        "scope = trio.CancelScope(shield=True, relative_deadline=5)",
+        "nursery.cancel_scope.deadline = trio.current_time() + 5",
+        "async def give_up():\n  await trio.sleep_until(5)",
+    ],
+)
+def test_the_law_of_patience_sees(source: str) -> None:
+    assert others_are_judged_patiently(Module("signal_sdk.client.dialer", source))
+    assert not others_are_judged_patiently(Module("signal_sdk.net.alarms", source))
+
+
+def test_the_law_of_patience_lets_pass() -> None:
+    source = "with move_on_after(reactor, 5): pass\nself.deadline = 5\nawait trio.sleep(5)"
+    assert not others_are_judged_patiently(Module("signal_sdk.client.dialer", source))
+
+
+def test_all_who_go_by_trio_s_clock_still_do() -> None:
+    timed = {module.name for module in modules() if list(_times(module.source))}
+    assert timed == set(ON_TIME)
 
 
 def test_the_law_of_length_sees() -> None:

@@ -6,8 +6,11 @@ import asyncio
 import csv
 import gc
 import logging
+import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +32,13 @@ from signal_sdk import (
     Signal,
     SignalError,
     SpecialEvent,
+    create_agora_sdk_instance_cpp,
+    createAgoraSDKInstanceCPP,
     make_token,
 )
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.server import config as configs
+from signal_sdk.testing import FaultyNetwork
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.websocket.link import Link
 from tests.client.fakes import Heard
@@ -702,6 +708,68 @@ def test_a_signal_s_arguments_have_their_types(options: dict[str, Any]) -> None:
     with pytest.raises(ParameterError, match=f"of the type {type(value).__name__}") as caught:
         Signal(**{"appid": "app", **options})
     assert caught.value.ecode == 1004
+
+
+OWN_DIALER = FaultyNetwork(None, seed=1)
+MAKERS: list[Callable[..., object]] = [
+    partial(Signal, "app"),
+    create_agora_sdk_instance_cpp,
+    createAgoraSDKInstanceCPP,
+]
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=["Signal", "flat", "documented"])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"server": 7}, "server is of the type int"),
+        ({"ssl_context": "ca.pem"}, "ssl_context is of the type str, not SSLContext"),
+        ({"proxy": 7}, "proxy is of the type int, not str"),
+        (
+            {"ssl_context": True, "server": "sig.example:8001"},
+            "server 'sig.example:8001' is not reached by TLS, for which ssl_context is: begin it",
+        ),
+        ({"ssl_context": True, "server": "http://sig.example"}, "begin it with https:// or wss://"),
+        ({"ssl_context": True, "server": "ws://sig.example"}, "begin it with https:// or wss://"),
+        ({"ssl_context": True}, "server '192.0.2.1:8001' is not reached by TLS"),
+        ({"ssl_context": True, "server": "ftp://sig.example"}, "begins with 'ftp', not with http"),
+        ({"ssl_context": True, "server": OWN_DIALER}, "ssl_context is of no use where server is"),
+        ({"proxy": "http://proxy:1", "server": OWN_DIALER}, "proxy is of no use where server is"),
+    ],
+    ids=str,
+)
+def test_what_would_be_of_no_use_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[..., object],
+    options: dict[str, Any],
+    said: str,
+) -> None:
+    monkeypatch.setenv("SIGNAL_SDK_SERVER", "192.0.2.1:8001")
+    if options.get("ssl_context") is True:
+        options = {**options, "ssl_context": ssl.create_default_context()}
+    with pytest.raises(ParameterError, match=re.escape(said)) as caught:
+        make(**options)
+    assert caught.value.ecode == 1004
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=["Signal", "flat", "documented"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ssl_context": True, "server": "https://sig.example"},
+        {"ssl_context": True, "server": "wss://sig.example"},
+        {"ssl_context": None, "server": "sig.example"},
+        {"ssl_context": None, "server": OWN_DIALER},
+        {"proxy": "", "server": OWN_DIALER},
+        {"proxy": "proxy.example:3128", "server": "sig.example"},
+    ],
+    ids=str,
+)
+def test_what_is_of_use_is_taken(make: Callable[..., object], options: dict[str, Any]) -> None:
+    if options.get("ssl_context") is True:
+        options = {**options, "ssl_context": ssl.create_default_context()}
+    make(**options)
 
 
 Method = Callable[[Signal, LoginSession, Channel], Awaitable[Any]]

@@ -12,7 +12,10 @@ import attrs
 import pytest
 
 import signal_sdk
-from signal_sdk import LoginCallback, MessageCallback, Signal
+from signal_sdk import IAgoraAPI, ICallBack, LoginCallback, MessageCallback, Signal
+from signal_sdk.flat.call_methods import CallMethods
+from signal_sdk.flat.obsolete import ObsoleteMethods
+from signal_sdk.flat.undocumented import UndocumentedMethods
 from signal_sdk.spelling import DocumentedNames
 
 SURFACE = Path(__file__).with_name("data") / "api_surface.csv"
@@ -29,6 +32,8 @@ PATHS = {
     "CallCallback": Signal.CallCallback,
 }
 """Each class where Java has it."""
+FLAT = (IAgoraAPI, CallMethods, ObsoleteMethods, UndocumentedMethods, ICallBack)
+"""The flat API's classes that have names of their own."""
 
 
 @attrs.frozen
@@ -173,16 +178,23 @@ def test_methods_of_the_api_classes_can_be_overridden_likewise() -> None:
     assert Mine("app").get_status() == 7
 
 
-@pytest.mark.parametrize("cls", PATHS.values(), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", [*PATHS.values(), *FLAT], ids=lambda cls: cls.__name__)
 def test_type_checkers_are_told_the_same_of_both_spellings(cls: type[DocumentedNames]) -> None:
     """The documented names are declared for them by hand, beside the aliases that count."""
     [body] = [node for node in ast.walk(_source(cls)) if isinstance(node, ast.ClassDef)]
     [block] = [node for node in body.body if isinstance(node, ast.If)]
     assert ast.unparse(block.test) == "TYPE_CHECKING"
-    for name, documented in cls.documented_names.items():
+    own = {name: other for name, other in cls.documented_names.items() if name in vars(cls)}
+    for name, documented in own.items():
         assert _signatures(block.body, documented) == _signatures(body.body, name) != []
     pairs = [(ast.unparse(n.value), ast.unparse(n.targets[0])) for n in _assignments(block.orelse)]
-    assert dict(pairs) == cls.documented_names
+    assert dict(pairs) == own
+
+
+def test_all_names_of_the_flat_api_are_told_of() -> None:
+    for cls in (IAgoraAPI, ICallBack):
+        parts = [part for part in FLAT if issubclass(cls, part)]
+        assert set(cls.documented_names) <= {name for part in parts for name in vars(part)}
 
 
 def _source(cls: type) -> ast.Module:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from signal_sdk import Signal
+from signal_sdk import IAgoraAPI, ICallBack, Signal
 
 ROOT = Path(__file__).parents[1]
 CLASSES = (
@@ -34,6 +34,12 @@ CHECK_SECONDS = 240
 """How long a checker may take on a slow machine that has other things to do."""
 pytestmark = pytest.mark.timeout(2 * CHECK_SECONDS)
 PAIRS = {name: alias for cls in CLASSES for name, alias in cls.documented_names.items()}
+FLAT_PAIRS = {
+    **IAgoraAPI.documented_names,
+    **ICallBack.documented_names,
+    "create_agora_sdk_instance_cpp": "createAgoraSDKInstanceCPP",
+    "get_agora_sdk_instance_cpp": "getAgoraSDKInstanceCPP",
+}
 
 BOT = """
 from __future__ import annotations
@@ -146,11 +152,110 @@ async def main() -> None:
 """
 
 
-def documented(text: str) -> str:
-    return re.sub(r"\b[a-z0-9_]+\b", lambda found: PAIRS.get(found[0], found[0]), text)
+FLAT_BOT = """
+from __future__ import annotations
+
+from signal_sdk import (
+    ECode,
+    IAgoraAPI,
+    ICallBack,
+    LoginCallback,
+    create_agora_sdk_instance_cpp,
+    get_agora_sdk_instance_cpp,
+)
 
 
-BOTS = {"python.py": BOT, "documented.py": documented(BOT)}
+class Mine(ICallBack):
+    def __init__(self, api: IAgoraAPI) -> None:
+        self.api = api
+
+    def on_login_success(self, uid: int, fd: int) -> None:
+        self.api.message_instant_send("bob", 0, f"hello from {uid + fd}")
+
+    def on_login_failed(self, ecode: ECode) -> None:
+        print(ecode.meaning)
+
+    def on_logout(self, ecode: int) -> None:
+        print(ecode + 1)
+
+    def on_error(self, name: str, ecode: int, desc: str) -> None:
+        print(name, ecode, desc.upper())
+
+    def on_channel_user_list(self, n: int, accounts: list[str], uids: list[int]) -> None:
+        print(n + uids[0], accounts[0].upper())
+
+    def on_channel_attr_updated(self, channelID: str, name: str, value: str, type: str) -> None:
+        print(channelID, name, value, type)
+
+    def on_invite_received(self, channelID: str, account: str, uid: int, extra: str) -> None:
+        self.api.channel_invite_accept(channelID, account, uid, extra)
+
+    def on_message_send_error(self, messageID: str, ecode: ECode) -> None:
+        super().on_message_send_error(messageID, ecode)
+
+
+class Later(Mine):
+    def on_reconnecting(self, nretry: int, more: str = "") -> None: ...
+
+
+class Wrong(ICallBack):
+    def on_login_success(self, uid: int) -> None: ...  # wrong
+
+    def on_logout(self, ecode: str) -> None: ...  # wrong
+
+    def on_error(self, name: str, ecode: int, desc: str, more: int) -> None: ...  # wrong
+
+    async def on_reconnected(self, fd: int) -> None: ...  # wrong
+
+    def on_message_instant_receive(self, account: str, msg: str) -> None: ...  # wrong
+
+    def on_invite_failed(self, channelID: str, account: str, uid: int, ecode: int) -> None: ...  # wrong
+
+    def on_bc_call_result(self, reason: str) -> None: ...  # wrong
+
+
+class Odd(IAgoraAPI):
+    def get_status(self, more: int) -> int: ...  # wrong
+
+    def channel_invite_end(self, channelID: str) -> None: ...  # wrong
+
+    def set_background(self) -> None: ...  # wrong
+
+
+with create_agora_sdk_instance_cpp(server="127.0.0.1:8001") as api:
+    api.callback_set(Mine(api))
+    api.login2("app", "bot", "token", 0, "", 30, 3)
+    msg_id: str = api.message_instant_send("peer", 0, "text", "")
+    channel_id: str = api.message_channel_send("room", msg_id)
+    print(channel_id, api.get_status() + api.get_sdk_version())
+    api.channel_set_attr("room", "name", "value")
+    api.channel_invite_user2("room", "peer", "{}")
+    print(api.is_online() or api.callback_get())
+    api.callback_set(None)
+    api.callback_set(LoginCallback())  # wrong
+    api.callback_set(Mine)  # wrong
+    api.message_instant_send("peer", "text")  # wrong
+    api.channel_join(1)  # wrong
+    api.channel_set_attr("room", "name")  # wrong
+    api.channel_invite_dtmf("room", "peer")  # wrong
+    api.message_dtmf_send("1", "2")  # wrong
+    api.set_network_status("on")  # wrong
+    wrong: str = api.get_status()  # wrong
+    print(wrong)
+get_agora_sdk_instance_cpp("127.0.0.1:8001")  # wrong
+"""
+
+
+def documented(text: str, pairs: dict[str, str]) -> str:
+    return re.sub(r"\b[a-z0-9_]+\b", lambda found: pairs.get(found[0], found[0]), text)
+
+
+BOTS = {
+    "python.py": BOT,
+    "documented.py": documented(BOT, PAIRS),
+    "flat_python.py": FLAT_BOT,
+    "flat_documented.py": documented(FLAT_BOT, FLAT_PAIRS),
+}
 WRONG = {
     (name, number)
     for name, text in BOTS.items()
@@ -193,7 +298,9 @@ def pyright(directory: Path, *args: object) -> Any:
 def test_the_two_spellings_differ() -> None:
     assert "def onLoginSuccess(" in BOTS["documented.py"]
     assert "channelJoin(" in BOTS["documented.py"]
-    assert len(WRONG) == 2 * 13
+    assert "def onBCCall_result(" in BOTS["flat_documented.py"]
+    assert "api.callbackSet(" in BOTS["flat_documented.py"]
+    assert len(WRONG) == 2 * (13 + 20)
 
 
 def test_mypy_says_where_a_bot_is_wrong_and_nothing_else(bots: Path) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 import attrs
 import click
 
+from signal_sdk.client.dialer import SERVER_VARIABLE
 from signal_sdk.errors import ConfigError
-from signal_sdk.signal import SERVER_VARIABLE, Signal
+from signal_sdk.signal import Signal
 from signal_sdk.wire import names
 
 __all__ = ["Account", "account_options", "trusting"]

@@ -25,7 +25,6 @@ from signal_sdk.cli.probes import (
     Probe,
     Problem,
     Step,
-    bounded,
     check_address,
     spelled,
 )
@@ -95,7 +94,8 @@ async def _native(probe: Probe) -> None:
 async def _ask_by_udp(probe: Probe, host: str, port: int) -> datagrams.Answer:
     where = f"{host}:{port}"
     try:
-        data = await udp.ask(host, port, datagrams.encode_question(probe.asked.app), UDP_SECONDS)
+        question = datagrams.encode_question(probe.asked.app)
+        data = await udp.ask(probe.reactor, host, port, question, UDP_SECONDS)
     except LinkError as exc:
         wrong = str(exc).removeprefix(f"udp {where}: ")
         raise Problem("udp", wrong, _udp_advice(wrong), where) from None
@@ -155,7 +155,7 @@ async def _log_in_by_packets(probe: Probe, transport: Transport) -> None:
     said = login.Login(
         vid=asked.app, account=asked.account, token=asked.token, device="", ver=NATIVE_VER
     )
-    with bounded("login", "the login", _NO_ANSWER):
+    with probe.bounded("login", "the login", _NO_ANSWER):
         link.send_encoded(packets.encode_plain(words_heard.encode_client(said)))
         result = await _hear(link, words_heard.LoginResult)
     if not result.ok:
@@ -163,7 +163,7 @@ async def _log_in_by_packets(probe: Probe, transport: Transport) -> None:
     probe.seen("login", f"{asked.account} is logged in, with uid {result.uid}")
     # Nothing of what waits in the inbox has been handled.
     args = {"line": result.line, "ver_clear": 0}
-    with bounded("logout", "the logout", _NO_ANSWER):
+    with probe.bounded("logout", "the logout", _NO_ANSWER):
         text = words_heard.encode_client(
             call2.Request(functions.UserLogout.function, CALL_ID, args)
         )
@@ -211,14 +211,14 @@ async def _log_in_by_lookup(
     for connection in later:
         connection.abort()
     said = {"vid": asked.app, "uid": 0, "token": asked.token, "ip": "", **said}
-    with bounded("login", "the login", _NO_ANSWER):
+    with probe.bounded("login", "the login", _NO_ANSWER):
         kept.send(frames.encode_frame(login.LOGIN, said))
         try:
             success = await kept.login_answer()
         except LoginError as exc:
             raise _refused(asked, exc.ecode, exc.reason) from None
     probe.seen("login", f"{asked.account} is logged in, with uid {success.uid}")
-    with bounded("logout", "the logout", _NO_ANSWER):
+    with probe.bounded("logout", "the logout", _NO_ANSWER):
         kept.send(call2.encode_request(CALL_ID, success.line, functions.UserLogout()))
         while (frame := await kept.receive()).event != call2.REPLY:
             pass

@@ -20,13 +20,14 @@ import trio
 from signal_sdk.client import lookup
 from signal_sdk.client.dialer import MAX_ANSWER_BYTES, open_socket
 from signal_sdk.errors import LinkError, LoginError, ProtocolError
+from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import SocketTransport, Transport
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.link import Link
 
-__all__ = ["THEM", "Address", "Asked", "Place", "Probe", "Problem", "Step", "bounded", "listed"]
+__all__ = ["THEM", "Address", "Asked", "Place", "Probe", "Problem", "Step", "listed"]
 
 STEP_SECONDS: Final = 5.0
 """How long a step may take."""
@@ -128,18 +129,6 @@ class Place:
     address: str
 
 
-@contextmanager
-def bounded(step: str, about: str, advice: str) -> Iterator[None]:
-    """Have what fails in the block, or takes too long, be the `Problem` of this step."""
-    try:
-        with trio.fail_after(STEP_SECONDS):
-            yield
-    except trio.TooSlowError:
-        raise Problem(step, f"nothing in {STEP_SECONDS:g} s", advice, about) from None
-    except (LinkError, ProtocolError) as exc:
-        raise Problem(step, str(exc), advice) from None
-
-
 class Probe:
     """The steps, told of as they succeed; each raises `Problem`. What they open is closed with
     `opened`.
@@ -160,6 +149,17 @@ class Probe:
     def seen(self, step: str, text: str) -> None:
         """Tell what was seen at a step."""
         self._tell(Step(step, text))
+
+    @contextmanager
+    def bounded(self, step: str, about: str, advice: str) -> Iterator[None]:
+        """Have what fails in the block, or takes too long, be the `Problem` of this step."""
+        try:
+            with move_on_after(self.reactor, STEP_SECONDS) as scope:
+                yield
+        except (LinkError, ProtocolError) as exc:
+            raise Problem(step, str(exc), advice) from None
+        if scope.cancelled_caught:
+            raise Problem(step, f"nothing in {STEP_SECONDS:g} s", advice, about) from None
 
     async def any_of(self, tries: Iterable[Callable[[], Awaitable[T]]]) -> list[T]:
         """Try all. One has to work, since the client goes on to the next one; what is wrong with
@@ -189,14 +189,14 @@ class Probe:
         if not host:
             return await self.any_of(partial(self._find_one, name) for name in names)
         advice = "give the server's name or its IPv4 address as --host"
-        address = (await _resolve(host, advice))[0]
+        address = (await self._resolve(host, advice))[0]
         where = host if host == address else f"{host} ({address})"
         self.seen("name", f"{where} stands for {', '.join(names)} (not looked up)")
         return [Place(name, address) for name in names]
 
     async def _find_one(self, name: str) -> Place:
         advice = f"have your name server answer {THEM} with your server's IPv4 address"
-        found = await _resolve(name, advice)
+        found = await self._resolve(name, advice)
         self.seen("name", f"{name} is {listed(found)}")
         return Place(name, found[0])
 
@@ -206,16 +206,29 @@ class Probe:
             self.seen("name", f"{address} stands for {name} (not looked up)")
             return
         advice = f"have your name server answer {name} with {address}"
-        found = await _resolve(name, advice)
+        found = await self._resolve(name, advice)
         if found != [address]:
             raise Problem("name", f"{name} is {listed(found)}, not {address}", advice)
         self.seen("name", f"{name} is {address}")
+
+    async def _resolve(self, name: str, advice: str) -> list[str]:
+        """The IPv4 addresses of `name`: the original clients ask for no others."""
+        found = []
+        with self.bounded("name", name, advice):
+            try:
+                found = await trio.socket.getaddrinfo(
+                    name, None, family=trio.socket.AF_INET, type=trio.socket.SOCK_STREAM
+                )
+            except (OSError, UnicodeError) as exc:
+                why = getattr(exc, "strerror", None) or str(exc)
+                raise Problem("name", why, advice, name) from None
+        return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
     # --- connections ---
 
     async def connect(self, step: str, host: str, port: int, advice: str) -> Transport:
         """A TCP connection."""
-        with bounded(step, f"{host}:{port}", advice):
+        with self.bounded(step, f"{host}:{port}", advice):
             transport = SocketTransport(await open_socket(host, port))
         self._opened.callback(transport.close)
         return transport
@@ -225,7 +238,7 @@ class Probe:
         context = self.asked.ssl_context or lookup.default_ssl_context()
         tls = TlsTransport(transport, context, server_side=False, server_hostname=name)
         advice = f"have {transport.peer} lead to this server's TLS port, which is its port + 1"
-        with bounded("tls name", f"TLS with {transport.peer}", advice):
+        with self.bounded("tls name", f"TLS with {transport.peer}", advice):
             try:
                 await tls.handshake()
             except LinkError as exc:
@@ -262,7 +275,7 @@ class Probe:
         advice = (
             f"have port {transport.peer.rpartition(':')[2]} lead to this server, and to no proxy"
         )
-        with bounded("websocket", f"{url} at {transport.peer}", advice):
+        with self.bounded("websocket", f"{url} at {transport.peer}", advice):
             link = await handshake.connect(
                 transport, self.reactor, url, max_frame_bytes=MAX_ANSWER_BYTES
             )
@@ -280,12 +293,12 @@ class Probe:
         if tls:
             await self.secure(transport, place.name)
         transport.close()
-        context = self.asked.ssl_context
         try:
             named = await lookup.look_up(
                 f"{'https' if tls else 'http'}://{where}",
                 self.asked.app,
-                context,
+                self.reactor,
+                ssl_context=self.asked.ssl_context,
                 name=place.name,
                 attempts=1,
             )
@@ -322,17 +335,3 @@ def check_address(address: Address, step: str, key: str) -> None:
             f"the answer names {spelled([address])}, which is no IPv4 address with a port",
             f"set {key} to addresses that clients reach",
         )
-
-
-async def _resolve(name: str, advice: str) -> list[str]:
-    """The IPv4 addresses of `name`: the original clients ask for no others."""
-    found = []
-    with bounded("name", name, advice):
-        try:
-            found = await trio.socket.getaddrinfo(
-                name, None, family=trio.socket.AF_INET, type=trio.socket.SOCK_STREAM
-            )
-        except (OSError, UnicodeError) as exc:
-            why = getattr(exc, "strerror", None) or str(exc)
-            raise Problem("name", why, advice, name) from None
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))

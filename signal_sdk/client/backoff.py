@@ -27,9 +27,10 @@ class Backoff:
 
     The pause before the first try is `first_seconds` (over 0), each next one is `factor` (at least
     1) times as long, up to `max_seconds`; of each pause a random part, from a half to all of it, is
-    waited. There are at most `attempts` tries (at least 1), within `seconds` (over 0) of the loss;
-    None stands for no such bound. Only a login that was completed begins the counting again. Raises
-    `ParameterError` (1004) for any other value.
+    waited. There are at most `attempts` tries (at least 1), within `seconds` (over 0) of the loss,
+    not counting those in which the process stood still; None stands for no such bound. Only a login
+    that was completed begins the counting again. Raises `ParameterError` (1004) for any other
+    value.
     """
 
     first_seconds: float = 0.5

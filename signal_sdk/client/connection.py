@@ -16,6 +16,8 @@ import trio
 from signal_sdk.client.log import Log, logger
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError, ParameterError, ProtocolError
+from signal_sdk.net.deadline import move_on_after
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.websocket.link import Link, Message
 from signal_sdk.wire import call2, frames, functions, login, names
 
@@ -153,10 +155,12 @@ class Connection:
         """A frame makes no sense, which says nothing about the next one."""
         logger.warning("%s: a frame from the server is passed over: %s", self._label, exc)
 
-    async def withdraw(self) -> None:
-        """Log out of a login that was given up before it was answered, within two seconds."""
+    async def withdraw(self, reactor: Reactor) -> None:
+        """Log out of a login that was given up before it was answered, within two seconds by the
+        clock of `reactor`.
+        """
         try:
-            with trio.move_on_after(WITHDRAW_SECONDS):
+            with move_on_after(reactor, WITHDRAW_SECONDS):
                 while (frame := await self.receive()).event != login.LOGIN_RET:
                     pass
                 success = login.decode_login_ret(frame)

@@ -200,7 +200,7 @@ class Course:
             self._passenger.stopped()
             if self._connection is not None:
                 if is_asked:
-                    await self._connection.withdraw()
+                    await self._connection.withdraw(self._reactor)
                 await self._connection.aclose()
         finally:
             self._end.cancel()
@@ -281,9 +281,10 @@ class Course:
         """Dial until the session is taken up again, or over."""
         if self._backoff is None:
             return
-        outage = Outage(self._backoff, trio.current_time())
+        clock = self._reactor.clock
+        outage = Outage(self._backoff, clock.time())
         absence = _Absence(avoid=lost.peer, delay=lost.delay)
-        while (pause := outage.next_pause(trio.current_time(), absence.delay)) is not None:
+        while (pause := outage.next_pause(clock.time(), absence.delay)) is not None:
             with trio.move_on_after(pause):
                 await self._hurry.wait()
                 self._hurry = trio.Event()

@@ -6,6 +6,7 @@ login on it.
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import ssl
@@ -15,8 +16,9 @@ from urllib.parse import SplitResult, urlsplit
 import attrs
 import trio
 
+from signal_sdk.client import given
 from signal_sdk.client.lookup import SharedLookup, cause_of, default_ssl_context
-from signal_sdk.client.proxies import NO_PROXIES, Proxies, open_tunnel
+from signal_sdk.client.proxies import NO_PROXIES, Proxies, open_tunnel, proxies_named
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError, ParameterError
 from signal_sdk.net.deadline import move_on_after
@@ -27,10 +29,19 @@ from signal_sdk.websocket import handshake
 from signal_sdk.websocket.link import Link
 from signal_sdk.wire import names
 
-__all__ = ["DEFAULT_SERVER", "MAX_ANSWER_BYTES", "Dialer", "make_dialer", "open_socket"]
+__all__ = [
+    "MAX_ANSWER_BYTES",
+    "SERVER_VARIABLE",
+    "Dialer",
+    "dialer_of",
+    "make_dialer",
+    "open_socket",
+]
 
 DEFAULT_PORT: Final = 8001
 DEFAULT_SERVER: Final = f"127.0.0.1:{DEFAULT_PORT}"
+SERVER_VARIABLE: Final = "SIGNAL_SDK_SERVER"
+"""Where the environment says which server it is."""
 CONNECT_SECONDS: Final = 5.0
 """How long connecting to one address may take: TCP, TLS and the WebSocket's handshake together."""
 MAX_ADDRESSES: Final = 4
@@ -55,6 +66,24 @@ class Dialer(Protocol):
         """
 
 
+def dialer_of(
+    server: str | Dialer | None, ssl_context: ssl.SSLContext | None, proxy: str | None
+) -> Dialer:
+    """The dialer of what a user has given, as `Signal` says. Raises `ParameterError` (1004)."""
+    given.instance("ssl_context", ssl_context, ssl.SSLContext)
+    given.instance("proxy", proxy, str)
+    if server is None:
+        server = os.environ.get(SERVER_VARIABLE) or DEFAULT_SERVER
+    if isinstance(server, str):
+        return make_dialer(server, ssl_context, proxies_named(proxy))
+    given.has_method("server", server, "dial")
+    for what, value in (("ssl_context", ssl_context), ("proxy", proxy)):
+        if value:
+            reason = f"{what} is of no use where server is a Dialer: make the dialer see to it"
+            raise ParameterError(ECode.GENERAL_E_WRONG_PARAM, reason)
+    return server
+
+
 def make_dialer(
     server: str, ssl_context: ssl.SSLContext | None = None, proxies: Proxies = NO_PROXIES
 ) -> Dialer:
@@ -73,11 +102,14 @@ def make_dialer(
         raise names.wrong("server", server, f"is not an address: {exc}") from None
     if not host:
         raise names.wrong("server", server, "names no host")
-    if not parts.scheme:
-        return _LookupDialer(host=host, port=port or DEFAULT_PORT, tls=False, proxies=proxies)
-    if parts.scheme not in _PORTS:
+    if parts.scheme and parts.scheme not in _PORTS:
         why = f"begins with {scheme!r}, not with http, https, ws or wss"
         raise names.wrong("server", server, why)
+    if ssl_context is not None and parts.scheme not in ("https", "wss"):
+        why = "is not reached by TLS, for which ssl_context is: begin it with https:// or wss://"
+        raise names.wrong("server", server, why)
+    if not parts.scheme:
+        return _LookupDialer(host=host, port=port or DEFAULT_PORT, tls=False, proxies=proxies)
     port = port or _PORTS[parts.scheme]
     if parts.scheme in ("http", "https"):
         tls = parts.scheme == "https"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError
@@ -84,10 +84,10 @@ def json_object(what: str, value: object) -> dict[str, JsonValue]:
 
 def callback(value: object, *classes: type[Any]) -> None:
     """Raises `ParameterError` (1004) where `value` is neither None nor of one of the classes."""
-    if value is None or isinstance(value, classes):
+    if value is None or _is_of(value, classes):
         return
     wanted = " or ".join(f"signal_sdk.{cls.__name__}" for cls in classes)
-    if isinstance(value, type) and issubclass(value, classes):
+    if _is_of(value, (type,)) and issubclass(value, classes):
         raise _wrong(
             f"the callback is the class {value.__name__} itself: hand over an object of it"
         )
@@ -96,7 +96,7 @@ def callback(value: object, *classes: type[Any]) -> None:
 
 def instance(what: str, value: object, cls: type[Any]) -> None:
     """Raises `ParameterError` (1004) where `value` is neither None nor of that class."""
-    if value is not None and not isinstance(value, cls):
+    if value is not None and not _is_of(value, (cls,)):
         raise _wrong(f"{what} is of the type {_type(value)}, not {cls.__name__}")
 
 
@@ -104,6 +104,14 @@ def has_method(what: str, value: object, name: str) -> None:
     """Raises `ParameterError` (1004) where `value` has no method of this name."""
     if not callable(getattr(value, name, None)):
         raise _wrong(f"{what} is of the type {_type(value)}, which is neither str nor has `{name}`")
+
+
+def _is_of(value: object, classes: tuple[type[Any], ...]) -> TypeGuard[Any]:
+    """As `isinstance`, which asks an object of anybody's for its `__class__`."""
+    try:
+        return isinstance(value, classes)
+    except Exception:  # noqa: BLE001  whatever that raises, it is none of ours
+        return False
 
 
 def _type(value: object) -> str:

@@ -10,9 +10,6 @@ import errno
 import functools
 import os
 import ssl
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -66,7 +63,9 @@ class SharedLookup:
         ssl_context: ssl.SSLContext | None,
         proxies: Proxies = NO_PROXIES,
     ) -> None:
-        self._ask = functools.partial(look_up, base_url, appid, ssl_context, proxies=proxies)
+        self._ask = functools.partial(
+            look_up, base_url, appid, ssl_context=ssl_context, proxies=proxies
+        )
         self._lock = trio.Lock()
         self._asked = 0
         self._answered = 0
@@ -81,7 +80,7 @@ class SharedLookup:
             if number > self._answered:
                 answered = self._asked
                 try:
-                    self._addresses = await self._ask(bound=partial(move_on_after, reactor))
+                    self._addresses = await self._ask(reactor)
                     self._error = None
                 except LoginError as exc:
                     self._error = exc
@@ -94,23 +93,23 @@ class SharedLookup:
 async def look_up(
     base_url: str,
     appid: str,
-    ssl_context: ssl.SSLContext | None = None,
+    reactor: Reactor,
     *,
+    ssl_context: ssl.SSLContext | None = None,
     name: str = "",
     attempts: int = ATTEMPTS,
     proxies: Proxies = NO_PROXIES,
-    bound: Callable[[float], AbstractContextManager[object]] = trio.move_on_after,
 ) -> list[tuple[str, int]]:
     """Ask the server at `base_url` for the addresses that serve `appid`, as (host, port).
 
-    Attempts of 5 s each, by default two; `bound` ends one. Where `base_url` has the server's
-    address only, `name` is what it is to be called, and what its certificate is to hold for.
-    Raises `LoginError` (201).
+    Attempts of 5 s each, by default two, by the clock of `reactor`. Where `base_url` has the
+    server's address only, `name` is what it is to be called, and what its certificate is to hold
+    for. Raises `LoginError` (201).
     """
     reason = ""
     for _ in range(attempts):
         reason = f"no answer in {ATTEMPT_SECONDS:g} s"
-        with bound(ATTEMPT_SECONDS):
+        with move_on_after(reactor, ATTEMPT_SECONDS):
             try:
                 return await _ask(base_url, appid, ssl_context, name, _proxy(base_url, proxies))
             except (httpx.HTTPError, httpx.InvalidURL, msgspec.MsgspecError, LinkError) as exc:

@@ -27,6 +27,7 @@ from signal_sdk.flat.failures import general, in_words, not_logged_in
 from signal_sdk.flat.life import Account, Life, Means, Status
 from signal_sdk.flat.retries import RetryPolicy
 from signal_sdk.flat.thread import TrioThread, settle
+from signal_sdk.net.deadline import Deadline
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.wire import names
 from signal_sdk.wire.names import JsonValue
@@ -159,8 +160,13 @@ class Core:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery, self._reactor = nursery, reactor
-                nursery.start_soon(self._make_calls)
-                await self._dispatch_to_the_end(nursery)
+                end = Deadline(reactor, nursery.cancel_scope.cancel)
+                nursery.start_soon(self._make_calls, end)
+                try:
+                    await self.dispatcher.run()
+                finally:
+                    end.cancel()
+                nursery.cancel_scope.cancel()
         finally:
             self._is_destroyed = True
             self._nursery = None
@@ -170,11 +176,7 @@ class Core:
                     self.callbacks.put(*words)
             self.callbacks.close()
 
-    async def _dispatch_to_the_end(self, nursery: trio.Nursery) -> None:
-        await self.dispatcher.run()
-        nursery.cancel_scope.cancel()
-
-    async def _make_calls(self) -> None:
+    async def _make_calls(self, end: Deadline) -> None:
         count = 0
         while True:
             # Read in this order: what was called before `destroy` is seen once that is.
@@ -195,7 +197,7 @@ class Core:
             count += 1
             if count % CALLS_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
-        await self._end()
+        await self._end(end)
 
     def _make(self, name: str, do: Callable[[], object]) -> None:
         try:
@@ -208,11 +210,8 @@ class Core:
             self.put("on_error", name, ECode.GENERAL_E_UNKNOWN, in_words(exc))
             note("%s failed", name)
 
-    async def _end(self) -> None:
-        nursery = self._nursery
-        if nursery is None:
-            return
-        nursery.cancel_scope.deadline = trio.current_time() + CLOSE_SECONDS
+    async def _end(self, end: Deadline) -> None:
+        end.set_after(CLOSE_SECONDS)
         if self._life is not None:
             self._life.leave()
             await self._life.ended.wait()

@@ -29,6 +29,7 @@ from signal_sdk.errors import SignalError
 from signal_sdk.flat.listener import Listener, Tell
 from signal_sdk.flat.retries import RetryPolicy
 from signal_sdk.login_session import LoginSession
+from signal_sdk.net.deadline import Deadline
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.wire.names import JsonValue
 
@@ -171,12 +172,13 @@ class Life:
         if backoff is None:
             await self._client.run()
             return await self._ended()
-        tries = Outage(backoff, trio.current_time())
+        clock = self._means.reactor.clock
+        tries = Outage(backoff, clock.time())
         while True:
             ecode = await self._live_once(tries.deadline)
             if self._was_in or self.is_leaving or ecode is not ECode.LOGIN_E_NET:
                 return ecode
-            pause = tries.next_pause(trio.current_time())
+            pause = tries.next_pause(clock.time())
             if pause is None:
                 return ecode
             with trio.move_on_after(pause):
@@ -185,21 +187,22 @@ class Life:
             self._client, self._listener = self._begin()
 
     async def _live_once(self, deadline: float) -> ECode:
-        """One session, which has until `deadline` to log in."""
+        """One session, which has until `deadline`, by the patient clock, to log in."""
         client = self._client
         is_late = False
 
-        async def give_up() -> None:
+        def give_up() -> None:
             nonlocal is_late
-            await trio.sleep_until(deadline)
             if client.state is LoginState.CONNECTING:
                 is_late = True
                 client.log_out()
 
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(give_up)
+        end = Deadline(self._means.reactor, give_up)
+        end.set(deadline)
+        try:
             await client.run()
-            nursery.cancel_scope.cancel()
+        finally:
+            end.cancel()
         if not is_late:
             return await self._ended()
         self._why = self._why or f"no login in {self._policy.seconds:g} s"

@@ -3,11 +3,12 @@
 Owns: the documented methods that nobody should call any more. Must not know what an operation does.
 """
 
-# ruff: noqa: N803, N815  the documented names are camelCase
+# ruff: noqa: N802, N803, N815  the documented names are camelCase
 
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
 from signal_sdk.flat.life import Status
 from signal_sdk.flat.methods import Methods, message_id
@@ -66,11 +67,21 @@ class ObsoleteMethods(Methods):
         self._core.check()
         return self._core.status is Status.LOGIN_STATE_LOGINED
 
-    messageDTMFSend = message_dtmf_send
-    channelInvitePhone = channel_invite_phone
-    channelInvitePhone2 = channel_invite_phone2
-    channelInvitePhone3 = channel_invite_phone3
-    isOnline = is_online
+    if TYPE_CHECKING:
+
+        def messageDTMFSend(self, uid: int, msg: str, msgID: str = "") -> str: ...
+        def channelInvitePhone(self, channelID: str, phoneNum: str, uid: int = 0) -> None: ...
+        def channelInvitePhone2(self, channelID: str, phoneNum: str, sourcesNum: str) -> None: ...
+        def channelInvitePhone3(
+            self, channelID: str, phoneNum: str, sourcesNum: str, extra: str = ""
+        ) -> None: ...
+        def isOnline(self) -> bool: ...
+    else:
+        messageDTMFSend = message_dtmf_send
+        channelInvitePhone = channel_invite_phone
+        channelInvitePhone2 = channel_invite_phone2
+        channelInvitePhone3 = channel_invite_phone3
+        isOnline = is_online
 
 
 def _warn(method: str, instead: str, stacklevel: int = 3) -> None:

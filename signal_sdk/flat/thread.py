@@ -23,6 +23,8 @@ __all__ = ["EXIT_SECONDS", "Tenant", "TrioThread", "settle"]
 
 EXIT_SECONDS: Final = 5.0
 """How long the interpreter's end waits for logouts: above what an instance takes to close."""
+LOOK_SECONDS: Final = 0.25
+"""In how many pieces."""
 
 
 class Tenant(Protocol):
@@ -55,8 +57,13 @@ class TrioThread:
         self._thread.start()
 
     def join(self, seconds: float) -> None:
-        """Wait for the thread's end, but not longer than that."""
-        self._thread.join(seconds)
+        """Wait for the thread's end, but not longer than that, in many short looks: of a time in
+        which the process stood still, no more counts than one of them.
+        """
+        for _ in range(round(seconds / LOOK_SECONDS)):
+            self._thread.join(LOOK_SECONDS)
+            if not self._thread.is_alive():
+                return
 
     def call_soon(self, do: Callable[[], object]) -> None:
         """Have `do` called in the thread, in the order of the calls. Never waits."""

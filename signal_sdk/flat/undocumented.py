@@ -4,9 +4,11 @@ Owns: which of them do something, are accepted, or are refused. Must not know wh
 does.
 """
 
-# ruff: noqa: N803, N815  the header's names are camelCase
+# ruff: noqa: N802, N803, N815  the header's names are camelCase
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from signal_sdk.flat.methods import Methods, message_id
 
@@ -88,9 +90,24 @@ class UndocumentedMethods(Methods):
     def _refuse(self, name: str, method: str) -> None:
         self._do(name, self._ops.refuse_undocumented, method)
 
-    messageInstantSend2 = message_instant_send2
-    setBackground = set_background
-    setNetworkStatus = set_network_status
-    messageAppSend = message_app_send
-    messagePushSend = message_push_send
-    messageChatSend = message_chat_send
+    if TYPE_CHECKING:
+
+        def messageInstantSend2(
+            self, account: str, uid: int = 0, msg: str = "", msgID: str = "", options: str = ""
+        ) -> str: ...
+        def setBackground(self, bOut: int) -> None: ...
+        def setNetworkStatus(self, bOut: int) -> None: ...
+        def messageAppSend(self, msg: str, msgID: str = "") -> None: ...
+        def messagePushSend(
+            self, account: str, uid: int = 0, msg: str = "", msgID: str = ""
+        ) -> None: ...
+        def messageChatSend(
+            self, account: str, uid: int = 0, msg: str = "", msgID: str = ""
+        ) -> None: ...
+    else:
+        messageInstantSend2 = message_instant_send2
+        setBackground = set_background
+        setNetworkStatus = set_network_status
+        messageAppSend = message_app_send
+        messagePushSend = message_push_send
+        messageChatSend = message_chat_send

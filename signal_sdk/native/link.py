@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Final, TypeVar
 
-import trio
-
 from signal_sdk.errors import LinkError
+from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.link import ABNORMAL_CLOSURE, LinkClosed, StreamLink
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import Transport
@@ -80,12 +79,12 @@ class NativeLink(StreamLink[M]):
 
     async def aclose(self) -> None:
         """Close: send what waits, let the other side close, close the transport. Always ends
-        closed, within two seconds.
+        closed, within two seconds by the reactor's patient clock, while that runs.
 
         A transport that is closed while something lies unread there may throw away what was sent.
         """
         try:
-            with trio.move_on_after(CLOSE_SECONDS):
+            with move_on_after(self._reactor, CLOSE_SECONDS):
                 self.close()
                 await self.outbox.drained()
                 while not self._has_eof and not self.outbox.broken:

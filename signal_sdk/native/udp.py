@@ -17,6 +17,8 @@ import trio
 
 from signal_sdk.errors import LinkError
 from signal_sdk.net.addresses import bind_all, plain_address
+from signal_sdk.net.deadline import move_on_after
+from signal_sdk.net.reactor import Reactor
 
 __all__ = ["Answer", "ask", "listen", "serve"]
 
@@ -101,13 +103,15 @@ def _asked(sock: socket.socket, ancillary: _Ancillary) -> tuple[str, _Ancillary]
     return plain_address(sock.getsockname()[0]), []
 
 
-async def ask(host: str, port: int, question: bytes, seconds: float) -> bytes:
-    """Ask, and wait for the answer. Raises `LinkError` where there is none in `seconds`."""
+async def ask(reactor: Reactor, host: str, port: int, question: bytes, seconds: float) -> bytes:
+    """Ask, and wait for the answer. Raises `LinkError` where there is none in `seconds`, by the
+    reactor's patient clock.
+    """
     where = f"udp {host}:{port}"
     with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as sock:
         try:
             await sock.connect((host, port))
-            with trio.move_on_after(seconds):
+            with move_on_after(reactor, seconds):
                 await sock.send(question)
                 return await sock.recv(DATAGRAM_BYTES)
         except OSError as exc:

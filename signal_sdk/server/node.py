@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 import trio
 
+from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.server import functions
 from signal_sdk.server.acceptor import Acceptor
@@ -156,7 +157,7 @@ class Node:
                             await doors.close_native()
                         await self.acceptor.drain(self._drain_seconds)
                         accepting.cancel_scope.cancel()
-                    with trio.move_on_after(STOP_SECONDS):
+                    with move_on_after(self._reactor, STOP_SECONDS):
                         await self.acceptor.all_gone()
                     serving.cancel_scope.cancel()
                 nursery.cancel_scope.cancel()

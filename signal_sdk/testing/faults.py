@@ -17,6 +17,7 @@ import trio
 
 from signal_sdk.client.dialer import MAX_ANSWER_BYTES
 from signal_sdk.errors import LinkError
+from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.testing.faulty_link import Faults, FaultyLink
 from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
@@ -234,7 +235,7 @@ class ClientDialer:
         transport = self.connect()
         link = None
         try:
-            with trio.move_on_after(DIAL_SECONDS):
+            with move_on_after(reactor, DIAL_SECONDS):
                 link = await handshake.connect(
                     transport, reactor, "ws://memory/", max_frame_bytes=MAX_ANSWER_BYTES
                 )

@@ -16,6 +16,8 @@ import trio
 from signal_sdk.errors import LinkError, ProtocolError
 from signal_sdk.native import udp
 from signal_sdk.native.link import PacketLink
+from signal_sdk.net.alarms import Alarm
+from signal_sdk.net.deadline import Deadline, move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import SocketTransport, Transport
 from signal_sdk.testing.server import LocalServer
@@ -35,8 +37,8 @@ LOOKUP_SECONDS: Final = 0.5
 DIAL_SECONDS: Final = 5.0
 MAX_BYTES: Final = packets.MAX_PACKET_BYTES
 
-Connect: TypeAlias = Callable[[], Awaitable[Transport]]
-"""Finds a server and connects to it. Raises `LinkError`."""
+Connect: TypeAlias = Callable[[Reactor], Awaitable[Transport]]
+"""Finds a server and connects to it, in a time that the reactor bounds. Raises `LinkError`."""
 
 
 def connect_in_memory(server: LocalServer) -> Connect:
@@ -44,7 +46,7 @@ def connect_in_memory(server: LocalServer) -> Connect:
     closed without a word.
     """
 
-    async def connect() -> Transport:
+    async def connect(_: Reactor) -> Transport:
         await trio.lowlevel.checkpoint()
         try:
             first, later = server.connect_native(), server.connect_native()
@@ -59,13 +61,13 @@ def connect_in_memory(server: LocalServer) -> Connect:
 def connect_by_lookup(app: str, host: str, ports: Sequence[int]) -> Connect:
     """Connections to a server that is asked by UDP where it is, at each of `ports` in turn."""
 
-    async def connect() -> Transport:
+    async def connect(reactor: Reactor) -> Transport:
         question = datagrams.encode_question(app)
         reason = ""
         for port in ports:
             try:
-                data = await udp.ask(host, port, question, LOOKUP_SECONDS)
-                return await _dial_two(datagrams.decode_answer(data).tcp)
+                data = await udp.ask(reactor, host, port, question, LOOKUP_SECONDS)
+                return await _dial_two(reactor, datagrams.decode_answer(data).tcp)
             except (LinkError, ProtocolError) as exc:
                 reason = str(exc)
         raise LinkError(reason)
@@ -73,7 +75,7 @@ def connect_by_lookup(app: str, host: str, ports: Sequence[int]) -> Connect:
     return connect
 
 
-async def _dial_two(addresses: Sequence[tuple[str, int]]) -> Transport:
+async def _dial_two(reactor: Reactor, addresses: Sequence[tuple[str, int]]) -> Transport:
     """Dial the first two at once: the first connection that is made is kept, a later one closed
     without a word.
     """
@@ -92,7 +94,7 @@ async def _dial_two(addresses: Sequence[tuple[str, int]]) -> Transport:
         else:
             made.append(transport)
 
-    with trio.move_on_after(DIAL_SECONDS):
+    with move_on_after(reactor, DIAL_SECONDS):
         async with trio.open_nursery() as nursery:
             for host, port in addresses[:2]:
                 nursery.start_soon(dial, host, port)
@@ -104,15 +106,17 @@ async def _dial_two(addresses: Sequence[tuple[str, int]]) -> Transport:
 class Line:
     """A connection to the server. `hear` is called with each thing that is said on it."""
 
-    def __init__(self, link: PacketLink, hear: Callable[[NativeFrame], None]) -> None:
+    def __init__(
+        self, link: PacketLink, reactor: Reactor, hear: Callable[[NativeFrame], None]
+    ) -> None:
         self._link = link
         self._hear = hear
         self._has_spoken = False
         self._heard_at = trio.current_time()
         self._pings = 0
         self._pinged_at: float | None = None
-        self._pings_no_more = False
-        self._news = trio.Event()
+        self._ping = Alarm(reactor.alarms, self._look)
+        self._pong = Deadline(reactor, link.abort)
         self.early_pongs: int = 0
         """How many pongs came within the millisecond of their ping, upon which it pings no more."""
 
@@ -133,48 +137,44 @@ class Line:
         self._link.abort()
 
     async def run(self) -> None:
-        """Read and ping until the connection is lost. Raises `LinkError`."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._ping_loop)
+        """Read and ping until the connection is lost."""
+        # Where the reactor reads, a pong that lies there is read before it is missed.
+        self._link.watch(self._take)
+        self._ping.set(self._heard_at + PING_SECONDS)
+        try:
             while True:
-                try:
-                    texts = await self._link.receive()
-                except LinkError:
-                    nursery.cancel_scope.cancel()
-                    return
-                for text in texts:
-                    self._take(words_heard.decode_server(text))
+                for text in await self._link.receive():
+                    self._take(text)
+        except LinkError:
+            return
+        finally:
+            self._ping.cancel()
+            self._pong.cancel()
 
-    def _take(self, frame: NativeFrame) -> None:
+    def _take(self, text: bytes) -> bool:
         self._heard_at = trio.current_time()
-        if isinstance(frame, LinePong):
-            if self._pinged_at is None or frame.number != self._pings:
-                return
+        frame = words_heard.decode_server(text)
+        if not isinstance(frame, LinePong):
+            self._hear(frame)
+        elif self._pinged_at is not None and frame.number == self._pings:
+            self._pong.cancel()
             if self._heard_at - self._pinged_at < PONG_LEAST_SECONDS:
                 self.early_pongs += 1
-                self._pings_no_more = True
+            else:
+                self._ping.set(self._heard_at + PING_SECONDS)
             self._pinged_at = None
-        else:
-            self._hear(frame)
-        self._news.set()
+        return True
 
-    async def _ping_loop(self) -> None:
-        """Ping when nothing was heard for 10 s; without the pong in 8 s, the line is dead."""
-        while not self._pings_no_more:
-            due = self._heard_at + PING_SECONDS
-            if self._pinged_at is not None:
-                due = self._pinged_at + PONG_SECONDS
-            if trio.current_time() < due:
-                self._news = trio.Event()
-                with trio.move_on_at(due):
-                    await self._news.wait()
-                continue
-            if self._pinged_at is not None:
-                self._link.abort()
-                return
-            self._pings += 1
-            self._pinged_at = trio.current_time()
-            self.say(typed.Ping(self._pings))
+    def _look(self) -> None:
+        """Ping, if nothing was heard for 10 s; without the pong in 8 s, the line is dead."""
+        due = self._heard_at + PING_SECONDS
+        if trio.current_time() < due:
+            self._ping.set(due)
+            return
+        self._pings += 1
+        self._pinged_at = trio.current_time()
+        self._pong.set_after(PONG_SECONDS)
+        self.say(typed.Ping(self._pings))
 
 
 @asynccontextmanager
@@ -182,9 +182,9 @@ async def open_line(
     connect: Connect, reactor: Reactor, hear: Callable[[NativeFrame], None]
 ) -> AsyncIterator[Line]:
     """A line to the server, closed at the block's end. Raises `LinkError`."""
-    transport = await connect()
+    transport = await connect(reactor)
     link = PacketLink(transport, reactor, max_bytes=MAX_BYTES)
     try:
-        yield Line(link, hear)
+        yield Line(link, reactor, hear)
     finally:
         link.abort()

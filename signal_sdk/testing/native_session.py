@@ -14,6 +14,7 @@ import trio
 from signal_sdk.agora_callback import ICallBack
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError, SignalError
+from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.testing.native_events import Heard, entry_events, line_events
 from signal_sdk.testing.native_line import Connect, Line, open_line
@@ -93,7 +94,7 @@ class NativeSession:
         """
         if not name.startswith("on_") or not hasattr(ICallBack, name):
             raise ValueError(f"ICallBack has no {name!r}; an example is on_message_instant_receive")
-        with trio.move_on_after(seconds):
+        with move_on_after(self._reactor, seconds):
             while True:
                 for number, told in enumerate(self.heard):
                     if told.name == name:
@@ -121,7 +122,7 @@ class NativeSession:
         self._scope = trio.CancelScope()
         self._nursery.start_soon(self._live, said)
         result = None
-        with trio.move_on_after(LOGIN_SECONDS):
+        with move_on_after(self._reactor, LOGIN_SECONDS):
             result = await self._login_result()
         if result is None:
             self._scope.cancel()
@@ -146,11 +147,12 @@ class NativeSession:
         with self._scope:
             resumed = is_told = False
             tries = 0
-            ends_at = trio.current_time() + RETRY_SECONDS
-            while tries < MAX_TRIES and trio.current_time() < ends_at:
+            clock = self._reactor.clock
+            ends_at = clock.time() + RETRY_SECONDS
+            while tries < MAX_TRIES and clock.time() < ends_at:
                 try:
                     if await self._hold_line(said, resumed=resumed):
-                        tries, ends_at = 0, trio.current_time() + RETRY_SECONDS
+                        tries, ends_at = 0, clock.time() + RETRY_SECONDS
                         is_told = False
                     else:
                         tries += 1
@@ -299,7 +301,7 @@ class NativeSession:
 
     async def _ask(self, function: str, **args: Any) -> str:
         callid = self._say_call(function, args)
-        with trio.move_on_after(CALL_SECONDS):
+        with move_on_after(self._reactor, CALL_SECONDS):
             while callid not in self._answers:
                 await self._news.wait()
             return self._answers.pop(callid)

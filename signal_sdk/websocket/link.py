@@ -16,6 +16,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import SEND_EOF, Event, Protocol, Side, State
 
 from signal_sdk.errors import LinkError
+from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.link import ABNORMAL_CLOSURE, LinkClosed, StreamLink
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import Transport
@@ -248,12 +249,12 @@ class WebSocketLink(StreamLink[M]):
 
     async def aclose(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
         """Close: send what waits, do the closing handshake, close the transport. Always ends
-        closed, within two seconds.
+        closed, within two seconds by the reactor's patient clock, while that runs.
         """
         if self._farewell is None:
             self._farewell = trio.Lock()
         try:
-            with trio.move_on_after(CLOSE_SECONDS):
+            with move_on_after(self._reactor, CLOSE_SECONDS):
                 self.close(code, reason)
                 await self.outbox.drained()
                 async with self._farewell:

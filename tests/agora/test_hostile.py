@@ -6,12 +6,14 @@ Each is told to a callback, and logged with its type's name, and all goes on.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
+from unittest.mock import create_autospec
 
 import pytest
 
-from signal_sdk import create_agora_sdk_instance_cpp
+from signal_sdk import ICallBack, LoginCallback, ParameterError, create_agora_sdk_instance_cpp
 from signal_sdk.errors import LinkError
 from signal_sdk.flat.failures import in_words
 from signal_sdk.net.reactor import Reactor
@@ -210,13 +212,48 @@ def test_a_dialer_s_exception_that_cannot_be_shown_fails_the_login(
     assert not other.seen("on_error")
 
 
+class Shapeless:
+    def __getattribute__(self, name: str) -> Any:
+        raise ZeroDivisionError(name)
+
+
+@pytest.mark.parametrize(
+    ("handler", "said"),
+    [
+        (object(), "of the type object: derive its class from signal_sdk.ICallBack"),
+        (Shapeless(), "of the type Shapeless: derive its class from signal_sdk.ICallBack"),
+        (LoginCallback(), "of the type LoginCallback: derive its class from signal_sdk.ICallBack"),
+        (print, "of the type builtin_function_or_method: derive its class from"),
+        (Ears, "the class Ears itself: hand over an object of it"),
+    ],
+    ids=["an object", "one without a shape", "of the other API", "a function", "the class itself"],
+)
+def test_a_handler_of_no_callback_class_is_refused(make: Make, handler: Any, said: str) -> None:
+    api, ears = make("127.0.0.1:1")
+    for callback_set in (api.callback_set, api.callbackSet):
+        with pytest.raises(ParameterError, match=re.escape(said)) as caught:
+            callback_set(handler)
+        assert caught.value.ecode == 1004
+        assert "\n" not in str(caught.value)
+    assert api.callback_get() is ears
+    api.callback_set(None)
+    assert api.callback_get() is None
+
+
+def test_a_stand_in_for_a_handler_is_taken(make: Make) -> None:
+    api, _ = make("127.0.0.1:1")
+    mock = create_autospec(ICallBack, instance=True)
+    api.callback_set(mock)
+    assert api.callback_get() is mock
+
+
 def test_a_handler_whose_attributes_raise_is_passed_over(far_server: ThreadedServer) -> None:
-    class Wrong:
+    class Wrong(ICallBack):
         def __getattribute__(self, name: str) -> Any:
             raise ZeroDivisionError(name)
 
     with create_agora_sdk_instance_cpp(server=far_server.address) as api:
-        api.callback_set(Wrong())  # type: ignore[arg-type]
+        api.callback_set(Wrong())
         api.login("app", "alice", NO_TOKEN)
         api.message_instant_send("alice", 0, "for the next one", "id")
         ears = Ears()

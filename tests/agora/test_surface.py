@@ -111,6 +111,7 @@ def test_what_only_the_header_has_is_there_in_both_spellings(cls: str) -> None:
     for python, (documented, parameters) in HEADER_ONLY[cls].items():
         function = getattr(PATHS[cls], python)
         assert getattr(PATHS[cls], documented) is function
+        assert function.__doc__
         assert list(inspect.signature(function).parameters)[1:] == parameters.split()
         assert f"`{documented}`" in document
         assert f"`{python}(" in document

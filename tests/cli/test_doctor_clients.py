@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import ssl
@@ -16,16 +17,18 @@ import pytest
 import trio
 import trustme
 from click.testing import CliRunner
+from trio.testing import MockClock
 
 from signal_sdk import LoginCallback, LoginSession, Signal
 from signal_sdk.cli import old_clients, probes
 from signal_sdk.cli.main import cli
-from signal_sdk.cli.probes import Asked
+from signal_sdk.cli.probes import Asked, Probe, Problem
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import AppConfig, Config, NativeConfig, ServerConfig
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.wire import datagrams, names, tokens
 from tests.cli.program import Ended, dev_server, run
+from tests.net.pairs import running_reactor
 
 APP = "970ca35de60c44645bbae8a215061b33"
 CERTIFICATE = "5cfd2fd1755d40ecb72977518be15d3b"
@@ -620,6 +623,24 @@ async def test_every_step_has_its_time(
         outcome = await look(client, server, ssl_context=certificates.trusting(), **LOCAL)
     assert outcome.failed == step
     assert ": nothing in 0.3 s; " in outcome.problem
+
+
+async def test_a_step_has_the_rest_of_its_time_where_the_process_stood_still(
+    autojump_clock: MockClock,
+) -> None:
+    asked = Asked(app=APP, account=ACCOUNT, token=GOOD)
+    async with running_reactor() as reactor:
+        with contextlib.ExitStack() as opened:
+            probe = Probe(asked, print, reactor, opened)
+            with probe.bounded("login", "the login", "wait"):
+                await trio.sleep(1)
+                autojump_clock.jump(60)
+                await trio.sleep(10)
+            with (
+                pytest.raises(Problem, match=r"login: the login: nothing in 5 s; wait"),
+                probe.bounded("login", "the login", "wait"),
+            ):
+                await trio.sleep(60)
 
 
 # --- The login

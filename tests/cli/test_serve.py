@@ -28,6 +28,7 @@ from signal_sdk.server.engine.journal import FILE_NAME
 from signal_sdk.server.node import STOP_SECONDS
 from signal_sdk.wire import datagrams, tokens
 from tests.cli.program import address_in, dev_server, one_line_of, program, run, unread_pipe
+from tests.net.pairs import running_reactor
 from tests.wire_client import WireClient, wire_client
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  no server is started with it
@@ -277,7 +278,8 @@ def test_a_stdout_that_nobody_reads_ends_it_quietly() -> None:
 async def ask_for(port: str) -> datagrams.Answer:
     """What the lookup on a UDP port answers."""
     question = datagrams.encode_question("app")
-    return datagrams.decode_answer(await udp.ask("127.0.0.1", int(port), question, 10))
+    async with running_reactor() as reactor:
+        return datagrams.decode_answer(await udp.ask(reactor, "127.0.0.1", int(port), question, 10))
 
 
 def is_open(port: int) -> bool:

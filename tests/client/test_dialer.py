@@ -301,7 +301,7 @@ async def test_the_second_attempt_counts(reactor: Reactor) -> None:
 
 
 async def test_a_lookup_that_is_not_answered_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, reactor: Reactor
 ) -> None:
     async def forever(*_: object) -> list[tuple[str, int]]:
         await trio.sleep_forever()
@@ -309,17 +309,17 @@ async def test_a_lookup_that_is_not_answered_is_given_up(
 
     monkeypatch.setattr(lookup, "_ask", forever)
     with pytest.raises(LoginError, match="no answer in 5 s"):
-        await lookup.look_up("http://example.org", "app")
+        await lookup.look_up("http://example.org", "app", reactor)
     assert trio.current_time() == 10
 
 
-async def test_a_lookup_that_is_refused_says_its_cause() -> None:
+async def test_a_lookup_that_is_refused_says_its_cause(reactor: Reactor) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
     with pytest.raises(
         LoginError, match=rf"the lookup at http://127\.0\.0\.1:{port} failed: .*Con"
     ):
-        await lookup.look_up(f"http://127.0.0.1:{port}", "app")
+        await lookup.look_up(f"http://127.0.0.1:{port}", "app", reactor)
 
 
 # --- TLS ---

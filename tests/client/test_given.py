@@ -122,3 +122,14 @@ def test_an_object_of_no_callback_class_is_told_what_to_derive_from() -> None:
         given.callback(CallCallback, CallCallback)
     with pytest.raises(ParameterError, match="the type Unshowable"):
         given.callback(Unshowable(), CallCallback)
+
+
+def test_an_object_that_hides_its_class_is_told_so_too() -> None:
+    class Shapeless:
+        def __getattribute__(self, name: str) -> Any:
+            raise ZeroDivisionError(name)
+
+    with pytest.raises(ParameterError, match=r"Shapeless: derive its class from signal_sdk\.Call"):
+        given.callback(Shapeless(), CallCallback)
+    with pytest.raises(ParameterError, match="proxy is of the type Shapeless, not str"):
+        given.instance("proxy", Shapeless(), str)

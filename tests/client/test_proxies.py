@@ -15,7 +15,7 @@ import pytest
 import trio
 import trustme
 
-from signal_sdk import LoginError, ParameterError, Signal
+from signal_sdk import LoginError, ParameterError, Signal, create_agora_sdk_instance_cpp
 from signal_sdk.client.dialer import make_dialer
 from signal_sdk.client.proxies import NO_PROXIES, Proxies, Proxy, open_tunnel, proxies_named
 from signal_sdk.errors import LinkError
@@ -23,6 +23,7 @@ from signal_sdk.net.reactor import Reactor
 from signal_sdk.server import config as configs
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.testing.server import LocalServer, local_server
+from tests.agora.ears import Ears
 
 SECRET = "hunter2"
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUEST_METHOD")
@@ -224,6 +225,29 @@ async def test_lookup_and_connection_go_through_the_proxy(
         async with Signal("app", server="sig.example") as signal:
             session = await signal.login("ann", "_no_need_token")
             assert await session.query_user_status("ann")
+    assert proxy.targets == [
+        "GET http://sig.example:8001/getaddr?vid=app",
+        "CONNECT 192.0.2.7:8001",
+    ]
+
+
+@pytest.mark.parametrize("by", ["environment", "argument"])
+async def test_the_flat_api_s_go_through_it_too(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    ports = {"sig.example:8001": server.port, "192.0.2.7:8001": server.port}
+    async with proxy_for(ports) as proxy:
+        name = f"http://127.0.0.1:{proxy.port}"
+        if by == "environment":
+            monkeypatch.setenv("ALL_PROXY", name)
+        given = name if by == "argument" else None
+        with create_agora_sdk_instance_cpp(server="sig.example", proxy=given) as api:
+            ears = Ears()
+            api.callback_set(ears)
+            api.login("app", "ann", "_no_need_token")
+            await ears.hear("on_login_success")
+            api.destroy()
+            await ears.hear("on_logout", 101)
     assert proxy.targets == [
         "GET http://sig.example:8001/getaddr?vid=app",
         "CONNECT 192.0.2.7:8001",

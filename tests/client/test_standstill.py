@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
-from signal_sdk import ECode, LoginSession, Signal
+from signal_sdk import Backoff, ECode, LoginSession, Signal
 from tests.client.fakes import TOKEN, FakeServer, Heard, Peer
 
 STILL = 15.0
@@ -97,6 +97,38 @@ async def test_coming_back_under_way_is_not_given_up(
     again.let_in()
     await heard.wait("on_reconnected")
     assert server.dials == 2
+
+
+async def test_a_login_that_was_given_up_is_still_taken_back(
+    signal: Signal, server: FakeServer, autojump_clock: MockClock
+) -> None:
+    """Else the account would stay online."""
+    session = signal.login("alice", TOKEN)
+    peer = await server.accept()
+    frame = await peer.expect("login")
+    assert frame["account"] == "alice"
+    session.logout()
+    await wait_all_tasks_blocked()
+    autojump_clock.jump(STILL)
+    await trio.sleep(5)
+    peer.let_in()
+    await peer.answer("user_logout")
+
+
+@pytest.mark.parametrize("reconnect", [Backoff(seconds=10)])
+async def test_the_time_for_coming_back_is_not_over(
+    session: LoginSession, peer: Peer, server: FakeServer, heard: Heard, autojump_clock: MockClock
+) -> None:
+    await session
+    server.is_down = True
+    peer.link.abort()
+    await heard.wait("on_reconnecting")
+    autojump_clock.jump(STILL)
+    await heard.wait("on_reconnecting", 2)
+    server.is_down = False
+    await server.accept_resume()
+    await heard.wait("on_reconnected")
+    assert heard.of("on_logout") == []
 
 
 async def test_a_program_that_blocks_again_and_again_still_misses_its_server(

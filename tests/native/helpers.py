@@ -9,6 +9,7 @@ from typing import Any, Final
 import attrs
 import trio
 
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import OnReadable, Transport, Watcher
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import AppConfig, Config, LimitsConfig
@@ -142,9 +143,9 @@ class Tap:
         self.heard = _Stream()
         self.is_silent = False
 
-    async def connect(self) -> Transport:
+    async def connect(self, reactor: Reactor) -> Transport:
         """A new line."""
-        return _TappedTransport(await self._connect(), self)
+        return _TappedTransport(await self._connect(reactor), self)
 
 
 class _TappedTransport:

@@ -149,3 +149,24 @@ async def test_a_farewell_is_read_though_the_other_side_had_said_more() -> None:
             heard += data
         assert heard == packets.encode_plain(b"notify kick")
         client.close()
+
+
+async def test_a_process_that_stood_still_waits_for_the_other_side_s_close(
+    links: Links, autojump_clock: MockClock
+) -> None:
+    near, far = links
+    closed: list[float] = []
+
+    async def close() -> None:
+        await near.aclose()
+        closed.append(trio.current_time())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(close)
+        await trio.testing.wait_all_tasks_blocked()
+        autojump_clock.jump(60)
+        await trio.sleep(5)
+        assert closed == []
+        far.abort()
+        await trio.testing.wait_all_tasks_blocked()
+        assert closed == [65]

@@ -10,6 +10,7 @@ import trio
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import Transport
 from signal_sdk.testing.native_line import connect_in_memory
 from signal_sdk.testing.native_peer import NativePeer
@@ -333,11 +334,11 @@ async def test_a_session_goes_on_at_the_server_that_comes_after(
     """A member hears what it had missed, which was nothing, and all that is said from then on."""
     there: list[LocalServer] = []
 
-    async def connect() -> Transport:
+    async def connect(reactor: Reactor) -> Transport:
         await trio.lowlevel.checkpoint()
         if not there:
             raise LinkError("nobody is there")
-        return await connect_in_memory(there[0])()
+        return await connect_in_memory(there[0])(reactor)
 
     alice, bob = [await native.peer(connect=connect) for _ in range(2)]
     async with journal_server(tmp_path) as server:

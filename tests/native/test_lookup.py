@@ -21,6 +21,7 @@ from signal_sdk.testing.native_peer import NativePeer, native_peer
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.wire import datagrams
 from tests.native.helpers import ROOM, dev_config
+from tests.net.pairs import running_reactor
 
 ANSWER_SECONDS = 5.0
 """How long an answer may take on a slow machine."""
@@ -48,7 +49,9 @@ async def ask(
     seconds: float = ANSWER_SECONDS,
 ) -> bytes:
     """Ask at the first port, or at `port`. Raises `LinkError` where there is no answer."""
-    return await udp.ask(host or server.host, port or server.lookup_ports[0], question, seconds)
+    port = port or server.lookup_ports[0]
+    async with running_reactor() as reactor:
+        return await udp.ask(reactor, host or server.host, port, question, seconds)
 
 
 def native_config(*advertise: str, server: ServerConfig | None = None) -> Config:

@@ -115,11 +115,18 @@ def never(_: HttpRequest) -> HttpAnswer | None:
 @asynccontextmanager
 async def running_reactor() -> AsyncIterator[Reactor]:
     """A reactor, while the block runs."""
+    failed: Exception | None = None
     async with trio.open_nursery() as nursery:
         reactor = Reactor()
         await nursery.start(reactor.run)
-        yield reactor
+        try:
+            yield reactor
+        except Exception as exc:  # noqa: BLE001  it is raised again below
+            # The block's own exception is not the nursery's to wrap.
+            failed = exc
         nursery.cancel_scope.cancel()
+    if failed is not None:
+        raise failed
 
 
 @asynccontextmanager

@@ -27,6 +27,8 @@ from tests.wire_client import logged_in
 
 STILL = 60.0
 """Longer than a silence, a handshake and an invitation may last."""
+CLOSE = 0x88
+"""The first byte of a closing frame."""
 
 
 @pytest.fixture
@@ -125,3 +127,20 @@ async def test_a_token_s_end_is_the_wall_s_clock_s(
     ann.send("ping", 1)
     await trio.sleep(1.5)
     assert server.node.sessions == 0
+
+
+async def test_a_stop_waits_for_the_clients_farewell(
+    server: LocalServer, autojump_clock: MockClock
+) -> None:
+    transport = server.connect()
+    transport.send_nowait(OPENING)
+    await settle()
+    server.node.stop()
+    await settle()
+    autojump_clock.jump(STILL)
+    await trio.sleep(5)
+    assert len(server.node.acceptor) == 1
+    transport.send_nowait(encode_masked(CLOSE, b"\x03\xe9"))
+    transport.close()
+    await settle()
+    assert len(server.node.acceptor) == 0

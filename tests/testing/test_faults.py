@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import trio
@@ -22,6 +23,7 @@ from signal_sdk.testing import (
     memory_transport_pair,
 )
 from tests.client.fakes import Heard
+from tests.net.pairs import running_reactor
 from tests.wire_client import WireClient, wire_client
 
 NO_TOKEN = "_no_need_token"
@@ -211,6 +213,32 @@ async def test_links_are_cut_after_a_while(autojump_clock: MockClock) -> None:
         assert network.links == []
         assert whats(network).count("cut") > 10
         assert server.node.sessions == 0
+
+
+async def test_a_process_that_stood_still_has_the_rest_of_its_time_for_dialing(
+    autojump_clock: MockClock,
+) -> None:
+    class Silent:
+        def connect(self) -> object:
+            near, self.far = memory_transport_pair()
+            return near
+
+    silent: Any = Silent()
+    async with running_reactor() as reactor, FaultyNetwork(silent, seed=1) as network:
+        autojump_clock.jump(1.5)
+        with pytest.raises(LinkError, match="no connection in 5 s"):
+            await network.dial("app", reactor)
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+
+            async def dial() -> None:
+                with pytest.raises(LinkError, match="no connection in 5 s"):
+                    await network.dial("app", reactor)
+
+            nursery.start_soon(dial)
+            await wait_all_tasks_blocked()
+            autojump_clock.jump(100)
+        assert trio.current_time() - began > 105
 
 
 async def test_links_go_half_open_after_a_while(autojump_clock: MockClock) -> None:

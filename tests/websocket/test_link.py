@@ -214,6 +214,27 @@ async def test_closing_a_link_whose_peer_says_nothing_ends_within_its_deadline(
     await near.aclose()
 
 
+async def test_a_process_that_stood_still_waits_for_its_peer_s_farewell(
+    links: Links, clock: trio.testing.MockClock
+) -> None:
+    near, far = links
+    closed: list[float] = []
+
+    async def close() -> None:
+        await near.aclose()
+        closed.append(trio.current_time())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(close)
+        await wait_all_tasks_blocked()
+        clock.jump(60)
+        await trio.sleep(5)
+        assert closed == []
+        await closing(far)
+        await wait_all_tasks_blocked()
+        assert closed == [65]
+
+
 async def test_closing_a_link_whose_peer_does_not_read_ends_within_its_deadline(
     clock: trio.testing.MockClock,
 ) -> None:

@@ -1,0 +1,158 @@
+"""A program that stood still: a login's time and an instance's end do not count that.
+
+The trio thread's part is run in the test's own loop, on the mock clock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from signal_sdk.client.connection import WITHDRAW_SECONDS
+from signal_sdk.client.dispatcher import Dispatcher
+from signal_sdk.client.log import Log
+from signal_sdk.client.seen import Seen
+from signal_sdk.flat.core import Core
+from signal_sdk.flat.life import Account, Life, Means
+from signal_sdk.flat.operations import Operations
+from signal_sdk.flat.retries import RetryPolicy
+from signal_sdk.flat.thread import TrioThread
+from signal_sdk.net.reactor import Reactor
+from signal_sdk.websocket.link import CLOSE_SECONDS
+from tests.agora.ears import Ears
+from tests.client.fakes import TOKEN, FakeServer
+
+STILL = 60.0
+"""More than any window that is tried here."""
+ALICE = Account(appid="app", name="alice", token=TOKEN)
+
+
+@attrs.define(eq=False)
+class Here:
+    """The test's own loop, as what an instance lives in."""
+
+    nursery: trio.Nursery
+    reactor: Reactor
+    server: FakeServer
+    told: list[tuple[Any, ...]] = attrs.field(factory=list)
+
+    def settle(self, core: Core) -> Here:
+        self.nursery.start_soon(core.run, self.reactor)
+        return self
+
+    def call_soon(self, do: Callable[[], object]) -> None:
+        do()
+
+    async def tell(self, name: str, *args: Any) -> None:
+        await trio.lowlevel.checkpoint()
+        self.told.append((name, *args))
+
+    def log_in(self, policy: RetryPolicy) -> Life:
+        dispatcher = Dispatcher()
+        means = Means(
+            dialer=self.server,
+            reactor=self.reactor,
+            log=Log(),
+            dispatcher=dispatcher,
+            tell=self.tell,
+        )
+        life = Life(means, ALICE, policy, Seen(), None)
+        self.nursery.start_soon(dispatcher.run)
+        self.nursery.start_soon(life.run)
+        return life
+
+
+@pytest.fixture
+async def here(nursery: trio.Nursery) -> Here:
+    here = Here(nursery, Reactor(), FakeServer())
+    await nursery.start(here.reactor.run)
+    nursery.start_soon(here.server.run)
+    return here
+
+
+async def test_a_login_under_way_has_the_rest_of_its_time(
+    here: Here, autojump_clock: MockClock
+) -> None:
+    here.log_in(RetryPolicy(5, 1))
+    peer = await here.server.accept()
+    autojump_clock.jump(STILL)
+    await trio.sleep(8)
+    await peer.log_in()
+    await wait_all_tasks_blocked()
+    assert [name for name, *_ in here.told] == ["on_login_success"]
+
+
+async def test_a_login_without_an_answer_still_fails(here: Here, autojump_clock: MockClock) -> None:
+    life = here.log_in(RetryPolicy(5, 1))
+    await here.server.accept()
+    await life.ended.wait()
+    # The server is given time for its answer to the logout and for its farewell.
+    assert trio.current_time() == pytest.approx(5 + WITHDRAW_SECONDS + CLOSE_SECONDS)
+    await wait_all_tasks_blocked()
+    assert here.told == [
+        ("on_login_failed", 201),
+        ("on_error", "login", 201, "no login in 5 s"),
+    ]
+
+
+async def test_the_tries_that_are_left_are_made(here: Here, autojump_clock: MockClock) -> None:
+    here.server.is_down = True
+    here.log_in(RetryPolicy(30, 3))
+    await wait_all_tasks_blocked()
+    assert here.server.dials == 1
+    autojump_clock.jump(STILL)
+    await trio.sleep(5)
+    here.server.is_down = False
+    await here.server.accept_login()
+    await wait_all_tasks_blocked()
+    assert [name for name, *_ in here.told] == ["on_login_success"]
+
+
+async def test_an_instance_that_is_destroyed_still_hears_what_has_come_of_its_calls(
+    here: Here, monkeypatch: pytest.MonkeyPatch, mock_clock: MockClock
+) -> None:
+    monkeypatch.setattr("signal_sdk.flat.core.settle", here.settle)
+    ears = Ears()
+    core = Core(here.server)
+    core.callbacks.handler = ears
+    core.call("login", lambda: core.login(ALICE, RetryPolicy(30, 3)))
+    peer = await here.server.accept_login()
+    await ears.hear("on_login_success")
+    send = partial(Operations(core).message_instant_send, "send_instant_msg")
+    core.call("send", partial(send, "bob", 0, "hello", "id"))
+    core.close()
+    sent, _ = await peer.expect_call("user_sendmsg")
+    logout, _ = await peer.expect_call("user_logout")
+    mock_clock.jump(STILL)
+    await wait_all_tasks_blocked()
+    peer.reply(sent)
+    peer.reply(logout)
+    await peer.link.aclose()
+    await ears.hear("on_message_send_success", "id")
+    await ears.hear("on_logout", 101)
+
+
+def test_the_interpreter_s_end_counts_only_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look that lasted for ever, since the process stood still in it, is one."""
+
+    class Slow(threading.Thread):
+        looks = 0
+
+        def join(self, timeout: float | None = None) -> None:
+            self.looks += 1
+
+        def is_alive(self) -> bool:
+            return self.looks < 10
+
+    thread = TrioThread()
+    slow = Slow()
+    monkeypatch.setattr(thread, "_thread", slow)
+    thread.join(5.0)
+    assert slow.looks == 10
