@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import attrs
@@ -17,16 +17,22 @@ from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
 from websockets.http11 import Request, Response
-from websockets.protocol import SEND_EOF, Protocol, Side, State
+from websockets.protocol import SEND_EOF, Event, Protocol, Side, State
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from signal_sdk.errors import LinkError
+from signal_sdk.net.link import READ_COST_BYTES
 from signal_sdk.net.outbox import Outbox
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import Transport, receive_first
 from signal_sdk.websocket import opening
 from signal_sdk.websocket.link import Link, WebSocketLink, silent
+
+MAX_REQUEST_BYTES: Final = 16 * 1024
+"""How long an opening request may be, where each read counts as some bytes more: browsers may send
+cookies along.
+"""
 
 
 @attrs.frozen(kw_only=True)
@@ -118,7 +124,14 @@ async def accept(
         outbox_bytes=outbox_bytes,
         protocol=protocol,
     )
+    events: list[Event] = []
+    room = MAX_REQUEST_BYTES
     while True:
+        room -= len(data) + READ_COST_BYTES
+        if room < 0:
+            await _refuse_long(protocol, link.outbox)
+            transport.close()
+            raise LinkError(f"a request of more than {MAX_REQUEST_BYTES} bytes")
         if data:
             protocol.receive_data(data)
         else:
@@ -139,6 +152,12 @@ async def accept(
     if protocol.handshake_exc is not None:
         raise LinkError(f"a bad handshake from {transport.peer}: {protocol.handshake_exc}")
     return None
+
+
+async def _refuse_long(protocol: ServerProtocol, outbox: Outbox) -> None:
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    protocol.send_response(protocol.reject(status, "the request is too long\n"))
+    await _send(protocol, outbox)
 
 
 def _respond(protocol: ServerProtocol, request: Request, answer: Answer) -> Response:
