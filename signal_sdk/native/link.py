@@ -10,7 +10,13 @@ from typing import Final, TypeVar
 
 from signal_sdk.errors import LinkError
 from signal_sdk.net.deadline import move_on_after
-from signal_sdk.net.link import ABNORMAL_CLOSURE, LinkClosed, StreamLink
+from signal_sdk.net.link import (
+    ABNORMAL_CLOSURE,
+    READ_COST_BYTES,
+    LinkClosed,
+    StrangerBounds,
+    StreamLink,
+)
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import Transport
 from signal_sdk.wire.packets import PacketReader
@@ -24,7 +30,7 @@ CLOSE_SECONDS: Final = 2.0
 class NativeLink(StreamLink[M]):
     """A connection that carries packets. A packet may hold `max_bytes`."""
 
-    __slots__ = ("_has_eof", "_reader")
+    __slots__ = ("_has_eof", "_max_bytes", "_reader")
 
     def __init__(
         self,
@@ -37,7 +43,18 @@ class NativeLink(StreamLink[M]):
     ) -> None:
         super().__init__(transport, reactor, outbox_bytes=outbox_bytes)
         self._reader = PacketReader(max_bytes, reads_bundles=reads_bundles)
+        self._max_bytes = max_bytes
         self._has_eof = False
+
+    def distrust(self, bounds: StrangerBounds) -> None:
+        """The other side is a stranger, until `trust`."""
+        super().distrust(bounds)
+        self._reader.max_bytes = min(bounds.frame_bytes, self._max_bytes)
+
+    def trust(self) -> None:
+        """From here on the link's own bounds are all."""
+        super().trust()
+        self._reader.max_bytes = self._max_bytes
 
     def _message(self, text: bytes) -> M:
         """What is made of a text. Must not raise."""
@@ -88,7 +105,10 @@ class NativeLink(StreamLink[M]):
                 self.close()
                 await self.outbox.drained()
                 while not self._has_eof and not self.outbox.broken:
-                    self._has_eof = not await self._transport.receive_some()
+                    data = await self._transport.receive_some()
+                    if not self._affords(len(data) + READ_COST_BYTES):
+                        break
+                    self._has_eof = not data
         except LinkError:
             # The other side was quicker; closed is closed.
             pass

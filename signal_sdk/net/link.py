@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
+import attrs
 import trio
 
 from signal_sdk.errors import LinkError
@@ -23,6 +24,10 @@ ABNORMAL_CLOSURE: Final = 1006
 """The code of a connection that broke, or whose kind of link has no codes."""
 MESSAGES_PER_TURN: Final = 32
 """How many messages of one read are handed out at once before others run."""
+READ_COST_BYTES: Final = 8
+"""What a read counts of a stranger's allowance beside its bytes: one byte at a time costs more."""
+FRAME_COST_BYTES: Final = 64
+"""What a frame counts beside its bytes: an empty one takes as long as one of so many."""
 
 
 class LinkClosed(LinkError):
@@ -37,13 +42,28 @@ class LinkClosed(LinkError):
         return f"the connection is closed: {self.code} {self.reason}".rstrip()
 
 
+@attrs.frozen(kw_only=True)
+class StrangerBounds:
+    """What the other side may cost before anybody knows who it is."""
+
+    allowance_bytes: int
+    """How much it may send in all, where each read and each frame counts as some bytes more."""
+    frame_bytes: int
+    """How long a frame may be."""
+    outbox_bytes: int
+    """How much may wait for it."""
+
+
 class StreamLink(Generic[M]):
     """A connection that is open. Subclasses put what they have read into `_messages`."""
 
     __slots__ = (
+        "_allowance",
         "_failure",
         "_is_closed",
+        "_is_due",
         "_messages",
+        "_outbox_bytes",
         "_reactor",
         "_receiving",
         "_rouse",
@@ -64,6 +84,11 @@ class StreamLink(Generic[M]):
         self._sleeper = Sleeper()
         self._rouse: Callable[[], None] | None = None
         self._receiving: trio.CancelScope | None = None
+        self._is_due = False
+        """Is `_read_more` to be called?"""
+        self._allowance: int | None = None
+        """How much a stranger may still send; None where the other side is known."""
+        self._outbox_bytes = outbox_bytes
         self.heard_at: float = reactor.clock.time()
         """When the last message arrived, or the link began, by the reactor's patient clock."""
         self.outbox: Outbox = Outbox(
@@ -92,6 +117,36 @@ class StreamLink(Generic[M]):
     def _end_reason(self) -> LinkClosed:
         """Why nothing more is to come."""
         raise NotImplementedError
+
+    def _turn_away(self, reason: str) -> None:
+        """Tell the other side, which has sent too much, that nothing more is heard of it."""
+
+    # --- strangers ---
+
+    def distrust(self, bounds: StrangerBounds) -> None:
+        """The other side is a stranger, until `trust`. What is over a bound ends the link."""
+        self._allowance = bounds.allowance_bytes
+        self.outbox.bound(min(bounds.outbox_bytes, self._outbox_bytes or bounds.outbox_bytes))
+
+    def trust(self) -> None:
+        """From here on the link's own bounds are all."""
+        self._allowance = None
+        self.outbox.bound(self._outbox_bytes)
+
+    def _affords(self, cost: int) -> bool:
+        """Count what a stranger sends. Where that is too much, the link ends."""
+        if self._allowance is None:
+            return True
+        was_enough = self._allowance >= 0
+        self._allowance -= cost
+        if self._allowance >= 0:
+            return True
+        if was_enough:
+            reason = "more was sent before a login than any login takes"
+            self._messages.clear()
+            self._turn_away(reason)
+            self._fail(LinkClosed(ABNORMAL_CLOSURE, reason))
+        return False
 
     # --- what all have in common ---
 
@@ -137,6 +192,8 @@ class StreamLink(Generic[M]):
         if is_due or not self._transport.watch(self._reactor, self._read):
             return False
         self._rouse = rouse
+        if self._has_more:
+            self._read_soon()
         return True
 
     async def receive(self) -> list[M]:
@@ -173,7 +230,8 @@ class StreamLink(Generic[M]):
         with trio.CancelScope() as self._receiving:
             data = await self._transport.receive_some()
         if data is not None:
-            self._feed(data)
+            if self._allowance is None or self._affords(len(data) + READ_COST_BYTES):
+                self._feed(data)
             self._hand_out()
 
     def wake(self) -> None:
@@ -188,8 +246,8 @@ class StreamLink(Generic[M]):
 
     def _read(self) -> None:
         """Take what has arrived, without waiting. The reactor's."""
-        if not self._sleeper.is_asleep and self._rouse is None:
-            # Whoever receives has been woken, and is not there yet.
+        if (not self._sleeper.is_asleep and self._rouse is None) or self._is_due:
+            # Whoever receives has been woken, and is not there yet; or it has its turn already.
             return
         try:
             if self._has_more:
@@ -198,7 +256,8 @@ class StreamLink(Generic[M]):
                 data = self._transport.receive_nowait()
                 if data is None:
                     return
-                self._feed(data)
+                if self._allowance is None or self._affords(len(data) + READ_COST_BYTES):
+                    self._feed(data)
             self._hand_out()
         except LinkError as exc:
             self._fail(LinkClosed(ABNORMAL_CLOSURE, str(exc)))
@@ -208,12 +267,27 @@ class StreamLink(Generic[M]):
         if self._messages or self._is_ended:
             self.wake()
         elif self._has_more:
-            self._reactor.call_soon(self._read)
+            self._read_soon()
+
+    def _read_soon(self) -> None:
+        """What is left of a read comes in the next turn, once in each."""
+        self._is_due = True
+        self._reactor.call_soon(self._read_more)
+
+    def _read_more(self) -> None:
+        self._is_due = False
+        was_behind = self._has_more
+        self._read()
+        if was_behind and not self._has_more:
+            # What has arrived meanwhile may have been told of, to no avail.
+            self._read_soon()
 
     def _hand_out(self) -> None:
         """Let `take` have what it takes."""
         take, messages = self._take, self._messages
         if not messages:
+            return
+        if self._allowance is not None and not self._affords(len(messages) * FRAME_COST_BYTES):
             return
         self.heard_at = self._reactor.clock.time()
         if take is None:

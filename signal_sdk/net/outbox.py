@@ -130,6 +130,10 @@ class Outbox:
         self._max_bytes = max_bytes or sys.maxsize
         self.size: int = 0
 
+    def bound(self, max_bytes: int) -> None:
+        """From here on at most so many bytes may wait (0: no bound)."""
+        self._max_bytes = max_bytes or sys.maxsize
+
     def append(self, data: bytes) -> None:
         """Put `data` behind what waits. The same bytes may go into any number of outboxes. Never
         waits, never raises.

@@ -25,6 +25,10 @@ from signal_sdk.net.transport import (
 
 RECORD_BYTES = 16 * 1024
 """The largest TLS record: a longer write would only be cut into these."""
+HANDSHAKE_BYTES = 64 * 1024
+"""What the other side may send before keys are agreed on: a chain of certificates takes 10 KiB."""
+READ_COST_BYTES = 64
+"""What a read counts beside its bytes: after each, all that has come is looked at again."""
 
 
 class TlsTransport:
@@ -57,11 +61,12 @@ class TlsTransport:
         return bool(self._unsent) or self._outgoing.pending > 0
 
     async def handshake(self) -> None:
-        """Agree on keys. Raises `LinkError`, which is `NothingSaid` where a client goes without a
-        byte; the caller bounds the time.
+        """Agree on keys. Raises `LinkError`, also where that takes more bytes than it ever does,
+        which is `NothingSaid` where a client goes without a byte; the caller bounds the time.
         """
         is_first = self._tls.server_side
-        while True:
+        room = HANDSHAKE_BYTES
+        while room > 0:
             try:
                 self._tls.do_handshake()
             except ssl.SSLWantReadError:
@@ -70,7 +75,7 @@ class TlsTransport:
                     self._take(await receive_first(self._inner))
                     is_first = False
                 else:
-                    await self._feed()
+                    room -= await self._feed() + READ_COST_BYTES
             except (ssl.SSLError, ssl.CertificateError) as exc:
                 self._send_pending()
                 reason = getattr(exc, "verify_message", None) or getattr(exc, "reason", None) or exc
@@ -78,13 +83,16 @@ class TlsTransport:
             else:
                 await self._drain()
                 return
+        raise LinkError(f"TLS with {self.peer} failed: no end after {HANDSHAKE_BYTES} bytes")
 
     async def _drain(self) -> None:
         while not self._send_pending():
             await self._inner.wait_writable()
 
-    async def _feed(self) -> None:
-        self._take(await self._inner.receive_some())
+    async def _feed(self) -> int:
+        data = await self._inner.receive_some()
+        self._take(data)
+        return len(data)
 
     def _take(self, data: bytes) -> None:
         if data:

@@ -246,12 +246,13 @@ class Acceptor:
     def _answer(self, local_host: str, request: HttpRequest) -> HttpAnswer | None:
         """The answer to a request; None where it begins a link."""
         most = self._limits.max_connections
+        why_not = None
         # A server that is full serves: whoever restarts the sick must not think it one.
         if request.path != HEALTH_PATH and (why := self.why_not_ready()):
-            return unavailable(why)
-        if request.path not in (HEALTH_PATH, READY_PATH) and most and len(self) > most:
-            return unavailable("no room for another connection")
-        return self._routes.answer(request, local_host)
+            why_not = unavailable(why)
+        elif request.path not in (HEALTH_PATH, READY_PATH) and most and len(self) > most:
+            why_not = unavailable("no room for another connection")
+        return self._routes.answer(request, local_host, why_not)
 
     def has_room(self, count: int) -> bool:
         """May so many more connections be open?"""

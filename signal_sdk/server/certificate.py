@@ -20,6 +20,10 @@ logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 LOOK_SECONDS: Final = 60.0
 """Between two looks at the files."""
+CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Those of TLS 1.2 that are still good; TLS 1.3 has its own, which all are."""
+PROTOCOL: Final = "http/1.1"
+"""What is spoken inside."""
 _State = tuple[tuple[int, int, int], ...]
 """What tells a file from another one under its name."""
 
@@ -27,6 +31,11 @@ _State = tuple[tuple[int, int, int], ...]
 def tls_context(cert: str, key: str) -> ssl.SSLContext:
     """The server's TLS settings from its certificate chain and key. Raises `ConfigError`."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    context.set_alpn_protocols([PROTOCOL])
+    # Agreeing anew costs the server more than the client.
+    context.options |= ssl.OP_NO_RENEGOTIATION
     try:
         context.load_cert_chain(cert, key)
     except (OSError, ssl.SSLError) as exc:

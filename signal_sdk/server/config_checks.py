@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from signal_sdk.server.config_keys import Config, LimitsConfig, NativeConfig, ServerConfig
 
 __all__ = [
+    "ANY_ORIGIN",
     "APPS",
     "DURABILITIES",
     "MAX_PORT",
@@ -27,12 +28,16 @@ __all__ = [
     "ConfigPath",
     "header",
     "parse_address",
+    "parse_origin",
     "problems",
     "shown",
     "toml_value",
 ]
 
 APPS = "apps"
+ANY_ORIGIN = "*"
+DEFAULT_PORTS = {"http": 80, "https": 443}
+"""What browsers leave out of an origin."""
 MAX_PORT = 65535
 DURABILITIES = ("process", "power")
 MAX_SHOWN_CHARS = 40
@@ -137,6 +142,11 @@ def _server_problems(server: ServerConfig) -> Iterator[ConfigKeyError]:
     yield from _taken(
         _each(server.also_listen, "server"), {_tls_port(server): "TLS, on [server] port + 1"}
     )
+    for index, origin in enumerate(server.allowed_origins):
+        try:
+            parse_origin(origin)
+        except ValueError as error:
+            yield ConfigKeyError(("server", "allowed_origins", index), str(error))
     for index, address in enumerate(server.advertise):
         try:
             parse_address(address)
@@ -203,3 +213,22 @@ def parse_address(address: str) -> tuple[str, int | None]:
     if match is None or (port is not None and not 1 <= port <= MAX_PORT):
         raise ValueError(f'expected "host:port" or "host", got {shown(address)}')
     return match[1] or match[2], port
+
+
+def parse_origin(origin: str) -> str:
+    """An origin as browsers write it: `scheme://host`, with the port where it is not the scheme's
+    own; `null`, which pages have that were opened from a file; or `*`. Raises `ValueError`.
+    """
+    if origin in (ANY_ORIGIN, "null"):
+        return origin
+    match = re.fullmatch(r"([a-z][a-z0-9+.-]*)://(\S+)", origin.lower(), re.ASCII)
+    try:
+        host, port = parse_address(match[2] if match else "")
+    except ValueError:
+        text = 'expected "scheme://host", "scheme://host:port", "null" or "*", got '
+        raise ValueError(f"{text}{shown(origin)}") from None
+    scheme = match[1] if match else ""
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{host}" + (
+        f":{port}" if port not in (None, DEFAULT_PORTS.get(scheme)) else ""
+    )

@@ -70,6 +70,12 @@ class ServerConfig:
         'The addresses that `/getaddr` names, as `"host:port"` or, with the port above, `"host"`. '
         "Empty names the address at which the client reached the server.",
     )
+    allowed_origins: tuple[str, ...] = _key(
+        (),
+        'The origins of the web pages that may use the server, such as `"https://example.com"`; '
+        '`"*"` is any, `"null"` pages opened from a file. Empty is any, and in dev mode only pages '
+        "of this machine (`localhost`). Clients that are no pages say no origin, and are let in.",
+    )
     data: str = _key(
         "",
         "The directory where the server keeps its state; it is made where there is none. Empty "

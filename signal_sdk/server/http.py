@@ -9,8 +9,12 @@ import ipaddress
 from http import HTTPStatus
 from typing import Final
 
+import attrs
+
 from signal_sdk.net.addresses import plain_address
+from signal_sdk.server.complaints import Complaint
 from signal_sdk.server.config import ServerConfig, parse_address
+from signal_sdk.server.origins import Origins
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from signal_sdk.wire import frames
 
@@ -30,11 +34,32 @@ class Routes:
         self.port: int = config.port
         """Where links begin; its owner says which that is once it listens."""
         self._advertise = [parse_address(entry) for entry in config.advertise]
+        self._origins = Origins(config)
+        self._told = Complaint("a page was refused")
 
-    def answer(self, request: HttpRequest, local_host: str) -> HttpAnswer | None:
-        """The answer to `request`, which came in at `local_host`; None where it begins a
-        link.
+    def answer(
+        self, request: HttpRequest, local_host: str, why_not: HttpAnswer | None = None
+    ) -> HttpAnswer | None:
+        """The answer to `request`, which came in at `local_host`; None where it begins a link. With
+        `why_not`, the server lets nobody in.
         """
+        answered = self._refuse_page(request) or why_not or self._answer(request, local_host)
+        if answered is None:
+            return None
+        return attrs.evolve(
+            answered, headers=answered.headers + self._origins.headers(request.origin, request.host)
+        )
+
+    def _refuse_page(self, request: HttpRequest) -> HttpAnswer | None:
+        if request.path in (HEALTH_PATH, READY_PATH):
+            return None
+        why = self._origins.why_not(request.origin, request.host)
+        if not why:
+            return None
+        self._told.tell(why)
+        return HttpAnswer(status=HTTPStatus.FORBIDDEN, body=f"{why}\n".encode())
+
+    def _answer(self, request: HttpRequest, local_host: str) -> HttpAnswer | None:
         if request.path == "/getaddr":
             return self._getaddr(request, local_host)
         if request.path in (HEALTH_PATH, READY_PATH):

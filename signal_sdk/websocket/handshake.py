@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import attrs
@@ -17,16 +17,32 @@ from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
 from websockets.http11 import Request, Response
-from websockets.protocol import SEND_EOF, Protocol, Side, State
+from websockets.protocol import SEND_EOF, Event, Protocol, Side, State
 from websockets.server import ServerProtocol
+from websockets.typing import StatusLike
 from websockets.uri import parse_uri
 
 from signal_sdk.errors import LinkError
+from signal_sdk.net.link import READ_COST_BYTES
 from signal_sdk.net.outbox import Outbox
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import Transport, receive_first
 from signal_sdk.websocket import opening
 from signal_sdk.websocket.link import Link, WebSocketLink, silent
+
+SECURITY_HEADERS: Final = (
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+"""What every HTTP answer says: nothing here is a page. Strict-Transport-Security is not among them:
+it counts for all ports of a host, and a browser would not reach the plain one any more.
+"""
+MAX_REQUEST_BYTES: Final = 16 * 1024
+"""How long an opening request may be, where each read counts as some bytes more: browsers may send
+cookies along.
+"""
 
 
 @attrs.frozen(kw_only=True)
@@ -37,6 +53,8 @@ class HttpRequest:
     query: dict[str, str]
     host: str
     is_upgrade: bool
+    origin: str | None = None
+    """Which page asks; None where it is no page."""
 
 
 @attrs.frozen(kw_only=True)
@@ -46,6 +64,8 @@ class HttpAnswer:
     status: HTTPStatus = HTTPStatus.OK
     body: bytes = b""
     content_type: str = "text/plain; charset=utf-8"
+    headers: tuple[tuple[str, str], ...] = ()
+    """More than every answer has."""
 
 
 Answer = Callable[[HttpRequest], HttpAnswer | None]
@@ -69,7 +89,10 @@ def accept_plain(
     than a glance, which is `accept`'s: nothing was answered then.
     """
     plain = opening.read(data)
-    if plain is None or answer(_request(plain.target, plain.host, is_upgrade=True)) is not None:
+    if plain is None:
+        return None
+    request = _request(plain.target, plain.host, plain.origin, is_upgrade=True)
+    if answer(request) is not None:
         return None
     link = make(
         transport, reactor, Side.SERVER, max_bytes=max_frame_bytes, outbox_bytes=outbox_bytes
@@ -109,7 +132,7 @@ async def accept(
     )
     if link is not None:
         return link
-    protocol = ServerProtocol(max_size=max_frame_bytes, logger=silent)
+    protocol = _ServerProtocol(max_size=max_frame_bytes, logger=silent)
     link = make(
         transport,
         reactor,
@@ -118,7 +141,14 @@ async def accept(
         outbox_bytes=outbox_bytes,
         protocol=protocol,
     )
+    events: list[Event] = []
+    room = MAX_REQUEST_BYTES
     while True:
+        room -= len(data) + READ_COST_BYTES
+        if room < 0:
+            await _refuse_long(protocol, link.outbox)
+            transport.close()
+            raise LinkError(f"a request of more than {MAX_REQUEST_BYTES} bytes")
         if data:
             protocol.receive_data(data)
         else:
@@ -141,10 +171,28 @@ async def accept(
     return None
 
 
+class _ServerProtocol(ServerProtocol):
+    """What the library refuses by itself has every answer's headers, too."""
+
+    def reject(self, status: StatusLike, text: str) -> Response:
+        response = super().reject(status, text)
+        response.headers.update(SECURITY_HEADERS)
+        return response
+
+
+async def _refuse_long(protocol: ServerProtocol, outbox: Outbox) -> None:
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    protocol.send_response(protocol.reject(status, "the request is too long\n"))
+    await _send(protocol, outbox)
+
+
 def _respond(protocol: ServerProtocol, request: Request, answer: Answer) -> Response:
     # `get` raises where a client names several.
     host = next(iter(request.headers.get_all("Host")), "")
-    answered = answer(_request(request.path, host, is_upgrade="Upgrade" in request.headers))
+    # A browser sends one origin; several are none that could be allowed.
+    origin = ", ".join(request.headers.get_all("Origin")) if "Origin" in request.headers else None
+    is_upgrade = "Upgrade" in request.headers
+    answered = answer(_request(request.path, host, origin, is_upgrade=is_upgrade))
     is_head = request.method == "HEAD"
     if request.method != "GET" and not (is_head and answered is not None):
         answered = HttpAnswer(status=HTTPStatus.METHOD_NOT_ALLOWED)
@@ -154,20 +202,21 @@ def _respond(protocol: ServerProtocol, request: Request, answer: Answer) -> Resp
         [
             ("Content-Type", answered.content_type),
             ("Content-Length", str(len(answered.body))),
-            # Pages of any origin look their server up.
-            ("Access-Control-Allow-Origin", "*"),
-            ("Cache-Control", "no-store"),
             ("Connection", "close"),
+            *SECURITY_HEADERS,
+            *answered.headers,
         ]
     )
     body = b"" if is_head else answered.body
     return Response(answered.status, answered.status.phrase, headers, body)
 
 
-def _request(target: str, host: str, *, is_upgrade: bool) -> HttpRequest:
+def _request(target: str, host: str, origin: str | None, *, is_upgrade: bool) -> HttpRequest:
     parts = _split(target)
     query = dict(parse_qsl(parts.query)) if parts.query else {}
-    return HttpRequest(path=parts.path, query=query, host=host, is_upgrade=is_upgrade)
+    return HttpRequest(
+        path=parts.path, query=query, host=host, is_upgrade=is_upgrade, origin=origin
+    )
 
 
 def _split(target: str) -> SplitResult:

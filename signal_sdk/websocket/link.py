@@ -17,7 +17,15 @@ from websockets.protocol import SEND_EOF, Event, Protocol, Side, State
 
 from signal_sdk.errors import LinkError
 from signal_sdk.net.deadline import move_on_after
-from signal_sdk.net.link import ABNORMAL_CLOSURE, LinkClosed, StreamLink
+from signal_sdk.net.link import (
+    ABNORMAL_CLOSURE,
+    FRAME_COST_BYTES,
+    MESSAGES_PER_TURN,
+    READ_COST_BYTES,
+    LinkClosed,
+    StrangerBounds,
+    StreamLink,
+)
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import Transport
 from signal_sdk.websocket import frames
@@ -27,6 +35,11 @@ M = TypeVar("M")
 CLOSE_SECONDS: Final = 2.0
 """How long the closing handshake may take before the transport is closed without it."""
 
+LIBRARY_BYTES: Final = 1024
+"""How much the library reads at once before others run: of the smallest frames, two milliseconds'
+work.
+"""
+
 # The library logs handshakes and frames, and a frame may hold a token.
 silent: Final = logging.getLogger("signal_sdk.websocket.library")
 silent.disabled = True
@@ -35,6 +48,7 @@ NORMAL_CLOSURE: Final = int(CloseCode.NORMAL_CLOSURE)
 GOING_AWAY: Final = int(CloseCode.GOING_AWAY)
 INVALID_DATA: Final = int(CloseCode.INVALID_DATA)
 POLICY_VIOLATION: Final = int(CloseCode.POLICY_VIOLATION)
+MESSAGE_TOO_BIG: Final = int(CloseCode.MESSAGE_TOO_BIG)
 TRY_AGAIN_LATER: Final = int(CloseCode.TRY_AGAIN_LATER)
 
 
@@ -64,6 +78,8 @@ class WebSocketLink(StreamLink[M]):
         "_farewell",
         "_fragments",
         "_fragments_binary",
+        "_frame_bytes",
+        "_has_left",
         "_is_server",
         "_library",
         "_max_bytes",
@@ -82,12 +98,23 @@ class WebSocketLink(StreamLink[M]):
     ) -> None:
         super().__init__(transport, reactor, outbox_bytes=outbox_bytes)
         self._is_server = side is Side.SERVER
-        self._max_bytes = max_bytes or sys.maxsize
+        self._max_bytes = self._frame_bytes = max_bytes or sys.maxsize
         self._library = protocol
-        self._fragments: list[bytes] = []
+        self._fragments = bytearray()
         self._fragments_binary = False
         self._rest = bytearray()
+        self._has_left = False
         self._farewell: trio.Lock | None = None
+
+    def distrust(self, bounds: StrangerBounds) -> None:
+        """The other side is a stranger, until `trust`."""
+        super().distrust(bounds)
+        self._frame_bytes = min(bounds.frame_bytes, self._max_bytes)
+
+    def trust(self) -> None:
+        """From here on the link's own bounds are all."""
+        super().trust()
+        self._frame_bytes = self._max_bytes
 
     def _message(self, data: bytes, *, binary: bool) -> M:
         """What is made of a message. Must not raise."""
@@ -129,7 +156,7 @@ class WebSocketLink(StreamLink[M]):
 
     def feed_early(self, data: bytes) -> None:
         """Take what came in one packet with the opening handshake."""
-        if data:
+        if data and self._affords(len(data) + READ_COST_BYTES):
             self._feed(data)
 
     def send_text(self, text: bytes) -> None:
@@ -147,6 +174,7 @@ class WebSocketLink(StreamLink[M]):
     def _feed(self, data: bytes) -> None:
         # Whole messages at once, all else through the library.
         if not data:
+            self._has_left = False
             self._give_to_library(bytes(self._rest))
             self._rest.clear()
             self._protocol.receive_eof()
@@ -160,23 +188,41 @@ class WebSocketLink(StreamLink[M]):
         elif (at := self._take_whole_frames(data)) < len(data):
             rest += data[at:]
 
+    @property
+    def _has_more(self) -> bool:
+        return self._has_left
+
+    def _feed_more(self) -> None:
+        rest = self._rest
+        del rest[: self._take_whole_frames(rest)]
+
     def _take_whole_frames(self, data: bytes | bytearray) -> int:
-        """Take all frames that are whole; how many bytes that is."""
+        """Take the frames that are whole, or of very many some; how many bytes that is."""
         at = 0
-        while at < len(data):
+        self._has_left = False
+        for _ in range(MESSAGES_PER_TURN):
+            if at >= len(data):
+                return at
             if not self._is_library_idle:
                 # What the library has begun, it ends.
-                self._give_to_library(bytes(data[at:]))
-                return len(data)
+                end = min(at + LIBRARY_BYTES, len(data))
+                self._give_to_library(bytes(data[at:end]))
+                self._has_left = end < len(data)
+                return end
             head = frames.read_head(data, at)
             if head is None:
-                break
-            if head.is_masked is not self._is_server or head.end - head.start > self._max_bytes:
+                return at
+            if head.is_masked is not self._is_server or head.end - head.start > self._frame_bytes:
                 # Wrong, and the library knows what is to be said of it.
-                self._give_to_library(bytes(data[at:]))
+                self._give_to_library(bytes(data[at : head.start]))
+                if not self._is_ended:
+                    # It knows nothing of a stranger's bound.
+                    self._fail_library(
+                        MESSAGE_TOO_BIG, f"a frame of more than {self._frame_bytes} bytes"
+                    )
                 return len(data)
             if head.end > len(data):
-                break
+                return at
             if head.first in (frames.TEXT, frames.BINARY):
                 payload = (
                     frames.unmask(data, head) if head.is_masked else data[head.start : head.end]
@@ -187,6 +233,7 @@ class WebSocketLink(StreamLink[M]):
             else:
                 self._give_to_library(bytes(data[at : head.end]))
             at = head.end
+        self._has_left = at < len(data)
         return at
 
     @property
@@ -206,6 +253,16 @@ class WebSocketLink(StreamLink[M]):
             self._take_events(self._protocol.events_received())
             self._send_pending()
 
+    def _fail_library(self, code: int, reason: str) -> None:
+        """End the connection over what came, and hear nothing more."""
+        self._protocol.fail(code, reason)
+        self._send_pending()
+
+    def _turn_away(self, reason: str) -> None:
+        self._rest.clear()
+        self._has_left = False
+        self._fail_library(POLICY_VIOLATION, reason)
+
     def _send_pending(self) -> None:
         for data in self._protocol.data_to_send():
             if data == SEND_EOF:
@@ -214,6 +271,8 @@ class WebSocketLink(StreamLink[M]):
                 self.outbox.append(data)
 
     def _take_events(self, events: list[Event]) -> None:
+        if self._allowance is not None and not self._affords(len(events) * FRAME_COST_BYTES):
+            return
         messages = self._messages
         for frame in events:
             if not isinstance(frame, Frame):
@@ -224,17 +283,14 @@ class WebSocketLink(StreamLink[M]):
                         self._message(bytes(frame.data), binary=frame.opcode is Opcode.BINARY)
                     )
                 else:
-                    self._fragments = [bytes(frame.data)]
+                    self._fragments = bytearray(frame.data)
                     self._fragments_binary = frame.opcode is Opcode.BINARY
             elif frame.opcode is Opcode.CONT:
-                if frame.data:
-                    # Empty fragments are legal and endless; only what counts against the size limit
-                    # is kept.
-                    self._fragments.append(bytes(frame.data))
+                self._fragments += frame.data
                 if frame.fin:
-                    data = b"".join(self._fragments)
+                    data = bytes(self._fragments)
                     messages.append(self._message(data, binary=self._fragments_binary))
-                    self._fragments = []
+                    self._fragments = bytearray()
 
     def close(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
         """Begin the closing handshake behind all that waits to be sent; a `receive` that waits
@@ -259,7 +315,14 @@ class WebSocketLink(StreamLink[M]):
                 await self.outbox.drained()
                 async with self._farewell:
                     while self._protocol.state is not State.CLOSED and not self.outbox.broken:
-                        self._feed(await self._transport.receive_some())
+                        if self._has_left:
+                            await trio.lowlevel.checkpoint()
+                            self._feed_more()
+                        else:
+                            data = await self._transport.receive_some()
+                            if not self._affords(len(data) + READ_COST_BYTES):
+                                break
+                            self._feed(data)
                         self._messages.clear()
                 await self.outbox.drained()
         except LinkError:

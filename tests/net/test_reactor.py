@@ -224,11 +224,24 @@ async def test_of_very_many_in_one_read_most_wait_their_turn() -> None:
     async with linked(memory_transport_pair()) as (client, server):
         taker = Taker()
         server.watch(taker)
-        for number in range(3 * MESSAGES_PER_TURN):
+        counts = []
+        for number in range(12 * MESSAGES_PER_TURN):
             client.send_text(text(number))
-        rest = [message.data for message in await server.receive()]
-        assert taker.taken == [text(number) for number in range(MESSAGES_PER_TURN)]
-        assert rest == [text(number) for number in range(MESSAGES_PER_TURN, 3 * MESSAGES_PER_TURN)]
+        client.send_text(b"stop")
+
+        async def look_each_turn() -> None:
+            while True:
+                counts.append(len(taker.taken))
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look_each_turn)
+            assert [message.data for message in await server.receive()] == [b"stop"]
+            nursery.cancel_scope.cancel()
+        assert taker.taken == [text(number) for number in range(12 * MESSAGES_PER_TURN)]
+        # Others ran in between, at least after every second turn.
+        assert len(set(counts)) >= 6
+        assert all(count % MESSAGES_PER_TURN == 0 for count in counts)
 
 
 async def test_a_taker_that_fails_fails_its_receiver_only(pairs: Pairs) -> None:

@@ -20,6 +20,8 @@ from tests.server.helpers import LogIn, dev_config, is_refusal, polled, pushed, 
 from tests.wire_client import WireClient, wire_client
 
 DEEP = b"[" * 10_000 + b"]" * 10_000
+LESS_DEEP = b"[" * 4_000 + b"]" * 4_000
+"""What a stranger may send at all."""
 EMOJI = "😀" * 8192
 ESCAPED_EMOJI = rb"\ud83d\ude00" * 8192
 LONE = rb"\ud83d"
@@ -96,7 +98,7 @@ NO_FRAMES = [
 async def test_what_is_no_frame_closes_the_connection_before_a_login(
     stranger: WireClient, text: bytes
 ) -> None:
-    stranger.send_raw(text)
+    stranger.send_raw(text.replace(DEEP, LESS_DEEP))
     assert await is_sent_away(stranger)
 
 
@@ -176,15 +178,14 @@ async def test_a_ping_of_any_integer_is_answered(ann: WireClient, counter: int) 
 
 @pytest.mark.parametrize("fragments", [1, 4])
 async def test_a_frame_over_128_kib_closes_the_connection_with_1009(
-    ann: WireClient, stranger: WireClient, fragments: int
+    ann: WireClient, fragments: int
 ) -> None:
-    for client in (ann, stranger):
-        part = b"x" * (MAX_FRAME_BYTES // fragments + 1)
-        for number in range(fragments):
-            opcode = Opcode.CONT if number else Opcode.TEXT
-            frame = Frame(opcode, part, fin=number == fragments - 1)
-            client.link.outbox.append(frame.serialize(mask=True))
-        assert (await client.wait_closed()).code == 1009
+    part = b"x" * (MAX_FRAME_BYTES // fragments + 1)
+    for number in range(fragments):
+        opcode = Opcode.CONT if number else Opcode.TEXT
+        frame = Frame(opcode, part, fin=number == fragments - 1)
+        ann.link.outbox.append(frame.serialize(mask=True))
+    assert (await ann.wait_closed()).code == 1009
 
 
 async def test_a_frame_that_only_says_that_it_is_huge_is_refused_at_once(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ import trustme
 from trio.testing import MockClock
 
 from signal_sdk.errors import ConfigError
+from signal_sdk.net.tls import TlsTransport
 from signal_sdk.server.certificate import LOOK_SECONDS, Certificate
+from signal_sdk.testing.memory import memory_transport_pair
+from tests.net.pairs import TlsContexts, tls_pair
 
 NAME = "sig.example"
 
@@ -109,3 +113,24 @@ def test_other_files_are_taken_or_nothing_changes(files: Files, tmp_path: Path) 
     other = Files(tmp_path / "other")
     certificate.renew(str(other.cert), str(other.key))
     assert certificate.context() is not before
+
+
+def test_only_what_is_still_good_is_agreed_on(files: Files) -> None:
+    context = files.open().context()
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert context.options & ssl.OP_NO_RENEGOTIATION
+    names = [cipher["name"] for cipher in context.get_ciphers()]
+    assert "TLS_AES_256_GCM_SHA384" in names
+    assert "ECDHE-RSA-AES128-GCM-SHA256" in names
+    assert all("GCM" in name or "CHACHA20" in name for name in names)
+
+
+async def test_http_1_1_is_what_is_spoken_inside(files: Files) -> None:
+    client_context = ssl.create_default_context()
+    client_context.check_hostname = False
+    client_context.verify_mode = ssl.CERT_NONE
+    client_context.set_alpn_protocols(["h2", "http/1.1"])
+    contexts = TlsContexts(client_context, files.open().context())
+    client, _ = await tls_pair(contexts, memory_transport_pair())
+    assert isinstance(client, TlsTransport)
+    assert client._tls.selected_alpn_protocol() == "http/1.1"

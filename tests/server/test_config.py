@@ -29,7 +29,10 @@ from signal_sdk.server.config_env import has_settings, variable
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
 SECRET = "5cfd2fd1755d40ecb72977518be15d3b"
-SERVER_KEYS = "host, port, also_listen, cert, key, advertise, data, durability, drain_seconds, dev"
+SERVER_KEYS = (
+    "host, port, also_listen, cert, key, advertise, allowed_origins, data, durability, "
+    "drain_seconds, dev"
+)
 APP_KEYS = "id, certificate, certificate_file, allow_no_token, listeners"
 NATIVE_KEYS = "enabled, port, also_listen, lookup_ports, advertise"
 TABLES = {
@@ -105,6 +108,7 @@ def test_every_key_is_read() -> None:
         cert = "cert.pem"
         key = "key.pem"
         advertise = ["signal.example.com:9001", "203.0.113.7", "[::1]:8001"]
+        allowed_origins = ["https://example.com", "null"]
         data = "/var/lib/signal"
         durability = "power"
         drain_seconds = 30
@@ -137,6 +141,7 @@ def test_every_key_is_read() -> None:
         cert="cert.pem",
         key="key.pem",
         advertise=("signal.example.com:9001", "203.0.113.7", "[::1]:8001"),
+        allowed_origins=("https://example.com", "null"),
         data="/var/lib/signal",
         durability="power",
         drain_seconds=30,

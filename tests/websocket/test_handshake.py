@@ -104,7 +104,7 @@ async def test_a_plain_request_gets_its_http_answer_and_the_connection_is_closed
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"Content-Type: application/json" in head
     assert b"Content-Length: 9" in head
-    assert b"Access-Control-Allow-Origin: *" in head
+    assert b"X-Content-Type-Options: nosniff" in head
     assert b"Connection: close" in head
     assert body == b'{"ok": 1}'
     assert server.asked == [

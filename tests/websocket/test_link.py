@@ -9,7 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 from websockets.frames import Frame, Opcode
 
-from signal_sdk.net.link import LinkClosed
+from signal_sdk.net.link import LinkClosed, StrangerBounds
 from signal_sdk.net.transport import Transport
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.websocket.link import (
@@ -324,6 +324,21 @@ async def test_a_reader_that_is_too_slow_is_cut_off_with_the_reason() -> None:
                 await wait_all_tasks_blocked()
         assert not server.is_open
         server.send_text(b"dropped")
+        await server.aclose()
+
+
+async def test_a_stranger_that_does_not_read_is_cut_off_sooner_until_it_is_trusted() -> None:
+    bounds = StrangerBounds(allowance_bytes=100, frame_bytes=100, outbox_bytes=500)
+    async with linked(memory_transport_pair(buffer_bytes=100), outbox_bytes=2000) as (_, server):
+        server.distrust(bounds)
+        server.trust()
+        server.send_text(b"x" * 900)
+        await wait_all_tasks_blocked()
+        was_open = server.is_open
+        server.distrust(bounds)
+        server.send_text(b"x")
+        assert was_open
+        assert not server.is_open
         await server.aclose()
 
 

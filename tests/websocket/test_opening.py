@@ -53,6 +53,7 @@ def test_the_example_of_the_rfc() -> None:
     plain = opening.read(data + b"\x81\x80more")
     assert plain is not None
     assert (plain.target, plain.host, plain.end) == ("/", "sig.example:8080", len(data))
+    assert plain.origin is None
     assert b"\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n" in plain.answer
 
 

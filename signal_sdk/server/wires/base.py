@@ -9,12 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from signal_sdk.net.link import StrangerBounds
 from signal_sdk.wire import typed
 from signal_sdk.wire.events import ChannelContent
 
 PONGS_TOGETHER_SECONDS: Final = 0.025
 """What pings within is answered together, where pongs have to wait in any case: a pass for each
 would cost as much as the pong.
+"""
+STRANGER: Final = StrangerBounds(
+    allowance_bytes=12 * 1024, frame_bytes=8 * 1024, outbox_bytes=32 * 1024
+)
+"""What a client may cost before it is logged in, on any wire. A login of the original clients takes
+less than 1 KiB; an answer to a lookup that names 200 addresses takes 20.
 """
 
 

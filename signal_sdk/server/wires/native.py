@@ -14,7 +14,7 @@ from signal_sdk.native.link import NativeLink
 from signal_sdk.net.delay import DelayLine
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import Transport
-from signal_sdk.server.wires.base import PONGS_TOGETHER_SECONDS, Wire
+from signal_sdk.server.wires.base import PONGS_TOGETHER_SECONDS, STRANGER, Wire
 from signal_sdk.wire import events, names, packets, typed, words
 from signal_sdk.wire.results import GetMessagesResult
 
@@ -24,8 +24,6 @@ for none.
 """
 MAX_COMPRESSED_BYTES: Final = 1024 * 1024
 """What is still compressed: it takes 20 ms, during which nobody else is served."""
-MAX_STRANGER_BYTES: Final = 8192
-"""What a packet may hold before its client is logged in."""
 UNANSWERED: Final = frozenset({ECode.LOGIN_E_NET, ECode.LOGIN_E_ALREADY_LOGIN})
 """Refusals that a native client has no word for: the server cannot let anybody in now, upon which
 it dials again, or it is logged in here already.
@@ -75,7 +73,7 @@ class NativeWires:
 class NativeClientLink(NativeLink[typed.ClientFrame]):
     """A native client's link."""
 
-    __slots__ = ("_is_in", "_max_bytes", "_pong", "_told_at", "_wires")
+    __slots__ = ("_is_in", "_pong", "_told_at", "_wires")
 
     def __init__(
         self, wires: NativeWires, transport: Transport, reactor: Reactor, **bounds: Any
@@ -83,8 +81,7 @@ class NativeClientLink(NativeLink[typed.ClientFrame]):
         super().__init__(transport, reactor, reads_bundles=False, **bounds)
         self._is_in = False
         """Is the client logged in? Until then it has little to say."""
-        self._max_bytes = self._reader.max_bytes
-        self._reader.max_bytes = min(self._max_bytes, MAX_STRANGER_BYTES)
+        self.distrust(STRANGER)
         self._wires = wires
         self._pong: int | None = None
         self._told_at = 0.0
@@ -137,7 +134,7 @@ class NativeClientLink(NativeLink[typed.ClientFrame]):
     def _send_frame(self, frame: typed.ServerFrame) -> None:
         if isinstance(frame, typed.LoggedIn):
             self._is_in = True
-            self._reader.max_bytes = self._max_bytes
+            self.trust()
         try:
             self.send_encoded(encode_packet(words.encode_server(frame), self._wires.over))
         except packets.PacketError as exc:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import Transport
-from signal_sdk.server.wires.base import Wire
+from signal_sdk.server.wires.base import STRANGER, Wire
 from signal_sdk.server.wires.java import JavaTongue, JavaWires
 from signal_sdk.websocket.link import (
     GOING_AWAY,
@@ -100,6 +100,7 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
         super().__init__(transport, reactor, *args, **kwargs)
         self._wires = wires
         self.outbox.wire = wires.text
+        self.distrust(STRANGER)
         self._has_flag = False
         """Has the client said `set_flag`? Of the web SDKs, only 1.4 does."""
         self._has_ids = False
@@ -132,6 +133,7 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
 
     def send(self, frame: typed.ServerFrame) -> None:
         if isinstance(frame, typed.LoggedIn):
+            self.trust()
             self._is_web = frame.device == login.WEB_DEVICE
             self._has_ids = self._has_ids or frame.ver >= login.PUSH_VERSION
             self._is_pushed = self._is_web or self._has_ids

@@ -1,0 +1,258 @@
+"""Who is not logged in: what he may send and have sent to him, whichever way he comes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+import trio
+from websockets.frames import Frame, Opcode
+
+from signal_sdk.errors import LinkError
+from signal_sdk.net.tls import TlsTransport
+from signal_sdk.net.transport import Transport
+from signal_sdk.server.wires.base import STRANGER
+from signal_sdk.testing.memory import memory_transport_pair
+from signal_sdk.testing.server import LocalServer
+from signal_sdk.wire import frames, packets
+from signal_sdk.wire.names import MAX_FRAME_BYTES
+from tests.net.pairs import TlsContexts
+from tests.server.helpers import OPENING, LogIn, settle
+from tests.wire_client import WireClient, wire_client
+
+FLOOD_BYTES = 256 * 1024
+UNHURRIED = OPENING.replace(b"Host: memory\r\n", b"Host: memory\r\nX: 1\r\nX: 2\r\n")
+"""An opening request that is not plain: it names a header twice."""
+
+
+def frame(data: bytes, opcode: Opcode = Opcode.TEXT, *, fin: bool = True) -> bytes:
+    return Frame(opcode, data, fin=fin).serialize(mask=True)
+
+
+def much(data: bytes, first: bytes = b"") -> bytes:
+    return first + data * (FLOOD_BYTES // len(data))
+
+
+WEB_FLOODS = [
+    pytest.param(
+        much(frame(b"", Opcode.CONT, fin=False), frame(b"", fin=False)), id="empty fragments"
+    ),
+    pytest.param(
+        much(frame(b"xy", Opcode.CONT, fin=False), frame(b"", fin=False)), id="small fragments"
+    ),
+    pytest.param(much(frame(b"", Opcode.PING)), id="pings of the WebSocket"),
+    pytest.param(much(frame(b"", Opcode.PONG)), id="pongs that nobody asked for"),
+    pytest.param(much(frame(b'["ping",1]')), id="pings"),
+    pytest.param(much(frame(b'["call2",["user_getmsg",1,{}]]')), id="requests"),
+    pytest.param(much(frame(b'["no_such_event",1]')), id="unknown events"),
+    pytest.param(much(frame(b'["set_flag",{"binary":1}]')), id="flags"),
+]
+NATIVE_FLOODS = [
+    pytest.param(much(packets.encode_plain(b"line_ping:1")), id="pings"),
+    pytest.param(much(packets.encode_plain(b"no_such_word")), id="unknown words"),
+    pytest.param(much(packets.encode_compressed(b"line_ping:1")), id="compressed pings"),
+    pytest.param(much(packets.encode_plain(b"call user_getmsg 1 {}")), id="requests"),
+]
+
+
+@pytest.fixture
+async def bystander(log_in: LogIn) -> WireClient:
+    return await log_in("bystander")
+
+
+async def poured(transport: Transport, data: bytes, most: int) -> int:
+    """Send `data` for as long as it is taken, and return how much was; reads all the while, `most`
+    bytes at a time.
+    """
+    sent = 0
+
+    async def pour() -> None:
+        nonlocal sent
+        # How it ends is the transport's affair.
+        with contextlib.suppress(LinkError):
+            while sent < len(data):
+                await transport.wait_writable()
+                sent += transport.send_nowait(data[sent : sent + most])
+                if most == 1:
+                    # It is read before the next one comes; the mock clock may not go on meanwhile.
+                    for _ in range(6):
+                        await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pour)
+        with trio.fail_after(2.5):
+            while await transport.receive_some():
+                pass
+        nursery.cancel_scope.cancel()
+    transport.close()
+    await settle()
+    return sent
+
+
+@pytest.mark.parametrize("opening", [OPENING, UNHURRIED], ids=["plain", "by the library"])
+@pytest.mark.parametrize("flood", WEB_FLOODS)
+async def test_a_flood_before_a_login_ends_its_connection(
+    server: LocalServer, bystander: WireClient, flood: bytes, opening: bytes
+) -> None:
+    transport = server.connect()
+    transport.send_nowait(opening)
+    await settle()
+    assert (await transport.receive_some()).startswith(b"HTTP/1.1 101 ")
+    await poured(transport, flood, 4096)
+    assert len(server.node.acceptor) == 1
+    bystander.send("ping", 1)
+    assert await bystander.expect("pong") == 1
+
+
+@pytest.mark.parametrize("flood", WEB_FLOODS)
+async def test_a_flood_in_single_bytes_ends_sooner(
+    server: LocalServer, bystander: WireClient, flood: bytes
+) -> None:
+    transport = server.connect()
+    transport.send_nowait(OPENING)
+    await settle()
+    await transport.receive_some()
+    assert await poured(transport, flood, 1) < STRANGER.allowance_bytes // 8
+    assert len(server.node.acceptor) == 1
+
+
+@pytest.mark.parametrize("flood", WEB_FLOODS)
+async def test_a_flood_behind_the_opening_request_in_one_packet_ends_its_connection(
+    server: LocalServer, bystander: WireClient, flood: bytes
+) -> None:
+    transport = server.connect()
+    await poured(transport, OPENING + flood, FLOOD_BYTES * 2)
+    assert len(server.node.acceptor) == 1
+
+
+@pytest.mark.parametrize("most", [4096, 1], ids=["at once", "in single bytes"])
+@pytest.mark.parametrize("flood", NATIVE_FLOODS)
+async def test_a_native_flood_before_a_login_ends_its_connection(
+    server: LocalServer, bystander: WireClient, flood: bytes, most: int
+) -> None:
+    transport = server.connect_native()
+    await poured(transport, flood, most)
+    assert len(server.node.acceptor) == 1
+
+
+@pytest.mark.parametrize("flood", WEB_FLOODS)
+async def test_a_flood_inside_tls_ends_its_connection(
+    server: LocalServer, bystander: WireClient, tls: TlsContexts, flood: bytes
+) -> None:
+    client, inner = memory_transport_pair()
+    server.node.acceptor.accept(TlsTransport(inner, tls.server, server_side=True), "127.0.0.1")
+    transport = TlsTransport(client, tls.client, server_side=False, server_hostname="sig.example")
+    await transport.handshake()
+    transport.send_nowait(OPENING)
+    assert (await transport.receive_some()).startswith(b"HTTP/1.1 101 ")
+    await poured(transport, flood, 4096)
+    assert len(server.node.acceptor) == 1
+
+
+async def test_who_sends_too_much_is_told_so(server: LocalServer) -> None:
+    async with wire_client(server.connect()) as stranger:
+        for number in range(1000):
+            stranger.send("ping", number)
+        closed = await stranger.wait_closed()
+    reason = "more was sent before a login than any login takes"
+    assert (closed.code, closed.reason) == (1008, reason)
+
+
+async def test_a_frame_that_is_longer_than_a_login_is_refused_by_its_head(
+    server: LocalServer,
+) -> None:
+    async with wire_client(server.connect()) as stranger:
+        stranger.link.outbox.append(b"\x81\xfe" + (STRANGER.frame_bytes + 1).to_bytes(2) + bytes(4))
+        assert (await stranger.wait_closed()).code == 1009
+
+
+async def test_half_a_message_holds_no_more_than_a_login(server: LocalServer) -> None:
+    async with wire_client(server.connect()) as stranger:
+        for number in range(3):
+            opcode = Opcode.CONT if number else Opcode.TEXT
+            stranger.link.outbox.append(frame(b"x" * 5000, opcode, fin=False))
+        assert (await stranger.wait_closed()).code == 1008
+
+
+@pytest.mark.parametrize("before", [[], [frame(b"", Opcode.PING)]], ids=["at once", "after a ping"])
+async def test_the_longest_login_is_read_and_then_frames_as_long_as_any(
+    server: LocalServer, before: list[bytes]
+) -> None:
+    async with wire_client(server.connect()) as client:
+        for data in before:
+            client.link.outbox.append(data)
+        client.send("set_flag", {"binary": 1})
+        client.send("ping", 1)
+        head = b'["login",{"vid":"app","account":"ann","token":"'
+        client.send_raw(head + b"x" * (STRANGER.frame_bytes - len(head) - 3) + b'"}]')
+        assert (await client.login_ret())["result"] == "ok"
+        text = b'["ping",' + b" " * (MAX_FRAME_BYTES - 10) + b"7]"
+        client.send_raw(text)
+        assert [await client.expect("pong"), await client.expect("pong")] == [1, 7]
+        parts = [text[start : start + 10_000] for start in range(0, len(text), 10_000)]
+        for number, part in enumerate(parts, 1):
+            opcode = Opcode.TEXT if number == 1 else Opcode.CONT
+            client.link.outbox.append(frame(part, opcode, fin=number == len(parts)))
+        assert await client.expect("pong") == 7
+
+
+async def test_a_login_that_comes_byte_by_byte_is_read(server: LocalServer) -> None:
+    async with wire_client(server.connect()) as client:
+        login = {"vid": "app", "account": "ann", "uid": 0, "token": "x" * 200, "device": "websdk"}
+        for byte in frame(frames.encode_json(["login", login])):
+            client.link.outbox.append(bytes((byte,)))
+            await settle()
+        assert (await client.login_ret())["result"] == "ok"
+
+
+async def test_a_native_packet_longer_than_a_login_is_refused_by_its_head(
+    server: LocalServer,
+) -> None:
+    transport = server.connect_native()
+    transport.send_nowait(b"\x80" + (STRANGER.frame_bytes + 5).to_bytes(3))
+    with trio.fail_after(2.5):
+        assert await transport.receive_some() == b""
+
+
+def headers_without_end() -> Iterator[bytes]:
+    yield b"GET / HTTP/1.1\r\n"
+    for _ in range(20):
+        yield b"X: " + b"x" * 4000 + b"\r\n"
+
+
+async def test_headers_without_end_are_refused_with_431(server: LocalServer) -> None:
+    transport = server.connect()
+    for data in headers_without_end():
+        transport.send_nowait(data)
+        await settle()
+        if not len(server.node.acceptor):
+            break
+    assert (await transport.receive_some()).startswith(b"HTTP/1.1 431 ")
+    assert await transport.receive_some() == b""
+
+
+async def test_a_request_with_a_body_that_does_not_come_is_refused_at_once(
+    server: LocalServer,
+) -> None:
+    for header in (b"Content-Length: 100", b"Transfer-Encoding: chunked"):
+        transport = server.connect()
+        transport.send_nowait(b"GET /getaddr?vid=a HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\n")
+        await settle()
+        assert len(server.node.acceptor) == 0
+
+
+async def test_a_tls_handshake_without_end_is_refused(
+    server: LocalServer, tls: TlsContexts
+) -> None:
+    client, inner = memory_transport_pair()
+    server.node.acceptor.accept(TlsTransport(inner, tls.server, server_side=True), "127.0.0.1")
+    # A handshake message of 100 kB, in records that never end it.
+    client.send_nowait(b"\x16\x03\x01\x00\x04\x01\x01\x86\xa0")
+    for _ in range(100_000):
+        if not len(server.node.acceptor):
+            break
+        client.send_nowait(b"\x16\x03\x01\x00\x01\x00")
+        await trio.lowlevel.checkpoint()
+    await settle()
+    assert len(server.node.acceptor) == 0
