@@ -35,6 +35,10 @@ OUR_SERVER: Final = {"drain_seconds": 0}
 OUR_LIMITS: Final = {
     "user_messages_per_second": 100_000_000,
     "channel_messages_per_second": 100_000_000,
+    "frames_per_second": 0,
+    "changes_per_second": 0,
+    "questions_per_second": 0,
+    "inbox_sender_messages": 0,
     "handshake_seconds": 60,
 }
 OURS: Final = "ours"

@@ -178,6 +178,13 @@ class LimitsConfig:
         "has precedence. 0 is no limit.",
         least=0,
     )
+    frames_per_second: int = _key(
+        500,
+        "How many messages, pings among them, are read of a connection in a second; what comes "
+        "faster waits in the network for its turn. One that goes to many counts as one more for "
+        "each 200 of them. 0 is no limit.",
+        least=0,
+    )
     changes_per_second: int = _key(
         100,
         "How many joins, leaves, changes of attributes and steps of calls a session may ask for in "

@@ -17,6 +17,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, SignalError
 from signal_sdk.net.link import LinkClosed
 from signal_sdk.server.hearing import Hearing
+from signal_sdk.server.rates import Pace
 from signal_sdk.server.requests import Requests, Services
 from signal_sdk.server.session import Session
 from signal_sdk.server.wires.base import ClientLink
@@ -27,6 +28,10 @@ logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 FRAMES_PER_TURN: Final = 32
 """How many frames of one client are handled before others run."""
+DELIVERIES_PER_FRAME: Final = 200
+"""A frame that goes to more counts as several, so that nobody keeps the server busy with one large
+channel: 500 frames are 100,000 deliveries, which take 40 ms.
+"""
 FAREWELL_SECONDS: Final = 2.0
 """How long a connection's own end may take once its node is being stopped."""
 
@@ -55,6 +60,7 @@ class Connection:
         "_is_resuming",
         "_is_welcome",
         "_link",
+        "_pace",
         "_requests",
         "_services",
         "_session",
@@ -77,6 +83,7 @@ class Connection:
             link, services.hub, services.engine, services.limits, services.clock
         )
         self._requests = Requests(services, link, self._hearing)
+        self._pace = Pace()
         self._is_entering = False
         self._is_resuming = False
         self._entered: trio.Event | None = None
@@ -119,15 +126,21 @@ class Connection:
 
     async def _serve_some(self) -> None:
         """Handle what one read brings. Raises `LinkClosed` at the end."""
+        services = self._services
         frames = await self._link.receive()
         for number, frame in enumerate(frames, 1):
             if self._is_entering:
                 self._entered = trio.Event()
                 await self._entered.wait()
+            while seconds := self._seconds_left():  # noqa: ASYNC110  it is its turn by the clock
+                await trio.sleep(seconds)
             if not self._link.is_listening:
                 # What a client says behind the end that it was given is nobody's word.
                 return
+            before = services.hub.deliveries
             await self._handle(frame)
+            if services.engine.is_immediate:
+                self._charge(before)
             if number % FRAMES_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
 
@@ -135,10 +148,25 @@ class Connection:
         """Handle a frame where it is read, if it needs no waiting: only a logout does, and what is
         said before a login is durable.
         """
-        if self._is_entering or _is_logout(frame):
+        if self._is_entering or _is_logout(frame) or self._seconds_left():
             return False
+        before = self._services.hub.deliveries
         _at_once(self._handle(frame))
+        self._charge(before)
         return True
+
+    def _charge(self, before: int) -> None:
+        """Count a frame that went to many as more, where there had been so many deliveries before
+        it.
+        """
+        made = self._services.hub.deliveries - before
+        if made > DELIVERIES_PER_FRAME:
+            limit = self._services.limits.frames_per_second
+            self._pace.charge(made / DELIVERIES_PER_FRAME, limit, trio.current_time())
+
+    def _seconds_left(self) -> float:
+        """How long it will be until one more frame is read; where it is now, it counts."""
+        return self._pace.seconds_left(self._services.limits.frames_per_second, trio.current_time())
 
     async def _handle(self, frame: typed.ClientFrame) -> None:
         match frame:

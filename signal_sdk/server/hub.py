@@ -61,6 +61,8 @@ class Hub(Delivery):
     def __init__(self) -> None:
         self._holders: dict[AccountKey, Holder] = {}
         self._listeners: dict[ChannelKey, dict[str, Ear]] = {}
+        self.deliveries: int = 0
+        """How often an event was handed to a listener since the start."""
 
     def __len__(self) -> int:
         """How many logged-in connections there are."""
@@ -126,6 +128,7 @@ class Hub(Delivery):
         listeners = self._listeners.get(key)
         if listeners is None:
             return
+        self.deliveries += len(listeners)
         wire: Wire | None = None
         data = b""
         encoded: dict[Wire, bytes] = {}

@@ -20,7 +20,7 @@ from signal_sdk.server.node import Node
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.websocket.frames import TEXT, encode_masked
-from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
+from signal_sdk.websocket.handshake import HttpAnswer
 from signal_sdk.wire import frames
 from tests.net.pairs import TlsContexts, socket_pair
 from tests.server.helpers import (
@@ -140,7 +140,7 @@ async def test_a_client_without_a_task_that_vanishes_has_a_lease(server: LocalSe
 async def test_a_mistake_in_one_handshake_ends_that_connection_only(
     server: LocalServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(request: HttpRequest, local_host: str) -> HttpAnswer | None:
+    def fail(*_: object) -> HttpAnswer | None:
         raise ZeroDivisionError
 
     async with logged_in(server, "ann") as ann:

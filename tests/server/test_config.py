@@ -72,6 +72,7 @@ def test_every_key_has_a_default() -> None:
         user_messages_per_second=60,
         channel_messages_per_second=1000,
         channel_attributes_per_second=60,
+        frames_per_second=500,
         changes_per_second=100,
         questions_per_second=300,
         count_push_seconds=5,

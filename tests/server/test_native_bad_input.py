@@ -292,7 +292,7 @@ async def test_more_pings_than_are_answered_get_one_answer(
     client.close()
 
 
-@pytest.mark.parametrize("config", [dev_config(questions_per_second=0)])
+@pytest.mark.parametrize("config", [dev_config(questions_per_second=0, frames_per_second=0)])
 async def test_a_reader_that_is_too_slow_is_let_go(
     server: LocalServer, ann: NativePeer, config: Config
 ) -> None:

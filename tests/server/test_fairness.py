@@ -1,0 +1,118 @@
+"""Nobody takes more than a share: what comes too fast waits in the network, and others do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+
+from signal_sdk.server.config import Config
+from signal_sdk.testing.server import LocalServer
+from tests.server.helpers import LogIn, dev_config, told
+from tests.wire_client import WireClient
+
+
+async def answered(client: WireClient, first: int, count: int) -> float:
+    """Wait until so many requests are answered; when that was."""
+    for number in range(first, first + count):
+        assert (await client.reply(number))["result"] == "ok"
+    return trio.current_time()
+
+
+def ask(client: WireClient, first: int, count: int) -> None:
+    for number in range(first, first + count):
+        client.send("call2", ["channel_query_num", number, {"line": client.line, "name": "room"}])
+
+
+class TestPace:
+    @pytest.fixture
+    def config(self) -> Config:
+        return dev_config(frames_per_second=20, questions_per_second=0)
+
+    async def test_what_comes_too_fast_is_read_later_and_all_of_it_in_order(
+        self, log_in: LogIn
+    ) -> None:
+        ann = await log_in("ann")
+        await trio.sleep(2)
+        began = trio.current_time()
+        ask(ann, 1000, 60)
+        assert await answered(ann, 1000, 20) - began < 0.1
+        assert await answered(ann, 1020, 40) - began == pytest.approx(2.0, abs=0.1)
+
+    async def test_others_do_not_wait_meanwhile(self, log_in: LogIn) -> None:
+        ann, bob = await log_in("ann"), await log_in("bob")
+        await trio.sleep(2)
+        began = trio.current_time()
+        ask(ann, 1000, 60)
+        ask(bob, 1000, 10)
+        assert await answered(bob, 1000, 10) - began < 0.1
+        await answered(ann, 1000, 60)
+
+    async def test_whoever_waits_for_its_turn_is_not_silent(
+        self, server: LocalServer, log_in: LogIn
+    ) -> None:
+        ann = await log_in("ann")
+        for start in range(1000, 3000, 100):
+            ask(ann, start, 100)
+            await trio.sleep(5)
+        assert server.node.sessions == 1
+        await answered(ann, 1000, 2000)
+
+    async def test_frames_that_say_nothing_count_too(self, log_in: LogIn) -> None:
+        ann = await log_in("ann")
+        await trio.sleep(2)
+        for number in range(60):
+            ann.send("surprise", number)
+        began = trio.current_time()
+        ask(ann, 1000, 1)
+        assert await answered(ann, 1000, 1) - began > 1.5
+
+    async def test_a_node_that_stops_does_not_wait_for_it(
+        self, server: LocalServer, log_in: LogIn
+    ) -> None:
+        ann = await log_in("ann")
+        ask(ann, 1000, 2000)
+        await trio.sleep(0.1)
+        began = trio.current_time()
+        server.node.stop()
+        while server.node.sessions:
+            await trio.lowlevel.checkpoint()
+        assert trio.current_time() - began < 5
+
+
+class TestManyListeners:
+    @pytest.fixture
+    def config(self) -> Config:
+        return dev_config(frames_per_second=20, channel_messages_per_second=0)
+
+    async def test_a_message_to_many_counts_as_several(
+        self, server: LocalServer, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("signal_sdk.server.connection.DELIVERIES_PER_FRAME", 1)
+        ann = await log_in("ann")
+        others = [await log_in(f"user{number}") for number in range(9)]
+        for client in (ann, *others):
+            await client.call("channel_join", name="room")
+        await trio.sleep(2)
+        await told(ann)
+        began = trio.current_time()
+        for number in range(1000, 1010):
+            args: dict[str, Any] = {"line": ann.line, "name": "room", "msg": f"{number}"}
+            ann.send("call2", ["channel_sendmsg", number, args])
+        # Each is 11: two are in the first second's worth, and the others wait for half a second.
+        assert await answered(ann, 1000, 2) - began < 0.1
+        assert await answered(ann, 1002, 8) - began == pytest.approx(4.2, abs=0.4)
+        assert server.node._hub.deliveries >= 100
+
+
+class TestNoLimit:
+    @pytest.fixture
+    def config(self) -> Config:
+        return dev_config(frames_per_second=0, questions_per_second=0)
+
+    async def test_zero_is_no_limit(self, log_in: LogIn) -> None:
+        ann = await log_in("ann")
+        began = trio.current_time()
+        ask(ann, 1000, 3000)
+        assert await answered(ann, 1000, 3000) - began < 1
