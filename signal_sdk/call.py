@@ -40,9 +40,8 @@ class Call(DocumentedNames):
 
     Awaiting an outgoing call itself waits until the server has taken the invitation, and raises
     `SignalError` (what `on_invite_failed` hears, or a `LogoutError` where the session ends first)
-    where it has not. Leaving its block ends the call,
-    if that is not over, and so does a cancellation on the way in. Where `cb` sets an event of its
-    own when the peer accepts:
+    where it has not. Leaving its block ends the call, if that is not over, and so does a
+    cancellation on the way in. Where `cb` sets an event of its own when the peer accepts:
 
         async with session.channel_invite_user2("room", "bob", "", cb) as call:
             await cb.accepted.wait()
@@ -136,8 +135,8 @@ class Call(DocumentedNames):
     def channel_invite_refuse(self, extra: JsonValue = "") -> Operation[None]:
         """Refuse an incoming call.
 
-        The peer's `on_invite_refused_by_peer` hears of it with `extra`. Java server SDK,
-        `channelInviteRefuse`.
+        The peer's `on_invite_refused_by_peer` hears of it with `extra`. Where the call ends at the
+        same moment, the operation succeeds all the same. Java server SDK, `channelInviteRefuse`.
         """
         return self._client.calls.take_step(self._leg, CallStep.REFUSE, extra)
 
@@ -145,8 +144,8 @@ class Call(DocumentedNames):
         """End the call, in whatever state it is.
 
         `on_invite_end_by_myself` hears of it with `extra`, and the peer's `on_invite_end_by_peer`.
-        Where the peer ends the call at the same moment, the operation succeeds all the same. Java
-        server SDK, `channelInviteEnd`.
+        Where the peer, or the session's end, ends the call at the same moment, the operation
+        succeeds all the same. Java server SDK, `channelInviteEnd`.
         """
         return self._client.calls.take_step(self._leg, CallStep.END, extra)
 

@@ -135,7 +135,7 @@ class Channel(DocumentedNames):
 
         Every member's `on_channel_attr_updated` hears of it. `name` has at most 128 visible
         characters, `value` 8096; the built-in names (`_channel_ttl`, `_userNotification`, …) take
-        whole numbers. Fails with 1004 or 1005 where an argument is wrong or too large, and over 10
+        whole numbers. Fails with 1004 or 1005 where an argument is wrong or too large, and over 60
         changes a second; unless awaited, `LoginCallback.on_error` hears of a failure. Java server
         SDK, `channelSetAttr`.
         """
