@@ -96,6 +96,33 @@ async def test_either_form_is_good_for_its_account_app_and_certificate_only(
         assert await attempt(server, token) == 206
 
 
+async def test_the_refusal_does_not_say_what_is_wrong_and_the_log_does(
+    server: LocalServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever tries tokens learns nothing by which the next try would be better."""
+    caplog.set_level(logging.INFO)
+    reasons = set()
+    for token in (
+        old_form("bob"),
+        old_form("ann", app="modern"),
+        old_form("ann", certificate=CERTIFICATE[::-1]),
+        "1:2:3:4",
+        "nonsense",
+        modern("bob"),
+        modern("ann", app="modern"),
+        modern("ann", -5, certificate=CERTIFICATE[::-1]),
+        modern("ann", 900, issued=800),
+    ):
+        async with wire_client(server.connect()) as client:
+            result = await client.login("ann", token=token)
+            assert result["ecode"] == 206
+            reasons.add(result["reason"])
+    assert reasons == {"the token is not good for this app and account"}
+    told = [text for text in caplog.messages if text.startswith("a token for 'ann' of app 'app'")]
+    assert len(told) == 9
+    assert len(set(told)) >= 6
+
+
 async def test_an_app_can_do_without_the_original_form(server: LocalServer) -> None:
     secret = CERTIFICATE[::-1]
     old = old_form("ann", app="modern", certificate=secret)
