@@ -3,7 +3,7 @@
     python samples/presence_listener.py --server 127.0.0.1:8001 --app demo
 
 Two special channels tell of that, and a session is in one channel at a time: so it takes two
-accounts. Where the server's configuration names listeners for the app, they must be among them.
+accounts. Without dev mode, the server's configuration has to name them among the app's listeners.
 Ctrl-C (or SIGTERM) logs them out.
 """
 

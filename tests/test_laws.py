@@ -213,6 +213,7 @@ only_the_journal_knows_sqlite = only("signal_sdk.server.engine.journal", librari
 only_the_redis_engine_knows_redis = only(
     "signal_sdk.server.engine.redis", libraries=("coredis", "redis")
 )
+only_jwt_tokens_knows_pyjwt = only("signal_sdk.wire.jwt_tokens", libraries=("jwt",))
 only_the_command_line_knows_click = only(
     "signal_sdk.cli", "signal_sdk.__main__", libraries=("click",)
 )
@@ -271,6 +272,7 @@ def test_the_walk_finds_the_package() -> None:
         pytest.param(only_lookup_knows_httpx, id="only client.lookup knows httpx"),
         pytest.param(only_the_journal_knows_sqlite, id="only engine.journal knows sqlite3"),
         pytest.param(only_the_redis_engine_knows_redis, id="only engine.redis knows Redis"),
+        pytest.param(only_jwt_tokens_knows_pyjwt, id="only wire.jwt_tokens knows PyJWT"),
         pytest.param(only_the_command_line_knows_click, id="only the command line knows click"),
         pytest.param(others_are_judged_patiently, id="others are judged patiently"),
         pytest.param(modules_are_short, id="modules are short"),

@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ import attrs
 import click
 import trio
 
+from signal_sdk.cli.exposure import app_warnings, warnings
 from signal_sdk.cli.failures import PROGRAM
 from signal_sdk.cli.hangup import HANGUP
 from signal_sdk.cli.output import complain, say
@@ -134,7 +135,7 @@ def serve(
             " only with --dev may it be in memory"
         )
     with _log_on_stderr(LEVELS[min(verbose, len(LEVELS) - 1)]), _tuned():
-        trio.run(_serve, chosen, read)
+        trio.run(_serve, chosen, read, list(warnings(chosen, config)))
 
 
 # --- The configuration
@@ -203,7 +204,7 @@ def _log_on_stderr(level: int) -> Iterator[None]:
         logger.setLevel(before)
 
 
-async def _serve(config: Config, read: Callable[[], Config]) -> None:
+async def _serve(config: Config, read: Callable[[], Config], told: Sequence[str]) -> None:
     node = Node(config)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, *HANGUP) as signals:
         async with trio.open_nursery() as nursery:
@@ -213,6 +214,8 @@ async def _serve(config: Config, read: Callable[[], Config]) -> None:
                 gc.freeze()
                 if config.server.dev:
                     complain(DEV_WARNING)
+                for warning in told:
+                    complain(f"{PROGRAM}: warning: {warning}")
                 for line in _listening(addresses):
                     say(line)
             nursery.cancel_scope.cancel()
@@ -242,7 +245,9 @@ async def _obey(
 def _reload(node: Node, read: Callable[[], Config]) -> None:
     """Have `node` take up what `read` reads; where that cannot be, nothing changes."""
     try:
-        node.reload(read())
+        node.reload(config := read())
+        for warning in app_warnings(config):
+            logger.warning("%s", warning)
     except ConfigError as exc:
         logger.warning("the configuration in force stays: %s", exc)
 

@@ -1,41 +1,45 @@
-"""`signal-sdk token`: SignalingTokens made and checked by hand.
+"""`signal-sdk token`: tokens made, checked and taken back by hand.
 
-Owns: where the certificate is read from. Must not know the token's form, and never prints a
+Owns: where the certificate is read from. Must not know a token's form, and never prints a
 certificate.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from signal_sdk.cli.output import say
+from signal_sdk.cli.output import one_line, say
+from signal_sdk.cli.revoke import revoke
 from signal_sdk.cli.stdin import read_stdin
+from signal_sdk.cli.times import shown_time
 from signal_sdk.errors import ConfigError
 from signal_sdk.server import config as configs
-from signal_sdk.wire import names, tokens
+from signal_sdk.server.config import AppConfig
+from signal_sdk.server.tokens import check_token
+from signal_sdk.wire import jwt_tokens, names, tokens
+from signal_sdk.wire.rights import ALL, Rights
 
 __all__ = ["token"]
 
 CERTIFICATE_VARIABLE: Final = "SIGNAL_SDK_CERTIFICATE"
 DEFAULT_SECONDS: Final = 24 * 3600
-LAST_DATE: Final = 253402300799
-"""The end of the year 9999, where the calendar of `datetime` ends; expiries go on for longer."""
+JTI_BYTES: Final = 12
 
 
 @click.group(no_args_is_help=False)
 def token() -> None:
-    """Make a SignalingToken, or check one.
+    """Make a token, check one, or take tokens back.
 
-    The app's certificate is read from a file, from the configuration of the server, or from
-    $SIGNAL_SDK_CERTIFICATE. No option takes the certificate itself: what stands on a command line,
-    every user of the machine can read in the list of processes.
+    To make and check, the app's certificate is read from a file, from the configuration of the
+    server, or from $SIGNAL_SDK_CERTIFICATE. No option takes the certificate itself: what stands on
+    a command line, every user of the machine can read in the list of processes.
     """
 
 
@@ -65,6 +69,25 @@ def _with_app(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="UNIX",
     help="Until when it is good, in Unix seconds.",
 )
+@click.option("--jwt", "is_jwt", is_flag=True, help="Make a JWT, not a token of the original form.")
+@click.option(
+    "--not-before", type=click.IntRange(0), metavar="UNIX", help="A JWT: from when on it is good."
+)
+@click.option(
+    "--channel",
+    "channels",
+    metavar="NAME",
+    multiple=True,
+    help="A JWT: no channel but this; again for more. NAME* is all that begin so.",
+)
+@click.option(
+    "--peer",
+    "peers",
+    metavar="ACCOUNT",
+    multiple=True,
+    help="A JWT: writes to and calls nobody but ACCOUNT; again for more.",
+)
+@click.option("--listener", is_flag=True, help="A JWT: may join the special channels.")
 def make(
     *,
     app: str,
@@ -73,14 +96,42 @@ def make(
     config: str | None,
     seconds: int | None,
     expiry: int | None,
+    is_jwt: bool,
+    not_before: int | None,
+    channels: tuple[str, ...],
+    peers: tuple[str, ...],
+    listener: bool,
 ) -> None:
-    """Print a token with which ACCOUNT can log in to the app."""
+    """Print a token with which ACCOUNT can log in to the app.
+
+    Any client can take either form. A JWT may say what its holder is allowed to do, and can be
+    taken back by when it was made.
+    """
     if seconds and expiry:
         raise click.UsageError("Give --seconds or --expiry, not both.")
-    certificate = _certificate(app, certificate_file, config)
+    found = _app(app, certificate_file, config)
+    now = int(time.time())
     if expiry is None:
-        expiry = int(time.time()) + (seconds or DEFAULT_SECONDS)
-    say(tokens.make_token(app, certificate, account, expiry))
+        expiry = now + (seconds or DEFAULT_SECONDS)
+    rights = Rights(channels=channels or None, peers=peers or None, listener=listener)
+    if not is_jwt:
+        if rights != ALL or not_before is not None:
+            text = "--channel, --peer, --listener and --not-before"
+            raise click.UsageError(f"Only a JWT can say that: {text} need --jwt.")
+        if not found.allow_old_tokens:
+            raise click.UsageError("This app takes no tokens of the original form: give --jwt.")
+        say(tokens.make_token(app, found.certificate, account, expiry))
+        return
+    claims = jwt_tokens.Claims(
+        aud=app,
+        sub=account,
+        exp=expiry,
+        iat=now,
+        nbf=now if not_before is None else not_before,
+        jti=secrets.token_urlsafe(JTI_BYTES),
+        rights=rights,
+    )
+    say(jwt_tokens.make_jwt(claims, found.certificate))
 
 
 @token.command()
@@ -89,26 +140,45 @@ def make(
 def check(
     *, text: str, app: str, account: str, certificate_file: str | None, config: str | None
 ) -> None:
-    """Print until when TOKEN is good, or why it is not (exit code 1).
+    """Print until when TOKEN is good, and what it allows if that is not all, or why it is not good
+    (exit code 1).
 
     TOKEN is the token itself, or - to read it from stdin.
     """
     if text == "-" and certificate_file == "-":
         raise click.UsageError("Only one of the token and the certificate can come from stdin.")
-    certificate = _certificate(app, certificate_file, config)
+    found = _app(app, certificate_file, config)
     if text == "-":
         text = read_stdin("the token").strip()
     account = names.check_account(account)
-    expiry = tokens.check_token(text, app, certificate, account, time.time())
-    say(f"good until {_shown(expiry)}")
+    if text in ("", names.NO_TOKEN):
+        raise click.UsageError("That is no token, but what stands for none.")
+    token = check_token(found, text, account, time.time(), skew=0.0)
+    say(f"good until {shown_time(token.expires or 0)}{_shown_rights(token.rights)}")
 
 
-def _certificate(app: str, file: str | None, config: str | None) -> str:
-    """The app's certificate. Raises `ConfigError`, or click's `UsageError`."""
+def _shown_rights(rights: Rights) -> str:
+    lists = (("channels", rights.channels), ("peers", rights.peers))
+    said = [
+        f"{what}: {', '.join(map(repr, some)) or 'none'}"
+        for what, some in lists
+        if some is not None
+    ]
+    if rights.listener:
+        said.append("listener")
+    return one_line("".join(f"; {it}" for it in said))
+
+
+def _app(app: str, file: str | None, config: str | None) -> AppConfig:
+    """The app, with its certificate. Raises `ConfigError`, or click's `UsageError`."""
+    if config and not file:
+        return _configured_app(app, config)
+    return AppConfig(id=app, certificate=_certificate(file, config))
+
+
+def _certificate(file: str | None, config: str | None) -> str:
     if file and config:
         raise click.UsageError("Give --certificate-file or --config, not both.")
-    if config:
-        return _configured_certificate(app, config)
     if file:
         return _read_certificate(file)
     certificate = os.environ.get(CERTIFICATE_VARIABLE, "").strip()
@@ -119,12 +189,12 @@ def _certificate(app: str, file: str | None, config: str | None) -> str:
     return certificate
 
 
-def _configured_certificate(app: str, path: str) -> str:
+def _configured_app(app: str, path: str) -> AppConfig:
     for configured in configs.load(path, environ=os.environ).apps:
         if configured.id == app:
             if not configured.certificate:
                 raise ConfigError(f"{path}: this app has no certificate, and needs no token: {app}")
-            return configured.certificate
+            return configured
     raise ConfigError(f"{path}: no [[apps]] has this id: {app}")
 
 
@@ -143,7 +213,4 @@ def _read_certificate(path: str) -> str:
     return certificate
 
 
-def _shown(expiry: int) -> str:
-    if expiry > LAST_DATE:
-        return f"{expiry} (Unix seconds)"
-    return f"{datetime.fromtimestamp(expiry, UTC):%Y-%m-%d %H:%M:%S} UTC ({expiry})"
+token.add_command(revoke)

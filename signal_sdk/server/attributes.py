@@ -8,7 +8,7 @@ never kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 import trio
@@ -16,7 +16,7 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.clock import Clock
-from signal_sdk.server.config import LimitsConfig
+from signal_sdk.server.config import AppConfig, LimitsConfig
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Engine
 from signal_sdk.server.rates import Rates
 from signal_sdk.server.refusals import too_often
@@ -115,6 +115,11 @@ class ChannelAttributes:
         self._clock = clock
         self._changes: Rates[ChannelKey] = Rates()
         self._watches: dict[ChannelKey, _Watch] = {}
+        self._managers: dict[str, tuple[str, ...]] = {}
+
+    def take_apps(self, apps: Sequence[AppConfig]) -> None:
+        """From here on these apps' managers look after channels that they are not in."""
+        self._managers = {app.id: app.channel_managers for app in apps}
 
     async def of(self, key: ChannelKey) -> dict[str, JsonValue]:
         """All attributes of a channel, with the counts that the server keeps up to date."""
@@ -142,6 +147,8 @@ class ChannelAttributes:
             raise names.wrong("attribute name", args.name, "is one that only the server sets")
         if args.name in names.SETTABLE_NUMBERS:
             names.check_builtin_number(args.name, args.value)
+        if args.name in names.CHANNEL_LIMITS:
+            self._check_manager(session, args.channel)
         key = await self._begin_change(session, args.channel)
         attributes = await self._engine.channel_attrs(key)
         _check_room(attributes, args.name, self._limits, f"the channel {args.channel!r}")
@@ -159,6 +166,8 @@ class ChannelAttributes:
 
     async def delete(self, session: Session, args: functions.ChannelDelAttr) -> results.Result:
         """`channel_del_attr`."""
+        if args.name in names.CHANNEL_LIMITS:
+            self._check_manager(session, args.channel)
         key = await self._begin_change(session, args.channel)
         change = _change(session, args.channel, args.name, "", "del")
         if not await self._engine.del_channel_attr(key, args.name, change, now=self._clock()):
@@ -171,12 +180,27 @@ class ChannelAttributes:
 
     async def clear(self, session: Session, args: functions.ChannelClearAttr) -> results.Result:
         """`channel_clear_attr`."""
+        self._check_manager(session, args.channel)
         key = await self._begin_change(session, args.channel)
         change = _change(session, args.channel, "", "", "clear")
         if await self._engine.clear_channel_attrs(key, change, now=self._clock()):
             for name in names.SETTABLE_NUMBERS:
                 await self._changed(key, self._idle_since(key), name)
         return results.DONE
+
+    def _check_manager(self, session: Session, channel: str) -> None:
+        """Whoever is not in a channel may set an attribute of it, but neither take all of them away
+        nor bound what its members may say.
+        """
+        if session.channel == channel:
+            return
+        managers = self._managers.get(session.app, ())
+        if session.account not in managers and names.EVERYBODY not in managers:
+            raise SignalError(
+                ECode.GENERAL_E_FAILED,
+                f"{session.account!r} is not in the channel {channel!r}: only its members, and the "
+                "app's channel managers, clear its attributes and set its limits",
+            )
 
     async def _begin_change(self, session: Session, channel: str) -> ChannelKey:
         if channel in names.SPECIAL_CHANNELS:

@@ -39,6 +39,7 @@ class Channels:
         self._engine = engine
         self._attributes = attributes
         self._limits = config.limits
+        self._is_dev = config.server.dev
         self.take_apps(config.apps)
         self._clock = clock
         self._rates: Rates[ChannelKey] = Rates()
@@ -95,7 +96,8 @@ class Channels:
 
     def _check_listener(self, session: Session) -> None:
         listeners = self._listeners.get(session.app, ())
-        if listeners and session.account not in listeners:
+        is_open = names.EVERYBODY in listeners or (self._is_dev and not listeners)
+        if not (is_open or session.account in listeners or session.rights.listener):
             raise SignalError(
                 ECode.JOINCHANNEL_E_OTHER,
                 f"{session.account!r} is not among the app's listeners of special channels",

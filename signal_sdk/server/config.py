@@ -235,7 +235,8 @@ def print_config(config: Config) -> str:
     """`config` as a TOML file with every key and its text; `loads` reads it back.
 
     Certificates are secrets, and are not printed: one from a file of its own is read from there
-    again, and for any other the name of an environment variable stands there.
+    again, and for any other the name of an environment variable stands there, which holds all of
+    a list's, as a file spells them.
     """
     lines = ["# The configuration of `signal-sdk serve`, with every key that there is."]
     lines += _printed_table(config.server, "server")
@@ -262,8 +263,12 @@ def _printed_table(table: Table, name: str, number: int = 0) -> Iterator[str]:
         value = getattr(table, field.name)
         yield from (f"# {line}" for line in textwrap.wrap(field.metadata["doc"], 94))
         if field.metadata["secret"] and value:
-            has_file = bool(getattr(table, f"{field.name}_file"))
-            value = "" if has_file else f"${config_env.variable(name, field.name, number)}"
+            files = field.name.replace("certificate", "certificate_file")
+            named = f"${config_env.variable(name, field.name, number)}"
+            if getattr(table, files):
+                value = field.default
+            else:
+                value = named if isinstance(value, str) else (named,)
         yield f"{field.name} = {toml_value(value)}"
 
 

@@ -9,15 +9,22 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
 
-from signal_sdk.errors import ConfigError
+from signal_sdk.errors import ConfigError, ParameterError
+from signal_sdk.wire import names
 
 if TYPE_CHECKING:
-    from signal_sdk.server.config_keys import Config, LimitsConfig, NativeConfig, ServerConfig
+    from signal_sdk.server.config_keys import (
+        AppConfig,
+        Config,
+        LimitsConfig,
+        NativeConfig,
+        ServerConfig,
+    )
 
 __all__ = [
     "ANY_ORIGIN",
@@ -41,6 +48,9 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_PORT = 65535
 DURABILITIES = ("process", "power")
 MAX_SHOWN_CHARS = 40
+MIN_CERTIFICATE_CHARS = 32
+"""What the original ones have, and what HMAC-SHA256 asks of its key (RFC 7518, 3.2)."""
+TOO_SHORT = f"expected {MIN_CERTIFICATE_CHARS} characters or more: a shorter secret can be guessed"
 
 ConfigPath = tuple[str | int, ...]
 """Where a value stands: table, number of the app, key, number of the element."""
@@ -97,16 +107,51 @@ def problems(config: Config) -> Iterator[ConfigKeyError]:
     if not (config.limits.history_events or config.limits.history_seconds):
         text = "may not be 0 where history_seconds is: all would be kept"
         yield ConfigKeyError(("limits", "history_events"), text)
+    yield from _app_problems(config.apps)
+    if not config.apps and not config.server.dev:
+        yield ConfigKeyError((), "nobody could log in: add [[apps]], or set dev = true in [server]")
+
+
+def _app_problems(apps: Sequence[AppConfig]) -> Iterator[ConfigKeyError]:
     first_with: dict[str, int] = {}  # numbered from 1, as people count
-    for index, app in enumerate(config.apps):
+    for index, app in enumerate(apps):
         path = (APPS, index, "id")
         if not app.id:
             yield ConfigKeyError(path, "may not be empty")
         elif app.id in first_with:
             yield ConfigKeyError(path, f"the same as that of [[apps]] {first_with[app.id]}")
+        else:
+            try:
+                names.check_app_id(app.id)
+            except ParameterError as exc:
+                yield ConfigKeyError(path, exc.reason)
         first_with.setdefault(app.id, index + 1)
-    if not config.apps and not config.server.dev:
-        yield ConfigKeyError((), "nobody could log in: add [[apps]], or set dev = true in [server]")
+        if app.certificate and len(app.certificate) < MIN_CERTIFICATE_CHARS:
+            yield ConfigKeyError((APPS, index, "certificate"), TOO_SHORT)
+        if any(len(old) < MIN_CERTIFICATE_CHARS for old in app.old_certificates):
+            yield ConfigKeyError((APPS, index, "old_certificates"), TOO_SHORT)
+        if app.old_certificates and not app.certificate:
+            text = "needs the certificate that is in force: set certificate, too"
+            yield ConfigKeyError((APPS, index, "old_certificates"), text)
+    yield from _shared_certificates(apps)
+
+
+def _shared_certificates(apps: Sequence[AppConfig]) -> Iterator[ConfigKeyError]:
+    """The digest of an original token has no delimiters: with one certificate, or one within the
+    other, a token of one app could be made into one of another.
+    """
+    seen: list[tuple[str, str]] = []
+    for index, app in enumerate(apps):
+        own = [secret for secret in (app.certificate, *app.old_certificates) if secret]
+        for other, theirs in seen:
+            if any(one in theirs or theirs in one for one in own):
+                text = (
+                    f"the apps {shown(other)} and {shown(app.id)} have one certificate, or one "
+                    "holds the other's: give each a secret of its own"
+                )
+                yield ConfigKeyError((APPS, index, "certificate"), text)
+                break
+        seen += [(app.id, secret) for secret in own]
 
 
 def _out_of_bounds(

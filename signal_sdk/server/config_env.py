@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import attrs
 
@@ -98,17 +98,38 @@ def resolve_certificates(document: dict[str, Any], environ: Mapping[str, str]) -
     for index, app in enumerate(apps if isinstance(apps, list) else ()):
         if not isinstance(app, dict):
             continue
+        path = (APPS, index, "certificate")
         certificate, file = app.get("certificate"), app.get("certificate_file")
-        if isinstance(certificate, str) and (match := _REFERENCE.fullmatch(certificate)):
-            if not environ.get(match[1]):
-                text = f"the environment variable {match[1]} is not set"
-                raise ConfigKeyError((APPS, index, "certificate"), text)
-            app["certificate"] = environ[match[1]]
+        if isinstance(certificate, str):
+            app["certificate"] = _referred(certificate, environ, path)
         if file and isinstance(file, str):
             path = (APPS, index, "certificate_file")
             if certificate:
                 raise ConfigKeyError(path, "give either this or certificate")
             app["certificate"] = _read(file, path)
+        path = (APPS, index, "old_certificates")
+        olds, files = app.get("old_certificates"), app.get("old_certificate_files")
+        if _are_texts(olds):
+            app["old_certificates"] = [_referred(old, environ, path) for old in olds]
+        if files and _are_texts(files):
+            path = (APPS, index, "old_certificate_files")
+            if olds:
+                raise ConfigKeyError(path, "give either this or old_certificates")
+            app["old_certificates"] = [_read(file, path) for file in files]
+
+
+def _are_texts(value: object) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _referred(certificate: str, environ: Mapping[str, str], path: ConfigPath) -> str:
+    """The certificate itself, where this stands for an environment variable."""
+    match = _REFERENCE.fullmatch(certificate)
+    if match is None:
+        return certificate
+    if not environ.get(match[1]):
+        raise ConfigKeyError(path, f"the environment variable {match[1]} is not set")
+    return environ[match[1]]
 
 
 def _read(file: str, path: ConfigPath) -> str:

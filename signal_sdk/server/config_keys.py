@@ -92,6 +92,14 @@ class ServerConfig:
         least=0,
         most=MAX_DRAIN_SECONDS,
     )
+    clock_skew_seconds: int = _key(
+        60,
+        "How far the clocks of those who make tokens may be ahead of this machine's, in seconds, "
+        "and how far this one may be set back before tokens are checked against the newest time "
+        "that was seen, which is kept in `data`. 0 goes by the clock alone, whatever it says, and "
+        "forgets a newer time.",
+        least=0,
+    )
     dev: bool = _key(
         False,
         "For development only: any app id is accepted, and no login needs a token. "
@@ -136,10 +144,15 @@ class NativeConfig:
 class AppConfig:
     """`[[apps]]`: an application whose users may log in; repeat the table for each."""
 
-    id: str = _key("", "The app id, which clients log in with; it may not be empty.")
+    id: str = _key(
+        "",
+        "The app id, which clients log in with: 1 to 128 visible characters, without white space "
+        "and colons.",
+    )
     certificate: str = _key(
         "",
-        "The app's certificate, which its tokens are signed with: a secret. `$SIGNAL_SDK_…` stands "
+        "The app's certificate, which its tokens are signed with: a secret of 32 characters or "
+        "more, which no other app has. `$SIGNAL_SDK_…` stands "
         "for what that environment variable holds. "
         "With none, nobody can tell a right token from a wrong one, and logins need no token.",
         secret=True,
@@ -147,13 +160,33 @@ class AppConfig:
     certificate_file: str = _key(
         "", "The file with the app's certificate, in place of `certificate`; nothing else is in it."
     )
+    old_certificates: tuple[str, ...] = _key(
+        (),
+        "Certificates that the app has had before: tokens that were signed with them are good "
+        "until they expire, and no new ones are made.",
+        secret=True,
+    )
+    old_certificate_files: tuple[str, ...] = _key(
+        (), "The files with one such certificate each, in place of `old_certificates`."
+    )
+    allow_old_tokens: bool = _key(
+        True,
+        "Whether tokens of the original form (`1:APP_ID:EXPIRY:MD5`) log in; all original clients "
+        "can take a JWT instead.",
+    )
     allow_no_token: bool = _key(
         False, "Whether `_no_need_token` logs in even though the app has a certificate."
     )
     listeners: tuple[str, ...] = _key(
         (),
-        "The accounts that may join `_agora_user_online` and `_agora_channel_event`; "
-        "empty lets everybody.",
+        "The accounts that may join `_agora_user_online` and `_agora_channel_event`, beside those "
+        'whose token says so; `"*"` is everybody. With none, nobody else may, but in dev mode '
+        "everybody.",
+    )
+    channel_managers: tuple[str, ...] = _key(
+        (),
+        "The accounts that may clear the attributes of channels that they are not in, and set or "
+        'delete `_sendmsg_limit` and `_setattr_limit` there; `"*"` is everybody.',
     )
 
 

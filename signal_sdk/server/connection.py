@@ -16,6 +16,7 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, SignalError
 from signal_sdk.net.link import LinkClosed
+from signal_sdk.server import tokens
 from signal_sdk.server.hearing import Hearing
 from signal_sdk.server.rates import Pace
 from signal_sdk.server.requests import Requests, Services
@@ -268,7 +269,7 @@ class Connection:
             self.kick()
             return
         if session.token_expires is not None:
-            left = session.token_expires - services.clock()
+            left = session.token_expires - services.presences.token_time()
             self.ends_at = trio.current_time() + left
 
     async def _find_session(self, request: login.Login | login.LineLogin) -> Session:
@@ -366,7 +367,9 @@ class Connection:
         if self._is_welcome:
             self._end(Farewell(end=End.KICKED))
             return
-        error = LoginError(ECode.LOGIN_E_TOKEN_KICKED)
+        self._refuse_welcome(LoginError(ECode.LOGIN_E_TOKEN_KICKED))
+
+    def _refuse_welcome(self, error: LoginError) -> None:
         self._link.send(typed.Refused(error=error, is_resume=self._is_resuming))
         self._end(Farewell(end=End.DONE))
 
@@ -392,14 +395,20 @@ class Connection:
                 self._end(Farewell(end=End.OVERDUE, reason="nothing was said in time"))
         elif self.ends_at <= trio.current_time():
             self.ends_at = math.inf
-            self._services.timers.after(0, self._expire)
+            self.expire()
         elif self.alive_at + self.silence_seconds <= now:
             reason = f"nothing was heard for {self.silence_seconds:g} s"
             self._end(Farewell(end=End.OVERDUE, reason=reason))
 
+    def expire(self) -> None:
+        """The token is good no more: neither is the session."""
+        self._services.timers.after(0, self._expire)
+
     async def _expire(self) -> None:
-        """The token's time is over: so is the session's."""
-        self._end(Farewell(end=End.EXPIRED))
+        if self._is_welcome:
+            self._end(Farewell(end=End.EXPIRED))
+        else:
+            self._refuse_welcome(LoginError(ECode.LOGIN_E_TOKENWRONG, tokens.REVOKED))
         await self._end_session()
 
     async def _end_session(self) -> None:

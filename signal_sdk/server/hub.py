@@ -54,6 +54,9 @@ class Holder(Protocol):
     def kick(self) -> None:
         """Tell the client that its account logged in elsewhere, and close."""
 
+    def expire(self) -> None:
+        """The session's token is good no more: end the session."""
+
 
 class Hub(Delivery):
     """What `Delivery` reaches on this node."""
@@ -115,6 +118,16 @@ class Hub(Delivery):
         for data in gate.kept:
             gate.ear.append(data)
         listeners[account] = gate.ear
+        return True
+
+    def expire(self, key: AccountKey, generation: int) -> bool:
+        """End the session of this login, which has lost its token; False where no connection of
+        this node has it.
+        """
+        holder = self._holders.get(key)
+        if holder is None or holder.generation != generation:
+            return False
+        holder.expire()
         return True
 
     def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:

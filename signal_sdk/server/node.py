@@ -33,6 +33,7 @@ from signal_sdk.server.inbox import Inboxes
 from signal_sdk.server.native_lookup import NativeLookup
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.requests import Services
+from signal_sdk.server.revocations import LOOK_SECONDS, Revocations
 from signal_sdk.server.timers import Timers
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
@@ -86,9 +87,22 @@ class Node:
 
         users = UserAttributes(self._engine, limits)
         channel_attributes = ChannelAttributes(self._engine, timers, limits, clock)
+        channel_attributes.take_apps(config.apps)
         channels = Channels(self._engine, channel_attributes, config, clock)
         calls = Calls(self._engine, timers, limits, clock)
-        presences = Presences(self._engine, users, channels, calls, timers, config, clock)
+        self._revocations = Revocations(config.server.data)
+        presences = Presences(
+            self._engine,
+            users,
+            channels,
+            calls,
+            timers,
+            config,
+            clock,
+            self._hub,
+            self._revocations,
+        )
+        self._presences = presences
         handlers = functions.handlers(
             presences=presences,
             inboxes=Inboxes(self._engine, limits, clock),
@@ -112,7 +126,7 @@ class Node:
         acceptor = Acceptor(services, self._reactor, self._routes)
         self.acceptor: Acceptor = acceptor
         self._lookup = NativeLookup(config, self._is_closed_to_natives)
-        self._knowing_apps = (presences, channels, self._lookup)
+        self._knowing_apps = (presences, channels, channel_attributes, self._lookup)
 
     def _is_closed_to_natives(self) -> bool:
         """Had native clients better not come? They dial two connections at once, and count one that
@@ -146,6 +160,7 @@ class Node:
                 for rules in self._recoverable:
                     await rules.recover()
                 nursery.start_soon(self._sweep_loop)
+                nursery.start_soon(self._look_loop)
                 async with trio.open_nursery() as serving:
                     await serving.start(self.acceptor.run)
                     async with trio.open_nursery() as accepting:
@@ -184,6 +199,7 @@ class Node:
             knowing.take_apps(config.apps)
         self.acceptor.take_limits()
         self._engine.bound(_bounds(limits))
+        self._look_for_revocations()
         logger.info("the certificate, the apps and the limits were read again")
 
     def stop(self, drain_seconds: float = 0.0) -> None:
@@ -192,6 +208,15 @@ class Node:
         """
         self._drain_seconds = drain_seconds
         self._stopping.set()
+
+    async def _look_loop(self) -> None:
+        while True:
+            await trio.sleep(LOOK_SECONDS)
+            self._look_for_revocations()
+
+    def _look_for_revocations(self) -> None:
+        if self._revocations.look():
+            self._timers.after(0, self._presences.end_revoked)
 
     async def _sweep_loop(self) -> None:
         while True:

@@ -8,6 +8,7 @@ of its login.
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,13 +23,21 @@ from signal_sdk.server.channels import OFFLINE, ONLINE, Channels
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import AppConfig, Config
 from signal_sdk.server.engine.base import AccountKey, Engine, Presence
+from signal_sdk.server.hub import Hub
 from signal_sdk.server.rates import Rates
+from signal_sdk.server.revocations import Revocations
 from signal_sdk.server.session import Session
 from signal_sdk.server.timers import Timers
-from signal_sdk.wire import functions, login, names, results, tokens
+from signal_sdk.server.tokens import REVOKED, Token, WrongTokenError, check_token
+from signal_sdk.wire import functions, login, names, results
+from signal_sdk.wire.rights import Rights
+
+logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 LINE_BYTES = 24
 MAX_VER = 2**31 - 1
+LOOKED_AT_PER_TURN = 1000
+"""How many sessions are looked at before others run."""
 
 
 def digest(line: str) -> bytes:
@@ -53,8 +62,13 @@ class Presences:
         timers: Timers,
         config: Config,
         clock: Clock,
+        hub: Hub,
+        revocations: Revocations,
     ) -> None:
         self._engine = engine
+        self._hub = hub
+        self._revocations = revocations
+        self._skew = config.server.clock_skew_seconds
         self._users = users
         self._channels = channels
         self._calls = calls
@@ -79,8 +93,8 @@ class Presences:
             raise LoginError(ECode.LOGIN_E_INVALID_USER, exc.reason) from None
         if account in names.RESERVED_ACCOUNTS:
             raise LoginError(ECode.LOGIN_E_INVALID_USER, f"the account {account!r} is the server's")
-        token_expires = self._check_token(request, account)
         key = AccountKey(request.vid, account)
+        token = self._check_token(request, key)
         if not request.keeps_presence:
             await self._end(key, partial(_may_take, request), kick=True)
         line = secrets.token_urlsafe(LINE_BYTES)
@@ -91,7 +105,9 @@ class Presences:
                 device=request.device,
                 # Only whether it is PUSH_VERSION or more counts; a client may say any number.
                 ver=max(0, min(request.ver, MAX_VER)),
-                token_expires=token_expires,
+                token_expires=token.expires,
+                token_issued=token.issued,
+                rights=token.rights.encode(),
                 instance=request.instance,
                 again=request.again,
             )
@@ -105,25 +121,33 @@ class Presences:
             await self._channels.tell_presence(ONLINE, key, presence.uid)
         return self._session(key, presence, line)
 
-    def _check_token(self, request: login.Login, account: str) -> int | None:
-        """The token's expiry, None where no token is needed."""
+    def _check_token(self, request: login.Login, key: AccountKey) -> Token:
+        """What the token says. Raises `LoginError`."""
         app = self._apps.get(request.vid)
         if app is None:
             if not self._dev:
                 raise LoginError(ECode.LOGIN_E_FAILED, f"unknown app id {request.vid[:80]!r}")
-            if not request.vid:
-                raise LoginError(ECode.LOGIN_E_FAILED, "the app id is empty")
+            try:
+                names.check_app_id(request.vid)
+            except ParameterError as exc:
+                raise LoginError(ECode.LOGIN_E_FAILED, exc.reason) from None
             app = AppConfig(id=request.vid)
-        if request.token in (names.NO_TOKEN, ""):
-            if app.certificate and not app.allow_no_token:
-                raise LoginError(
-                    ECode.LOGIN_E_TOKENWRONG, f"the app needs a token, not {names.NO_TOKEN!r}"
-                )
-            return None
-        if not app.certificate:
-            # There is nothing to check it against, and the app lets everybody in.
-            return None
-        return tokens.check_token(request.token, app.id, app.certificate, account, self._clock())
+        now = self.token_time()
+        try:
+            token = check_token(app, request.token, key.account, now, skew=self._skew)
+        except WrongTokenError as exc:
+            logger.info("a token for %.80r of app %.80r is refused: %s", key.account, app.id, exc)
+            raise exc.public from None
+        if self._revocations.is_revoked(*key, token.issued, token.expires):
+            raise LoginError(ECode.LOGIN_E_TOKENWRONG, REVOKED)
+        return token
+
+    def token_time(self) -> float:
+        """The time that tokens are checked against: not much before the newest that was seen, so
+        that a clock that is set back makes none good again.
+        """
+        now = self._clock()
+        return max(now, self._engine.newest_time() - self._skew) if self._skew else now
 
     async def resume(self, request: login.LineLogin) -> Session:
         """`line_login`: the session of that line, under a new generation. Raises `LoginError`."""
@@ -132,7 +156,7 @@ class Presences:
             raise LoginError(ECode.LOGIN_E_FAILED, "there is no session of this line any more")
         key, presence = found
         session = self._session(key, presence, request.line)
-        if session.token_expires is not None and session.token_expires <= self._clock():
+        if session.token_expires is not None and session.token_expires <= self.token_time():
             await self.log_out(session)
             raise LoginError(ECode.LOGIN_E_TOKENEXPIRED, "the session's token has expired")
         return session
@@ -146,6 +170,7 @@ class Presences:
             device=presence.device,
             ver=presence.ver,
             token_expires=presence.token_expires,
+            rights=Rights.decode(presence.rights),
             channel=presence.channel,
             sent=self._sent.hold(key, trio.current_time()),
         )
@@ -171,11 +196,39 @@ class Presences:
         """The server has started: whoever was online has lost the connection. Leases that ran go
         on; the others begin now, since nobody could come back before.
         """
+        self._check_clock()
         for key, presence in await self._engine.online():
             if presence.lease_ends is None:
                 await self._begin_lease(key, presence.generation)
             else:
                 self._watch_lease(key, presence.generation, presence.lease_ends - self._clock())
+        await self.end_revoked()
+
+    def _check_clock(self) -> None:
+        now = self._clock()
+        if not self._skew:
+            self._engine.forget_newer_time(now)
+            return
+        behind = self._engine.newest_time() - now
+        if behind > self._skew:
+            logger.warning(
+                "the clock is %d s behind the newest time that was seen here: tokens are checked "
+                "against that; if it was that which was wrong, start once with "
+                "clock_skew_seconds = 0 in [server]",
+                behind,
+            )
+
+    async def end_revoked(self) -> None:
+        """End the sessions whose token was taken back."""
+        for number, (key, presence) in enumerate(await self._engine.online(), 1):
+            if self._revocations.is_revoked(*key, presence.token_issued, presence.token_expires):
+                await self._end_token(key, presence.generation)
+            if number % LOOKED_AT_PER_TURN == 0:
+                await trio.lowlevel.checkpoint()
+
+    async def _end_token(self, key: AccountKey, generation: int) -> None:
+        if not self._hub.expire(key, generation):
+            await self._end(key, lambda presence: presence.generation == generation, kick=True)
 
     async def _begin_lease(self, key: AccountKey, generation: int) -> None:
         lease = await self._users.conn_timeout(key)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from hmac import compare_digest
 from typing import Final, TypeGuard
 
 import attrs
@@ -17,6 +18,7 @@ import trio
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, SignalError
+from signal_sdk.server import rights
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import Engine
@@ -32,6 +34,7 @@ from signal_sdk.server.timers import Timers
 from signal_sdk.server.wires.base import ClientLink
 from signal_sdk.wire import call2, functions, results, typed
 from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.rights import ALL
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
@@ -133,8 +136,10 @@ class Requests:
         if session is None:
             raise SignalError(ECode.GENERAL_E_NOT_LOGIN, "not logged in")
         line, ack, args = call2.decode_args(request)
-        if line != session.line:
+        if not (line.isascii() and compare_digest(line, session.line)):
             raise SignalError(ECode.GENERAL_E_NOT_LOGIN, WRONG_LINE)
+        if session.rights is not ALL:
+            rights.check(session.rights, args)
         return session, ack, args
 
     async def _answer(self, session: Session | None, request: call2.Request) -> None:

@@ -10,13 +10,14 @@ import attrs
 from signal_sdk.server.engine.base import AccountKey, ChannelKey
 from signal_sdk.server.rates import Pace, Rate
 from signal_sdk.wire import login
+from signal_sdk.wire.rights import ALL, Rights
 
 
 @attrs.define(kw_only=True, eq=False)
 class Session:
     """One login of an account. `device` and `ver` are what it said of its client; `channel` is the
     one that it is in; `sent` is the account's rate, which outlives the login; `changes` and
-    `questions` are the paces of all else that it asks.
+    `questions` are the paces of all else that it asks; `rights` are its token's.
     """
 
     key: AccountKey
@@ -30,6 +31,7 @@ class Session:
     sent: Rate = attrs.field(factory=Rate)
     changes: Pace = attrs.field(factory=Pace)
     questions: Pace = attrs.field(factory=Pace)
+    rights: Rights = ALL
 
     @property
     def app(self) -> str:

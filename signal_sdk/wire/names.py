@@ -18,12 +18,15 @@ import msgspec
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError
+from signal_sdk.wire import looks
 
 JsonValue = Any
 """A JSON value as `msgspec` decodes it: None, bool, int, float, str, list or dict."""
 
 MAX_ACCOUNT_CHARS: Final = 128
 MAX_NAME_CHARS: Final = 128
+MAX_APP_ID_CHARS: Final = 128
+"""The original ones have 32."""
 MAX_USER_ATTR_CHARS: Final = 1024
 MAX_CHANNEL_ATTR_CHARS: Final = 8096
 BYTES_PER_CHAR: Final = 4
@@ -97,6 +100,8 @@ SETTABLE_NUMBERS: Final = frozenset(
     }
 )
 """Built-in channel attributes whose value is a whole number that users set."""
+CHANNEL_LIMITS: Final = frozenset({SENDMSG_LIMIT, SETATTR_LIMIT})
+"""Those of them by which whoever sets them can silence a channel."""
 COUNTED_NUMBERS: Final = frozenset({MEMBER_NUM, TOTAL_MEMBER_NUM})
 """Built-in channel attributes that only the server sets."""
 
@@ -104,6 +109,9 @@ SYSTEM_ACCOUNT: Final = "_agora_system"
 """The account of a change that the server itself made, such as a new `_member_num`."""
 RESERVED_ACCOUNTS: Final = SPECIAL_CHANNELS | {SYSTEM_ACCOUNT}
 """The accounts that the server speaks as: nobody logs in with these."""
+
+EVERYBODY: Final = "*"
+"""Stands for every account where a configuration or a token lists some."""
 
 DTMF_DIGITS: Final = frozenset("0123456789*#")
 
@@ -207,6 +215,14 @@ def _check_name(what: str, value: JsonValue, limit: int) -> str:
     return text
 
 
+def _check_looks(what: str, text: str, reserved: frozenset[str] = frozenset()) -> None:
+    """Refuse a name that cannot be told from another."""
+    if hidden := looks.hidden_char(text):
+        raise wrong(what, text, f"holds an invisible character (U+{ord(hidden):04X})")
+    if looks.resembles(text, reserved):
+        raise wrong(what, text, "looks like a name of the server's own")
+
+
 def _is_plain(text: str, limit: int) -> bool:
     """Is `text` such that no rule for names has anything against it, as nearly all are?"""
     return 0 < len(text) <= limit and text.isascii() and text.isprintable() and " " not in text
@@ -218,8 +234,9 @@ def _holds_white_space(text: str) -> bool:
 
 
 def check_account(value: JsonValue) -> str:
-    """An account: 1 to 128 visible characters without white space. Another JSON value is taken as
-    its JSON text.
+    """An account: 1 to 128 visible characters without white space, of which none is hidden, and
+    that do not look like an account of the server's own. Another JSON value is taken as its JSON
+    text.
     """
     return _check_account(value if isinstance(value, str) else _text_of("account", value))
 
@@ -229,12 +246,24 @@ def _check_account(text: str) -> str:
     _check_name("account", text, MAX_ACCOUNT_CHARS)
     if _holds_white_space(text):
         raise wrong("account", text, "holds white space")
+    _check_looks("account", text, RESERVED_ACCOUNTS)
+    return text
+
+
+def check_app_id(text: str) -> str:
+    """An app id: 1 to 128 visible characters without white space or colon, which tokens have
+    between their parts.
+    """
+    _check_name("app id", text, MAX_APP_ID_CHARS)
+    if ":" in text or _holds_white_space(text):
+        raise wrong("app id", text, "holds a colon or white space")
+    _check_looks("app id", text)
     return text
 
 
 def check_channel(value: JsonValue) -> str:
-    """A channel's name: 1 to 128 visible characters; both spellings of a special channel come out
-    as the one with one underscore.
+    """A channel's name: 1 to 128 visible characters, of which none is hidden, and that do not look
+    like a special channel; both spellings of such a one come out as the one with one underscore.
     """
     return _check_channel(value if isinstance(value, str) else _text_of("channel", value))
 
@@ -244,6 +273,7 @@ def _check_channel(text: str) -> str:
     _check_name("channel", text, MAX_NAME_CHARS)
     if text.startswith("__agora_") and text[1:] in SPECIAL_CHANNELS:
         return text[1:]
+    _check_looks("channel", text, SPECIAL_CHANNELS)
     return text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -46,9 +47,10 @@ def invoke(*args: str) -> Result:
     return CliRunner().invoke(cli, ["serve", *args])
 
 
-def write_config(folder: Path, text: str) -> str:
+def write_config(folder: Path, text: str, mode: int = 0o600) -> str:
     path = folder / "signal.toml"
     path.write_text(text)
+    path.chmod(mode)
     return str(path)
 
 
@@ -200,12 +202,51 @@ async def test_dev_mode_from_the_file_is_said_as_loudly(tmp_path: Path) -> None:
         assert await server.err.next() == DEV_WARNING
 
 
+AS_ROOT = ["running as root"] if os.geteuid() == 0 else []
+"""The warning that depends on who runs the tests."""
+
+
+def warnings_in(err: str) -> list[str]:
+    """The beginning of each line, all of which are warnings."""
+    lines = err.splitlines()
+    assert all(line.startswith("signal-sdk: warning: ") for line in lines), err
+    return [line.removeprefix("signal-sdk: warning: ").split(":")[0] for line in lines]
+
+
 async def test_without_dev_mode_there_is_nothing_to_be_loud_about(tmp_path: Path) -> None:
-    path = write_config(tmp_path, '[server]\nport = 0\n[[apps]]\nid = "app"\n')
+    path = write_config(
+        tmp_path, f'[server]\nport = 0\n[[apps]]\nid = "app"\ncertificate = "{CERTIFICATE}"\n'
+    )
     data = str(tmp_path / "data")
     async with program("serve", "--config", path, "--data", data) as server:
         await server.out.next()
-        assert (await server.end(signal.SIGTERM)).err == ""
+        assert warnings_in((await server.end(signal.SIGTERM)).err) == AS_ROOT
+
+
+async def test_what_stands_open_is_a_line_each(tmp_path: Path) -> None:
+    path = write_config(
+        tmp_path,
+        f"""[server]\nport = 0\n[[apps]]\nid = "app"
+[[apps]]\nid = "lax"\ncertificate = "{CERTIFICATE}"\nallow_no_token = true\n""",
+        mode=0o646,
+    )
+    data = str(tmp_path / "data")
+    async with program("serve", "--config", path, "--data", data) as server:
+        await server.out.next()
+        server.process.send_signal(signal.SIGHUP)
+        lines = [await server.err.next() for _ in range(4 + len(AS_ROOT) + 2)]
+        ended = await server.end(signal.SIGTERM)
+    first = [
+        'the app "app" has no certificate',
+        'the app "lax" allows logins without a token (allow_no_token)',
+    ]
+    told = warnings_in("\n".join(lines[:-2]))
+    assert told == [*first, path, path, *AS_ROOT]
+    # An app that came with SIGHUP is told, too.
+    for line, text in zip(lines[-2:], first, strict=True):
+        assert f"WARNING {text}" in line
+    assert ended.code == 0
+    assert CERTIFICATE not in "".join(lines) + ended.err
 
 
 async def test_with_a_certificate_it_listens_for_tls_on_the_next_port(tmp_path: Path) -> None:
@@ -342,7 +383,8 @@ async def test_without_dev_mode_native_clients_are_asked_for(
             assert found
             assert len((await ask_for(found[2])).tcp) >= 2
         ended = await server.end(signal.SIGTERM)
-    assert (ended.code, ended.out, ended.err) == (0, "", "")
+    assert (ended.code, ended.out) == (0, "")
+    assert warnings_in(ended.err) == ['the app "app" has no certificate', *AS_ROOT]
 
 
 TAKEN = pytest.mark.parametrize(
@@ -462,7 +504,7 @@ def test_a_busy_server_gives_the_interpreter_away_often(monkeypatch: pytest.Monk
     """And whoever runs the command line in their own program has theirs back."""
     seen: list[float] = []
 
-    async def serve(config: Config, read: object) -> None:
+    async def serve(config: Config, read: object, told: object) -> None:
         await trio.lowlevel.checkpoint()
         seen.append(sys.getswitchinterval())
 

@@ -186,7 +186,8 @@ def test_the_token_comes_from_stdin() -> None:
     ("text", "reason"),
     [
         (VECTOR, r"the token has expired \(at 1446455471, Unix seconds\) \(204 \w+\)"),
-        ("nonsense", r"the token is not of the form 1:APP_ID:EXPIRY:DIGEST \(206 \w+\)"),
+        ("2:3:4:5", r"the token is not of the form 1:APP_ID:EXPIRY:DIGEST \(206 \w+\)"),
+        ("nonsense", r"the token is neither a JWT .* nor of the form 1:APP_ID:E.* \(206 \w+\)"),
         (VECTOR.replace(APP, "x"), r"the token is for another app id \(206 \w+\)"),
         (f"{VECTOR[:-1]}5", r"the token's digest does not match .* \(206 \w+\)"),
     ],

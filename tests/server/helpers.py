@@ -135,6 +135,13 @@ def is_refusal(reply: dict[str, Any], ecode: int) -> bool:
     )
 
 
+NOT_SLOW: Final = (
+    *("attach", "run", "aclose", "check_writable", "when_durable", "newest_time"),
+    "forget_newer_time",
+)
+"""What an engine does without waiting, whatever it is."""
+
+
 class _SlowEngine:
     """An engine whose operations take a random moment before and after, as those of one behind a
     network do.
@@ -148,7 +155,7 @@ class _SlowEngine:
 
     def __getattr__(self, name: str) -> Any:
         operation: Callable[..., Any] = getattr(self._engine, name)
-        if name in ("attach", "run", "aclose", "check_writable", "when_durable"):
+        if name in NOT_SLOW:
             return operation
 
         async def slow(*args: Any, **kwargs: Any) -> Any:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
 
 from signal_sdk.server.attributes import ChannelAttributes
+from signal_sdk.server.config import AppConfig
 from signal_sdk.testing.server import LocalServer, local_server
-from tests.server.helpers import LogIn, dev_config, is_refusal, members, settle, told
+from tests.server.helpers import APP, LogIn, dev_config, is_refusal, members, settle, told
 from tests.wire_client import WireClient, logged_in
 
 
@@ -98,9 +100,9 @@ async def test_every_member_hears_of_every_change(log_in: LogIn) -> None:
         )
     ]
     assert (await bob.call("channel_del_attr", channel="room", name="topic"))["result"] == "ok"
-    assert (await bob.call("channel_clear_attr", channel="room"))["result"] == "ok"
-    assert await updates(ann) == [("topic", "", "del"), ("", "", "clear")]
     assert await told(bob) == []
+    assert (await ann.call("channel_clear_attr", channel="room"))["result"] == "ok"
+    assert await updates(ann) == [("topic", "", "del"), ("", "", "clear")]
 
 
 async def test_attributes_are_there_for_whoever_joins(log_in: LogIn) -> None:
@@ -119,8 +121,14 @@ async def test_deleting_what_is_not_there_fails_and_tells_nobody(log_in: LogIn) 
     await ann.call("channel_join", name="room")
     assert is_refusal(await ann.call("channel_del_attr", channel="room", name="a"), 1001)
     assert is_refusal(await ann.call("channel_del_attr", channel="no", name="a"), 1001)
-    assert (await ann.call("channel_clear_attr", channel="no"))["result"] == "ok"
     assert await told(ann) == []
+
+
+async def test_clearing_what_is_empty_is_told(log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    await ann.call("channel_join", name="room")
+    assert (await ann.call("channel_clear_attr", channel="room"))["result"] == "ok"
+    assert await updates(ann) == [("", "", "clear")]
 
 
 @pytest.mark.parametrize(
@@ -279,7 +287,9 @@ async def test_without_its_ttl_an_empty_channel_still_dies_after_the_default(
     if how == "delete":
         await ann.call("channel_del_attr", channel="room", name="_channel_ttl")
     else:
+        await ann.call("channel_join", name="room")
         await ann.call("channel_clear_attr", channel="room")
+        await ann.call("channel_leave", name="room")
     await trio.sleep(7199)
     assert channels_of(server)
     await trio.sleep(2)
@@ -492,7 +502,7 @@ async def test_a_channel_takes_sixty_changes_in_a_second_from_all_its_users(
     for reply in (
         await ann.call("channel_set_attr", channel="room", name="a", value="too much"),
         await bob.call("channel_del_attr", channel="room", name="a"),
-        await bob.call("channel_clear_attr", channel="room"),
+        await ann.call("channel_clear_attr", channel="room"),
     ):
         assert is_refusal(reply, 1001)
         assert "60 attribute changes in a second" in reply["reason"]
@@ -505,6 +515,7 @@ async def test_a_channel_takes_sixty_changes_in_a_second_from_all_its_users(
 @pytest.mark.parametrize("limit", [2, 70])
 async def test_setattr_limit_has_precedence_over_the_default(log_in: LogIn, limit: int) -> None:
     ann = await log_in("ann")
+    await ann.call("channel_join", name="room")
     await set_attr(ann, "_setattr_limit", limit)
     await trio.sleep(1)
     for number in range(limit):
@@ -519,6 +530,59 @@ async def test_anybody_of_the_app_may_look_after_a_channel(log_in: LogIn) -> Non
     await set_attr(bot, "topic", "tea")
     assert await members(bot, "room") == ["ann"]
     assert await updates(ann) == [("topic", "tea", "update")]
+
+
+OUTSIDERS_MAY_NOT = [
+    ("channel_clear_attr", {}),
+    ("channel_set_attr", {"name": "_sendmsg_limit", "value": 1}),
+    ("channel_set_attr", {"name": "_setattr_limit", "value": 1}),
+    ("channel_del_attr", {"name": "_sendmsg_limit"}),
+    ("channel_del_attr", {"name": "_setattr_limit"}),
+]
+"""By which somebody who is not there could silence a channel, or take its attributes away."""
+
+
+@pytest.mark.parametrize(("function", "args"), OUTSIDERS_MAY_NOT)
+async def test_an_outsider_neither_clears_a_channel_nor_bounds_it(
+    log_in: LogIn, function: str, args: dict[str, Any]
+) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    await ann.call("channel_join", name="room")
+    for name, value in (("topic", "tea"), ("_sendmsg_limit", 5), ("_setattr_limit", 50)):
+        await set_attr(ann, name, value)
+    before = await attrs_of(ann)
+    await told(ann)
+    reply = await bob.call(function, channel="room", **args)
+    assert is_refusal(reply, 1001)
+    assert "'bob' is not in the channel 'room'" in reply["reason"]
+    assert await told(ann) == []
+    assert await attrs_of(ann) == before
+    # Neither before anybody is there.
+    assert is_refusal(await bob.call(function, channel="tomorrow", **args), 1001)
+    await bob.call("channel_join", name="room")
+    assert (await bob.call(function, channel="room", **args))["result"] == "ok"
+
+
+@pytest.mark.parametrize("managers", [("caretaker",), ("*",)])
+@pytest.mark.parametrize(("function", "args"), OUTSIDERS_MAY_NOT)
+async def test_a_manager_looks_after_channels_from_outside(
+    autojump_clock: MockClock, managers: tuple[str, ...], function: str, args: dict[str, Any]
+) -> None:
+    app = AppConfig(id=APP, channel_managers=managers)
+    config = attrs.evolve(dev_config(), apps=(app,))
+    async with (
+        local_server(config, listens=False) as server,
+        logged_in(server, "ann") as ann,
+        logged_in(server, "caretaker") as caretaker,
+        logged_in(server, "bob") as bob,
+    ):
+        await ann.call("channel_join", name="room")
+        for name in ("_sendmsg_limit", "_setattr_limit"):
+            await set_attr(ann, name, 50)
+        refused = (await bob.call(function, channel="room", **args))["result"] == "failed"
+        assert refused is ("*" not in managers)
+        if refused:
+            assert (await caretaker.call(function, channel="room", **args))["result"] == "ok"
 
 
 # --- how many ---

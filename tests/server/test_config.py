@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 import traceback
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -26,14 +27,19 @@ from signal_sdk.server.config import (
     print_config,
 )
 from signal_sdk.server.config_env import has_settings, variable
+from signal_sdk.wire.looks import hidden_char
 
 DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
 SECRET = "5cfd2fd1755d40ecb72977518be15d3b"
+OLD_SECRET = "0b2cf9f5bd6541f0a7e4c3d1e8f60a72"
 SERVER_KEYS = (
     "host, port, also_listen, cert, key, advertise, allowed_origins, data, durability, "
-    "drain_seconds, dev"
+    "drain_seconds, clock_skew_seconds, dev"
 )
-APP_KEYS = "id, certificate, certificate_file, allow_no_token, listeners"
+APP_KEYS = (
+    "id, certificate, certificate_file, old_certificates, old_certificate_files, allow_old_tokens, "
+    "allow_no_token, listeners, channel_managers"
+)
 NATIVE_KEYS = "enabled, port, also_listen, lookup_ports, advertise"
 TABLES = {
     "server": ServerConfig,
@@ -59,6 +65,7 @@ def test_every_key_has_a_default() -> None:
         data="",
         durability="process",
         drain_seconds=10,
+        clock_skew_seconds=60,
         dev=False,
     )
     assert config.native == NativeConfig(
@@ -113,6 +120,7 @@ def test_every_key_is_read() -> None:
         data = "/var/lib/signal"
         durability = "power"
         drain_seconds = 30
+        clock_skew_seconds = 5
         dev = true
 
         [native]
@@ -125,8 +133,11 @@ def test_every_key_is_read() -> None:
         [[apps]]
         id = "one"
         certificate = "{SECRET}"
+        old_certificates = ["{OLD_SECRET}"]
+        allow_old_tokens = false
         allow_no_token = true
         listeners = ["desk", "watch"]
+        channel_managers = ["caretaker"]
 
         [[apps]]
         id = "two"
@@ -146,6 +157,7 @@ def test_every_key_is_read() -> None:
         data="/var/lib/signal",
         durability="power",
         drain_seconds=30,
+        clock_skew_seconds=5,
         dev=True,
     )
     assert config.native == NativeConfig(
@@ -156,7 +168,15 @@ def test_every_key_is_read() -> None:
         advertise=("203.0.113.7:9003", "203.0.113.8"),
     )
     assert config.apps == (
-        AppConfig(id="one", certificate=SECRET, allow_no_token=True, listeners=("desk", "watch")),
+        AppConfig(
+            id="one",
+            certificate=SECRET,
+            old_certificates=(OLD_SECRET,),
+            allow_old_tokens=False,
+            allow_no_token=True,
+            listeners=("desk", "watch"),
+            channel_managers=("caretaker",),
+        ),
         AppConfig(id="two"),
     )
     assert attrs.astuple(config.limits) == tuple(range(1, 1 + len(keys)))
@@ -569,6 +589,73 @@ def test_a_file_that_is_not_utf8_is_a_configuration_error(tmp_path: Path) -> Non
     assert str(caught.value) == f"{path}:2: not UTF-8 text"
 
 
+WORDS = "an app's certificate as somebody might write it"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"certificate": SECRET}, {"certificate": SECRET}),
+        ({"certificate": SECRET}, {"certificate": f"{SECRET}1446"}),
+        ({"certificate": f"x{SECRET}"}, {"certificate": SECRET}),
+        ({"certificate": SECRET}, {"certificate": OLD_SECRET, "old_certificates": (SECRET,)}),
+        (
+            {"certificate": SECRET, "old_certificates": (WORDS, OLD_SECRET)},
+            {"certificate": SECRET[::-1], "old_certificates": (OLD_SECRET,)},
+        ),
+    ],
+)
+def test_two_apps_do_not_share_a_certificate(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """The original token's digest has no delimiters: one app's could be made into the other's."""
+    with pytest.raises(ConfigError) as caught:
+        Config(apps=(AppConfig(id="one"), AppConfig(id="two", **one), AppConfig(id="a", **other)))
+    text = str(caught.value)
+    assert text == (
+        '[[apps]] certificate: the apps "two" and "a" have one certificate, or one holds the '
+        "other's: give each a secret of its own"
+    )
+    both = (AppConfig(id="two", **one), AppConfig(id="a", certificate=f"{SECRET[1:]}another"))
+    assert Config(apps=both).apps == both
+
+
+@pytest.mark.parametrize("key", ["certificate", "old_certificates"])
+def test_a_certificate_that_could_be_guessed_is_refused(key: str) -> None:
+    short = SECRET[:31]
+    value = f'"{short}"' if key == "certificate" else f'["{short}"]\ncertificate = "{OLD_SECRET}"'
+    with pytest.raises(ConfigError) as caught:
+        loads(f'[[apps]]\nid = "a"\n{key} = {value}\n')
+    text = f"<string>:3: [[apps]] {key}: expected 32 characters or more: a shorter secret can"
+    assert str(caught.value) == f"{text} be guessed"
+
+
+def test_an_old_certificate_alone_is_refused() -> None:
+    """The app would have none in force, and let everybody in."""
+    with pytest.raises(ConfigError, match=r"old_certificates: needs the certificate"):
+        loads(f'[[apps]]\nid = "a"\nold_certificates = ["{SECRET}"]\n')
+
+
+@pytest.mark.parametrize(
+    ("app_id", "why"),
+    [
+        ("a:b", "holds a colon or white space"),
+        ("a b", "holds a colon or white space"),
+        ("a\u2003b", "holds a colon or white space"),
+        ("a\nb", "holds control characters"),
+        ("a\x1b[2J", "holds control characters"),
+        ("a\u200bb", "holds an invisible character (U+200B)"),
+        ("a\u202eb", "holds an invisible character (U+202E)"),
+        ("a" * 129, "app id has 129 visible characters; at most 128 are allowed"),
+    ],
+)
+def test_an_app_id_that_could_be_taken_for_another_is_refused(app_id: str, why: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config(apps=(AppConfig(id=app_id),))
+    text = str(caught.value)
+    assert text.startswith("[[apps]] id: app id ")
+    assert text.endswith(why)
+    assert text.isprintable()
+
+
 def test_configurations_made_in_code_pass_the_same_checks() -> None:
     with pytest.raises(ConfigError, match=r"^\[server\] port: expected 0 to 65535, got 65536$"):
         Config(server=ServerConfig(port=65536, dev=True))
@@ -626,6 +713,9 @@ def test_a_certificate_is_in_no_error_and_no_traceback(text: str) -> None:
 # --- What is printed
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
+APP_IDS = st.text(st.characters(categories=["L", "N", "S"]), min_size=1, max_size=20).filter(
+    lambda text: not hidden_char(text)
+)
 HOSTS = st.from_regex(r"[a-z0-9.-]{1,20}", fullmatch=True)
 PORTS = st.integers(1, 65534)
 # The one behind a plain port may be TLS's.
@@ -638,7 +728,7 @@ IPV4 = st.ip_addresses(v=4).map(str)
 @st.composite
 def configs(draw: st.DrawFn) -> Config:
     """Any valid configuration without certificates."""
-    ids = draw(st.lists(TEXT, max_size=3, unique=True))
+    ids = draw(st.lists(APP_IDS, max_size=3, unique=True))
     tls = draw(st.none() | st.tuples(TEXT, TEXT))
     cert, key = tls or ("", "")
     addresses = HOSTS | st.builds(lambda host, port: f"{host}:{port}", HOSTS, PORTS)
@@ -665,7 +755,9 @@ def configs(draw: st.DrawFn) -> Config:
         apps=tuple(
             AppConfig(
                 id=app_id,
+                allow_old_tokens=draw(st.booleans()),
                 allow_no_token=draw(st.booleans()),
+                channel_managers=tuple(draw(st.lists(TEXT, max_size=3))),
                 listeners=tuple(draw(st.lists(TEXT, max_size=3))),
             )
             for app_id in ids
@@ -737,6 +829,39 @@ def test_a_certificate_s_file_that_is_of_no_use_is_refused(
         loads(f'[[apps]]\nid = "app"\n{more}certificate_file = "{file}"\n')
     assert str(caught.value).endswith(f": [[apps]] certificate_file: {why}")
     assert SECRET not in str(caught.value)
+
+
+def test_old_certificates_may_stand_in_files_of_their_own(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("one", "two")]
+    for file, secret in zip(files, (OLD_SECRET, SECRET[::-1]), strict=True):
+        file.write_text(f"{secret}\n")
+    listed = ", ".join(f'"{file}"' for file in files)
+    text = f'[[apps]]\nid = "app"\ncertificate = "{SECRET}"\nold_certificate_files = [{listed}]\n'
+    config = loads(text)
+    assert config.apps[0].old_certificates == (OLD_SECRET, SECRET[::-1])
+    printed = print_config(config)
+    assert OLD_SECRET not in printed
+    assert OLD_SECRET not in repr(config)
+    assert loads(printed, environ={VARIABLE: SECRET}) == config
+    with pytest.raises(ConfigError, match=r"give either this or old_certificates$"):
+        loads(f'{text}old_certificates = ["{WORDS}"]\n')
+    files[1].unlink()
+    with pytest.raises(ConfigError, match=r"old_certificate_files: the file: No such file") as it:
+        loads(text)
+    assert str(files[1]) not in str(it.value)
+
+
+def test_old_certificates_may_stand_in_the_environment() -> None:
+    app = AppConfig(id="app", certificate=SECRET, old_certificates=(OLD_SECRET, WORDS))
+    printed = print_config(Config(apps=(app,)))
+    assert OLD_SECRET not in printed
+    olds = f'["{OLD_SECRET}", "{WORDS}"]'
+    environ = {VARIABLE: SECRET, "SIGNAL_SDK_APPS_1_OLD_CERTIFICATES": olds}
+    assert loads(printed, environ=environ) == Config(apps=(app,))
+    with pytest.raises(ConfigError, match=r"OLD_CERTIFICATES is not set$"):
+        loads(printed, environ={VARIABLE: SECRET})
+    one = f'[[apps]]\nid = "app"\ncertificate = "{SECRET}"\nold_certificates = ["$SIGNAL_SDK_X"]\n'
+    assert loads(one, environ={"SIGNAL_SDK_X": WORDS}).apps[0].old_certificates == (WORDS,)
 
 
 def test_there_is_a_variable_for_every_key() -> None:

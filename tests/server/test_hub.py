@@ -51,12 +51,16 @@ class FakeHolder:
         self.ear = FakeEar()
         self.entries: list[int] = []
         self.kicks = 0
+        self.expiries = 0
 
     def push_entry(self, version: int, line: str) -> None:
         self.entries.append(version)
 
     def kick(self) -> None:
         self.kicks += 1
+
+    def expire(self) -> None:
+        self.expiries += 1
 
 
 @pytest.fixture
@@ -183,3 +187,13 @@ def test_a_gate_that_another_has_taken_the_place_of_stays_shut(hub: Hub) -> None
     assert ear.appended == []
     assert hub.open(ROOM, "ann", new)
     assert len(ear.appended) == 1
+
+
+def test_a_token_s_end_is_for_the_login_that_is_meant(hub: Hub) -> None:
+    ann = FakeHolder(2)
+    hub.add(ANN, ann)
+    assert not hub.expire(ANN, 1)
+    assert not hub.expire(BOB, 2)
+    assert ann.expiries == 0
+    assert hub.expire(ANN, 2)
+    assert ann.expiries == 1

@@ -168,7 +168,7 @@ async def guarded(autojump_clock: MockClock) -> AsyncIterator[LocalServer]:
     config = Config(
         apps=(
             AppConfig(id=APP, certificate=CERTIFICATE),
-            AppConfig(id="lax", certificate=CERTIFICATE, allow_no_token=True),
+            AppConfig(id="lax", certificate=CERTIFICATE[::-1], allow_no_token=True),
             AppConfig(id="open"),
         ),
         limits=LimitsConfig(silence_seconds=FOREVER),

@@ -62,12 +62,17 @@ async def test_apps_come_and_go_and_who_is_logged_in_stays(
 async def test_an_app_s_certificate_and_listeners_change(
     server: LocalServer, config: Config
 ) -> None:
-    app = AppConfig(id="app", certificate="a secret", listeners=("desk",))
+    app = AppConfig(
+        id="app", certificate="a secret of 32 characters or so, or more", listeners=("desk",)
+    )
     async with logged_in(server, "bob") as bob:
         server.node.reload(attrs.evolve(config, apps=(app,)))
         assert await outcome(server, "ann") == "failed"
         joined = await bob.call("channel_join", name="_agora_user_online")
         assert joined["result"] == "failed"
+        server.node.reload(attrs.evolve(config, apps=(attrs.evolve(app, listeners=("bob",)),)))
+        joined = await bob.call("channel_join", name="_agora_user_online")
+        assert joined["result"] == "ok"
 
 
 async def test_limits_change_and_nobody_else_s_do(server: LocalServer, config: Config) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import trio
 
-from signal_sdk.server.config import Config
+from signal_sdk.server.config import AppConfig, Config
 from signal_sdk.testing.server import LocalServer
 from tests.server.helpers import LogIn, dev_config, is_refusal, members, told
 from tests.wire_client import wire_client
@@ -172,6 +172,42 @@ class TestListeners:
         assert [kind for _, kind, _ in await told(ann)] == ["channel_msg"]
         assert (await bot.call("channel_join", name=ONLINE))["result"] == "ok"
 
-    async def test_another_app_that_lists_none_lets_everybody(self, log_in: LogIn) -> None:
+    async def test_another_app_that_lists_none_lets_everybody_in_dev_mode(
+        self, log_in: LogIn
+    ) -> None:
         ann = await log_in("ann", app="other")
         assert (await ann.call("channel_join", name=ONLINE))["result"] == "ok"
+
+
+class TestOutsideDevMode:
+    @pytest.fixture
+    def config(self) -> Config:
+        apps = (
+            AppConfig(id="app"),
+            AppConfig(id="some", listeners=("bot",)),
+            AppConfig(id="all", listeners=("*",)),
+        )
+        return Config(apps=apps, limits=dev_config().limits)
+
+    @pytest.mark.parametrize(
+        ("app", "account", "may"),
+        [
+            ("app", "bot", False),
+            ("app", "*", False),
+            ("some", "bot", True),
+            ("some", "ann", False),
+            ("some", "*", False),
+            ("all", "ann", True),
+        ],
+    )
+    async def test_they_are_closed_but_to_those_who_are_named(
+        self, log_in: LogIn, app: str, account: str, may: bool
+    ) -> None:
+        client = await log_in(account, app=app)
+        for name in (ONLINE, EVENTS, "_" + ONLINE, "_" + EVENTS):
+            reply = await client.call("channel_join", name=name)
+            if may:
+                assert reply["result"] == "ok"
+            else:
+                assert is_refusal(reply, 300)
+                assert "not among the app's listeners" in reply["reason"]

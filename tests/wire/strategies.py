@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from signal_sdk.ecodes import ECode
-from signal_sdk.wire import call2, events, frames, functions, lines, login, names
+from signal_sdk.wire import call2, events, frames, functions, lines, login, looks, names
 from signal_sdk.wire import results as wire_results
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.names import JsonValue
@@ -87,13 +87,23 @@ def is_control(char: str) -> bool:
 
 _name_chars = st.characters(exclude_categories=["Cs", "Cc"])
 _field_chars = _name_chars.filter(lambda char: not char.isspace())
+_shown_chars = _name_chars.filter(lambda char: not looks.hidden_char(char))
 
 _LONGEST = ["a" * names.MAX_NAME_CHARS, "😀" * names.MAX_NAME_CHARS]
 
-accounts = st.text(_field_chars, min_size=1, max_size=20) | st.sampled_from(_LONGEST)
-attr_names = st.text(_name_chars, min_size=1, max_size=20) | st.sampled_from(_LONGEST)
-channel_names = attr_names | st.sampled_from(sorted(names.SPECIAL_CHANNELS))
-message_ids = st.just("") | accounts
+_longest = st.sampled_from(_LONGEST)
+
+accounts = (
+    st.text(_shown_chars.filter(lambda char: not char.isspace()), min_size=1, max_size=20)
+    | _longest
+)
+attr_names = st.text(_name_chars, min_size=1, max_size=20) | _longest
+channel_names = (
+    st.text(_shown_chars, min_size=1, max_size=20)
+    | _longest
+    | st.sampled_from(sorted(names.SPECIAL_CHANNELS))
+)
+message_ids = st.just("") | st.text(_field_chars, min_size=1, max_size=20) | _longest
 session_lines = st.text(st.characters(codec="ascii", categories=["L", "N"]), max_size=40)
 ttls = st.integers(0, names.MAX_TTL_SECONDS)
 extras = st.just("") | json_values(4).map(frames.encode_json).map(bytes.decode) | json_dicts

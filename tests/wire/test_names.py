@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError
-from signal_sdk.wire import names
+from signal_sdk.wire import looks, names
 from signal_sdk.wire.names import JsonValue
 from tests.wire import strategies as sts
 
@@ -32,6 +32,7 @@ CHECKS: dict[str, tuple[Check, int]] = {
 NAMES = ("account", "channel", "attr_name", "message_id", "call_id", "call_name")
 VALUES = ("user_attr_value", "channel_attr_value", "message")
 WITHOUT_WHITE_SPACE = ("account", "message_id", "call_id")
+LOOKED_AT = ("account", "channel", "call_name")
 CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]
 HALF_PAIRS = ["\ud800", "\udfff", "a\udc00b", "\ud83d \ude00", "\ude00\ud83d"]
 
@@ -50,6 +51,8 @@ def code_of(check: Check, value: JsonValue) -> ECode:
 def test_limit_is_allowed_and_one_more_is_1005(kind: str, char: str) -> None:
     """A value of exactly its limit passes unchanged, in every script; one more is too large."""
     check, limit = CHECKS[kind]
+    if kind in LOOKED_AT and looks.hidden_char(char):
+        pytest.skip("no name that is shown to others may hold it")
     assert check(char * limit) == char * limit
     assert code_of(check, char * (limit + 1)) is ECode.GENERAL_E_LARGE_PARAM
 
@@ -303,7 +306,9 @@ def test_any_extra_passes_or_is_refused(value: JsonValue) -> None:
         extra = names.check_json_extra(value)
     except ParameterError:
         return
-    assert names.check_extra(value) == extra
+    found = names.check_extra(value)
+    # NaN, which Python users may pass, equals nothing.
+    assert found is extra or found == extra
     if isinstance(extra, str) and extra:
         msgspec.json.decode(extra)
 

@@ -78,6 +78,8 @@ class AccountOperations(ChannelOperations):
         token_expires: int | None,
         instance: str,
         again: bool = False,
+        token_issued: int | None = None,
+        rights: str = "",
     ) -> tuple[Presence, Presence | None] | None:
         account = self._state.account(key)
         before = account.presence
@@ -92,6 +94,8 @@ class AccountOperations(ChannelOperations):
             token_expires=token_expires,
             instance=instance,
             channel=before.channel if before else None,
+            token_issued=token_issued,
+            rights=rights,
         )
         self._forget_replies(account, list(account.replies))
         self._take_over(key, account, presence)

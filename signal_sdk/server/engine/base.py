@@ -59,7 +59,8 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     older connection still does.
 
     `lease_ends` is there while no connection holds the account; `line_digest` finds the session on
-    a resume; `device`, `ver`, `token_expires` and `instance` are the facts of its login.
+    a resume; `device`, `ver` and `instance` are the facts of its login, `token_expires`,
+    `token_issued` and `rights` those of its token.
     """
 
     uid: int
@@ -71,6 +72,8 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     instance: str = ""
     channel: str | None = None
     lease_ends: float | None = None
+    token_issued: int | None = None
+    rights: str = ""
 
     def __repr__(self) -> str:
         # Not what finds a session, or tells whose it is.
@@ -247,6 +250,8 @@ class Engine(Protocol):
         token_expires: int | None,
         instance: str,
         again: bool = False,
+        token_issued: int | None = None,
+        rights: str = "",
     ) -> tuple[Presence, Presence | None] | None:
         """Make a new session hold the account; return it and the one before.
 
@@ -307,6 +312,14 @@ class Engine(Protocol):
 
     async def sweep(self, now: float) -> None:
         """Drop some of the entries and events whose time is over; bounded work."""
+
+    def newest_time(self) -> float:
+        """The latest time that the engine was told, by `sweep` or before its process began; it may
+        miss the last minute of another process.
+        """
+
+    def forget_newer_time(self, now: float) -> None:
+        """Nothing later than `now` was told: it was a clock's mistake."""
 
     # --- channels ---
 

@@ -49,17 +49,19 @@ class EmbeddedEngine(AccountOperations, CallOperations, Engine):
         await self._commits.run()
 
     async def aclose(self) -> None:
-        for account in self._accounts.values():
-            if account.reserved != account.inbox.last_version:
-                account.reserved = account.inbox.last_version
-                self._commits.account(account)
-        for channel in self._channels.values():
-            if channel.reserved != channel.msgid:
-                channel.reserved = channel.msgid
-                self._commits.channel(channel)
+        self._state.reserve_no_more()
         await self._commits.aclose()
 
+    # --- time ---
+
+    def newest_time(self) -> float:
+        return self._state.newest_time
+
+    def forget_newer_time(self, now: float) -> None:
+        self._state.forget_newer_time(now)
+
     async def sweep(self, now: float) -> None:
+        self._state.saw(now)
         self._inboxes.sweep(now)
         for _ in range(min(SWEPT, len(self._histories))):
             channel = self._channels.get(key := self._histories.popleft())

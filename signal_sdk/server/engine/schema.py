@@ -22,6 +22,8 @@ Batch = dict[str, dict[Row, Row | None]]
 ENTRIES: Final = "entries"
 HANDLED: Final = "entries_done"
 """Up to which version each account's entries are handled."""
+FACTS: Final = "facts"
+"""What is known of the server itself, each under its name: the newest time that it has seen."""
 FLOORS: Final = "floors"
 """Not a table: in a batch, up to which id a table's rows are gone."""
 
@@ -45,7 +47,7 @@ TABLES: Final[Mapping[str, Table]] = {
             (
                 *("id", "app", "account", "uid", "generation", "reserved"),
                 *("line_digest", "device", "ver", "token_expires", "instance", "channel"),
-                "lease_ends",
+                *("lease_ends", "token_issued", "rights"),
             ),
         ),
         Table("user_attributes", ("account", "name"), ("account", "name", "value")),
@@ -58,6 +60,7 @@ TABLES: Final[Mapping[str, Table]] = {
         ),
         Table(HANDLED, ("account",), ("account", "upto")),
         Table("replies", ("id",), ("id", "account", "callid", "text")),
+        Table(FACTS, ("name",), ("name", "value")),
         Table("channels", ("id",), ("id", "app", "name", "reserved", "total", "idle_since")),
         Table("members", ("channel", "account"), ("channel", "account", "position")),
         Table("channel_attributes", ("channel", "name"), ("channel", "name", "value")),
@@ -73,7 +76,7 @@ TABLES: Final[Mapping[str, Table]] = {
 }
 
 
-COUNTED: Final = tuple(name for name in TABLES if name != HANDLED)
+COUNTED: Final = tuple(name for name in TABLES if name not in (HANDLED, FACTS))
 """The tables that are worth a user's look."""
 
 MIGRATIONS: Final[Sequence[str]] = (
@@ -153,6 +156,12 @@ MIGRATIONS: Final[Sequence[str]] = (
         );
     DROP TABLE replies_by_id;
     DROP TABLE replies_done;
+    """,
+    # 4: what a session's token says beside its end; the newest time that was seen.
+    """
+    ALTER TABLE accounts ADD COLUMN token_issued INTEGER;
+    ALTER TABLE accounts ADD COLUMN rights TEXT;
+    CREATE TABLE facts (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID;
     """,
 )
 """`MIGRATIONS[n]` makes a file of version n one of version n + 1."""

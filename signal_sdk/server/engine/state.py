@@ -1,9 +1,12 @@
 """All accounts, channels and calls of the embedded engine, and how they come back from a journal.
 
-Owns: the indexes, and the numbers that name records. Must not know an operation.
+Owns: the indexes, the numbers that name records, and the newest time that was seen. Must not know
+an operation.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 import attrs
 
@@ -11,6 +14,7 @@ from signal_sdk.server.engine.base import AccountKey, Call, CallKey, ChannelKey,
 from signal_sdk.server.engine.bounds import Bounds, Usage, check
 from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.schema import FACTS
 from signal_sdk.server.engine.tables import (
     RESERVED,
     Account,
@@ -19,6 +23,9 @@ from signal_sdk.server.engine.tables import (
     call_from_row,
     decode_json,
 )
+
+NEWEST_TIME: Final = "newest_time"
+NOTED_SECONDS: Final = 60.0
 
 
 @attrs.define(eq=False)
@@ -33,7 +40,9 @@ class State:
     calls: dict[CallKey, Call] = attrs.field(factory=dict)
     last_reply: int = 0
     usages: dict[str, Usage] = attrs.field(factory=dict)
+    newest_time: float = 0.0
     _last_account: int = 0
+    _noted_time: float = 0.0
     _last_channel: int = 0
 
     def usage(self, app: str) -> Usage:
@@ -60,6 +69,24 @@ class State:
             self.accounts[key] = account
             self.commits.account(account)
         return account
+
+    def saw(self, now: float) -> None:
+        """It is `now`: the newest time, where it is later than any that was seen. Once a minute is
+        often enough for what outlives the process.
+        """
+        self.newest_time = max(self.newest_time, now)
+        if self.newest_time - self._noted_time >= NOTED_SECONDS:
+            self._note_time()
+
+    def forget_newer_time(self, now: float) -> None:
+        """Whatever was seen that is later than `now` was a mistake."""
+        if self.newest_time > now:
+            self.newest_time = now
+            self._note_time()
+
+    def _note_time(self) -> None:
+        self._noted_time = self.newest_time
+        self.commits.put(FACTS, (NEWEST_TIME,), (NEWEST_TIME, self.newest_time))
 
     def forget(self, account: Account) -> None:
         """Forget an account of which nothing is left."""
@@ -98,9 +125,22 @@ class State:
             channel.maker.made -= 1
         return channel.maker
 
+    def reserve_no_more(self) -> None:
+        """The process ends in good order: numbers go on behind those that were given."""
+        for account in self.accounts.values():
+            if account.reserved != account.inbox.last_version:
+                account.reserved = account.inbox.last_version
+                self.commits.account(account)
+        for channel in self.channels.values():
+            if channel.reserved != channel.msgid:
+                channel.reserved = channel.msgid
+                self.commits.channel(channel)
+
     def load(self, journal: Journal) -> None:
         """Go on where the journal was left. Raises `StorageError`."""
         journal.reserve(RESERVED)
+        known: dict[str, float] = dict(journal.rows(FACTS))
+        self.newest_time = self._noted_time = known.get(NEWEST_TIME, 0.0)
         accounts: dict[int, Account] = {}
         for row in journal.rows("accounts"):
             account = Account.from_row(row, usage := self.usage(row[1]))

@@ -147,7 +147,7 @@ class Account:
     def row(self) -> Row:
         """The account in the journal."""
         presence = self.presence
-        facts: Row = (None,) * 7
+        facts: Row = (None,) * 9
         if presence is not None:
             facts = (
                 presence.line_digest,
@@ -157,6 +157,8 @@ class Account:
                 presence.instance,
                 presence.channel,
                 presence.lease_ends,
+                presence.token_issued,
+                presence.rights,
             )
         return (
             self.id,
@@ -182,7 +184,7 @@ class Account:
         )
         account.inbox.last_version = reserved - RESERVED
         if digest is not None:
-            device, ver, token_expires, instance, channel, lease_ends = facts
+            device, ver, token_expires, instance, channel, lease_ends, issued, rights = facts
             account.presence = Presence(
                 uid=uid,
                 generation=generation,
@@ -193,6 +195,8 @@ class Account:
                 instance=instance,
                 channel=channel,
                 lease_ends=lease_ends,
+                token_issued=issued,
+                rights=rights or "",
             )
         return account
 

@@ -73,7 +73,7 @@ def versions(journal: Journal) -> list[int]:
 
 def accounts(count: int) -> Batch:
     """So many accounts, in a file of many pages."""
-    facts = (None,) * 7
+    facts = (None,) * 9
     return {
         "accounts": {
             (number,): (number, "app", f"{number:0200}", number, 1, 2000, *facts)
@@ -404,8 +404,8 @@ WRONG: Final[tuple[tuple[Callable[[Path], None], str], ...]] = (
     (another_programs, FOREIGN),
     (another_programs_that_has_no_mark, FOREIGN),
     (the_same_with_a_log, FOREIGN),
-    (newer, "the file has version 99, and this release reads up to 3: use the release that"),
-    (newer_without_a_log, "the file has version 99, and this release reads up to 3: use the"),
+    (newer, "the file has version 99, and this release reads up to 4: use the release that"),
+    (newer_without_a_log, "the file has version 99, and this release reads up to 4: use the"),
     (overwritten_in_the_middle, "the file is corrupt ("),
     (cut_off, "the file is corrupt ("),
     (with_a_wrong_schema_page, "the file is corrupt ("),

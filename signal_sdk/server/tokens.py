@@ -1,0 +1,95 @@
+"""Who may log in with what: an app's certificates, and the forms of token that it takes.
+
+Owns: which token an app accepts, and what is kept of it. Must not know who is logged in, nor which
+tokens were revoked (revocations.py).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import LoginError
+from signal_sdk.server.config import AppConfig
+from signal_sdk.wire import jwt_tokens, names, tokens
+from signal_sdk.wire.rights import ALL, Rights
+
+__all__ = ["NONE", "REVOKED", "Token", "WrongTokenError", "check_token"]
+
+REVOKED: Final = "the token was revoked"
+
+
+@attrs.frozen(kw_only=True)
+class Token:
+    """What a login's token says, in Unix seconds: until when it is good (None: there is none), when
+    it was made (None: it does not say so, being of the original form), and what it allows.
+    """
+
+    expires: int | None = None
+    issued: int | None = None
+    rights: Rights = ALL
+
+
+class WrongTokenError(LoginError):
+    """A token that was never good (206). Its `reason` says why, which is for whoever has the
+    certificate: `public` is for whoever tries tokens.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(ECode.LOGIN_E_TOKENWRONG, reason)
+
+    @property
+    def public(self) -> LoginError:
+        """The same without the reason."""
+        return LoginError(self.ecode, "the token is not good for this app and account")
+
+
+NONE: Final = Token()
+"""What a login without a token has."""
+
+
+def check_token(app: AppConfig, token: str, account: str, now: float, *, skew: float) -> Token:
+    """What `token` says, if it lets `account` log in to `app` at `now`; `skew` is how many seconds
+    the clock of whoever made it may be ahead. Raises `LoginError` (204, 206), which is a
+    `WrongTokenError` where the token itself is wrong.
+    """
+    if token in (names.NO_TOKEN, ""):
+        if app.certificate and not app.allow_no_token:
+            reason = f"the app needs a token, not {names.NO_TOKEN!r}"
+            raise LoginError(ECode.LOGIN_E_TOKENWRONG, reason)
+        return NONE
+    if not app.certificate:
+        # There is nothing to check it against, and the app lets everybody in.
+        return NONE
+    # A JWT holds no colon, and one of the original form three at least.
+    is_old = ":" in token
+    if is_old and not app.allow_old_tokens:
+        reason = "the app takes no tokens of the original form: it needs a JWT"
+        raise LoginError(ECode.LOGIN_E_TOKENWRONG, reason)
+    check = _check_old if is_old else _check_jwt
+    refusals: list[LoginError] = []
+    for certificate in (app.certificate, *app.old_certificates):
+        try:
+            return check(app, token, certificate, account, now, skew)
+        except LoginError as exc:
+            refusals.append(exc)
+    # One that was good says more than those that it was never signed with.
+    for refusal in refusals:
+        if refusal.ecode is not ECode.LOGIN_E_TOKENWRONG:
+            raise refusal
+    raise WrongTokenError(refusals[0].reason)
+
+
+def _check_jwt(
+    app: AppConfig, token: str, certificate: str, account: str, now: float, skew: float
+) -> Token:
+    claims = jwt_tokens.check_jwt(token, app.id, certificate, account, now, skew=skew)
+    return Token(expires=claims.exp, issued=claims.iat, rights=claims.rights)
+
+
+def _check_old(
+    app: AppConfig, token: str, certificate: str, account: str, now: float, _: float
+) -> Token:
+    return Token(expires=tokens.check_token(token, app.id, certificate, account, now))
