@@ -35,6 +35,11 @@ LOGINS_AT_ONCE: Final = 50
 SENDS_PER_SECOND: Final = 200
 DOWN_SECONDS: Final = 0.5
 BUSY_SECONDS: Final = 2.0
+LIMITS: Final = {
+    f"SIGNAL_SDK_LIMITS_{name}": "0"
+    for name in ("CONNECTIONS_PER_ADDRESS", "CONNECTIONS_PER_SECOND", "LOGINS_PER_SECOND")
+}
+"""All sessions come from one address."""
 PATIENCE_SECONDS: Final = 120.0
 ENDS_SECONDS: Final = 15.0
 """After the last send: longer than an answer is waited for."""
@@ -120,7 +125,14 @@ async def measure(count: int, cores: Cores) -> dict[str, float]:
         command += ["--data", str(folder / "data")]
 
         def serve() -> AbstractContextManager[Process]:
-            return running("server", command, core=cores.measured, folder=folder, cwd=ROOT)
+            return running(
+                "server",
+                command,
+                core=cores.measured,
+                folder=folder,
+                cwd=ROOT,
+                environment=LIMITS,
+            )
 
         async with Signal("app", server=f"127.0.0.1:{port}") as signal:
             crowd = Crowd(signal, count)

@@ -25,7 +25,7 @@ from typing import Final
 import attrs
 
 from benchmarks import dialects
-from benchmarks.clients import Client, KeepAlive, Plan, logged_in
+from benchmarks.clients import PING_SECONDS, Client, KeepAlive, Plan, logged_in
 from benchmarks.dialects import Ours, OurVoice, json_frame
 from benchmarks.process import BenchmarkError, Cores, Process, raise_file_limit, running
 
@@ -146,7 +146,7 @@ def channels(_: Served, talker: Talker, count: int) -> None:
 
 def refused(_: Served, talker: Talker, count: int) -> None:
     """Requests that are refused."""
-    wrong = {"line": "somebody else's", "name": "room"}
+    wrong: dict[str, object] = {"line": "somebody else's", "name": "room"}
     talker.ask_all(("channel_query_num", wrong) for _ in range(count))
 
 
@@ -351,7 +351,7 @@ def measure_latency(cores: Cores, seconds: float) -> bool:
                 already=bots,
             ) as others,
         ):
-            keep_alive = KeepAlive()
+            keep_alive = KeepAlive(PING_SECONDS)
             keep_alive.add_all([*bots, *others])
             honest, hostile = Honest(bots), Hostile(others, attack)
             spend(seconds / 3, honest.turn, keep_alive.tick)

@@ -156,6 +156,11 @@ class StreamLink(Generic[M]):
         return self._transport.peer
 
     @property
+    def host(self) -> str:
+        """The other side's IP address; empty where it has none."""
+        return self._transport.host
+
+    @property
     def is_open(self) -> bool:
         """Can messages still be sent?"""
         return self.is_listening

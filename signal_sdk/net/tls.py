@@ -57,6 +57,10 @@ class TlsTransport:
         return self._inner.peer
 
     @property
+    def host(self) -> str:
+        return self._inner.host
+
+    @property
     def has_unsent(self) -> bool:
         return bool(self._unsent) or self._outgoing.pending > 0
 

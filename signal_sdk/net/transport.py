@@ -57,6 +57,10 @@ class Transport(Protocol):
         """The other side's address, for logs."""
 
     @property
+    def host(self) -> str:
+        """The other side's IP address; empty where it has none."""
+
+    @property
     def has_unsent(self) -> bool:
         """Does the transport itself still hold bytes that it took and could not send?"""
 
@@ -117,7 +121,7 @@ def receive_first_nowait(transport: Transport) -> bytes | None:
 class SocketTransport:
     """A connected, non-blocking stream socket."""
 
-    __slots__ = ("_reactor", "_socket", "peer")
+    __slots__ = ("_reactor", "_socket", "host", "peer")
 
     has_unsent = False
 
@@ -127,7 +131,9 @@ class SocketTransport:
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             # A notification that waits for the acknowledgement of the one before it is late.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.peer: str = _address(sock)
+        self.host: str
+        self.peer: str
+        self.host, self.peer = _address(sock)
         self._reactor: Watcher | None = None
 
     def send_nowait(self, data: bytes | memoryview) -> int:
@@ -188,11 +194,13 @@ class SocketTransport:
             self._socket.close()
 
 
-def _address(sock: socket.socket) -> str:
+def _address(sock: socket.socket) -> tuple[str, str]:
+    """The other side's IP address, and how it is called in logs."""
     try:
         name = sock.getpeername()
     except OSError:
-        return "nobody"
+        return "", "nobody"
     if not isinstance(name, tuple) or len(name) < 2:
-        return "a local socket"
-    return f"{plain_address(name[0])}:{name[1]}"
+        return "", "a local socket"
+    host = plain_address(name[0])
+    return host, f"{host}:{name[1]}"

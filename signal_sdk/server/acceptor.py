@@ -6,6 +6,7 @@ away. Must not know how a socket is accepted, or what is said on a connection.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from functools import partial
@@ -20,13 +21,13 @@ from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import NothingSaid, Transport, receive_first_nowait
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.connection import Connection
-from signal_sdk.server.http import HEALTH_PATH, READY_PATH, Routes, unavailable
+from signal_sdk.server.http import HEALTH_PATH, READY_PATH, Routes, too_many, unavailable
 from signal_sdk.server.requests import Services
 from signal_sdk.server.wires.base import ClientLink
 from signal_sdk.server.wires.native import NativeClientLink, NativeWires
 from signal_sdk.server.wires.web import WebClientLink, WebWires
 from signal_sdk.websocket import handshake
-from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
+from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest, encode_answer
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
@@ -34,6 +35,13 @@ SWEEP_SECONDS: Final = 1.0
 """Between two looks at all connections, of which 10,000 take a millisecond and a half."""
 NO_LIMIT_BYTES: Final = 2**31 - 1
 """How long a message may be where nothing is to limit that: what its length and zlib's can be."""
+REFUSED_AT_ONCE: Final = 64
+"""How many connections more than there may be are still asked what they want, so that a full server
+tells who looks after it that it serves.
+"""
+SHED_AT_ONCE: Final = 16
+"""How many go where there are no descriptors left."""
+NO_ROOM: Final = "no room for another connection"
 ENDED_PER_TURN: Final = 64
 """How many overdue connections are closed before others run."""
 
@@ -125,6 +133,8 @@ class Acceptor:
             # It came in the moment in which the node was ended.
             transport.close()
             return
+        if self._turns_away(transport):
+            return
         self._admit(transport)
         read = partial(self._read, nursery, transport, local_host)
         try:
@@ -136,7 +146,13 @@ class Acceptor:
     def accept_native(self, transport: Transport, _: str) -> None:
         """As `accept`, for a client of the native SDK, which does no handshake."""
         nursery = self._nursery
-        if nursery is None or self.why_not_ready() or not self.has_room(1):
+        visitors = self._services.visitors
+        if (
+            nursery is None
+            or self.why_not_ready()
+            or not visitors.has_room(1)
+            or visitors.come(transport.host)
+        ):
             transport.close()
             return
         try:
@@ -154,8 +170,41 @@ class Acceptor:
 
     async def serve(self, transport: Transport, local_host: str) -> None:
         """As `accept`, in the caller's task."""
+        if self._turns_away(transport):
+            return
         self._admit(transport)
         await self._serve(transport, local_host)
+
+    def _turns_away(self, transport: Transport) -> bool:
+        """Count who comes, or refuse him before he has said anything, where he costs least."""
+        visitors = self._services.visitors
+        if not visitors.has_room(-REFUSED_AT_ONCE):
+            answer = unavailable(NO_ROOM)
+        elif why := visitors.come(transport.host):
+            answer = too_many(why)
+        else:
+            return False
+        if not isinstance(transport, TlsTransport):
+            # What was sent is thrown away where something lies unread at the end.
+            with contextlib.suppress(LinkError):
+                transport.receive_nowait()
+                transport.send_nowait(encode_answer(answer))
+                transport.send_eof()
+        transport.close()
+        return True
+
+    def shed(self) -> None:
+        """There is room for nobody any more: the newest go that are not logged in."""
+        strangers = [
+            connection
+            for connection in reversed(self._connections.values())
+            if connection.is_stranger
+        ]
+        openings = list(reversed(self._openings))[:SHED_AT_ONCE]
+        for transport in openings:
+            self._close(transport)
+        for connection in strangers[: SHED_AT_ONCE - len(openings)]:
+            connection.abort()
 
     def _admit(self, transport: Transport) -> None:
         seconds = self._limits.handshake_seconds or math.inf
@@ -172,8 +221,9 @@ class Acceptor:
 
     def _close(self, transport: Transport) -> None:
         transport.close()
-        self._openings.pop(transport, None)
-        self._connections.pop(transport, None)
+        was_opening = self._openings.pop(transport, None) is not None
+        if was_opening or self._connections.pop(transport, None) is not None:
+            self._services.visitors.leave(transport.host)
         self._gone.set()
 
     def _fail(self, transport: Transport, exc: Exception) -> None:
@@ -245,19 +295,13 @@ class Acceptor:
 
     def _answer(self, local_host: str, request: HttpRequest) -> HttpAnswer | None:
         """The answer to a request; None where it begins a link."""
-        most = self._limits.max_connections
         why_not = None
         # A server that is full serves: whoever restarts the sick must not think it one.
         if request.path != HEALTH_PATH and (why := self.why_not_ready()):
             why_not = unavailable(why)
-        elif request.path not in (HEALTH_PATH, READY_PATH) and most and len(self) > most:
-            why_not = unavailable("no room for another connection")
+        elif request.path not in (HEALTH_PATH, READY_PATH) and self._services.visitors.is_over:
+            why_not = unavailable(NO_ROOM)
         return self._routes.answer(request, local_host, why_not)
-
-    def has_room(self, count: int) -> bool:
-        """May so many more connections be open?"""
-        most = self._limits.max_connections
-        return not most or len(self) + count <= most
 
     def why_not_ready(self) -> str:
         """Why nobody should come here now; empty where anybody may."""

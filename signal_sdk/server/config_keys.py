@@ -255,7 +255,36 @@ class LimitsConfig:
         least=0,
     )
     max_connections: int = _key(
-        0, "How many connections may be open at once; 0 is no limit.", least=0
+        20_000,
+        "How many connections may be open at once. The last tenth of them is for clients that come "
+        "back to a session. 0 is no limit.",
+        least=0,
+    )
+    connections_per_address: int = _key(
+        1000,
+        "How many connections an IP address, or an IPv6 network of 64 bits, may have at once. 0 is "
+        "no limit.",
+        least=0,
+    )
+    connections_per_second: int = _key(
+        200,
+        "How many connections an address, as above, may begin in a second. 0 is no limit.",
+        least=0,
+    )
+    logins_per_second: int = _key(
+        100, "How many logins an address may try in a second. 0 is no limit.", least=0
+    )
+    wrong_logins_per_minute: int = _key(
+        60,
+        "How many wrong tokens and wrong session lines an address may give in a minute before its "
+        "logins wait, for 2 s and then ever longer, up to a minute. 0 is no limit.",
+        least=0,
+    )
+    account_logins_per_minute: int = _key(
+        60,
+        "How many times an account may log in in a minute; coming back to a session is no login. "
+        "0 is no limit.",
+        least=0,
     )
     outbox_bytes: int = _key(
         4194304,

@@ -22,7 +22,7 @@ from signal_sdk.server.rates import Pace
 from signal_sdk.server.requests import Requests, Services
 from signal_sdk.server.session import Session
 from signal_sdk.server.wires.base import ClientLink
-from signal_sdk.wire import call2, functions, login, typed
+from signal_sdk.wire import call2, functions, login, names, typed
 from signal_sdk.wire.typed import End, Farewell
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
@@ -33,6 +33,9 @@ DELIVERIES_PER_FRAME: Final = 200
 """A frame that goes to more counts as several, so that nobody keeps the server busy with one large
 channel: 500 frames are 100,000 deliveries, which take 40 ms.
 """
+GUESSES: Final = frozenset({ECode.LOGIN_E_TOKENWRONG, ECode.LOGIN_E_FAILED})
+"""How a token, an app id or a session's line is refused that may have been guessed."""
+NO_MATCH: Final = "the app id, the account and the token do not go together"
 FAREWELL_SECONDS: Final = 2.0
 """How long a connection's own end may take once its node is being stopped."""
 
@@ -104,6 +107,15 @@ class Connection:
             return False
         self._link.watch(self._take)
         return self._link.rest(rouse)
+
+    @property
+    def is_stranger(self) -> bool:
+        """Has nobody logged in on it?"""
+        return self._session is None
+
+    def abort(self) -> None:
+        """Close at once, without a word."""
+        self._link.abort()
 
     def wake(self) -> None:
         """Rouse whoever serves the client, if it rests."""
@@ -215,6 +227,7 @@ class Connection:
         self.ends_at = math.inf
         try:
             services.check_admission()
+            services.visitors.check_login(self._link.host, is_resume=self._is_resuming)
             if services.engine.is_immediate:
                 session = await self._find_session(request)
             else:
@@ -340,6 +353,11 @@ class Connection:
             who = f" of {request.account!r:.80} in app {request.vid!r:.80}"
         logger.info("%s: login%s refused: %s", self._link.peer, who, exc)
         is_resume = isinstance(request, login.LineLogin)
+        if exc.ecode in GUESSES:
+            self._services.visitors.count_wrong(self._link.host)
+            if isinstance(request, login.Login) and request.token not in ("", names.NO_TOKEN):
+                # What of it is wrong is for the log: whoever guesses shall not know.
+                exc = LoginError(exc.ecode, NO_MATCH)
         self._link.send(typed.Refused(error=exc, is_resume=is_resume))
         self._link.end(Farewell(end=End.DONE))
 

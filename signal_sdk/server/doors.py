@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Sequence
-from typing import TypeAlias
+from functools import partial
+from typing import Final, TypeAlias
 
 import attrs
 import trio
@@ -18,16 +19,19 @@ from signal_sdk.errors import ConfigError
 from signal_sdk.native import udp
 from signal_sdk.net.addresses import takes_ipv4
 from signal_sdk.server import listener
-from signal_sdk.server.acceptor import Acceptor
+from signal_sdk.server.acceptor import NO_ROOM, Acceptor
 from signal_sdk.server.certificate import Certificate
 from signal_sdk.server.config import Config
 from signal_sdk.server.config_checks import shown
-from signal_sdk.server.http import Routes
+from signal_sdk.server.http import Routes, unavailable
 from signal_sdk.server.native_lookup import NativeLookup
+from signal_sdk.websocket.handshake import encode_answer
 from signal_sdk.wire.datagrams import LOOKUP_PORTS
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
+FULL: Final = encode_answer(unavailable(NO_ROOM))
+"""What HTTP clients hear for whom there are no descriptors."""
 Address: TypeAlias = tuple[str, int]
 
 
@@ -56,7 +60,7 @@ class Doors:
         self._lookup = lookup
         self._plain: list[socket.socket] = []
         self._tls: list[socket.socket] = []
-        self._shortage = listener.Shortage()
+        self._shortage = listener.Shortage(acceptor.shed)
         self._certificate: Certificate | None = None
         self._native: list[socket.socket] = []
         self._udp: list[socket.socket] = []
@@ -124,7 +128,9 @@ class Doors:
         accept, shortage, certificate = self._acceptor.accept, self._shortage, self._certificate
         async with trio.open_nursery() as nursery:
             for sock in self._plain:
-                nursery.start_soon(listener.accept_loop, sock, accept, shortage)
+                nursery.start_soon(
+                    partial(listener.accept_loop, sock, accept, shortage, refusal=FULL)
+                )
             if certificate is not None:
                 nursery.start_soon(certificate.watch_loop)
                 for sock in self._tls:
@@ -174,6 +180,7 @@ class Doors:
         self._close_native()
         for sock in (*self._plain, *self._tls):
             sock.close()
+        self._shortage.close()
 
 
 def _warn_of_lookup_ports(ports: Sequence[int]) -> None:

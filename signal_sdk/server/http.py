@@ -15,6 +15,7 @@ from signal_sdk.net.addresses import plain_address
 from signal_sdk.server.complaints import Complaint
 from signal_sdk.server.config import ServerConfig, parse_address
 from signal_sdk.server.origins import Origins
+from signal_sdk.server.visitors import RETRY_SECONDS
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from signal_sdk.wire import frames
 
@@ -24,7 +25,17 @@ READY_PATH: Final = "/readyz"
 
 def unavailable(why: str) -> HttpAnswer:
     """The answer while nobody should come here."""
-    return HttpAnswer(status=HTTPStatus.SERVICE_UNAVAILABLE, body=f"{why}\n".encode())
+    return _later(HTTPStatus.SERVICE_UNAVAILABLE, why)
+
+
+def too_many(why: str) -> HttpAnswer:
+    """The answer to who has come too often."""
+    return _later(HTTPStatus.TOO_MANY_REQUESTS, why)
+
+
+def _later(status: HTTPStatus, why: str) -> HttpAnswer:
+    headers = (("Retry-After", str(RETRY_SECONDS)),)
+    return HttpAnswer(status=status, body=f"{why}\n".encode(), headers=headers)
 
 
 class Routes:

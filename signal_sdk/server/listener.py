@@ -5,9 +5,9 @@ Owns: listening sockets and accepting, plain and TLS. Must not know what is said
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import logging
-import math
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -18,15 +18,12 @@ import trio
 from signal_sdk.errors import ConfigError
 from signal_sdk.net.addresses import bind_all, plain_address
 from signal_sdk.net.tls import TlsTransport
-from signal_sdk.net.transport import SocketTransport, Transport
-
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+from signal_sdk.net.transport import RECEIVE_BYTES, SocketTransport, Transport
+from signal_sdk.server.complaints import Complaint
 
 ACCEPTS_PER_TURN: Final = 64
 NO_ROOM_SECONDS: Final = 0.1
 """How long accepting pauses when the process has no file descriptors left."""
-SHORTAGE_SECONDS: Final = 60.0
-"""Between two lines in the log that say so."""
 NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 Accept = Callable[[Transport, str], None]
@@ -62,17 +59,48 @@ def listen_pair(host: str, port: int) -> tuple[list[socket.socket], list[socket.
 
 
 class Shortage:
-    """Tells the log that no connection can be accepted, once a minute at most."""
+    """What is done where the process has no descriptors left: one in reserve is there to take a
+    connection with and refuse it, so that nobody waits for nothing, and `make_room` has some of
+    those closed that can best be spared. The log is told once a minute.
+    """
 
-    def __init__(self) -> None:
-        self._told_at = -math.inf
+    def __init__(self, make_room: Callable[[], None]) -> None:
+        self._make_room = make_room
+        self._complaint = Complaint("cannot accept connections")
+        self._spare = _spare()
 
-    def tell(self, why: str) -> None:
-        """There is no room, for this reason."""
-        now = trio.current_time()
-        if now - self._told_at >= SHORTAGE_SECONDS:
-            self._told_at = now
-            logger.warning("cannot accept connections: %s", why)
+    def handle(self, listening: socket.socket, why: str, refusal: bytes) -> None:
+        """There is no room, for this reason: refuse who waits, with these bytes."""
+        self._complaint.tell(why)
+        self.close()
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                sock, _ = listening.accept()
+            except OSError:
+                # Nobody waits any more, or somebody else has taken the one in reserve.
+                break
+            with sock:
+                sock.setblocking(False)
+                # What was sent is thrown away where something lies unread at the end.
+                with contextlib.suppress(OSError):
+                    sock.recv(RECEIVE_BYTES)
+                with contextlib.suppress(OSError):
+                    sock.send(refusal)
+        self._make_room()
+        self._spare = _spare()
+
+    def close(self) -> None:
+        """Give the one in reserve back."""
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None
+
+
+def _spare() -> int | None:
+    try:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
 
 
 async def accept_loop(
@@ -80,9 +108,11 @@ async def accept_loop(
     accept: Accept,
     shortage: Shortage,
     context: Callable[[], ssl.SSLContext] | None = None,
+    *,
+    refusal: bytes = b"",
 ) -> None:
     """Accept connections until cancelled, each handed to `accept`; with `context`, inside TLS as
-    that says at the moment.
+    that says at the moment. `refusal` is what those hear for whom there are no descriptors.
     """
     while True:
         await trio.lowlevel.wait_readable(listening)
@@ -93,7 +123,7 @@ async def accept_loop(
                 break
             except OSError as exc:
                 if exc.errno in NO_ROOM:
-                    shortage.tell(exc.strerror or str(exc))
+                    shortage.handle(listening, exc.strerror or str(exc), refusal)
                     await trio.sleep(NO_ROOM_SECONDS)
                 # Otherwise the client has gone again already.
                 break

@@ -35,6 +35,7 @@ from signal_sdk.server.presence import Presences
 from signal_sdk.server.requests import Services
 from signal_sdk.server.revocations import LOOK_SECONDS, Revocations
 from signal_sdk.server.timers import Timers
+from signal_sdk.server.visitors import Visitors
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
@@ -113,6 +114,7 @@ class Node:
         )
         self._recoverable = (presences, calls, channel_attributes)
         self._doors: Doors | None = None
+        self._visitors = Visitors(limits)
         services = Services(
             engine=self._engine,
             hub=self._hub,
@@ -121,6 +123,7 @@ class Node:
             timers=timers,
             limits=limits,
             clock=clock,
+            visitors=self._visitors,
             is_draining=self._stopping.is_set,
         )
         acceptor = Acceptor(services, self._reactor, self._routes)
@@ -132,7 +135,7 @@ class Node:
         """Had native clients better not come? They dial two connections at once, and count one that
         is closed again as one of their few tries.
         """
-        return bool(self.acceptor.why_not_ready()) or not self.acceptor.has_room(2)
+        return bool(self.acceptor.why_not_ready()) or not self._visitors.has_room(2)
 
     @property
     def sessions(self) -> int:

@@ -24,7 +24,8 @@ from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import AppConfig, Config
 from signal_sdk.server.engine.base import AccountKey, Engine, Presence
 from signal_sdk.server.hub import Hub
-from signal_sdk.server.rates import Rates
+from signal_sdk.server.rates import Paces, Rates
+from signal_sdk.server.refusals import login_too_often
 from signal_sdk.server.revocations import Revocations
 from signal_sdk.server.session import Session
 from signal_sdk.server.timers import Timers
@@ -35,6 +36,7 @@ from signal_sdk.wire.rights import Rights
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 LINE_BYTES = 24
+MINUTE_SECONDS = 60.0
 MAX_VER = 2**31 - 1
 LOOKED_AT_PER_TURN = 1000
 """How many sessions are looked at before others run."""
@@ -78,6 +80,8 @@ class Presences:
         self._clock = clock
         # Here, since whoever logs in again must not begin a second of its own.
         self._sent: Rates[AccountKey] = Rates()
+        self._limits = config.limits
+        self._logins: Paces[AccountKey] = Paces()
 
     def take_apps(self, apps: Sequence[AppConfig]) -> None:
         """From here on these apps' users may log in; who is logged in stays."""
@@ -95,6 +99,7 @@ class Presences:
             raise LoginError(ECode.LOGIN_E_INVALID_USER, f"the account {account!r} is the server's")
         key = AccountKey(request.vid, account)
         token = self._check_token(request, key)
+        self._check_pace(key)
         if not request.keeps_presence:
             await self._end(key, partial(_may_take, request), kick=True)
         line = secrets.token_urlsafe(LINE_BYTES)
@@ -120,6 +125,12 @@ class Presences:
         if before is None:
             await self._channels.tell_presence(ONLINE, key, presence.uid)
         return self._session(key, presence, line)
+
+    def _check_pace(self, key: AccountKey) -> None:
+        """Count a login whose token is right: nobody else can use up an account's."""
+        pace, limit = self._logins.of(key), self._limits.account_logins_per_minute
+        if late := pace.seconds_left(limit, trio.current_time(), MINUTE_SECONDS):
+            raise login_too_often(f"more than {limit} logins of the account in a minute", late)
 
     def _check_token(self, request: login.Login, key: AccountKey) -> Token:
         """What the token says. Raises `LoginError`."""

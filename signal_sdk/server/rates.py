@@ -16,6 +16,8 @@ from weakref import WeakValueDictionary
 K = TypeVar("K", bound=Hashable)
 
 WINDOW_SECONDS: Final = 1.0
+MAX_PACES: Final = 10_000
+"""How many paces of many are remembered."""
 
 
 _NEVER: Final[deque[float]] = deque(maxlen=0)
@@ -102,20 +104,45 @@ class Pace:
     def __init__(self) -> None:
         self._paid_until = -math.inf
 
-    def seconds_left(self, limit: int, now: float) -> float:
-        """How long it will be until one more is allowed at `limit` (0: no limit) a second; where it
-        is now, that is 0, and it is counted.
+    def seconds_left(self, limit: int, now: float, window_seconds: float = WINDOW_SECONDS) -> float:
+        """How long it will be until one more is allowed at `limit` (0: no limit) in a second, or in
+        another window; where it is now, that is 0, and it is counted.
         """
         if not limit:
             return 0.0
-        paid_until = max(self._paid_until, now)
-        late = paid_until + 1 / limit - now - WINDOW_SECONDS
+        paid_until = max(self._paid_until, now) + window_seconds / limit
+        late = paid_until - now - window_seconds
         if late > 1e-9:
             return late
-        self._paid_until = paid_until + 1 / limit
+        self._paid_until = paid_until
         return 0.0
+
+    def is_idle(self, now: float) -> bool:
+        """Is all that was counted used up?"""
+        return self._paid_until <= now
 
     def charge(self, count: float, limit: int, now: float) -> None:
         """Count `count` more, which may be more than is allowed: then the next have to wait."""
         if limit:
             self._paid_until = max(self._paid_until, now) + count / limit
+
+
+class Paces(Generic[K]):
+    """The paces of many, each by its key, of which those are forgotten that were not asked for
+    longest.
+    """
+
+    def __init__(self) -> None:
+        self._paces: dict[K, Pace] = {}
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._paces)
+
+    def of(self, key: K) -> Pace:
+        """The pace of `key`."""
+        pace = self._paces.pop(key, None) or Pace()
+        self._paces[key] = pace
+        if len(self._paces) > MAX_PACES:
+            del self._paces[next(iter(self._paces))]
+        return pace

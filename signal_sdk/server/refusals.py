@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import SignalError
+from signal_sdk.errors import LoginError, SignalError
 
-__all__ = ["too_often"]
+__all__ = ["login_too_often", "too_often"]
 
 
 def too_often(ecode: ECode, what: str, seconds: float) -> SignalError:
@@ -19,3 +19,8 @@ def too_often(ecode: ECode, what: str, seconds: float) -> SignalError:
     """
     tenths = max(1, math.ceil(seconds * 10 - 1e-6))
     return SignalError(ecode, f'{what}; {{"retry_after": {tenths / 10:g}}}')
+
+
+def login_too_often(what: str, seconds: float) -> LoginError:
+    """As `too_often`, for a login (201): one that comes later may succeed."""
+    return LoginError(ECode.LOGIN_E_NET, too_often(ECode.LOGIN_E_NET, what, seconds).reason)

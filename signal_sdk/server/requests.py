@@ -31,6 +31,7 @@ from signal_sdk.server.rates import Pace
 from signal_sdk.server.refusals import too_often
 from signal_sdk.server.session import Session
 from signal_sdk.server.timers import Timers
+from signal_sdk.server.visitors import Visitors
 from signal_sdk.server.wires.base import ClientLink
 from signal_sdk.wire import call2, functions, results, typed
 from signal_sdk.wire.arguments import Arguments
@@ -94,6 +95,7 @@ class Services:
     timers: Timers
     limits: LimitsConfig
     clock: Clock
+    visitors: Visitors
     is_draining: Callable[[], bool]
 
     def check_admission(self) -> None:

@@ -74,6 +74,7 @@ class MemoryTransport:
         self._outgoing = outgoing
         self._is_closed = False
         self.peer = peer
+        self.host: str = ""
 
     def _check_open(self) -> None:
         if self._is_closed:

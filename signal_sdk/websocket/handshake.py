@@ -198,6 +198,15 @@ def _respond(protocol: ServerProtocol, request: Request, answer: Answer) -> Resp
         answered = HttpAnswer(status=HTTPStatus.METHOD_NOT_ALLOWED)
     if answered is None:
         return protocol.accept(request)
+    return _response(answered, answered.body if not is_head else b"")
+
+
+def encode_answer(answer: HttpAnswer) -> bytes:
+    """An answer as bytes, for whom is not even asked what he wants."""
+    return _response(answer, answer.body).serialize()
+
+
+def _response(answered: HttpAnswer, body: bytes) -> Response:
     headers = Headers(
         [
             ("Content-Type", answered.content_type),
@@ -207,7 +216,6 @@ def _respond(protocol: ServerProtocol, request: Request, answer: Answer) -> Resp
             *answered.headers,
         ]
     )
-    body = b"" if is_head else answered.body
     return Response(answered.status, answered.status.phrase, headers, body)
 
 

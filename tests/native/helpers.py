@@ -155,6 +155,7 @@ class _TappedTransport:
         self._inner = inner
         self._tap = tap
         self.peer = inner.peer
+        self.host = inner.host
 
     def send_nowait(self, data: bytes | memoryview) -> int:
         if self._tap.is_silent:

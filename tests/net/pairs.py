@@ -75,6 +75,10 @@ class Trickle:
         return self._inner.peer
 
     @property
+    def host(self) -> str:
+        return self._inner.host
+
+    @property
     def has_unsent(self) -> bool:
         return self._inner.has_unsent
 

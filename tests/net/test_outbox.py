@@ -28,6 +28,7 @@ class FakeTransport:
 
     def __init__(self, room: int = 10**9) -> None:
         self.peer = "fake"
+        self.host = ""
         self.has_unsent = False
         self.sent: list[bytes] = []
         self.room = room

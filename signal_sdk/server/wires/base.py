@@ -69,6 +69,10 @@ class ClientLink(Protocol):
         """The client's address, for logs."""
 
     @property
+    def host(self) -> str:
+        """The client's IP address; empty where it has none."""
+
+    @property
     def is_open(self) -> bool:
         """Can anything still be said?"""
 
