@@ -17,6 +17,7 @@ import trio
 from signal_sdk.server.engine.account_operations import AccountOperations
 from signal_sdk.server.engine.base import AccountKey, Call, CallKey, ChannelKey, Engine, Presence
 from signal_sdk.server.engine.call_operations import CallOperations
+from signal_sdk.server.engine.memory import give_back
 
 SWEPT: Final = 1000
 """How many channels' histories one sweep looks at."""
@@ -69,3 +70,6 @@ class EmbeddedEngine(AccountOperations, CallOperations, Engine):
                 channel.forget(now - self._history_seconds)
                 if channel.history:
                     self._histories.append(key)
+        if self._state.tidy():
+            self._inboxes.tidy()
+            give_back()

@@ -15,6 +15,7 @@ from typing import Final
 
 from signal_sdk.server.engine.base import Entry
 from signal_sdk.server.engine.commits import JournalCommits
+from signal_sdk.server.engine.memory import shrink
 from signal_sdk.server.engine.schema import ENTRIES, FLOORS, HANDLED
 from signal_sdk.server.engine.tables import Account
 
@@ -66,6 +67,10 @@ class EntryLog:
     def forget(self, account: int) -> None:
         """The account is no more, and has no entry above the floor."""
         self._commits.drop(HANDLED, (account,))
+
+    def tidy(self) -> None:
+        """Give back the room of what is gone."""
+        shrink(self._waiting)
 
     def drop(self, entries: Sequence[Entry]) -> None:
         """These, which may have others before them, are gone."""

@@ -141,6 +141,11 @@ class Inboxes:
             account.inbox.is_swept = True
             self._to_sweep.append(account)
 
+    def tidy(self) -> None:
+        """Give back the room of what is gone."""
+        if self._log is not None:
+            self._log.tidy()
+
     def sweep(self, now: float) -> None:
         """Look through some of the inboxes for entries whose time is over."""
         for _ in range(min(SWEPT, len(self._to_sweep))):

@@ -14,6 +14,7 @@ from signal_sdk.server.engine.base import AccountKey, Call, CallKey, ChannelKey,
 from signal_sdk.server.engine.bounds import Bounds, Usage, check
 from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.memory import shrink
 from signal_sdk.server.engine.schema import FACTS
 from signal_sdk.server.engine.tables import (
     RESERVED,
@@ -26,6 +27,9 @@ from signal_sdk.server.engine.tables import (
 
 NEWEST_TIME: Final = "newest_time"
 NOTED_SECONDS: Final = 60.0
+
+MUCH: Final = 10_000
+"""How many accounts and channels that are gone are worth tidying up after."""
 
 
 @attrs.define(eq=False)
@@ -41,6 +45,7 @@ class State:
     last_reply: int = 0
     usages: dict[str, Usage] = attrs.field(factory=dict)
     newest_time: float = 0.0
+    _gone: int = 0
     _last_account: int = 0
     _noted_time: float = 0.0
     _last_channel: int = 0
@@ -94,8 +99,18 @@ class State:
         usage.generation = max(usage.generation, account.generation)
         usage.version = max(usage.version, account.inbox.last_version)
         usage.uids.discard(account.uid)
+        self._gone += 1
         del self.accounts[account.key]
         self.commits.drop("accounts", (account.id,))
+
+    def tidy(self) -> bool:
+        """Give back the room of what is gone, once that is much; was it?"""
+        if self._gone < max(MUCH, len(self.accounts) + len(self.channels)):
+            return False
+        self._gone = 0
+        shrink(self.accounts, self.channels, self.lines, self.calls)
+        shrink(*(usage.uids for usage in self.usages.values()))
+        return True
 
     def make_channel(
         self, key: ChannelKey, maker: Account | None, idle_since: float | None
@@ -119,6 +134,7 @@ class State:
     def drop_channel(self, channel: Channel) -> Account | None:
         """There is no such channel any more; return its maker."""
         del self.channels[channel.key]
+        self._gone += 1
         channel.usage.channels -= 1
         self.commits.drop("channels", (channel.id,))
         if channel.maker is not None:

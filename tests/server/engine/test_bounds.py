@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections import OrderedDict
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +14,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.server.engine.base import AccountKey, Call, CallKey, ChannelKey, Engine, Post
 from signal_sdk.server.engine.bounds import MAX_UID, Bounds, QuotaError, Usage
 from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.server.engine.memory import give_back, shrink
 from tests.server.engine.contract import (
     ANN,
     BOB,
@@ -328,3 +331,40 @@ async def test_what_is_there_already_may_stay_where_a_bound_is_lowered(engine: E
     assert len((await engine.read_inbox(ANN, 0, 30, NOW)).entries) == 4
     with pytest.raises(QuotaError):
         await engine.post(from_("bob"), NOW)
+
+
+# --- room that is given back ---
+
+
+async def test_the_room_of_many_that_are_gone_is_given_back(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signal_sdk.server.engine.state.MUCH", 100)
+    inner = cast("EmbeddedEngine", engine)
+    tables = (inner._accounts, inner._channels, inner._state.usage("app").uids)
+    small = [sys.getsizeof(table) for table in tables]
+    for number in range(1000):
+        await engine.post(post("x", AccountKey("app", f"{number}"), ttl=1), NOW)
+        room = ChannelKey("app", f"room{number}")
+        await engine.set_channel_attr(room, "a", "b", message("x"), account="bob", now=NOW)
+        await engine.destroy_channel(room, NOW)
+    assert sys.getsizeof(inner._accounts) > 10 * small[0]
+    for _ in range(3):
+        await engine.sweep(NOW + 2)
+    assert known(engine) == set()
+    # They are the same objects: others hold them.
+    assert tables == (inner._accounts, inner._channels, inner._state.usage("app").uids)
+    assert [sys.getsizeof(table) for table in tables] <= [2 * size for size in small]
+
+
+def test_shrinking_a_table_keeps_what_is_in_it_in_order() -> None:
+    table = dict.fromkeys(range(1000))
+    for number in range(995):
+        del table[number]
+    ordered = OrderedDict(table)
+    taken = set(range(1000))
+    taken -= set(range(1, 1000))
+    shrink(table, ordered, taken)
+    assert (list(table), list(ordered), taken) == ([*range(995, 1000)], [*range(995, 1000)], {0})
+    assert sys.getsizeof(table) < 1000
+    give_back()
