@@ -120,6 +120,27 @@ class MemoryTransport:
             self._incoming.writers.unpark_all()
         return data
 
+    async def receive_exactly(self, count: int) -> bytes:
+        """Wait for so many bytes, and take no more. Raises `LinkError`."""
+        data = b""
+        while len(data) < count:
+            while not self._is_readable:
+                self._check_open()
+                await self._incoming.readers.park()
+            await trio.lowlevel.checkpoint()
+            self._check_open()
+            taken = bytes(self._incoming.data[: count - len(data)])
+            if not taken:
+                raise LinkError(f"{self.peer} went after {len(data)} bytes of {count}")
+            del self._incoming.data[: len(taken)]
+            data += taken
+        return data
+
+    def pass_for(self, host: str) -> None:
+        """Be the connection of `host`, for which a proxy has connected."""
+        self.peer = f"{host} (by {self.peer})"
+        self.host = host
+
     def receive_nowait(self) -> bytes | None:
         """The bytes that there are; empty once the other end writes no more, None where there is
         nothing yet. Raises `LinkError`.
