@@ -156,6 +156,7 @@ async def accept(
         if room < 0:
             await _refuse_long(protocol, link.outbox)
             transport.close()
+            link.let_go()
             raise LinkError(f"a request of more than {MAX_REQUEST_BYTES} bytes")
         if data:
             protocol.receive_data(data)
@@ -174,8 +175,10 @@ async def accept(
         link.take_early(events[1:])
         return link
     transport.close()
-    if protocol.handshake_exc is not None:
-        raise LinkError(f"a bad handshake from {transport.peer}: {protocol.handshake_exc}")
+    why, protocol.handshake_exc = protocol.handshake_exc, None
+    link.let_go()
+    if why is not None:
+        raise LinkError(f"a bad handshake from {transport.peer}: {why}") from None
     return None
 
 
