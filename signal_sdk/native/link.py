@@ -114,6 +114,7 @@ class NativeLink(StreamLink[M]):
             pass
         finally:
             self._transport.close()
+            self.let_go()
 
 
 class PacketLink(NativeLink[bytes]):

@@ -311,6 +311,15 @@ class StreamLink(Generic[M]):
         if self.is_open:
             self.outbox.append(data)
 
+    def let_go(self) -> None:
+        """It is closed: hold nothing that holds it, so that it goes with whoever has it, and need
+        not be looked for as garbage, which a busy server seldom does.
+        """
+        self._take = None
+        if self._failure is not None:
+            self._failure.__traceback__ = None
+        self.outbox.let_go()
+
     def abort(self) -> None:
         """Close the transport at once, without a word."""
         self._is_closed = True

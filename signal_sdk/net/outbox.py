@@ -150,6 +150,14 @@ class Outbox:
             self._scheduled = True
             self._flusher.schedule(self)
 
+    def let_go(self) -> None:
+        """The transport is closed: drop what waits, and know nobody any more."""
+        self._closed = self.broken = True
+        self._chunks = []
+        self.size = 0
+        self._tell_drained()
+        self._on_broken = _nobody
+
     def append_eof(self) -> None:
         """End the stream once all that waits has gone out; later appends are dropped."""
         if self._closed:
@@ -222,3 +230,7 @@ class Outbox:
         self._transport.close()
         self._tell_drained()
         self._on_broken(reason)
+
+
+def _nobody(_: str) -> None:
+    """Whom to tell that an outbox is broken which nobody has any more."""

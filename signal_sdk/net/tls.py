@@ -150,6 +150,12 @@ class TlsTransport:
         except ssl.SSLError as exc:
             raise LinkError(f"receiving from {self.peer} failed: {exc.reason or exc}") from None
 
+    async def receive_exactly(self, count: int) -> bytes:
+        return await self._inner.receive_exactly(count)
+
+    def pass_for(self, host: str) -> None:
+        self._inner.pass_for(host)
+
     def receive_nowait(self) -> bytes | None:
         while (data := self._read()) is None:
             received = self._inner.receive_nowait()

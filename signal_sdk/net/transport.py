@@ -80,6 +80,14 @@ class Transport(Protocol):
         yet. Raises `LinkError`.
         """
 
+    async def receive_exactly(self, count: int) -> bytes:
+        """Wait for so many bytes, and take no more: what stands before all else, TLS included.
+        Raises `LinkError`.
+        """
+
+    def pass_for(self, host: str) -> None:
+        """Be the connection of `host`, for which a proxy has connected."""
+
     def watch(self, reactor: Watcher, on_readable: OnReadable) -> bool:
         """Have `reactor` call `on_readable` when there is something to receive, until `unwatch` or
         `close`; instead of what it called before. False where that cannot be, and `receive_some`
@@ -167,6 +175,25 @@ class SocketTransport:
             return None
         except OSError as exc:
             raise LinkError(f"receiving from {self.peer} failed: {exc.strerror or exc}") from None
+
+    async def receive_exactly(self, count: int) -> bytes:
+        data = b""
+        while len(data) < count:
+            try:
+                await trio.lowlevel.wait_readable(self._socket)
+                got = self._socket.recv(count - len(data))
+            except BlockingIOError:
+                continue
+            except (trio.ClosedResourceError, OSError, ValueError):
+                raise LinkError(f"the connection to {self.peer} is closed") from None
+            if not got:
+                raise LinkError(f"{self.peer} went after {len(data)} bytes of {count}")
+            data += got
+        return data
+
+    def pass_for(self, host: str) -> None:
+        self.peer = f"{host} (by {self.peer})"
+        self.host = host
 
     def watch(self, reactor: Watcher, on_readable: OnReadable) -> bool:
         if not reactor.can_watch:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import NothingSaid, Transport, receive_first_nowait
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.connection import Connection
+from signal_sdk.server.forwarded import Forwarded
 from signal_sdk.server.http import HEALTH_PATH, READY_PATH, Routes, too_many, unavailable
 from signal_sdk.server.requests import Services
 from signal_sdk.server.wires.base import ClientLink
@@ -44,6 +46,8 @@ SHED_AT_ONCE: Final = 16
 NO_ROOM: Final = "no room for another connection"
 ENDED_PER_TURN: Final = 64
 """How many overdue connections are closed before others run."""
+_Serve = Callable[[trio.Nursery, Transport, str], None]
+"""Serves a connection that came in at a local address, without waiting."""
 
 
 @attrs.frozen(eq=False)
@@ -64,8 +68,11 @@ class _Rouse:
 class Acceptor:
     """A node's connections. `run` serves those that `accept` is given."""
 
-    def __init__(self, services: Services, reactor: Reactor, routes: Routes) -> None:
+    def __init__(
+        self, services: Services, reactor: Reactor, routes: Routes, forwarded: Forwarded
+    ) -> None:
         self._services = services
+        self._forwarded = forwarded
         self._reactor = reactor
         self._routes = routes
         self._how: dict[str, Any] = {}
@@ -128,11 +135,45 @@ class Acceptor:
         it has to wait for something, since most of a server's connections are idle. It has
         `handshake_seconds` for all handshakes and the login together.
         """
+        self._accept_as(self._serve_web, transport, local_host)
+
+    def accept_native(self, transport: Transport, local_host: str) -> None:
+        """As `accept`, for a client of the native SDK, which does no handshake."""
+        self._accept_as(self._serve_native, transport, local_host)
+
+    def _accept_as(self, serve: _Serve, transport: Transport, local_host: str) -> None:
         nursery = self._nursery
         if nursery is None:
             # It came in the moment in which the node was ended.
             transport.close()
+        elif self._forwarded.begins_with_header(transport.host):
+            if not self._turns_away(transport):
+                self._admit(transport)
+                nursery.start_soon(self._serve_behind, serve, nursery, transport, local_host)
+        else:
+            serve(nursery, transport, local_host)
+
+    async def _serve_behind(
+        self, serve: _Serve, nursery: trio.Nursery, transport: Transport, local_host: str
+    ) -> None:
+        """Serve a connection that a proxy has made, once that has said for whom."""
+        try:
+            speaker = await self._forwarded.read_header(transport)
+        except LinkError as exc:
+            self._fail(transport, exc)
             return
+        except trio.Cancelled:
+            self._close(transport)
+            raise
+        if self._openings.pop(transport, None) is None:
+            return
+        self._services.visitors.leave(transport.host)
+        if speaker is not None:
+            transport.pass_for(speaker.host)
+            local_host = speaker.reached
+        serve(nursery, transport, local_host)
+
+    def _serve_web(self, nursery: trio.Nursery, transport: Transport, local_host: str) -> None:
         if self._turns_away(transport):
             return
         self._admit(transport)
@@ -143,18 +184,12 @@ class Acceptor:
         except LinkError as exc:
             self._fail(transport, exc)
 
-    def accept_native(self, transport: Transport, _: str) -> None:
-        """As `accept`, for a client of the native SDK, which does no handshake."""
-        nursery = self._nursery
+    def _serve_native(self, nursery: trio.Nursery, transport: Transport, _: str) -> None:
         visitors = self._services.visitors
-        if (
-            nursery is None
-            or self.why_not_ready()
-            or not visitors.has_room(1)
-            or visitors.come(transport.host)
-        ):
+        if self.why_not_ready() or not visitors.has_room(1) or visitors.come(transport.host):
             transport.close()
             return
+        self._admit(transport)
         try:
             link = NativeClientLink(
                 self._native_wires,
@@ -163,7 +198,6 @@ class Acceptor:
                 max_bytes=self._how["max_frame_bytes"],
                 outbox_bytes=self._how["outbox_bytes"],
             )
-            self._admit(transport)
             self._serve_resting(nursery, transport, self._begin(transport, link))
         except LinkError as exc:
             self._fail(transport, exc)
@@ -245,7 +279,7 @@ class Acceptor:
             data = receive_first_nowait(transport)
             if data is None:
                 return
-            answer = partial(self._answer, local_host)
+            answer = partial(self._answer, transport, local_host)
             link = handshake.accept_plain(data, transport, self._reactor, answer, **self._how)
             if link is None:
                 transport.unwatch()
@@ -272,7 +306,7 @@ class Acceptor:
         try:
             if isinstance(transport, TlsTransport):
                 await transport.handshake()
-            answer = partial(self._answer, local_host)
+            answer = partial(self._answer, transport, local_host)
             link = await handshake.accept(transport, self._reactor, answer, data=data, **self._how)
             if link is not None:
                 connection = self._begin(transport, link)
@@ -293,15 +327,31 @@ class Acceptor:
         finally:
             self._close(transport)
 
-    def _answer(self, local_host: str, request: HttpRequest) -> HttpAnswer | None:
+    def _answer(
+        self, transport: Transport, local_host: str, request: HttpRequest
+    ) -> HttpAnswer | None:
         """The answer to a request; None where it begins a link."""
-        why_not = None
+        why_not = self._forward(transport, request.forwarded_for)
         # A server that is full serves: whoever restarts the sick must not think it one.
         if request.path != HEALTH_PATH and (why := self.why_not_ready()):
             why_not = unavailable(why)
         elif request.path not in (HEALTH_PATH, READY_PATH) and self._services.visitors.is_over:
             why_not = unavailable(NO_ROOM)
         return self._routes.answer(request, local_host, why_not)
+
+    def _forward(self, transport: Transport, forwarded_for: str) -> HttpAnswer | None:
+        """A proxy has said for whom it asks: the connection is that client's from here on, or there
+        is a reason why not.
+        """
+        client = self._forwarded.client_of(transport.host, forwarded_for)
+        if client == transport.host:
+            return None
+        visitors = self._services.visitors
+        if why := visitors.come(client):
+            return too_many(why)
+        visitors.leave(transport.host)
+        transport.pass_for(client)
+        return None
 
     def why_not_ready(self) -> str:
         """Why nobody should come here now; empty where anybody may."""

@@ -187,16 +187,30 @@ def _server_problems(server: ServerConfig) -> Iterator[ConfigKeyError]:
     yield from _taken(
         _each(server.also_listen, "server"), {_tls_port(server): "TLS, on [server] port + 1"}
     )
-    for index, origin in enumerate(server.allowed_origins):
-        try:
-            parse_origin(origin)
-        except ValueError as error:
-            yield ConfigKeyError(("server", "allowed_origins", index), str(error))
+    yield from _comer_problems(server)
     for index, address in enumerate(server.advertise):
         try:
             parse_address(address)
         except ValueError as error:
             yield ConfigKeyError(("server", "advertise", index), str(error))
+
+
+def _comer_problems(server: ServerConfig) -> Iterator[ConfigKeyError]:
+    """Of the proxies and the pages that may come."""
+    for index, entry in enumerate(server.trusted_proxies):
+        try:
+            ipaddress.ip_network(entry, strict=False)
+        except ValueError:
+            text = f"expected an address or a network, such as 10.0.0.0/8, got {shown(entry)}"
+            yield ConfigKeyError(("server", "trusted_proxies", index), text)
+    if server.proxy_protocol and not server.trusted_proxies:
+        text = "needs the proxies that speak it: set trusted_proxies, too"
+        yield ConfigKeyError(("server", "proxy_protocol"), text)
+    for index, origin in enumerate(server.allowed_origins):
+        try:
+            parse_origin(origin)
+        except ValueError as error:
+            yield ConfigKeyError(("server", "allowed_origins", index), str(error))
 
 
 def _native_problems(native: NativeConfig) -> Iterator[ConfigKeyError]:

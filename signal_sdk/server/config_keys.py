@@ -76,6 +76,17 @@ class ServerConfig:
         '`"*"` is any, `"null"` pages opened from a file. Empty is any, and in dev mode only pages '
         "of this machine (`localhost`). Clients that are no pages say no origin, and are let in.",
     )
+    trusted_proxies: tuple[str, ...] = _key(
+        (),
+        'The addresses and networks of the proxies before the server, such as `"10.0.0.0/8"`: what '
+        "they say counts for whom they connect, in `X-Forwarded-For` or by the PROXY protocol, and "
+        "the limits of an address are not theirs.",
+    )
+    proxy_protocol: bool = _key(
+        False,
+        "Whether each connection of a trusted proxy begins with a header of the PROXY protocol, "
+        "version 2. `X-Forwarded-For` is not heard then.",
+    )
     data: str = _key(
         "",
         "The directory where the server keeps its state; it is made where there is none. Empty "

@@ -35,7 +35,7 @@ channel: 500 frames are 100,000 deliveries, which take 40 ms.
 """
 GUESSES: Final = frozenset({ECode.LOGIN_E_TOKENWRONG, ECode.LOGIN_E_FAILED})
 """How a token, an app id or a session's line is refused that may have been guessed."""
-NO_MATCH: Final = "the app id, the account and the token do not go together"
+NO_MATCH: Final = "the token is not one for this account and app id"
 FAREWELL_SECONDS: Final = 2.0
 """How long a connection's own end may take once its node is being stopped."""
 
@@ -355,7 +355,11 @@ class Connection:
         is_resume = isinstance(request, login.LineLogin)
         if exc.ecode in GUESSES:
             self._services.visitors.count_wrong(self._link.host)
-            if isinstance(request, login.Login) and request.token not in ("", names.NO_TOKEN):
+            if (
+                exc.ecode is ECode.LOGIN_E_TOKENWRONG
+                and isinstance(request, login.Login)
+                and request.token not in ("", names.NO_TOKEN)
+            ):
                 # What of it is wrong is for the log: whoever guesses shall not know.
                 exc = LoginError(exc.ecode, NO_MATCH)
         self._link.send(typed.Refused(error=exc, is_resume=is_resume))

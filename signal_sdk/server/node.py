@@ -27,6 +27,7 @@ from signal_sdk.server.engine.base import Engine
 from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.forwarded import Forwarded
 from signal_sdk.server.http import Routes
 from signal_sdk.server.hub import Hub
 from signal_sdk.server.inbox import Inboxes
@@ -114,7 +115,8 @@ class Node:
         )
         self._recoverable = (presences, calls, channel_attributes)
         self._doors: Doors | None = None
-        self._visitors = Visitors(limits)
+        forwarded = Forwarded(config.server)
+        self._visitors = Visitors(limits, forwarded.trusts)
         services = Services(
             engine=self._engine,
             hub=self._hub,
@@ -126,7 +128,7 @@ class Node:
             visitors=self._visitors,
             is_draining=self._stopping.is_set,
         )
-        acceptor = Acceptor(services, self._reactor, self._routes)
+        acceptor = Acceptor(services, self._reactor, self._routes, forwarded)
         self.acceptor: Acceptor = acceptor
         self._lookup = NativeLookup(config, self._is_closed_to_natives)
         self._knowing_apps = (presences, channels, channel_attributes, self._lookup)

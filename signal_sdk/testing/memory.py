@@ -50,6 +50,11 @@ class _Pipe:
         if self.watcher is not None:
             self.watcher()
 
+    @property
+    def is_readable(self) -> bool:
+        """Is there something to read, or the end?"""
+        return bool(self.data) or self.is_ended
+
     def end(self) -> None:
         """The writer writes no more."""
         self.is_ended = True
@@ -62,6 +67,29 @@ class _Pipe:
         self.data.clear()
         self.readers.unpark_all()
         self.writers.unpark_all()
+
+
+class _Watcher:
+    """Has a pipe's reader read, in the reactor's turn."""
+
+    def __init__(self, pipe: _Pipe, reactor: _CallSoon, on_readable: OnReadable) -> None:
+        self._pipe = pipe
+        self._reactor = reactor
+        self._on_readable = on_readable
+        self._is_due = False
+
+    def __call__(self) -> None:
+        if not self._is_due:
+            self._is_due = True
+            self._reactor.call_soon(self._read)
+
+    def _read(self) -> None:
+        self._is_due = False
+        if self._pipe.watcher is self and self._pipe.is_readable:
+            self._on_readable()
+            # As a socket, it is told of again until it is read: the end may be behind it.
+            if self._pipe.watcher is self and self._pipe.is_readable:
+                self()
 
 
 class MemoryTransport:
@@ -120,6 +148,27 @@ class MemoryTransport:
             self._incoming.writers.unpark_all()
         return data
 
+    async def receive_exactly(self, count: int) -> bytes:
+        """Wait for so many bytes, and take no more. Raises `LinkError`."""
+        data = b""
+        while len(data) < count:
+            while not self._is_readable:
+                self._check_open()
+                await self._incoming.readers.park()
+            await trio.lowlevel.checkpoint()
+            self._check_open()
+            taken = bytes(self._incoming.data[: count - len(data)])
+            if not taken:
+                raise LinkError(f"{self.peer} went after {len(data)} bytes of {count}")
+            del self._incoming.data[: len(taken)]
+            data += taken
+        return data
+
+    def pass_for(self, host: str) -> None:
+        """Be the connection of `host`, for which a proxy has connected."""
+        self.peer = f"{host} (by {self.peer})"
+        self.host = host
+
     def receive_nowait(self) -> bytes | None:
         """The bytes that there are; empty once the other end writes no more, None where there is
         nothing yet. Raises `LinkError`.
@@ -129,33 +178,16 @@ class MemoryTransport:
 
     @property
     def _is_readable(self) -> bool:
-        return bool(self._incoming.data) or self._incoming.is_ended
+        return self._incoming.is_readable
 
     def watch(self, reactor: _CallSoon, on_readable: OnReadable) -> bool:
         """Have `reactor` call `on_readable` when there is something to receive, until `unwatch` or
         `close`.
         """
-        is_due = False
-
-        def tell() -> None:
-            nonlocal is_due
-            if not is_due:
-                is_due = True
-                reactor.call_soon(read)
-
-        def read() -> None:
-            nonlocal is_due
-            is_due = False
-            if self._incoming.watcher is tell and self._is_readable:
-                on_readable()
-                # As a socket, it is told of again until it is read: the end may be behind it.
-                if self._incoming.watcher is tell and self._is_readable:
-                    tell()
-
         self._check_open()
-        self._incoming.watcher = tell
+        self._incoming.watcher = watcher = _Watcher(self._incoming, reactor, on_readable)
         if self._is_readable:
-            tell()
+            watcher()
         return True
 
     def unwatch(self) -> None:

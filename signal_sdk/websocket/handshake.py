@@ -55,6 +55,8 @@ class HttpRequest:
     is_upgrade: bool
     origin: str | None = None
     """Which page asks; None where it is no page."""
+    forwarded_for: str = ""
+    """For whom a proxy asks, as far as that is one's word."""
 
 
 @attrs.frozen(kw_only=True)
@@ -91,7 +93,13 @@ def accept_plain(
     plain = opening.read(data)
     if plain is None:
         return None
-    request = _request(plain.target, plain.host, plain.origin, is_upgrade=True)
+    request = _request(
+        plain.target,
+        host=plain.host,
+        is_upgrade=True,
+        origin=plain.origin,
+        forwarded_for=plain.forwarded_for,
+    )
     if answer(request) is not None:
         return None
     link = make(
@@ -148,6 +156,7 @@ async def accept(
         if room < 0:
             await _refuse_long(protocol, link.outbox)
             transport.close()
+            link.let_go()
             raise LinkError(f"a request of more than {MAX_REQUEST_BYTES} bytes")
         if data:
             protocol.receive_data(data)
@@ -166,8 +175,10 @@ async def accept(
         link.take_early(events[1:])
         return link
     transport.close()
-    if protocol.handshake_exc is not None:
-        raise LinkError(f"a bad handshake from {transport.peer}: {protocol.handshake_exc}")
+    why, protocol.handshake_exc = protocol.handshake_exc, None
+    link.let_go()
+    if why is not None:
+        raise LinkError(f"a bad handshake from {transport.peer}: {why}") from None
     return None
 
 
@@ -192,7 +203,15 @@ def _respond(protocol: ServerProtocol, request: Request, answer: Answer) -> Resp
     # A browser sends one origin; several are none that could be allowed.
     origin = ", ".join(request.headers.get_all("Origin")) if "Origin" in request.headers else None
     is_upgrade = "Upgrade" in request.headers
-    answered = answer(_request(request.path, host, origin, is_upgrade=is_upgrade))
+    answered = answer(
+        _request(
+            request.path,
+            host=host,
+            is_upgrade=is_upgrade,
+            origin=origin,
+            forwarded_for=",".join(request.headers.get_all("X-Forwarded-For")),
+        )
+    )
     is_head = request.method == "HEAD"
     if request.method != "GET" and not (is_head and answered is not None):
         answered = HttpAnswer(status=HTTPStatus.METHOD_NOT_ALLOWED)
@@ -219,12 +238,10 @@ def _response(answered: HttpAnswer, body: bytes) -> Response:
     return Response(answered.status, answered.status.phrase, headers, body)
 
 
-def _request(target: str, host: str, origin: str | None, *, is_upgrade: bool) -> HttpRequest:
+def _request(target: str, **more: Any) -> HttpRequest:
     parts = _split(target)
     query = dict(parse_qsl(parts.query)) if parts.query else {}
-    return HttpRequest(
-        path=parts.path, query=query, host=host, is_upgrade=is_upgrade, origin=origin
-    )
+    return HttpRequest(path=parts.path, query=query, **more)
 
 
 def _split(target: str) -> SplitResult:

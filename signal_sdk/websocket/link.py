@@ -152,6 +152,7 @@ class WebSocketLink(StreamLink[M]):
         self._take_events(events)
         self._send_pending()
         if self._is_library_idle:
+            self._end_library()
             self._library = None
 
     def feed_early(self, data: bytes) -> None:
@@ -258,6 +259,19 @@ class WebSocketLink(StreamLink[M]):
         self._protocol.fail(code, reason)
         self._send_pending()
 
+    def let_go(self) -> None:
+        """It is closed: hold nothing that holds it."""
+        super().let_go()
+        self._end_library()
+
+    def _end_library(self) -> None:
+        library = self._library
+        if library is not None:
+            # Its generator's frame holds it, and so does the traceback of what has ended that.
+            library.parser.close()
+            if library.parser_exc is not None:
+                library.parser_exc.__traceback__ = None
+
     def _turn_away(self, reason: str) -> None:
         self._rest.clear()
         self._has_left = False
@@ -330,6 +344,7 @@ class WebSocketLink(StreamLink[M]):
             pass
         finally:
             self._transport.close()
+            self.let_go()
 
 
 class Link(WebSocketLink[Message]):

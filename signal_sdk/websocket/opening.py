@@ -34,6 +34,7 @@ class PlainOpening:
     target: str
     host: str
     origin: str | None
+    forwarded_for: str
     answer: bytes
     end: int
 
@@ -66,6 +67,7 @@ def read(data: bytes) -> PlainOpening | None:
     return PlainOpening(
         target=request[1].decode(),
         host=headers.get(b"host", b"").decode("latin-1"),
+        forwarded_for=headers.get(b"x-forwarded-for", b"").decode("latin-1"),
         origin=headers[b"origin"].decode("latin-1") if b"origin" in headers else None,
         answer=b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n",

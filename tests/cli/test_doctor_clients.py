@@ -648,6 +648,7 @@ async def test_a_step_has_the_rest_of_its_time_where_the_process_stood_still(
 
 CHECK = "signal-sdk token check says more, and so does the server's log (serve -v)"
 WRONG = "it is not of this app, this account and the server's certificate for it"
+NO_MATCH = "the token is not one for this account and app id"
 NATIVE_REASONS = {204: "TokenErrorExpired (204)", 206: f"TokenErrorWrong (206): {WRONG}"}
 
 
@@ -655,10 +656,10 @@ NATIVE_REASONS = {204: "TokenErrorExpired (204)", 206: f"TokenErrorWrong (206): 
 @pytest.mark.parametrize(
     ("token", "reason", "ecode", "advice"),
     [
-        ("garbage", "the token is not of the form 1:APP_ID:EXPIRY:DIGEST", 206, CHECK),
+        ("garbage", NO_MATCH, 206, CHECK),
         (
             tokens.make_token(APP, CERTIFICATE, "another", 10**11),
-            "the token's digest does not match this account and certificate",
+            NO_MATCH,
             206,
             CHECK,
         ),

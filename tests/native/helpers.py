@@ -172,6 +172,12 @@ class _TappedTransport:
         self._tap.heard.feed(data)
         return data
 
+    async def receive_exactly(self, count: int) -> bytes:
+        return await self._inner.receive_exactly(count)
+
+    def pass_for(self, host: str) -> None:
+        self._inner.pass_for(host)
+
     def receive_nowait(self) -> bytes | None:
         data = self._inner.receive_nowait()
         self._tap.heard.feed(data or b"")

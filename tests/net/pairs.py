@@ -68,6 +68,8 @@ class Trickle:
         self.send_nowait = inner.send_nowait
         self.wait_writable = inner.wait_writable
         self.send_eof = inner.send_eof
+        self.receive_exactly = inner.receive_exactly
+        self.pass_for = inner.pass_for
         self.close = inner.close
 
     @property

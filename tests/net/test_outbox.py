@@ -69,6 +69,12 @@ class FakeTransport:
     async def receive_some(self) -> bytes:
         raise NotImplementedError
 
+    async def receive_exactly(self, count: int) -> bytes:
+        raise NotImplementedError
+
+    def pass_for(self, host: str) -> None:
+        raise NotImplementedError
+
     def receive_nowait(self) -> bytes | None:
         raise NotImplementedError
 

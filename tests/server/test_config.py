@@ -33,8 +33,8 @@ DOCS = Path(__file__).parents[2] / "docs" / "configuration.md"
 SECRET = "5cfd2fd1755d40ecb72977518be15d3b"
 OLD_SECRET = "0b2cf9f5bd6541f0a7e4c3d1e8f60a72"
 SERVER_KEYS = (
-    "host, port, also_listen, cert, key, advertise, allowed_origins, data, durability, "
-    "drain_seconds, clock_skew_seconds, dev"
+    "host, port, also_listen, cert, key, advertise, allowed_origins, trusted_proxies, "
+    "proxy_protocol, data, durability, drain_seconds, clock_skew_seconds, dev"
 )
 APP_KEYS = (
     "id, certificate, certificate_file, old_certificates, old_certificate_files, allow_old_tokens, "
@@ -122,6 +122,8 @@ def test_every_key_is_read() -> None:
         key = "key.pem"
         advertise = ["signal.example.com:9001", "203.0.113.7", "[::1]:8001"]
         allowed_origins = ["https://example.com", "null"]
+        trusted_proxies = ["10.0.0.0/8"]
+        proxy_protocol = true
         data = "/var/lib/signal"
         durability = "power"
         drain_seconds = 30
@@ -159,6 +161,8 @@ def test_every_key_is_read() -> None:
         key="key.pem",
         advertise=("signal.example.com:9001", "203.0.113.7", "[::1]:8001"),
         allowed_origins=("https://example.com", "null"),
+        trusted_proxies=("10.0.0.0/8",),
+        proxy_protocol=True,
         data="/var/lib/signal",
         durability="power",
         drain_seconds=30,

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import logging
 from collections.abc import Iterator
 
 import pytest
 import trio
 from websockets.frames import Frame, Opcode
+from websockets.protocol import Protocol
 
 from signal_sdk.errors import LinkError
+from signal_sdk.net.outbox import Outbox
 from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import Transport
+from signal_sdk.server.connection import Connection
 from signal_sdk.server.wires.base import STRANGER
+from signal_sdk.server.wires.native import NativeClientLink
+from signal_sdk.server.wires.web import WebClientLink
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.testing.server import LocalServer
 from signal_sdk.wire import frames, packets
@@ -256,3 +263,47 @@ async def test_a_tls_handshake_without_end_is_refused(
         await trio.lowlevel.checkpoint()
     await settle()
     assert len(server.node.acceptor) == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "is_native"),
+    [
+        pytest.param(OPENING, False, id="an opening"),
+        pytest.param(UNHURRIED, False, id="an opening by the library"),
+        pytest.param(OPENING + frame(b"", Opcode.PING) + b"\x81", False, id="half a frame"),
+        pytest.param(OPENING + much(frame(b"", Opcode.PING)), False, id="a flood"),
+        pytest.param(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", False, id="HTTP"),
+        pytest.param(b"nonsense\r\n\r\n", False, id="nonsense"),
+        pytest.param(b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000, False, id="a long request"),
+        pytest.param(packets.encode_plain(b"line_ping:1"), True, id="native"),
+    ],
+)
+async def test_nothing_is_left_of_one_that_has_gone_and_nobody_has_to_look_for_it(
+    server: LocalServer, said: bytes, is_native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is not idle looks for garbage seldom."""
+    # What captures logs for a test keeps the exceptions in them.
+    monkeypatch.setattr(logging.getLogger("signal_sdk.server"), "disabled", True)
+
+    async def come_and_go() -> None:
+        transport = server.connect_native() if is_native else server.connect()
+        transport.send_nowait(said)
+        await settle()
+        transport.close()
+        await trio.sleep(3)
+        assert len(server.node.acceptor) == 0
+
+    def left() -> int:
+        kinds = (WebClientLink, NativeClientLink, Connection, Outbox, Protocol)
+        return sum(isinstance(it, kinds) for it in gc.get_objects())
+
+    await come_and_go()
+    gc.collect()
+    before = left()
+    gc.disable()
+    try:
+        for _ in range(10):
+            await come_and_go()
+        assert left() <= before
+    finally:
+        gc.enable()

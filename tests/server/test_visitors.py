@@ -352,6 +352,14 @@ async def test_wrong_tokens_and_lines_are_slowed_down_and_not_told_apart(
     assert not any(token in caplog.text for token in wrong if token != "nonsense")
 
 
+async def test_an_app_id_that_is_unknown_is_said_to_be_that(autojump_clock: MockClock) -> None:
+    config = limited()
+    config = attrs.evolve(config, server=attrs.evolve(config.server, dev=False))
+    async with local_server(config, listens=False) as server, wire_client(server.connect()) as ann:
+        told = await ann.login("ann", app="nope", token=right_token("ann"))
+        assert (told["ecode"], told["reason"]) == (202, "unknown app id 'nope'")
+
+
 async def test_an_account_logs_in_so_many_times_a_minute_and_nobody_else_uses_that_up(
     autojump_clock: MockClock,
 ) -> None:
