@@ -29,7 +29,7 @@ from signal_sdk.server.refusals import login_too_often
 from signal_sdk.server.revocations import Revocations
 from signal_sdk.server.session import Session
 from signal_sdk.server.timers import Timers
-from signal_sdk.server.tokens import REVOKED, Token, WrongTokenError, check_token
+from signal_sdk.server.tokens import REVOKED, Token, check_token
 from signal_sdk.wire import functions, login, names, results
 from signal_sdk.wire.rights import Rights
 
@@ -143,12 +143,7 @@ class Presences:
             except ParameterError as exc:
                 raise LoginError(ECode.LOGIN_E_FAILED, exc.reason) from None
             app = AppConfig(id=request.vid)
-        now = self.token_time()
-        try:
-            token = check_token(app, request.token, key.account, now, skew=self._skew)
-        except WrongTokenError as exc:
-            logger.info("a token for %.80r of app %.80r is refused: %s", key.account, app.id, exc)
-            raise exc.public from None
+        token = check_token(app, request.token, key.account, self.token_time(), skew=self._skew)
         if self._revocations.is_revoked(*key, token.issued, token.expires):
             raise LoginError(ECode.LOGIN_E_TOKENWRONG, REVOKED)
         return token

@@ -16,7 +16,7 @@ from signal_sdk.server.config import AppConfig
 from signal_sdk.wire import jwt_tokens, names, tokens
 from signal_sdk.wire.rights import ALL, Rights
 
-__all__ = ["NONE", "REVOKED", "Token", "WrongTokenError", "check_token"]
+__all__ = ["NONE", "REVOKED", "Token", "check_token"]
 
 REVOKED: Final = "the token was revoked"
 
@@ -32,28 +32,14 @@ class Token:
     rights: Rights = ALL
 
 
-class WrongTokenError(LoginError):
-    """A token that was never good (206). Its `reason` says why, which is for whoever has the
-    certificate: `public` is for whoever tries tokens.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(ECode.LOGIN_E_TOKENWRONG, reason)
-
-    @property
-    def public(self) -> LoginError:
-        """The same without the reason."""
-        return LoginError(self.ecode, "the token is not good for this app and account")
-
-
 NONE: Final = Token()
 """What a login without a token has."""
 
 
 def check_token(app: AppConfig, token: str, account: str, now: float, *, skew: float) -> Token:
     """What `token` says, if it lets `account` log in to `app` at `now`; `skew` is how many seconds
-    the clock of whoever made it may be ahead. Raises `LoginError` (204, 206), which is a
-    `WrongTokenError` where the token itself is wrong.
+    the clock of whoever made it may be ahead. Raises `LoginError` (204, 206), whose
+    reason is for whoever has the certificate, not for whoever tries tokens.
     """
     if token in (names.NO_TOKEN, ""):
         if app.certificate and not app.allow_no_token:
@@ -79,7 +65,7 @@ def check_token(app: AppConfig, token: str, account: str, now: float, *, skew: f
     for refusal in refusals:
         if refusal.ecode is not ECode.LOGIN_E_TOKENWRONG:
             raise refusal
-    raise WrongTokenError(refusals[0].reason)
+    raise refusals[0]
 
 
 def _check_jwt(

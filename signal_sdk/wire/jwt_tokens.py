@@ -78,7 +78,8 @@ def check_jwt(
         payload = _SIGNER.decode(token, certificate, algorithms=[ALGORITHM])
     except jwt.InvalidSignatureError:
         raise _wrong("was not signed with this app's certificate") from None
-    except (jwt.InvalidTokenError, RecursionError, ValueError):
+    except (jwt.InvalidTokenError, RecursionError):
+        # The latter before PyJWT 2.15, of a header that is nested deep.
         raise _wrong(
             f"is neither a JWT that is signed by {ALGORITHM} nor of the form 1:APP_ID:EXPIRY:DIGEST"
         ) from None

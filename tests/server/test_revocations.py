@@ -104,8 +104,9 @@ def test_without_a_directory_or_a_file_nothing_is_revoked(tmp_path: Path) -> Non
 # --- the file ---
 
 
-def test_it_is_its_owner_s_alone_whatever_the_umask(tmp_path: Path) -> None:
-    before = os.umask(0)
+@pytest.mark.parametrize("umask", [0, 0o777])
+def test_it_is_its_owner_s_alone_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
     try:
         revoke(tmp_path, Revocation(app=APP, before=1))
         revoke(tmp_path, Revocation(app=APP, before=2))

@@ -117,19 +117,26 @@ async def test_the_refusal_does_not_say_what_is_wrong_and_the_log_does(
             result = await client.login("ann", token=token)
             assert result["ecode"] == 206
             reasons.add(result["reason"])
-    assert reasons == {"the token is not good for this app and account"}
-    told = [text for text in caplog.messages if text.startswith("a token for 'ann' of app 'app'")]
+    assert len(reasons) == 1
+    told = [
+        text.partition("refused: ")[2]
+        for text in caplog.messages
+        if "login of 'ann' in app 'app' refused: " in text
+    ]
     assert len(told) == 9
     assert len(set(told)) >= 6
 
 
-async def test_an_app_can_do_without_the_original_form(server: LocalServer) -> None:
+async def test_an_app_can_do_without_the_original_form(
+    server: LocalServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     secret = CERTIFICATE[::-1]
     old = old_form("ann", app="modern", certificate=secret)
     async with wire_client(server.connect()) as client:
         result = await client.login("ann", token=old, app="modern")
         assert (result["err"], result["ecode"]) == ("TokenErrorWrong", 206)
-        assert "it needs a JWT" in result["reason"]
+        assert any("it needs a JWT" in text for text in caplog.messages)
     new = modern("ann", app="modern", certificate=secret)
     assert await attempt(server, new, app="modern") == 0
 
@@ -242,8 +249,8 @@ async def test_a_session_does_not_outlive_its_token_by_a_clock_that_is_set_back(
         await trio.sleep(2)
         clock.offset = -3600.0
         async with logged_in(server, "ann", token=old_form("ann", 300)) as ann:
-            await trio.sleep(300 + 60 + 1.1)
             assert (await ann.expect("close"))["ecode"] == 105
+            assert 360 <= trio.current_time() <= 361.1
 
 
 async def test_a_little_earlier_is_within_the_skew(

@@ -131,7 +131,7 @@ WRONG = {
     "no algorithm, no signature": signed(PLAIN, {"alg": "none"}).rpartition(".")[0] + ".",
     "another algorithm": signed(PLAIN, {"alg": "HS512"}),
     "an algorithm that is nothing": signed(PLAIN, {"alg": ["HS256"]}),
-    "a demand that cannot be met": signed(PLAIN, {"alg": "HS256", "crit": ["b64"], "b64": False}),
+    "a demand that cannot be met": signed(PLAIN, {"alg": "HS256", "crit": ["x"], "x": 1}),
     "no object": signed([1]),
     "no JSON": signed(b"{"),
     "deep JSON": signed(b"[" * 600),
