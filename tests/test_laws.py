@@ -24,6 +24,7 @@ SHARED = (
     "signal_sdk.native",
     "signal_sdk.ecodes",
     "signal_sdk.errors",
+    "signal_sdk.printable",
 )
 """What the SDK and the server both stand on."""
 

@@ -18,8 +18,9 @@ from click.core import ParameterSource
 from signal_sdk.cli import old_clients
 from signal_sdk.cli.account import trusting
 from signal_sdk.cli.failures import FAILED
-from signal_sdk.cli.output import complain, one_line, say
+from signal_sdk.cli.output import complain, say
 from signal_sdk.cli.probes import Asked, Step
+from signal_sdk.printable import one_line
 from signal_sdk.server.config import MAX_PORT
 from signal_sdk.server.engine.journal import examine
 from signal_sdk.wire import names
