@@ -22,10 +22,11 @@ from signal_sdk.callbacks import ChannelCallback, LoginCallback
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.login_session import LoginSession
+from signal_sdk.server.engine.journal import FILE_NAME, Journal
 from signal_sdk.signal import Signal
 from signal_sdk.websocket import frames
 from signal_sdk.wire import tokens
-from tests.cli.program import Ended, address_in, program
+from tests.cli.program import Ended, address_in, program, run
 from tests.server.helpers import OPENING
 
 CERTIFICATE: Final = "5cfd2fd1755d40ecb72977518be15d3b"
@@ -207,3 +208,44 @@ async def test_no_secret_and_no_foreign_character_is_written(
     assert "Traceback (most recent call last):\n" in told
     assert "ValueError: ann is odd\\n2026-01-01" in told
     assert "> user_sendmsg #" in told
+
+
+async def test_of_a_damaged_file_tables_and_rows_are_told_and_nothing_of_what_they_hold(
+    tmp_path: Path,
+) -> None:
+    facts = (None,) * 7
+    journal = Journal.open(tmp_path)
+    line = f"msg-v2 bob ann v1:E:5 instant 1 {MESSAGE}"
+    journal.write(
+        {
+            "accounts": {(1,): (1, "app", "ann", 1, 1, 2000, *facts)},
+            "entries": {(n,): (n, 1, n, 9e9, line) for n in (1, 2, 3)},
+            "user_attributes": {(1, "name"): (1, "name", f'"{VALUE}"')},
+        }
+    )
+    journal.close()
+    file = tmp_path / FILE_NAME
+    data = file.read_bytes().replace(b"plantedvalue", b"plantedvaluE")
+    at = data.index(MESSAGE.encode())
+    file.write_bytes(data[:at] + b"\xff\xfe\xfd" + data[at + 3 :])
+    looked = await trio.to_thread.run_sync(run, "doctor", "--data", str(tmp_path))
+    assert looked.code == 1
+    assert looked.err.count("it is not what was written; the server will set it aside") == 2
+    assert "all is well" not in looked.out
+    args = ("serve", "--dev", "--port", "0", "--no-native", "--data", str(tmp_path), "-vv")
+    async with program(*args) as server:
+        await server.out.next()
+        ended = await server.end(signal.SIGTERM)
+    assert ended.code == 0
+    told = [text for text in ended.err.splitlines() if "set aside" in text]
+    assert len(told) == 1
+    assert (
+        "2 rows could not be used, and were set aside (1 of user_attributes, 1 of entries)"
+        in (told[0])
+    )
+    again = await trio.to_thread.run_sync(run, "doctor", "--data", str(tmp_path))
+    assert (again.code, again.err) == (0, "")
+    assert "set aside: 1 of entries, 1 of user_attributes, which could not be used" in again.out
+    for output in (looked, ended, again):
+        assert_fit_to_read(output.out, ("plantedvaluE", "ntedmessage"))
+        assert_fit_to_read(output.err, ("plantedvaluE", "ntedmessage"))
