@@ -472,10 +472,11 @@ async def test_a_directory_from_the_file_is_used(tmp_path: Path) -> None:
 
 async def test_a_directory_in_use_is_one_line(tmp_path: Path) -> None:
     data = str(tmp_path / "data")
-    async with dev_server("--data", data):
+    async with dev_server("--data", data) as (server, _):
         ended = await trio.to_thread.run_sync(run, "serve", "--dev", "--port", "0", "--data", data)
     assert re.fullmatch(
-        rf"signal-sdk: {data}/{FILE_NAME}: {WHO} is using it; stop that one first",
+        rf"signal-sdk: {data}/{FILE_NAME}: the process {server.process.pid} \([^)]+\) is using it;"
+        " stop that one first",
         one_line_of(ended),
     )
     assert ended.code == 1

@@ -62,6 +62,7 @@ def _examine(journal: Journal, facts: list[tuple[str, str]], problems: list[str]
     problems += (f"{journal.path}: {it}; the server will set it aside" for it in bad[:NAMED])
     if len(bad) > NAMED:
         problems.append(f"{journal.path}: and {len(bad) - NAMED} more such rows")
+    facts += (("warning", line) for line in journal.exposed())
     if aside:
         facts.append(("set aside", f"{told(aside)}, which could not be used"))
     if not journal.is_writable:

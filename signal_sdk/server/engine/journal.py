@@ -58,6 +58,9 @@ ROWS_PER_STATEMENT: Final = 256
 """How many rows one statement writes: each gives the interpreter lock away once, and gets it back
 only when the busy server lets go of it."""
 
+OTHERS: Final = 0o077
+"""What a mode lets others than its user do."""
+
 READ_ONLY: Final = "the file or its directory is read-only; the server must be able to write both"
 UNOPENED: Final = "it, or the file beside it that ends in -wal, cannot be opened"
 FOREIGN: Final = "not a journal of signal-sdk: another program's SQLite file"
@@ -200,6 +203,26 @@ class Journal:
     def is_writable(self) -> bool:
         """May this process write it?"""
         return _is_writable(self.path)
+
+    def exposed(self) -> Sequence[str]:
+        """What others than this user may look at, and how to keep them out, in lines."""
+        directory = self.path.parent
+        try:
+            mode = directory.stat().st_mode & 0o777
+            modes = {
+                it: it.stat().st_mode & 0o777 for it in sorted(directory.glob(f"{FILE_NAME}*"))
+            }
+        except OSError:
+            # They cannot be looked at, or are gone: others cannot do more.
+            return []
+        if not mode & OTHERS:
+            return []
+        found = [(directory, mode, "700")]
+        found += [(file, mode, "600") for file, mode in modes.items() if mode & OTHERS]
+        return [
+            f"{path}: others may look at it (mode {mode:03o}): chmod {wanted} {path}"
+            for path, mode, wanted in found
+        ]
 
     def damage(self) -> Sequence[str]:
         """What SQLite finds wrong with the file, in lines."""

@@ -144,8 +144,10 @@ class State:
 
     def resume(self, journal: Journal) -> None:
         """Go on where the journal was left; what of it cannot be used is set aside, and told in one
-        line of the log. Raises `StorageError`.
+        line of the log, as is a directory that others may look at. Raises `StorageError`.
         """
+        for line in journal.exposed():
+            logger.warning("%s", line)
         journal.reserve(RESERVED)
         self.load(journal)
         bad = journal.settle()

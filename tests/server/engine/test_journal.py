@@ -21,6 +21,7 @@ from signal_sdk.errors import StorageError
 from signal_sdk.server.engine import checkup
 from signal_sdk.server.engine import journal as journals
 from signal_sdk.server.engine.checkup import examine
+from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import (
     APPLICATION_ID,
     FILE_NAME,
@@ -573,6 +574,71 @@ def test_a_log_that_another_user_left_is_one_line(public: Path) -> None:
     before = {path.name for path in left.iterdir()}
     assert seen_by_nobody(left) == [f"{left / FILE_NAME}: {UNOPENED}"] * 2
     assert {path.name for path in left.iterdir()} == before
+
+
+# --- who may look ---
+
+WITH_UMASK: Final = f"""
+import os, sys
+from pathlib import Path
+from signal_sdk.server.engine.journal import Journal
+if os.geteuid() == 0:
+    os.setuid({NOBODY})
+os.umask(int(sys.argv[2], 8))
+journal = Journal.open(sys.argv[1])
+journal.write({{"members": {{(1, 1): (1, 1, 1)}}}})
+for path in (Path(sys.argv[1]), *sorted(Path(sys.argv[1]).iterdir())):
+    print(path.name, oct(path.stat().st_mode & 0o777))
+print(*journal.exposed())
+"""
+
+
+@pytest.mark.parametrize("umask", ["000", "022", "077", "277", "777"])
+def test_the_directory_and_its_files_are_their_user_s_alone_whatever_the_umask(
+    public: Path, umask: str
+) -> None:
+    public.chmod(0o777)
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_UMASK, str(public / "data"), umask],
+        capture_output=True,
+        check=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.stdout.splitlines() == [
+        "data 0o700",
+        f"{FILE_NAME} 0o600",
+        f"{FILE_NAME}-wal 0o600",
+        "",
+    ]
+
+
+def test_what_others_may_look_at_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = tmp_path / "data"
+    with opened(directory):
+        pass
+    file = directory / FILE_NAME
+    file.chmod(0o644)
+    # Nobody comes that far.
+    EmbeddedEngine(journal=Journal.open(directory))._commits._journal.close()  # type: ignore[attr-defined]
+    assert caplog.records == []
+    assert "warning" not in dict(examine(directory).facts)
+    directory.chmod(0o750)
+    lines = [
+        f"{directory}: others may look at it (mode 750): chmod 700 {directory}",
+        f"{file}: others may look at it (mode 644): chmod 600 {file}",
+    ]
+    EmbeddedEngine(journal=Journal.open(directory))._commits._journal.close()  # type: ignore[attr-defined]
+    told = [record.getMessage() for record in caplog.records]
+    assert told[:2] == lines
+    # The log beside it is made for whoever the file is for.
+    assert [line.partition(":")[0] for line in told[2:]] == [f"{file}-wal"]
+    health = examine(directory)
+    assert list(health.problems) == []
+    assert [fact for name, fact in health.facts if name == "warning"] == lines
+    directory.chmod(0o700)
 
 
 # --- the doctor ---
