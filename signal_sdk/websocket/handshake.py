@@ -149,8 +149,8 @@ async def accept(
     room = MAX_REQUEST_BYTES
     seen = behind = b""
     while True:
-        # The library would take what is behind the request for the beginning of a link's frames, and
-        # fail where there is to be no link.
+        # The library would take what is behind the request for the beginning of a link's frames,
+        # and fail where there is to be no link.
         end = _end_of_head(seen, data)
         behind = data[end:]
         room -= end + READ_COST_BYTES

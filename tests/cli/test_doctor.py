@@ -11,7 +11,8 @@ import trio
 from click.testing import CliRunner, Result
 
 from signal_sdk.cli.main import cli
-from signal_sdk.server.engine.journal import FILE_NAME, Journal
+from signal_sdk.server.engine.files import FILE_NAME
+from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.schema import COUNTED
 from tests.cli.program import dev_server, run
 
@@ -26,7 +27,7 @@ def doctor(directory: Path) -> Result:
 
 def test_where_all_is_well_it_prints_facts(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path)
-    ann = (1, "app", "ann", 1, 1, 2000, *(None,) * 7)
+    ann = (1, "app", "ann", 1, 1, 2000, *(None,) * 9)
     journal.write({"accounts": {(1,): ann}, "entries": {(1,): (1, 1, 1, 5.0, "line")}})
     journal.close()
     result = doctor(tmp_path)

@@ -25,7 +25,7 @@ from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import SocketTransport, Transport
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import AppConfig, Config, NativeConfig, ServerConfig
-from signal_sdk.server.engine.journal import FILE_NAME
+from signal_sdk.server.engine.files import FILE_NAME
 from signal_sdk.server.node import STOP_SECONDS
 from signal_sdk.wire import datagrams, tokens
 from tests.cli.program import address_in, dev_server, one_line_of, program, run, unread_pipe

@@ -22,7 +22,8 @@ from signal_sdk.callbacks import ChannelCallback, LoginCallback
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.login_session import LoginSession
-from signal_sdk.server.engine.journal import FILE_NAME, Journal
+from signal_sdk.server.engine.files import FILE_NAME
+from signal_sdk.server.engine.journal import Journal
 from signal_sdk.signal import Signal
 from signal_sdk.websocket import frames
 from signal_sdk.wire import tokens
@@ -114,7 +115,7 @@ async def use(port: int, token: str) -> str:
         sig.set_do_log(True)
         ann = sig.login("ann", token, cb=Ears())
         await ann
-        room = ann.channel_join("room\u202e\u2066", Ears())
+        room = ann.channel_join("room", Ears())
         await room
         await ann.message_instant_send("ann", MESSAGE)
         await room.message_channel_send(MESSAGE)
@@ -213,7 +214,7 @@ async def test_no_secret_and_no_foreign_character_is_written(
 async def test_of_a_damaged_file_tables_and_rows_are_told_and_nothing_of_what_they_hold(
     tmp_path: Path,
 ) -> None:
-    facts = (None,) * 7
+    facts = (None,) * 9
     journal = Journal.open(tmp_path)
     line = f"msg-v2 bob ann v1:E:5 instant 1 {MESSAGE}"
     journal.write(

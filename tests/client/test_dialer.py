@@ -350,10 +350,12 @@ MEGABYTE = b"x" * 2**20
         ("Transfer-Encoding: chunked", b"100000\r\n"),
     ],
 )
-async def test_a_lookup_without_end_is_read_up_to_64_kb(head: str, before: bytes) -> None:
+async def test_a_lookup_without_end_is_read_up_to_64_kb(
+    reactor: Reactor, head: str, before: bytes
+) -> None:
     async with answering(head, [before + MEGABYTE] * 600) as (url, sent):
         with pytest.raises(LoginError) as caught:
-            await lookup.look_up(url, "app")
+            await lookup.look_up(url, "app", reactor)
         assert caught.value.reason == (
             f"the lookup at {url} failed: its answer is longer than 65536 bytes"
         )
@@ -362,28 +364,30 @@ async def test_a_lookup_without_end_is_read_up_to_64_kb(head: str, before: bytes
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate, gzip", "br", "\x9b2J", "x" * 500])
-async def test_a_lookup_s_answer_that_is_encoded_is_refused_unread(encoding: str) -> None:
+async def test_a_lookup_s_answer_that_is_encoded_is_refused_unread(
+    reactor: Reactor, encoding: str
+) -> None:
     body = gzip.compress(b'{"web": [["127.0.0.1", 8001]]}')
     head = f"Content-Encoding: {encoding}\r\nContent-Length: {len(body)}"
     async with answering(head, [body]) as (url, _):
         with pytest.raises(LoginError, match="failed: its answer is encoded") as caught:
-            await lookup.look_up(url, "app")
+            await lookup.look_up(url, "app", reactor)
     assert caught.value.reason.isprintable()
     assert len(caught.value.reason) < 120
 
 
 @pytest.mark.parametrize("size", [65536, 65537])
-async def test_a_lookup_s_answer_of_64_kb_is_read(size: int) -> None:
+async def test_a_lookup_s_answer_of_64_kb_is_read(reactor: Reactor, size: int) -> None:
     body = b'{"web": [["127.0.0.1", 8001]]}'.ljust(size)
     async with answering(f"Content-Length: {size}", [body]) as (url, _):
         if size == lookup.MAX_BYTES:
-            assert await lookup.look_up(url, "app") == [("127.0.0.1", 8001)]
+            assert await lookup.look_up(url, "app", reactor) == [("127.0.0.1", 8001)]
         else:
             with pytest.raises(LoginError, match="longer than"):
-                await lookup.look_up(url, "app")
+                await lookup.look_up(url, "app", reactor)
 
 
-async def test_the_lookup_asks_for_no_encoding() -> None:
+async def test_the_lookup_asks_for_no_encoding(reactor: Reactor) -> None:
     asked: list[bytes] = []
     body = json.dumps({"web": [["127.0.0.1", 8001]]}).encode()
 
@@ -395,7 +399,9 @@ async def test_the_lookup_asks_for_no_encoding() -> None:
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
         port = listeners[0].socket.getsockname()[1]
-        assert await lookup.look_up(f"http://127.0.0.1:{port}", "app") == [("127.0.0.1", 8001)]
+        assert await lookup.look_up(f"http://127.0.0.1:{port}", "app", reactor) == [
+            ("127.0.0.1", 8001)
+        ]
         nursery.cancel_scope.cancel()
     assert b"\r\nAccept-Encoding: identity\r\n" in asked[0]
 

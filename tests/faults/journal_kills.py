@@ -21,7 +21,8 @@ from typing import Any, Final
 
 from signal_sdk.server.engine.checkup import examine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
-from signal_sdk.server.engine.journal import FILE_NAME, Journal
+from signal_sdk.server.engine.files import FILE_NAME
+from signal_sdk.server.engine.journal import Journal
 
 STEPS_PER_TICK: Final = 20
 """How many steps of SQLite's machine are between two points."""

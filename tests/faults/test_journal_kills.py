@@ -17,7 +17,7 @@ from typing import Final
 
 import pytest
 
-from signal_sdk.server.engine.journal import FILE_NAME
+from signal_sdk.server.engine.files import FILE_NAME
 from signal_sdk.server.engine.schema import MIGRATIONS
 from tests.cli.program import COMMAND, ROOT, clean_environment, run
 from tests.server.engine.test_journal import old_file
@@ -38,6 +38,7 @@ def filled(directory: Path, version: int, *, damaged: bool = False) -> Path:
         1: (1, 5, "{}"),
         2: (1, 1, 5, 50, "{}"),
         3: (1, 1, 50, "{}"),
+        4: (1, 1, 50, "{}"),
     }
     with closing(sqlite3.connect(file)) as db:
         db.executemany(
@@ -61,14 +62,14 @@ def filled(directory: Path, version: int, *, damaged: bool = False) -> Path:
     return directory
 
 
-@pytest.mark.parametrize("case", ["new", "1", "2", "3", "damaged"])
+@pytest.mark.parametrize("case", ["new", "1", "2", "3", "4", "damaged"])
 def test_a_start_that_is_killed_at_any_point_is_begun_again(tmp_path: Path, case: str) -> None:
     source = tmp_path / "source"
     if case == "damaged":
-        filled(source, 3, damaged=True)
+        filled(source, 4, damaged=True)
     elif case != "new":
         filled(source, int(case))
-    assert len(MIGRATIONS) == 4, "a new step wants a file of the one before in this test"
+    assert len(MIGRATIONS) == 5, "a new step wants a file of the one before in this test"
     program = Path(__file__).with_name("journal_kills.py")
     done = subprocess.run(
         [sys.executable, str(program), str(source), str(POINTS)],

@@ -15,7 +15,8 @@ import attrs
 
 from signal_sdk.errors import StorageError
 from signal_sdk.server.engine.commits import Commits
-from signal_sdk.server.engine.journal import FILE_NAME, READ_ONLY, Journal, looked_at, unusable
+from signal_sdk.server.engine.files import FILE_NAME, READ_ONLY, exposed, is_writable, unusable
+from signal_sdk.server.engine.journal import Journal, looked_at
 from signal_sdk.server.engine.schema import COUNTED, MIGRATIONS
 from signal_sdk.server.engine.state import State, told
 
@@ -62,8 +63,8 @@ def _examine(journal: Journal, facts: list[tuple[str, str]], problems: list[str]
     problems += (f"{journal.path}: {it}; the server will set it aside" for it in bad[:NAMED])
     if len(bad) > NAMED:
         problems.append(f"{journal.path}: and {len(bad) - NAMED} more such rows")
-    facts += (("warning", line) for line in journal.exposed())
+    facts += (("warning", line) for line in exposed(journal.path))
     if aside:
         facts.append(("set aside", f"{told(aside)}, which could not be used"))
-    if not journal.is_writable:
+    if not is_writable(journal.path):
         problems.append(f"{journal.path}: {READ_ONLY}")

@@ -17,7 +17,6 @@ table and a row, and never what it holds.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ import attrs
 
 from signal_sdk.errors import StorageError
 from signal_sdk.net import holders
+from signal_sdk.printable import one_line
 from signal_sdk.server.engine.checksums import (
     checksum,
     checksum_of,
@@ -36,6 +36,7 @@ from signal_sdk.server.engine.checksums import (
     to_bytes,
     to_text,
 )
+from signal_sdk.server.engine.files import FILE_NAME, READ_ONLY, make_private, unusable
 from signal_sdk.server.engine.schema import (
     CHECKSUM,
     ENTRIES,
@@ -50,7 +51,6 @@ from signal_sdk.server.engine.schema import (
     Table,
 )
 
-FILE_NAME: Final = "signal.db"
 POWER: Final = "power"
 APPLICATION_ID: Final = 0x5347534B
 """Marks the file as one of ours ("SGSK")."""
@@ -58,10 +58,6 @@ ROWS_PER_STATEMENT: Final = 256
 """How many rows one statement writes: each gives the interpreter lock away once, and gets it back
 only when the busy server lets go of it."""
 
-OTHERS: Final = 0o077
-"""What a mode lets others than its user do."""
-
-READ_ONLY: Final = "the file or its directory is read-only; the server must be able to write both"
 UNOPENED: Final = "it, or the file beside it that ends in -wal, cannot be opened"
 FOREIGN: Final = "not a journal of signal-sdk: another program's SQLite file"
 CHANGED: Final = "it is not what was written"
@@ -104,7 +100,7 @@ class Journal:
         """
         path = Path(directory) / FILE_NAME
         try:
-            _make_private(path)
+            make_private(path)
         except OSError as exc:
             raise unusable(path, exc) from None
         check_header(path)
@@ -199,36 +195,11 @@ class Journal:
         with _named(self.path):
             return _version(self.path, self._db)
 
-    @property
-    def is_writable(self) -> bool:
-        """May this process write it?"""
-        return _is_writable(self.path)
-
-    def exposed(self) -> Sequence[str]:
-        """What others than this user may look at, and how to keep them out, in lines."""
-        directory = self.path.parent
-        try:
-            mode = directory.stat().st_mode & 0o777
-            modes = {
-                it: it.stat().st_mode & 0o777 for it in sorted(directory.glob(f"{FILE_NAME}*"))
-            }
-        except OSError:
-            # They cannot be looked at, or are gone: others cannot do more.
-            return []
-        if not mode & OTHERS:
-            return []
-        found = [(directory, mode, "700")]
-        found += [(file, mode, "600") for file, mode in modes.items() if mode & OTHERS]
-        return [
-            f"{path}: others may look at it (mode {mode:03o}): chmod {wanted} {path}"
-            for path, mode, wanted in found
-        ]
-
     def damage(self) -> Sequence[str]:
         """What SQLite finds wrong with the file, in lines."""
         with _named(self.path):
             found = [row[0] for row in self._db.execute("PRAGMA integrity_check(20)")]
-        return [] if found == ["ok"] else list(_lines(found))
+        return [] if found == ["ok"] else [*map(one_line, _lines(found))]
 
     @contextlib.contextmanager
     def up_to_date(self) -> Iterator[Journal]:
@@ -297,27 +268,29 @@ class Journal:
 
     def write(self, batch: Batch) -> None:
         """Write a batch. Raises `StorageError`, and then nothing of it is written."""
+        with _named(self.path):
+            try:
+                self._write(batch)
+            except BaseException:
+                if self._db.in_transaction:
+                    with contextlib.suppress(sqlite3.Error):
+                        self._db.execute("ROLLBACK")
+                raise
+
+    def _write(self, batch: Batch) -> None:
         db = self._db
-        try:
-            db.execute("BEGIN IMMEDIATE")
-            floors = batch.get(FLOORS, {})
-            for name, rows in batch.items():
-                if rows is floors:
-                    continue
-                table = TABLES[name]
-                self._put(table, [row for row in rows.values() if row is not None])
-                self._drop(table, [key for key, row in rows.items() if row is None])
-            # Last: what is put here may be beneath the floor by now.
-            for log, floor in filter(None, floors.values()):
-                db.execute(f"DELETE FROM {log} WHERE id <= ?", (floor,))  # noqa: S608  names of ours
-            db.execute("COMMIT")
-        except BaseException as exc:
-            if db.in_transaction:
-                with contextlib.suppress(sqlite3.Error):
-                    db.execute("ROLLBACK")
-            if isinstance(exc, sqlite3.Error):
-                raise StorageError(f"{self.path}: {_reason(exc, self.path)}") from None
-            raise
+        db.execute("BEGIN IMMEDIATE")
+        floors = batch.get(FLOORS, {})
+        for name, rows in batch.items():
+            if rows is floors:
+                continue
+            table = TABLES[name]
+            self._put(table, [row for row in rows.values() if row is not None])
+            self._drop(table, [key for key, row in rows.items() if row is None])
+        # Last: what is put here may be beneath the floor by now.
+        for log, floor in filter(None, floors.values()):
+            db.execute(f"DELETE FROM {log} WHERE id <= ?", (floor,))  # noqa: S608  names of ours
+        db.execute("COMMIT")
 
     def _put(self, table: Table, rows: Sequence[Row]) -> None:
         values = f"({', '.join('?' * (len(table.columns) + 1))})"
@@ -392,39 +365,6 @@ def _version(path: Path, db: sqlite3.Connection) -> int:
     return version
 
 
-def _make_private(path: Path) -> None:
-    """Make the directory and the file where there are none. What is in them is the users' own:
-    nobody else may read it, whatever this process's umask is. What SQLite puts beside the file is
-    made for the same users as the file.
-    """
-    directory = path.parent
-    if not directory.exists():
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            directory.mkdir(mode=0o700)
-            directory.chmod(0o700)
-    elif not directory.is_dir():
-        raise NotADirectoryError
-    if not _is_writable(path):
-        raise StorageError(f"{path}: {READ_ONLY}")
-    if not path.exists():
-        path.touch(mode=0o600, exist_ok=False)
-        path.chmod(0o600)
-
-
-def _is_writable(path: Path) -> bool:
-    return os.access(path.parent, os.W_OK | os.X_OK) and (
-        os.access(path, os.W_OK) or not path.exists()
-    )
-
-
-def unusable(path: Path, exc: OSError) -> StorageError:
-    """The error for a file that the system does not let us have."""
-    if isinstance(exc, FileExistsError | NotADirectoryError):
-        return StorageError(f"{path.parent}: not a directory")
-    return StorageError(f"{path}: {exc.strerror or exc}")
-
-
 @contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
     """Errors inside say which file, and what can be done."""
@@ -432,6 +372,9 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as exc:
         raise StorageError(f"{path}: {_reason(exc, path)}") from None
+    except UnicodeDecodeError:
+        # It is what the library would say that cannot be read: it quotes the file.
+        raise StorageError(f"{path}: {_unreadable('what it says of itself is no text')}") from None
 
 
 def _reason(exc: sqlite3.Error, path: Path) -> str:
@@ -455,7 +398,8 @@ def _corrupt(path: Path, damage: str) -> str:
 
 
 def _unreadable(why: object) -> str:
-    return f"the file is corrupt ({why}): run signal-sdk doctor, and put a backup in its place"
+    told = one_line(str(why))
+    return f"the file is corrupt ({told}): run signal-sdk doctor, and put a backup in its place"
 
 
 # --- looking ---

@@ -17,6 +17,7 @@ import msgspec
 from signal_sdk.server.engine.base import AccountKey, Call, CallKey, ChannelKey, Entry
 from signal_sdk.server.engine.bounds import Bounds, Usage, check
 from signal_sdk.server.engine.commits import Commits
+from signal_sdk.server.engine.files import exposed
 from signal_sdk.server.engine.journal import HOMELESS, UNREADABLE, Journal
 from signal_sdk.server.engine.schema import FACTS, Row
 from signal_sdk.server.engine.tables import (
@@ -146,7 +147,7 @@ class State:
         """Go on where the journal was left; what of it cannot be used is set aside, and told in one
         line of the log, as is a directory that others may look at. Raises `StorageError`.
         """
-        for line in journal.exposed():
+        for line in exposed(journal.path):
             logger.warning("%s", line)
         journal.reserve(RESERVED)
         self.load(journal)
@@ -165,8 +166,11 @@ class State:
         """
         known: dict[str, float] = dict(journal.rows(FACTS))
         self.newest_time = self._noted_time = known.get(NEWEST_TIME, 0.0)
+        self._load_channels(journal, self._load_accounts(journal))
+
+    def _load_accounts(self, journal: Journal) -> Mapping[int, Account]:
+        """The accounts, and what each has, by their ids."""
         accounts: dict[int, Account] = {}
-        channels: dict[int, Channel] = {}
 
         def take_account(row: Row) -> None:
             usage = self.usage(row[1])
@@ -193,6 +197,17 @@ class State:
             accounts[owner].replies[callid] = Reply(text, number)
             self.last_reply = number
 
+        _take(journal, "accounts", take_account)
+        _take(journal, "user_attributes", take_user_attribute)
+        _take(journal, "entries", take_entry, "account, version")
+        _take(journal, "replies", take_reply)
+        self._last_account = max(accounts, default=0)
+        return accounts
+
+    def _load_channels(self, journal: Journal, accounts: Mapping[int, Account]) -> None:
+        """The channels, who is in them, and the calls."""
+        channels: dict[int, Channel] = {}
+
         def take_channel(row: Row) -> None:
             channel = Channel.from_row(row, self.usage(row[1]))
             channels[channel.id] = self.channels[channel.key] = channel
@@ -215,15 +230,10 @@ class State:
             for side in sides:
                 side.calls[key] = None
 
-        _take(journal, "accounts", take_account)
-        _take(journal, "user_attributes", take_user_attribute)
-        _take(journal, "entries", take_entry, "account, version")
-        _take(journal, "replies", take_reply)
         _take(journal, "channels", take_channel)
         _take(journal, "members", take_member, "position")
         _take(journal, "channel_attributes", take_channel_attribute)
         _take(journal, "calls", take_call)
-        self._last_account = max(accounts, default=0)
         self._last_channel = max(channels, default=0)
 
 

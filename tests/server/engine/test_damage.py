@@ -21,19 +21,14 @@ from signal_sdk.server.engine.base import AccountKey
 from signal_sdk.server.engine.checksums import checksum, is_as_written, sealed
 from signal_sdk.server.engine.checkup import NAMED, examine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
-from signal_sdk.server.engine.journal import (
-    CHANGED,
-    FILE_NAME,
-    HOMELESS,
-    UNREADABLE,
-    Journal,
-)
+from signal_sdk.server.engine.files import FILE_NAME
+from signal_sdk.server.engine.journal import CHANGED, HOMELESS, UNREADABLE, Journal
 from signal_sdk.server.engine.schema import HANDLED, TABLES, Batch, Row
 from tests.server.engine.test_journal import contents, old_file
 from tests.server.helpers import inline
 
 SECRET: Final = "plantedsecret"
-FACTS: Final = (None,) * 7
+FACTS: Final = (None,) * 9
 ROOMY: Final = 2000
 
 
@@ -45,7 +40,7 @@ def batch() -> Batch:
     """Something in each table."""
     rows: dict[str, list[Row]] = {
         "accounts": [
-            account(1, "ann1", b"digest-1", "javasdk", 5, None, "i", "room", None),
+            account(1, "ann1", b"digest-1", "javasdk", 5, None, "i", "room", None, 7, "{}"),
             account(2, "bob2"),
             account(7, "cem7"),
         ],

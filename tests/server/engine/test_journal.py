@@ -22,11 +22,10 @@ from signal_sdk.server.engine import checkup
 from signal_sdk.server.engine import journal as journals
 from signal_sdk.server.engine.checkup import examine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.server.engine.files import FILE_NAME, READ_ONLY
 from signal_sdk.server.engine.journal import (
     APPLICATION_ID,
-    FILE_NAME,
     FOREIGN,
-    READ_ONLY,
     ROWS_PER_STATEMENT,
     UNOPENED,
     Journal,
@@ -581,6 +580,7 @@ def test_a_log_that_another_user_left_is_one_line(public: Path) -> None:
 WITH_UMASK: Final = f"""
 import os, sys
 from pathlib import Path
+from signal_sdk.server.engine.files import exposed
 from signal_sdk.server.engine.journal import Journal
 if os.geteuid() == 0:
     os.setuid({NOBODY})
@@ -589,7 +589,7 @@ journal = Journal.open(sys.argv[1])
 journal.write({{"members": {{(1, 1): (1, 1, 1)}}}})
 for path in (Path(sys.argv[1]), *sorted(Path(sys.argv[1]).iterdir())):
     print(path.name, oct(path.stat().st_mode & 0o777))
-print(*journal.exposed())
+print(*exposed(journal.path))
 """
 
 
