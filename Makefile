@@ -4,6 +4,8 @@
 #                       BENCH="--only direct --rounds 3" measures some, BENCH=--quick tries all
 # make bench-comeback   a server with 2,000 sessions is killed: how long until all are back
 # make simulation       worlds of faults from SEEDS=2000 seeds on; a failing one is named
+# make fuzz-short       two minutes of coverage-guided fuzzing, as in CI
+# make fuzz             the same for SECONDS=14400; what is found is in fuzz/findings
 # make clean            removes all that these made
 #
 # PYTHON=python3.12 makes .venv with another Python.
@@ -16,7 +18,7 @@ BIN := .venv/bin
 .DELETE_ON_ERROR:
 # Steps run one after the other even under -j: they share apt, two cores and the reader's screen.
 .NOTPARALLEL:
-.PHONY: test needs lint types pytest demo bench bench-comeback simulation clean
+.PHONY: test needs lint types pytest demo bench bench-comeback simulation fuzz-short fuzz clean
 
 test: needs lint types pytest
 
@@ -50,11 +52,18 @@ SEEDS ?= 2000
 simulation: .venv/has-tools
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
+# Half of the two minutes goes into getting ready: each target is instrumented anew.
+fuzz-short: .venv/has-fuzz
+	$(BIN)/python -m fuzz --seconds 60
+
+fuzz: .venv/has-fuzz
+	$(BIN)/python -m fuzz --seconds $(or $(SECONDS),14400)
+
 clean:
-	rm -rf .venv build *.egg-info tests/node_modules samples/web/node_modules tests/artifacts
+	rm -rf .venv build *.egg-info tests/node_modules samples/web/node_modules tests/artifacts fuzz/findings
 	rm -rf benchmarks/.venv benchmarks/peers/node_modules benchmarks/results.json
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find signal_sdk tests samples benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find signal_sdk tests samples benchmarks fuzz -name __pycache__ -prune -exec rm -rf {} +
 
 # The files .venv/has-* say what has been installed, so that a second run installs nothing.
 
@@ -71,6 +80,10 @@ $(BIN)/python:
 .venv/has-tools: setup.cfg pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,test,lint]'
 	@touch $@ .venv/has-server
+
+.venv/has-fuzz: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,fuzz]'
+	@touch $@
 
 # The other systems' Python clients and servers, which need releases of their own.
 benchmarks/.venv/has-peers: benchmarks/peers/requirements.txt | $(BIN)/python

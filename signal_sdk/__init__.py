@@ -34,6 +34,7 @@ from signal_sdk.errors import (
     SignalSdkError,
 )
 from signal_sdk.login_session import LoginSession
+from signal_sdk.printable import EscapingFilter, escape_logs
 from signal_sdk.signal import Signal
 from signal_sdk.wire.events import SpecialEvent
 from signal_sdk.wire.tokens import make_token
@@ -48,6 +49,7 @@ __all__ = [
     "ConfigError",
     "Dialer",
     "ECode",
+    "EscapingFilter",
     "Gap",
     "IAgoraAPI",
     "ICallBack",
@@ -71,3 +73,5 @@ __all__ = [
     "get_agora_sdk_instance_cpp",
     "make_token",
 ]
+
+escape_logs()

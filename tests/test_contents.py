@@ -19,7 +19,7 @@ ROOT: Final = Path(__file__).parents[1]
 MADE: Final = re.compile(
     r"(^|/)(\.git|\.venv|node_modules|__pycache__|artifacts|build|dist|[^/]+\.egg-info"
     r"|\.(hypothesis|mypy_cache|pytest_cache|ruff_cache))(/|$)"
-    r"|\.pyc$|\.sqlite3(-shm|-wal)?$|^benchmarks/results\.json$"
+    r"|\.pyc$|\.sqlite3(-shm|-wal)?$|^benchmarks/results\.json$|^fuzz/findings"
 )
 """What tools make in a checkout."""
 READ: Final = (".py", ".js", ".mjs", ".md", ".toml", ".cfg", ".sh", "")

@@ -24,6 +24,7 @@ SHARED = (
     "signal_sdk.native",
     "signal_sdk.ecodes",
     "signal_sdk.errors",
+    "signal_sdk.printable",
 )
 """What the SDK and the server both stand on."""
 
@@ -178,14 +179,17 @@ def the_engine_is_known_by_its_contract(module: Module) -> list[str]:
 
 
 def the_journal_knows_no_state(module: Module) -> list[str]:
-    """The journal imports of ours only `errors`, its schema, and who has a file: to it, a row is a
-    row. The records import no journal.
+    """The journal imports of ours only `errors`, its schema, its checksums, who has a file, and how
+    text is made a line: to it, a row is a row. The records import no journal.
     """
     ours = [name for name in module.imports() if is_in(name, PACKAGE)]
     if module.is_in(f"{ENGINE}.schema"):
         return ours
     if module.is_in(f"{ENGINE}.journal"):
-        known = ("signal_sdk.errors", "signal_sdk.net", f"{ENGINE}.schema")
+        known = (
+            *("signal_sdk.errors", "signal_sdk.net", "signal_sdk.printable"),
+            *(f"{ENGINE}.schema", f"{ENGINE}.checksums", f"{ENGINE}.files"),
+        )
         return [it for it in ours if not is_in(it, *known)]
     if module.is_in(f"{ENGINE}.base", f"{ENGINE}.tables", f"{ENGINE}.inboxes"):
         return [name for name in ours if is_in(name, f"{ENGINE}.journal")]
@@ -407,7 +411,7 @@ def test_the_law_of_the_engine_sees(name: str, source: str) -> None:
         ("signal_sdk.server.presence", "from signal_sdk.server.engine.base import Engine"),
         ("signal_sdk.server.node", "from .engine.embedded import EmbeddedEngine"),
         ("signal_sdk.server.engine.state", "from .journal import Journal"),
-        ("signal_sdk.cli.doctor", "from signal_sdk.server.engine.journal import examine"),
+        ("signal_sdk.cli.doctor", "from signal_sdk.server.engine.checkup import examine"),
     ],
 )
 def test_the_law_of_the_engine_lets_pass(name: str, source: str) -> None:

@@ -1,7 +1,7 @@
 """`signal-sdk doctor`: whether a server's data directory is well, or the way on which an original
 client comes to a server.
 
-Owns: what is asked for, and how facts and problems are printed. Must not know the file (journal.py
+Owns: what is asked for, and how facts and problems are printed. Must not know the file (checkup.py
 looks it over), nor what a client does (old_clients.py).
 """
 
@@ -18,10 +18,11 @@ from click.core import ParameterSource
 from signal_sdk.cli import old_clients
 from signal_sdk.cli.account import trusting
 from signal_sdk.cli.failures import FAILED
-from signal_sdk.cli.output import complain, one_line, say
+from signal_sdk.cli.output import complain, say
 from signal_sdk.cli.probes import Asked, Step
+from signal_sdk.printable import one_line
 from signal_sdk.server.config import MAX_PORT
-from signal_sdk.server.engine.journal import examine
+from signal_sdk.server.engine.checkup import examine
 from signal_sdk.wire import names
 
 __all__ = ["doctor"]

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from signal_sdk.cli.output import one_line
+from signal_sdk.printable import one_line
 
 __all__ = ["EVENTS", "Event", "as_json", "as_text"]
 

@@ -1,7 +1,7 @@
 """Output: lines on stdout, at once and safe for a terminal.
 
-Owns: how text is made one line, how it is written, and what a stdout that nobody reads means. Must
-not know what the lines say.
+Owns: how lines are written, and what a stdout that nobody reads means. Must not know what they
+say.
 """
 
 from __future__ import annotations
@@ -13,24 +13,13 @@ import sys
 import click
 import trio
 
-__all__ = ["StdoutClosedError", "StdoutWriter", "complain", "give_up_stdout", "one_line", "say"]
+from signal_sdk.printable import one_line
+
+__all__ = ["StdoutClosedError", "StdoutWriter", "complain", "give_up_stdout", "say"]
 
 
 class StdoutClosedError(Exception):
     """Nobody reads stdout any more, as in `signal-sdk listen | head -1`: a reason to end."""
-
-
-def one_line(text: str) -> str:
-    """`text` with all that is not printable escaped: one line, which moves no cursor and changes no
-    colour, whoever it comes from.
-    """
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode()
 
 
 def say(text: str) -> None:

@@ -12,9 +12,10 @@ from typing import Final
 
 import click
 
-from signal_sdk.cli.output import one_line, say
+from signal_sdk.cli.output import say
 from signal_sdk.cli.times import read_time, shown_time
 from signal_sdk.errors import StorageError
+from signal_sdk.printable import one_line
 from signal_sdk.server.revocations import Revocation
 from signal_sdk.server.revocations import revoke as write
 from signal_sdk.wire import names

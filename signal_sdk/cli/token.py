@@ -15,11 +15,12 @@ from typing import Any, Final
 
 import click
 
-from signal_sdk.cli.output import one_line, say
+from signal_sdk.cli.output import say
 from signal_sdk.cli.revoke import revoke
 from signal_sdk.cli.stdin import read_stdin
 from signal_sdk.cli.times import shown_time
 from signal_sdk.errors import ConfigError
+from signal_sdk.printable import one_line
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import AppConfig
 from signal_sdk.server.tokens import check_token

@@ -242,7 +242,7 @@ async def open_socket(host: str, port: int, what: str = "") -> socket.socket:
     """
     try:
         stream = await trio.open_tcp_stream(host, port)
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, OverflowError) as exc:
         raise LinkError(f"no connection to {what}{_netloc(host, port)}: {cause_of(exc)}") from None
     # trio's wrapper has done its part; the outbox sends on the plain socket.
     return socket.socket(fileno=stream.socket.detach())

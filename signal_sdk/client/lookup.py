@@ -23,6 +23,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError
 from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
+from signal_sdk.printable import one_line
 
 __all__ = [
     "ATTEMPTS",
@@ -36,6 +37,9 @@ __all__ = [
 ATTEMPTS: Final = 2
 ATTEMPT_SECONDS: Final = 5.0
 """How long one attempt may take; the original clients try twice, 5 s each."""
+MAX_BYTES: Final = 64 * 1024
+"""How long an answer may be: a thousand addresses fit."""
+IDENTITY: Final = "identity"
 
 
 @attrs.frozen
@@ -133,7 +137,7 @@ async def _ask(
     name: str,
     proxy: httpx.Proxy | None,
 ) -> list[tuple[str, int]]:
-    headers = {"Host": name} if name else {}
+    headers = {"Accept-Encoding": IDENTITY} | ({"Host": name} if name else {})
     extensions = {"sni_hostname": name} if name else {}
     # Without TLS no certificates need to be loaded. Of proxies httpx hears from us alone, so that
     # the link goes through the same one.
@@ -144,15 +148,39 @@ async def _ask(
         timeout=None,  # noqa: S113  bounded above
         proxy=proxy,
     ) as client:
-        response = await client.get(
-            f"{base_url}/getaddr", params={"vid": appid}, headers=headers, extensions=extensions
-        )
-        response.raise_for_status()
-        # One that is alone is named twice, for old clients.
-        addresses = list(dict.fromkeys(msgspec.json.decode(response.content, type=_Answer).web))
+        url, params = f"{base_url}/getaddr", {"vid": appid}
+        stream = client.stream("GET", url, params=params, headers=headers, extensions=extensions)
+        async with stream as response:
+            response.raise_for_status()
+            body = await _read(response)
+    # One that is alone is named twice, for old clients.
+    addresses = list(dict.fromkeys(msgspec.json.decode(body, type=_Answer).web))
     if not addresses:
         raise httpx.RemoteProtocolError("it names no address")
     return addresses
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """The body as it came. Whoever answers may answer anything: what is long is not read to its
+    end, and what is encoded, which may be a thousand times as long, not at all.
+    """
+    encoding = response.headers.get("Content-Encoding", IDENTITY)
+    if encoding.strip().lower() != IDENTITY:
+        raise httpx.RemoteProtocolError(f"its answer is encoded ({one_line(encoding):.40})")
+    body = bytearray()
+    try:
+        async for part in response.aiter_raw():
+            body += part
+            if len(body) > MAX_BYTES:
+                # Not left here: generators deep in httpx would be left unfinished. What it has
+                # still to read fails.
+                await response.aclose()
+    except (httpx.TransportError, httpx.StreamError):
+        if len(body) <= MAX_BYTES:
+            raise
+    if len(body) > MAX_BYTES:
+        raise httpx.RemoteProtocolError(f"its answer is longer than {MAX_BYTES} bytes")
+    return bytes(body)
 
 
 def cause_of(exc: BaseException) -> str:

@@ -65,7 +65,7 @@ class CallOperations:
         try:
             told = msgspec.json.decode(checked_text("extra", extra)) if extra else {}
             if not isinstance(told, dict):
-                raise names.wrong("extra", checked_text("extra", extra), "is not a JSON object")
+                raise names.wrong_content("extra", "is not a JSON object")
             told["srcNum"] = checked_text("sourcesNum", source)
             text = frames.encode_json(told).decode()
         except ParameterError as exc:

@@ -94,7 +94,7 @@ class Operations:
             return
         try:
             if not isinstance(args, dict):
-                raise names.wrong("req", text, "is not a JSON object")
+                raise names.wrong_content("req", "is not a JSON object")
             client = self._client()
         except SignalError as exc:
             failed(exc)

@@ -11,6 +11,8 @@ from typing import Final
 
 import attrs
 
+from signal_sdk.wire.hidden import hides
+
 __all__ = ["MAX_FRAME_BYTES", "Piece", "Splitter"]
 
 MAX_HEAD_BYTES: Final = 64 * 1024
@@ -31,6 +33,7 @@ class _Mode(enum.Enum):
     RAW = enum.auto()
 
 
+@hides("data")
 @attrs.frozen
 class Piece:
     """Bytes that belong together. `is_frame`: they are a frame that makes sense on its own, not a

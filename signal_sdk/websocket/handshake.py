@@ -70,6 +70,9 @@ class HttpAnswer:
     """More than every answer has."""
 
 
+HEAD_END: Final = b"\r\n\r\n"
+"""What ends a request's head; requests have no body here."""
+
 Answer = Callable[[HttpRequest], HttpAnswer | None]
 """The answer to a request; None where it begins a link."""
 L = TypeVar("L", bound=WebSocketLink[Any])
@@ -124,8 +127,9 @@ async def accept(
     was received of it already.
 
     Returns None where the client got an HTTP answer, and the transport is closed. Raises
-    `LinkError` for a bad handshake, which the client has been told of, and `NothingSaid` where the
-    client goes without a byte. The caller bounds the time.
+    `LinkError` for a bad handshake, and for what came behind a request that was answered; the
+    client has its answer then, and the transport is closed; and `NothingSaid` where the client goes
+    without a byte. The caller bounds the time.
     """
     if data is None:
         data = await receive_first(transport)
@@ -151,15 +155,21 @@ async def accept(
     )
     events: list[Event] = []
     room = MAX_REQUEST_BYTES
+    seen = behind = b""
     while True:
-        room -= len(data) + READ_COST_BYTES
+        # The library would take what is behind the request for the beginning of a link's frames,
+        # and fail where there is to be no link.
+        end = _end_of_head(seen, data)
+        behind = data[end:]
+        room -= end + READ_COST_BYTES
         if room < 0:
             await _refuse_long(protocol, link.outbox)
             transport.close()
             link.let_go()
             raise LinkError(f"a request of more than {MAX_REQUEST_BYTES} bytes")
         if data:
-            protocol.receive_data(data)
+            protocol.receive_data(data[:end])
+            seen = (seen + data)[1 - len(HEAD_END) :]
         else:
             protocol.receive_eof()
         events = protocol.events_received()
@@ -173,12 +183,15 @@ async def accept(
     await _send(protocol, link.outbox)
     if protocol.state is State.OPEN:
         link.take_early(events[1:])
+        link.feed_early(behind)
         return link
     transport.close()
     why, protocol.handshake_exc = protocol.handshake_exc, None
     link.let_go()
     if why is not None:
-        raise LinkError(f"a bad handshake from {transport.peer}: {why}") from None
+        raise LinkError(f"a bad handshake: {why}") from None
+    if behind:
+        raise LinkError(f"an HTTP request was answered, and {len(behind)} bytes behind it not read")
     return None
 
 
@@ -195,6 +208,12 @@ async def _refuse_long(protocol: ServerProtocol, outbox: Outbox) -> None:
     status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     protocol.send_response(protocol.reject(status, "the request is too long\n"))
     await _send(protocol, outbox)
+
+
+def _end_of_head(seen: bytes, data: bytes) -> int:
+    """Where a request that began with `seen` ends in `data`, or as far as that has come."""
+    at = (seen + data).find(HEAD_END)
+    return len(data) if at < 0 else at + len(HEAD_END) - len(seen)
 
 
 def _respond(protocol: ServerProtocol, request: Request, answer: Answer) -> Response:

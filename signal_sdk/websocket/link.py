@@ -40,8 +40,9 @@ LIBRARY_BYTES: Final = 1024
 work.
 """
 
-# The library logs handshakes and frames, and a frame may hold a token.
-silent: Final = logging.getLogger("signal_sdk.websocket.library")
+# The library logs handshakes and frames, and a frame may hold a token. Nobody finds this logger by
+# its name: whoever configures logging switches those that can be found on again.
+silent: Final = logging.Logger("signal_sdk.websocket.library", logging.CRITICAL + 1)  # noqa: LOG001  see above
 silent.disabled = True
 
 NORMAL_CLOSURE: Final = int(CloseCode.NORMAL_CLOSURE)
@@ -57,6 +58,10 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
     data: bytes
     binary: bool
+
+    def __repr__(self) -> str:
+        # Not what it says, which may hold a token.
+        return f"Message({len(self.data)} bytes, binary={self.binary})"
 
 
 def encode_text(text: bytes) -> bytes:

@@ -17,6 +17,7 @@ from signal_sdk.errors import ParameterError, SignalError
 from signal_sdk.wire import frames, names
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.functions import FUNCTIONS
+from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
 from signal_sdk.wire.results import DONE, Result
 
@@ -157,6 +158,7 @@ def encode_failure_text(error: SignalError) -> str:
     return frames.encode_json(failure).decode()
 
 
+@hides("text")
 class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A `call2-ret` as it arrived: `err` is empty on success, `text` is JSON."""
 

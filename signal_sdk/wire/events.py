@@ -14,6 +14,7 @@ import msgspec
 
 from signal_sdk.errors import ProtocolError
 from signal_sdk.wire import frames, lines, names
+from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
 
 NOTIFY: Final = "notify"
@@ -40,6 +41,7 @@ class InboxAnnounced(msgspec.Struct, frozen=True, gc=False):
     version: int
 
 
+@hides("line")
 class InboxPushed(msgspec.Struct, frozen=True, gc=False):
     """An inbox entry itself."""
 
@@ -68,6 +70,7 @@ def encode_java_push(version: int, line: str) -> bytes:
 # --- channels -------------------------------------------------------------------------------------
 
 
+@hides("msg")
 @attrs.frozen(kw_only=True)
 class ChannelMessage:
     """CONTENT of `channel_msg`. `id` is ours, and there where the sender gave one: sent again by
@@ -102,6 +105,7 @@ class ChannelUserLeave:
     uid: int
 
 
+@hides("value")
 @attrs.frozen(kw_only=True)
 class ChannelAttrUpdate:
     """CONTENT of `channel_attr_update`; `change` (`type` on the wire) is `update`, `del`, `clear`
@@ -186,6 +190,7 @@ def decode_notify(frame: frames.Frame) -> InboxAnnounced | InboxPushed | Channel
 # --- calls ----------------------------------------------------------------------------------------
 
 
+@hides("extra")
 @attrs.frozen(kw_only=True)
 class CallContent:
     """CONTENT of a `voip_…` entry; `peer` is the other side. Ours are `ecode`, which is there on
@@ -237,13 +242,10 @@ def call_options(extra: JsonValue) -> CallOptions:
         try:
             timeout = float(timeout)
         except (TypeError, ValueError, OverflowError):
-            raise names.wrong(
-                "_timeout", fields["_timeout"], "is not a number of seconds"
-            ) from None
+            raise names.wrong_content("_timeout", "is not a number of seconds") from None
         if not 1 <= timeout <= names.MAX_TTL_SECONDS:
-            raise names.wrong(
-                "_timeout", fields["_timeout"], f"is not from 1 to {names.MAX_TTL_SECONDS} seconds"
-            )
+            why = f"is not from 1 to {names.MAX_TTL_SECONDS} seconds"
+            raise names.wrong_content("_timeout", why)
     return CallOptions(
         require_peer_online=fields.get("_require_peer_online") in (1, "1", True),
         timeout_seconds=timeout,

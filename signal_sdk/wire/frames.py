@@ -17,6 +17,7 @@ import msgspec
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError
 from signal_sdk.wire import names
+from signal_sdk.wire.hidden import hides
 
 T = TypeVar("T")
 
@@ -42,6 +43,7 @@ class FrameError(ProtocolError):
         self.callid = callid
 
 
+@hides("payload")
 class Frame(msgspec.Struct, frozen=True, gc=False):
     """One event and its payload, which is still JSON text."""
 

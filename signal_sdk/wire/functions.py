@@ -15,6 +15,7 @@ import attrs
 from signal_sdk.errors import ProtocolError
 from signal_sdk.wire import lines, names
 from signal_sdk.wire.arguments import Arguments, arg
+from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
 from signal_sdk.wire.results import (
     GetAttrAllResult,
@@ -38,16 +39,16 @@ def _whole_number(
 
 def _check_flag(value: JsonValue) -> str:
     if not isinstance(value, str):
-        raise names.wrong("flag", value, "is not text")
+        raise names.wrong_content("flag", "is not text")
     try:
         return lines.cut_flag(value)
     except ProtocolError:
-        raise names.wrong("flag", value, "is not of the form v1:E:TTL_SECONDS") from None
+        raise names.wrong_content("flag", "is not of the form v1:E:TTL_SECONDS") from None
 
 
 def _check_kind(value: JsonValue) -> str:
     if value != "instant":
-        raise names.wrong("t", value, "is not 'instant'")
+        raise names.wrong_content("kind 't'", "is not 'instant'")
     return "instant"
 
 
@@ -60,6 +61,7 @@ class UserLogout(Arguments):
     ver_clear: int = arg("ver_clear", _whole_number("ver_clear", 0), 0)
 
 
+@hides("content")
 @attrs.frozen(kw_only=True)
 class UserSendMessage(Arguments):
     """Put an instant message into the inbox of `peer`."""
@@ -94,6 +96,7 @@ class UserQueryStatus(Arguments):
     account: str = arg("account", names.check_account)
 
 
+@hides("value")
 @attrs.frozen(kw_only=True)
 class UserSetAttr(Arguments):
     """Set an attribute of one's own account."""
@@ -145,6 +148,7 @@ class ChannelLeave(Arguments):
     channel: str = arg("name", names.check_channel)
 
 
+@hides("msg")
 @attrs.frozen(kw_only=True)
 class ChannelSendMessage(Arguments):
     """Send to a channel; with `force`, without having joined it."""
@@ -157,6 +161,7 @@ class ChannelSendMessage(Arguments):
     force: bool = arg("force", bool, False)
 
 
+@hides("value")
 @attrs.frozen(kw_only=True)
 class ChannelSetAttr(Arguments):
     """Set an attribute of a channel."""
@@ -229,6 +234,7 @@ class ChannelQueryUserListAll(Arguments):
     num: int = arg("num", _whole_number("num", 0), names.MAX_USER_LIST_ALL)
 
 
+@hides("extra")
 @attrs.frozen(kw_only=True)
 class CallArguments(Arguments):
     """What every step of a call takes: the call's channel, the other side, and what it is told."""
@@ -238,6 +244,7 @@ class CallArguments(Arguments):
     extra: JsonValue = arg("extra", names.check_extra, "")
 
 
+@hides("extra")
 @attrs.frozen(kw_only=True)
 class VoipInvite(CallArguments):
     """Invite `peer` to a call. `call_id` (ours) tells it from others between the same two."""
@@ -247,6 +254,7 @@ class VoipInvite(CallArguments):
     call_id: str = arg("callID", names.check_call_id, "")
 
 
+@hides("extra")
 @attrs.frozen(kw_only=True)
 class VoipInviteAck(CallArguments):
     """The invitation has arrived; the callee's SDK says so by itself."""
@@ -254,6 +262,7 @@ class VoipInviteAck(CallArguments):
     function = "voip_invite_ack"
 
 
+@hides("extra")
 @attrs.frozen(kw_only=True)
 class VoipInviteAccept(CallArguments):
     """Take the call."""
@@ -261,6 +270,7 @@ class VoipInviteAccept(CallArguments):
     function = "voip_invite_accept"
 
 
+@hides("extra")
 @attrs.frozen(kw_only=True)
 class VoipInviteRefuse(CallArguments):
     """Refuse the call."""
@@ -268,6 +278,7 @@ class VoipInviteRefuse(CallArguments):
     function = "voip_invite_refuse"
 
 
+@hides("extra")
 @attrs.frozen(kw_only=True)
 class VoipInviteBye(CallArguments):
     """End the call."""
@@ -275,6 +286,7 @@ class VoipInviteBye(CallArguments):
     function = "voip_invite_bye"
 
 
+@hides("extra")
 @attrs.frozen(kw_only=True)
 class VoipInviteMsg(CallArguments):
     """Tell the other side something, such as dialled digits."""
@@ -285,6 +297,7 @@ class VoipInviteMsg(CallArguments):
 # --- of the older clients -------------------------------------------------------------------------
 
 
+@hides("extra")
 @attrs.frozen(kw_only=True)
 class CallBye(Arguments):
     """End the call between `source`, one's own account, and `peer`: how native clients and the
@@ -299,6 +312,7 @@ class CallBye(Arguments):
     extra: JsonValue = arg("extra", names.check_extra, "")
 
 
+@hides("extra")
 @attrs.frozen(kw_only=True)
 class PstnInvite(Arguments):
     """Call the phone number `peer`, which shows the number `source`."""
@@ -311,6 +325,7 @@ class PstnInvite(Arguments):
     extra: JsonValue = arg("extra", names.check_extra, "")
 
 
+@hides("digits")
 @attrs.frozen(kw_only=True)
 class PstnDtmf(Arguments):
     """Dial digits in a call, which `call` names: by its id, its channel, or the `callid` in its
@@ -323,6 +338,7 @@ class PstnDtmf(Arguments):
     digits: str = arg("dtmf", names.check_digits)
 
 
+@hides("content")
 @attrs.frozen(kw_only=True)
 class PushSendMessage(Arguments):
     """Send `peer` an instant message."""

@@ -15,6 +15,7 @@ import msgspec
 
 from signal_sdk.errors import ProtocolError
 from signal_sdk.wire import names
+from signal_sdk.wire.hidden import hides
 
 V2: Final = "msg-v2"
 V3: Final = "msg-v3"
@@ -24,6 +25,7 @@ FLAGS_KEPT: Final = 256
 """How many FLAGs are remembered as they were read: few different ones are ever sent."""
 
 
+@hides("content")
 class MessageLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message as the protocol's text carries it.
 
@@ -74,7 +76,7 @@ def parse_flag(flag: str) -> int:
     version, _, rest = flag.partition(":")
     kind, _, ttl = rest.partition(":")
     if version != "v1" or kind != "E" or not ttl.isascii() or not ttl.isdigit() or len(ttl) > 12:
-        raise ProtocolError(f"the flag {flag[:40]!r} is not of the form v1:E:TTL_SECONDS")
+        raise ProtocolError("a message line's flag is not of the form v1:E:TTL_SECONDS")
     return min(int(ttl), names.MAX_TTL_SECONDS)
 
 
@@ -91,13 +93,13 @@ def decode(text: str) -> MessageLine:
     if version == V3:
         msg_id, _, rest = rest.partition(" ")
     elif version != V2:
-        raise ProtocolError(f"a message line begins with {version[:20]!r}, not with {V2} or {V3}")
+        raise ProtocolError(f"a message line begins with neither {V2} nor {V3}")
     fields = rest.split(" ", 5)
     if len(fields) != 6 or not all(fields[:5]) or msg_id == "":
         raise ProtocolError("a message line has too few fields")
     src, dst, flag, kind, time, content = fields
     if not time.isascii() or not time.isdigit() or len(time) > 16:
-        raise ProtocolError(f"a message line's time {time[:20]!r} is not a number")
+        raise ProtocolError("a message line's time is not a number")
     return MessageLine(
         src=src,
         dst=dst,

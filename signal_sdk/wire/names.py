@@ -139,6 +139,13 @@ def wrong(what: str, value: object, why: str) -> ParameterError:
     return ParameterError(ECode.GENERAL_E_WRONG_PARAM, f"{what} {_shown(value)} {why}")
 
 
+def wrong_content(what: str, why: str) -> ParameterError:
+    """The error for content that is wrong (1004). It is not quoted: what users say to each other is
+    in no error's text.
+    """
+    return ParameterError(ECode.GENERAL_E_WRONG_PARAM, f"{what} {why}")
+
+
 def too_large(what: str, size: int, limit: int) -> ParameterError:
     """The error for a value over its limit (1005)."""
     return ParameterError(
@@ -179,7 +186,7 @@ def _check_text(what: str, text: str, limit: int) -> str:
     if is_long and (size := visible_chars(text)) > limit:
         raise too_large(what, size, limit)
     if not is_encodable(text):
-        raise wrong(what, text, "holds half a surrogate pair")
+        raise wrong_content(what, "holds half a surrogate pair")
     # What has no more code points than the limit cannot have more bytes than that.
     if is_long and (size := len(text.encode())) > limit * BYTES_PER_CHAR:
         raise ParameterError(
@@ -193,7 +200,7 @@ def _text_of(what: str, value: JsonValue) -> str:
     try:
         return json_text(value)
     except (TypeError, ValueError, RecursionError, OverflowError):
-        raise wrong(what, value, "is neither text nor a JSON value") from None
+        raise wrong_content(what, "is neither text nor a JSON value") from None
 
 
 def _is_nested_deeper(value: JsonValue, depth: int) -> bool:
@@ -287,7 +294,7 @@ def _check_value(what: str, value: JsonValue, limit: int) -> JsonValue:
         return _check_text(what, value, limit)
     _check_text(what, _text_of(what, value), limit)
     if _is_nested_deeper(value, MAX_JSON_DEPTH):
-        raise wrong(what, value, f"is nested deeper than {MAX_JSON_DEPTH} levels")
+        raise wrong_content(what, f"is nested deeper than {MAX_JSON_DEPTH} levels")
     return value
 
 
@@ -324,9 +331,9 @@ def check_json_extra(value: JsonValue) -> JsonValue:
         try:
             decoded = msgspec.json.decode(value)
         except (msgspec.MsgspecError, RecursionError, ValueError):
-            raise wrong("extra", value, "is not JSON") from None
+            raise wrong_content("extra", "is not JSON") from None
         if _is_nested_deeper(decoded, MAX_JSON_DEPTH):
-            raise wrong("extra", value, f"is nested deeper than {MAX_JSON_DEPTH} levels")
+            raise wrong_content("extra", f"is nested deeper than {MAX_JSON_DEPTH} levels")
     return value
 
 
@@ -341,7 +348,7 @@ def check_digits(value: JsonValue) -> str:
     """DTMF: each character one of 0 to 9, * and #."""
     digits = _text_of("DTMF digits", value)
     if not digits or not DTMF_DIGITS.issuperset(digits):
-        raise wrong("DTMF digits", digits, "are not of 0-9, * and #")
+        raise wrong_content("DTMF digits", "are not of 0-9, * and #")
     return _check_text("DTMF digits", digits, MAX_MESSAGE_CHARS)
 
 

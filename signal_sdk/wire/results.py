@@ -11,6 +11,7 @@ import attrs
 import msgspec
 
 from signal_sdk.wire import lines
+from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
 
 
@@ -32,6 +33,7 @@ class SetAttrResult(Result):
     reason: str = ""
 
 
+@hides("msgs")
 @attrs.frozen(kw_only=True)
 class GetMessagesResult(Result):
     """`user_getmsg`: the inbox from behind `ver_clear` on, as (version, line) pairs."""
@@ -53,6 +55,7 @@ class QueryStatusResult(Result):
     status: int
 
 
+@hides("value")
 @attrs.frozen(kw_only=True)
 class GetAttrResult(Result):
     """`user_get_attr`; the value of an attribute that was never set is the empty text."""
@@ -62,6 +65,7 @@ class GetAttrResult(Result):
     value: JsonValue
 
 
+@hides("json")
 @attrs.frozen(kw_only=True)
 class GetAttrAllResult(Result):
     """`user_get_attr_all`; `json` is a text that holds the attributes as a JSON object."""
@@ -77,6 +81,7 @@ class GetAttrAllResult(Result):
         return msgspec.json.decode(self.json, type=dict[str, Any])
 
 
+@hides("attrs")
 @attrs.frozen(kw_only=True)
 class JoinResult(Result):
     """`channel_join`: the newest 200 members as (account, uid), oldest first, the attributes, and

@@ -13,6 +13,7 @@ import msgspec
 
 from signal_sdk.errors import LoginError, SignalError
 from signal_sdk.wire.call2 import CallId, Request
+from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.login import LineLogin, Login, LoginSucceeded, SetFlag
 from signal_sdk.wire.results import GetMessagesResult
 
@@ -75,6 +76,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     is_resume: bool = False
 
 
+@hides("result")
 class Reply(msgspec.Struct, frozen=True, gc=False):
     """A request has succeeded: its result, as the JSON text that all clients read, or an inbox's
     page, whose lines each link spells as its client reads them. `next_version` is that of the entry
@@ -93,6 +95,7 @@ class Failure(msgspec.Struct, frozen=True):
     error: SignalError
 
 
+@hides("line")
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """The inbox has a new entry. `line` is a v3 message line."""
 

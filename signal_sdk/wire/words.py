@@ -14,6 +14,7 @@ import msgspec
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, ParameterError, ProtocolError
 from signal_sdk.wire import call2, frames, lines, login, names, typed
+from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
 from signal_sdk.wire.results import GetMessagesResult
 
@@ -57,6 +58,7 @@ def whole_number(what: str, word: str | bytes, most: int = MAX_NUMBER) -> int:
 # --- from the client ------------------------------------------------------------------------------
 
 
+@hides("token")
 class _Login(msgspec.Struct, frozen=True, kw_only=True):
     """What `login` carries. `device` is empty: no other client is taken for a web page."""
 

@@ -16,6 +16,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError
 from signal_sdk.wire import frames, names, typed, words
 from signal_sdk.wire.call2 import Request
+from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.login import LineLogin, Login
 from signal_sdk.wire.names import JsonValue
 
@@ -51,6 +52,7 @@ class LinePong(msgspec.Struct, frozen=True, gc=False):
     number: int
 
 
+@hides("text")
 class CallResult(msgspec.Struct, frozen=True, gc=False):
     """`call_ret`: the answer to a call. `text` is a JSON object."""
 
@@ -64,6 +66,7 @@ class MessageWaiting(msgspec.Struct, frozen=True, gc=False):
     version: int
 
 
+@hides("line")
 class MessagePushed(msgspec.Struct, frozen=True, gc=False):
     """`notify recvmsg`: an inbox entry itself. `line` is a message line of either version."""
 
@@ -71,6 +74,7 @@ class MessagePushed(msgspec.Struct, frozen=True, gc=False):
     line: str
 
 
+@hides("line")
 class ChannelNotified(msgspec.Struct, frozen=True, gc=False):
     """`notify channel2`: an event of the channel that the session is in, as a message line."""
 
@@ -100,6 +104,7 @@ _pushed = msgspec.json.Decoder(tuple[_Version, str])
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
+@hides("line")
 class _Success(msgspec.Struct, frozen=True):
     result: str
     line: str

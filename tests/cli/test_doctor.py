@@ -11,7 +11,8 @@ import trio
 from click.testing import CliRunner, Result
 
 from signal_sdk.cli.main import cli
-from signal_sdk.server.engine.journal import FILE_NAME, Journal
+from signal_sdk.server.engine.files import FILE_NAME
+from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.schema import COUNTED
 from tests.cli.program import dev_server, run
 
@@ -26,14 +27,15 @@ def doctor(directory: Path) -> Result:
 
 def test_where_all_is_well_it_prints_facts(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path)
-    journal.write({"entries": {(1,): (1, 1, 1, 5.0, "line")}})
+    ann = (1, "app", "ann", 1, 1, 2000, *(None,) * 9)
+    journal.write({"accounts": {(1,): ann}, "entries": {(1,): (1, 1, 1, 5.0, "line")}})
     journal.close()
     result = doctor(tmp_path)
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
     assert lines[0] == f"file: {tmp_path / FILE_NAME}"
     assert lines[-1] == "all is well"
-    counts = {name: int(name == "entries") for name in COUNTED}
+    counts = {name: int(name in ("accounts", "entries")) for name in COUNTED}
     assert lines[3:-1] == [f"{name}: {count}" for name, count in counts.items()]
 
 

@@ -24,6 +24,7 @@ from signal_sdk.errors import (
     ParameterError,
     ProtocolError,
 )
+from signal_sdk.printable import one_line
 from tests.cli.program import ROOT, clean_environment, full_disk, run, unread_pipe
 
 PAGE = ROOT / "docs" / "command_line.md"
@@ -209,7 +210,7 @@ def test_a_closed_stdout_is_no_fault() -> None:
     ],
 )
 def test_a_line_moves_nothing_on_the_screen(text: str, line: str) -> None:
-    assert output.one_line(text) == line
+    assert one_line(text) == line
 
 
 async def test_a_reader_that_does_not_read_holds_up_only_the_writer(

@@ -25,7 +25,7 @@ from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import SocketTransport, Transport
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import AppConfig, Config, NativeConfig, ServerConfig
-from signal_sdk.server.engine.journal import FILE_NAME
+from signal_sdk.server.engine.files import FILE_NAME
 from signal_sdk.server.node import STOP_SECONDS
 from signal_sdk.wire import datagrams, tokens
 from tests.cli.program import address_in, dev_server, one_line_of, program, run, unread_pipe
@@ -472,10 +472,11 @@ async def test_a_directory_from_the_file_is_used(tmp_path: Path) -> None:
 
 async def test_a_directory_in_use_is_one_line(tmp_path: Path) -> None:
     data = str(tmp_path / "data")
-    async with dev_server("--data", data):
+    async with dev_server("--data", data) as (server, _):
         ended = await trio.to_thread.run_sync(run, "serve", "--dev", "--port", "0", "--data", data)
     assert re.fullmatch(
-        rf"signal-sdk: {data}/{FILE_NAME}: {WHO} is using it; stop that one first",
+        rf"signal-sdk: {data}/{FILE_NAME}: the process {server.process.pid} \([^)]+\) is using it;"
+        " stop that one first",
         one_line_of(ended),
     )
     assert ended.code == 1

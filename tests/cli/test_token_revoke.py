@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from signal_sdk.cli import revoke as command
 from signal_sdk.cli.main import cli
-from signal_sdk.server.engine import journal
+from signal_sdk.server.engine import files
 from signal_sdk.server.revocations import FILE_NAME, Revocations
 from signal_sdk.wire.jwt_tokens import Claims, check_jwt
 from signal_sdk.wire.rights import Rights
@@ -143,7 +143,7 @@ def test_what_stands_for_no_token_is_none(text: str) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> str:
-    (tmp_path / journal.FILE_NAME).touch()
+    (tmp_path / files.FILE_NAME).touch()
     return str(tmp_path)
 
 
@@ -201,7 +201,7 @@ def test_a_directory_that_no_server_uses_is_refused(tmp_path: Path) -> None:
     line = refused(invoke("revoke", "--data", str(tmp_path), *WHOSE), 1)
     assert line == f"signal-sdk: {tmp_path}: no server keeps its state there"
     assert list(tmp_path.iterdir()) == []
-    assert journal.FILE_NAME == command.JOURNAL
+    assert files.FILE_NAME == command.JOURNAL
 
 
 async def test_a_running_server_takes_it_up(tmp_path: Path) -> None:

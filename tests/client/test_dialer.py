@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -311,6 +313,108 @@ async def test_a_lookup_that_is_not_answered_is_given_up(
     with pytest.raises(LoginError, match="no answer in 5 s"):
         await lookup.look_up("http://example.org", "app", reactor)
     assert trio.current_time() == 10
+
+
+@asynccontextmanager
+async def answering(head: str, parts: Sequence[bytes]) -> AsyncIterator[tuple[str, list[int]]]:
+    """An HTTP server that answers so, for as long as somebody listens; how many bytes it has
+    sent.
+    """
+    sent: list[int] = []
+
+    async def serve(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        try:
+            await stream.send_all(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode())
+            for part in parts:
+                await stream.send_all(part)
+                sent.append(len(part))
+        except trio.BrokenResourceError:
+            pass
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        port = listeners[0].socket.getsockname()[1]
+        yield f"http://127.0.0.1:{port}", sent
+        nursery.cancel_scope.cancel()
+
+
+MEGABYTE = b"x" * 2**20
+
+
+@pytest.mark.parametrize(
+    ("head", "before"),
+    [
+        (f"Content-Length: {600 * 2**20}", b""),
+        ("Content-Type: application/json", b""),
+        ("Transfer-Encoding: chunked", b"100000\r\n"),
+    ],
+)
+async def test_a_lookup_without_end_is_read_up_to_64_kb(
+    reactor: Reactor, head: str, before: bytes
+) -> None:
+    async with answering(head, [before + MEGABYTE] * 600) as (url, sent):
+        with pytest.raises(LoginError) as caught:
+            await lookup.look_up(url, "app", reactor)
+        assert caught.value.reason == (
+            f"the lookup at {url} failed: its answer is longer than 65536 bytes"
+        )
+    # What the system's buffers take, at most, twice.
+    assert sum(sent) < 40 * 2**20
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate, gzip", "br", "\x9b2J", "x" * 500])
+async def test_a_lookup_s_answer_that_is_encoded_is_refused_unread(
+    reactor: Reactor, encoding: str
+) -> None:
+    body = gzip.compress(b'{"web": [["127.0.0.1", 8001]]}')
+    head = f"Content-Encoding: {encoding}\r\nContent-Length: {len(body)}"
+    async with answering(head, [body]) as (url, _):
+        with pytest.raises(LoginError, match="failed: its answer is encoded") as caught:
+            await lookup.look_up(url, "app", reactor)
+    assert caught.value.reason.isprintable()
+    assert len(caught.value.reason) < 120
+
+
+@pytest.mark.parametrize("size", [65536, 65537])
+async def test_a_lookup_s_answer_of_64_kb_is_read(reactor: Reactor, size: int) -> None:
+    body = b'{"web": [["127.0.0.1", 8001]]}'.ljust(size)
+    async with answering(f"Content-Length: {size}", [body]) as (url, _):
+        if size == lookup.MAX_BYTES:
+            assert await lookup.look_up(url, "app", reactor) == [("127.0.0.1", 8001)]
+        else:
+            with pytest.raises(LoginError, match="longer than"):
+                await lookup.look_up(url, "app", reactor)
+
+
+async def test_the_lookup_asks_for_no_encoding(reactor: Reactor) -> None:
+    asked: list[bytes] = []
+    body = json.dumps({"web": [["127.0.0.1", 8001]]}).encode()
+
+    async def serve(stream: trio.SocketStream) -> None:
+        asked.append(await stream.receive_some())
+        head = f"HTTP/1.1 200 OK\r\nContent-Encoding: identity\r\nContent-Length: {len(body)}"
+        await stream.send_all(head.encode() + b"\r\n\r\n" + body)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        port = listeners[0].socket.getsockname()[1]
+        assert await lookup.look_up(f"http://127.0.0.1:{port}", "app", reactor) == [
+            ("127.0.0.1", 8001)
+        ]
+        nursery.cancel_scope.cancel()
+    assert b"\r\nAccept-Encoding: identity\r\n" in asked[0]
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 10**6, 2**80])
+async def test_a_port_that_is_none_is_an_address_that_does_not_answer(
+    reactor: Reactor, port: int
+) -> None:
+    async with listen(reactor, named(("127.0.0.1", port))) as asked:
+        dialer = make_dialer(f"127.0.0.1:{asked.port}")
+        with pytest.raises(LoginError) as caught:
+            await dialer.dial("app", reactor)
+        assert caught.value.ecode == 201
 
 
 async def test_a_lookup_that_is_refused_says_its_cause(reactor: Reactor) -> None:

@@ -29,7 +29,7 @@ STATUS = "user_query_user_status"
         (
             "user_sendmsg",
             {"peer": "b", "flag": 5, "t": "instant", "content": ""},
-            "flag 5 is not text",
+            "flag is not text",
         ),
     ],
 )

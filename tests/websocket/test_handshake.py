@@ -153,6 +153,47 @@ async def test_frames_in_the_same_packet_as_the_handshake_are_not_lost() -> None
         assert await server.link.receive() == [Message(b"two", binary=False)]
 
 
+PLAIN = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "behind", [PLAIN, b"\r\n", b"\r\n\r\n", b"\x81\x80\0\0\0\0", b"\xff" * 9000]
+)
+@pytest.mark.parametrize("ends", [False, True])
+async def test_what_is_behind_a_request_that_is_answered_is_not_read(
+    wrap: Callable[[Transport], Transport], behind: bytes, ends: bool
+) -> None:
+    server = Server(HttpAnswer(body=b"ok\n"))
+    answer = await exchange(PLAIN + behind, server, wrap, then_end=ends)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"\r\n\r\nok\n")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert len(server.asked) == 1
+    assert server.link is None
+    if wrap is not Trickle:
+        # A byte at a time, nothing of it has arrived when the answer is out.
+        assert str(server.error) == (
+            f"an HTTP request was answered, and {len(behind)} bytes behind it not read"
+        )
+
+
+async def test_frames_behind_an_upgrade_that_is_not_plain_are_not_lost(
+    wrap: Callable[[Transport], Transport],
+) -> None:
+    """An upgrade with a header twice is the library's to read."""
+    request = UPGRADE.replace(b"\r\n\r\n", b"\r\nX-A: 1\r\nX-A: 2\r\n\r\n")
+    frame = Frame(Opcode.TEXT, b"early").serialize(mask=True)
+    server = Server()
+    client, server_end = memory_transport_pair()
+    async with running_reactor() as reactor:
+        client.send_nowait(request + frame + frame)
+        await server.run(wrap(server_end), reactor)
+        assert server.link is not None
+        seen = await server.link.receive()
+        seen += await server.link.receive() if len(seen) == 1 else []
+        assert seen == [Message(b"early", binary=False)] * 2
+
+
 @pytest.mark.parametrize("method", [b"POST", b"PUT", b"OPTIONS", b"BREW"])
 async def test_another_method_than_get_is_refused(method: bytes) -> None:
     server = Server(HttpAnswer(body=b"never seen"))

@@ -439,3 +439,31 @@ def test_a_value_that_cannot_be_shown_is_named_by_its_type() -> None:
     assert error.reason == "account of the type Unshowable is wrong"
     spread = type("Spread", (), {"__repr__": lambda _: "two\n  lines"})()
     assert names.wrong("account", spread, "is wrong").reason == "account two lines is wrong"
+
+
+def nested(depth: int) -> JsonValue:
+    value: JsonValue = 0
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        names.check_message,
+        names.check_extra,
+        names.check_json_extra,
+        names.check_user_attr_value,
+        names.check_channel_attr_value,
+        names.check_digits,
+    ],
+)
+@pytest.mark.parametrize(
+    "wrong", ["planted\ud800", {"planted": nested(101)}, ["planted", object()]]
+)
+def test_what_users_say_is_quoted_in_no_error(check: Check, wrong: JsonValue) -> None:
+    with pytest.raises(ParameterError) as caught:
+        check(wrong)
+    assert "planted" not in str(caught.value)
+    assert "planted" not in repr(caught.value)

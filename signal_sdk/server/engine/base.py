@@ -23,6 +23,7 @@ import trio
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.wire.events import ChannelContent
+from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
 
 MakeContents = Callable[[], Sequence[ChannelContent]]
@@ -80,6 +81,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return f"Presence(uid={self.uid}, generation={self.generation}, channel={self.channel!r})"
 
 
+@hides("line")
 class Entry(msgspec.Struct, kw_only=True, gc=False):
     """An inbox entry that has its version. `number` is its place in the journal, if it has one;
     `sender` is not known any more after a restart.
@@ -125,6 +127,7 @@ class Ended:
     left: Left | None
 
 
+@hides("extra")
 @attrs.frozen(kw_only=True)
 class Call:
     """A live call. What `state` means is the rules' business; `deadline` is when it runs out; `id`
@@ -142,6 +145,7 @@ class Call:
     revision: int = 0
 
 
+@hides("line")
 class Post(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An inbox entry to be: for whom, from whom, what, and until when. `line` is a message line's
     text. A call's event is from nobody, since nobody's share of the inbox is to stop it.

@@ -40,7 +40,7 @@ class Core:
         self._state = state = State(commits)
         self.bound(bounds)
         if journal is not None:
-            state.load(journal)
+            state.resume(journal)
         self._accounts = state.accounts
         self._lines = state.lines
         self._channels = state.channels

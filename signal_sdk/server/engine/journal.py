@@ -8,14 +8,17 @@ A batch is a dict of tables, each a dict from a row's key to the row, or to None
 It is written in one transaction, all or nothing. With
 `durability = "process"` the transaction outlives the process; with `"power"` it is on the disk when
 `write` returns.
+
+A row that is not what was written, by its checksum, is never handed out. Of it, and of what whoever
+reads the rows cannot use, the journal takes note; `settle` sets it aside. Errors and notes name a
+table and a row, and never what it holds.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -23,19 +26,31 @@ import attrs
 
 from signal_sdk.errors import StorageError
 from signal_sdk.net import holders
+from signal_sdk.printable import one_line
+from signal_sdk.server.engine.checksums import (
+    checksum,
+    checksum_of,
+    is_as_written,
+    pack,
+    sealed,
+    to_bytes,
+    to_text,
+)
+from signal_sdk.server.engine.files import FILE_NAME, READ_ONLY, make_private, unusable
 from signal_sdk.server.engine.schema import (
-    COUNTED,
+    CHECKSUM,
     ENTRIES,
     FLOORS,
     HANDLED,
+    INDEXED,
     MIGRATIONS,
+    SET_ASIDE,
     TABLES,
     Batch,
     Row,
     Table,
 )
 
-FILE_NAME: Final = "signal.db"
 POWER: Final = "power"
 APPLICATION_ID: Final = 0x5347534B
 """Marks the file as one of ours ("SGSK")."""
@@ -43,9 +58,25 @@ ROWS_PER_STATEMENT: Final = 256
 """How many rows one statement writes: each gives the interpreter lock away once, and gets it back
 only when the busy server lets go of it."""
 
-READ_ONLY: Final = "the file or its directory is read-only; the server must be able to write both"
 UNOPENED: Final = "it, or the file beside it that ends in -wal, cannot be opened"
 FOREIGN: Final = "not a journal of signal-sdk: another program's SQLite file"
+CHANGED: Final = "it is not what was written"
+HOMELESS: Final = "what it belongs to is not there"
+UNREADABLE: Final = "its values cannot be read"
+
+
+@attrs.frozen
+class BadRow:
+    """A row that cannot be used: where it is, and why. What it holds never shows in a `repr`."""
+
+    table: str
+    name: str
+    """The row's id, or where it has none, which of the table's rows it is."""
+    why: str
+    row: Row = attrs.field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.table}, row {self.name}: {self.why}"
 
 
 class Journal:
@@ -54,6 +85,11 @@ class Journal:
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self.path = path
         self._db = db
+        self._bad: dict[tuple[str, Row], BadRow] = {}
+        self._at = 0
+        # What is no UTF-8 comes out as what no checksum is of.
+        db.text_factory = to_text
+        db.create_function(CHECKSUM, -1, checksum_of, deterministic=True)
 
     @classmethod
     def open(cls, directory: str | Path, durability: str = "process") -> Self:
@@ -64,14 +100,9 @@ class Journal:
         """
         path = Path(directory) / FILE_NAME
         try:
-            # What it holds is the users' own.
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not _is_writable(path):
-                raise StorageError(f"{path}: {READ_ONLY}")
-            if not path.exists():
-                path.touch(mode=0o600)
+            make_private(path)
         except OSError as exc:
-            raise _unusable(path, exc) from None
+            raise unusable(path, exc) from None
         check_header(path)
         with _named(path):
             db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
@@ -97,62 +128,173 @@ class Journal:
             damage = db.execute("PRAGMA quick_check(1)").fetchone()[0]
             if damage != "ok":
                 raise StorageError(_corrupt(self.path, damage))
-            for number, script in enumerate(MIGRATIONS[version:], version + 1):
-                db.executescript(
-                    f"BEGIN;{script};PRAGMA application_id = {APPLICATION_ID};"
-                    f"PRAGMA user_version = {number};COMMIT"
-                )
-            db.execute("BEGIN")
-            db.execute(f"DELETE FROM {ENTRIES} WHERE NOT {TABLES[ENTRIES].where}")  # noqa: S608  names of ours
-            db.execute(f"DELETE FROM {HANDLED}")  # noqa: S608  names of ours
-            db.execute("COMMIT")
+            self._migrate(version)
+
+    def _migrate(self, version: int) -> None:
+        """Each step, and that it was taken, in one transaction."""
+        for number, script in enumerate(MIGRATIONS[version:], version + 1):
+            self._db.executescript(
+                f"BEGIN;{script};PRAGMA application_id = {APPLICATION_ID};"
+                f"PRAGMA user_version = {number};COMMIT"
+            )
+
+    # --- reading ---
 
     def reserve(self, count: int) -> None:
         """Reserve that many more numbers in every account and channel."""
-        with _named(self.path):
-            self._db.execute("BEGIN")
-            self._db.execute("UPDATE accounts SET reserved = reserved + ?", (count,))
-            self._db.execute("UPDATE channels SET reserved = reserved + ?", (count,))
-            self._db.execute("COMMIT")
+        for name in ("accounts", "channels"):
+            at = TABLES[name].columns.index("reserved")
+            rows = ((*row[:at], row[at] + count, *row[at + 1 :]) for row in list(self.rows(name)))
+            with _named(self.path):
+                self._db.execute("BEGIN")
+                self._db.executemany(
+                    f"UPDATE {name} SET reserved = ?, {CHECKSUM} = ? WHERE id = ?",  # noqa: S608  names of ours
+                    ((row[at], checksum(row), row[0]) for row in rows),
+                )
+                self._db.execute("COMMIT")
 
     def rows(self, name: str, order: str = "") -> Iterator[Row]:
-        """Every row of a table that counts, its columns in `TABLES`' order; by `order`, else by the
-        key.
+        """Every row of a table that is as it was written, its columns in `TABLES`' order; by
+        `order`, else by the key. Entries that are handled are left out.
         """
         table = TABLES[name]
         columns, by = ", ".join(table.columns), order or ", ".join(table.key)
+        upto: dict[int, int] = dict(self.rows(HANDLED)) if name == ENTRIES else {}
         with _named(self.path):
-            yield from self._db.execute(
-                f"SELECT {columns} FROM {name} WHERE {table.where} ORDER BY {by}"  # noqa: S608  names of ours
+            found = self._db.execute(f"SELECT {columns}, {CHECKSUM} FROM {name} ORDER BY {by}")  # noqa: S608  names of ours
+            for number, (*values, told) in enumerate(found, 1):
+                row = tuple(values)
+                self._at = number
+                if not is_as_written(row, told):
+                    self._note(table, row, CHANGED)
+                elif name != ENTRIES or row[2] > upto.get(row[1], -1):
+                    yield row
+
+    def refuse(self, name: str, row: Row, why: str) -> None:
+        """The row that was read last cannot be used: it is to be set aside."""
+        self._note(TABLES[name], row, why)
+
+    def _note(self, table: Table, row: Row, why: str) -> None:
+        key = row[: len(table.key)]
+        has_id = table.key == ("id",) and isinstance(key[0], int)
+        name = str(key[0] if has_id else self._at)
+        self._bad.setdefault((table.name, key), BadRow(table.name, name, why, row))
+
+    @property
+    def bad_rows(self) -> Sequence[BadRow]:
+        """Those that were read so far and cannot be used."""
+        return list(self._bad.values())
+
+    # --- looking ---
+
+    @property
+    def version(self) -> int:
+        """The file's. Raises `StorageError` where another program or a newer release has written
+        it.
+        """
+        with _named(self.path):
+            return _version(self.path, self._db)
+
+    def damage(self) -> Sequence[str]:
+        """What SQLite finds wrong with the file, in lines."""
+        with _named(self.path):
+            found = [row[0] for row in self._db.execute("PRAGMA integrity_check(20)")]
+        return [] if found == ["ok"] else [*map(one_line, _lines(found))]
+
+    @contextlib.contextmanager
+    def up_to_date(self) -> Iterator[Journal]:
+        """This journal as a server would read it: an older one's copy in memory, migrated."""
+        version = self.version
+        if version == len(MIGRATIONS):
+            yield self
+            return
+        with _named(self.path), contextlib.closing(sqlite3.connect(":memory:")) as db:
+            db.isolation_level = None
+            self._db.backup(db)
+            copy = Journal(self.path, db)
+            copy._migrate(version)
+            yield copy
+
+    def set_aside(self) -> Mapping[str, int]:
+        """How many rows of which table have been set aside so far."""
+        sql = f"SELECT origin, COUNT(*) FROM {SET_ASIDE} GROUP BY origin ORDER BY origin"  # noqa: S608  ours
+        with _named(self.path):
+            return dict(self._db.execute(sql).fetchall())
+
+    # --- writing ---
+
+    def settle(self) -> Sequence[BadRow]:
+        """All has been read: what cannot be used is set aside, and what is handled is gone. Returns
+        what was set aside.
+        """
+        bad, db = self.bad_rows, self._db
+        with _named(self.path):
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany(
+                f"INSERT INTO {SET_ASIDE} (origin, why, contents) VALUES (?, ?, ?)",  # noqa: S608  ours
+                ((it.table, it.why, pack([*map(to_bytes, it.row)])) for it in bad),
             )
+            for table in TABLES.values():
+                if any(it.table == table.name for it in bad) or self._is_index_wrong(table):
+                    self._rebuild(table)
+            db.execute(
+                f"DELETE FROM {ENTRIES} WHERE version <="  # noqa: S608  names of ours
+                f" (SELECT upto FROM {HANDLED} WHERE account = {ENTRIES}.account)"
+            )
+            db.execute(f"DELETE FROM {HANDLED}")  # noqa: S608  names of ours
+            db.execute("COMMIT")
+        self._bad.clear()
+        return bad
+
+    def _is_index_wrong(self, table: Table) -> bool:
+        """Does an index of the table tell otherwise than its rows? Then it could not be written."""
+        if table.name not in INDEXED:
+            return False
+        found: str = self._db.execute(f"PRAGMA integrity_check({table.name})").fetchone()[0]
+        return found != "ok"
+
+    def _rebuild(self, table: Table) -> None:
+        """Make the table anew, of its good rows: a bad one may be where its key is not looked for,
+        and an index may tell of what it was, so that it could not be deleted.
+        """
+        name, length = table.name, len(table.key)
+        good = [row for row in self.rows(name) if (name, row[:length]) not in self._bad]
+        sql = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?"
+        (made_by,) = self._db.execute(sql, (name,)).fetchone()
+        self._db.execute(f"ALTER TABLE {name} RENAME TO damaged")
+        self._db.execute(made_by)
+        self._put(table, good)
+        self._db.execute("DROP TABLE damaged")
 
     def write(self, batch: Batch) -> None:
         """Write a batch. Raises `StorageError`, and then nothing of it is written."""
+        with _named(self.path):
+            try:
+                self._write(batch)
+            except BaseException:
+                if self._db.in_transaction:
+                    with contextlib.suppress(sqlite3.Error):
+                        self._db.execute("ROLLBACK")
+                raise
+
+    def _write(self, batch: Batch) -> None:
         db = self._db
-        try:
-            db.execute("BEGIN IMMEDIATE")
-            floors = batch.get(FLOORS, {})
-            for name, rows in batch.items():
-                if rows is floors:
-                    continue
-                table = TABLES[name]
-                self._put(table, [row for row in rows.values() if row is not None])
-                self._drop(table, [key for key, row in rows.items() if row is None])
-            # Last: what is put here may be beneath the floor by now.
-            for log, floor in filter(None, floors.values()):
-                db.execute(f"DELETE FROM {log} WHERE id <= ?", (floor,))  # noqa: S608  names of ours
-            db.execute("COMMIT")
-        except BaseException as exc:
-            if db.in_transaction:
-                with contextlib.suppress(sqlite3.Error):
-                    db.execute("ROLLBACK")
-            if isinstance(exc, sqlite3.Error):
-                raise StorageError(f"{self.path}: {_reason(exc, self.path)}") from None
-            raise
+        db.execute("BEGIN IMMEDIATE")
+        floors = batch.get(FLOORS, {})
+        for name, rows in batch.items():
+            if rows is floors:
+                continue
+            table = TABLES[name]
+            self._put(table, [row for row in rows.values() if row is not None])
+            self._drop(table, [key for key, row in rows.items() if row is None])
+        # Last: what is put here may be beneath the floor by now.
+        for log, floor in filter(None, floors.values()):
+            db.execute(f"DELETE FROM {log} WHERE id <= ?", (floor,))  # noqa: S608  names of ours
+        db.execute("COMMIT")
 
     def _put(self, table: Table, rows: Sequence[Row]) -> None:
-        values = f"({', '.join('?' * len(table.columns))})"
-        for chunk, size in _chunks(rows):
+        values = f"({', '.join('?' * (len(table.columns) + 1))})"
+        for chunk, size in _chunks([sealed(table, row) for row in rows]):
             self._db.execute(
                 f"INSERT OR REPLACE INTO {table.name} VALUES {', '.join([values] * size)}",  # noqa: S608  names of ours
                 chunk,
@@ -197,7 +339,7 @@ def check_header(path: Path) -> None:
         with path.open("rb") as file:
             header = file.read(100)
     except OSError as exc:
-        raise _unusable(path, exc) from None
+        raise unusable(path, exc) from None
     if not header:
         return
     if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
@@ -223,18 +365,6 @@ def _version(path: Path, db: sqlite3.Connection) -> int:
     return version
 
 
-def _is_writable(path: Path) -> bool:
-    return os.access(path.parent, os.W_OK | os.X_OK) and (
-        os.access(path, os.W_OK) or not path.exists()
-    )
-
-
-def _unusable(path: Path, exc: OSError) -> StorageError:
-    if isinstance(exc, FileExistsError | NotADirectoryError):
-        return StorageError(f"{path.parent}: not a directory")
-    return StorageError(f"{path}: {exc.strerror or exc}")
-
-
 @contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
     """Errors inside say which file, and what can be done."""
@@ -242,6 +372,9 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as exc:
         raise StorageError(f"{path}: {_reason(exc, path)}") from None
+    except UnicodeDecodeError:
+        # It is what the library would say that cannot be read: it quotes the file.
+        raise StorageError(f"{path}: {_unreadable('what it says of itself is no text')}") from None
 
 
 def _reason(exc: sqlite3.Error, path: Path) -> str:
@@ -256,7 +389,8 @@ def _reason(exc: sqlite3.Error, path: Path) -> str:
         return _unreadable(exc)
     if name.startswith("SQLITE_FULL"):
         return "the disk is full"
-    return f"{exc} ({name})" if name else str(exc)
+    # What has no name is Python's own, which may quote what it could not read or write.
+    return f"{exc} ({name})" if name else f"SQLite's library failed ({type(exc).__name__})"
 
 
 def _corrupt(path: Path, damage: str) -> str:
@@ -264,53 +398,21 @@ def _corrupt(path: Path, damage: str) -> str:
 
 
 def _unreadable(why: object) -> str:
-    return f"the file is corrupt ({why}): run signal-sdk doctor, and put a backup in its place"
+    told = one_line(str(why))
+    return f"the file is corrupt ({told}): run signal-sdk doctor, and put a backup in its place"
 
 
-# --- the doctor ---
+# --- looking ---
 
 
-@attrs.frozen(kw_only=True)
-class Health:
-    """What the doctor has found: what is wrong, each in a line, and facts of the file."""
-
-    problems: Sequence[str]
-    facts: Sequence[tuple[str, str]]
-
-
-def examine(directory: str | Path) -> Health:
-    """Look a journal over without changing it; whoever uses it meanwhile is not disturbed."""
-    path = Path(directory) / FILE_NAME
-    facts: list[tuple[str, str]] = [("file", str(path))]
-    try:
-        problems = _examine(path, facts)
-    except StorageError as exc:
-        problems = [str(exc)]
-    except OSError as exc:
-        problems = [str(_unusable(path, exc))]
-    return Health(problems=problems, facts=facts)
-
-
-def _examine(path: Path, facts: list[tuple[str, str]]) -> list[str]:
-    if not path.exists():
-        return [f"{path}: there is no such file"]
-    facts.append(("size", f"{path.stat().st_size} bytes"))
+@contextlib.contextmanager
+def looked_at(path: Path) -> Iterator[Journal]:
+    """A journal that is only read; whoever uses it meanwhile is not disturbed. Raises
+    `StorageError`, `OSError`.
+    """
     check_header(path)
     with _named(path), _open_read_only(path) as db:
-        version = _version(path, db)
-        facts.append(("version", f"{version}, and this release writes {len(MIGRATIONS)}"))
-        damage = [row[0] for row in db.execute("PRAGMA integrity_check(20)")]
-        if damage != ["ok"]:
-            return [f"{path}: {line}" for line in _lines(damage)]
-        # An older file is brought up to date by the server, which counts otherwise.
-        for name in COUNTED if version == len(MIGRATIONS) else ():
-            count = db.execute(
-                f"SELECT COUNT(*) FROM {name} WHERE {TABLES[name].where}"  # noqa: S608  names of ours
-            ).fetchone()[0]
-            facts.append((name, str(count)))
-    if not _is_writable(path):
-        return [f"{path}: {READ_ONLY}"]
-    return []
+        yield Journal(path, db)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,9 @@ Inbox entries and kept replies have numbers that rise whosever they are, so that
 few pages at the end of their tables and not one for each account. Which entries are handled is told
 by one row for each account, up to which version; the entries themselves are deleted later, many at
 a time, up to the floor of their log (entry_log.py).
+
+Each row ends in a checksum of what is before it, so that one that a disk has changed is not taken
+for what was written.
 """
 
 from __future__ import annotations
@@ -26,16 +29,29 @@ FACTS: Final = "facts"
 """What is known of the server itself, each under its name: the newest time that it has seen."""
 FLOORS: Final = "floors"
 """Not a table: in a batch, up to which id a table's rows are gone."""
+SET_ASIDE: Final = "set_aside"
+"""The table of rows that could not be used: which table's each was, why, and what it held."""
+CHECKSUM: Final = "checksum"
+"""Each table's last column, and the function of SQL by which a migration computes it."""
 
 
 @attrs.frozen
 class Table:
-    """A table and its columns, those of the key first, and under which condition a row counts."""
+    """A table and its columns without the checksum, those of the key first; `reals` are those whose
+    whole numbers come back as floats.
+    """
 
     name: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
-    where: str = "TRUE"
+    reals: tuple[str, ...] = ()
+    real_at: tuple[int, ...] = attrs.field(
+        init=False,
+        default=attrs.Factory(
+            lambda table: tuple(map(table.columns.index, table.reals)), takes_self=True
+        ),
+    )
+    """Where the reals are in a row."""
 
 
 TABLES: Final[Mapping[str, Table]] = {
@@ -49,19 +65,24 @@ TABLES: Final[Mapping[str, Table]] = {
                 *("line_digest", "device", "ver", "token_expires", "instance", "channel"),
                 *("lease_ends", "token_issued", "rights"),
             ),
+            reals=("lease_ends",),
         ),
         Table("user_attributes", ("account", "name"), ("account", "name", "value")),
         Table(
             ENTRIES,
             ("id",),
             ("id", "account", "version", "expires", "line"),
-            where="IFNULL("
-            "version > (SELECT upto FROM entries_done WHERE account = entries.account), TRUE)",
+            reals=("expires",),
         ),
         Table(HANDLED, ("account",), ("account", "upto")),
         Table("replies", ("id",), ("id", "account", "callid", "text")),
-        Table(FACTS, ("name",), ("name", "value")),
-        Table("channels", ("id",), ("id", "app", "name", "reserved", "total", "idle_since")),
+        Table(FACTS, ("name",), ("name", "value"), reals=("value",)),
+        Table(
+            "channels",
+            ("id",),
+            ("id", "app", "name", "reserved", "total", "idle_since"),
+            reals=("idle_since",),
+        ),
         Table("members", ("channel", "account"), ("channel", "account", "position")),
         Table("channel_attributes", ("channel", "name"), ("channel", "name", "value")),
         Table(
@@ -71,6 +92,7 @@ TABLES: Final[Mapping[str, Table]] = {
                 *("app", "channel", "one", "other", "id", "caller", "callee", "extra"),
                 *("state", "timeout", "deadline", "revision"),
             ),
+            reals=("timeout", "deadline"),
         ),
     )
 }
@@ -78,6 +100,22 @@ TABLES: Final[Mapping[str, Table]] = {
 
 COUNTED: Final = tuple(name for name in TABLES if name not in (HANDLED, FACTS))
 """The tables that are worth a user's look."""
+INDEXED: Final = ("accounts", "channels")
+"""The tables that have an index beside their key."""
+
+
+def _with_checksum(table: str, *columns: str) -> str:
+    """Give each row of `table` its checksum. Before each column stands its kind: `i`, a whole
+    number, `r`, a float, `b`, bytes, or `t`, text, which is handed over as bytes, since it may be
+    none.
+    """
+    kinds = "".join(column[0] for column in columns)
+    values = ", ".join(
+        f"CAST({column[2:]} AS BLOB)" if column[0] == "t" else column[2:] for column in columns
+    )
+    added = f"ALTER TABLE {table} ADD COLUMN {CHECKSUM} INTEGER;"
+    return f"{added} UPDATE {table} SET {CHECKSUM} = {CHECKSUM}('{kinds}', {values});"  # noqa: S608  ours
+
 
 MIGRATIONS: Final[Sequence[str]] = (
     # 1: the first. A value is JSON; a line's digest, never the line; what only an online account
@@ -163,5 +201,30 @@ MIGRATIONS: Final[Sequence[str]] = (
     ALTER TABLE accounts ADD COLUMN rights TEXT;
     CREATE TABLE facts (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID;
     """,
+    # 5: each row has a checksum, and those that cannot be used a table.
+    """
+    CREATE TABLE set_aside (
+        id INTEGER PRIMARY KEY, origin TEXT NOT NULL, why TEXT NOT NULL, contents BLOB NOT NULL
+    );
+    """
+    + _with_checksum(
+        "accounts",
+        *("i id", "t app", "t account", "i uid", "i generation", "i reserved", "b line_digest"),
+        *("t device", "i ver", "i token_expires", "t instance", "t channel", "r lease_ends"),
+        *("i token_issued", "t rights"),
+    )
+    + _with_checksum("user_attributes", "i account", "t name", "t value")
+    + _with_checksum("entries", "i id", "i account", "i version", "r expires", "t line")
+    + _with_checksum("entries_done", "i account", "i upto")
+    + _with_checksum("replies", "i id", "i account", "i callid", "t text")
+    + _with_checksum("facts", "t name", "r value")
+    + _with_checksum("channels", "i id", "t app", "t name", "i reserved", "i total", "r idle_since")
+    + _with_checksum("members", "i channel", "i account", "i position")
+    + _with_checksum("channel_attributes", "i channel", "t name", "t value")
+    + _with_checksum(
+        "calls",
+        *("t app", "t channel", "t one", "t other", "t id", "t caller", "t callee", "t extra"),
+        *("t state", "r timeout", "r deadline", "i revision"),
+    ),
 )
 """`MIGRATIONS[n]` makes a file of version n one of version n + 1."""

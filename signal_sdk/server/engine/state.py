@@ -6,16 +6,21 @@ an operation.
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import attrs
+import msgspec
 
 from signal_sdk.server.engine.base import AccountKey, Call, CallKey, ChannelKey, Entry
 from signal_sdk.server.engine.bounds import Bounds, Usage, check
 from signal_sdk.server.engine.commits import Commits
-from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.files import exposed
+from signal_sdk.server.engine.journal import HOMELESS, UNREADABLE, Journal
 from signal_sdk.server.engine.memory import shrink
-from signal_sdk.server.engine.schema import FACTS
+from signal_sdk.server.engine.schema import FACTS, Row
 from signal_sdk.server.engine.tables import (
     RESERVED,
     Account,
@@ -24,6 +29,8 @@ from signal_sdk.server.engine.tables import (
     call_from_row,
     decode_json,
 )
+
+logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 NEWEST_TIME: Final = "newest_time"
 NOTED_SECONDS: Final = 60.0
@@ -152,44 +159,112 @@ class State:
                 channel.reserved = channel.msgid
                 self.commits.channel(channel)
 
-    def load(self, journal: Journal) -> None:
-        """Go on where the journal was left. Raises `StorageError`."""
+    def resume(self, journal: Journal) -> None:
+        """Go on where the journal was left; what of it cannot be used is set aside, and told in one
+        line of the log, as is a directory that others may look at. Raises `StorageError`.
+        """
+        for line in exposed(journal.path):
+            logger.warning("%s", line)
         journal.reserve(RESERVED)
+        self.load(journal)
+        bad = journal.settle()
+        if bad:
+            logger.warning(
+                "%s: %d rows could not be used, and were set aside (%s): is the disk failing?",
+                journal.path,
+                len(bad),
+                told(Counter(it.table for it in bad)),
+            )
+
+    def load(self, journal: Journal) -> None:
+        """Read all that a journal has. A row that cannot be used is refused, and so is what belongs
+        to it. Raises `StorageError`.
+        """
         known: dict[str, float] = dict(journal.rows(FACTS))
         self.newest_time = self._noted_time = known.get(NEWEST_TIME, 0.0)
+        self._load_channels(journal, self._load_accounts(journal))
+
+    def _load_accounts(self, journal: Journal) -> Mapping[int, Account]:
+        """The accounts, and what each has, by their ids."""
         accounts: dict[int, Account] = {}
-        for row in journal.rows("accounts"):
-            account = Account.from_row(row, usage := self.usage(row[1]))
+
+        def take_account(row: Row) -> None:
+            usage = self.usage(row[1])
+            account = Account.from_row(row, usage)
             key = account.key
             accounts[account.id] = self.accounts[key] = account
             usage.uids.add(account.uid)
             if account.presence is not None:
                 self.lines[account.presence.line_digest] = key
-        for number, name, value in journal.rows("user_attributes"):
-            accounts[number].attributes[name] = decode_json(value)
-            accounts[number].usage.bytes += len(value)
-        self._last_account = max(accounts, default=0)
-        for number, owner, version, expires, line in journal.rows("entries", "account, version"):
+
+        def take_user_attribute(row: Row) -> None:
+            owner, name, value = row
+            accounts[owner].attributes[name] = decode_json(value)
+            accounts[owner].usage.bytes += len(value)
+
+        def take_entry(row: Row) -> None:
+            number, owner, version, expires, line = row
             entry = Entry(version=version, expires=expires, line=line, number=number)
             accounts[owner].inbox.append(entry)
             accounts[owner].usage.bytes += len(line)
-        for number, owner, callid, text in journal.rows("replies"):
+
+        def take_reply(row: Row) -> None:
+            number, owner, callid, text = row
             accounts[owner].replies[callid] = Reply(text, number)
             self.last_reply = number
-        channels = {
-            row[0]: Channel.from_row(row, self.usage(row[1])) for row in journal.rows("channels")
-        }
-        self.channels = {channel.key: channel for channel in channels.values()}
-        for channel in channels.values():
+
+        _take(journal, "accounts", take_account)
+        _take(journal, "user_attributes", take_user_attribute)
+        _take(journal, "entries", take_entry, "account, version")
+        _take(journal, "replies", take_reply)
+        self._last_account = max(accounts, default=0)
+        return accounts
+
+    def _load_channels(self, journal: Journal, accounts: Mapping[int, Account]) -> None:
+        """The channels, who is in them, and the calls."""
+        channels: dict[int, Channel] = {}
+
+        def take_channel(row: Row) -> None:
+            channel = Channel.from_row(row, self.usage(row[1]))
+            channels[channel.id] = self.channels[channel.key] = channel
             channel.usage.channels += 1
-        self._last_channel = max(channels, default=0)
-        for number, member, _ in journal.rows("members", "position"):
-            channels[number].members[accounts[member].key.account] = accounts[member].uid
-        for number, name, value in journal.rows("channel_attributes"):
+
+        def take_member(row: Row) -> None:
+            number, member, _ = row
+            account = accounts[member]
+            channels[number].members[account.key.account] = account.uid
+
+        def take_channel_attribute(row: Row) -> None:
+            number, name, value = row
             channels[number].attributes[name] = decode_json(value)
             channels[number].usage.bytes += len(value)
-        for row in journal.rows("calls"):
-            call_key, call = call_from_row(row)
-            self.calls[call_key] = call
-            for side in (call_key.one, call_key.other):
-                self.accounts[AccountKey(call_key.app, side)].calls[call_key] = None
+
+        def take_call(row: Row) -> None:
+            key, call = call_from_row(row)
+            sides = [self.accounts[AccountKey(key.app, side)] for side in (key.one, key.other)]
+            self.calls[key] = call
+            for side in sides:
+                side.calls[key] = None
+
+        _take(journal, "channels", take_channel)
+        _take(journal, "members", take_member, "position")
+        _take(journal, "channel_attributes", take_channel_attribute)
+        _take(journal, "calls", take_call)
+        self._last_channel = max(channels, default=0)
+
+
+def told(counts: Mapping[str, int]) -> str:
+    """How many rows of which tables, in words."""
+    return ", ".join(f"{count} of {table}" for table, count in counts.items())
+
+
+def _take(journal: Journal, table: str, take: Callable[[Row], None], order: str = "") -> None:
+    """Have each row of a table taken, or refused where that cannot be."""
+    for row in journal.rows(table, order):
+        try:
+            take(row)
+        except LookupError:
+            journal.refuse(table, row, HOMELESS)
+        except (ArithmeticError, TypeError, ValueError, msgspec.MsgspecError):
+            # As written, and yet wrong: it was before rows had checksums.
+            journal.refuse(table, row, UNREADABLE)

@@ -30,6 +30,7 @@ from signal_sdk.server.engine.base import (
     Roster,
 )
 from signal_sdk.server.engine.bounds import Usage
+from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
 
 RESERVED: Final = 2000
@@ -102,6 +103,7 @@ class Inbox:
         return size
 
 
+@hides("text")
 class Reply(NamedTuple):
     """A reply that is kept for a request that comes again, and the number of its row (None where it
     has none).
@@ -111,6 +113,7 @@ class Reply(NamedTuple):
     number: int | None
 
 
+@hides("attributes")
 @attrs.define(kw_only=True, eq=False)
 class Account:
     """An account that was named. `replies` are in the order of their numbers; `joined_at` is the
@@ -204,6 +207,7 @@ class Account:
 # --- channels ---
 
 
+@hides("attributes")
 @attrs.define(kw_only=True, eq=False)
 class Channel:
     """A channel. `members` keeps the order of joining: account to uid; `history` is its latest

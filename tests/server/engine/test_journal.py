@@ -18,18 +18,20 @@ from typing import Any, Final
 import pytest
 
 from signal_sdk.errors import StorageError
+from signal_sdk.server.engine import checkup
 from signal_sdk.server.engine import journal as journals
+from signal_sdk.server.engine.checkup import examine
+from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.server.engine.files import FILE_NAME, READ_ONLY
 from signal_sdk.server.engine.journal import (
     APPLICATION_ID,
-    FILE_NAME,
     FOREIGN,
-    READ_ONLY,
     ROWS_PER_STATEMENT,
     UNOPENED,
     Journal,
-    examine,
 )
 from signal_sdk.server.engine.schema import (
+    CHECKSUM,
     COUNTED,
     FLOORS,
     HANDLED,
@@ -102,7 +104,7 @@ def test_a_new_journal_is_its_users_own_and_has_the_tables_that_the_code_names(
         assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
         for table in TABLES.values():
             columns = db.execute(f"PRAGMA table_info({table.name})").fetchall()
-            assert tuple(column[1] for column in columns) == table.columns
+            assert tuple(column[1] for column in columns) == (*table.columns, CHECKSUM)
             key = sorted((column[5], column[1]) for column in columns if column[5])
             assert tuple(name for _, name in key) == table.key
 
@@ -142,6 +144,9 @@ def test_what_is_handled_is_not_read_whenever_it_was_written(tmp_path: Path) -> 
         assert [row[0] for row in journal.rows("entries")] == left
         assert stored(journal) == 8
     with opened(tmp_path) as journal:
+        assert [row[0] for row in journal.rows("entries")] == left
+        assert stored(journal) == 8
+        assert list(journal.settle()) == []
         assert [row[0] for row in journal.rows("entries")] == left
         assert stored(journal) == 3
         assert list(journal.rows(HANDLED)) == []
@@ -253,12 +258,18 @@ def test_a_newer_release_brings_an_older_file_up_to_date(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(tmp_path) as journal:
-        journal.write(entries(1))
-    monkeypatch.setattr(journals, "MIGRATIONS", (*MIGRATIONS, SECOND))
+        journal.write({**accounts(1), **entries(1)})
+    for module in (journals, checkup):
+        monkeypatch.setattr(module, "MIGRATIONS", (*MIGRATIONS, SECOND))
     now, then = len(MIGRATIONS), len(MIGRATIONS) + 1
-    facts = dict(examine(tmp_path).facts)
+    before = contents(tmp_path)
+    health = examine(tmp_path)
+    assert list(health.problems) == []
+    facts = dict(health.facts)
     assert facts["version"] == f"{now}, and this release writes {then}"
-    assert "entries" not in facts, "an older file counts otherwise"
+    # It is read as the server would read it, from a copy.
+    assert facts["entries"] == "1"
+    assert contents(tmp_path) == before
     for _ in range(2):
         with opened(tmp_path) as journal:
             assert journal._db.execute("SELECT version, colour FROM entries").fetchall() == [
@@ -404,8 +415,11 @@ WRONG: Final[tuple[tuple[Callable[[Path], None], str], ...]] = (
     (another_programs, FOREIGN),
     (another_programs_that_has_no_mark, FOREIGN),
     (the_same_with_a_log, FOREIGN),
-    (newer, "the file has version 99, and this release reads up to 4: use the release that"),
-    (newer_without_a_log, "the file has version 99, and this release reads up to 4: use the"),
+    (newer, f"the file has version 99, and this release reads up to {len(MIGRATIONS)}: use the"),
+    (
+        newer_without_a_log,
+        f"the file has version 99, and this release reads up to {len(MIGRATIONS)}: use the",
+    ),
     (overwritten_in_the_middle, "the file is corrupt ("),
     (cut_off, "the file is corrupt ("),
     (with_a_wrong_schema_page, "the file is corrupt ("),
@@ -489,7 +503,8 @@ def public() -> Iterator[Path]:
 AS_NOBODY: Final = f"""
 import os, sys
 from signal_sdk.errors import StorageError
-from signal_sdk.server.engine.journal import Journal, examine
+from signal_sdk.server.engine.checkup import examine
+from signal_sdk.server.engine.journal import Journal
 if os.geteuid() == 0:
     os.setuid({NOBODY})
 try:
@@ -523,8 +538,8 @@ def test_what_is_read_only_is_one_line_and_stays_as_it_is(
     public: Path, directory_mode: int, file_mode: int
 ) -> None:
     directory = public / "data"
-    with opened(directory) as journal:
-        journal.write(entries(1))
+    with opened(directory):
+        pass
     file = directory / FILE_NAME
     before = contents(directory)
     file.chmod(file_mode)
@@ -560,6 +575,72 @@ def test_a_log_that_another_user_left_is_one_line(public: Path) -> None:
     assert {path.name for path in left.iterdir()} == before
 
 
+# --- who may look ---
+
+WITH_UMASK: Final = f"""
+import os, sys
+from pathlib import Path
+from signal_sdk.server.engine.files import exposed
+from signal_sdk.server.engine.journal import Journal
+if os.geteuid() == 0:
+    os.setuid({NOBODY})
+os.umask(int(sys.argv[2], 8))
+journal = Journal.open(sys.argv[1])
+journal.write({{"members": {{(1, 1): (1, 1, 1)}}}})
+for path in (Path(sys.argv[1]), *sorted(Path(sys.argv[1]).iterdir())):
+    print(path.name, oct(path.stat().st_mode & 0o777))
+print(*exposed(journal.path))
+"""
+
+
+@pytest.mark.parametrize("umask", ["000", "022", "077", "277", "777"])
+def test_the_directory_and_its_files_are_their_user_s_alone_whatever_the_umask(
+    public: Path, umask: str
+) -> None:
+    public.chmod(0o777)
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_UMASK, str(public / "data"), umask],
+        capture_output=True,
+        check=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.stdout.splitlines() == [
+        "data 0o700",
+        f"{FILE_NAME} 0o600",
+        f"{FILE_NAME}-wal 0o600",
+        "",
+    ]
+
+
+def test_what_others_may_look_at_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = tmp_path / "data"
+    with opened(directory):
+        pass
+    file = directory / FILE_NAME
+    file.chmod(0o644)
+    # Nobody comes that far.
+    EmbeddedEngine(journal=Journal.open(directory))._commits._journal.close()  # type: ignore[attr-defined]
+    assert caplog.records == []
+    assert "warning" not in dict(examine(directory).facts)
+    directory.chmod(0o750)
+    lines = [
+        f"{directory}: others may look at it (mode 750): chmod 700 {directory}",
+        f"{file}: others may look at it (mode 644): chmod 600 {file}",
+    ]
+    EmbeddedEngine(journal=Journal.open(directory))._commits._journal.close()  # type: ignore[attr-defined]
+    told = [record.getMessage() for record in caplog.records]
+    assert told[:2] == lines
+    # The log beside it is made for whoever the file is for.
+    assert [line.partition(":")[0] for line in told[2:]] == [f"{file}-wal"]
+    health = examine(directory)
+    assert list(health.problems) == []
+    assert [fact for name, fact in health.facts if name == "warning"] == lines
+    directory.chmod(0o700)
+
+
 # --- the doctor ---
 
 
@@ -583,7 +664,7 @@ def test_the_doctor_says_what_there_is(tmp_path: Path) -> None:
 
 def test_the_doctor_reads_what_a_killed_server_left_and_leaves_it_so(tmp_path: Path) -> None:
     with opened(tmp_path / "here") as journal:
-        journal.write(entries(1, 2))
+        journal.write({**accounts(1), **entries(1, 2)})
         shutil.copytree(tmp_path / "here", tmp_path / "left")
     before = contents(tmp_path / "left")
     assert len(before) == 2

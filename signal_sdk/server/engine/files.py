@@ -1,0 +1,72 @@
+"""The journal's directory and files: for whom they are, and whether they can be used.
+
+Owns: their names and modes. Must not know what is in them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from signal_sdk.errors import StorageError
+
+FILE_NAME: Final = "signal.db"
+OTHERS: Final = 0o077
+"""What a mode lets others than its user do."""
+READ_ONLY: Final = "the file or its directory is read-only; the server must be able to write both"
+
+
+def make_private(path: Path) -> None:
+    """Make the directory and the file where there are none. What is in them is the users' own:
+    nobody else may read it, whatever this process's umask is. What SQLite puts beside the file is
+    made for the same users as the file.
+    """
+    directory = path.parent
+    if not directory.exists():
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir(mode=0o700)
+            directory.chmod(0o700)
+    elif not directory.is_dir():
+        raise NotADirectoryError
+    if not is_writable(path):
+        raise StorageError(f"{path}: {READ_ONLY}")
+    if not path.exists():
+        path.touch(mode=0o600, exist_ok=False)
+        path.chmod(0o600)
+
+
+def is_writable(path: Path) -> bool:
+    """May this process write the file, and make others beside it?"""
+    return os.access(path.parent, os.W_OK | os.X_OK) and (
+        os.access(path, os.W_OK) or not path.exists()
+    )
+
+
+def unusable(path: Path, exc: OSError) -> StorageError:
+    """The error for a file that the system does not let us have."""
+    if isinstance(exc, FileExistsError | NotADirectoryError):
+        return StorageError(f"{path.parent}: not a directory")
+    return StorageError(f"{path}: {exc.strerror or exc}")
+
+
+def exposed(path: Path) -> Sequence[str]:
+    """What others than this user may look at, and how to keep them out, in lines."""
+    directory = path.parent
+    try:
+        mode = directory.stat().st_mode & 0o777
+        modes = {it: it.stat().st_mode & 0o777 for it in sorted(directory.glob(f"{FILE_NAME}*"))}
+    except OSError:
+        # They cannot be looked at, or are gone: others cannot do more.
+        return []
+    if not mode & OTHERS:
+        return []
+    found = [(directory, mode, "700")]
+    found += [(file, mode, "600") for file, mode in modes.items() if mode & OTHERS]
+    return [
+        f"{path}: others may look at it (mode {mode:03o}): chmod {wanted} {path}"
+        for path, mode, wanted in found
+    ]

@@ -1,0 +1,65 @@
+"""What the fuzzer holds the readers to, without it: on what it begins with, on that with a few
+bytes changed, and on what it has found.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fuzz.__main__ import NAMES
+from fuzz.targets import SECRET, TARGETS, Target, make_image, patched
+
+FOUND: list[tuple[str, bytes]] = [
+    # SQLite quotes the damaged schema in an error that is no UTF-8.
+    ("journal", b"\x00\x044\x00\xff"),
+]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Damage is logged, as it is to be."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_what_the_fuzzer_begins_with_keeps_the_promises(target: Target) -> None:
+    seeds = target.seeds()
+    assert len(seeds) == len(set(seeds)) > 10
+    for seed in seeds:
+        target.check(seed)
+
+
+@pytest.mark.parametrize(("name", "data"), FOUND)
+def test_what_was_found_keeps_the_promises(name: str, data: bytes) -> None:
+    TARGETS[name].check(data)
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+@settings(max_examples=30)
+@given(data=st.data())
+def test_what_is_nearly_that_keeps_the_promises(target: Target, data: st.DataObject) -> None:
+    text = bytearray(data.draw(st.sampled_from(target.seeds())))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(text)))
+        end = data.draw(st.integers(at, min(len(text), at + 4)))
+        text[at:end] = data.draw(st.binary(max_size=4))
+    target.check(bytes(text))
+
+
+def test_the_command_line_names_the_targets() -> None:
+    assert tuple(TARGETS) == NAMES
+
+
+def test_the_journal_that_is_damaged_holds_what_must_not_be_told() -> None:
+    image = make_image()
+    assert SECRET.encode() in image.data
+    assert patched(b"", image.data) == image.data
+    assert patched(b"\0\0\5\1x", image.data)[5:7] == b"xx"
+    assert len(patched(b"\xff\xff\xff\xffx" * 9, image.data)) == len(image.data)

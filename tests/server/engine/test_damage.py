@@ -1,0 +1,344 @@
+"""Damage to the journal's rows: what was changed on the disk is neither delivered nor told, and
+stops nobody; the doctor says what there is.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signal_sdk.errors import StorageError
+from signal_sdk.server.engine.base import AccountKey
+from signal_sdk.server.engine.checksums import checksum, is_as_written, sealed
+from signal_sdk.server.engine.checkup import NAMED, examine
+from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.server.engine.files import FILE_NAME
+from signal_sdk.server.engine.journal import CHANGED, HOMELESS, UNREADABLE, Journal
+from signal_sdk.server.engine.schema import HANDLED, TABLES, Batch, Row
+from tests.server.engine.test_journal import contents, old_file
+from tests.server.helpers import inline
+
+SECRET: Final = "plantedsecret"
+FACTS: Final = (None,) * 9
+ROOMY: Final = 2000
+
+
+def account(number: int, name: str, *facts: object) -> Row:
+    return (number, "app", name, number, 1, ROOMY, *(facts or FACTS))
+
+
+def batch() -> Batch:
+    """Something in each table."""
+    rows: dict[str, list[Row]] = {
+        "accounts": [
+            account(1, "ann1", b"digest-1", "javasdk", 5, None, "i", "room", None, 7, "{}"),
+            account(2, "bob2"),
+            account(7, "cem7"),
+        ],
+        "user_attributes": [(1, "aaa", f'"{SECRET}"'), (1, "bbb", "1"), (2, "ccc", "2")],
+        "entries": [(n, 1 + n % 2, n, 9e9, f"msg-v2 a b f t 1 {SECRET}{n}") for n in range(1, 6)],
+        "replies": [(1, 1, 5, f'{{"{SECRET}": 1}}'), (2, 1, 6, "{}")],
+        "channels": [(1, "app", "room", ROOMY, 1, None), (3, "app", "hall", ROOMY, 0, 5.0)],
+        "members": [(1, 1, 1)],
+        "channel_attributes": [(1, "name", f'"{SECRET}"'), (3, "other", "[1]")],
+        "calls": [
+            (
+                "app",
+                "room",
+                "ann1",
+                "bob2",
+                "id",
+                "ann1",
+                "bob2",
+                f'"{SECRET}"',
+                "new",
+                5.0,
+                None,
+                0,
+            )
+        ],
+    }
+    return {
+        name: {row[: len(TABLES[name].key)]: row for row in table} for name, table in rows.items()
+    }
+
+
+@contextmanager
+def opened(directory: Path) -> Iterator[Journal]:
+    with closing(Journal.open(directory)) as journal:
+        yield journal
+
+
+def filled(directory: Path) -> Path:
+    with opened(directory) as journal:
+        journal.write(batch())
+    return directory / FILE_NAME
+
+
+def overwrite(file: Path, old: bytes, new: bytes) -> None:
+    """What a failing disk does: a few bytes are others, wherever in the file they are first."""
+    assert len(old) == len(new)
+    data = file.read_bytes()
+    at = data.index(old)
+    file.write_bytes(data[:at] + new + data[at + len(old) :])
+
+
+def execute(file: Path, *statements: str) -> None:
+    """Rows that are other than what was written, put there by SQL."""
+    with closing(sqlite3.connect(file)) as db:
+        for statement in statements:
+            db.execute(statement)
+        db.commit()
+
+
+def started(directory: Path) -> EmbeddedEngine:
+    """An engine that goes on there."""
+    return EmbeddedEngine(journal=Journal.open(directory), write_in_thread=inline)
+
+
+def set_aside(directory: Path) -> list[tuple[str, str, list[Any]]]:
+    with closing(sqlite3.connect(directory / FILE_NAME)) as db:
+        found = db.execute("SELECT origin, why, contents FROM set_aside ORDER BY id").fetchall()
+    return [(origin, why, msgspec.msgpack.decode(row)) for origin, why, row in found]
+
+
+# --- what is found ---
+
+Change = Callable[[Path], None]
+
+
+def by_sql(statement: str) -> Change:
+    return lambda file: execute(file, statement)
+
+
+def by_bytes(old: bytes, new: bytes) -> Change:
+    return lambda file: overwrite(file, old, new)
+
+
+CHANGES: Final[tuple[tuple[Change, list[str]], ...]] = (
+    (by_bytes(b"plantedsecret3", b"plantedsecreT3"), ["entries, row 3"]),
+    (by_bytes(b"plantedsecret3", b"\xff\xfe\xfdntedsecret3"), ["entries, row 3"]),
+    (by_sql("UPDATE entries SET version = 44 WHERE id = 2"), ["entries, row 2"]),
+    (by_sql("UPDATE entries SET expires = 5 WHERE id = 2"), ["entries, row 2"]),
+    (by_sql("UPDATE entries SET account = 7 WHERE id = 2"), ["entries, row 2"]),
+    (by_sql("UPDATE entries SET line = CAST(line AS BLOB) WHERE id = 2"), ["entries, row 2"]),
+    (by_sql("UPDATE entries SET checksum = NULL WHERE id = 2"), ["entries, row 2"]),
+    (by_sql("UPDATE replies SET text = '{}' WHERE id = 1"), ["replies, row 1"]),
+    (
+        by_sql("UPDATE user_attributes SET value = '8' WHERE name = 'bbb'"),
+        ["user_attributes, row 2"],
+    ),
+    (
+        by_sql("UPDATE user_attributes SET name = CAST(x'ff' AS TEXT) WHERE name = 'bbb'"),
+        ["user_attributes, row 2"],
+    ),
+    (by_sql("UPDATE members SET position = 9"), ["members, row 1"]),
+    (by_sql("UPDATE calls SET state = 'old'"), ["calls, row 1"]),
+    (
+        by_sql("UPDATE channels SET total = 9 WHERE id = 3"),
+        ["channels, row 3", "channel_attributes, row 2"],
+    ),
+    (
+        by_sql("UPDATE accounts SET account = 'anx' WHERE id = 1"),
+        [
+            *("accounts, row 1", "user_attributes, row 1", "user_attributes, row 2"),
+            *("entries, row 2", "entries, row 4", "replies, row 1", "replies, row 2"),
+            *("members, row 1", "calls, row 1"),
+        ],
+    ),
+)
+
+
+@pytest.mark.parametrize(("change", "rows"), CHANGES)
+def test_a_row_that_was_changed_is_set_aside_and_the_rest_is_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, change: Change, rows: list[str]
+) -> None:
+    file = filled(tmp_path)
+    change(file)
+    before = contents(tmp_path)
+    health = examine(tmp_path)
+    told = [problem for problem in health.problems if "the server will set it aside" in problem]
+    assert [problem.removeprefix(f"{file}: ").partition(":")[0] for problem in told] == rows
+    assert CHANGED in told[0]
+    assert not any(SECRET in problem for problem in health.problems)
+    assert contents(tmp_path) == before
+    engine = started(tmp_path)
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert f"{len(rows)} rows could not be used, and were set aside" in record.getMessage()
+    assert SECRET not in record.getMessage()
+    kept = {name: list(engine._commits._journal.rows(name)) for name in TABLES}  # type: ignore[attr-defined]
+    engine._commits._journal.close()  # type: ignore[attr-defined]
+    everything = {name: len(table) for name, table in batch().items()}
+    lost = {name: sum(row.startswith(f"{name},") for row in rows) for name in everything}
+    assert {name: len(kept[name]) + lost[name] for name in everything} == everything
+    aside = set_aside(tmp_path)
+    assert [f"{origin}" for origin, _, _ in aside] == [row.partition(",")[0] for row in rows]
+    assert [why for _, why, _ in aside] == [CHANGED, *[HOMELESS] * (len(rows) - 1)]
+    # From then on, all is well again, and the doctor tells of what there was.
+    caplog.clear()
+    health = examine(tmp_path)
+    assert list(health.problems) == []
+    assert dict(health.facts)["set aside"].endswith("which could not be used")
+    started(tmp_path)._commits._journal.close()  # type: ignore[attr-defined]
+    assert caplog.records == []
+    assert len(set_aside(tmp_path)) == len(rows)
+
+
+@pytest.mark.parametrize("new", [b"an\xff1", b"bob2", b"zzzz"])
+@pytest.mark.parametrize("place", [0, 1], ids=["the first", "the second"])
+async def test_a_table_and_its_index_that_tell_otherwise_are_no_hindrance(
+    tmp_path: Path, new: bytes, place: int
+) -> None:
+    """SQLite itself cannot delete a row that an index does not have."""
+    file = filled(tmp_path)
+    data = file.read_bytes()
+    old = b"appann1"
+    places = [at for at in range(len(data)) if data.startswith(old, at)]
+    # Once in the table, once in its index.
+    at = places[:2][place]
+    file.write_bytes(data[:at] + b"app" + new + data[at + len(old) :])
+    assert any("index" in problem for problem in examine(tmp_path).problems)
+    engine = started(tmp_path)
+    had_ann = AccountKey("app", "ann1") in engine._accounts
+    for name in ("ann1", "bob2", "cem7", "zzzz"):
+        await engine.set_user_attr(AccountKey("app", name), "x", 1)
+    await engine.aclose()
+    # Where it was the index, nothing is lost.
+    assert had_ann is not bool(set_aside(tmp_path))
+    assert list(examine(tmp_path).problems) == []
+    again = started(tmp_path)
+    assert {key.account for key in again._accounts} == {"ann1", "bob2", "cem7", "zzzz"}
+    assert len({account.id for account in again._accounts.values()}) == 4
+    await again.aclose()
+
+
+def test_the_table_and_the_index_are_the_two_places_of_a_name(tmp_path: Path) -> None:
+    assert filled(tmp_path).read_bytes().count(b"appann1") == 2
+
+
+def test_what_told_of_handled_entries_was_changed_and_they_come_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = filled(tmp_path)
+    with opened(tmp_path) as journal:
+        journal.write({HANDLED: {(1,): (1, 4), (2,): (2, 3)}})
+        assert [row[0] for row in journal.rows("entries")] == [5]
+    execute(file, "UPDATE entries_done SET upto = 99 WHERE account = 2")
+    assert any("entries_done, row 2" in problem for problem in examine(tmp_path).problems)
+    started(tmp_path)._commits._journal.close()  # type: ignore[attr-defined]
+    assert "1 rows could not be used, and were set aside (1 of entries_done)" in caplog.text
+    with opened(tmp_path) as journal:
+        assert [row[0] for row in journal.rows("entries")] == [1, 3, 5]
+        assert list(journal.rows(HANDLED)) == []
+
+
+def test_the_doctor_names_the_first_bad_rows_and_counts_the_others(tmp_path: Path) -> None:
+    file = filled(tmp_path)
+    with opened(tmp_path) as journal:
+        more = {(n,): (n, 1, n, 9e9, "line") for n in range(10, 10 + 2 * NAMED)}
+        journal.write({"entries": {**more}})
+    execute(file, "UPDATE entries SET expires = 1 WHERE id >= 10")
+    problems = examine(tmp_path).problems
+    assert len(problems) == NAMED + 1
+    assert problems[-1] == f"{file}: and {NAMED} more such rows"
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_damage_of_before_there_were_checksums_is_set_aside_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, version: int
+) -> None:
+    number = "" if version == 1 else "{}, "
+    lines = [f"'{SECRET}'", f"CAST(x'fffe' || '{SECRET}' AS TEXT)", "'good'"]
+    entries = [
+        f"INSERT INTO entries VALUES ({number.format(n)}1, {n}, 9e9, {line})"  # noqa: S608  ours
+        for n, line in enumerate(lines, 1)
+    ]
+    old_file(
+        tmp_path,
+        version,
+        "INSERT INTO accounts VALUES (1, 'app', 'ann', 1, 1, 2000"
+        ", NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
+        "INSERT INTO accounts VALUES (2, 'app', 'bob', x'0102', 1, 2000"
+        ", NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
+        *entries,
+        f"INSERT INTO user_attributes VALUES (1, 'a', '{SECRET}'), (1, 'b', '5')",  # noqa: S608  ours
+        "INSERT INTO user_attributes VALUES (9, 'a', '5')",
+    )
+    file = tmp_path / FILE_NAME
+    before = contents(tmp_path)
+    problems = [it.removeprefix(f"{file}: ") for it in examine(tmp_path).problems]
+    assert contents(tmp_path) == before
+    end = "; the server will set it aside"
+    assert problems[-4:] == [
+        f"accounts, row 2: {CHANGED}{end}",
+        f"user_attributes, row 1: {UNREADABLE}{end}",
+        f"user_attributes, row 3: {HOMELESS}{end}",
+        f"entries, row 2: {CHANGED}{end}",
+    ]
+    engine = started(tmp_path)
+    ann = engine._accounts[AccountKey("app", "ann")]
+    assert [entry.line for entry in ann.inbox.entries] == [SECRET, "good"]
+    assert ann.attributes == {"b": 5}
+    assert set(engine._accounts) == {AccountKey("app", "ann")}
+    engine._commits._journal.close()  # type: ignore[attr-defined]
+    assert "4 rows could not be used" in caplog.text
+    assert SECRET not in caplog.text
+    assert list(examine(tmp_path).problems) == []
+    kept = set_aside(tmp_path)
+    assert kept[-1] == ("entries", CHANGED, [2, 1, 2, 9e9, b"\xff\xfe" + SECRET.encode()])
+
+
+def test_an_error_of_the_library_quotes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(tmp_path)
+    with opened(tmp_path) as journal:
+        journal._db.text_factory = str
+        journal._db.execute("UPDATE entries SET line = CAST(x'ff' || line AS TEXT)")
+        with pytest.raises(StorageError) as caught:
+            list(journal.rows("entries"))
+    assert SECRET not in str(caught.value)
+    assert str(caught.value).endswith("SQLite's library failed (OperationalError)")
+
+
+# --- by itself ---
+
+VALUES: Final = st.one_of(
+    st.none(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False),
+    st.text(),
+    st.binary(),
+)
+
+
+@given(st.lists(VALUES, min_size=1, max_size=12).map(tuple), st.data())
+def test_a_checksum_is_of_all_that_a_row_holds(row: Row, data: st.DataObject) -> None:
+    told = checksum(row)
+    assert is_as_written(row, told)
+    at = data.draw(st.integers(0, len(row) - 1))
+    other = data.draw(VALUES.filter(lambda it: type(it) is not type(row[at]) or it != row[at]))
+    # One in four thousand millions is alike.
+    assert not is_as_written((*row[:at], other, *row[at + 1 :]), told)
+    assert not is_as_written(row, None)
+
+
+def test_a_whole_number_in_a_column_of_floats_is_summed_as_one(tmp_path: Path) -> None:
+    row = (1, 1, 1, 5, "line")
+    read = (1, 1, 1, 5.0, "line")
+    assert sealed(TABLES["entries"], row) == (*read, checksum(read))
+    with opened(tmp_path) as journal:
+        journal.write({"entries": {(1,): row}})
+        journal.write({"channels": {(1,): (1, "app", "room", 2000, 0, 7)}})
+        assert list(journal.rows("entries")) == [read]
+        assert list(journal.rows("channels")) == [(1, "app", "room", 2000, 0, 7.0)]
+        assert list(journal.bad_rows) == []
