@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeGuard
 
+from signal_sdk.client.log import type_name
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError
 from signal_sdk.wire.names import MAX_JSON_DEPTH, JsonValue
@@ -115,7 +116,7 @@ def _is_of(value: object, classes: tuple[type[Any], ...]) -> TypeGuard[Any]:
 
 
 def _type(value: object) -> str:
-    return type(value).__name__
+    return type_name(value)
 
 
 def _wrong(reason: str) -> ParameterError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from signal_sdk.client.log import type_name
 from signal_sdk.client.request import TimeOutError
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LogoutError, SignalError
@@ -47,10 +48,9 @@ def in_words(exc: BaseException) -> str:
 
     It may be of anybody's making: its methods are not to be trusted.
     """
-    name = type(exc).__name__
     try:
         # Formatting calls `__str__`, and `__format__` where that returns a subclass of `str`.
         text = f"{exc!s}"
     except BaseException:  # noqa: BLE001  as above
         text = CANNOT_BE_SHOWN
-    return " ".join(f"{name}: {text}".split())
+    return " ".join(f"{type_name(exc)}: {text}".split())
