@@ -13,7 +13,14 @@ from signal_sdk.client.request import TimeOutError
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LogoutError, SignalError
 
-__all__ = ["NOT_LOGIN", "general", "in_words", "message_code", "not_logged_in"]
+__all__ = [
+    "NOT_LOGIN",
+    "general",
+    "in_words",
+    "invoke_words",
+    "message_code",
+    "not_logged_in",
+]
 
 NOT_LOGIN: Final = "not login"
 TIME_OUT: Final = "time out"
@@ -41,6 +48,15 @@ def message_code(exc: SignalError) -> ECode:
     if exc.ecode is ECode.GENERAL_E_NOT_LOGIN:
         return ECode.SENDMESSAGE_E_OTHER
     return exc.ecode
+
+
+def invoke_words(exc: SignalError) -> tuple[ECode, str]:
+    """A failure as `on_invoke_ret` hears it: the server's own code, and 1002 where no answer came,
+    as `on_error` hears it.
+    """
+    if isinstance(exc, TimeOutError):
+        return general(exc)
+    return exc.ecode, exc.reason
 
 
 def in_words(exc: BaseException) -> str:

@@ -33,7 +33,7 @@ class Nameless(type):
     """A class that refuses to say its name."""
 
     @property
-    def __name__(cls) -> str:
+    def __name__(cls) -> str:  # type: ignore[override]
         raise SystemExit("nameless")
 
 
