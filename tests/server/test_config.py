@@ -135,7 +135,7 @@ def test_every_key_is_read() -> None:
         port = 9003
         also_listen = [9004, 9005]
         lookup_ports = [9180]
-        advertise = ["203.0.113.7:9003", "203.0.113.8"]
+        advertise = ["203.0.113.7:9003", "203.0.113.8", "[::ffff:203.0.113.9]:9003"]
 
         [[apps]]
         id = "one"
@@ -174,7 +174,7 @@ def test_every_key_is_read() -> None:
         port=9003,
         also_listen=(9004, 9005),
         lookup_ports=(9180,),
-        advertise=("203.0.113.7:9003", "203.0.113.8"),
+        advertise=("203.0.113.7:9003", "203.0.113.8", "[::ffff:203.0.113.9]:9003"),
     )
     assert config.apps == (
         AppConfig(
@@ -294,6 +294,10 @@ def test_a_file_is_read_as_utf8(tmp_path: Path) -> None:
         ("signal.example.com", ("signal.example.com", None)),
         ("[2001:db8::1]:8001", ("2001:db8::1", 8001)),
         ("[2001:db8::1]", ("2001:db8::1", None)),
+        ("[::ffff:192.0.2.7]:8001", ("192.0.2.7", 8001)),
+        ("[::FFFF:c000:207]", ("192.0.2.7", None)),
+        ("[0:0:0:0:0:ffff:192.0.2.7]:1", ("192.0.2.7", 1)),
+        ("[192.0.2.7]:8001", ("192.0.2.7", 8001)),
     ],
 )
 def test_an_advertised_address_has_a_host_and_maybe_a_port(
@@ -303,7 +307,22 @@ def test_an_advertised_address_has_a_host_and_maybe_a_port(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a b", ":8001", "a:", "a:b", "a:0", "a:65536", "::1", "ws://a/", "[]:1", "a\n"]
+    "text",
+    [
+        "",
+        "a b",
+        ":8001",
+        "a:",
+        "a:b",
+        "a:0",
+        "a:65536",
+        "::1",
+        "ws://a/",
+        "[]:1",
+        "a\n",
+        "[:::]:1",
+        "[1.2]",
+    ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
