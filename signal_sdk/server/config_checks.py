@@ -109,7 +109,7 @@ def problems(config: Config) -> Iterator[ConfigKeyError]:
         text = "may not be 0 where history_seconds is: all would be kept"
         yield ConfigKeyError(("limits", "history_events"), text)
     yield from _app_problems(config.apps)
-    if not config.apps and not config.server.dev:
+    if not (config.apps or config.server.dev or config.is_draft):
         yield ConfigKeyError((), "nobody could log in: add [[apps]], or set dev = true in [server]")
 
 

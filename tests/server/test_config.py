@@ -337,6 +337,21 @@ def test_0_is_no_limit_and_the_table_says_so(name: str) -> None:
     assert "0 is no limit" in " ".join(doc.split())
 
 
+def test_not_both_bounds_of_a_channel_s_history_may_be_0_and_the_table_says_so() -> None:
+    limits = attrs.fields_dict(LimitsConfig)
+    for name in ("history_events", "history_seconds"):
+        assert "not both may be 0" in limits[name].metadata["doc"]
+    with pytest.raises(ConfigError, match="history_events: may not be 0 where history_seconds is"):
+        loads("[server]\ndev = true\n[limits]\nhistory_events = 0\nhistory_seconds = 0\n")
+
+
+def test_a_draft_may_let_nobody_log_in_yet() -> None:
+    text = print_config(loads("", is_draft=True))
+    assert print_config(loads(text, is_draft=True)) == text
+    with pytest.raises(ConfigError, match="nobody could log in"):
+        loads(text)
+
+
 # --- What is refused
 
 TLS = 'cert = "a.pem"\nkey = "a.key"\n'
