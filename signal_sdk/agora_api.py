@@ -251,7 +251,8 @@ class IAgoraAPI(CallMethods, ObsoleteMethods, UndocumentedMethods):
     def channel_leave(self, channelID: str) -> None:
         """Leave a channel: `on_channel_leaved`, with 602.
 
-        Where it was not joined, `on_error` hears that, too (1001). Linux SDK, `channelLeave`.
+        Where it was not joined, `on_error` hears that, too (1001); where the server refuses, or
+        does not answer, `on_error` alone does, and the user stays. Linux SDK, `channelLeave`.
         """
         self._do("channel_leave", self._ops.channel_leave, channelID)
 

@@ -102,8 +102,9 @@ class ICallBack(DocumentedNames):
     def on_invoke_ret(self, callID: str, err: str, resp: str) -> None:
         """`invoke` was answered: `err` is empty, and `resp` the answer as JSON.
 
-        Where it failed, `err` is the code as text ("1004"), and `resp` says why under `reason`; or
-        `err` is "unsupported method name" or "args is not JSON", and `resp` empty.
+        Where it failed, `err` is the code as text ("1004"; "1002" where no answer came), `resp`
+        says why under `reason`, and `on_error` hears of it next; or `err` is "unsupported method
+        name" or "args is not JSON", and `resp` empty, and `on_error` hears nothing.
         """
 
     # --- messages ---
@@ -142,7 +143,8 @@ class ICallBack(DocumentedNames):
 
         `ecode` is 602 after `channel_leave` (also of a channel that was not joined: then `on_error`
         says so) or joining another channel, 603 after a logout, 604 where the connection was lost,
-        1003 where `channel_leave` was called and nobody is logged in.
+        1003 where `channel_leave` was called and nobody is logged in, 1004 or 1005 where it was
+        called with what is no channel's name.
         """
 
     def on_channel_user_joined(self, account: str, uid: int) -> None:

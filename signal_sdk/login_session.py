@@ -154,7 +154,8 @@ class LoginSession(DocumentedNames):
         seconds = names.DEFAULT_TTL_SECONDS if ttl is None else ttl
 
         def make() -> functions.UserSendMessage:
-            kept = min(names.check_integer("ttl", seconds, 0), names.MAX_TTL_SECONDS)
+            wanted = names.check_integer("ttl", seconds, 0, show=names.as_python)
+            kept = min(wanted, names.MAX_TTL_SECONDS)
             return functions.UserSendMessage(
                 peer=given.text("account", account),
                 flag=lines.make_flag(kept),

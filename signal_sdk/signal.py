@@ -23,7 +23,7 @@ from signal_sdk.client import given
 from signal_sdk.client.backoff import Backoff
 from signal_sdk.client.dialer import Dialer, dialer_of
 from signal_sdk.client.dispatcher import Dispatcher
-from signal_sdk.client.log import Log, logger
+from signal_sdk.client.log import Log, warn
 from signal_sdk.client.login_states import INITIAL_STATUS
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.requests import Requests
@@ -134,7 +134,7 @@ class Signal(DocumentedNames):
         def unheard(operation: Operation[Any], _: str, error: SignalError) -> None:
             def tell() -> None:
                 if not operation.is_awaited:
-                    logger.warning("%s", error)
+                    warn("%s", error)
 
             self._spare.put_outcome(tell)
 

@@ -14,6 +14,8 @@ __all__ = ["DocumentedNames"]
 
 LIKENESS: Final = 0.8
 """How like a callback's name another one has to be to be taken for a misspelling of it."""
+PLAIN_LIKENESS: Final = 0.9
+"""How like, where it is written as no callback is: many words begin with these two letters."""
 
 
 class DocumentedNames:
@@ -22,8 +24,8 @@ class DocumentedNames:
     A class body that says `channelJoin = channel_join` makes the two names one. A subclass that
     overrides either has overridden both, wherever in its bases the override stands; overriding both
     with different functions in one class raises `TypeError`, since only one of them could be
-    called. A method whose name is nearly that of a callback, and which nobody would call, is a
-    warning when its class is made.
+    called. A method whose name is nearly that of a callback, in whatever case, and which nobody
+    would call, is a warning when its class is made.
     """
 
     documented_names: ClassVar[dict[str, str]] = {}
@@ -46,9 +48,10 @@ def _warn_of_misspelt(cls: type[DocumentedNames]) -> None:
     known = {name for base in ours for name in vars(base) if _is_callback(name)}
     bare = {_bare(name): name for name in known if not _is_documented(name)}
     for name, value in vars(cls).items():
-        if name in known or not _is_callback(name) or not callable(value):
+        if name in known or not name.lower().startswith("on") or not callable(value):
             continue
-        for like in difflib.get_close_matches(_bare(name), bare, n=1, cutoff=LIKENESS):
+        cutoff = LIKENESS if _is_callback(name) else PLAIN_LIKENESS
+        for like in difflib.get_close_matches(_bare(name), bare, n=1, cutoff=cutoff):
             meant = bare[like]
             if _is_documented(name):
                 meant = cls.documented_names.get(meant, meant)

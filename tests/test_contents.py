@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -22,19 +23,40 @@ MADE: Final = re.compile(
     r"|\.pyc$|\.sqlite3(-shm|-wal)?$|^benchmarks/results\.json$|^fuzz/findings"
 )
 """What tools make in a checkout."""
-READ: Final = (".py", ".js", ".mjs", ".md", ".toml", ".cfg", ".sh", "")
-UP: Final = re.compile(r"parents\[(\d)\]|(?<![\w.])((?:\.\./)+)")
+STEPS_UP: Final = re.compile(
+    r"\bparents\[(?P<parents>-?\d+)\]"
+    r"|(?P<parent>(?:\.parent\b(?!\())+)"
+    r"|(?P<dots>(?<![\w./])(?:\.\./)*\.\.(?![\w.]))"
+    r"|(?P<pardir>(?:\bos\.(?:path\.)?pardir\b[\s,/]*)+)"
+)
+"""How one goes up: by `pathlib`, by the dots of a path, by `os`."""
+ABSOLUTE: Final = re.compile(
+    # What dnsmasq is told is names.
+    r"(?<![\w./:}\])*<>~$%@\\-])(?<!local=)/(?P<first>[\w.-]+)(?:/[\w.@-]+)+"
+    r"|\b(?:Path|open)\([rb]?[\"']/(?P<only>[\w.-]+)[\"']"
+    r"|(?P<home>(?<![\w/])~/[\w.-]+|\b(?:Path\.home|expanduser)\()"
+    r"|(?P<drive>\b[A-Z]:\\\\?\w+)"
+)
+"""A place that is named from the root of a file system, or from somebody's home."""
+SYSTEM: Final = frozenset({"bin", "dev", "etc", "proc", "sys", "tmp", "usr", "var"})
+"""What every system has, and no checkout is in."""
+NOWHERE: Final = frozenset({"no", "nowhere"})
+"""Where tests look for what is not there."""
 
 
 def contents() -> dict[str, Path]:
     """The project's files by their place in it."""
-    files: dict[str, Path] = {}
+    return {place: path for place, path in everything() if not path.is_dir()}
+
+
+def everything() -> Iterator[tuple[str, Path]]:
+    """The project's files and folders, each with its place in it; links are not followed."""
     for folder, folders, names in os.walk(ROOT):
         here = Path(folder)
         folders[:] = [name for name in folders if not MADE.search(_place(here / name))]
-        places = {_place(here / name): here / name for name in names}
-        files |= {place: path for place, path in places.items() if not MADE.search(place)}
-    return files
+        for path in (here / name for name in (*folders, *names)):
+            if not MADE.search(_place(path)):
+                yield _place(path), path
 
 
 def _place(path: Path) -> str:
@@ -42,24 +64,36 @@ def _place(path: Path) -> str:
 
 
 def leads_out(place: str, text: str) -> list[str]:
-    """What in a file's text goes up further than the project's root."""
+    """What in a file's text goes up further than the project's root, or begins elsewhere."""
     depth = place.count("/")
-    found = []
-    for match in UP.finditer(text):
-        steps = int(match[1]) if match[1] else match[2].count("../")
-        if steps > depth:
-            found.append(match[0])
-    return found
+    found = [match[0] for match in STEPS_UP.finditer(text) if _steps(match, depth) > depth]
+    if place != ".gitignore":  # whose root is the project's
+        matches = ABSOLUTE.finditer(text)
+        known = SYSTEM | NOWHERE
+        found += [it[0] for it in matches if (it["first"] or it["only"]) not in known]
+    return [it.strip() for it in found]
+
+
+def _steps(match: re.Match[str], depth: int) -> int:
+    """How many folders above the file's own that is."""
+    if match["parents"]:
+        return int(match["parents"]) if int(match["parents"]) >= 0 else depth + 1
+    if match["parent"]:
+        return match["parent"].count(".parent") - 1
+    return match[0].count("..") or match[0].count("pardir")
 
 
 def test_no_file_names_a_place_outside_the_project() -> None:
     wrong = {}
     for place, path in contents().items():
-        if path != Path(__file__) and path.suffix in READ:
-            text = path.read_text(errors="replace")
-            if found := leads_out(place, text):
-                wrong[place] = found
+        if path != Path(__file__) and (found := leads_out(place, path.read_text(errors="replace"))):
+            wrong[place] = found
     assert wrong == {}
+
+
+def test_no_link_leads_out_of_the_project() -> None:
+    links = [(place, path.resolve()) for place, path in everything() if path.is_symlink()]
+    assert [place for place, path in links if ROOT.resolve() not in path.parents] == []
 
 
 @pytest.mark.parametrize(
@@ -67,42 +101,90 @@ def test_no_file_names_a_place_outside_the_project() -> None:
     [
         ("tests/test_x.py", 'Path(__file__).parents[2] / "shared"', ["parents[2]"]),
         ("tests/test_x.py", "Path(__file__).parents[1]", []),
-        ("tests/web/x.js", 'require("../../../x")', ["../../../"]),
+        ("tests/test_x.py", "Path(__file__).parents[-1]", ["parents[-1]"]),
+        ("tests/test_x.py", "Path(__file__).parent.parent.parent / 'x'", [".parent.parent.parent"]),
+        ("tests/test_x.py", "Path(__file__).parent.parent / 'x'", []),
+        ("tests/test_x.py", "os.path.join(HERE, os.pardir, os.pardir)", ["os.pardir, os.pardir"]),
+        ("tests/test_x.py", "os.path.join(HERE, os.pardir)", []),
+        ("tests/test_x.py", 'HERE / "../.." / "x"', ["../.."]),
+        ("setup.py", "os.path.pardir + x", ["os.path.pardir"]),
+        ("tests/web/x.js", 'require("../../../x")', ["../../.."]),
+        ("tests/web/x.js", 'require("../../x")', []),
         ("docs/x.md", "[README](../README.md)", []),
-        ("Makefile", "cp ../shared/x .", ["../"]),
-        ("x.md", "wait...", []),
+        ("Makefile", "cp ../shared/x .", [".."]),
+        ("Makefile", "cd .. && make", [".."]),
+        ("x.md", "wait... 1..2", []),
+        ("x.py", 'Path("/home/me/shared/x.csv")', ["/home/me/shared/x.csv"]),
+        ("x.py", 'Path("/shared").iterdir()', ['Path("/shared"']),
+        ("x.py", "open('/shared')", ["open('/shared'"]),
+        ("x.py", 'if path == "/healthz": ...', []),
+        ("x.json", '{"file": "/work/x/y.json"}', ["/work/x/y.json"]),
+        ("x.csv", "a,/opt/data/x.csv", ["/opt/data/x.csv"]),
+        ("x.html", '<img src="/srv/x/y.png">', ["/srv/x/y.png"]),
+        ("x.css", "url(/home/me/x.png)", ["/home/me/x.png"]),
+        ("x.html", '<a href="https://example.org/a/b">', []),
+        ("x.py", "~/shared/x", ["~/shared"]),
+        ("x.py", "Path.home() / 'x'", ["Path.home("]),
+        ("x.py", r'"C:\\Users\\me"', [r"C:\\Users"]),
+        ("x.sh", "cat /proc/self/statm >/dev/null </etc/hosts; ls /tmp/x", []),
+        (".gitignore", "/tests/artifacts/", []),
     ],
 )
 def test_what_leads_out_is_seen(place: str, text: str, found: list[str]) -> None:
     assert leads_out(place, text) == found
 
 
-def test_an_sdist_has_all_that_a_checkout_has(tmp_path: Path) -> None:
+# --- the sdist
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An sdist, unpacked, with nothing beside it."""
+    folder = tmp_path_factory.mktemp("sdist")
     # Made from a copy: building puts files beside its sources, where other tests would see them.
-    checkout = tmp_path / "checkout"
-    whole = contents()
-    for place, path in whole.items():
+    checkout = folder / "checkout"
+    for place, path in contents().items():
         copy = checkout / place
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, copy)
-    command = [
-        sys.executable,
-        "-m",
-        "build",
-        "--sdist",
-        "--no-isolation",
-        "--outdir",
-        str(tmp_path),
-    ]
-    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    [archive] = tmp_path.glob("*.tar.gz")
+    run(checkout, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(folder))
+    shutil.rmtree(checkout)
+    [archive] = folder.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
-        names = {name.partition("/")[2] for name in tar.getnames()}
-        tar.extractall(tmp_path, filter="data")
-    assert whole.keys() - names == set()
-    # All tests can at least be found there, with nothing beside it; they are the same files.
-    [unpacked] = [path for path in tmp_path.glob("signal_sdk-*") if path.is_dir()]
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-n0", "tests"]
-    done = subprocess.run(command, cwd=unpacked, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-2000:]
+        tar.extractall(folder, filter="data")
+    [unpacked] = [path for path in folder.iterdir() if path.is_dir()]
+    return unpacked
+
+
+def run(folder: Path, *args: str) -> str:
+    """What Python says in that folder, where all goes well."""
+    command = [sys.executable, *args]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.xdist_group("sdist")
+def test_an_sdist_has_all_that_a_checkout_has(sdist: Path) -> None:
+    assert [place for place in contents() if not (sdist / place).is_file()] == []
+
+
+@pytest.mark.xdist_group("sdist")
+def test_all_tests_are_found_in_an_sdist(sdist: Path) -> None:
+    run(sdist, "-m", "pytest", "--collect-only", "-qq", "-n0", "tests")
+
+
+QUICK: Final = (
+    *("tests/wire/test_names.py", "tests/wire/test_json_frames.py", "tests/wire/test_tokens.py"),
+    *("tests/test_ecodes.py", "tests/test_spelling.py", "tests/agora/test_surface.py"),
+)
+"""Tests of code, of data and of pages, some seconds of them."""
+
+
+@pytest.mark.xdist_group("sdist")
+def test_the_quick_ones_pass_there_and_are_of_what_is_there(sdist: Path) -> None:
+    where = run(sdist, "-c", "import signal_sdk; print(signal_sdk.__file__)")
+    assert sdist.resolve() in Path(where.strip()).resolve().parents
+    passed = re.search(r"(\d+) passed", run(sdist, "-m", "pytest", "-n0", *QUICK))
+    assert passed is not None
+    assert int(passed[1]) > 500

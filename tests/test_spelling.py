@@ -224,6 +224,14 @@ def _signatures(body: list[ast.stmt], name: str) -> list[tuple[str, ...]]:
         (Signal.ChannelCallback, "onSpecialEvent", "on_special_event"),
         (Signal.CallCallback, "on_invite_ended_by_peer", "on_invite_end_by_peer"),
         (signal_sdk.ICallBack, "onInviteRecieved", "onInviteReceived"),
+        (LoginCallback, "onlogout", "on_logout"),
+        (LoginCallback, "oninvitereceived", "on_invite_received"),
+        (LoginCallback, "oninviterecieved", "on_invite_received"),
+        (LoginCallback, "OnInviteReceived", "onInviteReceived"),
+        (LoginCallback, "ON_INVITE_RECEIVED", "onInviteReceived"),
+        (LoginCallback, "On_logout", "onLogout"),
+        (signal_sdk.ICallBack, "onlog", "on_log"),
+        (signal_sdk.ICallBack, "OnError", "onError"),
     ],
 )
 def test_a_misspelt_callback_is_a_warning_where_its_class_is_made(
@@ -249,6 +257,14 @@ def test_what_is_no_callback_s_name_is_one_s_own() -> None:
         def on_tick(self) -> None: ...
 
         def online(self) -> None: ...
+
+        def onlooker(self) -> None: ...
+
+        def once(self) -> None: ...
+
+        def OnTick(self) -> None: ...  # noqa: N802
+
+        def log_out(self) -> None: ...
 
         def _on_logouts(self) -> None: ...
 

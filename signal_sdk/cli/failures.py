@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 from signal_sdk.cli.output import StdoutClosedError, complain, give_up_stdout
-from signal_sdk.client.log import text_of
+from signal_sdk.client.log import text_of, type_name
 from signal_sdk.errors import ConfigError, InUseError, ParameterError, SignalSdkError
 
 __all__ = ["FAILED", "INTERRUPTED", "PROGRAM", "WRONG_USE", "exit_code"]
@@ -61,7 +61,7 @@ def exit_code(error: BaseException) -> int:
             where = f"{failure.filename}: " if failure.filename else ""
             complain(f"{PROGRAM}: {where}{failure.strerror or failure}")
         case Exception():
-            complain(f"{PROGRAM}: internal error: {type(failure).__name__}: {text_of(failure)}")
+            complain(f"{PROGRAM}: internal error: {type_name(failure)}: {text_of(failure)}")
         case _:
             raise error
     return FAILED

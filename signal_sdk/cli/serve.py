@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -112,20 +113,17 @@ def serve(
     SIGHUP has the certificate, the apps and the limits read again.
     """
     overrides = {name: value for name, value in flags.items() if value is not None}
-    if not (config or dev or config_env.has_settings(os.environ)):
-        if not prints_config:
-            raise click.UsageError("Give --config FILE, or --dev for development.")
-        say(_printed_defaults(overrides, native=bool(native)))
-        return
+    if not (config or dev or prints_config or config_env.has_settings(os.environ)):
+        raise click.UsageError("Give --config FILE, or --dev for development.")
 
-    def read() -> Config:
+    def read(*, is_draft: bool = False) -> Config:
+        load: Callable[..., Config] = partial(configs.loads, "", "the environment")
         if config:
-            found = configs.load(config, dev=dev, environ=os.environ)
-        else:
-            found = configs.loads("", "the environment", dev=dev, environ=os.environ)
+            load = partial(configs.load, config)
+        found = load(dev=dev, environ=os.environ, is_draft=is_draft)
         return _override(found, overrides, native=native)
 
-    chosen = read()
+    chosen = read(is_draft=prints_config)
     if prints_config:
         say(configs.print_config(chosen).rstrip("\n"))
         return
@@ -153,15 +151,6 @@ def _override(config: Config, overrides: dict[str, Any], *, native: bool | None)
         )
     except ConfigError as exc:
         raise ConfigError(f"with the flags given, {exc}") from None
-
-
-def _printed_defaults(overrides: dict[str, Any], *, native: bool) -> str:
-    """A file to start from: every key with its default.
-
-    No `Config` says that, since one in which nobody could log in is refused.
-    """
-    text = configs.print_config(_override(configs.dev(), overrides, native=native))
-    return text.replace("\ndev = true\n", "\ndev = false\n").rstrip("\n")
 
 
 # --- The server's life

@@ -44,16 +44,17 @@ class Backoff:
         _check("factor", self.factor, least=1)
         _check("max_seconds", self.max_seconds, least=self.first_seconds)
         if self.attempts is not None:
-            names.check_integer("attempts", self.attempts, 1)
+            names.check_integer("attempts", self.attempts, 1, show=names.as_python)
         if self.seconds is not None:
             _check("seconds", self.seconds)
 
 
 def _check(what: str, value: object, least: float = 0.0) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise names.wrong(what, value, "is not a number")
+        raise names.wrong(what, value, "is not a number", show=names.as_python)
     if not (math.isfinite(value) and value > 0 and value >= least):
-        raise names.wrong(what, value, f"is not above 0 and at least {least:g}")
+        why = f"is not above 0 and at least {least:g}"
+        raise names.wrong(what, value, why, show=names.as_python)
 
 
 class Outage:

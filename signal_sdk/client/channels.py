@@ -20,7 +20,7 @@ from signal_sdk.callbacks import ChannelCallback, LoginCallback
 from signal_sdk.client import given
 from signal_sdk.client.channel_states import ChannelState, ChannelStep
 from signal_sdk.client.dispatcher import Dispatcher
-from signal_sdk.client.log import Log, logger
+from signal_sdk.client.log import Log, warn
 from signal_sdk.client.membership import Gap, Membership
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.request import Codes, UnansweredError
@@ -267,7 +267,7 @@ class Channels:
         elif isinstance(error, UnansweredError):
             self._is_adrift = True
         else:
-            logger.warning("%s: the channel is lost: %s", self._session.account, error)
+            warn("%s: the channel is lost: %s", self._session.account, error)
             self._over(member, ECode.LEAVECHANNEL_E_DISCONN)
         self._settle()
 
@@ -339,7 +339,7 @@ class Channels:
         what = f"events after {gap.after} and before {gap.before} are missing"
         reason = f"channel {member.name!r}: {what}"
         if self._cb is None:
-            logger.warning("%s: %s", self._session.account, reason)
+            warn("%s: %s", self._session.account, reason)
         else:
             tell = partial(self._cb.on_error, self._session, ECode.GENERAL_E, reason)
             self._dispatcher.put_event(tell)

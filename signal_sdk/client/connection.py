@@ -13,7 +13,7 @@ from typing import Final
 
 import trio
 
-from signal_sdk.client.log import Log, logger
+from signal_sdk.client.log import Log, warn
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError, ParameterError, ProtocolError
 from signal_sdk.net.deadline import move_on_after
@@ -153,7 +153,7 @@ class Connection:
 
     def pass_over(self, exc: ProtocolError) -> None:
         """A frame makes no sense, which says nothing about the next one."""
-        logger.warning("%s: a frame from the server is passed over: %s", self._label, exc)
+        warn("%s: a frame from the server is passed over: %s", self._label, exc)
 
     async def withdraw(self, reactor: Reactor) -> None:
         """Log out of a login that was given up before it was answered, within two seconds by the

@@ -16,7 +16,7 @@ from typing import Final, Protocol, TypeGuard
 import msgspec
 import trio
 
-from signal_sdk.client.log import log_raised, logger, text_of
+from signal_sdk.client.log import log_raised, text_of, type_name, warn
 from signal_sdk.ecodes import ECode
 from signal_sdk.net.sleeper import Sleeper
 
@@ -140,12 +140,12 @@ class Dispatcher:
             self._is_over = True
 
     async def _failed(self, exc: Exception) -> None:
-        log_raised(f"a callback raised {type(exc).__name__}", exc)
+        log_raised(f"a callback raised {type_name(exc)}", exc)
         if self._on_error is not None:
             await self._report(self._on_error, exc)
 
     async def _report(self, on_error: OnError, exc: Exception) -> None:
-        reason = f"a callback raised {type(exc).__name__}: {text_of(exc)}"
+        reason = f"a callback raised {type_name(exc)}: {text_of(exc)}"
         try:
             await _call(lambda: on_error(ECode.GENERAL_E_UNKNOWN, reason))
         except Exception as raised:  # noqa: BLE001  as above
@@ -161,7 +161,7 @@ class Dispatcher:
             what.append(f"{self._dropped_outcomes} outcomes of refused calls")
         self._dropped_events = self._dropped_outcomes = 0
         reason = f"{' and '.join(what)} were dropped because callbacks fell behind"
-        logger.warning("%s", reason)
+        warn("%s", reason)
         on_error = self._on_error
         if on_error is not None:
             self.put(lambda: on_error(ECode.GENERAL_E, reason))

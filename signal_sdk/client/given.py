@@ -11,9 +11,10 @@ shown.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeGuard
 
+from signal_sdk.client.log import text_of, type_name
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError
 from signal_sdk.wire.names import MAX_JSON_DEPTH, JsonValue
@@ -25,7 +26,8 @@ def text(what: str, value: object) -> str:
     """A name. Raises `ParameterError` (1004) for what is not a `str`."""
     if type(value) is str:
         return value
-    if isinstance(value, str):
+    # By its type alone: `isinstance` asks an object of anybody's for its `__class__`.
+    if issubclass(type(value), str):
         # An enumeration's member: its text, whatever it shows itself as.
         return str.__str__(value)
     raise _wrong(f"{what} is of the type {_type(value)}, not str")
@@ -42,24 +44,27 @@ def content(what: str, value: object) -> JsonValue:
     return json_value(what, value)
 
 
-def json_value(what: str, value: object, depth: int = 0) -> JsonValue:
+def json_value(what: str, value: Any, depth: int = 0) -> JsonValue:
     """A copy, in plain types, of what JSON says exactly. Raises `ParameterError` (1004)."""
-    if value is None or isinstance(value, bool):
+    kind = type(value)
+    if value is None or kind is bool:
         return value
     for plain, get in _SCALARS:
-        if isinstance(value, plain) and (plain is not float or math.isfinite(value)):
+        if issubclass(kind, plain) and (plain is not float or math.isfinite(get(value))):
             return get(value)
     if depth > MAX_JSON_DEPTH:
         raise _wrong(f"{what} is nested deeper than {MAX_JSON_DEPTH} levels")
-    if isinstance(value, list | tuple):
-        return [json_value(what, item, depth + 1) for item in _items(value)]
-    if isinstance(value, dict):
+    if issubclass(kind, list):
+        return [json_value(what, item, depth + 1) for item in list.__iter__(value)]
+    if issubclass(kind, tuple):
+        return [json_value(what, item, depth + 1) for item in tuple.__iter__(value)]
+    if issubclass(kind, dict):
         return {
             text(f"a key in {what}", key): json_value(what, item, depth + 1)
             for key, item in dict.items(value)
         }
     is_or_holds = "holds something" if depth else "is"
-    which = f" ({float.__repr__(value)})" if isinstance(value, float) else ""
+    which = f" ({float.__repr__(value)})" if issubclass(kind, float) else ""
     raise _wrong(f"{what} {is_or_holds} of the type {_type(value)}{which}, which JSON cannot say")
 
 
@@ -70,15 +75,15 @@ _SCALARS: Final[tuple[tuple[type[Any], Callable[[Any], Any]], ...]] = (
 )
 
 
-def _items(value: list[Any] | tuple[Any, ...]) -> Iterator[Any]:
-    return list.__iter__(value) if isinstance(value, list) else tuple.__iter__(value)
-
-
 def json_object(what: str, value: object) -> dict[str, JsonValue]:
     """A mapping of names to what JSON says exactly. Raises `ParameterError` (1004)."""
-    if not isinstance(value, Mapping):
+    try:
+        plain = dict(value) if isinstance(value, Mapping) else None
+    except Exception as exc:  # noqa: BLE001  it is anybody's mapping
+        raise _wrong(f"{what} cannot be read: {type_name(exc)}: {text_of(exc)}") from None
+    if plain is None:
         raise _wrong(f"{what} is of the type {_type(value)}, not a mapping")
-    copy: dict[str, JsonValue] = json_value(what, dict(value))
+    copy: dict[str, JsonValue] = json_value(what, plain)
     return copy
 
 
@@ -115,7 +120,7 @@ def _is_of(value: object, classes: tuple[type[Any], ...]) -> TypeGuard[Any]:
 
 
 def _type(value: object) -> str:
-    return type(value).__name__
+    return type_name(value)
 
 
 def _wrong(reason: str) -> ParameterError:

@@ -1,38 +1,90 @@
-"""The debug log of one `Signal`.
+"""The debug log of one `Signal`, and all that the SDK logs.
 
 Owns: whether it is on, and how what somebody's code has raised is told, whatever that does when it
-is asked for its text. Must not be handed a token, a `line` or a whole frame: only names, sizes and
-codes.
+is asked for its text or its name, and whatever the program's log handlers do with it. Must not be
+handed a token, a `line` or a whole frame: only names, sizes and codes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
+from types import TracebackType
 from typing import Final
 
-__all__ = ["Log", "log_raised", "logger", "text_of"]
+import trio
+
+__all__ = ["Log", "log_raised", "logger", "text_of", "type_name", "warn"]
 
 logger: Final = logging.getLogger("signal_sdk")
 """Where the SDK logs: what goes wrong always, what it does where `set_do_log(True)` asked for
-it."""
+it. What stands in it may raise: it is written to by the functions here alone."""
+
+_NOT_OURS: Final = (KeyboardInterrupt, trio.Cancelled)
+"""What is not to be kept from whom it is for, wherever it comes up."""
+_type_name: Final = type.__dict__["__name__"].__get__
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+def type_name(value: object) -> str:
+    """The name of a value's type, past whatever a class has in its place."""
+    name: str = _type_name(type(value))
+    return str.__str__(name)
 
 
 def text_of(exc: BaseException) -> str:
     """What an exception says of itself, in one line."""
     try:
         return " ".join(str.split(str(exc)))
-    except Exception as failure:  # noqa: BLE001  it is anybody's code
-        return f"(its text cannot be shown: {type(failure).__name__})"
+    except _NOT_OURS:
+        raise
+    except BaseException as failure:  # noqa: BLE001  it is anybody's code
+        return f"(its text cannot be shown: {type_name(failure)})"
 
 
 def log_raised(text: str, exc: BaseException) -> None:
     """Log `text` with what was raised: its traceback, or where that cannot be shown, its type."""
+    # A triple, since an exception may be false, or refuse to say whether it is.
+    raised = (type(exc), exc, exc.__traceback__)
+    failure = _written(logging.ERROR, "%s", text, exc_info=raised, stacklevel=3)
+    if failure is not None:
+        # What shows a traceback runs anybody's code.
+        what = f"{type_name(exc)} (its traceback cannot be shown: {type_name(failure)})"
+        _write(logging.ERROR, "%s: %s", text, what)
+
+
+def warn(text: str, *args: object) -> None:
+    """Log that something has gone wrong."""
+    _write(logging.WARNING, text, *args)
+
+
+def _write(level: int, text: str, *args: object) -> None:
+    """Write one line; where a handler of the program's raises, that is said on stderr, as the
+    standard library's handlers do of themselves.
+    """
+    failure = _written(level, text, *args)
+    if failure is not None and logging.raiseExceptions and sys.stderr is not None:
+        with contextlib.suppress(Exception):
+            sys.stderr.write(f"signal_sdk: a log handler raised {type_name(failure)}\n")
+
+
+def _written(
+    level: int,
+    text: str,
+    *args: object,
+    exc_info: ExcInfo | None = None,
+    stacklevel: int = 4,
+) -> BaseException | None:
+    """What a handler, a filter or a formatter of the program's has raised over a line."""
     try:
-        # A triple, since an exception may be false, or refuse to say whether it is.
-        logger.error("%s", text, exc_info=(type(exc), exc, exc.__traceback__))
-    except Exception as failure:  # noqa: BLE001  what shows a traceback runs anybody's code
-        what = f"{type(exc).__name__} (its traceback cannot be shown: {type(failure).__name__})"
-        logger.error("%s: %s", text, what)  # noqa: TRY400  there is none
+        logger.log(level, text, *args, exc_info=exc_info, stacklevel=stacklevel)
+    except _NOT_OURS:
+        raise
+    except BaseException as failure:  # noqa: BLE001  it is anybody's code
+        return failure
+    return None
 
 
 class Log:
@@ -51,4 +103,4 @@ class Log:
     def debug(self, text: str, *args: object) -> None:
         """Write one line, if the log is on."""
         if self.is_on:
-            logger.debug(text, *args, stacklevel=2)
+            _write(logging.DEBUG, text, *args)

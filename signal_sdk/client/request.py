@@ -93,7 +93,7 @@ class Request(Asked[T], kw_only=True, eq=False):
 
 
 class CallRequest(Request[T], Generic[R, T], kw_only=True, eq=False):
-    """A request for one of protocol.md's functions."""
+    """A request for a function of the server, with arguments of its own class."""
 
     args: Arguments
     type_: type[R]

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import trio
 
 from signal_sdk.client import given
-from signal_sdk.client.log import Log
+from signal_sdk.client.log import Log, text_of, type_name
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.request import (
     GENERAL,
@@ -314,12 +314,11 @@ def nothing(_: object) -> None:
 
 
 def _checked(make: Callable[[], Arguments]) -> Arguments:
-    """The arguments. Raises `ParameterError` also where a value is no JSON at all."""
+    """The arguments. Raises `ParameterError` also where a value raises anything itself."""
     try:
         return make()
     except ParameterError:
         raise
-    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
-        raise ParameterError(
-            ECode.GENERAL_E_WRONG_PARAM, f"an argument is not JSON: {exc}"
-        ) from None
+    except Exception as exc:  # noqa: BLE001  it may come from an object of anybody's
+        reason = f"an argument cannot be used: {type_name(exc)}: {text_of(exc)}"
+        raise ParameterError(ECode.GENERAL_E_WRONG_PARAM, reason) from None

@@ -23,7 +23,7 @@ from signal_sdk.client.connection import Connection, closing_delay
 from signal_sdk.client.course import NO_ANSWER, Course, Identity
 from signal_sdk.client.dialer import Dialer
 from signal_sdk.client.dispatcher import Dispatcher
-from signal_sdk.client.log import Log, log_raised, logger
+from signal_sdk.client.log import Log, log_raised, type_name, warn
 from signal_sdk.client.login_states import STATUS, TABLE, LoginEvent, LoginState
 from signal_sdk.client.mailbox import Mailbox
 from signal_sdk.client.operation import Operation, Promise
@@ -175,8 +175,8 @@ class SessionClient:
         except Exception as exc:  # noqa: BLE001  logged and told, below
             # A mistake of ours, or of somebody's dialer, must not end the other sessions.
             log_raised(f"{self.account}: the session failed", exc)
-            self._fail(LoginError(ECode.LOGIN_E_OTHER, type(exc).__name__))
-            self._end(ECode.LOGOUT_E_OTHER, type(exc).__name__)
+            self._fail(LoginError(ECode.LOGIN_E_OTHER, type_name(exc)))
+            self._end(ECode.LOGOUT_E_OTHER, type_name(exc))
 
     # --- its connections: what the course tells ---
 
@@ -393,7 +393,7 @@ class SessionClient:
                 return None
             reason = f"{what}: {error.reason}" if what else error.reason
             if self._cb is None:
-                logger.warning("%s: %s", self.account, reason)
+                warn("%s: %s", self.account, reason)
                 return None
             return self._cb.on_error(self.session, error.ecode, reason)
 

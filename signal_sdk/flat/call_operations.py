@@ -11,13 +11,13 @@ from typing import Final
 
 import msgspec
 
+from signal_sdk.client import given
 from signal_sdk.client.call_states import CallState, CallStep
 from signal_sdk.client.calls import Calls, Leg
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, SignalError
 from signal_sdk.flat.core import Core
 from signal_sdk.flat.failures import NOT_LOGIN, message_code, not_logged_in
-from signal_sdk.flat.operations import checked_text
 from signal_sdk.wire import events, frames, names
 from signal_sdk.wire.names import JsonValue
 
@@ -45,36 +45,38 @@ class CallOperations:
 
     def invite(self, name: str, channel: str, account: str, extra: JsonValue) -> None:
         """`channelInviteUser` and `channelInviteUser2`."""
-        if not _is_empty_or_json(extra):
-            self._refuse_extra(name, channel, account)
+        if error := _wrong_extra(extra):
+            self._refuse_extra(name, error, channel, account)
             return
         try:
-            checked = names.check_channel(checked_text("channel", channel))
-            peer = names.check_account(checked_text("account", account))
-            self._core.invite(checked, peer, extra)
+            checked = names.check_channel(given.text("channel", channel))
+            peer = names.check_account(given.text("account", account))
+            self._core.invite(checked, peer, given.json_value("extra", extra))
         except SignalError as exc:
             is_out = exc.ecode is ECode.GENERAL_E_NOT_LOGIN
             told = _reason(NOT_LOGIN) if is_out else extra
             self._fail(name, exc, channel, account, exc.ecode, told)
 
-    def invite_phone(self, name: str, channel: str, phone: str, source: str, extra: str) -> None:
+    def invite_phone(
+        self, name: str, channel: str, phone: str, source: str, extra: JsonValue
+    ) -> None:
         """`channelInvitePhone`, `channelInvitePhone2` and `channelInvitePhone3`."""
-        if not _is_empty_or_json(extra):
-            self._refuse_extra(name, channel, phone)
+        if error := _wrong_extra(extra):
+            self._refuse_extra(name, error, channel, phone)
             return
         try:
-            told = msgspec.json.decode(checked_text("extra", extra)) if extra else {}
+            given_text = given.text("extra", "" if extra is None else extra)
+            told = msgspec.json.decode(given_text) if given_text else {}
             if not isinstance(told, dict):
                 raise names.wrong_content("extra", "is not a JSON object")
-            told["srcNum"] = checked_text("sourcesNum", source)
+            told["srcNum"] = given.text("sourcesNum", source)
             text = frames.encode_json(told).decode()
         except ParameterError as exc:
             self._fail(name, exc, channel, phone, exc.ecode, extra)
         else:
             self.invite(name, channel, phone, text)
 
-    def _refuse_extra(self, name: str, channel: str, account: str) -> None:
-        error = ParameterError(ECode.GENERAL_E_WRONG_PARAM, WRONG_EXTRA)
+    def _refuse_extra(self, name: str, error: ParameterError, channel: str, account: str) -> None:
         self._fail(name, error, channel, account, ECode.INVITE_E_OTHER, _reason(NOT_JSON))
 
     def _fail(
@@ -95,8 +97,8 @@ class CallOperations:
     ) -> None:
         """`channelInviteAccept`, `channelInviteRefuse` and `channelInviteEnd`."""
         calls = self._calls()
-        checked = names.check_channel(checked_text("channel", channel))
-        peer = names.check_account(checked_text("account", account))
+        checked = names.check_channel(given.text("channel", channel))
+        peer = names.check_account(given.text("account", account))
         leg = next((leg for leg in calls.alive if leg.key == (checked, peer)), None)
         if leg is None:
             reason = f"there is no call with {peer!r} about the channel {checked!r}"
@@ -105,10 +107,10 @@ class CallOperations:
 
     def channel_invite_dtmf(self, name: str, channel: str, phone: str, dtmf: str) -> None:
         """`channelInviteDTMF`."""
-        extra = events.encode_dtmf(checked_text("DTMF digits", dtmf))
+        extra = events.encode_dtmf(given.text("DTMF digits", dtmf))
         self.take_step(name, CallStep.SEND, channel, phone, extra)
 
-    def message_dtmf_send(self, name: str, uid: int, msg: str, msg_id: str) -> None:
+    def message_dtmf_send(self, name: str, uid: int | None, msg: str, msg_id: str) -> None:
         """`messageDTMFSend`."""
         put, fail = self._core.put, self._core.fail
 
@@ -119,7 +121,8 @@ class CallOperations:
 
         try:
             calls = self._calls()
-            extra = events.encode_dtmf(checked_text("DTMF digits", msg))
+            given.text("message id", msg_id)
+            extra = events.encode_dtmf(given.text("DTMF digits", msg))
             leg = _talking(calls.alive, uid)
         except SignalError as exc:
             failed(exc)
@@ -133,8 +136,10 @@ class CallOperations:
             )
 
 
-def _talking(legs: tuple[Leg, ...], uid: int) -> Leg:
+def _talking(legs: tuple[Leg, ...], uid: int | None) -> Leg:
     """The one call that was accepted, and whose peer has that uid (0: whoever it is)."""
+    if uid is not None:
+        names.check_integer("uid", uid, 0, show=names.as_python)
     found = [
         leg for leg in legs if leg.state is CallState.ACCEPTED and uid in (0, None, leg.peer_uid)
     ]
@@ -144,18 +149,19 @@ def _talking(legs: tuple[Leg, ...], uid: int) -> Leg:
     return found[0]
 
 
-def _is_empty_or_json(extra: JsonValue) -> bool:
-    """May this be an invitation's `extra`? As text it has to hold JSON, which the original insists
-    on; another value has to be one that JSON has.
+def _wrong_extra(extra: JsonValue) -> ParameterError | None:
+    """What is wrong with an invitation's `extra`, if anything is: text has to hold JSON, which the
+    original insists on, or be empty; another value has to be one that JSON says exactly.
     """
     try:
-        if not isinstance(extra, str):
-            msgspec.json.encode(extra)
-        elif extra:
-            msgspec.json.decode(checked_text("extra", extra))
-    except Exception:  # noqa: BLE001  it is anybody's object
-        return False
-    return True
+        plain = given.json_value("extra", extra)
+        if isinstance(plain, str) and plain:
+            msgspec.json.decode(plain)
+    except ParameterError as exc:
+        return exc
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return ParameterError(ECode.GENERAL_E_WRONG_PARAM, WRONG_EXTRA)
+    return None
 
 
 def _reason(text: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import trio
 
 from signal_sdk.agora_callback import ICallBack
-from signal_sdk.client.log import logger
+from signal_sdk.client.log import logger, type_name
 from signal_sdk.ecodes import ECode
 from signal_sdk.flat.failures import in_words
 
@@ -111,7 +111,7 @@ class CallbackThread:
         try:
             _call(handler, name, args)
         except BaseException as exc:  # noqa: BLE001  it is anybody's code, SystemExit included
-            note("%s raised %s", name, type(exc).__name__)
+            note("%s raised %s", name, type_name(exc))
             desc = f"the callback raised {in_words(exc)}"
             documented = ICallBack.documented_names.get(name, name)
             try:

@@ -17,7 +17,7 @@ import trio
 
 from signal_sdk.client.dialer import Dialer
 from signal_sdk.client.dispatcher import Dispatcher
-from signal_sdk.client.log import Log
+from signal_sdk.client.log import Log, type_name
 from signal_sdk.client.seen import Seen
 from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
@@ -60,8 +60,13 @@ class _TeeLog(Log):
         return self._callbacks.wants_log
 
     def debug(self, text: str, *args: object) -> None:
-        if self.is_heard:
-            self._callbacks.put_line(text % args)
+        if not self.is_heard:
+            return
+        try:
+            line = text % args
+        except BaseException as exc:  # noqa: BLE001  it may come from a dialer's own exception
+            line = f"{text}: cannot be shown: {type_name(exc)}"
+        self._callbacks.put_line(line)
 
 
 class Core:

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from typing import Final
 
+from signal_sdk.client.log import type_name
 from signal_sdk.client.request import TimeOutError
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LogoutError, SignalError
 
-__all__ = ["NOT_LOGIN", "general", "in_words", "message_code", "not_logged_in"]
+__all__ = [
+    "NOT_LOGIN",
+    "general",
+    "in_words",
+    "invoke_words",
+    "message_code",
+    "not_logged_in",
+]
 
 NOT_LOGIN: Final = "not login"
 TIME_OUT: Final = "time out"
@@ -42,15 +50,23 @@ def message_code(exc: SignalError) -> ECode:
     return exc.ecode
 
 
+def invoke_words(exc: SignalError) -> tuple[ECode, str]:
+    """A failure as `on_invoke_ret` hears it: the server's own code, and 1002 where no answer came,
+    as `on_error` hears it.
+    """
+    if isinstance(exc, TimeOutError):
+        return general(exc)
+    return exc.ecode, exc.reason
+
+
 def in_words(exc: BaseException) -> str:
     """One line: the type's name, and what the exception says, unless that raises in turn.
 
     It may be of anybody's making: its methods are not to be trusted.
     """
-    name = type(exc).__name__
     try:
         # Formatting calls `__str__`, and `__format__` where that returns a subclass of `str`.
         text = f"{exc!s}"
     except BaseException:  # noqa: BLE001  as above
         text = CANNOT_BE_SHOWN
-    return " ".join(f"{name}: {text}".split())
+    return " ".join(f"{type_name(exc)}: {text}".split())

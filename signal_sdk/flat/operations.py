@@ -14,20 +14,27 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from signal_sdk.client import given
 from signal_sdk.client.request import GENERAL, Codes
 from signal_sdk.client.requests import nothing
 from signal_sdk.client.session import MESSAGE_CODES, SessionClient
 from signal_sdk.client.user_attributes import NUM_CODES
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import LoginError, ParameterError, SignalError
+from signal_sdk.errors import ParameterError, SignalError
 from signal_sdk.flat.core import Core
-from signal_sdk.flat.failures import NOT_LOGIN, in_words, message_code, not_logged_in
+from signal_sdk.flat.failures import (
+    NOT_LOGIN,
+    in_words,
+    invoke_words,
+    message_code,
+    not_logged_in,
+)
 from signal_sdk.flat.life import Account
 from signal_sdk.flat.retries import RetryPolicy
 from signal_sdk.wire import call2, events, frames, functions, lines, names, results
 from signal_sdk.wire.arguments import Arguments
 
-__all__ = ["Failed", "Operations", "checked_text"]
+__all__ = ["Failed", "Operations"]
 
 R = TypeVar("R", bound=results.Result)
 T = TypeVar("T")
@@ -74,25 +81,27 @@ class Operations:
                 lambda: args, type_, nothing, done=done, failed=failed, codes=codes
             )
 
-    def invoke(self, _: str, name: object, req: str, call_id: str) -> None:
+    def invoke(self, name: str, function: object, req: str, call_id: str) -> None:
         """`invoke`."""
         put = self._core.put
 
         def failed(exc: SignalError) -> None:
-            told = {"result": "failed", "reason": exc.reason, "ecode": int(exc.ecode)}
+            ecode, reason = invoke_words(exc)
+            told = {"result": "failed", "reason": reason, "ecode": int(ecode)}
             text = frames.encode_json(told).decode()
-            put("on_invoke_ret", call_id, str(int(exc.ecode)), text)
+            self._core.fail(name, exc, "on_invoke_ret", call_id, str(int(ecode)), text)
 
-        if not isinstance(name, str) or not str.startswith(name, call2.INVOKE_PREFIX):
+        # Of these two the original tells `on_error` nothing.
+        if not isinstance(function, str) or not str.startswith(function, call2.INVOKE_PREFIX):
             put("on_invoke_ret", call_id, "unsupported method name", "")
             return
         try:
-            text = checked_text("req", req)
-            args = msgspec.json.decode(text)
+            args = msgspec.json.decode(given.text("req", req))
         except (ParameterError, msgspec.MsgspecError, RecursionError, ValueError):
             put("on_invoke_ret", call_id, "args is not JSON", "")
             return
         try:
+            given.text("callID", call_id)
             if not isinstance(args, dict):
                 raise names.wrong_content("req", "is not a JSON object")
             client = self._client()
@@ -100,7 +109,7 @@ class Operations:
             failed(exc)
         else:
             client.requests.invoke(
-                checked_text("function", name),
+                given.text("function", function),
                 args,
                 done=lambda text: put("on_invoke_ret", call_id, "", text),
                 failed=failed,
@@ -113,20 +122,18 @@ class Operations:
         _: str,
         appid: object,
         account: object,
-        token: str,
+        token: object,
         seconds: object,
         count: object,
     ) -> None:
         """`login` and `login2`."""
 
         def make() -> tuple[Account, RetryPolicy]:
-            app = checked_text("app id", appid)
+            app = given.text("app id", appid)
             if not app or not names.is_encodable(app):
                 raise names.wrong("app id", app, "is empty or not UTF-8 text")
-            if not isinstance(account, str):
-                raise LoginError(ECode.LOGIN_E_INVALID_USER, "the account is not text")
-            name = checked_text("account", account)
-            who = Account(appid=app, name=name, token=token)
+            name, secret = given.text("account", account), given.text("token", token)
+            who = Account(appid=app, name=name, token=secret)
             return who, RetryPolicy.checked(seconds, count)
 
         try:
@@ -150,13 +157,14 @@ class Operations:
         def make() -> functions.UserSendMessage:
             if isinstance(uid, str):
                 # Most likely the message, in the wrong place.
-                raise names.wrong("uid", checked_text("uid", uid), "is not a number")
+                reason = "uid is of the type str, not int"
+                raise ParameterError(ECode.GENERAL_E_WRONG_PARAM, reason)
             return functions.UserSendMessage(
-                peer=checked_text("account", account),
+                peer=given.text("account", account),
                 flag=_FLAG,
                 kind=events.INSTANT,
-                content=checked_text("message", msg),
-                message_id=checked_text("message id", msg_id),
+                content=given.text("message", msg),
+                message_id=given.text("message id", msg_id),
             )
 
         self._send(name, make, msg_id)
@@ -169,9 +177,9 @@ class Operations:
         self._send(
             name,
             lambda: functions.ChannelSendMessage(
-                channel=checked_text("channel", channel),
-                msg=checked_text("message", msg),
-                message_id=checked_text("message id", msg_id),
+                channel=given.text("channel", channel),
+                msg=given.text("message", msg),
+                message_id=given.text("message id", msg_id),
                 force=force,
             ),
             msg_id,
@@ -197,7 +205,7 @@ class Operations:
     def query_user_status(self, name: str, account: str) -> None:
         """`queryUserStatus`."""
         self._ask(
-            lambda: functions.UserQueryStatus(account=checked_text("account", account)),
+            lambda: functions.UserQueryStatus(account=given.text("account", account)),
             results.QueryStatusResult,
             lambda result: self._core.put(
                 "on_query_user_status_result", result.account, str(result.status)
@@ -208,7 +216,10 @@ class Operations:
     def set_attr(self, name: str, attr: str, value: str) -> None:
         """`setAttr`."""
         self._ask(
-            lambda: functions.UserSetAttr(name=checked_text("attribute name", attr), value=value),
+            lambda: functions.UserSetAttr(
+                name=given.text("attribute name", attr),
+                value=given.content("attribute value", value),
+            ),
             results.SetAttrResult,
             nothing,
             self._failing(name),
@@ -226,7 +237,7 @@ class Operations:
         """`getUserAttr`."""
         self._ask(
             lambda: functions.UserGetAttr(
-                account=checked_text("account", account), name=checked_text("attribute name", attr)
+                account=given.text("account", account), name=given.text("attribute name", attr)
             ),
             results.GetAttrResult,
             lambda result: self._core.put(
@@ -238,7 +249,7 @@ class Operations:
     def get_user_attr_all(self, name: str, account: str) -> None:
         """`getUserAttrAll`."""
         self._ask(
-            lambda: functions.UserGetAttrAll(account=checked_text("account", account)),
+            lambda: functions.UserGetAttrAll(account=given.text("account", account)),
             results.GetAttrAllResult,
             lambda result: self._core.put("on_user_attr_all_result", result.account, result.json),
             self._failing(name),
@@ -249,7 +260,7 @@ class Operations:
     def channel_join(self, name: str, channel: str) -> None:
         """`channelJoin`."""
         try:
-            self._core.join(checked_text("channel", channel))
+            self._core.join(given.text("channel", channel))
         except SignalError as exc:
             self._core.fail(name, exc, "on_channel_join_failed", channel, exc.ecode)
 
@@ -258,22 +269,23 @@ class Operations:
         fail, heard = self._core.fail, "on_channel_leaved"
         try:
             channels = self._client("channel leave when logouted").channels
+            checked = names.check_channel(given.text("channel", channel))
         except SignalError as exc:
             fail(name, exc, heard, channel, exc.ecode)
             return
-        member = channels.find(names.check_channel(checked_text("channel", channel)))
+        member = channels.find(checked)
         if member is None:
-            reason = f"not in the channel {checked_text('channel', channel)!r}"
-            error = SignalError(ECode.LEAVECHANNEL_E_OTHER, reason)
+            error = SignalError(ECode.LEAVECHANNEL_E_OTHER, f"not in the channel {checked!r}")
             fail(name, error, heard, channel, ECode.LEAVECHANNEL_E_BYUSER)
         else:
+            # Where that fails, the user stays in the channel: nothing is left.
             channels.leave(member, self._failing(name))
 
     def channel_query_user_num(self, name: str, channel: str) -> None:
         """`channelQueryUserNum`."""
         put, fail, heard = self._core.put, self._core.fail, "on_channel_query_user_num_result"
         self._ask(
-            lambda: functions.ChannelQueryNum(channel=checked_text("channel", channel)),
+            lambda: functions.ChannelQueryNum(channel=given.text("channel", channel)),
             results.QueryNumResult,
             lambda result: put(heard, channel, ECode.SUCCESS, result.num),
             lambda exc: fail(name, exc, heard, channel, exc.ecode, 0),
@@ -285,7 +297,7 @@ class Operations:
         """`channelQueryUserIsIn`."""
         self._ask(
             lambda: functions.ChannelQueryUserIsIn(
-                channel=checked_text("channel", channel), account=checked_text("account", account)
+                channel=given.text("channel", channel), account=given.text("account", account)
             ),
             results.QueryUserIsInResult,
             lambda result: self._core.put(
@@ -299,9 +311,9 @@ class Operations:
         self._change(
             name,
             lambda: functions.ChannelSetAttr(
-                channel=checked_text("channel", channel),
-                name=checked_text("attribute name", attr),
-                value=value,
+                channel=given.text("channel", channel),
+                name=given.text("attribute name", attr),
+                value=given.content("attribute value", value),
             ),
         )
 
@@ -310,14 +322,14 @@ class Operations:
         self._change(
             name,
             lambda: functions.ChannelDelAttr(
-                channel=checked_text("channel", channel), name=checked_text("attribute name", attr)
+                channel=given.text("channel", channel), name=given.text("attribute name", attr)
             ),
         )
 
     def channel_clear_attr(self, name: str, channel: str) -> None:
         """`channelClearAttr`."""
         self._change(
-            name, lambda: functions.ChannelClearAttr(channel=checked_text("channel", channel))
+            name, lambda: functions.ChannelClearAttr(channel=given.text("channel", channel))
         )
 
     def _change(self, name: str, make: Callable[[], Arguments]) -> None:
@@ -333,13 +345,3 @@ def _made(make: Callable[[], T]) -> T:
     except BaseException as exc:  # noqa: BLE001  it may come from a `__repr__` of anybody's
         reason = f"an argument cannot be used: {in_words(exc)}"
         raise ParameterError(ECode.GENERAL_E_WRONG_PARAM, reason) from None
-
-
-def checked_text(what: str, value: object) -> str:
-    """`value`, which has to be text, as plain `str`: a subclass may have methods of its own that
-    raise. Raises `ParameterError` (1004).
-    """
-    if not isinstance(value, str):
-        reason = f"{what} is not text, but of the type {type(value).__name__}"
-        raise ParameterError(ECode.GENERAL_E_WRONG_PARAM, reason)
-    return str.__str__(value)

@@ -10,6 +10,7 @@ from typing import Final
 import attrs
 
 from signal_sdk.client.backoff import Backoff
+from signal_sdk.errors import ParameterError
 from signal_sdk.wire import names
 
 __all__ = ["DEFAULT_RETRY_COUNT", "DEFAULT_RETRY_SECONDS", "RetryPolicy"]
@@ -38,10 +39,11 @@ class RetryPolicy:
     def checked(cls, seconds: object, count: object) -> RetryPolicy:
         """A policy of a user's values. Raises `ParameterError` (1004)."""
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-            raise names.wrong("retry_time_in_s", seconds, "is not a number")
+            raise _wrong(seconds, "is not a number")
         if not 0 <= seconds <= MAX_RETRY_SECONDS:
-            raise names.wrong("retry_time_in_s", seconds, f"is not from 0 to {MAX_RETRY_SECONDS}")
-        return cls(seconds, names.check_integer("retry_count", count, 0, MAX_RETRY_COUNT))
+            raise _wrong(seconds, f"is not from 0 to {MAX_RETRY_SECONDS}")
+        tries = names.check_integer("retry_count", count, 0, MAX_RETRY_COUNT, show=names.as_python)
+        return cls(seconds, tries)
 
     @property
     def backoff(self) -> Backoff | None:
@@ -58,3 +60,7 @@ class RetryPolicy:
             attempts=self.count,
             seconds=max(self.seconds, SHORTEST_PAUSE_SECONDS),
         )
+
+
+def _wrong(seconds: object, why: str) -> ParameterError:
+    return names.wrong("retry_time_in_s", seconds, why, show=names.as_python)

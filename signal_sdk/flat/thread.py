@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 import trio
 
-from signal_sdk.client.log import logger
+from signal_sdk.flat.callback_thread import note
 from signal_sdk.net.reactor import Reactor
 
 __all__ = ["EXIT_SECONDS", "Tenant", "TrioThread", "settle"]
@@ -88,7 +88,7 @@ class TrioThread:
         try:
             trio.run(self._run)
         except BaseException:  # noqa: BLE001  there is nobody above to hear of it
-            logger.exception("the trio thread has failed: its instances do nothing any more")
+            note("the trio thread has failed: its instances do nothing any more")
         finally:
             with _process.lock:
                 if _process.thread is self:
@@ -108,7 +108,7 @@ class TrioThread:
         try:
             await tenant.run(self._reactor)
         except Exception:  # noqa: BLE001  one tenant's mistake must not end the others
-            logger.exception("an instance has failed")
+            note("an instance has failed")
         finally:
             self._leave(tenant)
 

@@ -79,10 +79,15 @@ def dev() -> Config:
 
 
 def load(
-    path: str | Path, *, dev: bool = False, environ: Mapping[str, str] = NO_VARIABLES
+    path: str | Path,
+    *,
+    dev: bool = False,
+    environ: Mapping[str, str] = NO_VARIABLES,
+    is_draft: bool = False,
 ) -> Config:
     """The configuration in the file `path`; `dev` turns `[server] dev` on whatever the file says.
-    What a variable of `environ` says has precedence over the file.
+    What a variable of `environ` says has precedence over the file. With `is_draft`, one in which
+    nobody could log in is not refused: it is to be shown, and not to be served.
 
     Raises `ConfigError`, whose text is one line with the file, the line and the key.
     """
@@ -95,7 +100,7 @@ def load(
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}:{line}: not UTF-8 text") from None
-    return loads(text, str(path), dev=dev, environ=environ)
+    return loads(text, str(path), dev=dev, environ=environ, is_draft=is_draft)
 
 
 def loads(
@@ -104,6 +109,7 @@ def loads(
     *,
     dev: bool = False,
     environ: Mapping[str, str] = NO_VARIABLES,
+    is_draft: bool = False,
 ) -> Config:
     """As `load`, from the text itself; `name` is what errors call it."""
     # `from None` throughout: a chained exception would show the file's text, secrets and all.
@@ -118,7 +124,7 @@ def loads(
     named = config_env.overlay(document, environ)
     try:
         config_env.resolve_certificates(document, environ)
-        return _from_document(document, dev=dev)
+        return _from_document(document, dev=dev, is_draft=is_draft)
     except ConfigKeyError as problem:
         if variable := _variable_of(problem.path, named):
             raise ConfigError(f"{variable}: {problem}") from None
@@ -151,7 +157,7 @@ def _line_of(path: ConfigPath, text: str) -> int | None:
     return None
 
 
-def _from_document(document: dict[str, Any], *, dev: bool) -> Config:
+def _from_document(document: dict[str, Any], *, dev: bool, is_draft: bool) -> Config:
     for name in document:
         if name not in TABLES:
             known = ", ".join(map(header, TABLES))
@@ -171,6 +177,7 @@ def _from_document(document: dict[str, Any], *, dev: bool) -> Config:
         apps=tuple(_table(AppConfig, app, (APPS, index)) for index, app in enumerate(apps)),
         limits=_table(LimitsConfig, document.get("limits", {}), ("limits",)),
         native_by_default=server.dev and not document.get("native"),
+        is_draft=is_draft,
     )
 
 

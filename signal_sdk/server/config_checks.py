@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from signal_sdk.errors import ConfigError, ParameterError
+from signal_sdk.net.addresses import plain_address
 from signal_sdk.wire import names
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def problems(config: Config) -> Iterator[ConfigKeyError]:
         text = "may not be 0 where history_seconds is: all would be kept"
         yield ConfigKeyError(("limits", "history_events"), text)
     yield from _app_problems(config.apps)
-    if not config.apps and not config.server.dev:
+    if not (config.apps or config.server.dev or config.is_draft):
         yield ConfigKeyError((), "nobody could log in: add [[apps]], or set dev = true in [server]")
 
 
@@ -265,13 +266,23 @@ def _taken(
 def parse_address(address: str) -> tuple[str, int | None]:
     """The host and the port, if there is one, of an entry of `[server] advertise`.
 
-    An IPv6 address with a port stands in brackets, as in a URL. Raises `ValueError`.
+    An IPv6 address with a port stands in brackets, as in a URL. One that maps an IPv4 address is
+    taken as that, since no client can use it. Raises `ValueError`.
     """
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+))(?::([0-9]{1,5}))?", address)
     port = int(match[3]) if match and match[3] else None
-    if match is None or (port is not None and not 1 <= port <= MAX_PORT):
+    host = match and (match[2] or _address(match[1]))
+    if not host or (port is not None and not 1 <= port <= MAX_PORT):
         raise ValueError(f'expected "host:port" or "host", got {shown(address)}')
-    return match[1] or match[2], port
+    return host, port
+
+
+def _address(text: str) -> str:
+    """An address as its own family writes it; empty for what is none."""
+    try:
+        return plain_address(str(ipaddress.ip_address(text)))
+    except ValueError:
+        return ""
 
 
 def parse_origin(origin: str) -> str:

@@ -356,13 +356,13 @@ class LimitsConfig:
     history_events: int = _key(
         256,
         "How many events a channel keeps for members that lose their connection and come back. "
-        "0 is no limit but `history_seconds`.",
+        "0 is no limit but `history_seconds`; not both may be 0, or all would be kept.",
         least=0,
     )
     history_seconds: int = _key(
         60,
         "For how many seconds a channel keeps an event for members that come back. 0 is no limit "
-        "but `history_events`.",
+        "but `history_events`; not both may be 0, or all would be kept.",
         least=0,
     )
     silence_seconds: int = _key(
@@ -389,6 +389,8 @@ class Config:
     """Are native clients served only because dev mode is on, which nobody has asked for by name?
     Then the server does without them where their ports are not to be had.
     """
+    is_draft: bool = attrs.field(default=False, eq=False)
+    """Is it only to be shown, and not yet to be served? Then nobody need be able to log in."""
 
     def __attrs_post_init__(self) -> None:
         for problem in problems(self):

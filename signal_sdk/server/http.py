@@ -11,7 +11,6 @@ from typing import Final
 
 import attrs
 
-from signal_sdk.net.addresses import plain_address
 from signal_sdk.server.complaints import Complaint
 from signal_sdk.server.config import ServerConfig, parse_address
 from signal_sdk.server.origins import Origins
@@ -105,7 +104,7 @@ def _reached_host(host_header: str) -> str:
     """
     try:
         host, _ = parse_address(host_header)
-        return plain_address(str(ipaddress.ip_address(host)))
+        return str(ipaddress.ip_address(host))
     except ValueError:
         # A name: the original clients make wss addresses of IPv4 addresses only.
         return ""

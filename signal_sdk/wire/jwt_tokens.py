@@ -46,7 +46,7 @@ def make_jwt(claims: Claims, certificate: str) -> str:
     """Make the token of these claims. Raises `ParameterError` (1004, 1005) where one is wrong."""
     names.check_app_id(claims.aud)
     names.check_account(claims.sub)
-    names.check_integer("expiry", claims.exp, 1, MAX_TIME)
+    names.check_integer("expiry", claims.exp, 1, MAX_TIME, show=names.as_python)
     check_patterns("channel", claims.rights.channels)
     check_patterns("account", claims.rights.peers)
     if len(certificate.encode()) < MIN_CERTIFICATE_BYTES:

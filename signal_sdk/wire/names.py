@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import unicodedata
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -124,6 +125,10 @@ def _shown(value: object) -> str:
         text = _own_words(value)
     if not text.isprintable():
         text = " ".join(text.split())
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:40]}… ({len(text)} characters)"
 
 
@@ -134,9 +139,22 @@ def _own_words(value: object) -> str:
         return f"of the type {type(value).__name__}"
 
 
-def wrong(what: str, value: object, why: str) -> ParameterError:
-    """The error for a wrong value (1004)."""
-    return ParameterError(ECode.GENERAL_E_WRONG_PARAM, f"{what} {_shown(value)} {why}")
+def as_python(value: object) -> str:
+    """A number, or None, as an error text quotes what a program has given: short, and as Python
+    writes it. All else is named by its type, since it may be a secret.
+    """
+    if value is None or isinstance(value, bool | int | float):
+        return _cut(_own_words(value))
+    return f"of the type {type(value).__name__}"
+
+
+def wrong(
+    what: str, value: object, why: str, *, show: Callable[[object], str] = _shown
+) -> ParameterError:
+    """The error for a wrong value (1004), which is shown as JSON writes it, unless `show` says
+    otherwise.
+    """
+    return ParameterError(ECode.GENERAL_E_WRONG_PARAM, f"{what} {show(value)} {why}")
 
 
 def wrong_content(what: str, why: str) -> ParameterError:
@@ -337,10 +355,17 @@ def check_json_extra(value: JsonValue) -> JsonValue:
     return value
 
 
-def check_integer(what: str, value: JsonValue, least: int, most: int = MAX_INTEGER) -> int:
-    """A whole number from `least` to `most`."""
+def check_integer(
+    what: str,
+    value: JsonValue,
+    least: int,
+    most: int = MAX_INTEGER,
+    *,
+    show: Callable[[object], str] = _shown,
+) -> int:
+    """A whole number from `least` to `most`; `show` is as in `wrong`."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise wrong(what, value, f"is not a whole number from {least} to {most}")
+        raise wrong(what, value, f"is not a whole number from {least} to {most}", show=show)
     return value
 
 

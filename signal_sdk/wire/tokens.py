@@ -42,7 +42,7 @@ def make_token(app_id: str, certificate: str, account: str, expiry: int) -> str:
         raise names.wrong("app id", app_id, "is empty, or holds a colon or half a surrogate pair")
     if not certificate:
         raise ParameterError(ECode.GENERAL_E_WRONG_PARAM, "the certificate is empty")
-    names.check_integer("expiry", expiry, 1, 10**MAX_EXPIRY_DIGITS - 1)
+    names.check_integer("expiry", expiry, 1, 10**MAX_EXPIRY_DIGITS - 1, show=names.as_python)
     return f"{VERSION}:{app_id}:{expiry}:{_digest(app_id, certificate, account, str(expiry))}"
 
 

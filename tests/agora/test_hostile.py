@@ -13,13 +13,21 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from signal_sdk import ICallBack, LoginCallback, ParameterError, create_agora_sdk_instance_cpp
-from signal_sdk.errors import LinkError
+from signal_sdk import (
+    ECode,
+    ICallBack,
+    LoginCallback,
+    ParameterError,
+    create_agora_sdk_instance_cpp,
+)
+from signal_sdk.client.dialer import make_dialer
+from signal_sdk.errors import LinkError, LoginError
 from signal_sdk.flat.failures import in_words
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.websocket.link import Link
 from tests.agora.conftest import Make, ThreadedServer
 from tests.agora.ears import Ears
+from tests.web.web_peer import cut
 
 NO_TOKEN = "_no_need_token"
 
@@ -75,6 +83,28 @@ def test_an_exception_that_cannot_be_shown_ends_no_callbacks(
     api.message_instant_send("alice", 0, "all goes on", "id")
     ears.wait("on_message_instant_receive", "alice", 0, "all goes on")
     assert "on_login_success raised Shy" in caplog.text
+
+
+def test_nor_does_one_whose_class_has_no_name(far_server: ThreadedServer, make: Make) -> None:
+    class Nameless(type):
+        @property
+        def __name__(cls) -> str:  # type: ignore[override]
+            raise ValueError("I have none")
+
+    class NamelessError(Exception, metaclass=Nameless):
+        pass
+
+    api, ears = make(far_server.address)
+
+    def react(name: str, args: tuple[Any, ...]) -> None:
+        if name == "on_login_success":
+            raise NamelessError("mine")
+
+    ears.react = react
+    api.login("app", "alice", NO_TOKEN)
+    ears.wait("on_error", "onLoginSuccess", 1002, "the callback raised NamelessError: mine")
+    api.query_user_status("alice")
+    ears.wait("on_query_user_status_result", "alice", "1")
 
 
 def test_on_error_itself_may_raise_what_cannot_be_shown(
@@ -245,6 +275,35 @@ def test_a_stand_in_for_a_handler_is_taken(make: Make) -> None:
     mock = create_autospec(ICallBack, instance=True)
     api.callback_set(mock)
     assert api.callback_get() is mock
+
+
+def test_a_dialer_s_exception_that_cannot_be_shown_ends_no_coming_back(
+    far_server: ThreadedServer,
+) -> None:
+    class ShyError(LoginError):
+        def __str__(self) -> NoReturn:
+            raise ZeroDivisionError
+
+    class Falters:
+        def __init__(self) -> None:
+            self.count = 0
+            self.dialer = make_dialer(far_server.address)
+
+        async def dial(self, appid: str, reactor: Reactor, *, avoid: str = "") -> Link:
+            self.count += 1
+            if self.count == 2:
+                raise ShyError(ECode.LOGIN_E_NET, "not now")
+            return await self.dialer.dial(appid, reactor, avoid=avoid)
+
+    with create_agora_sdk_instance_cpp(server=Falters()) as api:
+        ears = Ears()
+        api.callback_set(ears)
+        api.login("app", "alice", NO_TOKEN)
+        ears.wait("on_login_success")
+        far_server.do(lambda server: cut(server, "alice"))
+        ears.wait("on_reconnected", 0)
+        lines = [line for (line,) in ears.seen("on_log")]
+    assert "%s: try %d: %s: cannot be shown: ZeroDivisionError" in lines
 
 
 def test_a_handler_whose_attributes_raise_is_passed_over(far_server: ThreadedServer) -> None:

@@ -5,6 +5,7 @@ The table in docs/linux_api.md says the same.
 
 from __future__ import annotations
 
+import json
 import ssl
 import threading
 from collections.abc import Callable
@@ -26,6 +27,8 @@ from tests.web.web_peer import cut
 
 NO_TOKEN = "_no_need_token"
 NOWHERE = "127.0.0.1:1"
+PREFIX = "io.agora.signal."
+TIMED_OUT = '{"result":"failed","reason":"time out","ecode":1002}'
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*obsolete:DeprecationWarning")
 
@@ -251,6 +254,7 @@ def test_what_is_not_answered_has_timed_out(far_server: ThreadedServer, make: Ma
             lambda: api.channel_query_user_num("room"),
             lambda: api.query_user_status("bob"),
             lambda: api.channel_invite_user("talk", "bob"),
+            lambda: api.invoke(f"{PREFIX}user_query_user_status", '{"account":"bob"}', "2"),
         ]
         for ask in asked:
             ask()
@@ -266,6 +270,8 @@ def test_what_is_not_answered_has_timed_out(far_server: ThreadedServer, make: Ma
             error("query_user_status", 1002, "time out"),
             ("on_invite_failed", ("talk", "bob", 0, 700, "")),
             error("invite", 1002, "time out"),
+            ("on_invoke_ret", ("2", "1002", TIMED_OUT)),
+            error("invoke", 1002, "time out"),
         )
     finally:
         goes_on.set()
@@ -295,6 +301,8 @@ def test_a_join_that_fails_is_told_by_both(far_server: ThreadedServer, make: Mak
     api, ears = logged_in(make, far_server)
     api.channel_join("")
     hears(ears, ("on_channel_join_failed", ("", 1004)), error("channel_join", 1004))
+    api.channel_leave("")
+    hears(ears, ("on_channel_leaved", ("", 1004)), error("channel_leave", 1004))
     api.channel_query_user_num("")
     failed = ("on_channel_query_user_num_result", ("", 1004, 0))
     hears(ears, failed, error("channel_query_num", 1004))
@@ -303,9 +311,9 @@ def test_a_join_that_fails_is_told_by_both(far_server: ThreadedServer, make: Mak
 # --- calls
 
 
-@pytest.mark.parametrize("extra", ["no JSON", "{", object()], ids=["words", "half", "an object"])
+@pytest.mark.parametrize("extra", ["no JSON", "{"], ids=["words", "half"])
 def test_an_invitation_with_an_extra_that_is_no_json(
-    far_server: ThreadedServer, make: Make, extra: Any
+    far_server: ThreadedServer, make: Make, extra: str
 ) -> None:
     """Nothing is sent: who is called hears nothing."""
     api, ears = logged_in(make, far_server)
@@ -369,8 +377,24 @@ def test_invoke_with_what_the_original_refuses(far_server: ThreadedServer, make:
     for req in ("", "{", "no JSON", None):
         api.invoke("io.agora.signal.user_query_user_status", req, "2")  # type: ignore[arg-type]
         hears(ears, ("on_invoke_ret", ("2", "args is not JSON", "")))
-    api.invoke("io.agora.signal.user_query_user_status", '{"account":"alice"}', "3")
+    api.invoke(f"{PREFIX}user_query_user_status", '{"account":"alice"}', "3")
     hears(ears, ("on_invoke_ret", ("3", "", ANY)))
+
+
+def test_invoke_that_fails_is_told_by_both(far_server: ThreadedServer, make: Make) -> None:
+    api, ears = logged_in(make, far_server)
+    refused: list[tuple[str, str, int, int]] = [
+        ("user_query_user_status", "{}", 1004, 1004),
+        ("user_query_user_status", "[]", 1004, 1004),
+        ("no_such", "{}", 1004, 1004),
+        ("channel_sendmsg", '{"name":"room","msg":"not joined"}', 400, 1001),
+    ]
+    for function, req, ecode, general in refused:
+        api.invoke(PREFIX + function, req, "1")
+        _, err, resp = ears.wait("on_invoke_ret", "1", str(ecode), ANY)
+        told = json.loads(resp)
+        assert (told["result"], told["ecode"], err) == ("failed", ecode, str(ecode))
+        hears(ears, error("invoke", general, told["reason"]))
 
 
 # --- in the header only

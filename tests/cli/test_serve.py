@@ -645,10 +645,20 @@ def test_the_native_flag_has_precedence_over_the_file(tmp_path: Path, said: bool
     assert not printed("--config", path, "--no-native").native.enabled
 
 
-def test_what_is_printed_prints_itself(tmp_path: Path) -> None:
-    first = invoke("--print-config", "--dev", "--port", "0").stdout
+@pytest.mark.parametrize("flags", [("--dev", "--port", "0"), (), ("--native",)], ids=str)
+def test_what_is_printed_prints_itself(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    """Also where nobody could log in yet."""
+    first = invoke("--print-config", *flags).stdout
     path = write_config(tmp_path, first)
-    assert invoke("--print-config", "--config", path).stdout == first
+    again = invoke("--print-config", "--config", path)
+    assert (again.exit_code, again.stderr, again.stdout) == (0, "", first)
+
+
+def test_what_is_wrong_is_not_printed_either(tmp_path: Path) -> None:
+    path = write_config(tmp_path, "[server]\nport = 70000\n")
+    refused = invoke("--print-config", "--config", path)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "[server] port: expected 0 to 65535, got 70000" in refused.stderr
 
 
 def test_the_printed_defaults_are_a_file_to_start_from(tmp_path: Path) -> None:

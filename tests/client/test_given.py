@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
+from trio.testing import MockClock
 
-from signal_sdk import CallCallback, ECode, LoginCallback, MessageCallback, ParameterError
+from signal_sdk import (
+    Backoff,
+    CallCallback,
+    ECode,
+    LoginCallback,
+    MessageCallback,
+    ParameterError,
+    Signal,
+    make_token,
+)
 from signal_sdk.client import given
+from signal_sdk.testing.server import local_server
 
 
 class Room(enum.StrEnum):
@@ -133,3 +145,64 @@ def test_an_object_that_hides_its_class_is_told_so_too() -> None:
         given.callback(Shapeless(), CallCallback)
     with pytest.raises(ParameterError, match="proxy is of the type Shapeless, not str"):
         given.instance("proxy", Shapeless(), str)
+
+
+class Classless:
+    """Refuses to say what it is, as nothing that asks by `isinstance` expects."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        raise SystemExit("classless")
+
+
+def test_nobody_is_asked_for_its_class() -> None:
+    for refuse in (given.text, given.content, given.json_value):
+        with pytest.raises(ParameterError, match="of the type Classless"):
+            refuse("account", Classless())
+    with pytest.raises(ParameterError, match="of the type Classless"):
+        given.json_value("extra", [{"a": Classless()}])
+
+
+def test_a_mapping_that_raises_is_refused() -> None:
+    class Broken(Mapping[str, Any]):
+        def __getitem__(self, key: str) -> Any:
+            raise ZeroDivisionError("not now")
+
+        def __iter__(self) -> Iterator[str]:
+            return iter("a")
+
+        def __len__(self) -> int:
+            return 1
+
+    with pytest.raises(ParameterError, match="req cannot be read: ZeroDivisionError: not now"):
+        given.json_object("req", Broken())
+
+
+NUMBERS: list[tuple[Callable[[], object], str]] = [
+    (lambda: Backoff(attempts=True), "attempts True is not a whole number from 1"),
+    (lambda: Backoff(attempts=2.5), "attempts 2.5 is not a whole number from 1"),  # type: ignore[arg-type]
+    (lambda: Backoff(factor=math.nan), "factor nan is not above 0"),
+    (lambda: Backoff(first_seconds=None), "first_seconds None is not a number"),  # type: ignore[arg-type]
+    (lambda: Backoff(seconds="secret"), "seconds of the type str is not a number"),  # type: ignore[arg-type]
+    (lambda: make_token("app", "c" * 32, "ann", True), "expiry True is not a whole number from 1"),
+    (lambda: make_token("app", "c" * 32, "ann", None), "expiry None is not a whole number from 1"),  # type: ignore[arg-type]
+    (lambda: make_token("app", "c" * 32, "ann", -(10**99)), "expiry -1000"),
+]
+
+
+@pytest.mark.parametrize(("use", "text"), NUMBERS, ids=[text for _, text in NUMBERS])
+def test_a_wrong_number_is_shown_as_python_writes_it(use: Callable[[], object], text: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        use()
+    assert caught.value.reason.startswith(text)
+    assert len(caught.value.reason) < 200
+
+
+@pytest.mark.parametrize(
+    ("ttl", "shown"), [(math.nan, "nan"), (True, "True"), (1.5, "1.5"), ("x", "of the type str")]
+)
+async def test_so_is_a_wrong_ttl(ttl: Any, shown: str, autojump_clock: MockClock) -> None:
+    async with local_server(listens=False) as server, Signal("app", server=server) as signal:
+        session = await signal.login("ann", "_no_need_token")
+        with pytest.raises(ParameterError, match=f"ttl {shown} is not a whole number from 0"):
+            await session.message_instant_send("bob", "hello", ttl)

@@ -135,7 +135,7 @@ def test_every_key_is_read() -> None:
         port = 9003
         also_listen = [9004, 9005]
         lookup_ports = [9180]
-        advertise = ["203.0.113.7:9003", "203.0.113.8"]
+        advertise = ["203.0.113.7:9003", "203.0.113.8", "[::ffff:203.0.113.9]:9003"]
 
         [[apps]]
         id = "one"
@@ -174,7 +174,7 @@ def test_every_key_is_read() -> None:
         port=9003,
         also_listen=(9004, 9005),
         lookup_ports=(9180,),
-        advertise=("203.0.113.7:9003", "203.0.113.8"),
+        advertise=("203.0.113.7:9003", "203.0.113.8", "[::ffff:203.0.113.9]:9003"),
     )
     assert config.apps == (
         AppConfig(
@@ -294,6 +294,10 @@ def test_a_file_is_read_as_utf8(tmp_path: Path) -> None:
         ("signal.example.com", ("signal.example.com", None)),
         ("[2001:db8::1]:8001", ("2001:db8::1", 8001)),
         ("[2001:db8::1]", ("2001:db8::1", None)),
+        ("[::ffff:192.0.2.7]:8001", ("192.0.2.7", 8001)),
+        ("[::FFFF:c000:207]", ("192.0.2.7", None)),
+        ("[0:0:0:0:0:ffff:192.0.2.7]:1", ("192.0.2.7", 1)),
+        ("[192.0.2.7]:8001", ("192.0.2.7", 8001)),
     ],
 )
 def test_an_advertised_address_has_a_host_and_maybe_a_port(
@@ -303,7 +307,22 @@ def test_an_advertised_address_has_a_host_and_maybe_a_port(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a b", ":8001", "a:", "a:b", "a:0", "a:65536", "::1", "ws://a/", "[]:1", "a\n"]
+    "text",
+    [
+        "",
+        "a b",
+        ":8001",
+        "a:",
+        "a:b",
+        "a:0",
+        "a:65536",
+        "::1",
+        "ws://a/",
+        "[]:1",
+        "a\n",
+        "[:::]:1",
+        "[1.2]",
+    ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
@@ -316,6 +335,21 @@ def test_0_is_no_limit_and_the_table_says_so(name: str) -> None:
     assert getattr(config.limits, name) == 0
     doc = attrs.fields_dict(LimitsConfig)[name].metadata["doc"]
     assert "0 is no limit" in " ".join(doc.split())
+
+
+def test_not_both_bounds_of_a_channel_s_history_may_be_0_and_the_table_says_so() -> None:
+    limits = attrs.fields_dict(LimitsConfig)
+    for name in ("history_events", "history_seconds"):
+        assert "not both may be 0" in limits[name].metadata["doc"]
+    with pytest.raises(ConfigError, match="history_events: may not be 0 where history_seconds is"):
+        loads("[server]\ndev = true\n[limits]\nhistory_events = 0\nhistory_seconds = 0\n")
+
+
+def test_a_draft_may_let_nobody_log_in_yet() -> None:
+    text = print_config(loads("", is_draft=True))
+    assert print_config(loads(text, is_draft=True)) == text
+    with pytest.raises(ConfigError, match="nobody could log in"):
+        loads(text)
 
 
 # --- What is refused

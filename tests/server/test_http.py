@@ -107,6 +107,12 @@ def test_the_lookup_names_what_the_operator_advertises() -> None:
     assert found["wx_web"] == ["sig.example:8002", "203.0.113.7:9001", "[2001:db8::1]:9001"]
 
 
+def test_an_advertised_address_that_maps_one_of_ipv4_is_named_as_that() -> None:
+    found = lookup(advertise=("[::ffff:192.0.2.7]:9000", "[::FFFF:c000:208]"))
+    assert found["web"] == [["192.0.2.7", 9000], ["192.0.2.8", 8001]]
+    assert found["wx_web"] == ["192.0.2.7:9001", "192.0.2.8:8002"]
+
+
 @pytest.mark.parametrize("query", [{}, {"vid": ""}, {"app": "x"}])
 def test_a_lookup_without_an_app_is_a_bad_request(query: dict[str, str]) -> None:
     answer = ask(query=query)

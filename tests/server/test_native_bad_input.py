@@ -444,6 +444,17 @@ async def test_where_no_address_is_advertised_the_one_that_was_asked_is_named(
     assert zlib.decompress(refusal) == b"no IPv4 address is advertised"
 
 
+async def test_an_address_that_maps_one_of_ipv4_is_named_as_that(
+    autojump_clock: MockClock,
+) -> None:
+    server = ServerConfig(dev=True, advertise=("[::ffff:192.0.2.7]:1",))
+    native = NativeConfig(enabled=True, advertise=("[::ffff:192.0.2.8]:2",))
+    answer = Lookup(Config(server=server, native=native)).ask(datagrams.encode_question("a"))
+    assert answer is not None
+    found = datagrams.decode_answer(answer)
+    assert (set(found.http), set(found.tcp)) == ({("192.0.2.7", 1)}, {("192.0.2.8", 2)})
+
+
 async def test_names_and_ipv6_are_not_named(autojump_clock: MockClock) -> None:
     """What a native client cannot dial, its lookup does not say."""
     server = ServerConfig(dev=True, advertise=("sig.example:1", "[2001:db8::1]:2", "192.0.2.1:3"))
