@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -24,6 +25,7 @@ from signal_sdk.server.engine.base import AccountKey, ChannelKey
 from signal_sdk.server.engine.tables import Account, Channel
 from signal_sdk.server.native_lookup import NativeLookup
 from signal_sdk.server.node import Node
+from signal_sdk.server.revocations import Revocation, Revocations, revoke
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.wire import datagrams
 from signal_sdk.wire.functions import ChannelSendMessage, UserLogout
@@ -177,7 +179,10 @@ def config() -> Config:
 
 def two_apps(*ids: str, **limits: int) -> Config:
     """A configuration of these apps, by default both."""
-    apps = [AppConfig(id=app, listeners=LISTENERS) for app in ids or (ONE, TWO)]
+    apps = [
+        AppConfig(id=app, listeners=LISTENERS, channel_managers=("ann",))
+        for app in ids or (ONE, TWO)
+    ]
     return attrs.evolve(dev_config(listeners=(), **limits), apps=tuple(apps))
 
 
@@ -325,6 +330,7 @@ def kept_of(server: LocalServer, app: str) -> dict[str, Any]:
             lambda it: (it.idle_since, id(it.death), dict(it.pushes), dict(it.pushed)),
         ),
         "sent": times(presences._sent),
+        "logins": own(presences._logins._paces, lambda pace: pace._paid_until),
         "rates": times(channels._rates),
         "changes": times(attributes._changes),
     }
@@ -510,7 +516,7 @@ async def test_a_lookup_tells_nothing_of_another_app(autojump_clock: MockClock) 
     server = ServerConfig(advertise=("10.0.0.1",), data="/nowhere")
     found = []
     for ids in ((ONE, TWO), (TWO,)):
-        apps = tuple(AppConfig(id=app, certificate=f"certificate of {app}") for app in ids)
+        apps = tuple(AppConfig(id=app, certificate=app * 16) for app in ids)
         config = Config(server=server, native=NativeConfig(enabled=True), apps=apps)
         lookup = NativeLookup(config, lambda: False)
         questions = [datagrams.encode_question(app) for app in (TWO, "none")]
@@ -520,6 +526,14 @@ async def test_a_lookup_tells_nothing_of_another_app(autojump_clock: MockClock) 
     async with worlds(two_apps(), two_apps(TWO)) as (shared, alone):
         http = [await ask(world.server, f"/getaddr?vid={TWO}") for world in (shared, alone)]
         assert http[0] == http[1]
+
+
+def test_a_revocation_is_one_app_s(tmp_path: Path) -> None:
+    for account in ("", "ann"):
+        revoke(tmp_path, Revocation(app=ONE, account=account, before=100))
+        known = Revocations(str(tmp_path))
+        assert known.is_revoked(ONE, "ann", 50, 1000)
+        assert not known.is_revoked(TWO, "ann", 50, 1000)
 
 
 def test_one_name_is_two_keys() -> None:
