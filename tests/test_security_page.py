@@ -1,0 +1,74 @@
+"""SECURITY.md and docs/security.md: what they name is there, and no bound is missing."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import attrs
+import pytest
+
+from signal_sdk.server.config import TABLES, LimitsConfig
+from signal_sdk.wire import names
+
+ROOT: Final = Path(__file__).parents[1]
+PAGE: Final = (ROOT / "docs" / "security.md").read_text()
+POLICY: Final = (ROOT / "SECURITY.md").read_text()
+
+
+def section(title: str) -> str:
+    """What stands under a heading, up to the next one."""
+    return PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def test_the_table_of_bounds_has_every_limit_in_the_order_of_the_configuration() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", section("What each bound stops"), re.MULTILINE)
+    assert [key for key, _ in rows] == [field.name for field in attrs.fields(LimitsConfig)]
+    assert all(len(text) > 20 for _, text in rows)
+
+
+def test_what_is_named_as_a_key_is_one() -> None:
+    keys = {field.name for table in TABLES.values() for field in attrs.fields(table)}
+    others = {"retry_after", "_auto_update_num", "CAP_NET_BIND_SERVICE"}
+    named = set(re.findall(r"`(\w*_\w+)(?: = \w+)?`", PAGE)) - others
+    assert named
+    assert named <= keys
+
+
+def test_the_fixed_bounds_are_those_of_the_wire() -> None:
+    days = 24 * 3600
+    assert f"at most {names.MAX_NAME_CHARS} characters, a message {names.MAX_MESSAGE_CHARS}" in PAGE
+    assert f"{names.BYTES_PER_CHAR} times as many bytes" in PAGE
+    assert f"one owner {names.MAX_ATTRS_BYTES // 1024**2} MiB" in PAGE
+    assert f"ends within {names.MAX_CHANNEL_TTL_SECONDS // days} days\nand a message too" in PAGE
+    assert names.MAX_TTL_SECONDS == names.MAX_CHANNEL_TTL_SECONDS
+
+
+@pytest.mark.parametrize("text", [PAGE, POLICY], ids=["docs/security.md", "SECURITY.md"])
+def test_commands_have_the_options_that_are_named(text: str) -> None:
+    commands = re.findall(r"`signal-sdk ([^`]+)`", text)
+    assert commands
+    for command in commands:
+        words = [word for word in command.split() if not word.startswith("-")]
+        options = [word for word in command.split() if word.startswith("-")]
+        names_only = [word for word in words if "." not in word]
+        shown = subprocess.run(
+            [sys.executable, "-m", "signal_sdk", *names_only, "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert all(option in shown for option in options)
+
+
+def test_both_are_linked_from_the_readme_and_to_each_other() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert "(docs/security.md)" in readme
+    assert "(SECURITY.md)" in readme
+    assert "(docs/security.md)" in POLICY
+    assert "(../SECURITY.md)" in PAGE
+    for target in re.findall(r"\]\(([\w./]+)", PAGE):
+        assert (ROOT / "docs" / target).exists()
