@@ -11,7 +11,7 @@ from typing import Final
 import attrs
 import pytest
 
-from signal_sdk.server.config import TABLES, LimitsConfig
+from signal_sdk.server.config_keys import TABLES, LimitsConfig
 from signal_sdk.wire import names
 
 ROOT: Final = Path(__file__).parents[1]
