@@ -54,6 +54,15 @@ from signal_sdk.server.engine.schema import (
 POWER: Final = "power"
 APPLICATION_ID: Final = 0x5347534B
 """Marks the file as one of ours ("SGSK")."""
+INCREMENTAL: Final = 2
+"""SQLite's number for a file that gives free pages back when it is asked to."""
+LOG_BYTES: Final = 4 * 1024 * 1024
+"""How long SQLite's log stays once all of it is in the file: as long as it is normally."""
+SHRUNK_EVERY: Final = 16
+"""After how many batches it is looked whether the file is mostly free."""
+MIN_FREE_PAGES: Final = 256
+PAGES_AT_ONCE: Final = 1024
+"""How many pages, of 4 KiB, are given back after one batch: some 10 ms."""
 ROWS_PER_STATEMENT: Final = 256
 """How many rows one statement writes: each gives the interpreter lock away once, and gets it back
 only when the busy server lets go of it."""
@@ -87,6 +96,7 @@ class Journal:
         self._db = db
         self._bad: dict[tuple[str, Row], BadRow] = {}
         self._at = 0
+        self._written = 0
         # What is no UTF-8 comes out as what no checksum is of.
         db.text_factory = to_text
         db.create_function(CHECKSUM, -1, checksum_of, deterministic=True)
@@ -123,12 +133,20 @@ class Journal:
             version = _version(self.path, db)
             db.execute("COMMIT")
             # Not before it is known to be ours: this writes to the file.
+            if not db.execute("PRAGMA page_count").fetchone()[0]:
+                db.execute("PRAGMA auto_vacuum = INCREMENTAL")
             db.execute("PRAGMA journal_mode = WAL")
+            db.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
             db.execute(f"PRAGMA synchronous = {'FULL' if durability == POWER else 'NORMAL'}")
             damage = db.execute("PRAGMA quick_check(1)").fetchone()[0]
             if damage != "ok":
                 raise StorageError(_corrupt(self.path, damage))
             self._migrate(version)
+            if db.execute("PRAGMA auto_vacuum").fetchone()[0] != INCREMENTAL:
+                # Where the disk has no room for a copy, it stays one that does not shrink.
+                with contextlib.suppress(sqlite3.OperationalError):
+                    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                    db.execute("VACUUM")
 
     def _migrate(self, version: int) -> None:
         """Each step, and that it was taken, in one transaction."""
@@ -276,6 +294,19 @@ class Journal:
                     with contextlib.suppress(sqlite3.Error):
                         self._db.execute("ROLLBACK")
                 raise
+        self._written += 1
+        if self._written % SHRUNK_EVERY == 0:
+            # What cannot be given back is room for what comes.
+            with contextlib.suppress(sqlite3.Error):
+                self._shrink()
+
+    def _shrink(self) -> None:
+        """Give some of the file's free pages back, where most of it is free."""
+        (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
+        (pages,) = self._db.execute("PRAGMA page_count").fetchone()
+        if free > MIN_FREE_PAGES and 2 * free > pages:
+            # One step for each page, of which `execute` takes the first only.
+            self._db.executescript(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})")
 
     def _write(self, batch: Batch) -> None:
         db = self._db

@@ -1,0 +1,84 @@
+"""A journal that was large once becomes small again."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.schema import Batch
+
+
+def written(count: int, size: int = 1000) -> Batch:
+    """Accounts with an attribute each, of so many bytes."""
+    return {
+        "user_attributes": {(number, "a"): (number, "a", "x" * size) for number in range(count)}
+    }
+
+
+def gone(count: int) -> Batch:
+    return {"user_attributes": {(number, "a"): None for number in range(count)}}
+
+
+def file_bytes(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.iterdir())
+
+
+def test_the_file_shrinks_while_it_is_written(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path)
+    journal.write(written(5000))
+    large = file_bytes(tmp_path)
+    assert large > 5_000_000
+    journal.write(gone(5000))
+    for _ in range(16 * 8):
+        journal.write(written(1))
+    journal.close()
+    assert file_bytes(tmp_path) < large / 10
+    again = Journal.open(tmp_path)
+    assert list(again.rows("user_attributes")) == [(0, "a", "x" * 1000)]
+    again.close()
+
+
+def test_a_file_that_is_mostly_used_is_left_alone(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path)
+    journal.write(written(5000))
+    journal.write(gone(2000))
+    for _ in range(64):
+        journal.write(written(1))
+    (free,) = journal._db.execute("PRAGMA freelist_count").fetchone()
+    assert free > 256
+    journal.close()
+
+
+@pytest.mark.parametrize("has_room", [True, False])
+def test_an_older_file_becomes_one_that_shrinks_where_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_room: bool
+) -> None:
+    journal = Journal.open(tmp_path)
+    journal.write(written(100))
+    journal.close()
+    (path,) = tmp_path.iterdir()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+        db.execute("PRAGMA auto_vacuum = NONE")
+        db.execute("VACUUM")
+        assert db.execute("PRAGMA auto_vacuum").fetchone() == (0,)
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+    if not has_room:
+        # A file that may not grow, as on a disk that is full.
+        connect = sqlite3.connect
+
+        def limited(*args: object, **options: object) -> sqlite3.Connection:
+            db: sqlite3.Connection = connect(*args, **options)  # type: ignore[call-overload]
+            db.execute(f"PRAGMA max_page_count = {pages}")
+            return db
+
+        monkeypatch.setattr(sqlite3, "connect", limited)
+    again = Journal.open(tmp_path)
+    assert len(list(again.rows("user_attributes"))) == 100
+    (mode,) = again._db.execute("PRAGMA auto_vacuum").fetchone()
+    assert (mode == 2) is has_room
+    again.close()
