@@ -20,6 +20,7 @@ import attrs
 import click
 import trio
 
+from signal_sdk.cli.descriptors import all_descriptors
 from signal_sdk.cli.exposure import app_warnings, warnings
 from signal_sdk.cli.failures import PROGRAM
 from signal_sdk.cli.hangup import HANGUP
@@ -132,7 +133,8 @@ def serve(
             "where is state to be kept? Give --data DIR, or data in [server];"
             " only with --dev may it be in memory"
         )
-    with _log_on_stderr(LEVELS[min(verbose, len(LEVELS) - 1)]), _tuned():
+    level = LEVELS[min(verbose, len(LEVELS) - 1)]
+    with _log_on_stderr(level), all_descriptors(chosen.limits.max_connections), _tuned():
         trio.run(_serve, chosen, read, list(warnings(chosen, config)))
 
 

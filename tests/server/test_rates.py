@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signal_sdk.server.rates import WINDOW_SECONDS, Pace, Rate, Rates
+from signal_sdk.server.rates import MAX_PACES, WINDOW_SECONDS, Pace, Paces, Rate, Rates
 
 
 def test_the_limit_is_allowed_and_one_more_is_not_until_a_second_has_passed() -> None:
@@ -154,3 +154,28 @@ def test_no_time_holds_more_than_its_share_and_a_second(limit: int, steps: list[
             assert 0 < seconds <= 1 / limit + 1e-6
         for index, start in enumerate(allowed):
             assert len(allowed) - index <= limit * (now - start) + limit + 1e-6
+
+
+def test_a_pace_may_count_in_another_window() -> None:
+    pace = Pace()
+    assert [pace.seconds_left(3, 0.0, 60.0) for _ in range(3)] == [0, 0, 0]
+    assert pace.seconds_left(3, 0.0, 60.0) == pytest.approx(20)
+    assert not pace.is_idle(59.9)
+    assert pace.seconds_left(3, 20.0, 60.0) == 0
+    assert pace.seconds_left(3, 20.0, 60.0) == pytest.approx(20)
+    assert pace.is_idle(80.0)
+
+
+def test_the_paces_of_many_are_those_that_were_asked_for_last() -> None:
+    paces: Paces[int] = Paces()
+    first = paces.of(0)
+    for key in range(1, MAX_PACES):
+        paces.of(key)
+    # It is asked for again, and so the next one is the oldest.
+    assert paces.of(0) is first
+    second, third = paces.of(2), paces.of(3)
+    paces.of(MAX_PACES)
+    assert len(paces) == MAX_PACES
+    assert (paces.of(0), paces.of(2), paces.of(3)) == (first, second, third)
+    assert paces.of(1).is_idle(0.0)
+    assert len(paces) == MAX_PACES
