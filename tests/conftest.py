@@ -17,6 +17,7 @@ from tests.net.pairs import TlsContexts
 # No deadlines: how long an example takes says more about the machine than about the code.
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("fuzz", deadline=None, print_blob=True, max_examples=5000)
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "default")
 )

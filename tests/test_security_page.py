@@ -11,6 +11,7 @@ from typing import Final
 import attrs
 import pytest
 
+from signal_sdk.server.config import loads
 from signal_sdk.server.config_keys import TABLES, LimitsConfig
 from signal_sdk.wire import names
 
@@ -62,6 +63,37 @@ def test_commands_have_the_options_that_are_named(text: str) -> None:
             check=True,
         ).stdout
         assert all(option in shown for option in options)
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+APPS: Final = '[[apps]]\nid = "app"\ncertificate = "0123456789abcdef0123456789abcdef"\n'
+
+
+def test_the_servers_behind_proxies_listen_where_those_connect() -> None:
+    [nginx], [haproxy] = blocks("nginx"), blocks("haproxy")
+    behind = [loads(text + APPS) for text in blocks("toml")]
+    by_http, by_tcp = behind
+    assert re.findall(r"http://127.0.0.1:(\d+)", nginx) == [str(by_http.server.port)]
+    assert not by_http.server.proxy_protocol
+    # Plain, TLS one port above it, native.
+    plain, native = by_tcp.server.port, by_tcp.native.port
+    ports = [int(port) for port in re.findall(r"127.0.0.1:(\d+) send-proxy-v2", haproxy)]
+    assert ports == [plain, plain + 1, native]
+    assert by_tcp.server.proxy_protocol
+    assert by_tcp.native.enabled
+    assert by_tcp.server.cert
+    for config, proxy, listens in (
+        (by_http, nginx, r"listen (\d+)"),
+        (by_tcp, haproxy, r"bind :(\d+)"),
+    ):
+        assert config.server.trusted_proxies == ("127.0.0.1",)
+        outside, tls, *more = map(int, re.findall(listens, proxy))
+        assert tls == outside + 1
+        assert config.server.advertise == (f"203.0.113.7:{outside}",)
+        assert [f"203.0.113.7:{port}" for port in more] == list(config.native.advertise)
 
 
 def test_both_are_linked_from_the_readme_and_to_each_other() -> None:

@@ -144,10 +144,10 @@ class Channels:
 
     async def departed(self, account: AccountKey, uid: int, channel: str, left: Left) -> None:
         """The account has left `channel`."""
-        if channel in names.SPECIAL_CHANNELS:
-            return
         if left.idle_since is not None:
             await self._attributes.emptied(ChannelKey(account.app, channel), left.idle_since)
+        if channel in names.SPECIAL_CHANNELS:
+            return
         await self._tell_special(
             names.CHANNEL_EVENT_CHANNEL, LEAVE, account.app, account.account, uid, channel
         )

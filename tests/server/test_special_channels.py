@@ -211,3 +211,23 @@ class TestOutsideDevMode:
             else:
                 assert is_refusal(reply, 300)
                 assert "not among the app's listeners" in reply["reason"]
+
+
+@pytest.mark.parametrize("special", [ONLINE, EVENTS])
+async def test_a_special_channel_that_nobody_listens_to_ends_as_any_other(
+    server: LocalServer, log_in: LogIn, special: str
+) -> None:
+    """Nothing of its last listener is kept for its sake, either."""
+    bot = await log_in("bot")
+    await bot.call("channel_join", name=special)
+    await bot.call("channel_leave", name=special)
+    engine: Any = server.node._engine
+    await trio.sleep(7199)
+    # Who comes before its time is over finds it as it was, and begins that anew.
+    await bot.call("channel_join", name=special)
+    await bot.call("user_logout")
+    await trio.sleep(7199)
+    assert {key.account for key in engine._accounts} == {"bot"}
+    await trio.sleep(2)
+    assert not engine._accounts
+    assert not engine._channels
