@@ -25,6 +25,7 @@ from signal_sdk.cli.main import cli
 from signal_sdk.cli.probes import Asked, Probe, Problem
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import AppConfig, Config, NativeConfig, ServerConfig
+from signal_sdk.server.engine.bounds import Usage
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.wire import datagrams, names, tokens
 from tests.cli.program import Ended, dev_server, run
@@ -166,6 +167,11 @@ async def look(client: str, server: LocalServer | None = None, **asked: Any) -> 
     return outcome
 
 
+def uid(app: str) -> int:
+    """What a server that knows nobody gives the account."""
+    return Usage().take_uid(app, ACCOUNT)
+
+
 # --- All is well
 
 
@@ -177,7 +183,7 @@ async def test_the_native_sdk_s_way(server: LocalServer) -> None:
         "name: 127.0.0.1 stands for ulbs.sig.agora.io, lbs-sig.agora.io (not looked up)",
         *(f"udp: 127.0.0.1:{port} names {tcp}{TWICE}" for port in server.lookup_ports),
         f"tcp: {tcp} takes connections{TWICE}",
-        f"login: {ACCOUNT} is logged in, with uid 1",
+        f"login: {ACCOUNT} is logged in, with uid {uid(APP)}",
         f"logout: {ACCOUNT} is logged out",
     ]
 
@@ -197,7 +203,7 @@ async def test_the_web_sdk_s_way(server: LocalServer, certificates: Certificates
         f"tcp: {tls} takes connections",
         f"tls name: the certificate at {tls} holds for {WEB_NAME}",
         f"websocket: wss://{WEB_NAME}:{server.tls_port}/ is open",
-        f"login: {ACCOUNT} is logged in, with uid 1",
+        f"login: {ACCOUNT} is logged in, with uid {uid(APP)}",
         f"logout: {ACCOUNT} is logged out",
     ]
 
@@ -211,7 +217,7 @@ async def test_the_java_sdk_s_way(server: LocalServer) -> None:
         f"name: 127.0.0.1 stands for {WEB_NAME} (not looked up)",
         f"tcp: 127.0.0.1:{server.port} takes connections",
         f"websocket: ws://{WEB_NAME}:{server.port}/ is open",
-        f"login: {ACCOUNT} is logged in, with uid 1",
+        f"login: {ACCOUNT} is logged in, with uid {uid(APP)}",
         f"logout: {ACCOUNT} is logged out",
     ]
 
@@ -714,7 +720,7 @@ async def test_the_command_against_a_server() -> None:
         assert (ended.code, ended.err) == (0, "")
         lines = ended.out.splitlines()
         assert lines[0].startswith("name: localhost (127.0.0.1) stands for ulbs.sig.agora.io, ")
-        assert lines[-3] == f"login: {ACCOUNT} is logged in, with uid 1"
+        assert lines[-3] == f"login: {ACCOUNT} is logged in, with uid {uid('demo')}"
         assert lines[-1] == "all is well"
         assert token not in ended.out
         await server.end(signal.SIGTERM)
