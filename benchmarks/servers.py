@@ -39,10 +39,6 @@ OUR_LIMITS: Final = {
     "changes_per_second": 0,
     "questions_per_second": 0,
     "inbox_sender_messages": 0,
-    "max_connections": 0,
-    "connections_per_address": 0,
-    "connections_per_second": 0,
-    "logins_per_second": 0,
     # All clients come from one address.
     "max_connections": 0,
     "connections_per_address": 0,
