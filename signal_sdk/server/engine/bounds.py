@@ -70,6 +70,11 @@ class Usage:
         """How many accounts there are of which something is kept."""
         return len(self.uids)
 
+    @property
+    def is_used(self) -> bool:
+        """Is anything of the app kept?"""
+        return bool(self.uids or self.channels or self.bytes)
+
     def take_uid(self, app: str, account: str) -> int:
         """A uid for this account: the same whenever it is known anew, unless one who is there has
         that.

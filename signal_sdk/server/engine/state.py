@@ -35,6 +35,8 @@ logger: logging.Logger = logging.getLogger("signal_sdk.server")
 NEWEST_TIME: Final = "newest_time"
 NOTED_SECONDS: Final = 60.0
 
+MAX_APPS: Final = 10_000
+"""How many apps are remembered of which nothing is kept."""
 MUCH: Final = 10_000
 """How many accounts and channels that are gone are worth tidying up after."""
 
@@ -60,7 +62,22 @@ class State:
     def usage(self, app: str) -> Usage:
         """What the app uses."""
         usage = self.usages.get(app)
-        return usage if usage is not None else self.usages.setdefault(app, Usage())
+        if usage is None:
+            usage = self.usages[app] = Usage()
+            self._forget_apps()
+        return usage
+
+    def _forget_apps(self) -> None:
+        """Of too many apps, which only a server in dev mode has, the eldest that has nothing is
+        forgotten. One in use is passed over, and two are looked at for each that is new.
+        """
+        for _ in range(2):
+            if len(self.usages) <= MAX_APPS:
+                break
+            app = next(iter(self.usages))
+            usage = self.usages.pop(app)
+            if usage.is_used:
+                self.usages[app] = usage
 
     def account(self, key: AccountKey) -> Account:
         """The account; made where nobody knows it. Raises `QuotaError`."""

@@ -11,6 +11,7 @@ import attrs
 import pytest
 
 from signal_sdk.ecodes import ECode
+from signal_sdk.server.engine import state
 from signal_sdk.server.engine.base import AccountKey, Call, CallKey, ChannelKey, Engine, Post
 from signal_sdk.server.engine.bounds import MAX_UID, Bounds, QuotaError, Usage
 from signal_sdk.server.engine.embedded import EmbeddedEngine
@@ -45,6 +46,29 @@ async def log_out(engine: Engine, key: AccountKey = ANN) -> None:
 
 
 # --- forgetting ---
+
+
+async def test_apps_of_which_nothing_is_kept_are_forgotten_once_they_are_many(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In dev mode any app id is one."""
+    monkeypatch.setattr(state, "MAX_APPS", 10)
+    usages = cast("EmbeddedEngine", engine)._state.usages
+    held = [AccountKey(f"held{number}", "ann") for number in range(5)]
+    for key in held:
+        await log_in(engine, key, key.app.encode())
+    for number in range(50):
+        key = AccountKey(f"app{number}", "ann")
+        await log_in(engine, key, key.app.encode())
+        await log_out(engine, key)
+        # Some more, where those that are in use were in the way.
+        assert len(usages) <= 10 + len(held)
+    assert {key.app for key in held} <= set(usages)
+    # What is in use is not thrown away, however much that is.
+    for number in range(20):
+        await log_in(engine, AccountKey(f"app{number}", "ann"), f"app{number}".encode())
+    assert {f"app{number}" for number in range(20)} <= set(usages)
+    assert all(usages[key.app].accounts == 1 for key in held)
 
 
 async def test_who_logs_out_and_leaves_nothing_is_forgotten(engine: Engine) -> None:
