@@ -17,6 +17,15 @@ from fuzz.targets import SECRET, TARGETS, Target, make_image, patched
 FOUND: list[tuple[str, bytes]] = [
     # SQLite quotes the damaged schema in an error that is no UTF-8.
     ("journal", b"\x00\x044\x00\xff"),
+    # A frame that is too long, behind fragments: who says so depends on the cuts.
+    ("frames", b"\x05\x01\x81\xff\xff\xff\x81\x81\x80\x8a,\x10[\x80\x8a" + b"\xff" * 40),
+    (
+        "frames",
+        bytes.fromhex(
+            "050181ffffff8181808a2c105b808a5bee102c0cffeffffff8ff810cffefffff"
+            "fff52681ffffffffffffffffff"
+        ),
+    ),
 ]
 
 

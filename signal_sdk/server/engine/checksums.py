@@ -7,14 +7,14 @@ SQLite's library, nor what a row means.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from signal_sdk.server.engine.schema import Row, Table
 
-pack = msgspec.msgpack.Encoder().encode
+pack: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
 
 
 def checksum(row: Row) -> int:
