@@ -17,7 +17,9 @@ from fuzz.targets import SECRET, TARGETS, Target, make_image, patched
 FOUND: list[tuple[str, bytes]] = [
     # SQLite quotes the damaged schema in an error that is no UTF-8.
     ("journal", b"\x00\x044\x00\xff"),
-    # A frame that is too long, behind fragments: who says so depends on the cuts.
+    # A frame that is too long, behind fragments: who says so depends on the cuts; and one that is
+    # not masked, too: which of that is said does.
+    ("frames", b"\x05\x01\x81\x81\x81\x81\x81\x81\x81\x7e\x81\x81\x81" + b"\0" * 9),
     ("frames", b"\x05\x01\x81\xff\xff\xff\x81\x81\x80\x8a,\x10[\x80\x8a" + b"\xff" * 40),
     (
         "frames",
