@@ -28,6 +28,14 @@ FOUND: list[tuple[str, bytes]] = [
             "fff52681ffffffffffffffffff"
         ),
     ),
+    # A frame behind fragments whose head came with them, and its payload later: it was lost.
+    (
+        "frames",
+        bytes.fromhex(
+            "05018428281871730a68180080631e3e74898ace4e9100a720b162ab3ae665ab2080869736c3fbf9008ace4e"
+            "9100a720b162ab3a00000000000000000000000000000000000000000000000000000000d7a668"
+        ),
+    ),
 ]
 
 
