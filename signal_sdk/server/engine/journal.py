@@ -279,6 +279,8 @@ class Journal:
         good = [row for row in self.rows(name) if (name, row[:length]) not in self._bad]
         sql = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?"
         (made_by,) = self._db.execute(sql, (name,)).fetchone()
+        if not made_by.isascii():
+            raise StorageError(f"{self.path}: {_unreadable(f'the schema of {name} is not ours')}")
         self._db.execute(f"ALTER TABLE {name} RENAME TO damaged")
         self._db.execute(made_by)
         self._put(table, good)

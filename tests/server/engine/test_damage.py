@@ -310,6 +310,23 @@ def test_an_error_of_the_library_quotes_nothing(
     assert str(caught.value).endswith("SQLite's library failed (OperationalError)")
 
 
+def test_a_table_whose_schema_was_damaged_is_not_made_anew_by_it(tmp_path: Path) -> None:
+    file = filled(tmp_path)
+    with closing(sqlite3.connect(file)) as db:
+        db.executescript(
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql ="
+            " replace(sql, 'uid INTEGER', 'uid INTEGER' || CAST(x'ff' AS TEXT))"
+            " WHERE name = 'accounts'"
+        )
+    execute(file, "UPDATE accounts SET generation = 9 WHERE id = 2")
+    with closing(Journal.open(tmp_path)) as journal:
+        with pytest.raises(StorageError) as caught:
+            EmbeddedEngine(journal=journal)
+        assert f"{file}: the file is corrupt (the schema of accounts is not ours)" in str(
+            caught.value
+        )
+
+
 # --- by itself ---
 
 VALUES: Final = st.one_of(
