@@ -235,7 +235,9 @@ class Journal:
 
     def set_aside(self) -> Mapping[str, int]:
         """How many rows of which table have been set aside so far."""
-        sql = f"SELECT origin, COUNT(*) FROM {SET_ASIDE} GROUP BY origin ORDER BY origin"  # noqa: S608  ours
+        # Both columns are named, so that damage to the table's schema is found.
+        counted = "SUM(why IS NOT contents)"
+        sql = f"SELECT origin, {counted} FROM {SET_ASIDE} GROUP BY origin ORDER BY origin"  # noqa: S608  ours
         with _named(self.path):
             return dict(self._db.execute(sql).fetchall())
 

@@ -327,6 +327,18 @@ def test_a_table_whose_schema_was_damaged_is_not_made_anew_by_it(tmp_path: Path)
         )
 
 
+def test_the_doctor_finds_damage_to_where_bad_rows_are_put(tmp_path: Path) -> None:
+    file = filled(tmp_path)
+    with closing(sqlite3.connect(file)) as db:
+        db.executescript(
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql ="
+            " replace(sql, 'contents', 'contenTz') WHERE name = 'set_aside'"
+        )
+    assert examine(tmp_path).problems
+    with closing(Journal.open(tmp_path)) as journal, pytest.raises(StorageError):
+        EmbeddedEngine(journal=journal)
+
+
 # --- by itself ---
 
 VALUES: Final = st.one_of(
