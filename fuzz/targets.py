@@ -193,14 +193,17 @@ def http_seeds() -> list[bytes]:
 
 def check_frames(data: bytes) -> None:
     """However the bytes are cut, a link hands on the same frames, of no more than the bound, and
-    says the same; nothing but typed frames comes out.
+    ends for the same bytes; nothing but typed frames comes out.
     """
     whole = _heard_by_web(iter([data[1:]]))
     cut = _heard_by_web(pieces(data))
     assert whole == cut
 
 
-def _heard_by_web(parts: Iterator[bytes]) -> tuple[list[str], bytes]:
+def _heard_by_web(parts: Iterator[bytes]) -> tuple[list[str], bool]:
+    """What came out, and whether it was sent away. Of a frame that is wrong twice (unmasked, and
+    too long), which of that is said is as the cuts have it.
+    """
     still = Still()
     reactor = cast("Reactor", still)
     link = WebClientLink(
@@ -208,14 +211,16 @@ def _heard_by_web(parts: Iterator[bytes]) -> tuple[list[str], bytes]:
     )
     heard: list[Any] = []
     for part in parts:
-        if part:
+        # Who has ended is not read any more.
+        if part and not link._is_ended:
             link._feed(part)
-        heard += link._messages
-        link._messages.clear()
-    link._feed(b"")
+        while link._has_more:
+            link._feed_more()
+    if not link._is_ended:
+        link._feed(b"")
     heard += link._messages
     assert all(isinstance(it, msgspec.Struct) or attrs.has(type(it)) for it in heard)
-    return [repr(it) for it in heard], bytes(still.sent)
+    return [repr(it) for it in heard], link._protocol.close_sent is not None
 
 
 def frame_seeds() -> list[bytes]:

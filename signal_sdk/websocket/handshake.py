@@ -71,7 +71,7 @@ class HttpAnswer:
 
 
 HEAD_END: Final = b"\r\n\r\n"
-"""What ends a request's head; requests have no body here."""
+"""What ends a head: a request's, and an answer's that begins a link, which have no body."""
 
 Answer = Callable[[HttpRequest], HttpAnswer | None]
 """The answer to a request; None where it begins a link."""
@@ -290,16 +290,23 @@ async def connect(
     link = Link(transport, reactor, Side.CLIENT, max_bytes=max_frame_bytes, protocol=protocol)
     protocol.send_request(protocol.connect())
     await _send(protocol, link.outbox)
+    seen = behind = b""
     while protocol.state is State.CONNECTING and protocol.handshake_exc is None:
         data = await transport.receive_some()
         if not data:
             protocol.receive_eof()
             break
-        protocol.receive_data(data)
+        end = _end_of_head(seen, data)
+        protocol.receive_data(data[:end])
+        behind, seen = data[end:], (seen + data)[1 - len(HEAD_END) :]
+        if behind and protocol.state is State.CONNECTING:
+            # What a refusal says.
+            protocol.receive_data(behind)
     if protocol.state is not State.OPEN:
         transport.close()
         raise LinkError(f"no WebSocket at {transport.peer}: {_why(protocol.handshake_exc)}")
     link.take_early(protocol.events_received())
+    link.feed_early(behind)
     return link
 
 

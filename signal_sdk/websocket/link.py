@@ -209,8 +209,8 @@ class WebSocketLink(StreamLink[M]):
         for _ in range(MESSAGES_PER_TURN):
             if at >= len(data):
                 return at
-            if not self._is_library_idle:
-                # What the library has begun, it ends.
+            if not self._is_library_open:
+                # It is ended, or about to be.
                 end = min(at + LIBRARY_BYTES, len(data))
                 self._give_to_library(bytes(data[at:end]))
                 self._has_left = end < len(data)
@@ -229,7 +229,7 @@ class WebSocketLink(StreamLink[M]):
                 return len(data)
             if head.end > len(data):
                 return at
-            if head.first in (frames.TEXT, frames.BINARY):
+            if head.first in (frames.TEXT, frames.BINARY) and self._is_library_idle:
                 payload = (
                     frames.unmask(data, head) if head.is_masked else data[head.start : head.end]
                 )
@@ -237,20 +237,23 @@ class WebSocketLink(StreamLink[M]):
                     self._message(bytes(payload), binary=head.first == frames.BINARY)
                 )
             else:
+                # Whole, so that where the next one begins is never for the library alone to know.
                 self._give_to_library(bytes(data[at : head.end]))
             at = head.end
         self._has_left = at < len(data)
         return at
 
     @property
-    def _is_library_idle(self) -> bool:
-        """Is the library in the midst of nothing?"""
+    def _is_library_open(self) -> bool:
+        """Does the library, if there is one, expect messages?"""
         library = self._library
-        return library is None or (
-            library.current_size is None
-            and not library.reader.buffer
-            and library.state is State.OPEN
-            and library.parser_exc is None
+        return library is None or (library.state is State.OPEN and library.parser_exc is None)
+
+    @property
+    def _is_library_idle(self) -> bool:
+        """Is the library in the midst of nothing? It is given whole frames only."""
+        return self._is_library_open and (
+            self._library is None or self._library.current_size is None
         )
 
     def _give_to_library(self, data: bytes) -> None:

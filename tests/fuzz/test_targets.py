@@ -17,6 +17,25 @@ from fuzz.targets import SECRET, TARGETS, Target, make_image, patched
 FOUND: list[tuple[str, bytes]] = [
     # SQLite quotes the damaged schema in an error that is no UTF-8.
     ("journal", b"\x00\x044\x00\xff"),
+    # A frame that is too long, behind fragments: who says so depends on the cuts; and one that is
+    # not masked, too: which of that is said does.
+    ("frames", b"\x05\x01\x81\x81\x81\x81\x81\x81\x81\x7e\x81\x81\x81" + b"\0" * 9),
+    ("frames", b"\x05\x01\x81\xff\xff\xff\x81\x81\x80\x8a,\x10[\x80\x8a" + b"\xff" * 40),
+    (
+        "frames",
+        bytes.fromhex(
+            "050181ffffff8181808a2c105b808a5bee102c0cffeffffff8ff810cffefffff"
+            "fff52681ffffffffffffffffff"
+        ),
+    ),
+    # A frame behind fragments whose head came with them, and its payload later: it was lost.
+    (
+        "frames",
+        bytes.fromhex(
+            "05018428281871730a68180080631e3e74898ace4e9100a720b162ab3ae665ab2080869736c3fbf9008ace4e"
+            "9100a720b162ab3a00000000000000000000000000000000000000000000000000000000d7a668"
+        ),
+    ),
 ]
 
 

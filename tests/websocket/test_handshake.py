@@ -13,7 +13,7 @@ from signal_sdk.errors import LinkError
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import NothingSaid, Transport
 from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
-from signal_sdk.websocket import handshake
+from signal_sdk.websocket import handshake, opening
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from signal_sdk.websocket.link import Link, Message
 from tests.net.pairs import MAX_FRAME_BYTES, Trickle, never, running_reactor
@@ -385,6 +385,27 @@ async def test_messages_in_the_same_packet_as_the_servers_answer_are_not_lost(
         nursery.start_soon(serve)
         link = await handshake.connect(
             wrap(client), reactor, "ws://127.0.0.1/", max_frame_bytes=MAX_FRAME_BYTES
+        )
+        assert await link.receive() == [Message(b"early", binary=False)]
+
+
+@pytest.mark.parametrize("cut", range(1, 8))
+async def test_a_frame_behind_the_server_s_answer_may_be_cut_anywhere(cut: int) -> None:
+    client, server_end = memory_transport_pair()
+    async with running_reactor() as reactor, trio.open_nursery() as nursery:
+        frame = Frame(Opcode.TEXT, b"early").serialize(mask=False)
+
+        async def serve() -> None:
+            request = await server_end.receive_some()
+            plain = opening.read(request)
+            assert plain is not None
+            server_end.send_nowait(plain.answer + frame[:cut])
+            await trio.testing.wait_all_tasks_blocked()
+            server_end.send_nowait(frame[cut:])
+
+        nursery.start_soon(serve)
+        link = await handshake.connect(
+            client, reactor, "ws://127.0.0.1/", max_frame_bytes=MAX_FRAME_BYTES
         )
         assert await link.receive() == [Message(b"early", binary=False)]
 

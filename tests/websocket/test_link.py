@@ -192,6 +192,23 @@ async def test_a_peer_that_goes_without_a_word_is_a_closed_link(links: Links) ->
     await far.aclose()
 
 
+@pytest.mark.parametrize("cut", range(1, 11))
+async def test_a_frame_behind_fragments_may_come_in_two_pieces_wherever_it_is_cut(
+    cut: int,
+) -> None:
+    """The library reads a frame's head, and then seems to be in the midst of nothing."""
+    async with linked(memory_transport_pair()) as (client, server):
+        fragments = Frame(Opcode.TEXT, b"one ", fin=False).serialize(mask=True)
+        fragments += Frame(Opcode.CONT, b"two").serialize(mask=True)
+        behind = Frame(Opcode.TEXT, b"three").serialize(mask=True)
+        client.outbox.append(fragments[:9])
+        await wait_all_tasks_blocked()
+        client.outbox.append(fragments[9:] + behind[:cut])
+        assert await server.receive() == [Message(b"one two", binary=False)]
+        client.outbox.append(behind[cut:])
+        assert await server.receive() == [Message(b"three", binary=False)]
+
+
 async def test_a_peer_that_goes_inside_a_frame_is_a_closed_link() -> None:
     pair = memory_transport_pair()
     async with linked(pair) as (client, server):

@@ -7,14 +7,14 @@ SQLite's library, nor what a row means.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from signal_sdk.server.engine.schema import Row, Table
 
-pack = msgspec.msgpack.Encoder().encode
+pack: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
 
 
 def checksum(row: Row) -> int:
@@ -22,12 +22,19 @@ def checksum(row: Row) -> int:
     return zlib.crc32(pack(row))
 
 
-def sealed(table: Table, row: Row) -> Row:
-    """The row with its checksum. A number is one as it will be read."""
-    for at in table.real_at:
-        if type(row[at]) is int:
-            row = (*row[:at], float(row[at]), *row[at + 1 :])
-    return (*row, checksum(row))
+def sealed(table: Table, rows: Sequence[Row]) -> list[Any]:
+    """The values of these rows one behind the other, each row with its checksum. A number is one as
+    it will be read. In one function: it is done for all that is written.
+    """
+    real_at, crc, packed = table.real_at, zlib.crc32, pack
+    values: list[Any] = []
+    for row in rows:
+        for at in real_at:
+            if type(row[at]) is int:
+                row = (*row[:at], float(row[at]), *row[at + 1 :])  # noqa: PLW2901  it is the row
+        values += row
+        values.append(crc(packed(row)))
+    return values
 
 
 def is_as_written(row: Row, told: object) -> bool:

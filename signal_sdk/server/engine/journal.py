@@ -235,7 +235,9 @@ class Journal:
 
     def set_aside(self) -> Mapping[str, int]:
         """How many rows of which table have been set aside so far."""
-        sql = f"SELECT origin, COUNT(*) FROM {SET_ASIDE} GROUP BY origin ORDER BY origin"  # noqa: S608  ours
+        # Both columns are named, so that damage to the table's schema is found.
+        counted = "SUM(why IS NOT contents)"
+        sql = f"SELECT origin, {counted} FROM {SET_ASIDE} GROUP BY origin ORDER BY origin"  # noqa: S608  ours
         with _named(self.path):
             return dict(self._db.execute(sql).fetchall())
 
@@ -279,6 +281,8 @@ class Journal:
         good = [row for row in self.rows(name) if (name, row[:length]) not in self._bad]
         sql = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?"
         (made_by,) = self._db.execute(sql, (name,)).fetchone()
+        if not made_by.isascii():
+            raise StorageError(f"{self.path}: {_unreadable(f'the schema of {name} is not ours')}")
         self._db.execute(f"ALTER TABLE {name} RENAME TO damaged")
         self._db.execute(made_by)
         self._put(table, good)
@@ -324,20 +328,20 @@ class Journal:
         db.execute("COMMIT")
 
     def _put(self, table: Table, rows: Sequence[Row]) -> None:
-        values = f"({', '.join('?' * (len(table.columns) + 1))})"
-        for chunk, size in _chunks([sealed(table, row) for row in rows]):
-            self._db.execute(
-                f"INSERT OR REPLACE INTO {table.name} VALUES {', '.join([values] * size)}",  # noqa: S608  names of ours
-                chunk,
-            )
+        width = len(table.columns) + 1
+        for chunk in _chunks(rows):
+            values, count = _filled_up(sealed(table, chunk), width)
+            marks = ", ".join([_marks(width)] * count)
+            self._db.execute(f"INSERT OR REPLACE INTO {table.name} VALUES {marks}", values)  # noqa: S608  names of ours
 
     def _drop(self, table: Table, keys: Sequence[Row]) -> None:
-        values = f"({', '.join('?' * len(table.key))})"
-        for chunk, size in _chunks(keys):
+        width = len(table.key)
+        for chunk in _chunks(keys):
+            values, count = _filled_up([value for key in chunk for value in key], width)
+            marks = ", ".join([_marks(width)] * count)
             self._db.execute(
-                f"DELETE FROM {table.name} WHERE ({', '.join(table.key)}) IN"  # noqa: S608  names of ours
-                f" (VALUES {', '.join([values] * size)})",
-                chunk,
+                f"DELETE FROM {table.name} WHERE ({', '.join(table.key)}) IN (VALUES {marks})",  # noqa: S608  names of ours
+                values,
             )
 
     def close(self) -> None:
@@ -346,17 +350,24 @@ class Journal:
             self._db.close()
 
 
-def _chunks(rows: Sequence[Row]) -> Iterator[tuple[list[Any], int]]:
-    """`rows` as the flat values of one statement each, and for how many rows that is.
-
-    A chunk that is not full is filled up to the next power of two with its last row, since writing
-    a row twice changes nothing: few different statements are to be prepared.
-    """
+def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """`rows` as one statement takes them."""
     for start in range(0, len(rows), ROWS_PER_STATEMENT):
-        chunk = list(rows[start : start + ROWS_PER_STATEMENT])
-        size = 1 << (len(chunk) - 1).bit_length()
-        chunk += [chunk[-1]] * (size - len(chunk))
-        yield [value for row in chunk for value in row], size
+        yield rows[start : start + ROWS_PER_STATEMENT]
+
+
+def _filled_up(values: list[Any], width: int) -> tuple[list[Any], int]:
+    """The values of rows of that width, filled up to the next power of two of rows with the last
+    one, and how many that is. Writing a row twice changes nothing, and few different statements are
+    to be prepared.
+    """
+    count = len(values) // width
+    size = 1 << (count - 1).bit_length()
+    return values + values[-width:] * (size - count), size
+
+
+def _marks(width: int) -> str:
+    return f"({', '.join('?' * width)})"
 
 
 # --- what can be wrong ---

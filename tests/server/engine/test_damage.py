@@ -310,6 +310,35 @@ def test_an_error_of_the_library_quotes_nothing(
     assert str(caught.value).endswith("SQLite's library failed (OperationalError)")
 
 
+def test_a_table_whose_schema_was_damaged_is_not_made_anew_by_it(tmp_path: Path) -> None:
+    file = filled(tmp_path)
+    with closing(sqlite3.connect(file)) as db:
+        db.executescript(
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql ="
+            " replace(sql, 'uid INTEGER', 'uid INTEGER' || CAST(x'ff' AS TEXT))"
+            " WHERE name = 'accounts'"
+        )
+    execute(file, "UPDATE accounts SET generation = 9 WHERE id = 2")
+    with closing(Journal.open(tmp_path)) as journal:
+        with pytest.raises(StorageError) as caught:
+            EmbeddedEngine(journal=journal)
+        assert f"{file}: the file is corrupt (the schema of accounts is not ours)" in str(
+            caught.value
+        )
+
+
+def test_the_doctor_finds_damage_to_where_bad_rows_are_put(tmp_path: Path) -> None:
+    file = filled(tmp_path)
+    with closing(sqlite3.connect(file)) as db:
+        db.executescript(
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql ="
+            " replace(sql, 'contents', 'contenTz') WHERE name = 'set_aside'"
+        )
+    assert examine(tmp_path).problems
+    with closing(Journal.open(tmp_path)) as journal, pytest.raises(StorageError):
+        EmbeddedEngine(journal=journal)
+
+
 # --- by itself ---
 
 VALUES: Final = st.one_of(
@@ -335,7 +364,7 @@ def test_a_checksum_is_of_all_that_a_row_holds(row: Row, data: st.DataObject) ->
 def test_a_whole_number_in_a_column_of_floats_is_summed_as_one(tmp_path: Path) -> None:
     row = (1, 1, 1, 5, "line")
     read = (1, 1, 1, 5.0, "line")
-    assert sealed(TABLES["entries"], row) == (*read, checksum(read))
+    assert sealed(TABLES["entries"], [row, read]) == [*read, checksum(read)] * 2
     with opened(tmp_path) as journal:
         journal.write({"entries": {(1,): row}})
         journal.write({"channels": {(1,): (1, "app", "room", 2000, 0, 7)}})
