@@ -101,7 +101,7 @@ class MemoryTransport:
         self._incoming = incoming
         self._outgoing = outgoing
         self._is_closed = False
-        self.peer = peer
+        self.peer: str = peer
         self.host: str = ""
 
     def _check_open(self) -> None:

@@ -295,7 +295,8 @@ async def test_nothing_is_left_of_one_that_has_gone_and_nobody_has_to_look_for_i
 
     def left() -> int:
         kinds = (WebClientLink, NativeClientLink, Connection, Outbox, Protocol)
-        return sum(isinstance(it, kinds) for it in gc.get_objects())
+        # Other tests leave objects that nobody may ask for their class.
+        return sum(issubclass(type(it), kinds) for it in gc.get_objects())
 
     await come_and_go()
     gc.collect()
