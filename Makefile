@@ -54,7 +54,7 @@ simulation: .venv/has-tools
 
 # Half of the two minutes goes into getting ready: each target is instrumented anew.
 fuzz-short: .venv/has-fuzz
-	$(BIN)/python -m fuzz --seconds 60
+	$(BIN)/python -m fuzz --short
 
 fuzz: .venv/has-fuzz
 	$(BIN)/python -m fuzz --seconds $(or $(SECONDS),14400)

@@ -1,6 +1,6 @@
-"""`python -m fuzz [--seconds N] [TARGET ...]`: coverage-guided fuzzing of what reads foreign bytes,
-each target in a process of its own, all within that time. What makes one fail is kept in
-fuzz/findings.
+"""`python -m fuzz [--seconds N | --short] [TARGET ...]`: coverage-guided fuzzing of what reads
+foreign bytes, each target in a process of its own, all within that time. What makes one fail is
+kept in fuzz/findings. `--short` takes the same walk each time, so that a change makes it fail.
 
 Owns: the fuzzer, its bounds, and what is told of a run. Must not know what is promised.
 """
@@ -8,6 +8,7 @@ Owns: the fuzzer, its bounds, and what is told of a run. Must not know what is p
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +20,9 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 FINDINGS: Final = Path(__file__).parent / "findings"
 NAMES: Final = ("http", "frames", "packets", "call2", "journal")
+SHORT: Final = {"http": 1500, "frames": 3000, "packets": 5000, "call2": 50_000, "journal": 300}
+"""How many inputs of each a short run tries: some ten seconds' work."""
+SHORT_SECONDS: Final = 60
 MEMORY_MB: Final = 1024
 INPUT_SECONDS: Final = 20
 """How long one input may take."""
@@ -28,7 +32,7 @@ _DONE: Final = re.compile(r"^Done (\d+) runs", re.MULTILINE)
 _COVERAGE: Final = re.compile(r"\bcov: (\d+) ft: (\d+) corp: (\d+)")
 
 
-def run_all(names: list[str], seconds: int) -> int:
+def run_all(names: list[str], seconds: int, *, is_short: bool) -> int:
     """Fuzz one after the other; the exit code."""
     failed = []
     for name in names:
@@ -36,10 +40,13 @@ def run_all(names: list[str], seconds: int) -> int:
         began = time.monotonic()
         each = max(1, seconds // len(names))
         command = [sys.executable, "-m", "fuzz", "--only", name, "--seconds", str(each)]
+        if is_short:
+            command.append("--short")
         try:
             done = subprocess.run(
                 command,
                 cwd=ROOT,
+                env={**os.environ, "PYTHONHASHSEED": "0"},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 timeout=each + GRACE_SECONDS,
@@ -65,8 +72,9 @@ def run_all(names: list[str], seconds: int) -> int:
     return bool(failed)
 
 
-def fuzz(name: str, seconds: int) -> None:
+def fuzz(name: str, seconds: int, *, is_short: bool) -> None:
     """Fuzz one target in this process, which ends with it."""
+    bound = [f"-runs={SHORT[name]}", "-seed=1"] if is_short else [f"-max_total_time={seconds}"]
     import atheris  # noqa: PLC0415  only who fuzzes needs it
 
     # What is behind the seams has promises of its own; it would only slow this down.
@@ -79,7 +87,7 @@ def fuzz(name: str, seconds: int) -> None:
         atheris.Setup(
             [
                 "fuzz",
-                f"-max_total_time={seconds}",
+                *bound,
                 f"-timeout={INPUT_SECONDS}",
                 f"-rss_limit_mb={MEMORY_MB}",
                 f"-max_len={MAX_BYTES}",
@@ -97,12 +105,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m fuzz")
     parser.add_argument("targets", nargs="*", choices=[*NAMES, []], metavar="TARGET")
     parser.add_argument("--seconds", type=int, default=120, help="for all targets together")
+    parser.add_argument("--short", action="store_true", help="a fixed walk of about a minute")
     parser.add_argument("--only", choices=NAMES, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.only:
-        fuzz(given.only, given.seconds)
+        fuzz(given.only, given.seconds, is_short=given.short)
         return 0
-    return run_all(given.targets or list(NAMES), given.seconds)
+    seconds = SHORT_SECONDS * len(NAMES) if given.short else given.seconds
+    return run_all(given.targets or list(NAMES), seconds, is_short=given.short)
 
 
 if __name__ == "__main__":
