@@ -162,9 +162,10 @@ class AccountOperations(ChannelOperations):
     # --- users ---
 
     async def set_user_attr(self, key: AccountKey, name: str, value: JsonValue) -> None:
-        account = self._state.account(key)
         text = encode_json(value)
-        self._keep(account, name, text)
+        size = self._added(key.app, await self.user_attrs(key), name, text)
+        account = self._state.account(key)
+        account.usage.bytes += size
         account.attributes[name] = value
         self._commits.put("user_attributes", (account.id, name), (account.id, name, text))
 

@@ -6,13 +6,13 @@ Owns: these operations. Must not know what a call's state means, or how a change
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.server.engine.base import AccountKey, Call, CallKey, Post
 from signal_sdk.server.engine.bounds import QuotaError, check
 from signal_sdk.server.engine.inbox_operations import InboxOperations
-from signal_sdk.server.engine.tables import call_row
+from signal_sdk.server.engine.tables import Account, call_row
 
 
 class CallOperations(InboxOperations):
@@ -32,20 +32,34 @@ class CallOperations(InboxOperations):
         if new is None:
             self._calls.pop(key, None)
             for side in sides:
-                self._state.account(side).calls.pop(key, None)
+                if (account := self._accounts.get(side)) is not None:
+                    account.calls.pop(key, None)
             self._commits.drop("calls", key)
         else:
+            for account in self._both(sides):
+                account.calls[key] = None
             self._calls[key] = new
-            for side in sides:
-                self._state.account(side).calls[key] = None
             self._commits.put("calls", key, call_row(key, new))
         for post in posts:
             # A call must be able to end, also where a side's inbox has no room.
             with contextlib.suppress(QuotaError):
                 await self.post(post, now)
         for side in sides:
-            self._inboxes.let_go(self._state.account(side))
+            if (account := self._accounts.get(side)) is not None:
+                self._inboxes.let_go(account)
         return True
+
+    def _both(self, sides: Iterable[AccountKey]) -> list[Account]:
+        """A call's accounts, which need not be known. Raises `QuotaError`, and makes none then."""
+        made: list[Account] = []
+        try:
+            for side in sides:
+                made.append(self._state.account(side))  # noqa: PERF401  those before one that fails
+        except QuotaError:
+            for account in made:
+                self._inboxes.let_go(account)
+            raise
+        return made
 
     def _check_calls(self, caller: AccountKey) -> None:
         account = self._accounts.get(caller)

@@ -147,11 +147,12 @@ class ChannelOperations(Core):
         now: float,
     ) -> float | None:
         channel = self._channels.get(key)
+        text = encode_json(value)
+        size = self._added(key.app, channel.attributes if channel else {}, name, text)
         if channel is None:
             maker = self._accounts.get(AccountKey(key.app, account))
             channel = self._state.make_channel(key, maker, now)
-        text = encode_json(value)
-        self._keep(channel, name, text)
+        channel.usage.bytes += size
         channel.attributes[name] = value
         self._commits.put("channel_attributes", (channel.id, name), (channel.id, name, text))
         self._publish(channel, announce, now)
@@ -178,15 +179,17 @@ class ChannelOperations(Core):
         self._publish(channel, announce, now)
         return True
 
-    def _keep(self, owner: Account | Channel, name: str, text: str) -> None:
-        """Count what `text` takes as the attribute `name`. Raises `QuotaError`."""
+    def _added(self, app: str, attributes: Mapping[str, JsonValue], name: str, text: str) -> int:
+        """How many bytes more there will be with `text` as the attribute `name`. Raises
+        `QuotaError` where the app has no room for them.
+        """
         size = len(text)
-        if name in owner.attributes:
-            size -= len(encode_json(owner.attributes[name]))
+        if name in attributes:
+            size -= len(encode_json(attributes[name]))
         most = self._state.bounds.app_bytes
-        if size > 0 and most and owner.usage.bytes + size > most:
+        if size > 0 and most and self._state.usage(app).bytes + size > most:
             check(most, most, "the bytes of all that the app keeps")
-        owner.usage.bytes += size
+        return size
 
     def _drop_attribute(self, channel: Channel, name: str) -> None:
         channel.usage.bytes -= len(encode_json(channel.attributes[name]))

@@ -281,6 +281,31 @@ async def test_what_an_app_uses_is_the_same_after_a_restart(tmp_path: Path) -> N
     await again.aclose()
 
 
+async def test_what_is_refused_leaves_nothing_behind(engine: Engine) -> None:
+    await bounded(engine, app_bytes=100, app_accounts=2)
+    with pytest.raises(QuotaError):
+        await engine.set_user_attr(ANN, "a", "x" * 200)
+    with pytest.raises(QuotaError):
+        await engine.set_channel_attr(ROOM, "a", "x" * 200, message("x"), account="ann", now=NOW)
+    with pytest.raises(QuotaError):
+        await engine.post(from_("bob", "x" * 200), NOW)
+    assert known(engine) == set()
+    assert await engine.channels() == []
+    await engine.set_user_attr(ANN, "a", "b")
+    key = CallKey("app", "room", "carol", "dave")
+    call = attrs.evolve(CALL, caller="carol", callee="dave")
+    with pytest.raises(QuotaError):
+        await engine.swap_call(key, None, call, [], NOW)
+    assert await engine.call(key) is None
+    assert known(engine) == {"ann"}
+    # With one of the two it would be there.
+    key = CallKey("app", "room", "ann", "dave")
+    call = attrs.evolve(CALL, caller="ann", callee="dave")
+    assert await engine.swap_call(key, None, call, [], NOW)
+    assert await engine.swap_call(key, call, None, [], NOW)
+    assert known(engine) == {"ann"}
+
+
 async def test_accounts_and_channels_of_an_app_are_bounded(engine: Engine) -> None:
     await bounded(engine, app_accounts=2, app_channels=2)
     await engine.set_user_attr(ANN, "a", "b")
