@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 from collections.abc import Callable
 from typing import Protocol
 
@@ -229,5 +230,6 @@ def _address(sock: socket.socket) -> tuple[str, str]:
         return "", "nobody"
     if not isinstance(name, tuple) or len(name) < 2:
         return "", "a local socket"
-    host = plain_address(name[0])
+    # Most of a server's connections are from few addresses, or are not many.
+    host = sys.intern(plain_address(name[0]))
     return host, f"{host}:{name[1]}"

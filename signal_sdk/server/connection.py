@@ -87,7 +87,7 @@ class Connection:
             link, services.hub, services.engine, services.limits, services.clock
         )
         self._requests = Requests(services, link, self._hearing)
-        self._pace = Pace()
+        self._pace: Pace | None = None
         self._is_entering = False
         self._is_resuming = False
         self._entered: trio.Event | None = None
@@ -173,13 +173,18 @@ class Connection:
         it.
         """
         made = self._services.hub.deliveries - before
-        if made > DELIVERIES_PER_FRAME:
+        if made > DELIVERIES_PER_FRAME and self._pace is not None:
             limit = self._services.limits.frames_per_second
             self._pace.charge(made / DELIVERIES_PER_FRAME, limit, trio.current_time())
 
     def _seconds_left(self) -> float:
         """How long it will be until one more frame is read; where it is now, it counts."""
-        return self._pace.seconds_left(self._services.limits.frames_per_second, trio.current_time())
+        limit = self._services.limits.frames_per_second
+        if not limit:
+            return 0.0
+        if self._pace is None:
+            self._pace = Pace()
+        return self._pace.seconds_left(limit, trio.current_time())
 
     async def _handle(self, frame: typed.ClientFrame) -> None:
         match frame:

@@ -128,7 +128,10 @@ class Presences:
 
     def _check_pace(self, key: AccountKey) -> None:
         """Count a login whose token is right: nobody else can use up an account's."""
-        pace, limit = self._logins.of(key), self._limits.account_logins_per_minute
+        limit = self._limits.account_logins_per_minute
+        if not limit:
+            return
+        pace = self._logins.of(key)
         if late := pace.seconds_left(limit, trio.current_time(), MINUTE_SECONDS):
             raise login_too_often(f"more than {limit} logins of the account in a minute", late)
 
@@ -178,7 +181,7 @@ class Presences:
             token_expires=presence.token_expires,
             rights=Rights.decode(presence.rights),
             channel=presence.channel,
-            sent=self._sent.hold(key, trio.current_time()),
+            rates=self._sent,
         )
 
     async def is_current(self, session: Session) -> bool:
@@ -190,12 +193,12 @@ class Presences:
 
     async def log_out(self, session: Session) -> None:
         """`user_logout`, or the end of the token: presence ends at once."""
-        self._sent.of(session.key, trio.current_time())
+        session.let_go()
         await self._end(session.key, lambda presence: presence.generation == session.generation)
 
     async def disconnected(self, session: Session) -> None:
         """The session's connection is gone: it has `_conn_timeout` to come back."""
-        self._sent.of(session.key, trio.current_time())
+        session.let_go()
         await self._begin_lease(session.key, session.generation)
 
     async def recover(self) -> None:

@@ -6,9 +6,10 @@ Owns: the facts of a login. Must not know the connection that holds it.
 from __future__ import annotations
 
 import attrs
+import trio
 
 from signal_sdk.server.engine.base import AccountKey, ChannelKey
-from signal_sdk.server.rates import Pace, Rate
+from signal_sdk.server.rates import Pace, Rate, Rates
 from signal_sdk.wire import login
 from signal_sdk.wire.rights import ALL, Rights
 
@@ -28,10 +29,39 @@ class Session:
     ver: int = 0
     token_expires: int | None = None
     channel: str | None = None
-    sent: Rate = attrs.field(factory=Rate)
-    changes: Pace = attrs.field(factory=Pace)
-    questions: Pace = attrs.field(factory=Pace)
     rights: Rights = ALL
+    rates: Rates[AccountKey] = attrs.field(factory=Rates, repr=False)
+    _sent: Rate | None = attrs.field(default=None, init=False)
+    _changes: Pace | None = attrs.field(default=None, init=False)
+    _questions: Pace | None = attrs.field(default=None, init=False)
+
+    # Most sessions only listen: what counts is made when there is something to count.
+
+    @property
+    def sent(self) -> Rate:
+        """How often the account has sent."""
+        if self._sent is None:
+            self._sent = self.rates.hold(self.key, trio.current_time())
+        return self._sent
+
+    @property
+    def changes(self) -> Pace:
+        """How often the session has changed something."""
+        if self._changes is None:
+            self._changes = Pace()
+        return self._changes
+
+    @property
+    def questions(self) -> Pace:
+        """How much the session has asked."""
+        if self._questions is None:
+            self._questions = Pace()
+        return self._questions
+
+    def let_go(self) -> None:
+        """The session's connection is no more: what it has sent counts for another second."""
+        if self._sent is not None:
+            self.rates.of(self.key, trio.current_time())
 
     @property
     def app(self) -> str:

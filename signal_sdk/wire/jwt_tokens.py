@@ -7,15 +7,18 @@ an argument, in Unix seconds. No error text holds a token or a certificate.
 
 from __future__ import annotations
 
-from typing import Final
+import functools
+from typing import TYPE_CHECKING, Final
 
-import jwt
 import msgspec
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, ParameterError
 from signal_sdk.wire import names
 from signal_sdk.wire.rights import ALL, Rights, check_patterns
+
+if TYPE_CHECKING:
+    import jwt
 
 __all__ = ["MAX_TOKEN_CHARS", "MIN_CERTIFICATE_BYTES", "Claims", "check_jwt", "make_jwt"]
 
@@ -25,7 +28,16 @@ MIN_CERTIFICATE_BYTES: Final = 32
 MAX_TOKEN_CHARS: Final = 2048
 """Rights take most of them. A longer one is not even looked at, whoever sends it."""
 MAX_TIME: Final = 10**12 - 1
-_SIGNER: Final = jwt.PyJWS(algorithms=[ALGORITHM])
+
+
+@functools.cache
+def _signer() -> jwt.PyJWS:
+    """PyJWT's. It is imported when a token of this form comes for the first time: with what it
+    imports where that is installed, it takes as much memory as a thousand connections.
+    """
+    import jwt  # noqa: PLC0415  see above
+
+    return jwt.PyJWS(algorithms=[ALGORITHM])
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -55,7 +67,7 @@ def make_jwt(claims: Claims, certificate: str) -> str:
             f"the certificate has less than {MIN_CERTIFICATE_BYTES} bytes: "
             "too short a secret to sign a JWT with",
         )
-    token = _SIGNER.encode(msgspec.json.encode(claims), certificate, algorithm=ALGORITHM)
+    token = _signer().encode(msgspec.json.encode(claims), certificate, algorithm=ALGORITHM)
     if len(token) > MAX_TOKEN_CHARS:
         raise ParameterError(
             ECode.GENERAL_E_LARGE_PARAM,
@@ -74,8 +86,11 @@ def check_jwt(
     """
     if len(token) > MAX_TOKEN_CHARS or not token.isascii():
         raise _wrong("is no JWT: it is too long, or not of ASCII")
+    signer = _signer()
+    import jwt  # noqa: PLC0415  it is there by now
+
     try:
-        payload = _SIGNER.decode(token, certificate, algorithms=[ALGORITHM])
+        payload = signer.decode(token, certificate, algorithms=[ALGORITHM])
     except jwt.InvalidSignatureError:
         raise _wrong("was not signed with this app's certificate") from None
     except (jwt.InvalidTokenError, RecursionError):

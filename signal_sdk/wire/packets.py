@@ -55,13 +55,13 @@ class PacketReader:
         self._kinds = _KINDS if reads_bundles else _SINGLE_KINDS
         self.max_bytes = max_bytes
         self.has_more = False
-        self._rest = bytearray()
+        self._rest: bytearray | None = None  # which most have nothing in
         self._wanted = 0
 
     @property
     def rest(self) -> int:
         """How many bytes wait for the rest of their packet."""
-        return len(self._rest)
+        return len(self._rest or b"")
 
     def feed(self, data: bytes) -> list[bytes]:
         """The texts of packets that are whole now: all of them, or, where they hold more than
@@ -73,15 +73,16 @@ class PacketReader:
         """
         if self.error is not None:
             return []
-        if not self._rest:
+        if self._rest is None:
             texts, end = self._read(data)
-            self._rest += data[end:]
+            self._rest = bytearray(data[end:]) or None
             return texts
         self._rest += data
         if len(self._rest) < self._wanted:
             return []
         texts, end = self._read(self._rest)
         del self._rest[:end]
+        self._rest = self._rest or None
         return texts
 
     def _read(self, data: bytes | bytearray) -> tuple[list[bytes], int]:
