@@ -291,7 +291,7 @@ class Life:
 
 
 def _size(owner: Any) -> int:
-    return sum(len(encode_json(value)) for value in owner.attributes.values())
+    return sum(len(encode_json(value).encode()) for value in owner.attributes.values())
 
 
 def _left(account: Account) -> dict[str, Any]:

@@ -87,6 +87,11 @@ class Usage:
         return uid
 
 
+def size_of(text: str) -> int:
+    """How many bytes `text` has, as UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def check(used: int, bound: int, what: str, ecode: ECode = ECode.GENERAL_E_FAILED) -> None:
     """Raise `QuotaError` where `used` is all that is allowed of `what`."""
     if bound and used >= bound:

@@ -17,7 +17,7 @@ from signal_sdk.server.engine.base import (
     MakeContents,
     Roster,
 )
-from signal_sdk.server.engine.bounds import check
+from signal_sdk.server.engine.bounds import check, size_of
 from signal_sdk.server.engine.core import Core
 from signal_sdk.server.engine.tables import Account, Channel, encode_json, reserve
 from signal_sdk.wire.events import ChannelContent
@@ -183,16 +183,16 @@ class ChannelOperations(Core):
         """How many bytes more there will be with `text` as the attribute `name`. Raises
         `QuotaError` where the app has no room for them.
         """
-        size = len(text)
+        size = size_of(text)
         if name in attributes:
-            size -= len(encode_json(attributes[name]))
+            size -= size_of(encode_json(attributes[name]))
         most = self._state.bounds.app_bytes
         if size > 0 and most and self._state.usage(app).bytes + size > most:
             check(most, most, "the bytes of all that the app keeps")
         return size
 
     def _drop_attribute(self, channel: Channel, name: str) -> None:
-        channel.usage.bytes -= len(encode_json(channel.attributes[name]))
+        channel.usage.bytes -= size_of(encode_json(channel.attributes[name]))
         del channel.attributes[name]
         self._commits.drop("channel_attributes", (channel.id, name))
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.server.engine.base import Entry, Page, Post
-from signal_sdk.server.engine.bounds import QuotaError
+from signal_sdk.server.engine.bounds import QuotaError, size_of
 from signal_sdk.server.engine.commits import Commits, JournalCommits
 from signal_sdk.server.engine.entry_log import EntryLog
 from signal_sdk.server.engine.state import State
@@ -52,7 +52,7 @@ class Inboxes:
             version=inbox.last_version, sender=post.sender, expires=post.expires, line=post.line
         )
         inbox.append(entry)
-        account.usage.bytes += len(entry.line)
+        account.usage.bytes += size_of(entry.line)
         self._will_sweep(account)
         if reserved := reserve(inbox.last_version, account.reserved):
             account.reserved = reserved
@@ -67,13 +67,13 @@ class Inboxes:
         is_call = not post.sender
         if len(inbox.entries) >= bounds.room(bounds.inbox_messages, for_call=is_call):
             return f"the inbox of {post.key.account!r} is full"
-        size = inbox.size + len(post.line)
+        size = inbox.size + size_of(post.line)
         if size > bounds.room(bounds.inbox_bytes, for_call=is_call):
             return f"the inbox of {post.key.account!r} is full: {bounds.inbox_bytes} bytes"
         if 0 < bounds.inbox_sender_messages <= inbox.senders.get(post.sender, 0):
             most = bounds.inbox_sender_messages
             return f"{most} messages of {post.sender!r} wait for {post.key.account!r} already"
-        if bounds.app_bytes and account.usage.bytes + len(post.line) > bounds.app_bytes:
+        if bounds.app_bytes and account.usage.bytes + size_of(post.line) > bounds.app_bytes:
             return f"all that the app keeps has {bounds.app_bytes} bytes, the most allowed"
         return ""
 

@@ -15,7 +15,7 @@ import attrs
 import msgspec
 
 from signal_sdk.server.engine.base import AccountKey, Call, CallKey, ChannelKey, Entry
-from signal_sdk.server.engine.bounds import Bounds, Usage, check
+from signal_sdk.server.engine.bounds import Bounds, Usage, check, size_of
 from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.files import exposed
 from signal_sdk.server.engine.journal import HOMELESS, UNREADABLE, Journal
@@ -217,13 +217,13 @@ class State:
         def take_user_attribute(row: Row) -> None:
             owner, name, value = row
             accounts[owner].attributes[name] = decode_json(value)
-            accounts[owner].usage.bytes += len(value)
+            accounts[owner].usage.bytes += size_of(value)
 
         def take_entry(row: Row) -> None:
             number, owner, version, expires, line = row
             entry = Entry(version=version, expires=expires, line=line, number=number)
             accounts[owner].inbox.append(entry)
-            accounts[owner].usage.bytes += len(line)
+            accounts[owner].usage.bytes += size_of(line)
 
         def take_reply(row: Row) -> None:
             number, owner, callid, text = row
@@ -254,7 +254,7 @@ class State:
         def take_channel_attribute(row: Row) -> None:
             number, name, value = row
             channels[number].attributes[name] = decode_json(value)
-            channels[number].usage.bytes += len(value)
+            channels[number].usage.bytes += size_of(value)
 
         def take_call(row: Row) -> None:
             key, call = call_from_row(row)

@@ -29,7 +29,7 @@ from signal_sdk.server.engine.base import (
     Presence,
     Roster,
 )
-from signal_sdk.server.engine.bounds import Usage
+from signal_sdk.server.engine.bounds import Usage, size_of
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
 
@@ -83,7 +83,7 @@ class Inbox:
         if self.entries is _NOTHING:
             self.entries, self.senders = deque(), {}
         self.entries.append(entry)
-        self.size += len(entry.line)
+        self.size += size_of(entry.line)
         if entry.sender:
             self.senders[entry.sender] = self.senders.get(entry.sender, 0) + 1
 
@@ -91,7 +91,7 @@ class Inbox:
         """These have been taken out; how many bytes they had."""
         size = 0
         for entry in entries:
-            size += len(entry.line)
+            size += size_of(entry.line)
             self.last_number = max(self.last_number, entry.number)
             if entry.sender and not (left := self.senders[entry.sender] - 1):
                 del self.senders[entry.sender]

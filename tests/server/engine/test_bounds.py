@@ -244,6 +244,21 @@ async def test_an_inbox_is_bounded_in_bytes(engine: Engine) -> None:
     await engine.post(from_("bob", "x" * 100), NOW)
 
 
+async def test_bytes_are_those_of_utf_8_and_not_characters(engine: Engine) -> None:
+    size = len(post("字" * 100).line.encode())
+    await bounded(engine, inbox_bytes=size * 2)
+    for _ in range(2):
+        await engine.post(from_("bob", "字" * 100), NOW)
+    with pytest.raises(QuotaError, match="is full"):
+        await engine.post(from_("bob", "字"), NOW)
+    await engine.read_inbox(ANN, 10**6, 30, NOW)
+    await engine.read_inbox(ANN, 2, 30, NOW)
+    await bounded(engine, app_bytes=100)
+    with pytest.raises(QuotaError):
+        await engine.set_user_attr(ANN, "a", "字" * 40)
+    await engine.set_user_attr(ANN, "a", "字" * 30)
+
+
 async def test_an_app_is_bounded_in_bytes_of_whatever_is_kept(engine: Engine) -> None:
     await bounded(engine, app_bytes=1000)
     await engine.set_user_attr(ANN, "a", "x" * 298)
