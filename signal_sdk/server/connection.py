@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import trio
 
@@ -40,7 +40,7 @@ FAREWELL_SECONDS: Final = 2.0
 """How long a connection's own end may take once its node is being stopped."""
 
 
-def _is_logout(frame: typed.ClientFrame) -> bool:
+def _is_logout(frame: typed.ClientFrame) -> TypeGuard[call2.Request]:
     return isinstance(frame, call2.Request) and frame.function == functions.UserLogout.function
 
 
@@ -151,9 +151,13 @@ class Connection:
                 # What a client says behind the end that it was given is nobody's word.
                 return
             before = services.hub.deliveries
-            await self._handle(frame)
-            if services.engine.is_immediate:
-                self._charge(before)
+            if _is_logout(frame):
+                await self._requests.log_out(self._session, frame, self._end_session)
+            else:
+                await self._handle(frame)
+            made = services.hub.deliveries - before
+            if services.engine.is_immediate and made > DELIVERIES_PER_FRAME:
+                self._charge(made)
             if number % FRAMES_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
 
@@ -161,19 +165,21 @@ class Connection:
         """Handle a frame where it is read, if it needs no waiting: only a logout does, and what is
         said before a login is durable.
         """
-        if self._is_entering or _is_logout(frame) or self._seconds_left():
+        services = self._services
+        if self._is_entering or _is_logout(frame):
             return False
-        before = self._services.hub.deliveries
+        if services.limits.frames_per_second and self._seconds_left():
+            return False
+        hub = services.hub
+        before = hub.deliveries
         _at_once(self._handle(frame))
-        self._charge(before)
+        if (made := hub.deliveries - before) > DELIVERIES_PER_FRAME:
+            self._charge(made)
         return True
 
-    def _charge(self, before: int) -> None:
-        """Count a frame that went to many as more, where there had been so many deliveries before
-        it.
-        """
-        made = self._services.hub.deliveries - before
-        if made > DELIVERIES_PER_FRAME and self._pace is not None:
+    def _charge(self, made: int) -> None:
+        """Count a frame that went to so many as more."""
+        if self._pace is not None:
             limit = self._services.limits.frames_per_second
             self._pace.charge(made / DELIVERIES_PER_FRAME, limit, trio.current_time())
 
@@ -187,9 +193,10 @@ class Connection:
         return self._pace.seconds_left(limit, trio.current_time())
 
     async def _handle(self, frame: typed.ClientFrame) -> None:
+        """Handle whatever is no logout."""
         match frame:
             case call2.Request():
-                await self._call(frame)
+                await self._requests.answer(self._session, frame)
             case typed.Ping(number):
                 self._link.send(typed.Pong(number))
             case login.Login() | login.LineLogin():
@@ -369,14 +376,6 @@ class Connection:
                 exc = LoginError(exc.ecode, NO_MATCH)
         self._link.send(typed.Refused(error=exc, is_resume=is_resume))
         self._link.end(Farewell(end=End.DONE))
-
-    # --- requests ---
-
-    async def _call(self, request: call2.Request) -> None:
-        if _is_logout(request):
-            await self._requests.log_out(self._session, request, self._end_session)
-        else:
-            await self._requests.answer(self._session, request)
 
     # --- what the hub calls ---
 

@@ -58,21 +58,21 @@ class Inboxes:
     async def send(self, session: Session, args: functions.UserSendMessage) -> results.Result:
         """`user_sendmsg`."""
         check_user_rate(session, self._limits)
-        now = self._clock()
+        now, key = self._clock(), session.key
         ttl = lines.parse_flag(args.flag)
         post = Post(
-            key=AccountKey(session.app, args.peer),
+            key=AccountKey(key.app, args.peer),
             line=lines.MessageLine(
                 # The sender's uid keeps one user's choice of ids from hiding another's messages.
                 msg_id=f"{session.uid}.{args.message_id or secrets.token_hex(8)}",
-                src=session.account,
+                src=key.account,
                 dst=args.peer,
                 ttl=ttl,
                 type=events.INSTANT,
                 time=int(now * 1000),
                 content=names.json_text(args.content),
             ).encode(),
-            sender=session.account,
+            sender=key.account,
             expires=now + ttl,
         )
         await self._engine.post(post, now)

@@ -187,7 +187,11 @@ class Requests:
             # What becomes of it has been handed to everybody, and is in no journal.
             self._reply(request.callid, text)
         else:
-            engine.when_durable(partial(self._acknowledge, session, gate, request.callid, text))
+            engine.when_durable(
+                partial(self._reply, request.callid, text)
+                if gate is None
+                else partial(self._acknowledge, session, gate, request.callid, text)
+            )
 
     def _check_pace(self, pace: Pace, limit: int, what: str) -> None:
         seconds = pace.seconds_left(limit, trio.current_time())
@@ -205,14 +209,13 @@ class Requests:
     def _acknowledge(
         self,
         session: Session,
-        gate: Gate | None,
+        gate: Gate,
         callid: call2.CallId,
         text: str,
         error: SignalError | None,
     ) -> None:
         self._reply(callid, text, error)
-        if gate is not None:
-            self._hearing.open(session, gate)
+        self._hearing.open(session, gate)
 
     def _reply(self, callid: call2.CallId, text: str, error: SignalError | None = None) -> None:
         self._link.send(

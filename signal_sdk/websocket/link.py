@@ -209,7 +209,8 @@ class WebSocketLink(StreamLink[M]):
         for _ in range(MESSAGES_PER_TURN):
             if at >= len(data):
                 return at
-            if not self._is_library_open:
+            library = self._library
+            if library is not None and self._is_ended:
                 # It is ended, or about to be.
                 end = min(at + LIBRARY_BYTES, len(data))
                 self._give_to_library(bytes(data[at:end]))
@@ -229,7 +230,9 @@ class WebSocketLink(StreamLink[M]):
                 return len(data)
             if head.end > len(data):
                 return at
-            if head.first in (frames.TEXT, frames.BINARY) and self._is_library_idle:
+            if head.first in (frames.TEXT, frames.BINARY) and (
+                library is None or library.current_size is None
+            ):
                 payload = (
                     frames.unmask(data, head) if head.is_masked else data[head.start : head.end]
                 )
@@ -244,17 +247,9 @@ class WebSocketLink(StreamLink[M]):
         return at
 
     @property
-    def _is_library_open(self) -> bool:
-        """Does the library, if there is one, expect messages?"""
-        library = self._library
-        return library is None or (library.state is State.OPEN and library.parser_exc is None)
-
-    @property
     def _is_library_idle(self) -> bool:
         """Is the library in the midst of nothing? It is given whole frames only."""
-        return self._is_library_open and (
-            self._library is None or self._library.current_size is None
-        )
+        return not self._is_ended and (self._library is None or self._library.current_size is None)
 
     def _give_to_library(self, data: bytes) -> None:
         if data:

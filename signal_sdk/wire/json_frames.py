@@ -49,19 +49,22 @@ def encode_server(frame: typed.ServerFrame, *, has_ids: bool, is_pushed: bool) -
     """What the server says, to a client whose message lines have ids or not, and that is handed its
     inbox entries or told to poll.
     """
-    match frame:
-        case typed.Reply(callid, result) if not isinstance(result, str):
-            page = result if has_ids else result.without_ids()
-            return call2.encode_success(callid, call2.encode_result(page))
-        case typed.Entry(version, line) if is_pushed:
-            return events.encode_push(version, line if has_ids else lines.without_id(line))
+    if type(frame) is typed.Entry:
+        if not is_pushed:
+            return events.encode_announcement(frame.version)
+        line = frame.line if has_ids else lines.without_id(frame.line)
+        return events.encode_push(frame.version, line)
+    if type(frame) is typed.Reply:
+        result = frame.result
+        if not isinstance(result, str):
+            result = call2.encode_result(result if has_ids else result.without_ids())
+        return call2.encode_success(frame.callid, result)
     return _encoders[type(frame)](frame)
 
 
+# All but the two that are nearly all that is said.
 _encoders: Final[Mapping[type[typed.ServerFrame], Callable[[Any], bytes]]] = {
-    typed.Reply: lambda frame: call2.encode_success(frame.callid, frame.result),
     typed.Failure: lambda frame: call2.encode_failure(frame.callid, frame.error),
-    typed.Entry: lambda frame: events.encode_announcement(frame.version),
     typed.Pong: lambda frame: frames.encode_frame(login.PONG, frame.number),
     typed.LoggedIn: lambda frame: login.encode_success(frame.success),
     typed.Refused: lambda frame: login.encode_failure(frame.error),

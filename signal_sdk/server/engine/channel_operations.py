@@ -19,7 +19,7 @@ from signal_sdk.server.engine.base import (
 )
 from signal_sdk.server.engine.bounds import check, size_of
 from signal_sdk.server.engine.core import Core
-from signal_sdk.server.engine.tables import Account, Channel, encode_json, reserve
+from signal_sdk.server.engine.tables import FEW, RESERVED, Account, Channel, encode_json
 from signal_sdk.wire.events import ChannelContent
 from signal_sdk.wire.names import JsonValue
 
@@ -115,8 +115,8 @@ class ChannelOperations(Core):
 
     def _publish(self, channel: Channel, content: ChannelContent, now: float) -> None:
         channel.msgid += 1
-        if reserved := reserve(channel.msgid, channel.reserved):
-            channel.reserved = reserved
+        if channel.reserved - channel.msgid < FEW:
+            channel.reserved = channel.msgid + RESERVED
             self._commits.channel(channel)
         event = Event(channel.msgid, content, int(now * 1000))
         history = channel.history

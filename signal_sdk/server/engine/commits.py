@@ -103,8 +103,12 @@ class JournalCommits(Commits):
         self._wake.set()
 
     def put(self, table: str, key: Row, row: Row) -> None:
-        self._rows.setdefault(table, {})[key] = row
-        self._wake.set()
+        rows = self._rows.get(table)
+        if rows is None:
+            # Where it is in the batch already, whoever commits is awake.
+            rows = self._rows[table] = {}
+            self._wake.set()
+        rows[key] = row
 
     def drop(self, table: str, key: Row) -> None:
         if table == "channels":
@@ -125,7 +129,7 @@ class JournalCommits(Commits):
     def when_durable(self, then: Then) -> None:
         if self._failed is not None:
             then(_refusal())
-        elif self._is_dirty:
+        elif self._rows or self._accounts or self._channels:
             self._waiting.append(then)
         elif self._written_for is not None:
             self._written_for.append(then)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Delivery, Then
@@ -37,6 +38,9 @@ class Core:
         if journal is not None:
             commits = JournalCommits(journal, write_in_thread)
         self._commits = commits
+        # No methods of this class around them: they are called for each message.
+        self.check_writable: Callable[[], None] = commits.check
+        self.when_durable: Callable[[Then], None] = commits.when_durable
         self._state = state = State(commits)
         self.bound(bounds)
         if journal is not None:
@@ -69,11 +73,3 @@ class Core:
         if account is None or account.presence is None or account.presence.generation != generation:
             return None
         return account
-
-    # --- durability ---
-
-    def check_writable(self) -> None:
-        self._commits.check()
-
-    def when_durable(self, then: Then) -> None:
-        self._commits.when_durable(then)

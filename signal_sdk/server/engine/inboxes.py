@@ -17,7 +17,7 @@ from signal_sdk.server.engine.bounds import QuotaError, size_of
 from signal_sdk.server.engine.commits import Commits, JournalCommits
 from signal_sdk.server.engine.entry_log import EntryLog
 from signal_sdk.server.engine.state import State
-from signal_sdk.server.engine.tables import Account, reserve
+from signal_sdk.server.engine.tables import FEW, RESERVED, Account
 
 SWEPT: Final = 5000
 """How many inboxes one sweep, once a second, looks at: a few milliseconds' work."""
@@ -41,39 +41,54 @@ class Inboxes:
 
     def post(self, account: Account, post: Post, now: float) -> Entry:
         """Put an entry into the account's inbox. Raises `QuotaError`."""
-        inbox = account.inbox
-        if self._lack(account, post):
-            self._expire(account, now)
-            if lack := self._lack(account, post):
-                self.let_go(account)
-                raise QuotaError(ECode.SENDMESSAGE_E_OTHER, lack)
+        bounds, inbox, usage = self._state.bounds, account.inbox, account.usage
+        size = size_of(post.line)
+        if (
+            0 < bounds.inbox_messages <= len(inbox.entries)
+            or 0 < bounds.inbox_bytes < inbox.size + size
+            or 0 < bounds.inbox_sender_messages <= inbox.senders.get(post.sender, 0)
+            or 0 < bounds.app_bytes < usage.bytes + size
+        ):
+            self._make_room(account, post, size, now)
         inbox.last_version += 1
         entry = Entry(
             version=inbox.last_version, sender=post.sender, expires=post.expires, line=post.line
         )
-        inbox.append(entry)
-        account.usage.bytes += size_of(entry.line)
-        self._will_sweep(account)
-        if reserved := reserve(inbox.last_version, account.reserved):
-            account.reserved = reserved
+        inbox.append(entry, size)
+        usage.bytes += size
+        if not inbox.is_swept:
+            self._will_sweep(account)
+        if account.reserved - inbox.last_version < FEW:
+            account.reserved = inbox.last_version + RESERVED
             self._commits.account(account)
         if self._log is not None:
             self._log.append(account.id, entry)
         return entry
 
-    def _lack(self, account: Account, post: Post) -> str:
-        """What there is no room for in the account's inbox; empty where there is."""
+    def _make_room(self, account: Account, post: Post, size: int, now: float) -> None:
+        """One of the bounds is reached: let go of what has expired. Raises `QuotaError` where there
+        is still no room for `post`.
+        """
+        if self._lack(account, post, size):
+            self._expire(account, now)
+            if lack := self._lack(account, post, size):
+                self.let_go(account)
+                raise QuotaError(ECode.SENDMESSAGE_E_OTHER, lack)
+
+    def _lack(self, account: Account, post: Post, size: int) -> str:
+        """What there is no room for in the account's inbox; empty where there is, which for a
+        call's event may be beyond the bounds.
+        """
         bounds, inbox = self._state.bounds, account.inbox
         is_call = not post.sender
         if len(inbox.entries) >= bounds.room(bounds.inbox_messages, for_call=is_call):
             return f"the inbox of {post.key.account!r} is full"
-        size = inbox.size + size_of(post.line)
-        if size > bounds.room(bounds.inbox_bytes, for_call=is_call):
+        if inbox.size + size > bounds.room(bounds.inbox_bytes, for_call=is_call):
             return f"the inbox of {post.key.account!r} is full: {bounds.inbox_bytes} bytes"
         if 0 < bounds.inbox_sender_messages <= inbox.senders.get(post.sender, 0):
             most = bounds.inbox_sender_messages
             return f"{most} messages of {post.sender!r} wait for {post.key.account!r} already"
-        if bounds.app_bytes and account.usage.bytes + size_of(post.line) > bounds.app_bytes:
+        if bounds.app_bytes and account.usage.bytes + size > bounds.app_bytes:
             return f"all that the app keeps has {bounds.app_bytes} bytes, the most allowed"
         return ""
 

@@ -222,8 +222,9 @@ class State:
         def take_entry(row: Row) -> None:
             number, owner, version, expires, line = row
             entry = Entry(version=version, expires=expires, line=line, number=number)
-            accounts[owner].inbox.append(entry)
-            accounts[owner].usage.bytes += size_of(line)
+            size = size_of(line)
+            accounts[owner].inbox.append(entry, size)
+            accounts[owner].usage.bytes += size
 
         def take_reply(row: Row) -> None:
             number, owner, callid, text = row

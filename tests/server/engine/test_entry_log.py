@@ -46,7 +46,7 @@ class Process:
         ):
             assert line == f"{owner} {version}"
             entry = Entry(version=version, expires=expires, line=line, number=number)
-            self.accounts[owner].inbox.append(entry)
+            self.accounts[owner].inbox.append(entry, len(entry.line))
         self.log = EntryLog(self.commits, self.accounts)
 
     def stored(self) -> int:
@@ -59,7 +59,7 @@ class Process:
 
     def post(self, owner: int, version: int) -> None:
         entry = Entry(version=version, expires=5.0, line=f"{owner} {version}")
-        self.accounts[owner].inbox.append(entry)
+        self.accounts[owner].inbox.append(entry, len(entry.line))
         self.log.append(owner, entry)
 
     def handle(self, owner: int, count: int) -> None:
