@@ -59,7 +59,12 @@ INCREMENTAL: Final = 2
 LOG_BYTES: Final = 4 * 1024 * 1024
 """How long SQLite's log stays once all of it is in the file: as long as it is normally."""
 SHRUNK_EVERY: Final = 16
-"""After how many batches it is looked whether the file is mostly free."""
+"""After how many batches it is looked whether the file has more than twice what it needs."""
+STILL_NEEDED: Final = 0.9
+"""How much of what was in use counts as needed at the next look. The entries' table grows and is
+cut off again, all the time: to give that room back, and to take it again, was a tenth of all
+writing.
+"""
 MIN_FREE_PAGES: Final = 256
 PAGES_AT_ONCE: Final = 1024
 """How many pages, of 4 KiB, are given back after one batch: some 10 ms."""
@@ -97,6 +102,7 @@ class Journal:
         self._bad: dict[tuple[str, Row], BadRow] = {}
         self._at = 0
         self._written = 0
+        self._needed = 0.0
         # What is no UTF-8 comes out as what no checksum is of.
         db.text_factory = to_text
         db.create_function(CHECKSUM, -1, checksum_of, deterministic=True)
@@ -305,12 +311,14 @@ class Journal:
                 self._shrink()
 
     def _shrink(self) -> None:
-        """Give some of the file's free pages back, where most of it is free."""
+        """Give some of the file's free pages back, where it has far more than it needs."""
         (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
         (pages,) = self._db.execute("PRAGMA page_count").fetchone()
-        if free > MIN_FREE_PAGES and 2 * free > pages:
+        self._needed = max(pages - free, self._needed * STILL_NEEDED)
+        too_many = int(pages - 2 * self._needed)
+        if too_many > MIN_FREE_PAGES:
             # One step for each page, of which `execute` takes the first only.
-            self._db.executescript(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})")
+            self._db.executescript(f"PRAGMA incremental_vacuum({min(too_many, PAGES_AT_ONCE)})")
 
     def _write(self, batch: Batch) -> None:
         db = self._db

@@ -53,6 +53,35 @@ def test_a_file_that_is_mostly_used_is_left_alone(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_room_that_is_used_again_and_again_is_not_given_back(tmp_path: Path) -> None:
+    """As the table of entries does, which grows, is cut off, and grows again."""
+    journal = Journal.open(tmp_path)
+    pages = []
+    for _ in range(8):
+        journal.write(written(2000))
+        for _ in range(31):
+            journal.write(written(1))
+        journal.write(gone(2000))
+        for _ in range(31):
+            journal.write(written(1))
+        pages += journal._db.execute("PRAGMA page_count").fetchone()
+    assert min(pages) == max(pages) > 500
+    journal.close()
+
+
+def test_room_that_is_not_used_any_more_is_given_back_in_the_end(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path)
+    for _ in range(64):
+        journal.write(written(5000, size=500))
+    large = file_bytes(tmp_path)
+    journal.write(gone(5000))
+    for _ in range(16 * 48):
+        journal.write(written(1))
+    journal.close()
+    assert file_bytes(tmp_path) < large / 4
+    Journal.open(tmp_path).close()
+
+
 @pytest.mark.parametrize("has_room", [True, False])
 def test_an_older_file_becomes_one_that_shrinks_where_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_room: bool
