@@ -381,6 +381,10 @@ def _marks(width: int) -> str:
 # --- what can be wrong ---
 
 
+MAX_FORMAT: Final = 2
+"""The newest format of a file, for reading and for writing, that SQLite has: with a write-ahead log."""
+
+
 def check_header(path: Path) -> None:
     """Is it one of our files, as far as its first bytes tell? An empty one is to become one. Raises
     `StorageError`.
@@ -396,6 +400,9 @@ def check_header(path: Path) -> None:
         raise StorageError(f"{path}: not a journal of signal-sdk: it is no SQLite file")
     if int.from_bytes(header[68:72], "big") not in (0, APPLICATION_ID):
         raise StorageError(f"{path}: {FOREIGN}")
+    if max(header[18:20]) > MAX_FORMAT:
+        # SQLite would read such a file, and never write it.
+        raise StorageError(_corrupt(path, "its header names a format that SQLite does not write"))
 
 
 def _version(path: Path, db: sqlite3.Connection) -> int:

@@ -111,6 +111,20 @@ def set_aside(directory: Path) -> list[tuple[str, str, list[Any]]]:
     return [(origin, why, msgspec.msgpack.decode(row)) for origin, why, row in found]
 
 
+@pytest.mark.parametrize("at", [18, 19])
+def test_a_header_that_makes_the_file_read_only_is_told_by_doctor_and_start(
+    tmp_path: Path, at: int
+) -> None:
+    file = filled(tmp_path)
+    data = bytearray(file.read_bytes())
+    data[at] = 0xDE
+    file.write_bytes(data)
+    [problem] = examine(tmp_path).problems
+    assert "the file is corrupt (its header" in problem
+    with pytest.raises(StorageError, match="its header names a format"):
+        Journal.open(tmp_path)
+
+
 # --- what is found ---
 
 Change = Callable[[Path], None]
