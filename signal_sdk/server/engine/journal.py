@@ -382,7 +382,7 @@ def _marks(width: int) -> str:
 
 
 MAX_FORMAT: Final = 2
-"""The newest format of a file, for reading and for writing, that SQLite has: with a write-ahead log."""
+"""The newest format of a file that SQLite has, for reading and for writing."""
 
 
 def check_header(path: Path) -> None:
