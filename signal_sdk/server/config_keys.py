@@ -324,7 +324,7 @@ class LimitsConfig:
     account_channels: int = _key(
         1000,
         "How many channels that one account has made, by joining them or by an attribute, may be "
-        "there; a restart forgets who made which. 0 is no limit.",
+        "there. 0 is no limit.",
         least=0,
     )
     account_calls: int = _key(

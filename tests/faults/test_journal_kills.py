@@ -17,8 +17,9 @@ from typing import Final
 
 import pytest
 
+from signal_sdk.server.engine.checksums import checksum_of
 from signal_sdk.server.engine.files import FILE_NAME
-from signal_sdk.server.engine.schema import MIGRATIONS
+from signal_sdk.server.engine.schema import CHECKSUM, MIGRATIONS
 from tests.cli.program import COMMAND, ROOT, clean_environment, run
 from tests.server.engine.test_journal import old_file
 
@@ -28,6 +29,8 @@ POINTS: Final = 45
 def filled(directory: Path, version: int, *, damaged: bool = False) -> Path:
     """A file of that version, with something in it, and as the journal itself makes it."""
     directory.mkdir(mode=0o700)
+    # The fifth is made of the fourth, which gives its rows their checksums.
+    then, version = version, min(version, 4)
     old_file(directory, version)
     file = directory / FILE_NAME
     file.chmod(0o600)
@@ -58,18 +61,21 @@ def filled(directory: Path, version: int, *, damaged: bool = False) -> Path:
             "INSERT INTO user_attributes VALUES (?, 'a', ?)", [(n, str(n)) for n in numbers]
         )
         db.commit()
+        if then > version:
+            db.create_function(CHECKSUM, -1, checksum_of, deterministic=True)
+            db.executescript(f"{MIGRATIONS[version]}; PRAGMA user_version = {then}")
         db.execute("PRAGMA journal_mode = WAL")
     return directory
 
 
-@pytest.mark.parametrize("case", ["new", "1", "2", "3", "4", "damaged"])
+@pytest.mark.parametrize("case", ["new", "1", "2", "3", "4", "5", "damaged"])
 def test_a_start_that_is_killed_at_any_point_is_begun_again(tmp_path: Path, case: str) -> None:
     source = tmp_path / "source"
     if case == "damaged":
         filled(source, 4, damaged=True)
     elif case != "new":
         filled(source, int(case))
-    assert len(MIGRATIONS) == 5, "a new step wants a file of the one before in this test"
+    assert len(MIGRATIONS) == 6, "a new step wants a file of the one before in this test"
     program = Path(__file__).with_name("journal_kills.py")
     done = subprocess.run(
         [sys.executable, str(program), str(source), str(POINTS)],

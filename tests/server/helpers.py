@@ -218,10 +218,10 @@ def kept_by(engine: EmbeddedEngine) -> dict[Any, Any]:
             account.inbox.last_version,
             [(it.version, it.expires, it.line, it.number) for it in account.inbox.entries],
             set(account.calls),
+            account.made,
         )
         for key, account in engine._accounts.items()
-        # After a restart nobody knows which channels somebody who is gone has made.
-        if attrs.evolve(account, made=0).is_nobody is False
+        if not account.is_nobody
     }
     channels = {
         key: (
@@ -230,6 +230,7 @@ def kept_by(engine: EmbeddedEngine) -> dict[Any, Any]:
             channel.msgid,
             channel.total,
             channel.idle_since,
+            channel.maker and channel.maker.key,
         )
         for key, channel in engine._channels.items()
     }

@@ -27,6 +27,8 @@ HANDLED: Final = "entries_done"
 """Up to which version each account's entries are handled."""
 FACTS: Final = "facts"
 """What is known of the server itself, each under its name: the newest time that it has seen."""
+MAKERS: Final = "makers"
+"""Which account has made each channel, where that is known."""
 FLOORS: Final = "floors"
 """Not a table: in a batch, up to which id a table's rows are gone."""
 SET_ASIDE: Final = "set_aside"
@@ -84,6 +86,7 @@ TABLES: Final[Mapping[str, Table]] = {
             reals=("idle_since",),
         ),
         Table("members", ("channel", "account"), ("channel", "account", "position")),
+        Table(MAKERS, ("channel",), ("channel", "account")),
         Table("channel_attributes", ("channel", "name"), ("channel", "name", "value")),
         Table(
             "calls",
@@ -98,7 +101,7 @@ TABLES: Final[Mapping[str, Table]] = {
 }
 
 
-COUNTED: Final = tuple(name for name in TABLES if name not in (HANDLED, FACTS))
+COUNTED: Final = tuple(name for name in TABLES if name not in (HANDLED, FACTS, MAKERS))
 """The tables that are worth a user's look."""
 INDEXED: Final = ("accounts", "channels")
 """The tables that have an index beside their key."""
@@ -226,5 +229,11 @@ MIGRATIONS: Final[Sequence[str]] = (
         *("t app", "t channel", "t one", "t other", "t id", "t caller", "t callee", "t extra"),
         *("t state", "r timeout", "r deadline", "i revision"),
     ),
+    # 6: who has made a channel; of those that are there, nobody knows.
+    """
+    CREATE TABLE makers (
+        channel INTEGER PRIMARY KEY, account INTEGER NOT NULL, checksum INTEGER
+    );
+    """,
 )
 """`MIGRATIONS[n]` makes a file of version n one of version n + 1."""

@@ -20,7 +20,7 @@ from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.files import exposed
 from signal_sdk.server.engine.journal import HOMELESS, UNREADABLE, Journal
 from signal_sdk.server.engine.memory import shrink
-from signal_sdk.server.engine.schema import FACTS, Row
+from signal_sdk.server.engine.schema import FACTS, MAKERS, Row
 from signal_sdk.server.engine.tables import (
     RESERVED,
     Account,
@@ -153,6 +153,8 @@ class State:
         )
         self.channels[key] = channel
         self.commits.channel(channel)
+        if maker is not None:
+            self.commits.put(MAKERS, (channel.id,), (channel.id, maker.id))
         return channel
 
     def drop_channel(self, channel: Channel) -> Account | None:
@@ -163,6 +165,7 @@ class State:
         self.commits.drop("channels", (channel.id,))
         if channel.maker is not None:
             channel.maker.made -= 1
+            self.commits.drop(MAKERS, (channel.id,))
         return channel.maker
 
     def reserve_no_more(self) -> None:
@@ -252,6 +255,12 @@ class State:
             account = accounts[member]
             channels[number].members[account.key.account] = account.uid
 
+        def take_maker(row: Row) -> None:
+            number, owner = row
+            channel, maker = channels[number], accounts[owner]
+            channel.maker = maker
+            maker.made += 1
+
         def take_channel_attribute(row: Row) -> None:
             number, name, value = row
             channels[number].attributes[name] = decode_json(value)
@@ -266,6 +275,7 @@ class State:
 
         _take(journal, "channels", take_channel)
         _take(journal, "members", take_member, "position")
+        _take(journal, MAKERS, take_maker)
         _take(journal, "channel_attributes", take_channel_attribute)
         _take(journal, "calls", take_call)
         self._last_channel = max(channels, default=0)

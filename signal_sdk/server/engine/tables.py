@@ -120,7 +120,7 @@ class Account:
     """An account that was named. `replies` are in the order of their numbers; `joined_at` is the
     last msgid of its channel when it joined that, and in no row: it is of use only as long as the
     channel's history is held, which is in no row either; `made` is how many channels there are that
-    it has made since the start.
+    it has made.
     """
 
     id: int
@@ -212,8 +212,8 @@ class Account:
 @attrs.define(kw_only=True, eq=False)
 class Channel:
     """A channel. `members` keeps the order of joining: account to uid; `history` is its latest
-    events, each with the time until which it is held; `maker` is not known any more after a
-    restart.
+    events, each with the time until which it is held; `maker` is not known in a file of
+    before there was a table of them.
     """
 
     id: int

@@ -365,6 +365,30 @@ async def test_the_channels_that_an_account_makes_are_bounded(engine: Engine) ->
     )
 
 
+async def test_who_has_made_a_channel_is_known_after_a_restart(tmp_path: Path) -> None:
+    """Otherwise each restart would let an account make as many again."""
+    rooms = [ChannelKey("app", name) for name in "abc"]
+    engine = journal_engine(tmp_path)
+    engine.attach(Delivered())
+    await log_in(engine)
+    for room in rooms[:2]:
+        await engine.set_channel_attr(room, "a", "b", message("x"), account="ann", now=NOW)
+    await log_out(engine)
+    await engine.aclose()
+    engine = journal_engine(tmp_path, bounds=Bounds(account_channels=2))
+    engine.attach(Delivered())
+    with pytest.raises(QuotaError, match="'ann' has made and that are there: 2"):
+        await engine.set_channel_attr(rooms[2], "a", "b", message("x"), account="ann", now=NOW)
+    for room in rooms[:2]:
+        assert known(engine) == {"ann"}
+        assert await engine.destroy_channel(room, NOW)
+    assert known(engine) == set()
+    await engine.aclose()
+    again = journal_engine(tmp_path)
+    assert (known(again), again._channels) == (set(), {})
+    await again.aclose()
+
+
 async def test_the_calls_that_an_account_makes_are_bounded(engine: Engine) -> None:
     await bounded(engine, account_calls=2)
 
