@@ -16,6 +16,7 @@ import click
 
 from signal_sdk.cli.doctor import doctor
 from signal_sdk.cli.failures import PROGRAM, exit_code
+from signal_sdk.cli.kept import account, channel
 from signal_sdk.cli.listen import listen
 from signal_sdk.cli.output import say
 from signal_sdk.cli.send import send
@@ -83,6 +84,8 @@ cli.add_command(doctor)
 cli.add_command(token)
 cli.add_command(listen)
 cli.add_command(send)
+cli.add_command(channel)
+cli.add_command(account)
 
 
 def run(args: Sequence[str]) -> int:

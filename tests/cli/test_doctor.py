@@ -36,7 +36,9 @@ def test_where_all_is_well_it_prints_facts(tmp_path: Path) -> None:
     assert lines[0] == f"file: {tmp_path / FILE_NAME}"
     assert lines[-1] == "all is well"
     counts = {name: int(name in ("accounts", "entries")) for name in COUNTED}
-    assert lines[3:-1] == [f"{name}: {count}" for name, count in counts.items()]
+    assert lines[3:-2] == [f"{name}: {count}" for name, count in counts.items()]
+    app = "app 'app': accounts: 1, channels: 0, empty channels: 0, inbox entries: 1, bytes: 4"
+    assert lines[-2] == app
 
 
 def test_what_is_wrong_is_said_on_stderr(tmp_path: Path) -> None:

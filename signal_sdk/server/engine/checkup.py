@@ -7,9 +7,9 @@ are printed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -17,11 +17,16 @@ from signal_sdk.errors import StorageError
 from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.files import FILE_NAME, READ_ONLY, exposed, is_writable, unusable
 from signal_sdk.server.engine.journal import Journal, looked_at
+from signal_sdk.server.engine.kept import AppUse, uses
 from signal_sdk.server.engine.schema import COUNTED, MIGRATIONS
 from signal_sdk.server.engine.state import State, told
 
 NAMED: Final = 20
 """How many bad rows are named one by one; the others are counted."""
+APPS_TOLD: Final = 10
+"""How many apps are told one by one, the largest; the others are counted."""
+TOLD_OF_APP: Final = 3
+"""How many lifetimes and makers of an app's channels are told, the most frequent."""
 
 
 @attrs.frozen(kw_only=True)
@@ -56,10 +61,12 @@ def _examine(journal: Journal, facts: list[tuple[str, str]], problems: list[str]
     facts.append(("version", f"{version}, and this release writes {len(MIGRATIONS)}"))
     problems += (f"{journal.path}: {line}" for line in journal.damage())
     with journal.up_to_date() as current:
-        State(Commits()).load(current)
+        state = State(Commits())
+        state.load(current)
         facts += ((name, str(sum(1 for _ in current.rows(name)))) for name in COUNTED)
         bad = current.bad_rows
         aside = current.set_aside()
+    facts += _by_app(state)
     problems += (f"{journal.path}: {it}; the server will set it aside" for it in bad[:NAMED])
     if len(bad) > NAMED:
         problems.append(f"{journal.path}: and {len(bad) - NAMED} more such rows")
@@ -68,3 +75,33 @@ def _examine(journal: Journal, facts: list[tuple[str, str]], problems: list[str]
         facts.append(("set aside", f"{told(aside)}, which could not be used"))
     if not is_writable(journal.path):
         problems.append(f"{journal.path}: {READ_ONLY}")
+
+
+def _by_app(state: State) -> Sequence[tuple[str, str]]:
+    """What each app has, the largest first."""
+    found = uses(state)
+    facts = [(f"app {use.app!r}", _use(use)) for use in found[:APPS_TOLD]]
+    if len(found) > APPS_TOLD:
+        facts.append(("apps", f"and {len(found) - APPS_TOLD} more, which have less"))
+    return facts
+
+
+def _use(use: AppUse) -> str:
+    empty = sum(use.empty.values())
+    said = [f"accounts: {use.accounts}", f"channels: {use.channels}", f"empty channels: {empty}"]
+    if empty:
+        lifetimes = _most(use.empty, lambda ttl: f"{ttl} s")
+        said[-1] += f" (by their _channel_ttl, {lifetimes})"
+    if use.makers:
+        makers = _most(use.makers, lambda maker: repr(maker) if maker else "unknown")
+        said[1] += f" (made by {makers})"
+    return ", ".join([*said, f"inbox entries: {use.entries}", f"bytes: {use.bytes}"])
+
+
+def _most(counts: Mapping[Any, int], name: Callable[[Any], str]) -> str:
+    """The most frequent, each with its number."""
+    most = sorted(counts.items(), key=lambda it: -it[1])
+    said = [f"{name(it)}: {count}" for it, count in most[:TOLD_OF_APP]]
+    if rest := sum(count for _, count in most[TOLD_OF_APP:]):
+        said.append(f"others: {rest}")
+    return ", ".join(said)

@@ -1,0 +1,173 @@
+"""What a journal keeps, told and removed while no server runs: what stays is as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from signal_sdk.errors import StorageError
+from signal_sdk.server.engine import kept
+from signal_sdk.server.engine.base import AccountKey, ChannelKey
+from signal_sdk.server.engine.checkup import examine
+from signal_sdk.server.engine.files import FILE_NAME
+from signal_sdk.server.engine.journal import Journal
+from signal_sdk.wire.names import DEFAULT_CHANNEL_TTL_SECONDS
+from tests.server.engine.contract import (
+    ANN,
+    BOB,
+    CALL,
+    CALL_KEY,
+    NOW,
+    ROOM,
+    Delivered,
+    join,
+    log_in,
+    message,
+    post,
+)
+from tests.server.helpers import journal_engine, kept_by
+
+CAROL = AccountKey("app", "carol")
+OTHER = AccountKey("other", "ann")
+
+
+async def fill(directory: Path) -> None:
+    """Bob is in a room, Carol has a call; Ann has made three channels and has gone; an app beside
+    has an account with one message.
+    """
+    engine = journal_engine(directory)
+    engine.attach(Delivered())
+    ann = await log_in(engine)
+    await log_in(engine, CAROL, b"carol")
+    await join(engine, await log_in(engine, BOB, b"bob"), BOB, ROOM)
+    for name, attribute, value in (
+        ("x1", "_channel_ttl", 60),
+        ("x2", "_channel_ttl", 2**31 - 1),
+        ("y", "a", "é"),
+    ):
+        await engine.set_channel_attr(
+            ChannelKey("app", name), attribute, value, message("x"), account="ann", now=NOW
+        )
+    await engine.set_user_attr(ANN, "a", "b")
+    for text in ("one", "two", "three"):
+        await engine.post(post(text), NOW)
+    await engine.read_inbox(ANN, 1, 30, NOW)
+    assert await engine.log_out(ANN, ann, None, kick=False, now=NOW) is not None
+    assert await engine.swap_call(CALL_KEY, None, CALL, [], NOW)
+    await engine.post(post("four", OTHER), NOW)
+    await engine.aclose()
+
+
+async def test_each_app_s_use_is_told_the_largest_first(tmp_path: Path) -> None:
+    await fill(tmp_path)
+    first, second = kept.uses(kept.read(tmp_path))
+    assert (first.app, first.accounts, first.channels, first.entries) == ("app", 3, 4, 2)
+    assert first.empty == {60: 1, 30 * 24 * 3600: 1, DEFAULT_CHANNEL_TTL_SECONDS: 1}
+    assert first.makers == {"ann": 3, "bob": 1}
+    sizes = [it.bytes for it in kept.accounts_of(kept.read(tmp_path)) if it.app == "app"]
+    sizes += [it.bytes for it in kept.channels_of(kept.read(tmp_path))]
+    assert first.bytes == sum(sizes) > 0
+    assert (second.app, second.accounts, second.channels, second.entries) == ("other", 1, 0, 1)
+
+
+async def test_what_is_in_use_says_so(tmp_path: Path) -> None:
+    await fill(tmp_path)
+    state = kept.read(tmp_path)
+    assert {it.name: it.use for it in kept.channels_of(state)} == {
+        "room": "has members (1)",
+        **dict.fromkeys(("x1", "x2", "y"), ""),
+    }
+    uses = [(it.app, it.name, it.use) for it in kept.accounts_of(state)]
+    assert sorted(uses) == [
+        ("app", "ann", "has calls (1)"),
+        ("app", "bob", "is online"),
+        ("app", "carol", "is online"),
+        ("other", "ann", ""),
+    ]
+
+
+async def test_a_server_goes_on_with_what_is_left(tmp_path: Path) -> None:
+    await fill(tmp_path)
+    before = journal_engine(tmp_path)
+    left = kept_by(before)
+    await before.aclose()
+    with kept.changed(tmp_path) as keeper:
+        gone = [it for it in kept.channels_of(keeper.state) if it.name.startswith("x")]
+        keeper.remove_channels(gone)
+        keeper.remove_accounts(
+            it for it in kept.accounts_of(keeper.state) if it.app == "other" and not it.use
+        )
+    assert examine(tmp_path).problems == []
+    after = journal_engine(tmp_path)
+    for name in ("x1", "x2"):
+        del left["channels"][ChannelKey("app", name)]
+    del left["accounts"][OTHER]
+    *facts, made = left["accounts"][ANN]
+    left["accounts"][ANN] = (*facts, made - 2)
+    assert kept_by(after) == left
+    await after.aclose()
+
+
+async def test_of_an_account_that_is_removed_nothing_is_left(tmp_path: Path) -> None:
+    """Nor of what it has handled, which the file has for a while; its channels stay."""
+    await fill(tmp_path)
+    with kept.changed(tmp_path) as keeper:
+        keeper.remove_accounts(it for it in kept.accounts_of(keeper.state) if it.name != "bob")
+    journal = Journal.open(tmp_path)
+    for table, rows in (("accounts", 1), ("user_attributes", 0), ("makers", 1), ("channels", 4)):
+        assert len(list(journal.rows(table))) == rows
+    for table in ("entries", "entries_done", "replies"):
+        (count,) = journal._db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()  # noqa: S608  ours
+        assert count == 0
+    journal.close()
+    assert {it.maker for it in kept.channels_of(kept.read(tmp_path))} == {"", "bob"}
+
+
+async def test_many_are_removed_in_several_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "REMOVED_AT_ONCE", 2)
+    engine = journal_engine(tmp_path)
+    engine.attach(Delivered())
+    for number in range(5):
+        key = ChannelKey("app", f"x{number}")
+        await engine.set_channel_attr(key, "a", "b", message("x"), account="ann", now=NOW)
+    await engine.aclose()
+    with kept.changed(tmp_path) as keeper:
+        keeper.remove_channels(kept.channels_of(keeper.state))
+    assert kept.channels_of(kept.read(tmp_path)) == []
+
+
+def test_where_no_server_keeps_anything_nothing_is_made(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="no server keeps its state there"):
+        kept.read(tmp_path)
+    with (
+        pytest.raises(StorageError, match="no server keeps its state there"),
+        kept.changed(tmp_path),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_damaged_file_is_left_to_the_server(tmp_path: Path) -> None:
+    await fill(tmp_path)
+    file = tmp_path / FILE_NAME
+    file.write_bytes(file.read_bytes().replace(b"three", b"threE"))
+    with (
+        pytest.raises(StorageError, match="1 rows cannot be used: start the server once"),
+        kept.changed(tmp_path),
+    ):
+        pass
+    assert len(kept.channels_of(kept.read(tmp_path))) == 4
+
+
+async def test_an_older_file_is_looked_at_unchanged(tmp_path: Path) -> None:
+    """Nobody knows who has made what was made before there was a table of that."""
+    await fill(tmp_path)
+    journal = Journal.open(tmp_path)
+    journal._db.executescript("DROP TABLE makers; PRAGMA user_version = 5")
+    journal.close()
+    before = (tmp_path / FILE_NAME).read_bytes()
+    assert kept.uses(kept.read(tmp_path))[0].makers == {"": 4}
+    assert (tmp_path / FILE_NAME).read_bytes() == before
