@@ -1,4 +1,6 @@
-"""The native link, from both sides, and each case also with bytes that arrive one at a time."""
+"""The native link, and each case also with bytes that arrive one at a time; what it shares with
+others is in tests/net/test_links.py.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import trio
 import trio.lowlevel
-from trio.testing import MockClock
 
-from signal_sdk.native.link import CLOSE_SECONDS, PacketLink
+from signal_sdk.native.link import PacketLink
 from signal_sdk.net.link import LinkClosed
 from signal_sdk.net.transport import Transport
 from signal_sdk.testing.memory import memory_transport_pair
@@ -59,43 +60,6 @@ async def test_texts_arrive_whole_and_in_order(links: Links) -> None:
     assert texts == [b"one", b"two " * 100, b"three", b"", b"four"]
     far.send_encoded(packets.encode_plain(b"back"))
     assert await receive_all(near, 1) == [b"back"]
-
-
-async def test_a_close_sends_what_waits_and_ends_the_other_side(links: Links) -> None:
-    near, far = links
-    near.send_encoded(packets.encode_plain(b"last words"))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(near.aclose)
-        assert await receive_all(far, 1) == [b"last words"]
-        with pytest.raises(LinkClosed, match="has closed"):
-            await far.receive()
-        await far.aclose()
-    assert (near.is_open, far.is_open) == (False, False)
-    near.send_encoded(packets.encode_plain(b"nobody hears this"))
-
-
-async def test_a_close_ends_a_receive_that_waits(links: Links) -> None:
-    near, _ = links
-    async with trio.open_nursery() as nursery:
-
-        async def hear() -> None:
-            with pytest.raises(LinkClosed, match="closed here"):
-                await near.receive()
-
-        nursery.start_soon(hear)
-        await trio.testing.wait_all_tasks_blocked()
-        near.close()
-        near.close()
-
-
-async def test_a_close_waits_two_seconds_for_the_other_side(
-    links: Links, autojump_clock: MockClock
-) -> None:
-    near, far = links
-    # What the other side still says is nobody's, and must not hold the close up.
-    far.send_encoded(packets.encode_plain(b"and another thing"))
-    await near.aclose()
-    assert trio.current_time() == CLOSE_SECONDS
 
 
 async def test_what_was_whole_before_a_wrong_packet_is_received(links: Links) -> None:
@@ -149,24 +113,3 @@ async def test_a_farewell_is_read_though_the_other_side_had_said_more() -> None:
             heard += data
         assert heard == packets.encode_plain(b"notify kick")
         client.close()
-
-
-async def test_a_process_that_stood_still_waits_for_the_other_side_s_close(
-    links: Links, autojump_clock: MockClock
-) -> None:
-    near, far = links
-    closed: list[float] = []
-
-    async def close() -> None:
-        await near.aclose()
-        closed.append(trio.current_time())
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(close)
-        await trio.testing.wait_all_tasks_blocked()
-        autojump_clock.jump(60)
-        await trio.sleep(5)
-        assert closed == []
-        far.abort()
-        await trio.testing.wait_all_tasks_blocked()
-        assert closed == [65]

@@ -1,4 +1,6 @@
-"""The link, from both sides, and each case also with bytes that arrive one at a time."""
+"""The link, from both sides, and each case also with bytes that arrive one at a time. What every
+link does is in tests/net/test_links.py.
+"""
 
 from __future__ import annotations
 
@@ -221,37 +223,6 @@ async def test_a_peer_that_goes_inside_a_frame_is_a_closed_link() -> None:
         assert caught.value.code == 1006
 
 
-async def test_closing_a_link_whose_peer_says_nothing_ends_within_its_deadline(
-    links: Links, clock: trio.testing.MockClock
-) -> None:
-    near, _ = links
-    await near.aclose()
-    assert trio.current_time() == CLOSE_SECONDS
-    assert not near.is_open
-    await near.aclose()
-
-
-async def test_a_process_that_stood_still_waits_for_its_peer_s_farewell(
-    links: Links, clock: trio.testing.MockClock
-) -> None:
-    near, far = links
-    closed: list[float] = []
-
-    async def close() -> None:
-        await near.aclose()
-        closed.append(trio.current_time())
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(close)
-        await wait_all_tasks_blocked()
-        clock.jump(60)
-        await trio.sleep(5)
-        assert closed == []
-        await closing(far)
-        await wait_all_tasks_blocked()
-        assert closed == [65]
-
-
 async def test_closing_a_link_whose_peer_does_not_read_ends_within_its_deadline(
     clock: trio.testing.MockClock,
 ) -> None:
@@ -357,16 +328,6 @@ async def test_a_stranger_that_does_not_read_is_cut_off_sooner_until_it_is_trust
         assert was_open
         assert not server.is_open
         await server.aclose()
-
-
-async def test_a_close_that_is_cancelled_leaves_the_transport_closed(links: Links) -> None:
-    near, far = links
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        await near.aclose()
-    assert not near.is_open
-    with pytest.raises(LinkClosed):
-        await far.receive()
 
 
 async def test_a_link_knows_whom_it_talks_to(links: Links) -> None:
