@@ -23,6 +23,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Side
 
 from signal_sdk.errors import LinkError, ParameterError, ProtocolError, StorageError
+from signal_sdk.net.link import StreamLink
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.server.engine.checkup import examine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
@@ -209,18 +210,26 @@ def _heard_by_web(parts: Iterator[bytes]) -> tuple[list[str], bool]:
     link = WebClientLink(
         WebWires(0, reactor), cast("Any", still), reactor, Side.SERVER, max_bytes=MAX_BYTES
     )
-    heard: list[Any] = []
+    _feed(link, parts)
+    if not link._is_ended:
+        link._feed(b"")
+    return _heard(link), link._protocol.close_sent is not None
+
+
+def _feed(link: StreamLink[Any], parts: Iterator[bytes]) -> None:
     for part in parts:
         # Who has ended is not read any more.
         if part and not link._is_ended:
             link._feed(part)
         while link._has_more:
             link._feed_more()
-    if not link._is_ended:
-        link._feed(b"")
-    heard += link._messages
+
+
+def _heard(link: StreamLink[Any]) -> list[str]:
+    """What came out so far, which is typed, whatever was said."""
+    heard = list(link._messages)
     assert all(isinstance(it, msgspec.Struct) or attrs.has(type(it)) for it in heard)
-    return [repr(it) for it in heard], link._protocol.close_sent is not None
+    return [repr(it) for it in heard]
 
 
 def frame_seeds() -> list[bytes]:
@@ -269,15 +278,8 @@ def _heard_by_native(parts: Iterator[bytes]) -> list[str]:
     link = NativeClientLink(
         NativeWires(0, reactor), cast("Any", still), reactor, max_bytes=MAX_BYTES
     )
-    heard: list[Any] = []
-    for part in parts:
-        if part and not link._is_ended:
-            link._feed(part)
-        while link._has_more:
-            link._feed_more()
-    heard += link._messages
-    assert all(isinstance(it, msgspec.Struct) or attrs.has(type(it)) for it in heard)
-    return [repr(it) for it in heard]
+    _feed(link, parts)
+    return _heard(link)
 
 
 def packet_seeds() -> list[bytes]:

@@ -25,6 +25,7 @@ from signal_sdk.server.engine.base import Engine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.schema import Batch
+from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.websocket import handshake
 from signal_sdk.wire import lines
@@ -52,6 +53,15 @@ def dev_config(*, listeners: Sequence[str] = (), **limits: int) -> Config:
     apps = (AppConfig(id=APP, listeners=tuple(listeners)),) if listeners else ()
     limits.setdefault("silence_seconds", FOREVER)
     return attrs.evolve(configs.dev(), apps=apps, limits=LimitsConfig(**limits))
+
+
+def connect(server: LocalServer, host: str, *, native: bool = False) -> MemoryTransport:
+    """A connection from that address."""
+    client, ours = memory_transport_pair()
+    ours.host = host
+    accept = server.node.acceptor.accept_native if native else server.node.acceptor.accept
+    accept(ours, "127.0.0.1")
+    return client
 
 
 async def settle() -> None:

@@ -22,7 +22,7 @@ from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.wire import packets
 from tests.net.pairs import TlsContexts, socket_pair
-from tests.server.helpers import OPENING, dev_config, settle
+from tests.server.helpers import OPENING, connect, dev_config, settle
 
 PROXY, OTHER_PROXY, CLIENT, STRANGER = "10.0.0.1", "10.0.0.2", "192.0.2.7", "198.51.100.9"
 LOOKUP = b"GET /getaddr?vid=app HTTP/1.1\r\nHost: sig.example\r\n\r\n"
@@ -37,14 +37,6 @@ def config(*, proxy_protocol: bool = False) -> Config:
 
 def forwarded(**more: Any) -> Forwarded:
     return Forwarded(config(**more).server)
-
-
-def connect(server: LocalServer, host: str, *, native: bool = False) -> MemoryTransport:
-    client, ours = memory_transport_pair()
-    ours.host = host
-    accept = server.node.acceptor.accept_native if native else server.node.acceptor.accept
-    accept(ours, "127.0.0.1")
-    return client
 
 
 def hosts(server: LocalServer) -> list[str]:

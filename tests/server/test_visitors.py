@@ -16,10 +16,18 @@ from trio.testing import MockClock
 from signal_sdk.errors import LoginError
 from signal_sdk.server.config import AppConfig, Config, LimitsConfig
 from signal_sdk.server.visitors import MAX_GONE, Visitors, network_of
-from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
-from signal_sdk.testing.server import LocalServer, local_server
+from signal_sdk.testing.memory import MemoryTransport
+from signal_sdk.testing.server import local_server
 from signal_sdk.wire.tokens import make_token
-from tests.server.helpers import APP, CERTIFICATE, FOREVER, OPENING, dev_config, settle
+from tests.server.helpers import (
+    APP,
+    CERTIFICATE,
+    FOREVER,
+    OPENING,
+    connect,
+    dev_config,
+    settle,
+)
 from tests.wire_client import WireClient, wire_client
 
 ONE, OTHER = "192.0.2.1", "192.0.2.2"
@@ -41,15 +49,6 @@ def limited(**limits: int) -> Config:
 
 def visitors(**limits: int) -> Visitors:
     return Visitors(LimitsConfig(**{**NO_LIMITS, **limits}))
-
-
-def connect(server: LocalServer, host: str, *, native: bool = False) -> MemoryTransport:
-    """A connection from that address."""
-    client, ours = memory_transport_pair()
-    ours.host = host
-    accept = server.node.acceptor.accept_native if native else server.node.acceptor.accept
-    accept(ours, "127.0.0.1")
-    return client
 
 
 async def answered(transport: MemoryTransport) -> bytes:
