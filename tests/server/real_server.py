@@ -19,7 +19,7 @@ import trio
 from signal_sdk.net.transport import SocketTransport
 from signal_sdk.wire import tokens
 from tests.cli.program import Program, address_in, program
-from tests.server.helpers import CERTIFICATE, OURS
+from tests.server.helpers import CERTIFICATE
 from tests.wire_client import WireClient, wire_client
 
 WARM_UP: Final = 5
@@ -104,7 +104,7 @@ async def real_server(folder: Path, limits: Mapping[str, int]) -> AsyncIterator[
     async with program("serve", "--config", str(config)) as running:
         port = int(address_in(await running.out.next()).rpartition(":")[2])
         server = RealServer(running, port, data)
-        async with server.logged_in("ann", **OURS) as ann:
+        async with server.logged_in("ann") as ann:
             server.ann = ann
             yield server
         running.process.send_signal(signal.SIGKILL)

@@ -112,6 +112,11 @@ async def test_a_server_goes_on_with_what_is_left(tmp_path: Path) -> None:
 async def test_of_an_account_that_is_removed_nothing_is_left(tmp_path: Path) -> None:
     """Nor of what it has handled, which the file has for a while; its channels stay."""
     await fill(tmp_path)
+    journal = Journal.open(tmp_path)
+    number = next(row[0] for row in journal.rows("accounts") if row[1:3] == ("app", "ann"))
+    entry = (99, number, 1, 9e9, "handled")
+    journal.write({"entries": {(99,): entry}, "entries_done": {(number,): (number, 1)}})
+    journal.close()
     with kept.changed(tmp_path) as keeper:
         keeper.remove_accounts(it for it in kept.accounts_of(keeper.state) if it.name != "bob")
     journal = Journal.open(tmp_path)
