@@ -6,6 +6,7 @@ not know where a message ends (each kind of link does: `_feed`), nor what is mad
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
@@ -61,9 +62,9 @@ class StreamLink(Generic[M]):
         "_allowance",
         "_failure",
         "_is_closed",
-        "_is_due",
         "_messages",
         "_outbox_bytes",
+        "_pause",
         "_reactor",
         "_receiving",
         "_rouse",
@@ -84,8 +85,8 @@ class StreamLink(Generic[M]):
         self._sleeper = Sleeper()
         self._rouse: Callable[[], None] | None = None
         self._receiving: trio.CancelScope | None = None
-        self._is_due = False
-        """Is `_read_more` to be called?"""
+        self._pause = 0.0
+        """For how many seconds nothing is to be handed out."""
         self._allowance: int | None = None
         """How much a stranger may still send; None where the other side is known."""
         self._outbox_bytes = outbox_bytes
@@ -198,8 +199,14 @@ class StreamLink(Generic[M]):
             return False
         self._rouse = rouse
         if self._has_more:
-            self._read_soon()
+            self._reactor.call_soon(self._read)
         return True
+
+    def pause(self, seconds: float) -> None:
+        """For who takes messages, and has just not taken one: it is handed to him again in so many
+        seconds, and nothing is read until then. Where a task of its own reads, `receive` has it.
+        """
+        self._pause = seconds
 
     async def receive(self) -> list[M]:
         """Wait for messages: one or more, in order. Raises `LinkClosed` once there are none to
@@ -223,7 +230,7 @@ class StreamLink(Generic[M]):
         if self._has_more:
             await trio.lowlevel.checkpoint()
             self._feed_more()
-            self._hand_out()
+            self._hand_out_all()
             return
         if self._take is not None and self._transport.watch(self._reactor, self._read):
             try:
@@ -237,7 +244,12 @@ class StreamLink(Generic[M]):
         if data is not None:
             if self._allowance is None or self._affords(len(data) + READ_COST_BYTES):
                 self._feed(data)
-            self._hand_out()
+            self._hand_out_all()
+
+    def _hand_out_all(self) -> None:
+        """What is not taken at once is for `receive`."""
+        if self._messages and self._affords(len(self._messages) * FRAME_COST_BYTES):
+            self._hand_out(math.inf)
 
     def wake(self) -> None:
         """Have whoever waits in `receive` look again; where nobody does, rouse somebody."""
@@ -249,60 +261,73 @@ class StreamLink(Generic[M]):
         if self._receiving is not None:
             self._receiving.cancel()
 
-    def _read(self) -> None:
-        """Take what has arrived, without waiting. The reactor's."""
-        if (not self._sleeper.is_asleep and self._rouse is None) or self._is_due:
-            # Whoever receives has been woken, and is not there yet; or it has its turn already.
-            return
+    def _read(self) -> float | None:
+        """Take what has arrived, without waiting. The reactor's: in how many seconds to call it
+        again, if anything is left.
+        """
+        if not self._sleeper.is_asleep and self._rouse is None:
+            # Whoever receives has been woken, and is not there yet.
+            return None
+        was_behind = self._has_more or bool(self._messages)
+        later = None
         try:
-            if self._has_more:
-                self._feed_more()
-            else:
-                data = self._transport.receive_nowait()
-                if data is None:
-                    return
-                if self._allowance is None or self._affords(len(data) + READ_COST_BYTES):
-                    self._feed(data)
-            self._hand_out()
+            if not self._messages:
+                self._take_in()
+            if self._messages:
+                later = self._hand_out(self._reactor.turn_ends)
         except LinkError as exc:
             self._fail(LinkClosed(ABNORMAL_CLOSURE, str(exc)))
         except Exception as exc:  # noqa: BLE001  `receive` raises it
             self._messages.clear()
             self._fail(exc)
+        if later is not None:
+            return later
         if self._messages or self._is_ended:
             self.wake()
-        elif self._has_more:
-            self._read_soon()
-
-    def _read_soon(self) -> None:
-        """What is left of a read comes in the next turn, once in each."""
-        self._is_due = True
-        self._reactor.call_soon(self._read_more)
-
-    def _read_more(self) -> None:
-        self._is_due = False
-        was_behind = self._has_more
-        self._read()
-        if was_behind and not self._has_more:
+        elif was_behind or self._has_more:
             # What has arrived meanwhile may have been told of, to no avail.
-            self._read_soon()
+            return 0.0
+        return None
 
-    def _hand_out(self) -> None:
-        """Let `take` have what it takes."""
+    def _take_in(self) -> None:
+        """Take apart some of what has arrived. What is too much of a stranger makes no messages."""
+        if self._has_more:
+            self._feed_more()
+        else:
+            data = self._transport.receive_nowait()
+            if data is None:
+                return
+            if self._allowance is None or self._affords(len(data) + READ_COST_BYTES):
+                self._feed(data)
+        if self._allowance is not None and not self._affords(
+            len(self._messages) * FRAME_COST_BYTES
+        ):
+            self._messages.clear()
+
+    def _hand_out(self, ends: float) -> float | None:
+        """Let `take` have what it takes until `ends`, by the reactor's time. In how many seconds
+        the rest is to be handed out; None where there is none, or it is for `receive`.
+        """
         take, messages = self._take, self._messages
-        if not messages:
-            return
-        if self._allowance is not None and not self._affords(len(messages) * FRAME_COST_BYTES):
-            return
         self.heard_at = self._reactor.clock.time()
         if take is None:
-            return
+            return None
+        later = None
         taken = 0
         for message in messages[:MESSAGES_PER_TURN]:
             if not self.is_listening or not take(message):
+                if self._pause:
+                    later, self._pause = self._pause, 0.0
                 break
             taken += 1
+            if taken < len(messages) and self._reactor.time() >= ends:
+                later = 0.0
+                break
+        else:
+            if taken < len(messages):
+                later = 0.0
         del messages[:taken]
+        return later
 
     def send_encoded(self, data: bytes) -> None:
         """Send bytes that are whole messages of this kind of link. Never waits; on a link that is

@@ -19,8 +19,12 @@ from signal_sdk.errors import LinkError
 from signal_sdk.net.sleeper import Sleeper
 from signal_sdk.net.transport import Transport
 
-FLUSHES_PER_TURN = 256
-"""How many outboxes are flushed before other tasks run: about a millisecond's work."""
+FLUSHES_PER_TURN = 128
+"""How many outboxes are flushed before other tasks run, at most."""
+FLUSH_SECONDS = 0.0005
+"""For how long late ones are flushed before other tasks run."""
+FLUSHES_PER_LOOK = 16
+"""How many of them are flushed between two looks at the clock."""
 
 
 class Flusher:
@@ -30,9 +34,15 @@ class Flusher:
 
     def __init__(self) -> None:
         self._ready: list[Outbox] = []
+        self._late: list[Outbox] = []
+        """Very many, which must not keep those waiting that come after them; the last is next."""
         self._sleeper = Sleeper()
         self._is_held = False
         self._nursery: trio.Nursery | None = None
+
+    def __len__(self) -> int:
+        """How many outboxes have something that was not late yet."""
+        return len(self._ready)
 
     def schedule(self, outbox: Outbox) -> None:
         """Have `outbox` flushed in the next pass."""
@@ -47,13 +57,31 @@ class Flusher:
     def release(self) -> None:
         """Flush now, without a task's turn in between; but of very much, leave the rest to it."""
         self._is_held = False
-        ready = self._ready
-        if len(ready) > FLUSHES_PER_TURN:
-            self._sleeper.wake()
-        elif ready:
-            self._ready = []
-            for outbox in ready:
-                outbox.flush()
+        if self._ready:
+            self._flush_ready()
+
+    def put_off(self, count: int) -> None:
+        """All but the first `count` are late: others come before them."""
+        late = self._ready[count:]
+        del self._ready[count:]
+        late.reverse()
+        self._late[:0] = late
+        self._sleeper.wake()
+
+    def _flush_ready(self) -> None:
+        if len(self._ready) > FLUSHES_PER_TURN:
+            self.put_off(0)
+        ready, self._ready = self._ready, []
+        for outbox in ready:
+            outbox.flush()
+
+    def _flush_late(self) -> None:
+        late = self._late
+        ends = trio.current_time() + FLUSH_SECONDS
+        for number in range(1, min(FLUSHES_PER_TURN, len(late)) + 1):
+            late.pop().flush()
+            if number % FLUSHES_PER_LOOK == 0 and trio.current_time() >= ends:
+                break
 
     def wait_for(self, outbox: Outbox) -> None:
         """Give `outbox`, whose transport would block, a task of its own until it is empty."""
@@ -68,15 +96,13 @@ class Flusher:
             task_status.started()
             try:
                 while True:
-                    if self._ready:
+                    if self._ready or self._late:
                         await trio.lowlevel.checkpoint()
                     else:
                         await self._sleeper.sleep()
-                    ready, self._ready = self._ready, []
-                    for number, outbox in enumerate(ready, 1):
-                        outbox.flush()
-                        if number % FLUSHES_PER_TURN == 0:
-                            await trio.lowlevel.checkpoint()
+                    if self._ready:
+                        self._flush_ready()
+                    self._flush_late()
             finally:
                 self._nursery = None
 

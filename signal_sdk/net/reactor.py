@@ -1,31 +1,48 @@
 """The reactor: one task that reads every connection of its owner, one that writes, and one that
 rings the alarms.
 
-Owns: which transports are watched, in which turn they are read, and what has to wait until all
-were. Must not know what the bytes mean. A task per connection would be woken for every packet,
-which costs more than most packets do.
+Owns: which transports are watched, for how long each is read at once, who rests for a while, and
+what has to wait until all were read. Must not know what the bytes mean, nor who is next (turns.py
+does). A task per connection would be woken for every packet, which costs more than most packets do.
+
+All is read in slices of about a millisecond, before each of which every socket is looked at: who
+has asked seldom is read in the next slice, and those who ask all the time share what is left.
 """
 
 from __future__ import annotations
 
 import contextlib
+import heapq
+import math
 import select
 from collections.abc import Callable, Sequence
-from typing import Final
+from itertools import count
+from typing import Final, TypeAlias
 
 import trio
 
-from signal_sdk.net.alarms import Alarms
+from signal_sdk.net.alarms import Alarm, Alarms
 from signal_sdk.net.outbox import Flusher
 from signal_sdk.net.patience import PatientClock
 from signal_sdk.net.sleeper import Sleeper
 from signal_sdk.net.transport import OnReadable
+from signal_sdk.net.turns import Turns
 
 HAS_EPOLL: Final = hasattr(select, "epoll")
 """Elsewhere than on Linux, each connection is read by the task that serves it."""
 READS_PER_POLL: Final = 256
-READS_PER_TURN: Final = 16
-"""How many connections are read before other tasks run."""
+READS_PER_SLICE: Final = 64
+"""How many connections are read before other tasks run, at most."""
+SLICE_SECONDS: Final = 0.001
+"""For how long some are read before others are looked for, and other tasks run."""
+TURN_SECONDS: Final = 0.00025
+"""For how long one is read where others wait; one message is always taken."""
+FLUSH_SECONDS: Final = 0.000005
+"""What each outbox counts that a turn has put something into: all are written after the slice."""
+MANY_TOLD: Final = 32
+"""Of how many outboxes that one turn has put something into those of others are written first."""
+REST_STEP_SECONDS: Final = 0.005
+"""Those whose rest ends within so much end it together."""
 
 FEW_READS: Final = 8
 """Of how many connections there may have been something to read before it is worth looking for more
@@ -36,6 +53,9 @@ PASSES: Final = 8
 TURNS: Final = 3
 """In how many turns of the scheduler a task that what was read has woken has handled it."""
 
+_Key: TypeAlias = "int | OnReadable"
+"""A socket that is watched, or what was to be called soon."""
+
 
 class Reactor:
     """Reads and writes for all connections of one owner, who runs it."""
@@ -43,9 +63,22 @@ class Reactor:
     def __init__(self) -> None:
         self.flusher: Flusher = Flusher()
         self.alarms: Alarms = Alarms()
+        self.turn_ends: float = math.inf
+        """Until when whoever is called may go on with what it has, by `time`, once something is
+        handled.
+        """
+        self.time: Callable[[], float] = lambda: 0.0
+        """Trio's clock, while it runs."""
         self._epoll: select.epoll | None = None
         self._watched: dict[int, OnReadable] = {}
-        self._ready: list[OnReadable] = []
+        self._turns: Turns[_Key] = Turns()
+        self._resting: dict[_Key, int] = {}
+        self._rests: list[tuple[float, int, _Key]] = []
+        self._rest_numbers = count()
+        self._rest_over = Alarm(self.alarms, self._end_rests)
+        self._is_reading = False
+        self._is_polling = False
+        """Is the task that polls about to read again?"""
         self._sleeper = Sleeper()
         self._judges: list[Callable[[], None]] = []
         self._judging = Sleeper()
@@ -74,17 +107,22 @@ class Reactor:
 
     def unwatch(self, fileno: int) -> None:
         """Call it no more. To be said before the socket is closed."""
-        if (
-            self._watched.pop(fileno, None) is not None
-            and self._epoll is not None
-            and not self._epoll.closed
-        ):
+        if self._watched.pop(fileno, None) is None:
+            return
+        self._turns.forget(fileno)
+        is_resting = self._resting.pop(fileno, None) is not None
+        if not is_resting and self._epoll is not None and not self._epoll.closed:
             self._epoll.unregister(fileno)
 
     def call_soon(self, on_readable: OnReadable) -> None:
-        """Call `on_readable` once, in the reactor's next turn: for what no socket tells."""
-        self._ready.append(on_readable)
-        self._sleeper.wake()
+        """Call `on_readable` once, when it is its turn: for what no socket tells."""
+        self._turns.add(on_readable)
+        self._see_to_turns()
+
+    def _see_to_turns(self) -> None:
+        """Somebody waits: have him read, unless that is about to be done."""
+        if not self._is_reading and not self._is_polling:
+            self._sleeper.wake()
 
     def after_catching_up(self, judge: Callable[[], None]) -> None:
         """Call `judge`, which must not raise, once what has arrived was read and handled. Only
@@ -95,18 +133,24 @@ class Reactor:
 
     async def catch_up(self) -> None:
         """Read every socket that has something to read, and let what comes of it be handled."""
+        turns = self._turns
         for _ in range(PASSES):
             for _ in range(TURNS):
                 await trio.lowlevel.checkpoint()
-            if self._epoll is None:
+            if self._epoll is None or self._epoll.closed:
                 return
-            events = self._epoll.poll(0, max(len(self._watched), 1))
-            if not events:
+            for fileno, _ in self._epoll.poll(0, max(len(self._watched), 1)):
+                turns.add(fileno)
+            if not turns:
                 return
-            await self._read(events)
+            last = turns.number
+            while turns.eldest <= last:
+                self._read_slice(())
+                await trio.lowlevel.checkpoint()
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Read, write and ring until cancelled. It runs once."""
+        self.time = trio.lowlevel.current_clock().current_time
         with contextlib.ExitStack() as stack:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self.flusher.run)
@@ -120,30 +164,118 @@ class Reactor:
 
     async def _poll_loop(self, epoll: select.epoll) -> None:
         while True:
-            events = epoll.poll(0, READS_PER_POLL)
-            if not events:
-                await trio.lowlevel.wait_readable(epoll)
-                continue
-            await self._read(events)
-            if len(events) > FEW_READS:
+            events = self._poll()
+            if events or self._turns:
+                self._read_slice(events)
+            self._is_polling = len(events) > FEW_READS or bool(self._turns)
+            if self._is_polling:
                 await trio.lowlevel.checkpoint()
             else:
                 await trio.lowlevel.wait_readable(epoll)
+                self._is_polling = True
 
-    async def _read(self, events: Sequence[tuple[int, int]]) -> None:
-        """Have read what is ready. What that says goes out at its end."""
-        watched, flusher = self._watched, self.flusher
-        flusher.hold()
+    def _poll(self) -> Sequence[tuple[int, int]]:
+        """Which sockets have something to read, those who wait already among them."""
+        if self._epoll is None:
+            return ()
+        return self._epoll.poll(0, READS_PER_POLL + len(self._turns))
+
+    def _read_slice(self, events: Sequence[tuple[int, int]]) -> None:
+        """Have read what is ready, as far as there is time. What that says goes out at its end."""
+        now = self.time()
+        ends = now + SLICE_SECONDS
+        self._is_reading = True
+        self.flusher.hold()
+        if self._turns.is_calm(now):
+            self._read_all(events, ends)
+        else:
+            for fileno, _ in events:
+                self._turns.add(fileno)
+            self._read_some(now, ends)
+        self.flusher.release()
+        self._is_reading = False
+        if self._turns:
+            self._see_to_turns()
+
+    def _read_all(self, events: Sequence[tuple[int, int]], ends: float) -> None:
+        """Nobody waits: all are read, as they come, until the time is over."""
+        watched, time = self._watched, self.time
+        self.turn_ends = ends
         for number, (fileno, _) in enumerate(events, 1):
             # It may have gone, or be another by now, which has nothing to read then.
             on_readable = watched.get(fileno)
             if on_readable is not None:
-                on_readable()
-            if number % READS_PER_TURN == 0:
-                flusher.release()
-                await trio.lowlevel.checkpoint()
-                flusher.hold()
-        flusher.release()
+                seconds = on_readable()
+                if seconds is not None:
+                    self._call_again(fileno, seconds)
+            now = time()
+            if (now >= ends or number >= READS_PER_SLICE) and number < len(events):
+                self._turns.count(now)
+                for late, _ in events[number:]:
+                    self._turns.add(late)
+                break
+
+    def _read_some(self, now: float, ends: float) -> None:
+        """Some wait: those who have used least are read."""
+        turns, watched, flusher, time = self._turns, self._watched, self.flusher, self.time
+        again: list[tuple[_Key, float]] = []
+        for _ in range(READS_PER_SLICE):
+            key = turns.pop()
+            if key is None:
+                break
+            on_readable = watched.get(key) if isinstance(key, int) else key
+            if on_readable is None or key in self._resting:
+                continue
+            began, written = now, len(flusher)
+            # Of those of whom nothing is known yet there may be very many.
+            self.turn_ends = began if turns.is_new(key) else began + TURN_SECONDS
+            seconds = on_readable()
+            now = time()
+            told = len(flusher) - written
+            if told > MANY_TOLD:
+                flusher.put_off(written)
+            used = now - began + FLUSH_SECONDS * told
+            if on_readable is key or key in watched:
+                turns.charge(key, used, now)
+            if seconds is not None:
+                again.append((key, seconds))
+            if now >= ends:
+                break
+        if turns:
+            turns.count(now)
+        for key, seconds in again:
+            self._call_again(key, seconds)
+
+    def _call_again(self, key: _Key, seconds: float) -> None:
+        """It is to be called without being told of, at once or in so many seconds, and not sooner
+        for what arrives meanwhile.
+        """
+        if isinstance(key, int) and key not in self._watched:
+            return
+        if not seconds:
+            self._turns.add(key)
+            return
+        if isinstance(key, int) and key not in self._resting and self._epoll is not None:
+            self._epoll.unregister(key)
+        number = self._resting[key] = next(self._rest_numbers)
+        ends = math.ceil((self.time() + seconds) / REST_STEP_SECONDS) * REST_STEP_SECONDS
+        heapq.heappush(self._rests, (ends, number, key))
+        self._rest_over.set(self._rests[0][0])
+
+    def _end_rests(self) -> None:
+        now = trio.current_time()
+        while self._rests and self._rests[0][0] <= now:
+            _, number, key = heapq.heappop(self._rests)
+            if self._resting.get(key) != number:
+                # It is gone, or was called otherwise and rests anew.
+                continue
+            del self._resting[key]
+            if isinstance(key, int) and self._epoll is not None:
+                self._epoll.register(key, select.EPOLLIN)
+            self._turns.add(key)
+        if self._rests:
+            self._rest_over.set(self._rests[0][0])
+        self._see_to_turns()
 
     async def _judge_loop(self) -> None:
         while True:
@@ -156,12 +288,8 @@ class Reactor:
 
     async def _ready_loop(self) -> None:
         while True:
-            if self._ready:
+            if self._turns and not self._is_polling:
                 await trio.lowlevel.checkpoint()
             else:
                 await self._sleeper.sleep()
-            ready, self._ready = self._ready, []
-            self.flusher.hold()
-            for on_readable in ready:
-                on_readable()
-            self.flusher.release()
+            self._read_slice(self._poll())

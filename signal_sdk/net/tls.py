@@ -174,9 +174,8 @@ class TlsTransport:
         self._call_soon()
         return True
 
-    def _tell(self) -> None:
-        if self._on_readable is not None:
-            self._on_readable()
+    def _tell(self) -> float | None:
+        return None if self._on_readable is None else self._on_readable()
 
     def unwatch(self) -> None:
         self._on_readable = None

@@ -22,8 +22,11 @@ RECEIVE_BYTES = 64 * 1024
 others run.
 """
 
-OnReadable = Callable[[], None]
-"""Reads what there is to read, without waiting. Must not raise."""
+OnReadable = Callable[[], float | None]
+"""Reads what there is to read, without waiting. Must not raise. Returns in how many seconds it is
+to be called again (0: when it is its turn), whatever arrives meanwhile; None where that is when
+something more arrives.
+"""
 
 
 class NothingSaid(LinkError):

@@ -27,8 +27,16 @@ from signal_sdk.wire.typed import End, Farewell
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
-FRAMES_PER_TURN: Final = 32
-"""How many frames of one client are handled before others run."""
+FRAMES_PER_TURN: Final = 8
+"""How many frames of one client are handled before others run, where a task handles them."""
+PAUSE_SECONDS: Final = 0.02
+"""For how long a client that is too fast is not read, at least: to look again for each of its
+frames would cost more than most of them do."""
+BEHIND_SECONDS: Final = 0.005
+"""For how long a client is not read that waits for its own change to be durable, as very many
+do."""
+MAX_PAUSE_SECONDS: Final = 5.0
+"""And at most, before it is heard that it is still there."""
 DELIVERIES_PER_FRAME: Final = 200
 """A frame that goes to more counts as several, so that nobody keeps the server busy with one large
 channel: 500 frames are 100,000 deliveries, which take 40 ms.
@@ -168,7 +176,11 @@ class Connection:
         services = self._services
         if self._is_entering or _is_logout(frame):
             return False
-        if services.limits.frames_per_second and self._seconds_left():
+        if self._requests.unwritten and services.engine.is_behind:
+            self._link.pause(BEHIND_SECONDS)
+            return False
+        if services.limits.frames_per_second and (seconds := self._seconds_left()):
+            self._link.pause(min(max(seconds, PAUSE_SECONDS), MAX_PAUSE_SECONDS))
             return False
         hub = services.hub
         before = hub.deliveries

@@ -111,12 +111,14 @@ class Services:
 class Requests:
     """The requests of one connection."""
 
-    __slots__ = ("_hearing", "_link", "_services")
+    __slots__ = ("_hearing", "_link", "_services", "unwritten")
 
     def __init__(self, services: Services, link: ClientLink, hearing: Hearing) -> None:
         self._services = services
         self._link = link
         self._hearing = hearing
+        self.unwritten: int = 0
+        """How many have changed something that is not durable yet."""
 
     async def answer(self, session: Session | None, request: call2.Request) -> None:
         """Answer a request, now or when it is durable."""
@@ -187,11 +189,8 @@ class Requests:
             # What becomes of it has been handed to everybody, and is in no journal.
             self._reply(request.callid, text)
         else:
-            engine.when_durable(
-                partial(self._reply, request.callid, text)
-                if gate is None
-                else partial(self._acknowledge, session, gate, request.callid, text)
-            )
+            self.unwritten += 1
+            engine.when_durable(partial(self._acknowledge, session, gate, request.callid, text))
 
     def _check_pace(self, pace: Pace, limit: int, what: str) -> None:
         seconds = pace.seconds_left(limit, trio.current_time())
@@ -209,13 +208,15 @@ class Requests:
     def _acknowledge(
         self,
         session: Session,
-        gate: Gate,
+        gate: Gate | None,
         callid: call2.CallId,
         text: str,
         error: SignalError | None,
     ) -> None:
+        self.unwritten -= 1
         self._reply(callid, text, error)
-        self._hearing.open(session, gate)
+        if gate is not None:
+            self._hearing.open(session, gate)
 
     def _reply(self, callid: call2.CallId, text: str, error: SignalError | None = None) -> None:
         self._link.send(

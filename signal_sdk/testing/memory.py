@@ -77,19 +77,26 @@ class _Watcher:
         self._reactor = reactor
         self._on_readable = on_readable
         self._is_due = False
+        self._is_behind = False
+        """Does the reader have something that it has not taken apart yet?"""
 
     def __call__(self) -> None:
         if not self._is_due:
             self._is_due = True
             self._reactor.call_soon(self._read)
 
-    def _read(self) -> None:
+    def _read(self) -> float | None:
         self._is_due = False
-        if self._pipe.watcher is self and self._pipe.is_readable:
-            self._on_readable()
+        if self._pipe.watcher is not self or not (self._pipe.is_readable or self._is_behind):
+            return None
+        seconds = self._on_readable()
+        self._is_behind = seconds is not None
+        if seconds is not None:
+            self._is_due = True
+        elif self._pipe.watcher is self and self._pipe.is_readable:
             # As a socket, it is told of again until it is read: the end may be behind it.
-            if self._pipe.watcher is self and self._pipe.is_readable:
-                self()
+            self()
+        return seconds
 
 
 class MemoryTransport:

@@ -9,10 +9,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from signal_sdk.errors import LinkError
-from signal_sdk.net.outbox import FLUSHES_PER_TURN, Flusher, Outbox
+from signal_sdk.net.outbox import (
+    FLUSH_SECONDS,
+    FLUSHES_PER_LOOK,
+    FLUSHES_PER_TURN,
+    Flusher,
+    Outbox,
+)
 from signal_sdk.net.transport import OnReadable, Watcher
 from tests.net.pairs import running_reactor
 
@@ -152,6 +158,62 @@ async def test_more_outboxes_than_a_turn_holds_are_all_flushed() -> None:
             outbox_on(flusher, transport)[0].append(b"x")
         await wait_all_tasks_blocked()
         assert all(transport.sent == [b"x"] for transport in transports)
+
+
+async def test_very_many_keep_nobody_waiting_who_comes_after_them() -> None:
+    async with running_flusher() as flusher:
+        order: list[str] = []
+
+        class Noting(FakeTransport):
+            def __init__(self, name: str) -> None:
+                super().__init__()
+                self.name = name
+
+            def send_nowait(self, data: bytes | memoryview) -> int:
+                order.append(self.name)
+                return super().send_nowait(data)
+
+        flusher.hold()
+        for _ in range(FLUSHES_PER_TURN * 3):
+            outbox_on(flusher, Noting("crowd"))[0].append(b"x")
+        flusher.release()
+        assert order == []
+        await trio.lowlevel.checkpoint()
+        flusher.hold()
+        outbox_on(flusher, Noting("other"))[0].append(b"x")
+        flusher.release()
+        assert order.index("other") < FLUSHES_PER_TURN * 2
+        await wait_all_tasks_blocked()
+        assert len(order) == FLUSHES_PER_TURN * 3 + 1
+
+
+async def test_late_ones_are_flushed_in_order_and_for_a_while_only(
+    autojump_clock: MockClock,
+) -> None:
+    async with running_flusher() as flusher:
+        order: list[int] = []
+
+        class Slow(FakeTransport):
+            def __init__(self, number: int) -> None:
+                super().__init__()
+                self.number = number
+
+            def send_nowait(self, data: bytes | memoryview) -> int:
+                order.append(self.number)
+                autojump_clock.jump(FLUSH_SECONDS / FLUSHES_PER_LOOK)
+                return super().send_nowait(data)
+
+        flusher.hold()
+        count = FLUSHES_PER_TURN + 1
+        for number in range(count):
+            outbox_on(flusher, Slow(number))[0].append(b"x")
+        flusher.release()
+        turns = 0
+        while len(order) < count:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+        assert order == list(range(count))
+        assert turns >= count / FLUSHES_PER_LOOK
 
 
 async def test_passing_the_bound_breaks_the_connection_once_and_no_other() -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from signal_sdk.server.config import Config
-from signal_sdk.testing.server import LocalServer
+from signal_sdk.server.connection import Connection
+from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.schema import Batch
+from signal_sdk.testing.server import LocalServer, local_server
+from signal_sdk.wire import typed
 from tests.server.helpers import LogIn, dev_config, told
-from tests.wire_client import WireClient
+from tests.wire_client import WireClient, logged_in
 
 
 async def answered(client: WireClient, first: int, count: int) -> float:
@@ -104,6 +112,96 @@ class TestManyListeners:
         assert await answered(ann, 1000, 2) - began < 0.1
         assert await answered(ann, 1002, 8) - began == pytest.approx(4.2, abs=0.4)
         assert server.node._hub.deliveries >= 100
+
+
+class TestManyAtOnce:
+    """Each message takes a while, by the mock clock: a hundred clients send more than there is
+    time for, and one asks now and then.
+    """
+
+    HOSTILE = 100
+    COST_SECONDS = 0.0005
+
+    @pytest.fixture
+    def config(self) -> Config:
+        return dev_config(
+            frames_per_second=0,
+            questions_per_second=0,
+            connections_per_second=0,
+            logins_per_second=0,
+            connections_per_address=0,
+        )
+
+    @pytest.fixture
+    def costly(self, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
+        handle = Connection._handle
+
+        async def slowly(self: Connection, frame: typed.ClientFrame) -> None:
+            autojump_clock.jump(TestManyAtOnce.COST_SECONDS)
+            await handle(self, frame)
+
+        monkeypatch.setattr(Connection, "_handle", slowly)
+
+    async def test_who_asks_seldom_is_answered_before_them(
+        self, log_in: LogIn, costly: None, autojump_clock: MockClock
+    ) -> None:
+        ann = await log_in("ann")
+        others = [await log_in(f"user{number}") for number in range(self.HOSTILE)]
+        for other in others:
+            ask(other, 1000, 50)
+        waits = []
+        for number in range(1000, 1008):
+            await trio.sleep(0.25)
+            began = trio.current_time()
+            ask(ann, number, 1)
+            waits.append(await answered(ann, number, 1) - began)
+        # In the order in which they came, each would be behind 0.05 s of the others' first.
+        assert max(waits[1:]) < 0.01
+        # Nobody starves, and nothing is lost.
+        for other in others:
+            await answered(other, 1000, 50)
+
+    async def test_one_that_is_alone_has_all_the_time(
+        self, log_in: LogIn, costly: None, autojump_clock: MockClock
+    ) -> None:
+        ann = await log_in("ann")
+        began = trio.current_time()
+        ask(ann, 1000, 1000)
+        assert await answered(ann, 1000, 1000) - began < 1.2 * 1000 * self.COST_SECONDS
+
+
+class TestManyChanges:
+    """A journal takes long for very much: whoever waits for what it has changed is not heard before
+    that is written, so that a batch has a bound, and others' changes wait for short ones.
+    """
+
+    async def test_a_connection_is_not_read_further_while_very_many_wait(
+        self, tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("signal_sdk.server.engine.commits.BEHIND", 10)
+        sizes: list[int] = []
+
+        async def write(write: Callable[[Batch], None], batch: Batch) -> None:
+            sizes.append(len(batch.get("entries", ())))
+            await trio.sleep(0.1)
+            write(batch)
+
+        engine = EmbeddedEngine(journal=Journal.open(tmp_path), write_in_thread=write)
+        config = dev_config(user_messages_per_second=0)
+        async with (
+            local_server(config, engine=engine, listens=False) as server,
+            logged_in(server, "ann") as ann,
+            logged_in(server, "bob") as bob,
+        ):
+            for number in range(1000, 1100):
+                message = {"peer": "carl", "flag": "v1:E:60", "t": "instant", "content": "x"}
+                ann.send("call2", ["user_sendmsg", number, {"line": ann.line, **message}])
+            await trio.sleep(0.05)
+            # It has not asked for anything yet, and is heard.
+            assert (await bob.call("user_set_attr", name="a", value="b"))["result"] == "ok"
+            await answered(ann, 1000, 100)
+        assert sum(sizes) == 100
+        assert max(sizes) <= 10
 
 
 class TestNoLimit:

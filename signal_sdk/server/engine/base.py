@@ -218,6 +218,13 @@ class Engine(Protocol):
         come in the order of `when_durable`.
         """
 
+    @property
+    def is_behind(self) -> bool:
+        """Does so much wait to be durable that whoever waits for it already should not be heard
+        before? What others do is then durable sooner.
+        """
+        return False
+
     async def remember(
         self, key: AccountKey, generation: int, callid: int, text: str, *, durably: bool
     ) -> None:

@@ -31,6 +31,14 @@ GATHER_SECONDS: Final = 0.002
 acknowledgements late, and clients wait for them; shorter makes batches small.
 """
 RETRY_SECONDS: Final = 1.0
+BEHIND: Final = 500
+"""How many may wait for the batch that is being gathered before that is said to be large: a message
+to an account is two. One of so many is written in some 10 ms.
+"""
+TELL_SECONDS: Final = 0.001
+"""For how long those are told who have waited for a batch, before others run."""
+TELLS_PER_LOOK: Final = 16
+"""How many of them are told between two looks at the clock."""
 
 InThread = Callable[[Callable[[Batch], None], Batch], Awaitable[None]]
 """Has a batch written while other tasks run."""
@@ -64,6 +72,11 @@ class Commits:
     def when_durable(self, then: Then) -> None:
         """Call `then` once all changes noted so far are durable."""
         then(None)
+
+    @property
+    def is_behind(self) -> bool:
+        """Do very many wait for the batch that is being gathered?"""
+        return False
 
     async def run(self) -> None:
         """Commit until cancelled."""
@@ -136,6 +149,10 @@ class JournalCommits(Commits):
         else:
             then(None)
 
+    @property
+    def is_behind(self) -> bool:
+        return len(self._waiting) > BEHIND
+
     # --- committing ---
 
     async def run(self) -> None:
@@ -170,13 +187,15 @@ class JournalCommits(Commits):
         else:
             self._recover()
             told = None
+        try:
+            # Who asks meanwhile, having changed nothing, is told behind these.
+            await _tell(waiting, told)
         finally:
             self._written_for = None
-        _tell(waiting, told)
         if told is not None:
             # Whoever came while the batch was on its way is no better off.
             waiting, self._waiting = self._waiting, []
-            _tell(waiting, told)
+            await _tell(waiting, told)
 
     def _take(self) -> tuple[Batch, list[Then]]:
         batch, self._rows = self._rows, {}
@@ -211,10 +230,15 @@ def _refusal() -> SignalError:
     return SignalError(ECode.GENERAL_E_FAILED, "the server cannot store anything at the moment")
 
 
-def _tell(waiting: list[Then], error: SignalError | None) -> None:
-    for then in waiting:
+async def _tell(waiting: list[Then], error: SignalError | None) -> None:
+    """Tell all of them, those too that come meanwhile, in turns: very many take a while."""
+    ends = trio.current_time() + TELL_SECONDS
+    for number, then in enumerate(waiting, 1):
         try:
             then(error)
         except Exception:
             # One client's reply must not take the others' away.
             logger.exception("what was to follow a commit failed")
+        if number % TELLS_PER_LOOK == 0 and trio.current_time() >= ends:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            ends = trio.current_time() + TELL_SECONDS

@@ -73,3 +73,7 @@ class Core:
         if account is None or account.presence is None or account.presence.generation != generation:
             return None
         return account
+
+    @property
+    def is_behind(self) -> bool:
+        return self._commits.is_behind

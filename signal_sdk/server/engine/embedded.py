@@ -9,6 +9,7 @@ batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -19,6 +20,8 @@ from signal_sdk.server.engine.base import AccountKey, Call, CallKey, ChannelKey,
 from signal_sdk.server.engine.call_operations import CallOperations
 from signal_sdk.server.engine.memory import give_back
 
+GIVEN_BACK_SECONDS: Final = 60.0
+"""How often memory is given back, at most."""
 SWEPT: Final = 1000
 """How many channels' histories one sweep looks at."""
 
@@ -31,6 +34,9 @@ class EmbeddedEngine(AccountOperations, CallOperations, Engine):
     """
 
     is_immediate = True
+    _is_roomy = False
+    """Has much gone whose memory was not given back yet?"""
+    _gave_back_at = -math.inf
 
     # --- after a start ---
 
@@ -72,4 +78,9 @@ class EmbeddedEngine(AccountOperations, CallOperations, Engine):
                     self._histories.append(key)
         if self._state.tidy():
             self._inboxes.tidy()
+            self._is_roomy = True
+        # Everything stands still meanwhile; a clock that was set back does not matter.
+        if self._is_roomy and not 0 <= now - self._gave_back_at < GIVEN_BACK_SECONDS:
+            self._is_roomy = False
+            self._gave_back_at = now
             give_back()

@@ -83,6 +83,11 @@ class ClientLink(Protocol):
     def watch(self, take: Callable[[typed.ClientFrame], bool]) -> None:
         """Hand the frames that arrive to `take`."""
 
+    def pause(self, seconds: float) -> None:
+        """Hand out nothing for so long, beginning with the frame that is not taken now; where a
+        task waits in `receive` for what it reads itself, that has it at once.
+        """
+
     def rest(self, rouse: Callable[[], None]) -> bool:
         """Have frames taken without a task, until `rouse` is called."""
 

@@ -445,6 +445,31 @@ async def test_the_room_of_many_that_are_gone_is_given_back(
     assert [sys.getsizeof(table) for table in tables] <= [2 * size for size in small]
 
 
+async def test_memory_is_given_back_once_a_minute_at_most_and_at_last(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything stands still meanwhile."""
+    monkeypatch.setattr("signal_sdk.server.engine.state.MUCH", 100)
+    given_back: list[float] = []
+    now = NOW
+    monkeypatch.setattr(
+        "signal_sdk.server.engine.embedded.give_back", lambda: given_back.append(now)
+    )
+    await engine.sweep(now)
+    assert given_back == []
+    while now < NOW + 100:
+        for number in range(200):
+            await engine.post(post("x", AccountKey("app", f"{now}-{number}"), ttl=1), now)
+        now += 2
+        await engine.sweep(now)
+    # Once what is gone is told of, which some sweeps later it is.
+    assert [round((time - given_back[0]) / 60, 1) for time in given_back] == [0.0, 1.0]
+    for _ in range(60):
+        now += 2
+        await engine.sweep(now)
+    assert len(given_back) == 3
+
+
 def test_shrinking_a_table_keeps_what_is_in_it_in_order() -> None:
     table = dict.fromkeys(range(1000))
     for number in range(995):

@@ -17,8 +17,11 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.server.engine.base import AccountKey, ChannelKey
 from signal_sdk.server.engine.commits import (
+    BEHIND,
     GATHER_SECONDS,
     RETRY_SECONDS,
+    TELL_SECONDS,
+    TELLS_PER_LOOK,
     Commits,
     JournalCommits,
 )
@@ -442,3 +445,50 @@ async def test_a_batch_is_written_in_a_thread_by_default(tmp_path: Path) -> None
     again = Journal.open(tmp_path)
     assert [row[1] for row in again.rows("user_attributes")] == ["a", "b"]
     again.close()
+
+
+# --- very many who wait ---
+
+
+async def test_very_many_are_told_in_turns_and_in_order(
+    journal: FakeJournal, commits: JournalCommits, autojump_clock: MockClock
+) -> None:
+    """What is asked meanwhile, and has nothing to wait for, is told behind them."""
+    told: list[int] = []
+    first = trio.Event()
+    count = 10 * TELLS_PER_LOOK
+
+    def tell(number: int) -> None:
+        first.set()
+        told.append(number)
+        autojump_clock.jump(TELL_SECONDS / TELLS_PER_LOOK)
+
+    put(commits, 1)
+    for number in range(count):
+        commits.when_durable(lambda _, number=number: tell(number))  # type: ignore[misc]
+    assert not commits.is_behind
+    async with running(commits):
+        turns = 0
+        with trio.fail_after(1):
+            await first.wait()
+        commits.when_durable(lambda _: tell(count))
+        while len(told) <= count:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+    assert told == list(range(count + 1))
+    assert turns >= 8
+
+
+async def test_it_says_when_very_many_wait(
+    journal: FakeJournal, commits: JournalCommits, autojump_clock: MockClock
+) -> None:
+    put(commits, 1)
+    for _ in range(BEHIND):
+        commits.when_durable(lambda _: None)
+    said = [commits.is_behind]
+    commits.when_durable(lambda _: None)
+    said.append(commits.is_behind)
+    await commits.commit()
+    assert len(journal.batches) == 1
+    said += [commits.is_behind, Commits().is_behind]
+    assert said == [False, True, False, False]

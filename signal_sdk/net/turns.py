@@ -1,0 +1,113 @@
+"""Turns: who of those that have something to be read is read next.
+
+Owns: who waits, and what each has used lately of the time in which all are read. Must not know what
+they are, nor the clock.
+
+Who has used least comes first, so that whoever asks seldom waits for nobody who asks all the time,
+however many those are. What anybody has used is forgotten in a second or two.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Hashable
+from typing import Final, Generic, TypeVar
+
+__all__ = ["Turns"]
+
+K = TypeVar("K", bound=Hashable)
+
+REMEMBERED_SECONDS: Final = 1.0
+MOST_SECONDS: Final = 0.01
+"""Whoever has used more is not made to wait for more than that: these take turns."""
+MOST_AT_ONCE_SECONDS: Final = MOST_SECONDS / 4
+"""What one turn counts at most. All may have stood still in it, for the garbage collector or
+another process: that is not to be laid to one who asks seldom. Who always takes so long is soon
+among the last.
+"""
+
+
+class Turns(Generic[K]):
+    """Those who wait, each once, and what each has used in this second and the one before. Nothing
+    is counted while there is time for all.
+    """
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, K]] = []
+        self._waiting: dict[K, int] = {}
+        self._number = 0
+        self._young: dict[K, float] = {}
+        self._old: dict[K, float] = {}
+        self._turned_at = -math.inf
+        self._counts_until = -math.inf
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    @property
+    def number(self) -> int:
+        """How often somebody began to wait."""
+        return self._number
+
+    @property
+    def eldest(self) -> float:
+        """Of who has waited longest, the number; infinity where nobody waits."""
+        return next(iter(self._waiting.values()), math.inf)
+
+    def is_calm(self, now: float) -> bool:
+        """Does nobody wait, nor had to lately? Then all is forgotten."""
+        if self._waiting or now < self._counts_until:
+            return False
+        if self._young or self._old:
+            self._young, self._old = {}, {}
+        return True
+
+    def count(self, now: float) -> None:
+        """There was not time for all: what is used counts, for a while."""
+        self._counts_until = now + 2 * REMEMBERED_SECONDS
+
+    def add(self, key: K) -> None:
+        """`key` waits, unless it does already."""
+        if key not in self._waiting:
+            self._number += 1
+            self._waiting[key] = self._number
+            heapq.heappush(self._heap, (self._used(key), self._number, key))
+
+    def pop(self) -> K | None:
+        """Whose turn it is; None where nobody waits."""
+        while self._heap:
+            _, number, key = heapq.heappop(self._heap)
+            if self._waiting.get(key) == number:
+                del self._waiting[key]
+                return key
+        return None
+
+    def charge(self, key: K, seconds: float, now: float) -> None:
+        """Count what `key` has used."""
+        if now - self._turned_at >= REMEMBERED_SECONDS:
+            self._turn(now)
+        self._young[key] = self._young.get(key, 0.0) + min(seconds, MOST_AT_ONCE_SECONDS)
+
+    def is_new(self, key: K) -> bool:
+        """Has nothing been counted of it lately?"""
+        return key not in self._young and key not in self._old
+
+    def forget(self, key: K) -> None:
+        """Who that was is gone, and the next of that name is somebody else."""
+        self._waiting.pop(key, None)
+        self._young.pop(key, None)
+        self._old.pop(key, None)
+
+    def _used(self, key: K) -> float:
+        return min(self._young.get(key, 0.0) + self._old.get(key, 0.0), MOST_SECONDS)
+
+    def _turn(self, now: float) -> None:
+        is_late = now - self._turned_at >= 2 * REMEMBERED_SECONDS
+        self._old = {} if is_late else self._young
+        self._young = {}
+        self._turned_at = now
+        # Who has waited since is better off: nobody waits for ever.
+        self._heap = [(self._used(key), number, key) for key, number in self._waiting.items()]
+        heapq.heapify(self._heap)

@@ -1,0 +1,127 @@
+"""Turns: who has used least is next, nobody waits for ever, and all is forgotten soon."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from signal_sdk.net.turns import MOST_AT_ONCE_SECONDS, REMEMBERED_SECONDS, Turns
+
+NOW = 1000.0
+
+
+@pytest.fixture
+def turns() -> Turns[str]:
+    turns: Turns[str] = Turns()
+    turns.count(NOW)
+    return turns
+
+
+def wait(turns: Turns[str], names: str) -> None:
+    for name in names:
+        turns.add(name)
+
+
+def use_much(turns: Turns[str], name: str, times: int) -> None:
+    for _ in range(times):
+        turns.charge(name, MOST_AT_ONCE_SECONDS, NOW)
+
+
+def popped(turns: Turns[str]) -> str:
+    names = ""
+    while (name := turns.pop()) is not None:
+        names += name
+    return names
+
+
+def test_who_has_used_nothing_is_next_and_of_those_who_waits_longest(turns: Turns[str]) -> None:
+    turns.charge("a", 0.002, NOW)
+    turns.charge("b", 0.001, NOW)
+    wait(turns, "abcd")
+    assert len(turns) == 4
+    assert popped(turns) == "cdba"
+    assert len(turns) == 0
+
+
+def test_each_waits_once(turns: Turns[str]) -> None:
+    wait(turns, "aabab")
+    assert popped(turns) == "ab"
+    wait(turns, "a")
+    assert popped(turns) == "a"
+
+
+def test_who_has_used_very_much_takes_turns_with_others_like_it(turns: Turns[str]) -> None:
+    use_much(turns, "a", 100)
+    use_much(turns, "b", 5)
+    wait(turns, "ab")
+    assert popped(turns) == "ab"
+
+
+def test_one_turn_in_which_all_stood_still_does_not_make_anybody_wait(turns: Turns[str]) -> None:
+    turns.charge("quiet", 1.0, NOW)
+    use_much(turns, "busy", 2)
+    turns.add("busy")
+    turns.add("quiet")
+    assert turns.pop() == "quiet"
+
+
+def test_what_was_used_is_forgotten_in_two_seconds(turns: Turns[str]) -> None:
+    turns.charge("a", 0.002, NOW)
+    turns.charge("b", 0.0, NOW + REMEMBERED_SECONDS)
+    wait(turns, "ac")
+    assert popped(turns) == "ca"
+    turns.charge("b", 0.0, NOW + 2 * REMEMBERED_SECONDS)
+    wait(turns, "ac")
+    assert popped(turns) == "ac"
+    assert turns.is_new("a")
+    assert not turns.is_new("b")
+
+
+def test_nobody_waits_for_ever(turns: Turns[str]) -> None:
+    """New ones that have used nothing come all the time: whoever has used much is before them once
+    that is forgotten.
+    """
+    use_much(turns, "a", 5)
+    wait(turns, "a")
+    now, number = NOW, 0
+    while True:
+        number += 1
+        turns.add(f"new{number}")
+        if (key := turns.pop()) == "a":
+            break
+        assert key is not None
+        now += 0.01
+        turns.charge(key, 0.001, now)
+        assert now - NOW < 3 * REMEMBERED_SECONDS
+    assert now - NOW >= REMEMBERED_SECONDS
+
+
+def test_who_is_gone_has_no_turn_and_leaves_nothing_to_the_next(turns: Turns[str]) -> None:
+    turns.charge("a", 0.002, NOW)
+    wait(turns, "ab")
+    turns.forget("a")
+    assert popped(turns) == "b"
+    assert turns.is_new("a")
+
+
+def test_it_tells_since_when_somebody_waits(turns: Turns[str]) -> None:
+    assert turns.eldest == math.inf
+    turns.charge("a", 0.002, NOW)
+    wait(turns, "a")
+    first = turns.number
+    wait(turns, "b")
+    assert turns.pop() == "b"
+    assert turns.eldest == first
+    assert turns.pop() == "a"
+    assert turns.eldest == math.inf
+
+
+def test_while_there_is_time_for_all_nothing_is_kept(turns: Turns[str]) -> None:
+    turns.charge("a", 0.002, NOW)
+    assert not turns.is_calm(NOW + REMEMBERED_SECONDS)
+    wait(turns, "a")
+    assert not turns.is_calm(NOW + 3 * REMEMBERED_SECONDS)
+    assert turns.pop() == "a"
+    assert turns.is_calm(NOW + 3 * REMEMBERED_SECONDS)
+    assert turns.is_new("a")
