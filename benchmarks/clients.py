@@ -7,6 +7,7 @@ measured, nor decode what it reads.
 from __future__ import annotations
 
 import contextlib
+import re
 import select
 import socket
 import struct
@@ -109,6 +110,10 @@ class Client:
     def has_read(self, mark: bytes, size: int) -> bool:
         """Does `mark` end in what has just been read, `size` bytes?"""
         return self.count(mark, size) > 0
+
+    def find(self, pattern: re.Pattern[bytes], size: int) -> list[bytes]:
+        """What `pattern` finds in what has just been read, `size` bytes."""
+        return pattern.findall(_buffer, _KEPT_BYTES, _KEPT_BYTES + size)
 
     def read_stamps(self, size: int, label: int = 0) -> Iterator[bytes]:
         """The label and stamp of each message in what has just been read, `size` bytes, and of one

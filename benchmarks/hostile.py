@@ -1,7 +1,7 @@
 """What hostile clients cost: what stays in memory and in the file of what they did, and how late
 others are answered meanwhile.
 
-    python -m benchmarks.hostile [--only memory|latency] [--small]
+    python -m benchmarks.hostile [--only memory|latency|crowd] [--small]
 
 The server has one core and a journal, the load the other. For `memory` the rates are lifted, which
 would stretch the same work over hours; for `latency` every limit is as it is by default but those
@@ -14,9 +14,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import select
 import socket
-import statistics
 import sys
 import tempfile
 import time
@@ -27,8 +27,10 @@ from typing import Final
 import attrs
 
 from benchmarks import dialects
-from benchmarks.clients import PING_SECONDS, Client, KeepAlive, Plan, logged_in
+from benchmarks.clients import Client, Plan, logged_in
 from benchmarks.dialects import Ours, OurVoice, json_frame
+from benchmarks.hostile_crowd import measure_crowd, measure_many
+from benchmarks.hostile_latency import ATTACKS, measure_attack
 from benchmarks.process import BenchmarkError, Cores, Process, raise_file_limit, running
 
 ROOT: Final = Path(__file__).parents[1]
@@ -234,167 +236,60 @@ def settle(served: Served, is_calm: Callable[[], bool], seconds: float) -> None:
 # --- how late others are ---
 
 
-HONEST: Final = 100
-HOSTILE: Final = 200
 SECONDS: Final = 30.0
-TIMES: Final = 3.0
-"""How much later others may be answered than in a quiet hour, at the 99th percentile."""
-ASKS_PER_SECOND: Final = 2.0
-"""Of each honest client."""
-
-Attack = Callable[[OurVoice, int], bytes]
+CROWD_LIMITS: Final = {**FROM_ONE_ADDRESS, "channel_messages_per_second": 0}
 
 
-def call(voice: OurVoice, number: int, function: str, **args: object) -> bytes:
-    return json_frame(["call2", [function, number, {"line": voice.line, **args}]])
-
-
-ATTACKS: Final[dict[str, Attack]] = {
-    "pings": lambda _, n: json_frame(["ping", n]),
-    "nonsense": lambda _, n: json_frame(["nonsense", n]),
-    "wrong lines": lambda v, n: call(v, n, "channel_query_num", line=f"x{n}", name="room"),
-    "messages to nobody": lambda v, n: call(
-        v, n, "user_sendmsg", peer=f"nobody{n}", flag="v1:E:60", t="instant", content="x"
-    ),
-    "channel messages": lambda v, n: call(v, n, "channel_sendmsg", name="hall", msg="x" * 1000),
-    "joins": lambda v, n: call(v, n, "channel_join", name=f"room{n}"),
-    "attributes": lambda v, n: call(
-        v, n, "channel_set_attr", channel=f"room{n}", name="a", value="x" * 8000
-    ),
-    "deleting what is not": lambda v, n: call(
-        v, n, "channel_del_attr", channel=f"nowhere{n}", name="a"
-    ),
-    "rosters": lambda v, n: call(v, n, "channel_query_userlist_all", name="hall"),
-    "polls": lambda v, n: call(v, n, "user_getmsg", ver_clear=0, max=100),
-    "calls": lambda v, n: call(
-        v, n, "voip_invite", channelName=f"c{n}", peer=f"nobody{n % 50}", extra=""
-    ),
-}
-
-
-class Honest:
-    """Clients that ask a question now and then, and how long the answers take."""
-
-    def __init__(self, clients: Sequence[Client]) -> None:
-        self._clients = clients
-        self._by_fd = {client.fd: client for client in clients}
-        self._asked: dict[int, float] = {}
-        self.took: list[float] = []
-        self._poll = select.epoll()
-        for client in clients:
-            self._poll.register(client.fd, select.EPOLLIN)
-        gap = 1 / ASKS_PER_SECOND
-        now = time.monotonic()
-        self._due = {
-            client.fd: now + gap * number / len(clients) for number, client in enumerate(clients)
-        }
-
-    def turn(self) -> None:
-        """Ask those whose time it is, and read what has come."""
-        now = time.monotonic()
-        for client in self._clients:
-            fd = client.fd
-            if self._due[fd] <= now and fd not in self._asked:
-                self._due[fd] = now + 1 / ASKS_PER_SECOND
-                self._asked[fd] = time.monotonic()
-                voice = client.voice
-                assert isinstance(voice, OurVoice)
-                client.send(call(voice, 1, "channel_query_num", name="quiet"))
-        for fd, _ in self._poll.poll(0.0005):
-            client = self._by_fd[fd]
-            if client.has_read(ANSWER, client.read()):
-                self.took.append(time.monotonic() - self._asked.pop(fd))
-
-    def p99_ms(self) -> float:
-        """The 99th percentile since the last time, those who wait still among them."""
-        now = time.monotonic()
-        took = [*self.took, *(now - asked for asked in self._asked.values())]
-        self.took = []
-        return statistics.quantiles(took, n=100)[98] * 1000
-
-
-class Hostile:
-    """Clients that send as fast as it is taken."""
-
-    def __init__(self, clients: Sequence[Client], attack: Attack) -> None:
-        self._clients = list(clients)
-        self._attack = attack
-        self._number = 0
-        self.sent = 0
-        self.gone = 0
-
-    def turn(self) -> None:
-        """Some send some more, and read what has come."""
-        for client in self._clients[:10]:
-            try:
-                client.read()
-                if not client.has_backlog:
-                    voice = client.voice
-                    assert isinstance(voice, OurVoice)
-                    data = b"".join(
-                        self._attack(voice, self._number + number) for number in range(20)
-                    )
-                    self._number += 20
-                    self.sent += 20
-                    client.send(data)
-                else:
-                    client.send(b"")
-            except BenchmarkError:
-                self._clients.remove(client)
-                self.gone += 1
-        self._clients = self._clients[10:] + self._clients[:10]
-
-
-def measure_latency(cores: Cores, seconds: float) -> bool:
-    """Each attack in turn; do others stay and are they answered soon?"""
+def measure_latency(cores: Cores, seconds: float, attacks: Sequence[str]) -> bool:
+    """Each attack in turn; do others stay and are they answered soon? Raises `BenchmarkError` where
+    one of those was disconnected.
+    """
     is_good = True
-    print("| attack | messages sent | hostile clients cut off | p99 ms quiet | attacked | times |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for name, attack in ATTACKS.items():
-        with (
-            serving(cores.measured, FROM_ONE_ADDRESS) as served,
-            logged_in(Ours(), served.port, [Plan(f"bot{n}") for n in range(HONEST)]) as bots,
-            logged_in(
-                Ours(),
-                served.port,
-                [Plan(f"hostile{n}", "hall") for n in range(HOSTILE)],
-                already=bots,
-            ) as others,
-        ):
-            keep_alive = KeepAlive(PING_SECONDS)
-            keep_alive.add_all([*bots, *others])
-            honest, hostile = Honest(bots), Hostile(others, attack)
-            spend(seconds / 3, honest.turn, keep_alive.tick)
-            quiet = honest.p99_ms()
-            spend(seconds, honest.turn, hostile.turn, keep_alive.tick)
-            late = honest.p99_ms()
-            is_good &= late <= TIMES * quiet
-            row = [name, f"{hostile.sent:,}", str(hostile.gone), f"{quiet:.1f}", f"{late:.1f}"]
-            print(f"| {' | '.join(row)} | {late / quiet:.1f} |", flush=True)
+    print(
+        "| attack | messages sent | cut off | questions: p99 ms quiet | attacked | times ", end=""
+    )
+    print("| messages: p99 ms quiet | attacked | times |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for name in attacks:
+        with serving(cores.measured, FROM_ONE_ADDRESS) as served:
+            is_good &= measure_attack(served.port, name, seconds)
+            served.process.check()
     return is_good
 
 
-def spend(seconds: float, *turns: Callable[[], None]) -> None:
-    """Take turns for so long."""
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        for turn in turns:
-            turn()
+def measure_crowd_latency(cores: Cores, seconds: float) -> bool:
+    """A channel of very many is written to: are others answered soon?"""
+    print("| members | ms quiet (p99) | written to |")
+    print("| --- | --- | --- |")
+    with serving(cores.measured, CROWD_LIMITS) as served:
+        is_good = measure_crowd(served.port, seconds)
+    return measure_many(seconds) and is_good
 
 
 def main() -> int:
     """Measure, and say whether all is as it should be."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=["memory", "latency"])
+    parser.add_argument("--only", choices=["memory", "latency", "crowd"])
+    parser.add_argument("--attack", action="append", choices=list(ATTACKS), help="these only")
+    parser.add_argument("--seconds", type=float, help="of each attack, and of the crowd")
     parser.add_argument("--small", action="store_true", help="a hundredth of it, to try it out")
     options = parser.parse_args()
     raise_file_limit()
     cores = Cores.choose()
+    os.sched_setaffinity(0, {cores.load})
     is_good = True
-    if options.only != "latency":
+    if options.only in (None, "memory"):
         is_good &= measure_memory(cores, 0.01 if options.small else 1.0)
-    if options.only != "memory":
-        is_good &= measure_latency(cores, 3.0 if options.small else SECONDS)
+    if options.only in (None, "latency"):
+        is_good &= measure_latency(
+            cores,
+            options.seconds or (3.0 if options.small else SECONDS),
+            options.attack or list(ATTACKS),
+        )
+    if options.only in (None, "crowd"):
+        is_good &= measure_crowd_latency(
+            cores, options.seconds or (5.0 if options.small else SECONDS)
+        )
     print(json.dumps({"all as it should be": is_good}))
     return 0 if is_good else 1
 
