@@ -51,14 +51,16 @@ class Channels:
     # --- joining and leaving ---
 
     async def join(self, session: Session, args: functions.ChannelJoin) -> results.JoinResult:
-        """`channel_join`: leaves the channel that the session was in; joining where one is already
-        says how things stand.
+        """`channel_join`: leaves the channel that the session was in, unless it is refused; joining
+        where one is already says how things stand.
         """
         special = args.channel in names.SPECIAL_CHANNELS
         if special:
             self._check_listener(session)
-        if session.channel is not None and session.channel != args.channel:
-            await self._end_membership(session, session.channel)
+        before = session.channel if session.channel != args.channel else None
+        farewell = None
+        if before is not None:
+            farewell = await self.departure(session.key, session.uid, before)
         key = session.channel_key(args.channel)
         announce = None
         if not special and await self._announces(key):
@@ -66,17 +68,21 @@ class Channels:
                 channel=args.channel, account=session.account, uid=session.uid
             )
         was_member = await self._engine.is_member(key, session.account)
-        roster = await self._engine.join(
+        joined = await self._engine.join(
             key,
             session.account,
             session.generation,
             announce,
+            farewell=farewell,
             newest=names.MAX_USER_LIST,
             now=self._clock(),
         )
-        if roster is None:
+        if joined is None:
             raise SignalError(ECode.JOINCHANNEL_E_OTHER, "the account has logged in elsewhere")
         session.channel = args.channel
+        if before is not None and joined.left is not None:
+            await self.departed(session.key, session.uid, before, joined.left)
+        roster = joined.roster
         await self._attributes.populated(key, roster.num)
         if not was_member and not special:
             await self._tell_special(

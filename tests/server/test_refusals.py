@@ -14,7 +14,7 @@ from signal_sdk.errors import SignalError
 from signal_sdk.server import refusals
 from signal_sdk.server.config import Config
 from signal_sdk.testing.server import LocalServer
-from tests.server.helpers import LogIn, dev_config, is_refusal
+from tests.server.helpers import LogIn, dev_config, is_refusal, members, told
 
 QUESTIONS: dict[str, dict[str, Any]] = {
     "user_getmsg": {"ver_clear": 0},
@@ -109,6 +109,24 @@ class TestPaces:
         for _ in range(5):
             await ann.call("channel_query_num", name="room")
         assert (await bob.call("channel_query_num", name="room"))["result"] == "ok"
+
+
+class TestQuotas:
+    @pytest.fixture
+    def config(self) -> Config:
+        return dev_config(account_channels=1)
+
+    async def test_a_join_that_is_refused_changes_nothing(self, log_in: LogIn) -> None:
+        ann, bob = await log_in("ann"), await log_in("bob")
+        await ann.call("channel_join", name="room")
+        await bob.call("channel_join", name="room")
+        await told(ann)
+        assert is_refusal(await ann.call("channel_join", name="hall"), 1001)
+        assert await told(bob) == []
+        assert await members(ann, "room") == ["ann", "bob"]
+        assert (await ann.call("channel_sendmsg", name="room", msg="here"))["result"] == "ok"
+        assert [kind for _, kind, _ in await told(ann)] == ["channel_msg"]
+        assert (await bob.call("channel_query_num", name="hall"))["num"] == 0
 
 
 class TestNoLimit:

@@ -120,6 +120,15 @@ class Left:
     idle_since: float | None
 
 
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
+    """A session is in a channel, with whom; `left` says what became of the membership that it had
+    elsewhere.
+    """
+
+    roster: Roster
+    left: Left | None = None
+
+
 @attrs.frozen(kw_only=True)
 class Ended:
     """A presence is over; `left` says what became of its membership, if it had one."""
@@ -341,12 +350,14 @@ class Engine(Protocol):
         generation: int,
         announce: ChannelContent | None,
         *,
+        farewell: ChannelContent | None = None,
         newest: int,
         now: float,
-    ) -> Roster | None:
-        """Make the session a member and publish `announce`, unless it is one already; None where a
-        newer generation holds the account. Raises `QuotaError` where that would make a channel, and
-        there are too many.
+    ) -> Joined | None:
+        """Make the session a member and publish `announce`, unless it is one already, and end its
+        membership elsewhere, where `farewell` is published; None where a newer generation holds the
+        account. Raises `QuotaError` where that would make a channel, and there are too many: then
+        it is where it was.
         """
 
     async def leave(

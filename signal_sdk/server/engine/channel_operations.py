@@ -13,6 +13,7 @@ from signal_sdk.server.engine.base import (
     AccountKey,
     ChannelKey,
     Event,
+    Joined,
     Left,
     MakeContents,
     Roster,
@@ -36,14 +37,20 @@ class ChannelOperations(Core):
         generation: int,
         announce: ChannelContent | None,
         *,
+        farewell: ChannelContent | None = None,
         newest: int,
         now: float,
-    ) -> Roster | None:
+    ) -> Joined | None:
         owner = self._held(AccountKey(key.app, account), generation)
         if owner is None or owner.presence is None:
             return None
         channel = self._channels.get(key) or self._state.make_channel(key, owner, None)
+        left = None
         if account not in channel.members:
+            if owner.presence.channel is not None:
+                left = self._leave(
+                    ChannelKey(key.app, owner.presence.channel), owner, farewell, now
+                )
             if announce is not None:
                 self._publish(channel, announce, now)
             channel.members[account] = owner.uid
@@ -56,7 +63,7 @@ class ChannelOperations(Core):
                 "members", (channel.id, owner.id), (channel.id, owner.id, channel.total)
             )
         owner.joined_at = channel.msgid
-        return channel.roster(newest)
+        return Joined(roster=channel.roster(newest), left=left)
 
     async def leave(
         self,

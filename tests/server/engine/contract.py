@@ -18,6 +18,7 @@ from signal_sdk.server.engine.base import (
     CallKey,
     ChannelKey,
     Engine,
+    Joined,
     MakeContents,
     Post,
     Presence,
@@ -103,9 +104,27 @@ async def log_in(engine: Engine, key: AccountKey = ANN, line: bytes = b"line") -
 async def join(
     engine: Engine, presence: Presence, key: AccountKey = ANN, channel: ChannelKey = ROOM
 ) -> Roster | None:
+    joined = await move(engine, presence, channel, key)
+    return joined.roster if joined else None
+
+
+async def move(
+    engine: Engine,
+    presence: Presence,
+    channel: ChannelKey,
+    key: AccountKey = ANN,
+    farewell: ChannelContent | None = None,
+) -> Joined | None:
+    """Join a channel, and leave the one that the session was in."""
     announce = ChannelUserJoin(channel=channel.channel, account=key.account, uid=presence.uid)
     return await engine.join(
-        channel, key.account, presence.generation, announce, newest=200, now=NOW
+        channel,
+        key.account,
+        presence.generation,
+        announce,
+        farewell=farewell,
+        newest=200,
+        now=NOW,
     )
 
 

@@ -25,8 +25,10 @@ from tests.server.engine.contract import (
     ROOM,
     Delivered,
     join,
+    leaving,
     log_in,
     message,
+    move,
     post,
 )
 from tests.server.helpers import journal_engine
@@ -387,6 +389,22 @@ async def test_who_has_made_a_channel_is_known_after_a_restart(tmp_path: Path) -
     again = journal_engine(tmp_path)
     assert (known(again), again._channels) == (set(), {})
     await again.aclose()
+
+
+async def test_a_join_that_is_refused_leaves_the_session_where_it_was(
+    engine: Engine, delivered: Delivered
+) -> None:
+    await bounded(engine, account_channels=1)
+    ann = await log_in(engine)
+    await join(engine, ann)
+    delivered.take()
+    with pytest.raises(QuotaError):
+        await move(engine, ann, ChannelKey("app", "hall"), farewell=leaving("ann"))
+    assert delivered.take() == []
+    assert await engine.is_member(ROOM, "ann")
+    presence = await engine.presence(ANN)
+    assert presence is not None
+    assert presence.channel == "room"
 
 
 async def test_the_calls_that_an_account_makes_are_bounded(engine: Engine) -> None:

@@ -14,6 +14,7 @@ from tests.server.engine.contract import (
     log_in,
     message,
     messages,
+    move,
 )
 
 
@@ -47,6 +48,38 @@ async def test_joining_again_changes_nothing(engine: Engine, delivered: Delivere
     roster = await join(engine, ann)
     assert roster is not None
     assert (roster.num, roster.total) == (1, 1)
+    assert delivered.take() == []
+
+
+async def test_joining_another_leaves_the_first_in_one_step(
+    engine: Engine, delivered: Delivered
+) -> None:
+    hall = ChannelKey("app", "hall")
+    ann, bob = await log_in(engine), await log_in(engine, BOB)
+    await join(engine, ann)
+    await join(engine, bob, BOB)
+    delivered.take()
+    joined = await move(engine, ann, hall, farewell=leaving("ann"))
+    assert joined is not None
+    assert joined.left is not None
+    assert (joined.left.num, joined.left.idle_since) == (1, None)
+    assert list(joined.roster.newest) == [("ann", ann.uid)]
+    first, second = delivered.take()
+    assert first == ("event", ROOM, 3, leaving("ann"))
+    assert second[:3] == ("event", hall, 1)
+    assert not await engine.is_member(ROOM, "ann")
+    presence = await engine.presence(ANN)
+    assert presence is not None
+    assert presence.channel == "hall"
+    # Nobody is told where nobody is to be, and the last one is said to be that.
+    moved = await move(engine, bob, hall, BOB)
+    assert moved is not None
+    assert moved.left is not None
+    assert moved.left.idle_since == NOW
+    assert [key for _, key, *_ in delivered.take()] == [hall]
+    again = await move(engine, bob, hall, BOB, farewell=leaving("bob"))
+    assert again is not None
+    assert again.left is None
     assert delivered.take() == []
 
 
