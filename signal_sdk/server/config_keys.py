@@ -271,6 +271,12 @@ class LimitsConfig:
         "back to a session. 0 is no limit.",
         least=0,
     )
+    app_connections: int = _key(
+        15_000,
+        "How many accounts of one app may be connected at once. The last tenth of them is for "
+        "clients that come back to a session. 0 is no limit.",
+        least=0,
+    )
     connections_per_address: int = _key(
         1000,
         "How many connections an IP address, or an IPv6 network of 64 bits, may have at once. 0 is "

@@ -1,12 +1,14 @@
 """The hub: this node's connections, and which of them hear of which channel.
 
-Owns: the two indexes, and that an event is encoded once for all of a wire who hear of it. Must not
-know any rule or wire, nor other nodes: all that it delivers comes from the engine's callback.
+Owns: the two indexes, how many connections an app has, and that an event is encoded once for all of
+a wire who hear of it. Must not know any rule or wire, nor other nodes: all that it delivers comes
+from the engine's callback.
 """
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import Protocol
 
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Delivery
@@ -63,6 +65,7 @@ class Hub(Delivery):
 
     def __init__(self) -> None:
         self._holders: dict[AccountKey, Holder] = {}
+        self._of_apps: Counter[str] = Counter()
         self._listeners: dict[ChannelKey, dict[str, Ear]] = {}
         self.deliveries: int = 0
         """How often an event was handed to a listener since the start."""
@@ -78,6 +81,8 @@ class Hub(Delivery):
         newest = self._holders.get(key)
         if newest is not None and newest.generation > holder.generation:
             return False
+        if newest is None:
+            self._of_apps[key.app] += 1
         self._holders[key] = holder
         return True
 
@@ -87,6 +92,13 @@ class Hub(Delivery):
         """
         if self._holders.get(key) is holder:
             del self._holders[key]
+            self._of_apps[key.app] -= 1
+            if not self._of_apps[key.app]:
+                del self._of_apps[key.app]
+
+    def others(self, key: AccountKey) -> int:
+        """How many accounts of the same app have a connection here, beside this one."""
+        return self._of_apps[key.app] - (key in self._holders)
 
     def listen(self, key: ChannelKey, account: str, ear: Ear) -> None:
         """From here on, `ear` gets the channel's events."""

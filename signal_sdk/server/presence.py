@@ -21,6 +21,7 @@ from signal_sdk.server.attributes import UserAttributes
 from signal_sdk.server.calls import Calls
 from signal_sdk.server.channels import OFFLINE, ONLINE, Channels
 from signal_sdk.server.clock import Clock
+from signal_sdk.server.complaints import Complaint
 from signal_sdk.server.config import AppConfig, Config
 from signal_sdk.server.engine.base import AccountKey, Engine, Presence
 from signal_sdk.server.hub import Hub
@@ -30,6 +31,7 @@ from signal_sdk.server.revocations import Revocations
 from signal_sdk.server.session import Session
 from signal_sdk.server.timers import Timers
 from signal_sdk.server.tokens import REVOKED, Token, check_token
+from signal_sdk.server.visitors import RESERVED_PART, RETRY_SECONDS
 from signal_sdk.wire import functions, login, names, results
 from signal_sdk.wire.rights import Rights
 
@@ -82,6 +84,7 @@ class Presences:
         self._sent: Rates[AccountKey] = Rates()
         self._limits = config.limits
         self._logins: Paces[AccountKey] = Paces()
+        self._told_full = Complaint("nobody new of an app is let in")
 
     def take_apps(self, apps: Sequence[AppConfig]) -> None:
         """From here on these apps' users may log in; who is logged in stays."""
@@ -99,6 +102,7 @@ class Presences:
             raise LoginError(ECode.LOGIN_E_INVALID_USER, f"the account {account!r} is the server's")
         key = AccountKey(request.vid, account)
         token = self._check_token(request, key)
+        self._check_room(key, is_resume=False)
         self._check_pace(key)
         if not request.keeps_presence:
             await self._end(key, partial(_may_take, request), kick=True)
@@ -125,6 +129,16 @@ class Presences:
         if before is None:
             await self._channels.tell_presence(ONLINE, key, presence.uid)
         return self._session(key, presence, line)
+
+    def _check_room(self, key: AccountKey, *, is_resume: bool) -> None:
+        """Raise `LoginError` (201) where the app has no room for one more connection: the last
+        tenth is for those who come back to a session.
+        """
+        most = self._limits.app_connections
+        room = most if is_resume else most - most // RESERVED_PART
+        if most and self._hub.others(key) >= room:
+            self._told_full.tell(f"{key.app!r:.80} has {room} connections (app_connections)")
+            raise login_too_often("the app has as many connections as it may", RETRY_SECONDS)
 
     def _check_pace(self, key: AccountKey) -> None:
         """Count a login whose token is right: nobody else can use up an account's."""
@@ -168,6 +182,12 @@ class Presences:
         if session.token_expires is not None and session.token_expires <= self.token_time():
             await self.log_out(session)
             raise LoginError(ECode.LOGIN_E_TOKENEXPIRED, "the session's token has expired")
+        try:
+            self._check_room(key, is_resume=True)
+        except LoginError:
+            # It may come again until its lease is over.
+            await self.disconnected(session)
+            raise
         return session
 
     def _session(self, key: AccountKey, presence: Presence, line: str) -> Session:

@@ -87,6 +87,7 @@ def test_every_key_has_a_default() -> None:
         compress_over_bytes=4096,
         lookups_per_second=20,
         max_connections=20_000,
+        app_connections=15_000,
         connections_per_address=1000,
         connections_per_second=200,
         logins_per_second=100,

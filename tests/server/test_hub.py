@@ -134,6 +134,20 @@ def test_an_older_connection_that_comes_late_does_not_replace_the_newer(hub: Hub
     assert (old.entries, new.entries) == ([], [1])
 
 
+def test_an_app_s_other_accounts_are_counted_by_their_newest_connections(hub: Hub) -> None:
+    old, new, bob = FakeHolder(1), FakeHolder(2), FakeHolder(1)
+    assert hub.others(ANN) == 0
+    for key, holder in ((ANN, old), (ANN, new), (BOB, bob)):
+        hub.add(key, holder)
+    assert (hub.others(ANN), hub.others(AccountKey("app", "eve"))) == (1, 2)
+    assert hub.others(AccountKey("other", "ann")) == 0
+    hub.remove(ANN, old)
+    assert hub.others(BOB) == 1
+    hub.remove(ANN, new)
+    hub.remove(ANN, new)
+    assert (hub.others(BOB), hub.others(ANN)) == (0, 1)
+
+
 def test_nothing_is_kept_of_those_who_are_gone(hub: Hub) -> None:
     ann, bob = FakeHolder(1), FakeHolder(1)
     for key, holder in ((ANN, ann), (BOB, bob)):
@@ -146,6 +160,7 @@ def test_nothing_is_kept_of_those_who_are_gone(hub: Hub) -> None:
         hub.remove(key, holder)
     assert not hub._holders
     assert not hub._listeners
+    assert not hub._of_apps
     hub.deliver_event(ROOM, 1, CONTENT, 0)
     hub.deliver_entry(ANN, 1, LINE)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import attrs
@@ -33,6 +33,7 @@ from tests.wire_client import WireClient, wire_client
 ONE, OTHER = "192.0.2.1", "192.0.2.2"
 NO_LIMITS: dict[str, Any] = {
     "max_connections": 0,
+    "app_connections": 0,
     "connections_per_address": 0,
     "connections_per_second": 0,
     "logins_per_second": 0,
@@ -226,6 +227,55 @@ async def test_the_last_tenth_is_for_those_who_come_back(autojump_clock: MockClo
             assert (await ann.login_ret())["result"] == "ok"
         for transport in idle:
             transport.close()
+
+
+async def test_an_app_has_so_many_connections_and_the_last_tenth_is_for_those_who_come_back(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = limited(app_connections=10)
+    two = AppConfig(id="two", certificate=CERTIFICATE[::-1])
+    config = attrs.evolve(config, apps=(*config.apps, two))
+    full = 'the app has as many connections as it may; {"retry_after": 5}'
+    async with local_server(config, listens=False) as server, AsyncExitStack() as stack:
+
+        async def enter() -> WireClient:
+            return await stack.enter_async_context(wire_client(connect(server, ONE)))
+
+        lines = []
+        for number in range(2):
+            async with wire_client(connect(server, ONE)) as client:
+                assert await log_in(client, f"gone{number}") == (0, "")
+                lines.append(client.line)
+        for number in range(9):
+            last = await enter()
+            assert await log_in(last, f"u{number}") == (0, "")
+        for _ in range(2):
+            async with wire_client(connect(server, OTHER)) as client:
+                assert await log_in(client, "new") == (201, full)
+                await client.wait_closed()
+        # Who takes the place of a connection of its own makes it no fuller; another app has room.
+        assert await log_in(await enter(), "u8") == (0, "")
+        await last.wait_closed()
+        other = await enter()
+        token = make_token("two", CERTIFICATE[::-1], "new", FOREVER * 2)
+        assert (await other.login("new", app="two", token=token))["result"] == "ok"
+
+        back = await enter()
+        back.send("line_login", {"line": lines[0]})
+        assert (await back.login_ret())["result"] == "ok"
+        async with wire_client(connect(server, ONE)) as client:
+            client.send("line_login", {"line": lines[1]})
+            told = await client.login_ret()
+            assert (told["ecode"], told["reason"]) == (201, full)
+            await client.wait_closed()
+        await back.call("user_logout")
+        back = await enter()
+        back.send("line_login", {"line": lines[1]})
+        assert (await back.login_ret())["result"] == "ok"
+    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert [record.getMessage() for record in warnings] == [
+        "nobody new of an app is let in: 'app' has 9 connections (app_connections)"
+    ]
 
 
 async def test_where_there_are_no_descriptors_the_newest_go_that_are_not_logged_in(
