@@ -24,6 +24,7 @@ from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.connection import Connection
 from signal_sdk.server.forwarded import Forwarded
 from signal_sdk.server.http import HEALTH_PATH, READY_PATH, Routes, too_many, unavailable
+from signal_sdk.server.memory import SHORT_OF_MEMORY
 from signal_sdk.server.requests import Services
 from signal_sdk.server.wires.base import ClientLink
 from signal_sdk.server.wires.native import NativeClientLink, NativeWires
@@ -43,6 +44,8 @@ tells who looks after it that it serves.
 """
 SHED_AT_ONCE: Final = 16
 """How many go where there are no descriptors left."""
+SHED_FOR_MEMORY: Final = 500
+"""How many go at each sweep while memory is short: closing them takes some milliseconds."""
 NO_ROOM: Final = "no room for another connection"
 ENDED_PER_TURN: Final = 64
 """How many overdue connections are closed before others run."""
@@ -121,6 +124,8 @@ class Acceptor:
                 task_status.started()
                 while True:
                     await trio.sleep(SWEEP_SECONDS)
+                    if self._services.memory.look():
+                        self.shed(SHED_FOR_MEMORY)
                     await self._sweep()
             finally:
                 for transport in list(self._openings):
@@ -214,6 +219,8 @@ class Acceptor:
         visitors = self._services.visitors
         if not visitors.has_room(-REFUSED_AT_ONCE):
             answer = unavailable(NO_ROOM)
+        elif self._services.memory.is_short and len(self._openings) >= REFUSED_AT_ONCE:
+            answer = unavailable(SHORT_OF_MEMORY)
         elif why := visitors.come(transport.host):
             answer = too_many(why)
         else:
@@ -227,17 +234,17 @@ class Acceptor:
         transport.close()
         return True
 
-    def shed(self) -> None:
-        """There is room for nobody any more: the newest go that are not logged in."""
+    def shed(self, most: int = SHED_AT_ONCE) -> None:
+        """There is no room any more: the newest `most` go that are not logged in."""
         strangers = [
             connection
             for connection in reversed(self._connections.values())
             if connection.is_stranger
         ]
-        openings = list(reversed(self._openings))[:SHED_AT_ONCE]
+        openings = list(reversed(self._openings))[:most]
         for transport in openings:
             self._close(transport)
-        for connection in strangers[: SHED_AT_ONCE - len(openings)]:
+        for connection in strangers[: most - len(openings)]:
             connection.abort()
 
     def _admit(self, transport: Transport) -> None:
@@ -361,7 +368,7 @@ class Acceptor:
             self._services.engine.check_writable()
         except SignalError as exc:
             return exc.reason
-        return ""
+        return SHORT_OF_MEMORY if self._services.memory.is_short else ""
 
     # --- sending away ---
 

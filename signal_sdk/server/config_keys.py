@@ -303,6 +303,14 @@ class LimitsConfig:
         "0 is no limit.",
         least=0,
     )
+    memory_percent: int = _key(
+        80,
+        "How many percent of the memory that the process may have (its control group's limit, or "
+        "what the machine has, as it was at the start) may be in use. Over that nobody new is let "
+        "in, and the newest go that are not logged in. 0 is no limit.",
+        least=0,
+        most=100,
+    )
     outbox_bytes: int = _key(
         4194304,
         "How many bytes may wait for a client that reads slowly; one that lets more come together "

@@ -250,7 +250,7 @@ class Connection:
         # A login that was cut off half-way would be nobody's to end; a refused one closes the link.
         self.ends_at = math.inf
         try:
-            services.check_admission()
+            services.check_admission(is_resume=self._is_resuming)
             services.visitors.check_login(self._link.host, is_resume=self._is_resuming)
             if services.engine.is_immediate:
                 session = await self._find_session(request)

@@ -27,10 +27,12 @@ from signal_sdk.server.engine.base import Engine
 from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.memory import give_back
 from signal_sdk.server.forwarded import Forwarded
 from signal_sdk.server.http import Routes
 from signal_sdk.server.hub import Hub
 from signal_sdk.server.inbox import Inboxes
+from signal_sdk.server.memory import MemoryWatch
 from signal_sdk.server.native_lookup import NativeLookup
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.requests import Services
@@ -126,6 +128,7 @@ class Node:
             limits=limits,
             clock=clock,
             visitors=self._visitors,
+            memory=MemoryWatch(limits, give_back),
             is_draining=self._stopping.is_set,
         )
         acceptor = Acceptor(services, self._reactor, self._routes, forwarded)

@@ -26,12 +26,13 @@ from signal_sdk.server.functions import Handler
 from signal_sdk.server.hearing import Hearing
 from signal_sdk.server.hub import Gate, Hub
 from signal_sdk.server.inbox import Polled
+from signal_sdk.server.memory import SHORT_OF_MEMORY, MemoryWatch
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.rates import Pace
-from signal_sdk.server.refusals import too_often
+from signal_sdk.server.refusals import login_too_often, too_often
 from signal_sdk.server.session import Session
 from signal_sdk.server.timers import Timers
-from signal_sdk.server.visitors import Visitors
+from signal_sdk.server.visitors import RETRY_SECONDS, Visitors
 from signal_sdk.server.wires.base import ClientLink
 from signal_sdk.wire import call2, functions, results, typed
 from signal_sdk.wire.arguments import Arguments
@@ -96,16 +97,21 @@ class Services:
     limits: LimitsConfig
     clock: Clock
     visitors: Visitors
+    memory: MemoryWatch
     is_draining: Callable[[], bool]
 
-    def check_admission(self) -> None:
-        """Raise `LoginError` (201) where nobody is let in for the moment."""
+    def check_admission(self, *, is_resume: bool) -> None:
+        """Raise `LoginError` (201) where nobody is let in for the moment, or, where memory is
+        short, only who comes back to a session.
+        """
         if self.is_draining():
             raise LoginError(ECode.LOGIN_E_NET, "the server is going away")
         try:
             self.engine.check_writable()
         except SignalError as exc:
             raise LoginError(ECode.LOGIN_E_NET, exc.reason) from None
+        if self.memory.is_short and not is_resume:
+            raise login_too_often(SHORT_OF_MEMORY, RETRY_SECONDS)
 
 
 class Requests:

@@ -93,6 +93,7 @@ def test_every_key_has_a_default() -> None:
         logins_per_second=100,
         wrong_logins_per_minute=60,
         account_logins_per_minute=60,
+        memory_percent=80,
         outbox_bytes=4194304,
         inbox_messages=10000,
         inbox_bytes=16 * 1024 * 1024,
@@ -808,7 +809,11 @@ def configs(draw: st.DrawFn) -> Config:
         ),
         limits=LimitsConfig(
             **{
-                field.name: draw(st.integers(int(field.name == "history_events"), 2**70))
+                field.name: draw(
+                    st.integers(
+                        int(field.name == "history_events"), field.metadata["most"] or 2**70
+                    )
+                )
                 for field in attrs.fields(LimitsConfig)
             }
         ),
