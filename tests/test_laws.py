@@ -38,6 +38,7 @@ BELOW_THE_SEAM = (
     "signal_sdk.server.acceptor",
     "signal_sdk.server.doors",
     "signal_sdk.server.http",
+    "signal_sdk.server.openings",
 )
 """What knows that there are different kinds of links."""
 

@@ -10,14 +10,9 @@ from typing import Final, TypeVar
 
 from signal_sdk.errors import LinkError
 from signal_sdk.net.deadline import move_on_after
-from signal_sdk.net.link import (
-    ABNORMAL_CLOSURE,
-    READ_COST_BYTES,
-    LinkClosed,
-    StrangerBounds,
-    StreamLink,
-)
+from signal_sdk.net.link import ABNORMAL_CLOSURE, LinkClosed, StreamLink
 from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.strangers import READ_COST_BYTES, Pool, StrangerBounds
 from signal_sdk.net.transport import Transport
 from signal_sdk.wire.packets import PacketReader
 
@@ -46,9 +41,9 @@ class NativeLink(StreamLink[M]):
         self._max_bytes = max_bytes
         self._has_eof = False
 
-    def distrust(self, bounds: StrangerBounds) -> None:
+    def distrust(self, bounds: StrangerBounds, pool: Pool | None = None) -> None:
         """The other side is a stranger, until `trust`."""
-        super().distrust(bounds)
+        super().distrust(bounds, pool)
         self._reader.max_bytes = min(bounds.frame_bytes, self._max_bytes)
 
     def trust(self) -> None:
@@ -72,6 +67,10 @@ class NativeLink(StreamLink[M]):
 
     def _feed_more(self) -> None:
         self._messages += map(self._message, self._reader.feed(b""))
+
+    @property
+    def _kept_bytes(self) -> int:
+        return self._reader.rest
 
     @property
     def _is_ended(self) -> bool:

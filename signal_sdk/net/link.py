@@ -10,13 +10,19 @@ import math
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-import attrs
 import trio
 
 from signal_sdk.errors import LinkError
 from signal_sdk.net.outbox import Outbox
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.sleeper import Sleeper
+from signal_sdk.net.strangers import (
+    FRAME_COST_BYTES,
+    READ_COST_BYTES,
+    Pool,
+    StrangerBounds,
+    Tab,
+)
 from signal_sdk.net.transport import Transport
 
 M = TypeVar("M")
@@ -25,10 +31,6 @@ ABNORMAL_CLOSURE: Final = 1006
 """The code of a connection that broke, or whose kind of link has no codes."""
 MESSAGES_PER_TURN: Final = 32
 """How many messages of one read are handed out at once before others run."""
-READ_COST_BYTES: Final = 8
-"""What a read counts of a stranger's allowance beside its bytes: one byte at a time costs more."""
-FRAME_COST_BYTES: Final = 64
-"""What a frame counts beside its bytes: an empty one takes as long as one of so many."""
 
 
 class LinkClosed(LinkError):
@@ -43,23 +45,10 @@ class LinkClosed(LinkError):
         return f"the connection is closed: {self.code} {self.reason}".rstrip()
 
 
-@attrs.frozen(kw_only=True)
-class StrangerBounds:
-    """What the other side may cost before anybody knows who it is."""
-
-    allowance_bytes: int
-    """How much it may send in all, where each read and each frame counts as some bytes more."""
-    frame_bytes: int
-    """How long a frame may be."""
-    outbox_bytes: int
-    """How much may wait for it."""
-
-
 class StreamLink(Generic[M]):
     """A connection that is open. Subclasses put what they have read into `_messages`."""
 
     __slots__ = (
-        "_allowance",
         "_failure",
         "_is_closed",
         "_messages",
@@ -69,6 +58,7 @@ class StreamLink(Generic[M]):
         "_receiving",
         "_rouse",
         "_sleeper",
+        "_tab",
         "_take",
         "_transport",
         "heard_at",
@@ -87,8 +77,8 @@ class StreamLink(Generic[M]):
         self._receiving: trio.CancelScope | None = None
         self._pause = 0.0
         """For how many seconds nothing is to be handed out."""
-        self._allowance: int | None = None
-        """How much a stranger may still send; None where the other side is known."""
+        self._tab: Tab | None = None
+        """What a stranger has used up; None where the other side is known."""
         self._outbox_bytes = outbox_bytes
         self.heard_at: float = reactor.clock.time()
         """When the last message arrived, or the link began, by the reactor's patient clock."""
@@ -119,35 +109,60 @@ class StreamLink(Generic[M]):
         """Why nothing more is to come."""
         raise NotImplementedError
 
-    def _turn_away(self, reason: str) -> None:
-        """Tell the other side, which has sent too much, that nothing more is heard of it."""
+    @property
+    def _kept_bytes(self) -> int:
+        """How much is kept of what is not whole yet."""
+        raise NotImplementedError
+
+    def _turn_away(self, reason: str, *, is_full: bool) -> None:
+        """Tell the other side, which has sent too much, that nothing more is heard of it; it may
+        try again where it is rather that all have, and `is_full`.
+        """
 
     # --- strangers ---
 
-    def distrust(self, bounds: StrangerBounds) -> None:
-        """The other side is a stranger, until `trust`. What is over a bound ends the link."""
-        self._allowance = bounds.allowance_bytes
+    def distrust(self, bounds: StrangerBounds, pool: Pool | None = None) -> None:
+        """The other side is a stranger, until `trust`. What is over a bound ends the link, and what
+        is kept over one takes of `pool`, which links share.
+        """
+        self._tab = Tab(bounds.allowance_bytes, bounds.kept_bytes, pool)
         self.outbox.bound(min(bounds.outbox_bytes, self._outbox_bytes or bounds.outbox_bytes))
 
     def trust(self) -> None:
         """From here on the link's own bounds are all."""
-        self._allowance = None
+        self._let_go_of_tab()
+        self._tab = None
         self.outbox.bound(self._outbox_bytes)
+
+    def _let_go_of_tab(self) -> None:
+        if self._tab is not None:
+            self._tab.let_go()
 
     def _affords(self, cost: int) -> bool:
         """Count what a stranger sends. Where that is too much, the link ends."""
-        if self._allowance is None:
+        tab = self._tab
+        if tab is None:
             return True
-        was_enough = self._allowance >= 0
-        self._allowance -= cost
-        if self._allowance >= 0:
+        was_over = tab.is_over
+        if tab.affords(cost):
             return True
-        if was_enough:
-            reason = "more was sent before a login than any login takes"
-            self._messages.clear()
-            self._turn_away(reason)
-            self._fail(LinkClosed(ABNORMAL_CLOSURE, reason))
+        if not was_over:
+            self._shut_out(tab, "more was sent before a login than any login takes")
         return False
+
+    def _feed_of_stranger(self, tab: Tab, data: bytes) -> None:
+        """As `_feed`, where that is within the bounds."""
+        if self._affords(len(data) + READ_COST_BYTES):
+            self._feed(data)
+            if not tab.keeps(self._kept_bytes):
+                reason = "too many long logins are on their way: try again later"
+                self._shut_out(tab, reason, is_full=True)
+
+    def _shut_out(self, tab: Tab, reason: str, *, is_full: bool = False) -> None:
+        tab.end()
+        self._messages.clear()
+        self._turn_away(reason, is_full=is_full)
+        self._fail(LinkClosed(ABNORMAL_CLOSURE, reason))
 
     # --- what all have in common ---
 
@@ -242,8 +257,10 @@ class StreamLink(Generic[M]):
         with trio.CancelScope() as self._receiving:
             data = await self._transport.receive_some()
         if data is not None:
-            if self._allowance is None or self._affords(len(data) + READ_COST_BYTES):
+            if self._tab is None:
                 self._feed(data)
+            else:
+                self._feed_of_stranger(self._tab, data)
             self._hand_out_all()
 
     def _hand_out_all(self) -> None:
@@ -297,11 +314,11 @@ class StreamLink(Generic[M]):
             data = self._transport.receive_nowait()
             if data is None:
                 return
-            if self._allowance is None or self._affords(len(data) + READ_COST_BYTES):
+            if self._tab is None:
                 self._feed(data)
-        if self._allowance is not None and not self._affords(
-            len(self._messages) * FRAME_COST_BYTES
-        ):
+            else:
+                self._feed_of_stranger(self._tab, data)
+        if self._tab is not None and not self._affords(len(self._messages) * FRAME_COST_BYTES):
             self._messages.clear()
 
     def _hand_out(self, ends: float) -> float | None:
@@ -341,6 +358,7 @@ class StreamLink(Generic[M]):
         not be looked for as garbage, which a busy server seldom does.
         """
         self._take = None
+        self._let_go_of_tab()
         if self._failure is not None:
             self._failure.__traceback__ = None
         self.outbox.let_go()
@@ -348,5 +366,6 @@ class StreamLink(Generic[M]):
     def abort(self) -> None:
         """Close the transport at once, without a word."""
         self._is_closed = True
+        self._let_go_of_tab()
         self._transport.close()
         self.wake()

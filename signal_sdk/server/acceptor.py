@@ -18,15 +18,17 @@ import trio
 
 from signal_sdk.errors import LinkError, SignalError
 from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.strangers import Pool
 from signal_sdk.net.tls import TlsTransport
-from signal_sdk.net.transport import NothingSaid, Transport, receive_first_nowait
+from signal_sdk.net.transport import NothingSaid, Transport
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.connection import Connection
 from signal_sdk.server.forwarded import Forwarded
 from signal_sdk.server.http import HEALTH_PATH, READY_PATH, Routes, too_many, unavailable
 from signal_sdk.server.memory import SHORT_OF_MEMORY
+from signal_sdk.server.openings import Opening, RefusedOpening
 from signal_sdk.server.requests import Services
-from signal_sdk.server.wires.base import ClientLink
+from signal_sdk.server.wires.base import LONG_LOGINS_BYTES, ClientLink
 from signal_sdk.server.wires.native import NativeClientLink, NativeWires
 from signal_sdk.server.wires.web import WebClientLink, WebWires
 from signal_sdk.websocket import handshake
@@ -79,21 +81,20 @@ class Acceptor:
         self._reactor = reactor
         self._routes = routes
         self._how: dict[str, Any] = {}
+        self._pool = Pool(LONG_LOGINS_BYTES)
         self.take_limits()
         self._nursery: trio.Nursery | None = None
-        self._openings: dict[Transport, float] = {}
-        """Transports whose handshake is not done, and when its time is over, by the reactor's
-        patient clock.
-        """
+        self._openings: dict[Transport, Opening] = {}
+        """Transports whose handshake is not done."""
         self._connections: dict[Transport, Connection] = {}
         self._gone = trio.Event()
 
     def take_limits(self) -> None:
         """The limits of single connections may have changed: for those that come from here on."""
         over = self._limits.compress_over_bytes
-        self._native_wires = NativeWires(over, self._reactor)
+        self._native_wires = NativeWires(over, self._reactor, self._pool)
         self._how = {
-            "make": partial(WebClientLink, WebWires(over, self._reactor)),
+            "make": partial(WebClientLink, WebWires(over, self._reactor, self._pool)),
             "max_frame_bytes": self._limits.max_frame_bytes or NO_LIMIT_BYTES,
             "outbox_bytes": self._limits.outbox_bytes,
         }
@@ -181,11 +182,10 @@ class Acceptor:
     def _serve_web(self, nursery: trio.Nursery, transport: Transport, local_host: str) -> None:
         if self._turns_away(transport):
             return
-        self._admit(transport)
-        read = partial(self._read, nursery, transport, local_host)
+        read = partial(self._read, nursery, transport, local_host, self._admit(transport))
         try:
             if isinstance(transport, TlsTransport) or not transport.watch(self._reactor, read):
-                nursery.start_soon(self._serve, transport, local_host)
+                nursery.start_soon(self._open, nursery, transport, local_host)
         except LinkError as exc:
             self._fail(transport, exc)
 
@@ -212,7 +212,9 @@ class Acceptor:
         if self._turns_away(transport):
             return
         self._admit(transport)
-        await self._serve(transport, local_host)
+        connection = await self._do_handshakes(transport, local_host)
+        if connection is not None:
+            await self.serve_until_end(transport, connection)
 
     def _turns_away(self, transport: Transport) -> bool:
         """Count who comes, or refuse him before he has said anything, where he costs least."""
@@ -229,8 +231,7 @@ class Acceptor:
             # What was sent is thrown away where something lies unread at the end.
             with contextlib.suppress(LinkError):
                 transport.receive_nowait()
-                transport.send_nowait(encode_answer(answer))
-                transport.send_eof()
+                _answer_at_once(transport, answer)
         transport.close()
         return True
 
@@ -247,23 +248,27 @@ class Acceptor:
         for connection in strangers[: most - len(openings)]:
             connection.abort()
 
-    def _admit(self, transport: Transport) -> None:
+    def _admit(self, transport: Transport) -> Opening:
         seconds = self._limits.handshake_seconds or math.inf
-        self._openings[transport] = self._reactor.clock.time() + seconds
+        opening = Opening(self._reactor.clock.time() + seconds, self._pool)
+        self._openings[transport] = opening
+        return opening
 
     def _begin(self, transport: Transport, link: ClientLink) -> Connection:
         """The handshake is done. Raises `LinkError` where that comes too late."""
-        ends_at = self._openings.pop(transport, None)
-        if ends_at is None:
+        opening = self._openings.pop(transport, None)
+        if opening is None:
             raise LinkError("the handshake was not done in time")
-        connection = Connection(link, self._services, ends_at)
+        opening.let_go()
+        connection = Connection(link, self._services, opening.ends_at)
         self._connections[transport] = connection
         return connection
 
     def _close(self, transport: Transport) -> None:
         transport.close()
-        was_opening = self._openings.pop(transport, None) is not None
-        if was_opening or self._connections.pop(transport, None) is not None:
+        gone = self._openings.pop(transport, None) or self._connections.pop(transport, None)
+        if gone is not None:
+            gone.let_go()
             self._services.visitors.leave(transport.host)
         self._gone.set()
 
@@ -280,19 +285,25 @@ class Acceptor:
 
     # --- the handshake, and all behind it ---
 
-    def _read(self, nursery: trio.Nursery, transport: Transport, local_host: str) -> None:
+    def _read(
+        self, nursery: trio.Nursery, transport: Transport, local_host: str, opening: Opening
+    ) -> None:
         """Take a client's opening request where that is plain. The reactor's."""
         try:
-            data = receive_first_nowait(transport)
+            data = opening.read(transport)
             if data is None:
                 return
             answer = partial(self._answer, transport, local_host)
             link = handshake.accept_plain(data, transport, self._reactor, answer, **self._how)
             if link is None:
                 transport.unwatch()
-                nursery.start_soon(self._serve, transport, local_host, data)
+                nursery.start_soon(self._open, nursery, transport, local_host, data)
                 return
             self._serve_resting(nursery, transport, self._begin(transport, link))
+        except RefusedOpening as exc:
+            with contextlib.suppress(LinkError):
+                _answer_at_once(transport, exc.answer)
+            self._fail(transport, LinkError(f"half a request was refused: {exc}"))
         except Exception as exc:  # noqa: BLE001  `_fail` tells of it
             self._fail(transport, exc)
 
@@ -305,10 +316,26 @@ class Acceptor:
             transport.unwatch()
             rouse()
 
-    async def _serve(
-        self, transport: Transport, local_host: str, data: bytes | None = None
+    async def _open(
+        self,
+        nursery: trio.Nursery,
+        transport: Transport,
+        local_host: str,
+        data: bytes | None = None,
     ) -> None:
-        """Do the handshakes, of which `data` has been received, and serve the connection."""
+        """Do what handshakes there are, of which `data` has been received, and serve the
+        connection, without this task where that can be.
+        """
+        connection = await self._do_handshakes(transport, local_host, data)
+        if connection is not None:
+            try:
+                self._serve_resting(nursery, transport, connection)
+            except Exception as exc:  # noqa: BLE001  `_fail` tells of it
+                self._fail(transport, exc)
+
+    async def _do_handshakes(
+        self, transport: Transport, local_host: str, data: bytes | None = None
+    ) -> Connection | None:
         connection = None
         try:
             if isinstance(transport, TlsTransport):
@@ -322,8 +349,7 @@ class Acceptor:
         finally:
             if connection is None:
                 self._close(transport)
-        if connection is not None:
-            await self.serve_until_end(transport, connection)
+        return connection
 
     async def serve_until_end(self, transport: Transport, connection: Connection) -> None:
         """Serve a connection that has to wait for something. For those who rest."""
@@ -390,7 +416,7 @@ class Acceptor:
 
     def _overdue_openings(self) -> list[Transport]:
         now = self._reactor.clock.time()
-        return [transport for transport, ends_at in self._openings.items() if ends_at <= now]
+        return [transport for transport, it in self._openings.items() if it.ends_at <= now]
 
     def _overdue_connections(self) -> list[tuple[Transport, Connection]]:
         """Those whose time may be over."""
@@ -420,3 +446,9 @@ class Acceptor:
         while len(self):
             self._gone = trio.Event()
             await self._gone.wait()
+
+
+def _answer_at_once(transport: Transport, answer: HttpAnswer) -> None:
+    """Answer as far as that needs no waiting, and say nothing more. Raises `LinkError`."""
+    transport.send_nowait(encode_answer(answer))
+    transport.send_eof()

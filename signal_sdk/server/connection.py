@@ -125,6 +125,10 @@ class Connection:
         """Close at once, without a word."""
         self._link.abort()
 
+    def let_go(self) -> None:
+        """It is closed: hold nothing any more."""
+        self._link.let_go()
+
     def wake(self) -> None:
         """Rouse whoever serves the client, if it rests."""
         self._link.wake()

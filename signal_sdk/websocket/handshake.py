@@ -23,9 +23,9 @@ from websockets.typing import StatusLike
 from websockets.uri import parse_uri
 
 from signal_sdk.errors import LinkError
-from signal_sdk.net.link import READ_COST_BYTES
 from signal_sdk.net.outbox import Outbox
 from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.strangers import READ_COST_BYTES
 from signal_sdk.net.transport import Transport, receive_first
 from signal_sdk.websocket import opening
 from signal_sdk.websocket.link import Link, WebSocketLink, silent
@@ -131,8 +131,7 @@ async def accept(
     client has its answer then, and the transport is closed; and `NothingSaid` where the client goes
     without a byte. The caller bounds the time.
     """
-    if data is None:
-        data = await receive_first(transport)
+    data, room = await _receive_whole(transport, data)
     link = accept_plain(
         data,
         transport,
@@ -153,29 +152,21 @@ async def accept(
         outbox_bytes=outbox_bytes,
         protocol=protocol,
     )
-    events: list[Event] = []
-    room = MAX_REQUEST_BYTES
-    seen = behind = b""
-    while True:
-        # The library would take what is behind the request for the beginning of a link's frames,
-        # and fail where there is to be no link.
-        end = _end_of_head(seen, data)
-        behind = data[end:]
-        room -= end + READ_COST_BYTES
-        if room < 0:
-            await _refuse_long(protocol, link.outbox)
-            transport.close()
-            link.let_go()
-            raise LinkError(f"a request of more than {MAX_REQUEST_BYTES} bytes")
-        if data:
-            protocol.receive_data(data[:end])
-            seen = (seen + data)[1 - len(HEAD_END) :]
-        else:
-            protocol.receive_eof()
+    # The library would take what is behind the request for the beginning of a link's frames, and
+    # fail where there is to be no link.
+    end = _end_of_head(b"", data)
+    behind = data[end:]
+    if end > room:
+        await _refuse_long(protocol, link.outbox)
+        transport.close()
+        link.let_go()
+        raise LinkError(f"a request of more than {MAX_REQUEST_BYTES} bytes")
+    protocol.receive_data(data[:end])
+    events: list[Event] = protocol.events_received()
+    if not events and protocol.handshake_exc is None:
+        # It will never be whole.
+        protocol.receive_eof()
         events = protocol.events_received()
-        if events or protocol.handshake_exc is not None or not data:
-            break
-        data = await transport.receive_some()
     request = events[0] if events else None
     if isinstance(request, Request):
         response = _respond(protocol, request, answer)
@@ -193,6 +184,23 @@ async def accept(
     if behind:
         raise LinkError(f"an HTTP request was answered, and {len(behind)} bytes behind it not read")
     return None
+
+
+async def _receive_whole(transport: Transport, data: bytes | None) -> tuple[bytes, int]:
+    """A request, of which `data` was received already, once it is whole, or as much of one that
+    never will be; and how much room there is for it. What the library holds of half a request takes
+    several times as much.
+    """
+    if data is None:
+        data = await receive_first(transport)
+    room = MAX_REQUEST_BYTES - READ_COST_BYTES
+    while opening.is_half(data) and len(data) <= room:
+        more = await transport.receive_some()
+        if not more:
+            break
+        data += more
+        room -= READ_COST_BYTES
+    return data, room
 
 
 class _ServerProtocol(ServerProtocol):

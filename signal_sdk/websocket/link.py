@@ -17,16 +17,9 @@ from websockets.protocol import SEND_EOF, Event, Protocol, Side, State
 
 from signal_sdk.errors import LinkError
 from signal_sdk.net.deadline import move_on_after
-from signal_sdk.net.link import (
-    ABNORMAL_CLOSURE,
-    FRAME_COST_BYTES,
-    MESSAGES_PER_TURN,
-    READ_COST_BYTES,
-    LinkClosed,
-    StrangerBounds,
-    StreamLink,
-)
+from signal_sdk.net.link import ABNORMAL_CLOSURE, MESSAGES_PER_TURN, LinkClosed, StreamLink
 from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.strangers import FRAME_COST_BYTES, READ_COST_BYTES, Pool, StrangerBounds
 from signal_sdk.net.transport import Transport
 from signal_sdk.websocket import frames
 
@@ -111,9 +104,9 @@ class WebSocketLink(StreamLink[M]):
         self._has_left = False
         self._farewell: trio.Lock | None = None
 
-    def distrust(self, bounds: StrangerBounds) -> None:
+    def distrust(self, bounds: StrangerBounds, pool: Pool | None = None) -> None:
         """The other side is a stranger, until `trust`."""
-        super().distrust(bounds)
+        super().distrust(bounds, pool)
         self._frame_bytes = min(bounds.frame_bytes, self._max_bytes)
 
     def trust(self) -> None:
@@ -162,8 +155,12 @@ class WebSocketLink(StreamLink[M]):
 
     def feed_early(self, data: bytes) -> None:
         """Take what came in one packet with the opening handshake."""
-        if data and self._affords(len(data) + READ_COST_BYTES):
+        if not data:
+            return
+        if self._tab is None:
             self._feed(data)
+        else:
+            self._feed_of_stranger(self._tab, data)
 
     def send_text(self, text: bytes) -> None:
         """Send one text message. Never waits; on a link that is closing, nothing is sent."""
@@ -275,10 +272,15 @@ class WebSocketLink(StreamLink[M]):
             if library.parser_exc is not None:
                 library.parser_exc.__traceback__ = None
 
-    def _turn_away(self, reason: str) -> None:
-        self._rest.clear()
+    @property
+    def _kept_bytes(self) -> int:
+        return len(self._rest) + len(self._fragments)
+
+    def _turn_away(self, reason: str, *, is_full: bool) -> None:
+        self._rest = bytearray()
+        self._fragments = bytearray()
         self._has_left = False
-        self._fail_library(POLICY_VIOLATION, reason)
+        self._fail_library(TRY_AGAIN_LATER if is_full else POLICY_VIOLATION, reason)
 
     def _send_pending(self) -> None:
         for data in self._protocol.data_to_send():
@@ -288,7 +290,7 @@ class WebSocketLink(StreamLink[M]):
                 self.outbox.append(data)
 
     def _take_events(self, events: list[Event]) -> None:
-        if self._allowance is not None and not self._affords(len(events) * FRAME_COST_BYTES):
+        if self._tab is not None and not self._affords(len(events) * FRAME_COST_BYTES):
             return
         messages = self._messages
         for frame in events:

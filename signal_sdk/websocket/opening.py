@@ -1,8 +1,8 @@
 """Opening requests as nearly all clients write them, read at once.
 
-Owns: which requests are plain, and their answer. Must not know what is said of any other: the
-library reads those, and refuses what is wrong. A server whose clients all come back at once spends
-most of that time on their handshakes.
+Owns: which requests are whole, which plain, and the answer to those. Must not know what is said of
+any other: the library reads those, and refuses what is wrong. A server whose clients all come back
+at once spends most of that time on their handshakes.
 """
 
 from __future__ import annotations
@@ -25,6 +25,22 @@ _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 """16 bytes in base64."""
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """RFC 6455, section 1.3."""
+
+
+_FIRST_LINE: Final = re.compile(rb"[A-Z]{1,20} [\x21-\x7e]+ HTTP/1\.1")
+_FIRST_HALF: Final = re.compile(rb"[A-Z]{0,20}|[A-Z]{1,20} [\x21-\x7e]*(?: [HTP/1.]*\r?)?")
+
+
+def is_half(data: bytes) -> bool:
+    """Is `data` the beginning of a request, of which more is to come? Where it is wrong so far, it
+    is not.
+    """
+    if b"\r\n\r\n" in data:
+        return False
+    first, is_whole, more = data.partition(b"\r\n")
+    if not is_whole:
+        return _FIRST_HALF.fullmatch(first) is not None
+    return _FIRST_LINE.fullmatch(first) is not None and more.count(b"\n") == more.count(b"\r\n")
 
 
 @attrs.frozen(kw_only=True)

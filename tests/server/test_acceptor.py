@@ -115,14 +115,45 @@ async def test_an_engine_that_hangs_keeps_no_silent_client_alive(
             assert server.node.sessions == 0
 
 
-async def test_what_is_no_plain_opening_is_answered_in_a_task(server: LocalServer) -> None:
+async def test_half_an_opening_request_has_no_task_nor_has_a_link_that_was_not_plain(
+    server: LocalServer,
+) -> None:
     assert (await ask(server, "/healthz")).startswith(b"HTTP/1.1 200")
+    for request in (
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+        OPENING,
+        OPENING.replace(b"Host: memory\r\n", b"Host: memory\r\nX: 1\r\nX: 2\r\n"),
+    ):
+        client = server.connect()
+        for at in range(0, len(request), 7):
+            assert (served(server), client.receive_nowait()) == (0, None)
+            client.send_nowait(request[at : at + 7])
+            await settle()
+        answer = await client.receive_some()
+        assert answer.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 101 "))
+        await settle()
+        assert served(server) == 0
+        client.close()
+        await settle()
+    assert (served(server), len(server.node.acceptor)) == (0, 0)
+
+
+async def test_what_begins_no_request_is_not_waited_for(server: LocalServer) -> None:
+    for said in (b"n", b"get / HTTP/1.1", b"GET / HTTP/1.1\nX", b"\x16\x03\x01"):
+        client = server.connect()
+        client.send_nowait(said)
+        assert await client.receive_some() == b""
+        await settle()
+        assert (served(server), len(server.node.acceptor)) == (0, 0)
+
+
+@pytest.mark.parametrize("said", [b"GET /", b"GET / HTTP/1.1\r\nX: 1\r\n"])
+async def test_who_goes_after_half_a_request_is_gone(server: LocalServer, said: bytes) -> None:
     client = server.connect()
-    client.send_nowait(b"GET /healthz HT")
+    client.send_nowait(said)
     await settle()
-    assert served(server) == 1
-    client.send_nowait(b"TP/1.1\r\nHost: x\r\n\r\n")
-    assert (await client.receive_some()).startswith(b"HTTP/1.1 200")
+    assert len(server.node.acceptor) == 1
+    client.close()
     await settle()
     assert (served(server), len(server.node.acceptor)) == (0, 0)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import trio
@@ -14,10 +17,11 @@ from websockets.protocol import Protocol
 
 from signal_sdk.errors import LinkError
 from signal_sdk.net.outbox import Outbox
+from signal_sdk.net.strangers import Pool
 from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import Transport
 from signal_sdk.server.connection import Connection
-from signal_sdk.server.wires.base import STRANGER
+from signal_sdk.server.wires.base import LONG_LOGINS_BYTES, STRANGER
 from signal_sdk.server.wires.native import NativeClientLink
 from signal_sdk.server.wires.web import WebClientLink
 from signal_sdk.testing.memory import memory_transport_pair
@@ -25,6 +29,7 @@ from signal_sdk.testing.server import LocalServer
 from signal_sdk.wire import frames, packets
 from signal_sdk.wire.names import MAX_FRAME_BYTES
 from tests.net.pairs import TlsContexts
+from tests.server import stranger_memory
 from tests.server.helpers import OPENING, LogIn, settle
 from tests.wire_client import WireClient, wire_client
 
@@ -220,6 +225,140 @@ async def test_a_native_packet_longer_than_a_login_is_refused_by_its_head(
     transport.send_nowait(b"\x80" + (STRANGER.frame_bytes + 5).to_bytes(3))
     with trio.fail_after(2.5):
         assert await transport.receive_some() == b""
+
+
+def test_a_connection_takes_less_than_4_kib_before_a_login() -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", stranger_memory.__name__],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        timeout=120,
+    ).stdout
+    taken = {kind: int(size) for kind, size in (it.split(": ") for it in found.splitlines())}
+    assert list(taken) == list(stranger_memory.KINDS)
+    assert max(taken.values()) <= 4096, taken
+    # It was measured at all.
+    assert min(taken.values()) >= 300, taken
+
+
+def half_a_frame(size: int, *, of: int = STRANGER.frame_bytes) -> bytes:
+    return b"\x81\xfe" + of.to_bytes(2) + bytes(4) + b"x" * size
+
+
+def half_a_request(size: int) -> bytes:
+    return b"GET / HTTP/1.1\r\nX: ".ljust(size, b"x")
+
+
+def half_a_packet(size: int) -> bytes:
+    return b"\x80" + STRANGER.frame_bytes.to_bytes(3) + b"x" * size
+
+
+HALVES = [
+    pytest.param(lambda size: OPENING + half_a_frame(size), False, id="a frame"),
+    pytest.param(
+        lambda size: OPENING + frame(b"x" * (size // 2), fin=False) + half_a_frame(size // 2),
+        False,
+        id="fragments",
+    ),
+    pytest.param(half_a_request, False, id="a request"),
+    pytest.param(half_a_packet, True, id="a packet"),
+]
+
+
+@pytest.fixture
+def pool(server: LocalServer) -> Pool:
+    pool = server.node.acceptor._pool
+    assert pool.left == LONG_LOGINS_BYTES
+    return pool
+
+
+@pytest.mark.parametrize(("half", "is_native"), HALVES)
+async def test_what_is_kept_of_half_a_login_is_of_a_pool_where_it_is_long(
+    server: LocalServer, pool: Pool, half: Callable[[int], bytes], is_native: bool
+) -> None:
+    for size in (STRANGER.kept_bytes // 2, STRANGER.kept_bytes + 4000):
+        transport = server.connect_native() if is_native else server.connect()
+        transport.send_nowait(half(size))
+        await settle()
+        over = max(0, size - STRANGER.kept_bytes)
+        assert over - 100 <= LONG_LOGINS_BYTES - pool.left <= over + 100
+        transport.close()
+        await settle()
+        assert pool.left == LONG_LOGINS_BYTES
+
+
+@pytest.mark.parametrize(("half", "is_native"), HALVES)
+@pytest.mark.parametrize("end", ["overdue", "shed", "too much"])
+async def test_however_it_ends_the_pool_has_it_back(
+    server: LocalServer, pool: Pool, half: Callable[[int], bytes], is_native: bool, end: str
+) -> None:
+    transport = server.connect_native() if is_native else server.connect()
+    transport.send_nowait(half(5000))
+    await settle()
+    assert pool.left < LONG_LOGINS_BYTES
+    if end == "shed":
+        server.node.acceptor.shed()
+    elif end == "too much":
+        transport.send_nowait(b"x" * 20_000)
+    await trio.sleep(15)
+    assert len(server.node.acceptor) == 0
+    assert pool.left == LONG_LOGINS_BYTES
+
+
+@pytest.mark.parametrize(("half", "is_native"), HALVES)
+async def test_where_the_pool_is_empty_only_what_is_long_and_in_parts_is_refused(
+    server: LocalServer, pool: Pool, half: Callable[[int], bytes], is_native: bool
+) -> None:
+    pool.left = 1000
+    transport = server.connect_native() if is_native else server.connect()
+    transport.send_nowait(half(5000))
+    await settle()
+    said = b""
+    with trio.fail_after(5):
+        while data := await transport.receive_some():
+            said += data
+    if half is half_a_request:
+        assert said.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nRetry-After: 5\r\n" in said
+    elif not is_native:
+        reason = b"too many long logins are on their way: try again later"
+        assert said.endswith((1013).to_bytes(2) + reason)
+    transport.close()
+    await settle()
+    assert (len(server.node.acceptor), pool.left) == (0, 1000)
+    # A whole one is not kept, and half of a short one is the stranger's own.
+    async with wire_client(server.connect()) as client:
+        login = {"vid": "app", "account": "ann", "uid": 0, "token": "x" * 7000}
+        client.send("login", login)
+        assert (await client.login_ret())["result"] == "ok"
+    async with wire_client(server.connect()) as client:
+        data = frame(frames.encode_json(["login", {**login, "token": "x" * 500}]))
+        for part in (data[:700], data[700:]):
+            client.link.outbox.append(part)
+            await settle()
+        assert (await client.login_ret())["result"] == "ok"
+    assert pool.left == 1000
+
+
+async def test_a_long_login_in_parts_takes_of_the_pool_until_it_is_whole(
+    server: LocalServer, pool: Pool
+) -> None:
+    async with wire_client(server.connect()) as client:
+        login = {"vid": "app", "account": "ann", "uid": 0, "token": "x" * 7000}
+        data = frame(frames.encode_json(["login", login]))
+        for at in range(0, len(data), 1500):
+            client.link.outbox.append(data[at : at + 1500])
+            await settle()
+            if at == 4500:
+                assert LONG_LOGINS_BYTES - pool.left == 6000 - STRANGER.kept_bytes
+        assert (await client.login_ret())["result"] == "ok"
+        assert pool.left == LONG_LOGINS_BYTES
+        # Who is logged in is bounded by other means.
+        client.link.outbox.append(half_a_frame(7000))
+        await settle()
+        assert pool.left == LONG_LOGINS_BYTES
 
 
 def headers_without_end() -> Iterator[bytes]:

@@ -246,16 +246,16 @@ async def test_an_app_has_so_many_connections_and_the_last_tenth_is_for_those_wh
             async with wire_client(connect(server, ONE)) as client:
                 assert await log_in(client, f"gone{number}") == (0, "")
                 lines.append(client.line)
-        for number in range(9):
-            last = await enter()
-            assert await log_in(last, f"u{number}") == (0, "")
+        here = [await enter() for _ in range(9)]
+        for number, client in enumerate(here):
+            assert await log_in(client, f"u{number}") == (0, "")
         for _ in range(2):
             async with wire_client(connect(server, OTHER)) as client:
                 assert await log_in(client, "new") == (201, full)
                 await client.wait_closed()
         # Who takes the place of a connection of its own makes it no fuller; another app has room.
         assert await log_in(await enter(), "u8") == (0, "")
-        await last.wait_closed()
+        await here[8].wait_closed()
         other = await enter()
         token = make_token("two", CERTIFICATE[::-1], "new", FOREVER * 2)
         assert (await other.login("new", app="two", token=token))["result"] == "ok"

@@ -48,6 +48,32 @@ def by_library(data: bytes) -> tuple[int, str | None]:
     return response.status_code, response.headers.get("Sec-WebSocket-Accept")
 
 
+@given(st.integers(1, len(request()) - 1))
+def test_each_beginning_of_a_request_is_half_of_one(size: int) -> None:
+    assert opening.is_half(request()[:size])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        request(),
+        request() + b"more",
+        request(line="GET / HTTP/1.0")[:50],
+        b"get / HTTP/1.1",
+        b"nonsense",
+        b"\x16\x03\x01",
+        b"GET  / HTTP/1.1",
+        b"GET / HTTP/1.1\nHost: x",
+        b"GET / HTTP/1.1\r\nHost: x\n",
+        b"G" * 21,
+        b"GET / FTP",
+        b"\r\nGET / HTTP/1.1",
+    ],
+)
+def test_what_is_whole_or_wrong_so_far_is_half_of_none(data: bytes) -> None:
+    assert not opening.is_half(data)
+
+
 def test_the_example_of_the_rfc() -> None:
     data = request()
     plain = opening.read(data + b"\x81\x80more")

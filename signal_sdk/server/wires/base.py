@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from signal_sdk.net.link import StrangerBounds
+from signal_sdk.net.strangers import StrangerBounds
 from signal_sdk.wire import typed
 from signal_sdk.wire.events import ChannelContent
 
@@ -18,10 +18,15 @@ PONGS_TOGETHER_SECONDS: Final = 0.025
 would cost as much as the pong.
 """
 STRANGER: Final = StrangerBounds(
-    allowance_bytes=12 * 1024, frame_bytes=8 * 1024, outbox_bytes=32 * 1024
+    allowance_bytes=12 * 1024, frame_bytes=8 * 1024, outbox_bytes=32 * 1024, kept_bytes=768
 )
 """What a client may cost before it is logged in, on any wire. A login of the original clients takes
-less than 1 KiB; an answer to a lookup that names 200 addresses takes 20.
+less than 1 KiB; an answer to a lookup that names 200 addresses takes 20. With what is kept of half
+a login, a connection takes less than 4 KiB.
+"""
+LONG_LOGINS_BYTES: Final = 4 * 1024 * 1024
+"""How much more is kept of all clients together that are not logged in: half of a login, or of an
+opening request, that is longer.
 """
 
 
@@ -110,6 +115,9 @@ class ClientLink(Protocol):
 
     async def aclose(self) -> None:
         """Close. Always ends closed, within two seconds."""
+
+    def let_go(self) -> None:
+        """It is closed: hold nothing any more. May be called again."""
 
     def abort(self) -> None:
         """Close at once, without a word."""

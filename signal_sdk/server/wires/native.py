@@ -13,6 +13,7 @@ from signal_sdk.errors import SignalError
 from signal_sdk.native.link import NativeLink
 from signal_sdk.net.delay import DelayLine
 from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.strangers import Pool
 from signal_sdk.net.transport import Transport
 from signal_sdk.server.wires.base import PONGS_TOGETHER_SECONDS, STRANGER, Wire
 from signal_sdk.wire import events, names, packets, typed, words
@@ -61,10 +62,13 @@ _PLAIN: Final = _NativeWire(0)
 
 class NativeWires:
     """What a node's native links share: packets of more than `compress_over_bytes` (0: none) go out
-    compressed.
+    compressed. `pool` is for strangers' long logins.
     """
 
-    def __init__(self, compress_over_bytes: int, reactor: Reactor) -> None:
+    def __init__(
+        self, compress_over_bytes: int, reactor: Reactor, pool: Pool | None = None
+    ) -> None:
+        self.pool = pool
         self.over = compress_over_bytes
         self.wire: _NativeWire = _NativeWire(compress_over_bytes)
         self.pongs: DelayLine = DelayLine(reactor, PONG_SECONDS, PONGS_TOGETHER_SECONDS)
@@ -81,7 +85,7 @@ class NativeClientLink(NativeLink[typed.ClientFrame]):
         super().__init__(transport, reactor, reads_bundles=False, **bounds)
         self._is_in = False
         """Is the client logged in? Until then it has little to say."""
-        self.distrust(STRANGER)
+        self.distrust(STRANGER, wires.pool)
         self._wires = wires
         self._pong: int | None = None
         self._told_at = 0.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.strangers import Pool
 from signal_sdk.net.transport import Transport
 from signal_sdk.server.wires.base import STRANGER, Wire
 from signal_sdk.server.wires.java import JavaTongue, JavaWires
@@ -80,10 +81,13 @@ class _PackedWire(_TextWire):
 
 class WebWires:
     """A node's three ways to speak to WebSocket clients; frames of more than `compress_over_bytes`
-    (0: none) go out compressed to those who read that.
+    (0: none) go out compressed to those who read that. `pool` is for strangers' long logins.
     """
 
-    def __init__(self, compress_over_bytes: int, reactor: Reactor) -> None:
+    def __init__(
+        self, compress_over_bytes: int, reactor: Reactor, pool: Pool | None = None
+    ) -> None:
+        self.pool = pool
         self.text: _TextWire = _TextWire()
         self.packed: _PackedWire = _PackedWire(self.text, compress_over_bytes)
         self.java: JavaWires = JavaWires(reactor)
@@ -100,7 +104,7 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
         super().__init__(transport, reactor, *args, **kwargs)
         self._wires = wires
         self.outbox.wire = wires.text
-        self.distrust(STRANGER)
+        self.distrust(STRANGER, wires.pool)
         self._has_flag = False
         """Has the client said `set_flag`? Of the web SDKs, only 1.4 does."""
         self._has_ids = False
