@@ -1,7 +1,8 @@
 """One client's connection: from its first frame to its end.
 
 Owns: reading frames, who is logged in on this link, and what its client is told without asking.
-Must not know how a request is answered: requests.py does; nor which wire its client is on.
+Must not know how a request is answered: requests.py does; how a login is: logging_in.py does; nor
+which wire its client is on.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, SignalError
 from signal_sdk.net.link import LinkClosed
-from signal_sdk.server import tokens
 from signal_sdk.server.hearing import Hearing
+from signal_sdk.server.logging_in import LoggingIn, refuse_login, refuse_second
 from signal_sdk.server.rates import Pace
+from signal_sdk.server.refusals import REVOKED
 from signal_sdk.server.requests import Requests, Services
 from signal_sdk.server.session import Session
 from signal_sdk.server.wires.base import ClientLink
-from signal_sdk.wire import call2, functions, login, names, typed
+from signal_sdk.wire import call2, functions, login, typed
 from signal_sdk.wire.typed import End, Farewell
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
@@ -41,9 +43,6 @@ DELIVERIES_PER_FRAME: Final = 200
 """A frame that goes to more counts as several, so that nobody keeps the server busy with one large
 channel: 500 frames are 100,000 deliveries, which take 40 ms.
 """
-GUESSES: Final = frozenset({ECode.LOGIN_E_TOKENWRONG, ECode.LOGIN_E_FAILED})
-"""How a token, an app id or a session's line is refused that may have been guessed."""
-NO_MATCH: Final = "the token is not one for this account and app id"
 FAREWELL_SECONDS: Final = 2.0
 """How long a connection's own end may take once its node is being stopped."""
 
@@ -69,9 +68,9 @@ class Connection:
         "_entered",
         "_hearing",
         "_is_entering",
-        "_is_resuming",
         "_is_welcome",
         "_link",
+        "_login",
         "_pace",
         "_requests",
         "_services",
@@ -97,7 +96,7 @@ class Connection:
         self._requests = Requests(services, link, self._hearing)
         self._pace: Pace | None = None
         self._is_entering = False
-        self._is_resuming = False
+        self._login: LoggingIn | None = None
         self._entered: trio.Event | None = None
         self._is_welcome = False
         self.generation: int = 0
@@ -233,7 +232,8 @@ class Connection:
             error = SignalError(ECode.GENERAL_E_WRONG_PARAM, frame.reason)
             self._link.send(typed.Failure(frame.callid, error))
         elif frame.is_login and self._session is None:
-            self._refuse_login(LoginError(ECode.LOGIN_E_INVALID_USER, frame.reason))
+            error = LoginError(ECode.LOGIN_E_INVALID_USER, frame.reason)
+            refuse_login(self._link, self._services, error)
         else:
             logger.info("%s: %s", self._link.peer, frame.reason)
             self._end(Farewell(end=End.BAD_DATA, reason=frame.reason))
@@ -243,28 +243,22 @@ class Connection:
     async def _log_in(self, request: login.Login | login.LineLogin) -> None:
         services = self._services
         if self._session is not None:
-            error = LoginError(
-                ECode.LOGIN_E_ALREADY_LOGIN,
-                f"{self._session.account!r} is logged in on this connection",
-            )
-            is_resume = isinstance(request, login.LineLogin)
-            self._link.send(typed.Refused(error=error, is_resume=is_resume))
+            refuse_second(self._link, self._session, request)
             return
-        self._is_resuming = isinstance(request, login.LineLogin)
+        self._login = LoggingIn(request, self._link, services, self._hearing)
         # A login that was cut off half-way would be nobody's to end; a refused one closes the link.
         self.ends_at = math.inf
         try:
-            services.check_admission(is_resume=self._is_resuming)
-            services.visitors.check_login(self._link.host, is_resume=self._is_resuming)
+            self._login.check()
             if services.engine.is_immediate:
-                session = await self._find_session(request)
+                session = self._session = await self._login.find_session()
             else:
                 # Not even the node's end may cut it off between what is done and what is known
                 # here.
                 with trio.CancelScope(shield=True):
-                    session = await self._find_session(request)
+                    session = self._session = await self._login.find_session()
         except LoginError as exc:
-            self._refuse_login(exc, request)
+            self._login.refuse(exc)
             return
         self.generation = session.generation
         self.silence_seconds = session.patience(services.limits.silence_seconds or math.inf)
@@ -274,37 +268,27 @@ class Connection:
             return
         if services.engine.is_immediate:
             self._is_entering = True
-            services.engine.when_durable(
-                lambda refusal: _at_once(self._let_in(session, request, refusal))
-            )
+            services.engine.when_durable(lambda refusal: _at_once(self._let_in(session, refusal)))
         else:
-            await self._let_in(session, request, await self._requests.durable())
+            await self._let_in(session, await self._requests.durable())
 
-    async def _let_in(
-        self,
-        session: Session,
-        request: login.Login | login.LineLogin,
-        refusal: SignalError | None,
-    ) -> None:
+    async def _let_in(self, session: Session, refusal: SignalError | None) -> None:
         """The login is durable, or cannot be made so: the client hears of it."""
         self._is_entering = False
         if self._entered is not None:
             self._entered.set()
             self._entered = None
-        if self._session is not session:
+        logging_in = self._login
+        if self._session is not session or logging_in is None:
             # Its connection was lost meanwhile.
             return
         services = self._services
         if refusal is not None:
-            self._refuse_login(LoginError(ECode.LOGIN_E_NET, refusal.reason), request)
+            logging_in.refuse(LoginError(ECode.LOGIN_E_NET, refusal.reason))
             return
-        if isinstance(request, login.Login):
-            # A web SDK has forgotten its channel after a login, and throws where a channel's event
-            # reaches it: it is still a member, and hears the channel once it joins again.
-            self._welcome(session)
-        else:
-            await self._resume(session, request)
-        logger.info("%s: %r of app %r logged in", self._link.peer, session.account, session.app)
+        await logging_in.answer(session)
+        self._is_welcome = True
+        self._login = None
         if not await services.presences.is_current(session):
             # As above, on another node.
             self.kick()
@@ -312,34 +296,6 @@ class Connection:
         if session.token_expires is not None:
             left = session.token_expires - services.presences.token_time()
             self.ends_at = trio.current_time() + left
-
-    async def _find_session(self, request: login.Login | login.LineLogin) -> Session:
-        presences = self._services.presences
-        if isinstance(request, login.Login):
-            self._session = await presences.log_in(request)
-        else:
-            self._session = await presences.resume(request)
-        return self._session
-
-    async def _resume(self, session: Session, request: login.LineLogin) -> None:
-        """Let the client go on: tell it what it has missed of its channel, or that it cannot be
-        told.
-        """
-        channel = session.channel
-        if channel is None:
-            self._welcome(session, is_resumed=True)
-            return
-        is_there = request.channel in (None, channel)
-        gate = self._hearing.listen_behind_gate(session) if is_there else None
-        roster = await self._services.engine.roster(session.channel_key(channel), 0)
-        if gate is None:
-            # It is in the midst of moving: the request that moves it comes again, and is answered
-            # with how things stand.
-            self._welcome(session, msgid=roster.msgid, is_resumed=True)
-            return
-        missed = await self._hearing.missed(session, channel, request.msgid)
-        self._welcome(session, msgid=roster.msgid, gap=missed is None, is_resumed=True)
-        self._hearing.open(session, gate, missed or ())
 
     async def _subscribe(self, sub: typed.ChannelSub) -> None:
         """A client that has come back says what it has of its channel: it hears the rest, or, where
@@ -360,38 +316,6 @@ class Connection:
         self._end(Farewell(end=End.OUT_OF_SYNC))
         await self._end_session()
 
-    def _welcome(
-        self, session: Session, *, msgid: int = 0, gap: bool = False, is_resumed: bool = False
-    ) -> None:
-        success = login.LoginSucceeded(
-            uid=session.uid, line=session.line, channel=session.channel, msgid=msgid, gap=gap
-        )
-        self._link.send(
-            typed.LoggedIn(
-                success=success, is_resumed=is_resumed, device=session.device, ver=session.ver
-            )
-        )
-        self._is_welcome = True
-
-    def _refuse_login(
-        self, exc: LoginError, request: login.Login | login.LineLogin | None = None
-    ) -> None:
-        who = ""
-        if isinstance(request, login.Login):
-            who = f" of {request.account!r:.80} in app {request.vid!r:.80}"
-        logger.info("%s: login%s refused: %s", self._link.peer, who, exc)
-        is_resume = isinstance(request, login.LineLogin)
-        if exc.ecode in GUESSES:
-            self._services.visitors.count_wrong(self._link.host)
-            if (
-                exc.ecode is ECode.LOGIN_E_TOKENWRONG
-                and isinstance(request, login.Login)
-                and request.token not in ("", names.NO_TOKEN)
-            ):
-                # What of it is wrong is for the log: whoever guesses shall not know.
-                exc = LoginError(exc.ecode, NO_MATCH)
-        self._link.send(typed.Refused(error=exc, is_resume=is_resume))
-        self._link.end(Farewell(end=End.DONE))
 
     # --- what the hub calls ---
 
@@ -412,7 +336,8 @@ class Connection:
         self._refuse_welcome(LoginError(ECode.LOGIN_E_TOKEN_KICKED))
 
     def _refuse_welcome(self, error: LoginError) -> None:
-        self._link.send(typed.Refused(error=error, is_resume=self._is_resuming))
+        is_resume = self._login is not None and self._login.is_resume
+        self._link.send(typed.Refused(error=error, is_resume=is_resume))
         self._end(Farewell(end=End.DONE))
 
     # --- the end ---
@@ -450,7 +375,7 @@ class Connection:
         if self._is_welcome:
             self._end(Farewell(end=End.EXPIRED))
         else:
-            self._refuse_welcome(LoginError(ECode.LOGIN_E_TOKENWRONG, tokens.REVOKED))
+            self._refuse_welcome(LoginError(ECode.LOGIN_E_TOKENWRONG, REVOKED))
         await self._end_session()
 
     async def _end_session(self) -> None:

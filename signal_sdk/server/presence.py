@@ -26,11 +26,11 @@ from signal_sdk.server.config import AppConfig, Config
 from signal_sdk.server.engine.base import AccountKey, Engine, Presence
 from signal_sdk.server.hub import Hub
 from signal_sdk.server.rates import Paces, Rates
-from signal_sdk.server.refusals import login_too_often
+from signal_sdk.server.refusals import REVOKED, login_too_often
 from signal_sdk.server.revocations import Revocations
 from signal_sdk.server.session import Session
 from signal_sdk.server.timers import Timers
-from signal_sdk.server.tokens import REVOKED, Token, check_token
+from signal_sdk.server.tokens import Token, check_token
 from signal_sdk.server.visitors import RESERVED_PART, RETRY_SECONDS
 from signal_sdk.wire import functions, login, names, results
 from signal_sdk.wire.rights import Rights

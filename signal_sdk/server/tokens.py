@@ -16,9 +16,7 @@ from signal_sdk.server.config import AppConfig
 from signal_sdk.wire import jwt_tokens, names, tokens
 from signal_sdk.wire.rights import ALL, Rights
 
-__all__ = ["NONE", "REVOKED", "Token", "check_token"]
-
-REVOKED: Final = "the token was revoked"
+__all__ = ["NONE", "Token", "check_token"]
 
 
 @attrs.frozen(kw_only=True)

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import SignalError
+from signal_sdk.errors import LoginError, SignalError
 from signal_sdk.server import refusals
 from signal_sdk.server.config import Config
 from signal_sdk.testing.server import LocalServer
+from signal_sdk.wire import login
 from tests.server.helpers import LogIn, dev_config, is_refusal, members, told
 
 QUESTIONS: dict[str, dict[str, Any]] = {
@@ -151,3 +152,29 @@ def test_a_refusal_says_when_to_try_again_and_never_too_soon(seconds: float) -> 
 @pytest.mark.parametrize("reason", ["", "no", '{"retry_after": x}', '{"retry_after": 1} later'])
 def test_other_refusals_say_nothing_of_that(reason: str) -> None:
     assert SignalError(ECode.GENERAL_E_FAILED, reason).retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("ecode", "token", "is_told"),
+    [
+        (ECode.LOGIN_E_TOKENWRONG, "guess", False),
+        (ECode.LOGIN_E_TOKENWRONG, "", True),
+        (ECode.LOGIN_E_TOKENWRONG, "_no_need_token", True),
+        (ECode.LOGIN_E_TOKENEXPIRED, "guess", True),
+        (ECode.LOGIN_E_NET, "guess", True),
+    ],
+)
+def test_who_tries_tokens_is_not_told_what_of_one_is_wrong(
+    ecode: ECode, token: str, *, is_told: bool
+) -> None:
+    request = login.Login(vid="app", account="ann", token=token)
+    told = refusals.public_refusal(LoginError(ecode, "the reason"), request)
+    assert told.ecode is ecode
+    assert ("the reason" in told.reason) is is_told
+    assert told.reason
+
+
+@pytest.mark.parametrize("request_", [None, login.LineLogin(line="x")])
+def test_what_is_no_token_is_told_as_it_is(request_: login.LineLogin | None) -> None:
+    error = LoginError(ECode.LOGIN_E_TOKENWRONG, "the reason")
+    assert refusals.public_refusal(error, request_) is error
