@@ -43,6 +43,7 @@ OUR_LIMITS: Final = {
     "compress_over_bytes": 65_536,
     # All clients come from one address.
     "max_connections": 0,
+    "channel_joins_per_second": 0,
     "connections_per_address": 0,
     "connections_per_second": 0,
     "logins_per_second": 0,

@@ -12,9 +12,12 @@ user's is under way, since each of them may settle the matter.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
+
+import trio
 
 from signal_sdk.callbacks import ChannelCallback, LoginCallback
 from signal_sdk.client import given
@@ -51,8 +54,11 @@ class Channels:
         requests: Requests,
         dispatcher: Dispatcher,
         log: Log,
+        wake: Callable[[float], None],
     ) -> None:
         self._session = session
+        self._wake = wake
+        self._rejoin_at = -math.inf
         self._cb = cb
         self._requests = requests
         self._dispatcher = dispatcher
@@ -231,7 +237,7 @@ class Channels:
         member = self.current
         if not self._is_adrift or self._joining or self._rejoining is not None:
             return
-        if self._requests.is_sealed:
+        if self._requests.is_sealed or self._rejoin_at > trio.current_time():
             return
         if member is None:
             self._is_adrift = False
@@ -250,6 +256,15 @@ class Channels:
                 always=True,
             )
 
+    def settle_if_due(self) -> float:
+        """Join again what could not be joined again before; when to ask for that."""
+        if self._rejoin_at > trio.current_time():
+            return self._rejoin_at
+        if self._rejoin_at > -math.inf:
+            self._rejoin_at = -math.inf
+            self._settle()
+        return math.inf
+
     def _rejoined(self, member: Membership, result: results.JoinResult) -> None:
         self._rejoining = None
         self._is_adrift = False
@@ -266,6 +281,11 @@ class Channels:
             pass
         elif isinstance(error, UnansweredError):
             self._is_adrift = True
+        elif error.retry_after is not None:
+            # So many come back that the channel takes no more for the moment.
+            self._is_adrift = True
+            self._rejoin_at = trio.current_time() + error.retry_after
+            self._wake(self._rejoin_at)
         else:
             warn("%s: the channel is lost: %s", self._session.account, error)
             self._over(member, ECode.LEAVECHANNEL_E_DISCONN)

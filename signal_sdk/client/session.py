@@ -110,14 +110,14 @@ class SessionClient:
             self._unheard, lambda: dispatcher.is_full, log, account, clock=clock.time
         )
         self.requests = requests
-        self.attributes: UserAttributes = UserAttributes(requests, dispatcher)
-        self.channels: Channels = Channels(self.session, cb, requests, dispatcher, log)
-        self.calls: Calls = Calls(
-            self.session, cb, requests, dispatcher, log, partial(make_call, self)
-        )
         who = Identity(appid=shared.appid, account=account, token=token, instance=self._instance)
         self._course = Course(self, who, shared.dialer, shared.reactor, shared.backoff, log)
         wake = self._course.wake
+        self.attributes: UserAttributes = UserAttributes(requests, dispatcher)
+        self.channels: Channels = Channels(self.session, cb, requests, dispatcher, log, wake)
+        self.calls: Calls = Calls(
+            self.session, cb, requests, dispatcher, log, partial(make_call, self)
+        )
         self._mailbox = Mailbox(
             self.session, cb, requests, dispatcher, self.calls, log, wake, self.seen
         )
@@ -256,11 +256,11 @@ class SessionClient:
         return self.requests.overdue_at
 
     def due(self, now: float) -> float:
-        """Fail what was not answered in time, poll when it is due; when to ask again. `now` is the
-        patient clock's, what is returned trio's.
+        """Fail what was not answered in time, poll and join again when it is due; when to ask
+        again. `now` is the patient clock's, what is returned trio's.
         """
         expires_at = self._shared.reactor.clock.when(self.requests.expire(now))
-        return min(expires_at, self._mailbox.poll_if_due())
+        return min(expires_at, self._mailbox.poll_if_due(), self.channels.settle_if_due())
 
     # --- frames ---
 

@@ -19,7 +19,7 @@ from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import AppConfig, Config
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Engine, Left
 from signal_sdk.server.inbox import check_user_rate
-from signal_sdk.server.rates import Rates
+from signal_sdk.server.rates import Paces, Rates
 from signal_sdk.server.refusals import too_often
 from signal_sdk.server.session import Session
 from signal_sdk.wire import events, frames, functions, names, results
@@ -28,6 +28,10 @@ ONLINE: Final = "online"
 OFFLINE: Final = "offline"
 JOIN: Final = "join"
 LEAVE: Final = "leave"
+MEMBERS_PER_JOIN: Final = 200
+"""A join counts as one for each so many members that hear of it. Who has joined may leave, which
+counts no more: nobody is kept in a channel.
+"""
 
 
 class Channels:
@@ -43,6 +47,7 @@ class Channels:
         self.take_apps(config.apps)
         self._clock = clock
         self._rates: Rates[ChannelKey] = Rates()
+        self._joins: Paces[ChannelKey] = Paces()
 
     def take_apps(self, apps: Sequence[AppConfig]) -> None:
         """From here on these apps' listeners may join the special channels."""
@@ -68,6 +73,8 @@ class Channels:
                 channel=args.channel, account=session.account, uid=session.uid
             )
         was_member = await self._engine.is_member(key, session.account)
+        if announce is not None and not was_member:
+            await self._check_joins(key, trio.current_time())
         joined = await self._engine.join(
             key,
             session.account,
@@ -113,6 +120,21 @@ class Channels:
         return (
             builtin_number(await self._engine.channel_attrs(key), names.USER_NOTIFICATION, 1) != 0
         )
+
+    async def _check_joins(self, key: ChannelKey, now: float) -> None:
+        """Count a join that all members hear of: in a large channel, as several."""
+        limit = self._limits.channel_joins_per_second
+        if not limit:
+            return
+        num = (await self._engine.roster(key, 0)).num
+        pace = self._joins.of(key)
+        if seconds := pace.seconds_left(limit, now):
+            raise too_often(
+                ECode.JOINCHANNEL_E_OTHER,
+                f"more joins in a second than a channel of {num} members takes",
+                seconds,
+            )
+        pace.charge(max(num / MEMBERS_PER_JOIN - 1, 0), limit, now)
 
     async def leave(self, session: Session, args: functions.ChannelLeave) -> results.Result:
         """`channel_leave`."""

@@ -216,6 +216,13 @@ class LimitsConfig:
         "that. 0 is no limit.",
         least=0,
     )
+    channel_joins_per_second: int = _key(
+        3000,
+        "How many joins a channel takes in a second where its members are told of them, as they "
+        "are unless its attribute `_userNotification` is 0. Each counts as several in a large "
+        "channel: as one for each 200 members. 0 is no limit.",
+        least=0,
+    )
     channel_attributes_per_second: int = _key(
         60,
         "How many attribute changes a channel takes in a second; its attribute `_setattr_limit` "

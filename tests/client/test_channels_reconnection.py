@@ -451,6 +451,44 @@ async def test_a_forgotten_session_joins_its_channel_again_before_all_else(
     assert channel.is_joined
 
 
+async def test_a_join_again_for_which_there_are_too_many_comes_when_the_server_says(
+    session: LoginSession, peer: Peer, server: FakeServer, heard: Heard, autojump_clock: MockClock
+) -> None:
+    channel = await join(session, peer, heard)
+    again = await forgotten(server, peer)
+    callid, _ = await again.expect_call("channel_join")
+    await again.answer("user_getmsg", ver_clear=0, msgs=[])
+    for seconds in (3.5, 8):
+        again.refuse(callid, 300, f'too many joins; {{"retry_after": {seconds}}}')
+        due = trio.current_time() + seconds
+        callid, _ = await again.expect_call("channel_join")
+        assert trio.current_time() == pytest.approx(due, abs=0.2)
+    again.reply(callid, **EMPTY)
+    await answers_roster(again)
+    assert channel.is_joined
+    assert heard.of("on_channel_leaved") == []
+
+
+async def test_a_join_again_that_waits_is_moot_where_the_user_has_gone_elsewhere(
+    session: LoginSession, peer: Peer, server: FakeServer, heard: Heard, autojump_clock: MockClock
+) -> None:
+    await join(session, peer, heard)
+    again = await forgotten(server, peer)
+    callid, _ = await again.expect_call("channel_join")
+    await again.answer("user_getmsg", ver_clear=0, msgs=[])
+    again.refuse(callid, 300, 'too many joins; {"retry_after": 3}')
+    await wait_all_tasks_blocked()
+    channel = session.channel_join("hall", heard.channel)
+    callid, args = await again.expect_call("channel_join")
+    assert args == {"name": "hall"}
+    again.reply(callid, **EMPTY)
+    await channel
+    with trio.move_on_after(8) as waiting:
+        await again.expect_call("channel_join")
+    assert waiting.cancelled_caught
+    assert channel.is_joined
+
+
 async def test_a_join_again_is_sent_again_too(
     session: LoginSession, peer: Peer, server: FakeServer, heard: Heard, autojump_clock: MockClock
 ) -> None:

@@ -78,6 +78,7 @@ def test_every_key_has_a_default() -> None:
     assert config.limits == LimitsConfig(
         user_messages_per_second=60,
         channel_messages_per_second=1000,
+        channel_joins_per_second=3000,
         channel_attributes_per_second=60,
         frames_per_second=500,
         changes_per_second=100,

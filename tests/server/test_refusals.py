@@ -130,6 +130,47 @@ class TestQuotas:
         assert (await bob.call("channel_query_num", name="hall"))["num"] == 0
 
 
+class TestJoins:
+    @pytest.fixture
+    def config(self) -> Config:
+        return dev_config(channel_joins_per_second=4, changes_per_second=0)
+
+    async def test_a_channel_takes_so_many_joins_in_a_second(self, log_in: LogIn) -> None:
+        clients = [await log_in(f"u{number}") for number in range(6)]
+        replies = [await client.call("channel_join", name="room") for client in clients]
+        assert [reply["result"] for reply in replies] == ["ok"] * 4 + ["failed"] * 2
+        assert is_refusal(replies[4], 300)
+        assert replies[4]["reason"] == (
+            'more joins in a second than a channel of 4 members takes; {"retry_after": 0.3}'
+        )
+        # Who is there already, who leaves, and who joins another is refused nothing.
+        assert (await clients[0].call("channel_join", name="room"))["result"] == "ok"
+        assert (await clients[4].call("channel_join", name="hall"))["result"] == "ok"
+        for client in clients[:4]:
+            assert (await client.call("channel_leave", name="room"))["result"] == "ok"
+        await trio.sleep(0.3)
+        assert (await clients[5].call("channel_join", name="room"))["result"] == "ok"
+
+    async def test_where_nobody_is_told_of_joins_they_are_free(self, log_in: LogIn) -> None:
+        clients = [await log_in(f"u{number}") for number in range(6)]
+        await clients[0].call("channel_set_attr", channel="room", name="_userNotification", value=0)
+        for client in clients:
+            assert (await client.call("channel_join", name="room"))["result"] == "ok"
+
+    async def test_a_join_that_many_hear_of_counts_as_several(
+        self, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("signal_sdk.server.channels.MEMBERS_PER_JOIN", 2)
+        clients = [await log_in(f"u{number}") for number in range(7)]
+        for client in clients[:4]:
+            assert (await client.call("channel_join", name="room"))["result"] == "ok"
+            await trio.sleep(1)
+        # Four members: two joins.
+        replies = [await client.call("channel_join", name="room") for client in clients[4:]]
+        assert [reply["result"] for reply in replies] == ["ok", "ok", "failed"]
+        assert of(replies[2]).retry_after == pytest.approx(0.4, abs=0.15)
+
+
 class TestNoLimit:
     @pytest.fixture
     def config(self) -> Config:
