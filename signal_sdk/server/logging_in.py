@@ -28,7 +28,7 @@ GUESSES = frozenset({ECode.LOGIN_E_TOKENWRONG, ECode.LOGIN_E_FAILED})
 class LoggingIn:
     """What `request` asks for on `link`. The session that it finds is its connection's."""
 
-    __slots__ = ("_hearing", "_link", "_services", "is_resume", "request")
+    __slots__ = ("_hearing", "_line", "_link", "_services", "is_resume", "request")
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class LoggingIn:
     ) -> None:
         self.request: login.Login | login.LineLogin = request
         self.is_resume: bool = isinstance(request, login.LineLogin)
+        self._line = ""
         self._link = link
         self._services = services
         self._hearing = hearing
@@ -50,9 +51,12 @@ class LoggingIn:
 
     async def find_session(self) -> Session:
         """Log in. Raises `LoginError`."""
+        presences = self._services.presences
         if isinstance(self.request, login.Login):
-            return await self._services.presences.log_in(self.request)
-        return await self._services.presences.resume(self.request)
+            session, self._line = await presences.log_in(self.request)
+        else:
+            session, self._line = await presences.resume(self.request), self.request.line
+        return session
 
     async def answer(self, session: Session) -> None:
         """Tell the client that it is in: one that comes back, what it has missed of its channel
@@ -85,7 +89,7 @@ class LoggingIn:
 
     def _welcome(self, session: Session, *, msgid: int = 0, gap: bool = False) -> None:
         success = login.LoginSucceeded(
-            uid=session.uid, line=session.line, channel=session.channel, msgid=msgid, gap=gap
+            uid=session.uid, line=self._line, channel=session.channel, msgid=msgid, gap=gap
         )
         self._link.send(
             typed.LoggedIn(

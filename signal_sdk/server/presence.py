@@ -7,7 +7,6 @@ of its login.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import secrets
 from collections.abc import Callable, Sequence
@@ -28,7 +27,7 @@ from signal_sdk.server.hub import Hub
 from signal_sdk.server.rates import Paces, Rates
 from signal_sdk.server.refusals import REVOKED, login_too_often
 from signal_sdk.server.revocations import Revocations
-from signal_sdk.server.session import Session
+from signal_sdk.server.session import Session, digest
 from signal_sdk.server.timers import Timers
 from signal_sdk.server.tokens import Token, check_token
 from signal_sdk.server.visitors import RESERVED_PART, RETRY_SECONDS
@@ -42,11 +41,6 @@ MINUTE_SECONDS = 60.0
 MAX_VER = 2**31 - 1
 LOOKED_AT_PER_TURN = 1000
 """How many sessions are looked at before others run."""
-
-
-def digest(line: str) -> bytes:
-    """What is kept of a session's `line`."""
-    return hashlib.sha256(line.encode()).digest()
 
 
 def _may_take(request: login.Login, presence: Presence) -> bool:
@@ -92,8 +86,10 @@ class Presences:
 
     # --- logging in ---
 
-    async def log_in(self, request: login.Login) -> Session:
-        """`login`. Raises `LoginError`."""
+    async def log_in(self, request: login.Login) -> tuple[Session, str]:
+        """`login`: the session, and its line, of which nothing but a digest is kept. Raises
+        `LoginError`.
+        """
         try:
             account = names.check_account(request.account)
         except ParameterError as exc:
@@ -128,7 +124,7 @@ class Presences:
         presence, before = made
         if before is None:
             await self._channels.tell_presence(ONLINE, key, presence.uid)
-        return self._session(key, presence, line)
+        return self._session(key, presence), line
 
     def _check_room(self, key: AccountKey, *, is_resume: bool) -> None:
         """Raise `LoginError` (201) where the app has no room for one more connection: the last
@@ -178,7 +174,7 @@ class Presences:
         if found is None:
             raise LoginError(ECode.LOGIN_E_FAILED, "there is no session of this line any more")
         key, presence = found
-        session = self._session(key, presence, request.line)
+        session = self._session(key, presence)
         if session.token_expires is not None and session.token_expires <= self.token_time():
             await self.log_out(session)
             raise LoginError(ECode.LOGIN_E_TOKENEXPIRED, "the session's token has expired")
@@ -190,12 +186,12 @@ class Presences:
             raise
         return session
 
-    def _session(self, key: AccountKey, presence: Presence, line: str) -> Session:
+    def _session(self, key: AccountKey, presence: Presence) -> Session:
         return Session(
             key=key,
             uid=presence.uid,
             generation=presence.generation,
-            line=line,
+            line_digest=presence.line_digest,
             device=presence.device,
             ver=presence.ver,
             token_expires=presence.token_expires,

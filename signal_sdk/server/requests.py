@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from hmac import compare_digest
 from typing import Final, TypeGuard
 
 import attrs
@@ -146,7 +145,7 @@ class Requests:
         if session is None:
             raise SignalError(ECode.GENERAL_E_NOT_LOGIN, "not logged in")
         line, ack, args = call2.decode_args(request)
-        if not (line.isascii() and compare_digest(line, session.line)):
+        if not session.is_its_line(line):
             raise SignalError(ECode.GENERAL_E_NOT_LOGIN, WRONG_LINE)
         if session.rights is not ALL:
             rights.check(session.rights, args)

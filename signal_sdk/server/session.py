@@ -5,6 +5,9 @@ Owns: the facts of a login. Must not know the connection that holds it.
 
 from __future__ import annotations
 
+import hashlib
+from hmac import compare_digest
+
 import attrs
 import trio
 
@@ -14,17 +17,23 @@ from signal_sdk.wire import login
 from signal_sdk.wire.rights import ALL, Rights
 
 
+def digest(line: str) -> bytes:
+    """What is kept of a session's `line`."""
+    return hashlib.sha256(line.encode()).digest()
+
+
 @attrs.define(kw_only=True, eq=False)
 class Session:
     """One login of an account. `device` and `ver` are what it said of its client; `channel` is the
-    one that it is in; `sent` is the account's rate, which outlives the login; `changes` and
-    `questions` are the paces of all else that it asks; `rights` are its token's.
+    one that it is in; `line_digest` is all that is kept of the line that its requests have to name;
+    `sent` is the account's rate, which outlives the login; `changes` and `questions` are the paces
+    of all else that it asks; `rights` are its token's.
     """
 
     key: AccountKey
     uid: int
     generation: int
-    line: str = attrs.field(repr=False)
+    line_digest: bytes = attrs.field(repr=False)
     device: str = login.WEB_DEVICE
     ver: int = 0
     token_expires: int | None = None
@@ -34,6 +43,10 @@ class Session:
     _sent: Rate | None = attrs.field(default=None, init=False)
     _changes: Pace | None = attrs.field(default=None, init=False)
     _questions: Pace | None = attrs.field(default=None, init=False)
+
+    def is_its_line(self, line: str) -> bool:
+        """Is this the session's line? It takes as long whatever the difference is."""
+        return line.isascii() and compare_digest(digest(line), self.line_digest)
 
     # Most sessions only listen: what counts is made when there is something to count.
 

@@ -188,7 +188,7 @@ class CallsMachine(RuleBasedStateMachine):
             assert made is not None
             presence, _ = made
             self.sessions[who] = Session(
-                key=key, uid=presence.uid, generation=presence.generation, line=who
+                key=key, uid=presence.uid, generation=presence.generation, line_digest=who.encode()
             )
 
         assert self.run(log_in) is None

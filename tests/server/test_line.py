@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
 
 from signal_sdk.server import presence as presence_rules
-from signal_sdk.server import requests
-from signal_sdk.server.presence import digest
+from signal_sdk.server import session as sessions
+from signal_sdk.server.session import digest
 from signal_sdk.testing.server import LocalServer, local_server
 from tests.server.helpers import (
     LogIn,
@@ -76,6 +77,19 @@ async def test_its_digest_alone_is_kept(tmp_path: Path, autojump_clock: MockCloc
     assert line not in kept
 
 
+async def test_its_digest_alone_is_kept_in_memory_too(server: LocalServer, log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    async with wire_client(server.connect()) as client:
+        assert (await resume(client, ann.line))["result"] == "ok"
+        connection = server.node.acceptor.connections[-1]
+        session = connection._session
+        assert session is not None
+        assert session.line_digest == digest(ann.line)
+        assert connection._login is None
+        kept = [getattr(session, field.name) for field in attrs.fields(type(session))]
+        assert ann.line not in map(str, kept)
+
+
 async def test_it_reaches_no_log(
     server: LocalServer, log_in: LogIn, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -99,15 +113,15 @@ async def test_it_is_compared_in_constant_time(
         compared.append((one, other))
         return hmac.compare_digest(one, other)
 
-    monkeypatch.setattr(requests, "compare_digest", compare)
+    monkeypatch.setattr(sessions, "compare_digest", compare)
     ann = await log_in("ann")
     right = ann.line
     await ann.call("channel_query_num", name="room")
     for wrong in (f"{right[:-1]}!", right[:-1], "", f"{right} ", right.swapcase()):
         ann.line = wrong
         assert is_refusal(await ann.call("channel_query_num", name="room"), 1003)
-        assert compared[-1] == (wrong, right)
-    assert compared[0] == (right, right)
+        assert compared[-1] == (digest(wrong), digest(right))
+    assert compared[0] == (digest(right), digest(right))
     ann.line = "é"
     assert is_refusal(await ann.call("channel_query_num", name="room"), 1003)
 

@@ -507,7 +507,7 @@ async def test_nothing_is_kept_of_connections_that_are_gone(
 
 
 def test_a_session_shows_no_secret() -> None:
-    session = Session(key=AccountKey("app", "ann"), uid=1, generation=1, line="secret")
+    session = Session(key=AccountKey("app", "ann"), uid=1, generation=1, line_digest=b"secret")
     presence = Presence(
         uid=1, generation=1, line_digest=b"secret", device="websdk", ver=0, token_expires=None
     )

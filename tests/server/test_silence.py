@@ -55,5 +55,5 @@ def test_ours_may_be_silent_for_half_as_long_but_not_less_than_20_s(
 ) -> None:
     key = AccountKey("app", "ann")
     for ver, seconds in ((PUSH_VERSION, ours), (PUSH_VERSION - 1, limit)):
-        session = Session(key=key, uid=1, generation=1, line="x", ver=ver)
+        session = Session(key=key, uid=1, generation=1, line_digest=b"x", ver=ver)
         assert session.patience(limit) == seconds
