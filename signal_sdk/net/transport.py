@@ -148,6 +148,11 @@ class SocketTransport:
         self.host, self.peer = _address(sock)
         self._reactor: Watcher | None = None
 
+    def _check_open(self) -> None:
+        """Closed sockets are all one to trio, and one task at a time may wait for it."""
+        if self._socket.fileno() == -1:
+            raise LinkError(f"the connection to {self.peer} is closed")
+
     def send_nowait(self, data: bytes | memoryview) -> int:
         try:
             return self._socket.send(data)
@@ -157,6 +162,7 @@ class SocketTransport:
             raise LinkError(f"sending to {self.peer} failed: {exc.strerror or exc}") from None
 
     async def wait_writable(self) -> None:
+        self._check_open()
         try:
             await trio.lowlevel.wait_writable(self._socket)
         except (trio.ClosedResourceError, OSError, ValueError):
@@ -164,6 +170,7 @@ class SocketTransport:
 
     async def receive_some(self) -> bytes:
         while True:
+            self._check_open()
             try:
                 await trio.lowlevel.wait_readable(self._socket)
             except (trio.ClosedResourceError, OSError, ValueError):
@@ -183,6 +190,7 @@ class SocketTransport:
     async def receive_exactly(self, count: int) -> bytes:
         data = b""
         while len(data) < count:
+            self._check_open()
             try:
                 await trio.lowlevel.wait_readable(self._socket)
                 got = self._socket.recv(count - len(data))

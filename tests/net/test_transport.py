@@ -137,6 +137,20 @@ async def test_a_closed_transport_neither_sends_nor_receives(pair: TransportPair
         await client.wait_writable()
 
 
+async def test_several_closed_transports_are_waited_for_by_nobody() -> None:
+    for _ in range(2):
+        transport, other = socket_pair()
+        for end in (transport, other):
+            end.close()
+        for wait in (
+            transport.receive_some(),
+            transport.wait_writable(),
+            transport.receive_exactly(1),
+        ):
+            with pytest.raises(LinkError, match="is closed"):
+                await wait
+
+
 async def test_sending_to_an_end_that_was_closed_fails(pair: TransportPair) -> None:
     client, server = pair
     server.close()
