@@ -316,7 +316,6 @@ class Connection:
         self._end(Farewell(end=End.OUT_OF_SYNC))
         await self._end_session()
 
-
     # --- what the hub calls ---
 
     def push_entry(self, version: int, line: str) -> None:
