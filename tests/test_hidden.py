@@ -34,6 +34,8 @@ NOT_SECRET: Final = {
     "signal_sdk.wire.call2._Failure": {"data"},
     "signal_sdk.wire.events.ChannelEvent": {"content"},
     "signal_sdk.server.engine.base.Event": {"content"},
+    "signal_sdk.server.engine.kept.KeptAccount": {"attributes"},
+    "signal_sdk.server.engine.kept.KeptChannel": {"attributes"},
     "signal_sdk.server.engine.state.State": {"lines"},
 }
 """Names that mean something else there: a directory, a number, a refusal's reason, what has a
