@@ -20,7 +20,7 @@ from signal_sdk.channel import Channel
 from signal_sdk.client.backoff import Backoff
 from signal_sdk.client.call_states import CallState
 from signal_sdk.client.dialer import Dialer
-from signal_sdk.client.membership import Gap
+from signal_sdk.client.facts import Gap
 from signal_sdk.client.operation import Operation
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import (

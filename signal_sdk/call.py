@@ -1,6 +1,7 @@
 """`Call`: what a program holds of a call, whoever called.
 
-Owns: the documented methods. Must not know a call's rules or the wire: client/ does.
+Owns: the documented methods, and which callback each fact of a call is. Must not know a call's
+rules or the wire: client/ does.
 """
 
 # ruff: noqa: N802, N815  the documented names are camelCase
@@ -9,15 +10,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from signal_sdk.callbacks import CallCallback
 from signal_sdk.client import given
+from signal_sdk.client.call_side import (
+    CallEnded,
+    CallFact,
+    CallFailed,
+    CallSide,
+    CallStepped,
+    InvitationRefused,
+)
 from signal_sdk.client.call_states import CallState, CallStep
-from signal_sdk.client.calls import Leg
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.session import SessionClient
+from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, SignalError
 from signal_sdk.spelling import DocumentedNames
 from signal_sdk.wire import events
@@ -48,49 +58,58 @@ class Call(DocumentedNames):
             await call.channel_invite_dtmf("12#")
     """
 
-    def __init__(self, client: SessionClient, leg: Leg) -> None:
+    def __init__(
+        self,
+        client: SessionClient,
+        session: LoginSession,
+        side: CallSide,
+        cb: CallCallback | None = None,
+    ) -> None:
         self._client = client
-        self._leg = leg
+        self._session = session
+        self._side = side
+        self._cb = cb
+        side.sink = self._tell
 
     @property
     def channel(self) -> str:
         """The name of the channel that the call is about."""
-        return self._leg.channel
+        return self._side.channel
 
     @property
     def peer(self) -> str:
         """The other side's account."""
-        return self._leg.peer
+        return self._side.peer
 
     @property
     def peer_uid(self) -> int:
         """The other side's uid; 0 where it is not known."""
-        return self._leg.peer_uid
+        return self._side.peer_uid
 
     @property
     def extra(self) -> str:
         """What the invitation said, as text."""
-        return self._leg.extra
+        return self._side.extra
 
     @property
     def state(self) -> CallState:
         """Where the call stands now, which callbacks that wait their turn may not have told yet."""
-        return self._leg.state
+        return self._side.state
 
     @property
     def session(self) -> LoginSession:
         """The session that the call belongs to."""
-        return self._client.session
+        return self._session
 
     @property
     def cb(self) -> CallCallback | None:
         """What hears of the call; set it in `on_invite_received` to hear of all that follows."""
-        return self._leg.cb
+        return self._cb
 
     @cb.setter
     def cb(self, cb: CallCallback | None) -> None:
         given.callback(cb, CallCallback)
-        self._leg.cb = cb
+        self._cb = cb
 
     def set_callback(self, cb: CallCallback | None) -> None:
         """Set `cb`. The original Java SDK's `Call.setCallback`."""
@@ -100,7 +119,7 @@ class Call(DocumentedNames):
         return f"<Call with {self.peer!r} about {self.channel!r}: {self.state.value}>"
 
     def __await__(self) -> Generator[Any, Any, Self]:
-        yield from self._leg.invited.__await__()
+        yield from self._side.invited.__await__()
         return self
 
     async def __aenter__(self) -> Self:
@@ -108,7 +127,7 @@ class Call(DocumentedNames):
             return await self
         except BaseException:
             # Cancelled: nobody will leave a block that was not entered.
-            if self.state is not CallState.ENDED and not self._leg.is_ending:
+            if self.state is not CallState.ENDED and not self._side.is_ending:
                 self.channel_invite_end()
             raise
 
@@ -118,7 +137,7 @@ class Call(DocumentedNames):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self.state is CallState.ENDED or self._leg.is_ending:
+        if self.state is CallState.ENDED or self._side.is_ending:
             return
         with contextlib.suppress(SignalError):
             # Over is over: the peer, or the session's end, was quicker.
@@ -130,7 +149,7 @@ class Call(DocumentedNames):
         The peer's `on_invite_accepted_by_peer` hears of it with `extra`. Java server SDK,
         `channelInviteAccept`.
         """
-        return self._client.calls.take_step(self._leg, CallStep.ACCEPT, extra)
+        return self._client.calls.take_step(self._side, CallStep.ACCEPT, extra)
 
     def channel_invite_refuse(self, extra: JsonValue = "") -> Operation[None]:
         """Refuse an incoming call.
@@ -138,7 +157,7 @@ class Call(DocumentedNames):
         The peer's `on_invite_refused_by_peer` hears of it with `extra`. Where the call ends at the
         same moment, the operation succeeds all the same. Java server SDK, `channelInviteRefuse`.
         """
-        return self._client.calls.take_step(self._leg, CallStep.REFUSE, extra)
+        return self._client.calls.take_step(self._side, CallStep.REFUSE, extra)
 
     def channel_invite_end(self, extra: JsonValue = "") -> Operation[None]:
         """End the call, in whatever state it is.
@@ -147,7 +166,7 @@ class Call(DocumentedNames):
         Where the peer, or the session's end, ends the call at the same moment, the operation
         succeeds all the same. Java server SDK, `channelInviteEnd`.
         """
-        return self._client.calls.take_step(self._leg, CallStep.END, extra)
+        return self._client.calls.take_step(self._side, CallStep.END, extra)
 
     def channel_invite_dtmf(self, digits: str) -> Operation[None]:
         """Send dialled digits, each one of 0 to 9, * and #, within a call that was accepted.
@@ -159,7 +178,47 @@ class Call(DocumentedNames):
             extra = events.encode_dtmf(given.text("DTMF digits", digits))
         except ParameterError as exc:
             return self._client.requests.refuse("channel_invite_dtmf", exc)
-        return self._client.calls.take_step(self._leg, CallStep.SEND, extra)
+        return self._client.calls.take_step(self._side, CallStep.SEND, extra)
+
+    # --- what its callback hears: looked for when that runs, since an incoming call gets its own in
+    # the first one ---
+
+    def _tell(self, fact: CallFact) -> None:
+        """Put the callback that hears of the fact into the queue."""
+        dispatcher = self._client.dispatcher
+        match fact:
+            case CallStepped(turn=turn):
+                dispatcher.put(partial(self._tell_step, fact), turn)
+            case CallFailed(ecode=ecode, turn=turn):
+                dispatcher.put(partial(self._tell_failed, ecode), turn)
+            case InvitationRefused(error=error):
+                dispatcher.put_outcome(partial(self._tell_failed, error.ecode))
+            case CallEnded(extra=extra):
+                dispatcher.put(partial(self._tell_ended, extra))
+
+    def _tell_step(self, fact: CallStepped) -> object:
+        cb, session, extra = self._cb, self._session, fact.extra
+        if cb is None:
+            return None
+        match fact.step:
+            case CallStep.PEER_RECEIVED:
+                return cb.on_invite_received_by_peer(session, self)
+            case CallStep.PEER_ACCEPTED:
+                return cb.on_invite_accepted_by_peer(session, self, extra)
+            case CallStep.PEER_REFUSED:
+                return cb.on_invite_refused_by_peer(session, self, extra)
+            case CallStep.PEER_ENDED:
+                return cb.on_invite_end_by_peer(session, self, extra)
+            case _:
+                return cb.on_invite_msg(session, self, extra)
+
+    def _tell_failed(self, ecode: ECode) -> object:
+        return None if self._cb is None else self._cb.on_invite_failed(self._session, self, ecode)
+
+    def _tell_ended(self, extra: str) -> object:
+        if self._cb is None:
+            return None
+        return self._cb.on_invite_end_by_myself(self._session, self, extra)
 
     if TYPE_CHECKING:
 

@@ -1,6 +1,7 @@
 """`Channel`: what a program holds of a channel that it has joined.
 
-Owns: the documented methods. Must not know membership's rules or the wire: client/ does.
+Owns: the documented methods, and which callback each fact of a channel is. Must not know
+membership's rules or the wire: client/ does.
 """
 
 # ruff: noqa: N802, N815  the documented names are camelCase
@@ -8,27 +9,40 @@ Owns: the documented methods. Must not know membership's rules or the wire: clie
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from signal_sdk.callbacks import ChannelCallback, MessageCallback
 from signal_sdk.client import given
 from signal_sdk.client.channel_states import ChannelState
-from signal_sdk.client.membership import Gap, Membership
+from signal_sdk.client.facts import (
+    ChannelFact,
+    Gap,
+    Joined,
+    JoinFailed,
+    Left,
+    Rejoined,
+    UsersCounted,
+)
+from signal_sdk.client.membership import Membership
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.requests import nothing
 from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.spelling import DocumentedNames
-from signal_sdk.wire import functions, results
+from signal_sdk.wire import events, functions, names, results
 from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.names import JsonValue
 
 if TYPE_CHECKING:
     from signal_sdk.login_session import LoginSession
 
 __all__ = ["Channel"]
+
+_UPDATE: Final = "update"
 
 
 class Channel(DocumentedNames):
@@ -51,9 +65,19 @@ class Channel(DocumentedNames):
     though its sender sent it again: the ids of the last 1000 messages are kept.
     """
 
-    def __init__(self, client: SessionClient, member: Membership) -> None:
+    def __init__(
+        self,
+        client: SessionClient,
+        session: LoginSession,
+        member: Membership,
+        cb: ChannelCallback | None,
+    ) -> None:
         self._client = client
+        self._session = session
         self._member = member
+        self._cb = cb
+        if cb is not None:
+            member.sink = partial(self._tell, cb)
 
     @property
     def name(self) -> str:
@@ -67,12 +91,12 @@ class Channel(DocumentedNames):
     @property
     def session(self) -> LoginSession:
         """The session that joined."""
-        return self._client.session
+        return self._session
 
     @property
     def cb(self) -> ChannelCallback | None:
         """What hears of the channel's events."""
-        return self._member.cb
+        return self._cb
 
     @property
     def is_joined(self) -> bool:
@@ -180,7 +204,7 @@ class Channel(DocumentedNames):
                 msg=given.content("message", msg),
                 message_id=self._client.next_message_id(),
             ),
-            cb,
+            message_sent(cb, self._session, self._client),
             unless=self._member.why_not(ECode.SENDMESSAGE_E_OTHER),
         )
 
@@ -188,6 +212,46 @@ class Channel(DocumentedNames):
         return self._client.requests.call(
             make, results.Result, nothing, unless=self._member.why_not()
         )
+
+    # --- what its callback hears ---
+
+    def _tell(self, cb: ChannelCallback, fact: ChannelFact) -> None:
+        """Put the callback that hears of the fact into the queue."""
+        session, dispatcher = self._session, self._client.dispatcher
+        put = dispatcher.put_event
+        match fact:
+            case events.ChannelMessage(account=account, uid=uid, msg=msg):
+                text = names.json_text(msg)
+                put(partial(cb.on_message_channel_receive, session, self, account, uid, text))
+            case events.ChannelUserJoin(account=account, uid=uid):
+                put(partial(cb.on_channel_user_joined, session, self, account, uid))
+            case events.ChannelUserLeave(account=account, uid=uid):
+                put(partial(cb.on_channel_user_leaved, session, self, account, uid))
+            case events.ChannelAttrUpdate(name=name, value=value, change=change):
+                text = names.json_text(value)
+                put(partial(cb.on_channel_attr_updated, session, self, name, text, change))
+            case events.SpecialEvent():
+                put(partial(cb.on_special_event, session, self, fact))
+            case Joined(members=members, attributes=attributes):
+                dispatcher.put(partial(cb.on_channel_joined, session, self))
+                users = [account for account, _ in members]
+                uids = [uid for _, uid in members]
+                dispatcher.put(partial(cb.on_channel_user_list, session, self, users, uids))
+                self._tell_attributes(cb, attributes)
+            case Rejoined(attributes=attributes):
+                self._tell_attributes(cb, attributes)
+            case JoinFailed(error=error):
+                failed = partial(cb.on_channel_join_failed, session, self, error.ecode)
+                dispatcher.put_outcome(failed)
+            case UsersCounted(err=err, num=num):
+                dispatcher.put_outcome(partial(cb.on_channel_query_user_num, session, err, num))
+            case Left(ecode=ecode):
+                dispatcher.put(partial(cb.on_channel_leaved, session, self, ecode))
+
+    def _tell_attributes(self, cb: ChannelCallback, attributes: Mapping[str, JsonValue]) -> None:
+        update = partial(cb.on_channel_attr_updated, self._session, self)
+        for name, value in attributes.items():
+            self._client.dispatcher.put(partial(update, name, names.json_text(value), _UPDATE))
 
     if TYPE_CHECKING:
 
@@ -206,3 +270,20 @@ class Channel(DocumentedNames):
         channelClearAttr = channel_clear_attr
         getName = get_name
         messageChannelSend = message_channel_send
+
+
+def message_sent(
+    cb: MessageCallback | None, session: LoginSession, client: SessionClient
+) -> Callable[[SignalError | None], None] | None:
+    """What hears of a message's outcome, and has `cb` told of it."""
+    if cb is None:
+        return None
+    put = client.dispatcher.put_outcome
+
+    def sent(error: SignalError | None) -> None:
+        if error is None:
+            put(partial(cb.on_message_send_success, session))
+        else:
+            put(partial(cb.on_message_send_error, session, error.ecode))
+
+    return sent

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Mapping
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
@@ -17,6 +16,7 @@ from signal_sdk import call as _call
 from signal_sdk import channel as _channel
 from signal_sdk.callbacks import CallCallback, ChannelCallback, MessageCallback
 from signal_sdk.client import given
+from signal_sdk.client.membership import Membership
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
@@ -59,6 +59,7 @@ class LoginSession(DocumentedNames):
 
     def __init__(self, client: SessionClient) -> None:
         self._client = client
+        self._channels: dict[Membership, _channel.Channel] = {}
 
     @property
     def account(self) -> str:
@@ -164,7 +165,8 @@ class LoginSession(DocumentedNames):
                 message_id=self._client.next_message_id(),
             )
 
-        return self._client.send_message(make, cb)
+        sent = _channel.message_sent(cb, self, self._client)
+        return self._client.send_message(make, sent)
 
     def message_channel_send_force(
         self, channel: str, msg: str, cb: MessageCallback | None = None
@@ -182,7 +184,7 @@ class LoginSession(DocumentedNames):
                 message_id=self._client.next_message_id(),
                 force=True,
             ),
-            cb,
+            _channel.message_sent(cb, self, self._client),
         )
 
     # --- channels and calls ---
@@ -198,8 +200,12 @@ class LoginSession(DocumentedNames):
         `ChannelCallback.on_special_event`. Java server SDK, `channelJoin`.
         """
         given.callback(cb, ChannelCallback)
-        make = partial(_channel.Channel, self._client)
-        return self._client.channels.join(name, cb, make).channel
+        member = self._client.channels.membership(name)
+        if member not in self._channels:
+            there = {it: channel for it, channel in self._channels.items() if not it.is_over}
+            self._channels = {**there, member: _channel.Channel(self._client, self, member, cb)}
+            self._client.channels.join(member)
+        return self._channels[member]
 
     def channel_invite_user2(
         self, channel: str, peer: str, extra: JsonValue = "", cb: CallCallback | None = None
@@ -214,7 +220,11 @@ class LoginSession(DocumentedNames):
         `channelInviteUser2`.
         """
         given.callback(cb, CallCallback)
-        return self._client.calls.invite(channel, peer, extra, cb).call
+        calls = self._client.calls
+        side = calls.outgoing(channel, peer, extra)
+        call = _call.Call(self._client, self, side, cb)
+        calls.invite(side, channel, peer, extra)
+        return call
 
     # --- questions; of other SDKs: the web SDK's `invoke` and the Linux SDK's queries ---
 

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import ssl
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import trio
 
-from signal_sdk import call as _call
 from signal_sdk import callbacks as _callbacks
 from signal_sdk import login_session as _login_session
 from signal_sdk.client import given
@@ -29,11 +27,12 @@ from signal_sdk.client.operation import Operation
 from signal_sdk.client.requests import Requests
 from signal_sdk.client.seen import Seen
 from signal_sdk.client.session import SessionClient, Shared
-from signal_sdk.client.user_attributes import UserAttributes
 from signal_sdk.errors import SignalError
 from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
+from signal_sdk.session_sink import SessionSink
 from signal_sdk.spelling import DocumentedNames
+from signal_sdk.user_attributes import UserAttributes
 from signal_sdk.wire import names
 
 __all__ = ["Signal"]
@@ -116,14 +115,13 @@ class Signal(DocumentedNames):
             dialer=dialer_of(server, ssl_context, proxy),
             reactor=self._reactor,
             log=self._log,
-            spare=self._spare,
             backoff=reconnect,
         )
         self._nobody = UserAttributes(self._no_requests(), self._spare)
-        self._clients: dict[str, SessionClient] = {}
+        self._logins: dict[str, SessionSink] = {}
         self._seen: dict[str, Seen] = {}
-        self._latest: SessionClient | None = None
-        self._running: set[SessionClient] = set()
+        self._latest: SessionSink | None = None
+        self._running: set[SessionSink] = set()
         self._waiting_for_end = trio.lowlevel.ParkingLot()
         self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._nursery: trio.Nursery | None = None
@@ -184,20 +182,21 @@ class Signal(DocumentedNames):
                     raise _only(raised) from None
 
     async def _log_out_all(self) -> None:
-        for client in self._running:
-            if client.is_staying:
-                client.log_out()
+        for login in self._running:
+            if login.client.is_staying:
+                login.client.log_out()
         while self._running:
             await self._waiting_for_end.park()
 
-    async def _run(self, client: SessionClient) -> None:
+    async def _run(self, login: SessionSink) -> None:
         try:
-            await client.run()
+            await login.run()
         finally:
-            self._running.discard(client)
-            if self._clients.get(client.account) is client:
-                del self._clients[client.account]
-                self._keep_seen(client)
+            self._running.discard(login)
+            account = login.client.account
+            if self._logins.get(account) is login:
+                del self._logins[account]
+                self._keep_seen(login.client)
             self._waiting_for_end.unpark_all()
 
     def _keep_seen(self, client: SessionClient) -> None:
@@ -237,24 +236,23 @@ class Signal(DocumentedNames):
             )
         key, token = given.text("account", account), given.text("token", token)
         given.callback(cb, _callbacks.LoginCallback)
-        before = self._clients.get(key)
-        if before is not None and before.is_staying:
+        before = self._logins.get(key)
+        if before is not None and before.client.is_staying:
             return before.session
-        client = SessionClient(
+        login = SessionSink(
             self._shared,
+            self._spare,
             account=key,
             token=token,
             cb=cb,
-            make_session=_login_session.LoginSession,
-            make_call=_call.Call,
-            after=before.ended if before is not None else None,
-            seen=before.seen if before is not None else self._seen.pop(key, None),
+            after=before.client.ended if before is not None else None,
+            seen=before.client.seen if before is not None else self._seen.pop(key, None),
         )
-        self._clients[key] = client
-        self._latest = client
-        self._running.add(client)
-        self._nursery.start_soon(self._run, client)
-        return client.session
+        self._logins[key] = login
+        self._latest = login
+        self._running.add(login)
+        self._nursery.start_soon(self._run, login)
+        return login.session
 
     def get_status(self) -> int:
         """Where the latest session stands.
@@ -262,7 +260,7 @@ class Signal(DocumentedNames):
         0: logged out. 1: connecting, logging in or reconnecting. 2: logged in. 3: the login failed.
         4: nobody has logged in yet. Java server SDK, `getStatus`.
         """
-        return self._latest.status if self._latest is not None else INITIAL_STATUS
+        return self._latest.client.status if self._latest is not None else INITIAL_STATUS
 
     # --- user attributes; each is asked through the latest session, and fails with 1003 where that
     # is not logged in ---
@@ -313,14 +311,10 @@ class Signal(DocumentedNames):
         s), 1003, 1004 or 1005.
         """
         given.callback(cb, _callbacks.UserAttrCallback, _callbacks.ChannelCallback)
-        client = self._latest
-        if client is None:
+        login = self._latest
+        if login is None:
             return self._nobody.query_num(name, None)
-        if not isinstance(cb, _callbacks.ChannelCallback):
-            current = client.channels.current
-            cb = current.cb if current is not None else None
-        tell = partial(cb.on_channel_query_user_num, client.session) if cb is not None else None
-        return client.attributes.query_num(name, tell)
+        return login.query_num(name, cb if isinstance(cb, _callbacks.ChannelCallback) else None)
 
     def _attributes(self) -> UserAttributes:
         return self._latest.attributes if self._latest is not None else self._nobody

@@ -7,8 +7,9 @@ that every module keeps it, and that it sees a module which does not.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -30,6 +31,9 @@ SHARED = (
 
 ABOVE = ("signal_sdk.cli", "signal_sdk.testing", "signal_sdk.__main__")
 """What may stand on both."""
+
+CLIENT = "signal_sdk.client"
+"""What tells facts, below the API's objects."""
 
 ENGINE = "signal_sdk.server.engine"
 
@@ -58,6 +62,23 @@ IMPURE = (
 )
 """What has a clock, a socket or a scheduler."""
 
+CIRCLES = {
+    frozenset(
+        {
+            "signal_sdk.call",
+            "signal_sdk.callbacks",
+            "signal_sdk.channel",
+            "signal_sdk.login_session",
+        }
+    ): "the API's types name each other: callbacks are handed what hands out callbacks",
+    frozenset(
+        {"signal_sdk.server.config_checks", "signal_sdk.server.config_keys"}
+    ): "a key's type names what it is checked by, and what checks it the types of keys",
+}
+"""Which modules type checkers go round in, and why; no other circle is allowed, and none at all
+when the program runs.
+"""
+
 TIMED = ("move_on_after", "move_on_at", "fail_after", "fail_at", "sleep_until")
 
 ON_TIME = {
@@ -82,12 +103,16 @@ class Module:
     def is_in(self, *rooms: str) -> bool:
         return is_in(self.name, *rooms)
 
-    def imports(self) -> Iterator[str]:
-        """Full names of all that it imports, anywhere in it, for whatever reason.
+    def imports(self, *, running: bool = False) -> Iterator[str]:
+        """Full names of all that it imports, anywhere in it, for whatever reason; with `running`,
+        without those for type checkers.
 
         `from a import b` is `a.b`, whether `b` is a module or something in one.
         """
-        for node in ast.walk(ast.parse(self.source)):
+        tree = ast.parse(self.source)
+        if running:
+            tree = _Running().visit(tree)
+        for node in ast.walk(tree):
             match node:
                 case ast.Import(names=names):
                     yield from (alias.name for alias in names)
@@ -107,6 +132,17 @@ class Module:
             return ""
         parts = self.name.split(".")
         return ".".join(parts[: len(parts) - level + self.is_package])
+
+
+class _Running(ast.NodeTransformer):
+    """What of a module runs."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        match node.test:
+            case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
+                return node.orelse
+        return node
 
 
 def is_in(name: str, *rooms: str) -> bool:
@@ -156,6 +192,49 @@ def halves_are_apart(module: Module) -> list[str]:
     if module.is_in(*SHARED):
         return [name for name in ours if not is_in(name, *SHARED)]
     return [name for name in ours if is_in(name, "signal_sdk.server", *ABOVE)]
+
+
+def the_client_knows_no_api(module: Module) -> list[str]:
+    """`client` tells facts: of ours it imports only itself and what is shared."""
+    if not module.is_in(CLIENT):
+        return []
+    ours = [name for name in module.imports() if is_in(name, PACKAGE)]
+    return [name for name in ours if not is_in(name, CLIENT, *SHARED)]
+
+
+def circles(modules: list[Module], *, running: bool = False) -> set[frozenset[str]]:
+    """The circles in who imports whom: of each, all modules that can be reached from each other."""
+    names = {module.name for module in modules}
+    found = {
+        module.name: {_home(name, names) for name in module.imports(running=running)} - {None}
+        for module in modules
+    }
+    reached = {name: _reached(name, found) for name in found}
+    return {
+        frozenset(others)
+        for name in found
+        if len(others := {it for it in reached[name] if name in reached[it]} | {name}) > 1
+    }
+
+
+def _home(name: str, modules: set[str]) -> str | None:
+    """The module that an imported name is, or is in; a package's own is not counted for what is
+    below it, since it only says which names there are.
+    """
+    while name and name not in modules:
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+def _reached(start: str, found: Mapping[str, set[Any]]) -> set[str]:
+    """All that is imported from `start` on."""
+    reached: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = found[waiting.pop()] - reached
+        reached |= new
+        waiting.extend(new)
+    return reached
 
 
 def the_seam_is_kept(module: Module) -> list[str]:
@@ -272,6 +351,7 @@ def test_the_walk_finds_the_package() -> None:
         pytest.param(wire_is_pure, id="wire is pure"),
         pytest.param(net_knows_no_protocol, id="net knows no protocol"),
         pytest.param(halves_are_apart, id="the SDK and the server are apart"),
+        pytest.param(the_client_knows_no_api, id="the client knows no API"),
         pytest.param(the_seam_is_kept, id="above the seam nobody knows a wire"),
         pytest.param(the_engine_is_known_by_its_contract, id="the engine is known by its contract"),
         pytest.param(the_journal_knows_no_state, id="the journal knows no state"),
@@ -290,7 +370,46 @@ def test_every_module_keeps_the_law(law: Callable[[Module], list[str]]) -> None:
     assert broken == {}
 
 
+def test_nobody_imports_in_a_circle() -> None:
+    assert circles(modules()) == set(CIRCLES)
+    assert circles(modules(), running=True) == set()
+
+
 # --- The laws see what breaks them
+
+
+def test_the_law_of_circles_sees() -> None:
+    late = Module("signal_sdk.a", "def late():\n  from signal_sdk.b import x")
+    for back in ("import signal_sdk.a", "from signal_sdk import a", "from .c import y"):
+        there = Module("signal_sdk.b", back)
+        last = Module("signal_sdk.c", "from signal_sdk.a import z")
+        found = {"signal_sdk.a", "signal_sdk.b"} | ({"signal_sdk.c"} if ".c" in back else set())
+        assert circles([late, there, last]) == {frozenset(found)}
+        assert circles([late, there, last], running=True) == {frozenset(found)}
+
+
+def test_the_law_of_circles_tells_apart_what_runs() -> None:
+    checked = "import typing\nif typing.TYPE_CHECKING:\n  from .b import x\nelse:\n  import json"
+    pair = [Module("signal_sdk.a", checked), Module("signal_sdk.b", "from .a import y")]
+    assert circles(pair) == {frozenset({"signal_sdk.a", "signal_sdk.b"})}
+    assert circles(pair, running=True) == set()
+
+
+def test_the_law_of_circles_lets_pass() -> None:
+    own = Module("signal_sdk.a", "import signal_sdk.a.b\nfrom . import b", is_package=True)
+    below = Module("signal_sdk.a.b", "import json\nfrom signal_sdk.c import x")
+    assert circles([own, below, Module("signal_sdk.c", "")]) == set()
+
+
+def test_the_law_of_the_client_sees() -> None:
+    for source in (
+        "from signal_sdk.callbacks import LoginCallback",
+        "from signal_sdk import Signal",
+        "if TYPE_CHECKING:\n  from ..channel import Channel",
+    ):
+        assert the_client_knows_no_api(Module("signal_sdk.client.channels", source))
+    source = "from .facts import Sink\nfrom signal_sdk.websocket.link import Link\nimport trio"
+    assert not the_client_knows_no_api(Module("signal_sdk.client.channels", source))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,7 @@
-"""A session's channels: the one that it is in, those that it is joining, and which event is told to
-whom.
+"""A session's channels: the one that it is in, those that it is joining, and whose each event is.
 
 Owns: membership as the client sees it (protocol.md, section 5), and bringing the server's view in
-line with it after a lost connection. Must not know the connection, or how callbacks are run.
+line with it after a lost connection. Must not know the connection, or what is made of its facts.
 
 The client decides which channel the session is in: where the server has it elsewhere, the channel
 is joined again, or the other one left, without a callback. That waits until no join or leave of the
@@ -15,53 +14,44 @@ import contextlib
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import trio
 
-from signal_sdk.callbacks import ChannelCallback, LoginCallback
 from signal_sdk.client import given
 from signal_sdk.client.channel_states import ChannelState, ChannelStep
-from signal_sdk.client.dispatcher import Dispatcher
+from signal_sdk.client.facts import EventsMissed, Gap, Joined, JoinFailed, Left, Rejoined, Sink
 from signal_sdk.client.log import Log, warn
-from signal_sdk.client.membership import Gap, Membership
+from signal_sdk.client.membership import Membership
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.request import Codes, UnansweredError
 from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.client.roster import MAX_ROSTER
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import LogoutError, ParameterError, ProtocolError, SignalError
+from signal_sdk.errors import LogoutError, ParameterError, SignalError
 from signal_sdk.wire import events, functions, names, results
-
-if TYPE_CHECKING:
-    from signal_sdk.channel import Channel
-    from signal_sdk.login_session import LoginSession
 
 __all__ = ["Channels"]
 
 JOIN_CODES: Final = Codes(other=ECode.JOINCHANNEL_E_OTHER, timeout=ECode.JOINCHANNEL_E_OTHER)
 
-_UPDATE: Final = "update"
-
 
 class Channels:
-    """All memberships of one session; what each of them finds comes back here."""
+    """All memberships of one session, `account`'s. `sink` is told of events that are missing."""
 
     def __init__(
         self,
-        session: LoginSession,
-        cb: LoginCallback | None,
+        account: str,
+        sink: Sink[EventsMissed],
         requests: Requests,
-        dispatcher: Dispatcher,
         log: Log,
         wake: Callable[[float], None],
     ) -> None:
-        self._session = session
+        self._account = account
+        self._sink = sink
         self._wake = wake
         self._rejoin_at = -math.inf
-        self._cb = cb
         self._requests = requests
-        self._dispatcher = dispatcher
         self._log = log
         self._joining: list[Membership] = []
         self._rejoining: Membership | None = None
@@ -72,11 +62,11 @@ class Channels:
 
     # --- joining and leaving ---
 
-    def join(
-        self, name: str, cb: ChannelCallback | None, make_channel: Callable[[Membership], Channel]
-    ) -> Membership:
-        """Join `name`; the membership that there is, where the session is in it or about to be."""
-        asked, name = name, ""
+    def membership(self, asked: str) -> Membership:
+        """The membership of the channel `asked` that there is, where the session is in it or about
+        to be; else a new one, to be joined.
+        """
+        name = ""
         with contextlib.suppress(ParameterError):
             # A wrong name is refused with the request.
             name = given.text("channel", asked)
@@ -84,19 +74,21 @@ class Channels:
         for there in self._joining[-1:] or ([self.current] if self.current else []):
             if there.name == name and there.is_staying:
                 return there
-        member = Membership(self, name, cb, make_channel)
+        return Membership(self._account, asked, name, self._missed)
+
+    def join(self, member: Membership) -> None:
+        """Join the channel of a new membership, whose sink is there by now."""
         self._joining.append(member)
         member.joined = self._requests.call(
-            lambda: functions.ChannelJoin(channel=given.text("channel", asked)),
+            lambda: functions.ChannelJoin(channel=given.text("channel", member.asked)),
             results.JoinResult,
             nothing,
             done=partial(self._accepted, member),
-            failed=partial(self._tell_refused, member, cb) if cb is not None else None,
+            failed=partial(self._tell_refused, member) if member.sink is not None else None,
             codes=JOIN_CODES,
             undo=partial(self._refused, member),
             lapse=lambda: None if member in self._joining else _moved_on(),
         )
-        return member
 
     def _accepted(self, member: Membership, result: results.JoinResult) -> None:
         if member not in self._joining:
@@ -112,22 +104,8 @@ class Channels:
         member.step(ChannelStep.ACCEPTED)
         self.current = member
         member.accepted(result)
-        cb, channel = member.cb, member.channel
-        if cb is not None:
-            put, session = self._dispatcher.put, self._session
-            put(partial(cb.on_channel_joined, session, channel))
-            users = [account for account, _ in result.list]
-            uids = [uid for _, uid in result.list]
-            put(partial(cb.on_channel_user_list, session, channel, users, uids))
-        self._tell_attributes(member, result)
-        member.take_early()
-
-    def _tell_attributes(self, member: Membership, result: results.JoinResult) -> None:
-        if member.cb is None:
-            return
-        update = partial(member.cb.on_channel_attr_updated, self._session, member.channel)
-        for name, value in result.attrs.items():
-            self._dispatcher.put(partial(update, name, names.json_text(value), _UPDATE))
+        member.tell(Joined(list(result.list), result.attrs))
+        member.release()
 
     def _refused(self, member: Membership, error: SignalError) -> None:
         member.step(ChannelStep.REFUSED, error.ecode)
@@ -137,10 +115,9 @@ class Channels:
             self._is_adrift, self._stray = True, member.name
         self._settle()
 
-    def _tell_refused(self, member: Membership, cb: ChannelCallback, error: SignalError) -> None:
+    def _tell_refused(self, member: Membership, error: SignalError) -> None:
         if member.state is ChannelState.FAILED:
-            put = self._dispatcher.put_outcome
-            put(partial(cb.on_channel_join_failed, self._session, member.channel, error.ecode))
+            member.tell(JoinFailed(error))
 
     def _forget(self, member: Membership) -> None:
         if member in self._joining:
@@ -189,10 +166,8 @@ class Channels:
 
     def _over(self, member: Membership, ecode: ECode) -> None:
         self._forget(member)
-        cb = member.cb
-        if member.step(ChannelStep.OVER, ecode) and cb is not None:
-            put = self._dispatcher.put
-            put(partial(cb.on_channel_leaved, self._session, member.channel, ecode))
+        if member.step(ChannelStep.OVER, ecode):
+            member.tell(Left(ecode))
 
     def end(self, ecode: ECode) -> None:
         """The session is over. Joins under way fail as the requests that they are."""
@@ -270,8 +245,8 @@ class Channels:
         self._is_adrift = False
         if self.current is member:
             member.rejoined(result)
-            self._tell_attributes(member, result)
-            member.take_early()
+            member.tell(Rejoined(result.attrs))
+            member.release()
             self._ask_roster(member)
         self._settle()
 
@@ -287,14 +262,14 @@ class Channels:
             self._rejoin_at = trio.current_time() + error.retry_after
             self._wake(self._rejoin_at)
         else:
-            warn("%s: the channel is lost: %s", self._session.account, error)
+            warn("%s: the channel is lost: %s", self._account, error)
             self._over(member, ECode.LEAVECHANNEL_E_DISCONN)
         self._settle()
 
     def _leave_quietly(self, name: str) -> None:
         def failed(error: SignalError) -> None:
             # A refusal says that the session is not there, which is just as well.
-            self._log.debug("%s: not left: %s", self._session.account, error)
+            self._log.debug("%s: not left: %s", self._account, error)
             if isinstance(error, UnansweredError):
                 self._is_adrift = True
                 self._settle()
@@ -332,13 +307,13 @@ class Channels:
         left, joined = member.roster.compare(result.list, result.num)
         name = member.name
         for who, uid in left:
-            self.tell_event(member, events.ChannelUserLeave(channel=name, account=who, uid=uid))
+            member.tell_other(events.ChannelUserLeave(channel=name, account=who, uid=uid))
         for who, uid in joined:
-            self.tell_event(member, events.ChannelUserJoin(channel=name, account=who, uid=uid))
+            member.tell_other(events.ChannelUserJoin(channel=name, account=who, uid=uid))
 
     def _roster_failed(self, member: Membership, error: SignalError) -> None:
         member.is_asking_roster = False
-        self._log.debug("%s: who is there is not known: %s", self._session.account, error)
+        self._log.debug("%s: who is there is not known: %s", self._account, error)
         if isinstance(error, UnansweredError) and self.current is member:
             self._ask_roster(member)
 
@@ -354,46 +329,10 @@ class Channels:
                 member.take(event)
                 return
 
-    def tell_gap(self, member: Membership, gap: Gap) -> None:
-        """Tell of events that are missing."""
-        what = f"events after {gap.after} and before {gap.before} are missing"
-        reason = f"channel {member.name!r}: {what}"
-        if self._cb is None:
-            warn("%s: %s", self._session.account, reason)
-        else:
-            tell = partial(self._cb.on_error, self._session, ECode.GENERAL_E, reason)
-            self._dispatcher.put_event(tell)
+    def _missed(self, member: Membership, gap: Gap) -> None:
+        self._sink(EventsMissed(member.name, gap))
         # Somebody may have come or gone in it.
         self._ask_roster(member)
-
-    def tell_event(self, member: Membership, content: events.ChannelContent) -> None:
-        """Put the callback for an event's content into the queue."""
-        session, channel, cb = self._session, member.channel, member.cb
-        if cb is None:
-            return
-        put = self._dispatcher.put_event
-        is_others = member.is_special or content.account != session.account
-        match content:
-            case events.ChannelMessage(account=account, uid=uid, msg=msg):
-                if member.is_special and account == member.name:
-                    try:
-                        special = events.decode_special_event(msg)
-                    except ProtocolError:
-                        pass
-                    else:
-                        put(partial(cb.on_special_event, session, channel, special))
-                        return
-                text = names.json_text(msg)
-                put(partial(cb.on_message_channel_receive, session, channel, account, uid, text))
-            case events.ChannelUserJoin(account=account, uid=uid):
-                if is_others:
-                    put(partial(cb.on_channel_user_joined, session, channel, account, uid))
-            case events.ChannelUserLeave(account=account, uid=uid):
-                if is_others:
-                    put(partial(cb.on_channel_user_leaved, session, channel, account, uid))
-            case events.ChannelAttrUpdate(name=name, value=value, change=change):
-                text = names.json_text(value)
-                put(partial(cb.on_channel_attr_updated, session, channel, name, text, change))
 
 
 def _moved_on() -> SignalError:

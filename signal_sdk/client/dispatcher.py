@@ -11,16 +11,17 @@ import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable
 from types import CoroutineType
-from typing import Final, Protocol, TypeGuard
+from typing import Final, TypeGuard
 
 import msgspec
 import trio
 
+from signal_sdk.client.facts import Turn
 from signal_sdk.client.log import log_raised, text_of, type_name, warn
 from signal_sdk.ecodes import ECode
 from signal_sdk.net.sleeper import Sleeper
 
-__all__ = ["MAX_QUEUED_CALLBACKS", "Dispatcher", "OnError", "Thunk", "Turn"]
+__all__ = ["MAX_QUEUED_CALLBACKS", "Dispatcher", "OnError", "Thunk"]
 
 MAX_QUEUED_CALLBACKS: Final = 10_000
 """How many callbacks may wait before channel events are dropped: minutes of a busy channel."""
@@ -32,16 +33,6 @@ Thunk = Callable[[], object]
 """A callback with its arguments. What it returns is awaited where it can be."""
 OnError = Callable[[ECode, str], object]
 """`LoginCallback.on_error` without its session."""
-
-
-class Turn(Protocol):
-    """Somebody who wants to know when a callback begins, and that it has returned (or raised)."""
-
-    def begin(self) -> None:
-        """The callback is about to run."""
-
-    def end(self) -> None:
-        """The callback has run."""
 
 
 class _Entry(msgspec.Struct, frozen=True, eq=False):

@@ -1,7 +1,8 @@
-"""The mailbox: inbox entries from the server to callbacks, each once, and word of them back.
+"""The mailbox: inbox entries from the server, each told once, and word of them back.
 
 Owns: when to poll (as inbox.py says), what an entry's TYPE means, and what is passed over because
-it has come before. Must not know the connection, but that there is one.
+it has come before. Must not know the connection, but that there is one, nor what is made of an
+entry, but when that begins and ends.
 """
 
 from __future__ import annotations
@@ -9,14 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
-from signal_sdk.callbacks import LoginCallback
 from signal_sdk.client.calls import Calls
-from signal_sdk.client.dispatcher import Dispatcher, Thunk
+from signal_sdk.client.facts import MessageReceived, PassedOver, Sink
 from signal_sdk.client.inbox import WINDOW, InboxWindow
 from signal_sdk.client.log import Log
 from signal_sdk.client.requests import Requests, nothing
@@ -26,13 +25,7 @@ from signal_sdk.errors import ProtocolError, SignalError
 from signal_sdk.wire import events, functions, lines, results
 from signal_sdk.wire.lines import MessageLine
 
-if TYPE_CHECKING:
-    from signal_sdk.login_session import LoginSession
-
 __all__ = ["Mailbox"]
-
-SENDER_UID = 0
-"""The uid of a message's sender, which a message line does not carry."""
 
 _POLLED_ANEW = SignalError(
     ECode.GENERAL_E_FAILED, "after a lost connection, the inbox is polled anew"
@@ -40,45 +33,45 @@ _POLLED_ANEW = SignalError(
 
 
 class _EntryTurn(msgspec.Struct, frozen=True, eq=False):
-    """One entry's turn in the dispatcher; `line` is None where it could not be read. `window` is
-    the one that it was fetched in.
+    """One entry's turn in the dispatcher; `line` is None where it could not be read, and `key` is
+    what tells it from others. `window` is the one that it was fetched in.
     """
 
     mailbox: Mailbox
     window: InboxWindow
     version: int
-    line: MessageLine | None
+    line: MessageLine | None = None
+    key: str | None = None
 
     def begin(self) -> None:
-        self.mailbox.entry_began(self.window, self.version, self.line)
+        self.mailbox.entry_began(self)
 
     def end(self) -> None:
-        self.mailbox.entry_ended(self.window, self.version)
+        self.mailbox.entry_ended(self)
 
 
 class Mailbox:
-    """A session's inbox."""
+    """A session's inbox. `withdraw` takes back every entry that was told and has not begun."""
 
     def __init__(
         self,
-        session: LoginSession,
-        cb: LoginCallback | None,
+        sink: Sink[MessageReceived | PassedOver],
         requests: Requests,
-        dispatcher: Dispatcher,
         calls: Calls,
         log: Log,
+        *,
         wake: Callable[[float], None],
-        seen: Seen | None = None,
+        withdraw: Callable[[], None],
+        seen: Seen,
     ) -> None:
-        self._session = session
-        self._cb = cb
+        self._sink = sink
         self._requests = requests
-        self._dispatcher = dispatcher
         self._calls = calls
         self._log = log
         self._wake = wake
+        self._withdraw = withdraw
         self._window = InboxWindow()
-        self._seen = Seen() if seen is None else seen
+        self._seen = seen
         self._in_hand: set[str] = set()
         self._is_closed = True
         self._is_paused = False
@@ -109,7 +102,7 @@ class Mailbox:
     def close(self) -> None:
         """The session takes no more; entries that have not begun stay with the server."""
         self._is_closed = True
-        self._dispatcher.withdraw_turns()
+        self._withdraw()
 
     def tell_last(self) -> None:
         """Tell the server, before logging out, what it need not deliver again."""
@@ -151,7 +144,7 @@ class Mailbox:
                 line = lines.decode(text)
             except ProtocolError as exc:
                 self._log.debug("inbox entry %d is passed over: %s", version, exc)
-                self._put(_nothing, version, None)
+                self._sink(PassedOver(_EntryTurn(self, self._window, version)))
             else:
                 self._take(version, line)
         self._wake(self.poll_if_due())
@@ -160,39 +153,31 @@ class Mailbox:
         self._seen.forget(result.ver_clear)
 
     def _take(self, version: int, line: MessageLine) -> None:
-        run: Thunk | None
         key = key_of(line)
+        turn = _EntryTurn(self, self._window, version, line, key)
         if self._seen.has(version, line) or key in self._in_hand:
-            run = None
-        elif line.type != events.INSTANT:
-            run = self._calls.take(line)
-        elif self._cb is not None:
-            receive = self._cb.on_message_instant_receive
-            run = partial(receive, self._session, line.src, SENDER_UID, line.content)
-        else:
-            run = None
+            self._sink(PassedOver(turn))
+            return
         if key is not None:
             self._in_hand.add(key)
-        self._put(run or _nothing, version, line)
-
-    def _put(self, run: Thunk, version: int, line: MessageLine | None) -> None:
-        turn = _EntryTurn(self, self._window, version, line)
-        self._dispatcher.put(run, turn)
+        if line.type == events.INSTANT:
+            self._sink(MessageReceived(line.src, line.content, turn))
+        elif not self._calls.take(line, turn):
+            self._sink(PassedOver(turn))
 
     # --- what callbacks do ---
 
-    def entry_began(self, window: InboxWindow, version: int, line: MessageLine | None) -> None:
+    def entry_began(self, turn: _EntryTurn) -> None:
         """The callback of an entry runs."""
-        window.begin(version)
-        if line is not None:
-            key = key_of(line)
-            if key is not None:
-                self._in_hand.discard(key)
-            self._seen.add(version, line)
+        turn.window.begin(turn.version)
+        if turn.line is not None:
+            if turn.key is not None:
+                self._in_hand.discard(turn.key)
+            self._seen.add(turn.version, turn.line)
 
-    def entry_ended(self, window: InboxWindow, version: int) -> None:
+    def entry_ended(self, turn: _EntryTurn) -> None:
         """The callback of an entry has returned."""
-        window.handle(version, trio.current_time())
+        turn.window.handle(turn.version, trio.current_time())
         if not self._is_closed:
             self._wake(self.poll_if_due())
 
@@ -226,7 +211,3 @@ class Mailbox:
 
 def _page_after(version: int) -> functions.UserGetMessages:
     return functions.UserGetMessages(ver_clear=version, max=WINDOW)
-
-
-def _nothing() -> None:
-    """What an entry that no callback hears of does in its turn, which it has all the same."""

@@ -7,62 +7,40 @@ Must not know requests, or how callbacks are run.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final
 
-import attrs
-
-from signal_sdk.callbacks import ChannelCallback
 from signal_sdk.client.channel_states import TABLE, ChannelState, ChannelStep
+from signal_sdk.client.facts import ChannelFact, Gap, Sink
 from signal_sdk.client.operation import Operation, Promise
 from signal_sdk.client.roster import Roster
 from signal_sdk.client.seen import Heard
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import SignalError
+from signal_sdk.errors import ProtocolError, SignalError
 from signal_sdk.wire import events, names, results
 
-if TYPE_CHECKING:
-    from signal_sdk.channel import Channel
+__all__ = ["Membership"]
 
-__all__ = ["Gap", "Membership", "Teller"]
-
-MAX_EARLY_EVENTS: Final = 1000
+MAX_HELD_BACK_EVENTS: Final = 1000
 """How many events of a channel are kept until the join is answered, which takes milliseconds."""
 
 
-@attrs.frozen
-class Gap:
-    """Events of a channel that were missed: their ids are above `after` and below `before`.
-
-    Ids rise by 1 within a channel. Where the server has begun to count anew, `before` may be the
-    smaller one.
-    """
-
-    after: int
-    before: int
-
-
-class Teller(Protocol):
-    """Whom a membership tells what it finds: the session's channels."""
-
-    def tell_event(self, member: Membership, content: events.ChannelContent) -> None:
-        """An event is new."""
-
-    def tell_gap(self, member: Membership, gap: Gap) -> None:
-        """Events are missing."""
-
-
 class Membership:
-    """One membership of one channel, from `channel_join` to its end."""
+    """One membership of one channel, from `channel_join` to its end, of `account`.
+
+    `asked` is the name as the user has given it, `name` the channel's, or empty where that is none.
+    `sink` is told what happens there, and `on_gap` that events are missing.
+    """
 
     def __init__(
         self,
-        teller: Teller,
+        account: str,
+        asked: str,
         name: str,
-        cb: ChannelCallback | None,
-        make_channel: Callable[[Membership], Channel],
+        on_gap: Callable[[Membership, Gap], None],
     ) -> None:
+        self.asked = asked
         self.name = name
-        self.cb = cb
+        self.sink: Sink[ChannelFact] | None = None
         self.state: ChannelState = ChannelState.JOINING
         self.joined: Operation[None]
         self.leaving: Operation[None] | None = None
@@ -74,10 +52,10 @@ class Membership:
         self.last_msgid: int = 0
         """The id of the last event that was seen; 0 where none was, and the server named none."""
         self.gap: Promise[Gap] = Promise()
-        self._teller = teller
-        self._early: list[events.ChannelEvent] = []
+        self._account = account
+        self._on_gap = on_gap
+        self._held_back: list[events.ChannelEvent] = []
         self._heard = Heard()
-        self.channel: Channel = make_channel(self)
 
     @property
     def is_leaving(self) -> bool:
@@ -88,6 +66,11 @@ class Membership:
     def is_staying(self) -> bool:
         """Is or will the session be in the channel, as far as its user has asked for?"""
         return self.state in (ChannelState.JOINING, ChannelState.JOINED) and not self.is_leaving
+
+    @property
+    def is_over(self) -> bool:
+        """Is the session not in the channel any more, and will not be?"""
+        return self.state in (ChannelState.LEFT, ChannelState.FAILED)
 
     def why_not(self, ecode: ECode = ECode.GENERAL_E_FAILED) -> SignalError | None:
         """Why nothing can be asked of the channel any more; None where it can."""
@@ -104,7 +87,7 @@ class Membership:
         if state is None:
             return False
         self.state = state
-        if state in (ChannelState.LEFT, ChannelState.FAILED):
+        if self.is_over:
             self.gap.fail(SignalError(ecode, f"not in the channel {self.name!r} any more"))
         return True
 
@@ -113,26 +96,48 @@ class Membership:
     def take(self, event: events.ChannelEvent) -> None:
         """An event of the channel has come."""
         if self.state is ChannelState.JOINING or self.is_absent:
-            if len(self._early) < MAX_EARLY_EVENTS:
-                self._early.append(event)
+            if len(self._held_back) < MAX_HELD_BACK_EVENTS:
+                self._held_back.append(event)
         elif self.state is ChannelState.JOINED and event.msgid > self.last_msgid:
             if self.last_msgid:
                 self.missed_until(event.msgid)
             self.last_msgid = event.msgid
-            if self._is_news(event.content):
-                self._teller.tell_event(self, event.content)
+            self._hear(event.content)
 
-    def _is_news(self, content: events.ChannelContent) -> bool:
+    def _hear(self, content: events.ChannelContent) -> None:
+        """Tell what an event says, where that is news."""
         match content:
             case events.ChannelMessage(account=account, id=id_):
-                return self._heard.add(account, id_)
+                if self._heard.add(account, id_):
+                    self.tell(self._special(content) if self.is_special else content)
             case events.ChannelUserJoin(account=account, uid=uid):
-                return self.roster.joined(account, uid)
+                if self.roster.joined(account, uid):
+                    self.tell_other(content)
             case events.ChannelUserLeave(account=account):
-                return self.roster.left(account)
+                if self.roster.left(account):
+                    self.tell_other(content)
             case events.ChannelAttrUpdate():
                 self.roster.attr_changed(content)
-                return True
+                self.tell(content)
+
+    def _special(self, message: events.ChannelMessage) -> ChannelFact:
+        """What the server says in a special channel, where that can be read."""
+        if message.account == self.name:
+            try:
+                return events.decode_special_event(message.msg)
+            except ProtocolError:
+                pass
+        return message
+
+    def tell_other(self, content: events.ChannelUserJoin | events.ChannelUserLeave) -> None:
+        """Tell who has come or gone, unless it is the session itself."""
+        if self.is_special or content.account != self._account:
+            self.tell(content)
+
+    def tell(self, fact: ChannelFact) -> None:
+        """Tell the sink."""
+        if self.sink is not None:
+            self.sink(fact)
 
     def missed_until(self, msgid: int) -> None:
         """The next event is the one of this id: what is missing before it is told."""
@@ -144,7 +149,7 @@ class Membership:
         gap = Gap(self.last_msgid, before)
         ended, self.gap = self.gap, Promise()
         ended.succeed(gap)
-        self._teller.tell_gap(self, gap)
+        self._on_gap(self, gap)
 
     # --- answers ---
 
@@ -166,8 +171,8 @@ class Membership:
         else:
             self.missed_until(result.msgid + 1)
 
-    def take_early(self) -> None:
-        """What came before the join's answer is told now."""
-        early, self._early = self._early, []
-        for event in early:
+    def release(self) -> None:
+        """What was held back until the join was answered is told now."""
+        held_back, self._held_back = self._held_back, []
+        for event in held_back:
             self.take(event)

@@ -36,6 +36,8 @@ class Codes:
 
 
 GENERAL: Final = Codes()
+MESSAGE_CODES: Final = Codes(other=ECode.SENDMESSAGE_E_OTHER, timeout=ECode.SENDMESSAGE_E_TIMEOUT)
+NUM_CODES: Final = Codes(other=ECode.QUERYUSERNUM_E_OTHER, timeout=ECode.QUERYUSERNUM_E_TIMEOUT)
 
 
 class UnansweredError(SignalError):

@@ -1,36 +1,45 @@
 """The life of one session: logged in, taken up again after a lost connection, logged out.
 
 Owns: the login's state, what each frame is for, and the order in which a session's beginnings and
-its end are told. Must not know when to connect, which course.py does, nor the API's classes but as
-what callbacks are handed; channels, calls and the inbox have modules of their own.
+its end are told. Must not know when to connect, which course.py does, nor what is made of the facts
+that it tells; channels, calls and the inbox have modules of their own.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 import attrs
-import trio
 
-from signal_sdk.callbacks import LoginCallback, MessageCallback
 from signal_sdk.client.backoff import Backoff
-from signal_sdk.client.calls import Calls, Leg
+from signal_sdk.client.call_side import Invited
+from signal_sdk.client.calls import Calls
 from signal_sdk.client.channels import Channels
 from signal_sdk.client.connection import Connection, closing_delay
 from signal_sdk.client.course import NO_ANSWER, Course, Identity
 from signal_sdk.client.dialer import Dialer
 from signal_sdk.client.dispatcher import Dispatcher
-from signal_sdk.client.log import Log, log_raised, type_name, warn
+from signal_sdk.client.facts import (
+    EventsMissed,
+    LoggedIn,
+    LoggedOut,
+    LoginFailed,
+    MessageReceived,
+    OperationFailed,
+    PassedOver,
+    Reconnected,
+    Reconnecting,
+    Sink,
+)
+from signal_sdk.client.log import Log, log_raised, type_name
 from signal_sdk.client.login_states import STATUS, TABLE, LoginEvent, LoginState
 from signal_sdk.client.mailbox import Mailbox
 from signal_sdk.client.operation import Operation, Promise
-from signal_sdk.client.request import Codes
+from signal_sdk.client.request import MESSAGE_CODES
 from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.client.seen import Seen
-from signal_sdk.client.user_attributes import UserAttributes
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, LogoutError, SignalError
 from signal_sdk.net.reactor import Reactor
@@ -38,28 +47,34 @@ from signal_sdk.wire import call2, events, frames, functions, login, results
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.message_ids import new_series
 
-if TYPE_CHECKING:
-    from signal_sdk.call import Call
-    from signal_sdk.login_session import LoginSession
+__all__ = ["SessionClient", "SessionFact", "Shared"]
 
-__all__ = ["SessionClient", "Shared"]
-
-MESSAGE_CODES: Final = Codes(other=ECode.SENDMESSAGE_E_OTHER, timeout=ECode.SENDMESSAGE_E_TIMEOUT)
+SessionFact = (
+    LoggedIn
+    | LoginFailed
+    | LoggedOut
+    | Reconnecting
+    | Reconnected
+    | MessageReceived
+    | PassedOver
+    | Invited
+    | EventsMissed
+    | OperationFailed
+)
+"""What the session itself is told; its channel and its calls have sinks of their own."""
 
 
 @attrs.frozen(kw_only=True)
 class Shared:
     """What all sessions of one `Signal` stand on.
 
-    `spare` runs the callbacks of what is asked of a session that has ended. `backoff` says how a
-    session comes back after a lost connection; None: it does not.
+    `backoff` says how a session comes back after a lost connection; None: it does not.
     """
 
     appid: str
     dialer: Dialer
     reactor: Reactor
     log: Log
-    spare: Dispatcher
     backoff: Backoff | None
 
 
@@ -74,16 +89,13 @@ class SessionClient:
         *,
         account: str,
         token: str,
-        cb: LoginCallback | None,
-        make_session: Callable[[SessionClient], LoginSession],
-        make_call: Callable[[SessionClient, Leg], Call],
+        sink: Sink[SessionFact],
+        dispatcher: Dispatcher,
         after: Operation[ECode] | None = None,
-        dispatcher: Dispatcher | None = None,
         seen: Seen | None = None,
     ) -> None:
-        """`after` is the end that the login waits for. `dispatcher`, where it is given, is run by
-        its owner, and may outlive the session; `seen` is what earlier sessions of the account hand
-        on.
+        """`dispatcher` is the queue that what is told ends in, which is run by its owner. `after`
+        is the end that the login waits for; `seen` is what earlier sessions of the account hand on.
         """
         self.account = account
         self.uid: int = 0
@@ -91,35 +103,35 @@ class SessionClient:
         self.logged_in: Promise[None] = Promise()
         self.ended: Promise[ECode] = Promise()
         self.seen: Seen = Seen() if seen is None else seen
+        self.dispatcher = dispatcher
         self._shared = shared
-        self._cb = cb
+        self._sink = sink
         self._after = after
         self._line = ""
         self._instance = secrets.token_urlsafe(12)
         self._message_ids = new_series()
         self._logout: Promise[None] | None = None
-        self.session: LoginSession = make_session(self)
-        self._runs_dispatcher = dispatcher is None
-        if dispatcher is None:
-            on_error = partial(cb.on_error, self.session) if cb is not None else None
-            dispatcher = Dispatcher(on_error, spare=shared.spare)
-        self.dispatcher = dispatcher
         log = shared.log
-        clock = shared.reactor.clock
         requests = Requests(
-            self._unheard, lambda: dispatcher.is_full, log, account, clock=clock.time
+            self._unheard,
+            lambda: dispatcher.is_full,
+            log,
+            account,
+            clock=shared.reactor.clock.time,
         )
         self.requests = requests
         who = Identity(appid=shared.appid, account=account, token=token, instance=self._instance)
         self._course = Course(self, who, shared.dialer, shared.reactor, shared.backoff, log)
-        wake = self._course.wake
-        self.attributes: UserAttributes = UserAttributes(requests, dispatcher)
-        self.channels: Channels = Channels(self.session, cb, requests, dispatcher, log, wake)
-        self.calls: Calls = Calls(
-            self.session, cb, requests, dispatcher, log, partial(make_call, self)
-        )
+        self.channels: Channels = Channels(account, sink, requests, log, self._course.wake)
+        self.calls: Calls = Calls(sink, requests, log)
         self._mailbox = Mailbox(
-            self.session, cb, requests, dispatcher, self.calls, log, wake, self.seen
+            sink,
+            requests,
+            self.calls,
+            log,
+            wake=self._course.wake,
+            withdraw=dispatcher.withdraw_turns,
+            seen=self.seen,
         )
 
     @property
@@ -152,16 +164,9 @@ class SessionClient:
     # --- the task ---
 
     async def run(self) -> None:
-        """Live the session; where the dispatcher is its own, run callbacks to the last one."""
+        """Live the session, until all of it has been told."""
         try:
-            async with trio.open_nursery() as nursery:
-                if self._runs_dispatcher:
-                    nursery.start_soon(self.dispatcher.run)
-                try:
-                    await self._live()
-                finally:
-                    if self._runs_dispatcher:
-                        self.dispatcher.finish()
+            await self._live()
         finally:
             # Only where the Signal itself was cancelled is anything left to end.
             self._fail(LoginError(ECode.LOGIN_E_CANCEL, "the Signal was closed"))
@@ -192,8 +197,7 @@ class SessionClient:
         self.uid = success.uid
         self._line = success.line
         if is_first:
-            if self._cb is not None:
-                self.dispatcher.put(partial(self._cb.on_login_success, self.session, success.uid))
+            self._sink(LoggedIn(success.uid))
             self.requests.open(success.line, connection.send)
             self._mailbox.open()
             self.logged_in.succeed(None)
@@ -205,8 +209,7 @@ class SessionClient:
     def _come_back(
         self, success: login.LoginSucceeded, connection: Connection, *, is_fresh: bool
     ) -> None:
-        if self._cb is not None:
-            self.dispatcher.put(partial(self._cb.on_reconnected, self.session))
+        self._sink(Reconnected())
         if is_fresh:
             self.calls.end(ECode.INVITE_E_NET)
             self._mailbox.start_afresh()
@@ -238,8 +241,8 @@ class SessionClient:
 
     def reconnecting(self, attempt: int) -> None:
         """Another connection is about to be dialed."""
-        if self._cb is not None and self.state is LoginState.RECONNECTING:
-            self.dispatcher.put_outcome(partial(self._cb.on_reconnecting, self.session, attempt))
+        if self.state is LoginState.RECONNECTING:
+            self._sink(Reconnecting(attempt))
 
     def over(self, ecode: ECode, reason: str) -> None:
         """There will be no other connection."""
@@ -328,8 +331,7 @@ class SessionClient:
         if not self._step(LoginEvent.REFUSED):
             return
         self.requests.close(error)
-        if self._cb is not None:
-            self.dispatcher.put(partial(self._cb.on_login_failed, self.session, error.ecode))
+        self._sink(LoginFailed(error.ecode))
         self.logged_in.fail(error)
         self._finish(error.ecode)
 
@@ -346,8 +348,7 @@ class SessionClient:
         self.channels.end(ECode.LEAVECHANNEL_E_DISCONN if is_lost else ECode.LEAVECHANNEL_E_LOGOUT)
         self.calls.end(None if was_asked else ECode.INVITE_E_NET)
         self.requests.close(LogoutError(ecode, reason))
-        if self._cb is not None:
-            self.dispatcher.put(partial(self._cb.on_logout, self.session, ecode))
+        self._sink(LoggedOut(ecode))
         self._finish(ecode)
 
     def _finish(self, ecode: ECode) -> None:
@@ -364,37 +365,21 @@ class SessionClient:
     def send_message(
         self,
         make: Callable[[], Arguments],
-        cb: MessageCallback | None,
+        sent: Callable[[SignalError | None], None] | None = None,
         unless: SignalError | None = None,
     ) -> Operation[None]:
-        """Send a message of either kind; `cb` hears of its outcome."""
-        if cb is None:
-            return self.requests.call(
-                make, results.Result, nothing, codes=MESSAGE_CODES, unless=unless
-            )
-        put, session = self.dispatcher.put_outcome, self.session
+        """Send a message of either kind; `sent` is told of its outcome, by the error if there is
+        one.
+        """
         return self.requests.call(
             make,
             results.Result,
             nothing,
-            done=lambda _: put(partial(cb.on_message_send_success, session)),
-            failed=lambda exc: put(partial(cb.on_message_send_error, session, exc.ecode)),
+            done=None if sent is None else lambda _: sent(None),
+            failed=sent,
             codes=MESSAGE_CODES,
             unless=unless,
         )
 
     def _unheard(self, operation: Operation[Any], what: str, error: SignalError) -> None:
-        """A failure that has no callback of its own: `on_error` hears of it, unless somebody awaits
-        it by then.
-        """
-
-        def tell() -> object:
-            if operation.is_awaited:
-                return None
-            reason = f"{what}: {error.reason}" if what else error.reason
-            if self._cb is None:
-                warn("%s: %s", self.account, reason)
-                return None
-            return self._cb.on_error(self.session, error.ecode, reason)
-
-        self.dispatcher.put_outcome(tell)
+        self._sink(OperationFailed(operation, what, error))

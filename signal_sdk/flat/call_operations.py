@@ -12,8 +12,9 @@ from typing import Final
 import msgspec
 
 from signal_sdk.client import given
+from signal_sdk.client.call_side import CallSide
 from signal_sdk.client.call_states import CallState, CallStep
-from signal_sdk.client.calls import Calls, Leg
+from signal_sdk.client.calls import Calls
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, SignalError
 from signal_sdk.flat.core import Core
@@ -99,11 +100,11 @@ class CallOperations:
         calls = self._calls()
         checked = names.check_channel(given.text("channel", channel))
         peer = names.check_account(given.text("account", account))
-        leg = next((leg for leg in calls.alive if leg.key == (checked, peer)), None)
-        if leg is None:
+        side = next((side for side in calls.alive if side.key == (checked, peer)), None)
+        if side is None:
             reason = f"there is no call with {peer!r} about the channel {checked!r}"
             raise SignalError(ECode.INVITE_E_OTHER, reason)
-        calls.take_step(leg, step, extra, failed=lambda exc: self._core.fail(name, exc))
+        calls.take_step(side, step, extra, failed=lambda exc: self._core.fail(name, exc))
 
     def channel_invite_dtmf(self, name: str, channel: str, phone: str, dtmf: str) -> None:
         """`channelInviteDTMF`."""
@@ -123,12 +124,12 @@ class CallOperations:
             calls = self._calls()
             given.text("message id", msg_id)
             extra = events.encode_dtmf(given.text("DTMF digits", msg))
-            leg = _talking(calls.alive, uid)
+            side = _talking(calls.alive, uid)
         except SignalError as exc:
             failed(exc)
         else:
             calls.take_step(
-                leg,
+                side,
                 CallStep.SEND,
                 extra,
                 done=lambda: put("on_message_send_success", msg_id),
@@ -136,12 +137,14 @@ class CallOperations:
             )
 
 
-def _talking(legs: tuple[Leg, ...], uid: int | None) -> Leg:
+def _talking(sides: tuple[CallSide, ...], uid: int | None) -> CallSide:
     """The one call that was accepted, and whose peer has that uid (0: whoever it is)."""
     if uid is not None:
         names.check_integer("uid", uid, 0, show=names.as_python)
     found = [
-        leg for leg in legs if leg.state is CallState.ACCEPTED and uid in (0, None, leg.peer_uid)
+        side
+        for side in sides
+        if side.state is CallState.ACCEPTED and uid in (0, None, side.peer_uid)
     ]
     if len(found) != 1:
         reason = f"{len(found)} calls are connected with a peer of that uid, and not 1"

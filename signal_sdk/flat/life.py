@@ -14,8 +14,6 @@ from typing import Any, Final
 import attrs
 import trio
 
-from signal_sdk.call import Call
-from signal_sdk.channel import Channel
 from signal_sdk.client.backoff import Outage
 from signal_sdk.client.channel_states import ChannelState
 from signal_sdk.client.dialer import Dialer
@@ -28,7 +26,6 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.flat.listener import Listener, Tell
 from signal_sdk.flat.retries import RetryPolicy
-from signal_sdk.login_session import LoginSession
 from signal_sdk.net.deadline import Deadline
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.wire.names import JsonValue
@@ -126,14 +123,19 @@ class Life:
 
     def join(self, channel: str) -> None:
         """Join a channel; joining the one that the session is in is told once more."""
-        make = partial(Channel, self._client)
-        member = self._client.channels.join(channel, self._listener, make)
-        if member.state is ChannelState.JOINED:
+        member = self._client.channels.membership(channel)
+        if member.sink is None:
+            member.sink = partial(self._listener.channel, member.name)
+            self._client.channels.join(member)
+        elif member.state is ChannelState.JOINED:
             self._tell(partial(self._means.tell, "on_channel_joined", channel))
 
     def invite(self, channel: str, account: str, extra: JsonValue) -> None:
         """Call an account."""
-        self._client.calls.invite(channel, account, extra, self._listener)
+        calls = self._client.calls
+        side = calls.outgoing(channel, account, extra)
+        side.sink = self._listener.call
+        calls.invite(side, channel, account, extra)
 
     # --- its course ---
 
@@ -223,17 +225,14 @@ class Life:
             dialer=means.dialer,
             reactor=means.reactor,
             log=means.log,
-            spare=means.dispatcher,
             backoff=self._policy.backoff,
         )
-        listener = Listener(means.tell)
+        listener = Listener(means.tell, means.dispatcher)
         client = SessionClient(
             shared,
             account=account.name,
             token=account.token,
-            cb=listener,
-            make_session=LoginSession,
-            make_call=Call,
+            sink=listener.session,
             dispatcher=means.dispatcher,
             seen=self._seen,
         )

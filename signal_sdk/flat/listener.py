@@ -1,31 +1,56 @@
-"""What a session of the objects tells, as the flat callbacks that tell the same.
+"""What a session tells, as the flat callbacks that tell the same.
 
-Owns: the translation, callback by callback. Must not know how a callback is run.
+Owns: the translation, fact by fact. Must not know how a callback is run.
 """
-
-# ruff: noqa: ARG002, D102  the methods are those of the callback classes, and documented there
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
+from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from signal_sdk.call import Call
-from signal_sdk.callbacks import CallCallback, ChannelCallback, LoginCallback
-from signal_sdk.channel import Channel
+from signal_sdk.client.call_side import (
+    CallEnded,
+    CallFact,
+    CallFailed,
+    CallSide,
+    CallStepped,
+    InvitationRefused,
+    Invited,
+)
+from signal_sdk.client.call_states import CallStep
+from signal_sdk.client.dispatcher import Dispatcher
+from signal_sdk.client.facts import (
+    ChannelFact,
+    EventsMissed,
+    Joined,
+    JoinFailed,
+    Left,
+    LoggedIn,
+    MessageReceived,
+    OperationFailed,
+    PassedOver,
+    Reconnected,
+    Reconnecting,
+    Rejoined,
+    Turn,
+)
+from signal_sdk.client.session import SessionFact
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.flat.failures import general
-from signal_sdk.login_session import LoginSession
-from signal_sdk.wire import frames
-from signal_sdk.wire.events import SpecialEvent
+from signal_sdk.wire import events, frames, names
+from signal_sdk.wire.names import JsonValue
 
 __all__ = ["FD", "Listener", "Tell"]
 
 FD: Final = 0
 """The documented `fd`, "internal use only"."""
+SENDER_UID: Final = 0
+"""The uid of a message's sender, which a message line does not carry."""
+UPDATE: Final = "update"
 
 
 class Tell(Protocol):
@@ -35,130 +60,142 @@ class Tell(Protocol):
         """Have it run, and wait until it has."""
 
 
-class Listener(LoginCallback, ChannelCallback, CallCallback):
-    """All callbacks of one session. Its end is told by the login, which may take several."""
+class Listener:
+    """The sink of one session, of its channels and of its calls. Its end is told by the login,
+    which may take several.
+    """
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, tell: Tell, dispatcher: Dispatcher) -> None:
         self._tell = tell
+        self._dispatcher = dispatcher
+
+    def _put(self, turn: Turn | None, name: str, *args: Any) -> None:
+        self._dispatcher.put(partial(self._tell, name, *args), turn)
+
+    def _put_event(self, name: str, *args: Any) -> None:
+        self._dispatcher.put_event(partial(self._tell, name, *args))
 
     # --- the session ---
 
-    async def on_login_success(self, session: LoginSession, uid: int) -> None:
-        await self._tell("on_login_success", uid, FD)
+    def session(self, fact: SessionFact) -> None:
+        """Something has happened to the session."""
+        match fact:
+            case MessageReceived(account=account, text=text, turn=turn):
+                self._put(turn, "on_message_instant_receive", account, SENDER_UID, text)
+            case PassedOver(turn=turn):
+                self._dispatcher.put(_nothing, turn)
+            case Invited(side=side, turn=turn):
+                side.sink = self.call
+                self._dispatcher.put(partial(self._tell_invited, side), turn)
+            case LoggedIn(uid=uid):
+                self._put(None, "on_login_success", uid, FD)
+            case Reconnecting(attempt=attempt):
+                self._dispatcher.put_outcome(partial(self._tell, "on_reconnecting", attempt))
+            case Reconnected():
+                self._put(None, "on_reconnected", FD)
+            case EventsMissed(reason=reason):
+                self._put_event("on_error", "session", ECode.GENERAL_E, reason)
+            case OperationFailed():
+                self._dispatcher.put_outcome(partial(self._tell_failed, fact))
+            case _:
+                pass
 
-    async def on_reconnecting(self, session: LoginSession, attempt: int) -> None:
-        await self._tell("on_reconnecting", attempt)
+    async def _tell_invited(self, side: CallSide) -> None:
+        uid, extra = side.peer_uid, side.extra
+        await self._tell("on_invite_received", side.channel, side.peer, uid, extra)
 
-    async def on_reconnected(self, session: LoginSession) -> None:
-        await self._tell("on_reconnected", FD)
-
-    async def on_message_instant_receive(
-        self, session: LoginSession, account: str, uid: int, msg: str
-    ) -> None:
-        await self._tell("on_message_instant_receive", account, uid, msg)
-
-    async def on_invite_received(self, session: LoginSession, call: Call) -> None:
-        call.cb = self
-        await self._tell("on_invite_received", call.channel, call.peer, call.peer_uid, call.extra)
-
-    async def on_error(self, session: LoginSession, ecode: ECode, reason: str) -> None:
-        await self._tell("on_error", "session", ecode, reason)
-
-    async def _tell_error(self, name: str, asked: Awaitable[object]) -> None:
-        """Tell `on_error` why a request was refused, beside the callback of its own."""
-        try:
-            await asked
-        except SignalError as exc:
-            await self._tell("on_error", name, *general(exc))
+    async def _tell_failed(self, fact: OperationFailed) -> None:
+        if not fact.operation.is_awaited:
+            await self._tell("on_error", "session", fact.error.ecode, fact.reason)
 
     # --- the channel ---
 
-    async def on_channel_joined(self, session: LoginSession, channel: Channel) -> None:
-        await self._tell("on_channel_joined", channel.name)
+    def channel(self, name: str, fact: ChannelFact) -> None:
+        """Something has happened in the channel `name`."""
+        match fact:
+            case events.ChannelMessage(account=account, uid=uid, msg=msg):
+                text = names.json_text(msg)
+                self._put_event("on_message_channel_receive", name, account, uid, text)
+            case events.SpecialEvent():
+                # As it is on the wire: no other documented callback could name its channel.
+                text = frames.encode_json(fact).decode()
+                self._put_event("on_message_channel_receive", name, name, 0, text)
+            case events.ChannelUserJoin(account=account, uid=uid):
+                self._put_event("on_channel_user_joined", account, uid)
+            case events.ChannelUserLeave(account=account, uid=uid):
+                self._put_event("on_channel_user_leaved", account, uid)
+            case events.ChannelAttrUpdate(name=attr, value=value, change=change):
+                text = names.json_text(value)
+                self._put_event("on_channel_attr_updated", name, attr, text, change)
+            case Joined(members=members, attributes=attributes):
+                self._put(None, "on_channel_joined", name)
+                users, uids = [account for account, _ in members], [uid for _, uid in members]
+                self._put(None, "on_channel_user_list", len(users), users, uids)
+                self._put_attributes(name, attributes)
+            case Rejoined(attributes=attributes):
+                self._put_attributes(name, attributes)
+            case JoinFailed(error=error):
+                self._dispatcher.put_outcome(partial(self._tell_join_failed, name, error))
+            case Left(ecode=ecode):
+                self._put(None, "on_channel_leaved", name, ecode)
+            case _:
+                pass
 
-    async def on_channel_join_failed(
-        self, session: LoginSession, channel: Channel, ecode: ECode
-    ) -> None:
-        await self._tell("on_channel_join_failed", channel.name, ecode)
-        await self._tell_error("channel_join", channel)
+    def _put_attributes(self, channel: str, attributes: Mapping[str, JsonValue]) -> None:
+        for name, value in attributes.items():
+            text = names.json_text(value)
+            self._put(None, "on_channel_attr_updated", channel, name, text, UPDATE)
 
-    async def on_channel_leaved(
-        self, session: LoginSession, channel: Channel, ecode: ECode
-    ) -> None:
-        await self._tell("on_channel_leaved", channel.name, ecode)
-
-    async def on_channel_user_joined(
-        self, session: LoginSession, channel: Channel, account: str, uid: int
-    ) -> None:
-        await self._tell("on_channel_user_joined", account, uid)
-
-    async def on_channel_user_leaved(
-        self, session: LoginSession, channel: Channel, account: str, uid: int
-    ) -> None:
-        await self._tell("on_channel_user_leaved", account, uid)
-
-    async def on_channel_user_list(
-        self, session: LoginSession, channel: Channel, users: list[str], uids: list[int]
-    ) -> None:
-        await self._tell("on_channel_user_list", len(users), users, uids)
-
-    async def on_channel_attr_updated(
-        self,
-        session: LoginSession,
-        channel: Channel,
-        name: str,
-        value: str,
-        type: str,  # noqa: A002  its documented name
-    ) -> None:
-        await self._tell("on_channel_attr_updated", channel.name, name, value, type)
-
-    async def on_message_channel_receive(
-        self, session: LoginSession, channel: Channel, account: str, uid: int, msg: str
-    ) -> None:
-        await self._tell("on_message_channel_receive", channel.name, account, uid, msg)
-
-    async def on_special_event(
-        self, session: LoginSession, channel: Channel, event: SpecialEvent
-    ) -> None:
-        # As it is on the wire: no other documented callback could name the event's channel.
-        text = frames.encode_json(event).decode()
-        await self._tell("on_message_channel_receive", channel.name, channel.name, 0, text)
+    async def _tell_join_failed(self, channel: str, error: SignalError) -> None:
+        """`on_error` hears why, beside the callback of its own."""
+        await self._tell("on_channel_join_failed", channel, error.ecode)
+        await self._tell("on_error", "channel_join", *general(error))
 
     # --- calls ---
 
-    async def on_invite_received_by_peer(self, session: LoginSession, call: Call) -> None:
-        await self._tell("on_invite_received_by_peer", call.channel, call.peer, call.peer_uid)
+    def call(self, fact: CallFact) -> None:
+        """Something has happened to a call."""
+        side = fact.side
+        match fact:
+            case CallStepped(turn=turn):
+                self._dispatcher.put(partial(self._tell_step, fact), turn)
+            case CallFailed(ecode=ecode, turn=turn):
+                self._dispatcher.put(partial(self._tell_call_failed, side, ecode), turn)
+            case InvitationRefused(error=error):
+                failed = partial(self._tell_call_failed, side, error.ecode)
+                self._dispatcher.put_outcome(failed)
+            case CallEnded():
+                # The original names nobody here.
+                self._put(None, "on_invite_end_by_myself", side.channel, "", 0)
 
-    async def on_invite_accepted_by_peer(
-        self, session: LoginSession, call: Call, extra: str
-    ) -> None:
-        await self._tell_step("on_invite_accepted_by_peer", call, extra)
+    async def _tell_step(self, fact: CallStepped) -> None:
+        side, extra = fact.side, fact.extra
+        channel, peer, uid = side.channel, side.peer, side.peer_uid
+        match fact.step:
+            case CallStep.PEER_RECEIVED:
+                await self._tell("on_invite_received_by_peer", channel, peer, uid)
+            case CallStep.PEER_ACCEPTED:
+                await self._tell("on_invite_accepted_by_peer", channel, peer, uid, extra)
+            case CallStep.PEER_REFUSED:
+                await self._tell("on_invite_refused_by_peer", channel, peer, uid, extra)
+            case CallStep.PEER_ENDED:
+                await self._tell("on_invite_end_by_peer", channel, peer, uid, extra)
+            case _:
+                kind, data = _take_apart(extra)
+                await self._tell("on_invite_msg", channel, peer, uid, kind, data, extra)
 
-    async def on_invite_refused_by_peer(
-        self, session: LoginSession, call: Call, extra: str
-    ) -> None:
-        await self._tell_step("on_invite_refused_by_peer", call, extra)
-
-    async def on_invite_end_by_peer(self, session: LoginSession, call: Call, extra: str) -> None:
-        await self._tell_step("on_invite_end_by_peer", call, extra)
-
-    async def _tell_step(self, name: str, call: Call, extra: str) -> None:
-        await self._tell(name, call.channel, call.peer, call.peer_uid, extra)
-
-    async def on_invite_failed(self, session: LoginSession, call: Call, ecode: ECode) -> None:
-        uid, extra = call.peer_uid, call.extra
-        await self._tell("on_invite_failed", call.channel, call.peer, uid, ecode, extra)
+    async def _tell_call_failed(self, side: CallSide, ecode: ECode) -> None:
+        uid, extra = side.peer_uid, side.extra
+        await self._tell("on_invite_failed", side.channel, side.peer, uid, ecode, extra)
         # Of a call that fails later on, `on_error` hears nothing.
-        await self._tell_error("invite", call)
+        try:
+            await side.invited
+        except SignalError as exc:
+            await self._tell("on_error", "invite", *general(exc))
 
-    async def on_invite_end_by_myself(self, session: LoginSession, call: Call, extra: str) -> None:
-        # The original names nobody here.
-        await self._tell("on_invite_end_by_myself", call.channel, "", 0)
 
-    async def on_invite_msg(self, session: LoginSession, call: Call, extra: str) -> None:
-        kind, data = _take_apart(extra)
-        uid = call.peer_uid
-        await self._tell("on_invite_msg", call.channel, call.peer, uid, kind, data, extra)
+def _nothing() -> None:
+    """What an entry that no callback hears of does in its turn, which it has all the same."""
 
 
 def _take_apart(extra: str) -> tuple[str, str]:

@@ -15,10 +15,9 @@ from typing import Final, TypeVar
 import msgspec
 
 from signal_sdk.client import given
-from signal_sdk.client.request import GENERAL, Codes
+from signal_sdk.client.request import GENERAL, MESSAGE_CODES, NUM_CODES, Codes
 from signal_sdk.client.requests import nothing
-from signal_sdk.client.session import MESSAGE_CODES, SessionClient
-from signal_sdk.client.user_attributes import NUM_CODES
+from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, SignalError
 from signal_sdk.flat.core import Core

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from signal_sdk.callbacks import UserAttrCallback
 from signal_sdk.client import given
 from signal_sdk.client.dispatcher import Dispatcher
+from signal_sdk.client.facts import Sink, UsersCounted
 from signal_sdk.client.operation import Operation
-from signal_sdk.client.request import Codes
+from signal_sdk.client.request import NUM_CODES
 from signal_sdk.client.requests import Requests, nothing
-from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.wire import functions, names, results
 
 __all__ = ["UserAttributes"]
-
-NUM_CODES: Final = Codes(other=ECode.QUERYUSERNUM_E_OTHER, timeout=ECode.QUERYUSERNUM_E_TIMEOUT)
 
 Tell = Callable[[str, dict[str, Any]], object]
 """One method of a `UserAttrCallback`."""
@@ -101,23 +99,22 @@ class UserAttributes:
             failed=self._failing(tell),
         )
 
-    def query_num(self, channel: str, tell: Callable[[str, int], object] | None) -> Operation[int]:
-        """`channel_query_num`; `tell` is `on_channel_query_user_num` without its session."""
-        put = self._dispatcher.put_outcome
+    def query_num(self, channel: str, sink: Sink[UsersCounted] | None) -> Operation[int]:
+        """`channel_query_num`; `sink` is told of its outcome."""
 
         def done(result: results.QueryNumResult) -> None:
-            if tell is not None:
-                put(partial(tell, "", result.num))
+            if sink is not None:
+                sink(UsersCounted("", result.num))
 
         def failed(exc: SignalError) -> None:
-            if tell is not None:
-                put(partial(tell, exc.reason, 0))
+            if sink is not None:
+                sink(UsersCounted(exc.reason, 0))
 
         return self._requests.call(
             lambda: functions.ChannelQueryNum(channel=given.text("channel", channel)),
             results.QueryNumResult,
             lambda result: result.num,
             done=done,
-            failed=failed if tell is not None else None,
+            failed=failed if sink is not None else None,
             codes=NUM_CODES,
         )

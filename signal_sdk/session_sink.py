@@ -1,0 +1,153 @@
+"""One login, between the client that tells what happens and the callbacks that hear of it.
+
+Owns: which callback each fact of a session is, and the queue that all of the session's callbacks
+wait in. Must not know a session's life, or when anything happens: client/ does. What happens in a
+channel or a call, `Channel` and `Call` hear themselves.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+import trio
+
+from signal_sdk.call import Call
+from signal_sdk.callbacks import ChannelCallback, LoginCallback
+from signal_sdk.client.call_side import Invited
+from signal_sdk.client.dispatcher import Dispatcher
+from signal_sdk.client.facts import (
+    EventsMissed,
+    LoggedIn,
+    LoggedOut,
+    LoginFailed,
+    MessageReceived,
+    OperationFailed,
+    PassedOver,
+    Reconnected,
+    Reconnecting,
+    Sink,
+    UsersCounted,
+)
+from signal_sdk.client.log import warn
+from signal_sdk.client.operation import Operation
+from signal_sdk.client.seen import Seen
+from signal_sdk.client.session import SessionClient, SessionFact, Shared
+from signal_sdk.ecodes import ECode
+from signal_sdk.login_session import LoginSession
+from signal_sdk.user_attributes import UserAttributes
+
+__all__ = ["SessionSink"]
+
+SENDER_UID: Final = 0
+"""The uid of a message's sender, which a message line does not carry."""
+
+
+class SessionSink:
+    """What hears of one login of `account`, and has its objects. `cb` is the user's; `spare` runs
+    the callbacks of what is asked of a session that has ended.
+    """
+
+    def __init__(
+        self,
+        shared: Shared,
+        spare: Dispatcher,
+        *,
+        account: str,
+        token: str,
+        cb: LoginCallback | None,
+        after: Operation[ECode] | None,
+        seen: Seen | None,
+    ) -> None:
+        self._dispatcher = Dispatcher(
+            partial(self._tell_raised, cb) if cb is not None else None, spare=spare
+        )
+        self.client: SessionClient = SessionClient(
+            shared,
+            account=account,
+            token=token,
+            sink=partial(self._tell, cb) if cb is not None else self._tell_nobody,
+            dispatcher=self._dispatcher,
+            after=after,
+            seen=seen,
+        )
+        self.session: LoginSession = LoginSession(self.client)
+        self.attributes: UserAttributes = UserAttributes(self.client.requests, self._dispatcher)
+
+    async def run(self) -> None:
+        """Live the session, and run its callbacks to the last one."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._dispatcher.run)
+            try:
+                await self.client.run()
+            finally:
+                self._dispatcher.finish()
+
+    def query_num(self, channel: str, cb: ChannelCallback | None) -> Operation[int]:
+        """Ask how many users are in a channel; without a callback, that of the channel that the
+        session is in hears of it.
+        """
+        current = self.client.channels.current
+        sink: Sink[UsersCounted] | None = current.sink if current is not None else None
+        if cb is not None:
+            sink = partial(self._tell_counted, cb)
+        return self.attributes.query_num(channel, sink)
+
+    def _tell_counted(self, cb: ChannelCallback, fact: UsersCounted) -> None:
+        tell = partial(cb.on_channel_query_user_num, self.session, fact.err, fact.num)
+        self._dispatcher.put_outcome(tell)
+
+    def _tell_raised(self, cb: LoginCallback, ecode: ECode, reason: str) -> object:
+        """A callback has raised."""
+        return cb.on_error(self.session, ecode, reason)
+
+    def _tell(self, cb: LoginCallback, fact: SessionFact) -> None:
+        """Put the callback that hears of the fact into the queue."""
+        session, put = self.session, self._dispatcher.put
+        match fact:
+            case MessageReceived(account=account, text=text, turn=turn):
+                receive = cb.on_message_instant_receive
+                put(partial(receive, session, account, SENDER_UID, text), turn)
+            case PassedOver(turn=turn):
+                put(_nothing, turn)
+            case Invited(side=side, turn=turn):
+                put(partial(cb.on_invite_received, session, Call(self.client, session, side)), turn)
+            case LoggedIn(uid=uid):
+                put(partial(cb.on_login_success, session, uid))
+            case LoginFailed(ecode=ecode):
+                put(partial(cb.on_login_failed, session, ecode))
+            case LoggedOut(ecode=ecode):
+                put(partial(cb.on_logout, session, ecode))
+            case Reconnecting(attempt=attempt):
+                self._dispatcher.put_outcome(partial(cb.on_reconnecting, session, attempt))
+            case Reconnected():
+                put(partial(cb.on_reconnected, session))
+            case EventsMissed(reason=reason):
+                self._dispatcher.put_event(partial(cb.on_error, session, ECode.GENERAL_E, reason))
+            case OperationFailed():
+                self._dispatcher.put_outcome(partial(self._tell_failed, cb, fact))
+
+    def _tell_failed(self, cb: LoginCallback, fact: OperationFailed) -> object:
+        if fact.operation.is_awaited:
+            return None
+        return cb.on_error(self.session, fact.error.ecode, fact.reason)
+
+    def _tell_nobody(self, fact: SessionFact) -> None:
+        """There is no callback: what goes wrong is logged."""
+        match fact:
+            case MessageReceived(turn=turn) | PassedOver(turn=turn) | Invited(turn=turn):
+                self._dispatcher.put(_nothing, turn)
+            case EventsMissed(reason=reason):
+                warn("%s: %s", self.client.account, reason)
+            case OperationFailed():
+                self._dispatcher.put_outcome(partial(self._warn_of, fact))
+            case _:
+                pass
+
+    def _warn_of(self, fact: OperationFailed) -> None:
+        if not fact.operation.is_awaited:
+            warn("%s: %s", self.client.account, fact.reason)
+
+
+def _nothing() -> None:
+    """What an entry that no callback hears of does in its turn, which it has all the same."""
