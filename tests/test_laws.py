@@ -83,7 +83,7 @@ TIMED = ("move_on_after", "move_on_at", "fail_after", "fail_at", "sleep_until")
 
 ON_TIME = {
     "signal_sdk.net.alarms": "it sleeps up to the next alarm",
-    "signal_sdk.client.course": "it pauses before a try",
+    "signal_sdk.client.reconnector": "it pauses before a try",
     "signal_sdk.flat.life": "it pauses before a try",
     "signal_sdk.server.acceptor": "it sends the clients away at a pace",
     "signal_sdk.server.connection": "a shield has to end where no reactor runs any more, too",

@@ -55,9 +55,10 @@ class Channels:
         self._log = log
         self._joining: list[Membership] = []
         self._rejoining: Membership | None = None
-        self._is_adrift = False
+        self._is_out_of_sync = False
         self._is_over = False
-        self._stray: str | None = None
+        self._server_channel: str | None = None
+        """Where the server has the session, or may have it, while that is out of sync."""
         self.current: Membership | None = None
 
     # --- joining and leaving ---
@@ -92,12 +93,12 @@ class Channels:
 
     def _accepted(self, member: Membership, result: results.JoinResult) -> None:
         if member not in self._joining:
-            self._is_adrift, self._stray = True, member.name
+            self._is_out_of_sync, self._server_channel = True, member.name
             raise _moved_on()
         # Answers come in the order of requests: one that has none by now was lost on the way, and
         # sent again it would take the session back.
         del self._joining[: self._joining.index(member) + 1]
-        self._is_adrift = False
+        self._is_out_of_sync = False
         if self.current is not None:
             # The server takes a session out of one channel when it joins another.
             self._over(self.current, ECode.LEAVECHANNEL_E_BYUSER)
@@ -112,7 +113,7 @@ class Channels:
         self._forget(member)
         if isinstance(error, UnansweredError):
             # The server may have taken the session there, and out of where it was.
-            self._is_adrift, self._stray = True, member.name
+            self._is_out_of_sync, self._server_channel = True, member.name
         self._settle()
 
     def _tell_refused(self, member: Membership, error: SignalError) -> None:
@@ -157,7 +158,7 @@ class Channels:
         if isinstance(error, UnansweredError) and self.current is member:
             # The server may have taken the session out of it, and whoever is told that it failed is
             # to stay.
-            self._is_adrift = True
+            self._is_out_of_sync = True
         self._settle()
 
     def _left(self, member: Membership) -> None:
@@ -171,7 +172,7 @@ class Channels:
 
     def end(self, ecode: ECode) -> None:
         """The session is over. Joins under way fail as the requests that they are."""
-        self._is_adrift, self._is_over = False, True
+        self._is_out_of_sync, self._is_over = False, True
         if self.current is not None:
             self._over(self.current, ecode)
 
@@ -199,8 +200,8 @@ class Channels:
         """
         member = self.current
         mine, _ = self.where()
-        self._is_adrift = there != mine or (member is not None and member.is_absent)
-        self._stray = there
+        self._is_out_of_sync = there != mine or (member is not None and member.is_absent)
+        self._server_channel = there
         if member is not None and there == member.name and not member.is_absent:
             if is_gap:
                 member.missed_until(msgid + 1)
@@ -210,16 +211,16 @@ class Channels:
     def _settle(self) -> None:
         """Bring the server's view in line with the user's, once nothing else can."""
         member = self.current
-        if not self._is_adrift or self._joining or self._rejoining is not None:
+        if not self._is_out_of_sync or self._joining or self._rejoining is not None:
             return
         if self._requests.is_sealed or self._rejoin_at > trio.current_time():
             return
         if member is None:
-            self._is_adrift = False
-            if self._stray is not None:
-                self._leave_quietly(self._stray)
+            self._is_out_of_sync = False
+            if self._server_channel is not None:
+                self._leave_quietly(self._server_channel)
         elif not member.is_leaving:
-            self._is_adrift = False
+            self._is_out_of_sync = False
             self._rejoining = member
             self._requests.call(
                 lambda: functions.ChannelJoin(channel=member.name),
@@ -242,7 +243,7 @@ class Channels:
 
     def _rejoined(self, member: Membership, result: results.JoinResult) -> None:
         self._rejoining = None
-        self._is_adrift = False
+        self._is_out_of_sync = False
         if self.current is member:
             member.rejoined(result)
             member.tell(Rejoined(result.attrs))
@@ -255,10 +256,10 @@ class Channels:
         if self.current is not member or isinstance(error, LogoutError):
             pass
         elif isinstance(error, UnansweredError):
-            self._is_adrift = True
+            self._is_out_of_sync = True
         elif error.retry_after is not None:
             # So many come back that the channel takes no more for the moment.
-            self._is_adrift = True
+            self._is_out_of_sync = True
             self._rejoin_at = trio.current_time() + error.retry_after
             self._wake(self._rejoin_at)
         else:
@@ -271,7 +272,7 @@ class Channels:
             # A refusal says that the session is not there, which is just as well.
             self._log.debug("%s: not left: %s", self._account, error)
             if isinstance(error, UnansweredError):
-                self._is_adrift = True
+                self._is_out_of_sync = True
                 self._settle()
 
         self._requests.call(

@@ -1,4 +1,5 @@
-"""One membership of one channel: which of its events are new, and which are missing.
+"""One membership of one channel: which of its events are new, which are held back, and which are
+missing.
 
 Owns: the counting of a channel's events, as protocol.md, section 5, has it, from the client's side.
 Must not know requests, or how callbacks are run.

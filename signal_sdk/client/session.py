@@ -1,8 +1,8 @@
 """The life of one session: logged in, taken up again after a lost connection, logged out.
 
 Owns: the login's state, what each frame is for, and the order in which a session's beginnings and
-its end are told. Must not know when to connect, which course.py does, nor what is made of the facts
-that it tells; channels, calls and the inbox have modules of their own.
+its end are told. Must not know when to connect, which reconnector.py does, nor what is made of the
+facts that it tells; channels, calls and the inbox have modules of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from signal_sdk.client.call_side import Invited
 from signal_sdk.client.calls import Calls
 from signal_sdk.client.channels import Channels
 from signal_sdk.client.connection import Connection, closing_delay
-from signal_sdk.client.course import NO_ANSWER, Course, Identity
 from signal_sdk.client.dialer import Dialer
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.facts import (
@@ -37,6 +36,7 @@ from signal_sdk.client.log import Log, log_raised, type_name
 from signal_sdk.client.login_states import STATUS, TABLE, LoginEvent, LoginState
 from signal_sdk.client.mailbox import Mailbox
 from signal_sdk.client.operation import Operation, Promise
+from signal_sdk.client.reconnector import NO_ANSWER, Credentials, Reconnector
 from signal_sdk.client.request import MESSAGE_CODES
 from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.client.seen import Seen
@@ -79,8 +79,8 @@ class Shared:
 
 
 class SessionClient:
-    """One login of one account, from `Signal.login` to its last callback; the `Passenger` of its
-    `Course`.
+    """One login of one account, from `Signal.login` to its last callback; the `Delegate` of its
+    `Reconnector`.
     """
 
     def __init__(
@@ -120,16 +120,18 @@ class SessionClient:
             clock=shared.reactor.clock.time,
         )
         self.requests = requests
-        who = Identity(appid=shared.appid, account=account, token=token, instance=self._instance)
-        self._course = Course(self, who, shared.dialer, shared.reactor, shared.backoff, log)
-        self.channels: Channels = Channels(account, sink, requests, log, self._course.wake)
+        who = Credentials(appid=shared.appid, account=account, token=token, instance=self._instance)
+        self._reconnector = Reconnector(
+            self, who, shared.dialer, shared.reactor, shared.backoff, log
+        )
+        self.channels: Channels = Channels(account, sink, requests, log, self._reconnector.wake)
         self.calls: Calls = Calls(sink, requests, log)
         self._mailbox = Mailbox(
             sink,
             requests,
             self.calls,
             log,
-            wake=self._course.wake,
+            wake=self._reconnector.wake,
             withdraw=dispatcher.withdraw_turns,
             seen=self.seen,
         )
@@ -174,7 +176,7 @@ class SessionClient:
 
     async def _live(self) -> None:
         try:
-            await self._course.run(self._after)
+            await self._reconnector.run(self._after)
         except LoginError as exc:
             self._fail(exc)
         except Exception as exc:  # noqa: BLE001  logged and told, below
@@ -183,7 +185,7 @@ class SessionClient:
             self._fail(LoginError(ECode.LOGIN_E_OTHER, type_name(exc)))
             self._end(ECode.LOGOUT_E_OTHER, type_name(exc))
 
-    # --- its connections: what the course tells ---
+    # --- its connections: what the reconnector tells ---
 
     def accepted(
         self, success: login.LoginSucceeded, connection: Connection, *, is_fresh: bool
@@ -282,8 +284,8 @@ class SessionClient:
                 if closing.ecode == ECode.LOGOUT_E_TOKENEXPIRED:
                     self._end(ECode.LOGOUT_E_TOKENEXPIRED, closing.reason)
                 else:
-                    self._course.stay_away(closing_delay(closing))
-                    self._course.give_up(closing.reason)
+                    self._reconnector.stay_away(closing_delay(closing))
+                    self._reconnector.give_up(closing.reason)
 
     def _notified(
         self, told: events.InboxAnnounced | events.InboxPushed | events.ChannelEvent
@@ -308,10 +310,10 @@ class SessionClient:
         self._logout = Promise()
         if self.state is LoginState.CONNECTING:
             self._fail(LoginError(ECode.LOGIN_E_CANCEL, "logout was called during the login"))
-            self._course.stop()
+            self._reconnector.stop()
             return self._logout
         if self.state is LoginState.RECONNECTING:
-            self._course.hurry()
+            self._reconnector.hurry()
         self._step(LoginEvent.LOGOUT)
         self._mailbox.close()
         self._mailbox.tell_last()

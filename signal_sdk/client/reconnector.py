@@ -1,4 +1,4 @@
-"""The course of a session's connections: dial, log in, talk, and when one is lost, come back.
+"""The reconnector of a session: it dials, logs in, and when the connection is lost, comes back.
 
 Owns: which connection there is, its silence, the back-off, and the one task that keeps time. Must
 not know what a frame says beyond the login, nor what a lost connection means to channels, calls or
@@ -30,7 +30,7 @@ from signal_sdk.net.link import LinkClosed
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.wire import frames, login
 
-__all__ = ["LOGIN_SECONDS", "LOGOUT_SECONDS", "NO_ANSWER", "Course", "Identity", "Passenger"]
+__all__ = ["LOGIN_SECONDS", "LOGOUT_SECONDS", "NO_ANSWER", "Credentials", "Delegate", "Reconnector"]
 
 DIAL_SECONDS: Final = 60.0
 """How long a dialer is waited for. Ours take half of that at most; a user's may forget to look."""
@@ -51,7 +51,7 @@ _FINAL: Final = {
 
 
 @attrs.frozen(kw_only=True)
-class Identity:
+class Credentials:
     """Who logs in. `instance` tells this login of the account from any other one."""
 
     appid: str
@@ -60,8 +60,8 @@ class Identity:
     instance: str = attrs.field(repr=False)
 
 
-class Passenger(Protocol):
-    """The session, as its connections see it."""
+class Delegate(Protocol):
+    """The session, as its connections see it: who is told of them, and asked what to do."""
 
     @property
     def is_over(self) -> bool:
@@ -113,20 +113,20 @@ class _Absence:
     is_forgotten: bool = False
 
 
-class Course:
+class Reconnector:
     """One session's connections, one after the other."""
 
     def __init__(
         self,
-        passenger: Passenger,
-        identity: Identity,
+        delegate: Delegate,
+        credentials: Credentials,
         dialer: Dialer,
         reactor: Reactor,
         backoff: Backoff | None,
         log: Log,
     ) -> None:
-        self._passenger = passenger
-        self._identity = identity
+        self._delegate = delegate
+        self._credentials = credentials
         self._dialer = dialer
         self._reactor = reactor
         self._backoff = backoff
@@ -191,13 +191,13 @@ class Course:
                 success = await self._answer(connection)
                 is_asked = False
                 self._end.cancel()
-                self._passenger.accepted(success, connection, is_fresh=True)
+                self._delegate.accepted(success, connection, is_fresh=True)
                 self._alarm = Alarm(self._reactor.alarms, self._ring)
                 self.wake()
                 await self._stay()
             if self._failure is not None:
                 raise self._failure
-            self._passenger.stopped()
+            self._delegate.stopped()
             if self._connection is not None:
                 if is_asked:
                     await self._connection.withdraw(self._reactor)
@@ -211,19 +211,19 @@ class Course:
                 self._connection.abort()
 
     def _login_frame(self, *, again: bool = False) -> bytes:
-        who = self._identity
+        who = self._credentials
         return login_frame(who.appid, who.account, who.token, who.instance, again=again)
 
     async def _dial(self, avoid: str) -> Connection:
         link = None
         try:
             with move_on_after(self._reactor, DIAL_SECONDS):
-                link = await self._dialer.dial(self._identity.appid, self._reactor, avoid=avoid)
+                link = await self._dialer.dial(self._credentials.appid, self._reactor, avoid=avoid)
         except LinkError as exc:
             raise LoginError(ECode.LOGIN_E_NET, text_of(exc)) from None
         if link is None:
             raise LoginError(ECode.LOGIN_E_NET, f"no connection in {DIAL_SECONDS:g} s")
-        return Connection(link, self._log, self._identity.account)
+        return Connection(link, self._log, self._credentials.account)
 
     async def _answer(self, connection: Connection) -> login.LoginSucceeded:
         try:
@@ -236,12 +236,12 @@ class Course:
     async def _stay(self) -> None:
         while self._connection is not None:
             reason = await self._talk(self._connection)
-            if self._passenger.is_over:
+            if self._delegate.is_over:
                 return
             lost = self._connection
             lost.abort()
             self._connection = None
-            if not self._passenger.lost(reason):
+            if not self._delegate.lost(reason):
                 return
             await self._come_back(lost)
 
@@ -265,16 +265,16 @@ class Course:
     @property
     def _is_done(self) -> bool:
         """Is there nothing more to be read?"""
-        return self._loss is not None or self._passenger.is_over
+        return self._loss is not None or self._delegate.is_over
 
     def _take(self, connection: Connection, frame: frames.Frame) -> None:
         if self._is_done:
             return
         try:
-            self._passenger.take(frame)
+            self._delegate.take(frame)
         except ProtocolError as exc:
             connection.pass_over(exc)
-        if self._passenger.is_over:
+        if self._delegate.is_over:
             self._talking.cancel()
 
     async def _come_back(self, lost: Connection) -> None:
@@ -288,23 +288,23 @@ class Course:
             with trio.move_on_after(pause):
                 await self._hurry.wait()
                 self._hurry = trio.Event()
-            self._passenger.reconnecting(outage.made)
+            self._delegate.reconnecting(outage.made)
             try:
                 await self._try(absence)
             except LoginError as exc:
-                self._log.debug("%s: try %d: %s", self._identity.account, outage.made, exc)
+                self._log.debug("%s: try %d: %s", self._credentials.account, outage.made, exc)
                 if exc.ecode in _FINAL or (self._is_leaving and absence.is_forgotten):
-                    self._passenger.over(_FINAL.get(exc.ecode, ECode.LOGOUT_E_OTHER), exc.reason)
+                    self._delegate.over(_FINAL.get(exc.ecode, ECode.LOGOUT_E_OTHER), exc.reason)
                     return
             else:
                 return
-        self._passenger.over(ECode.LOGOUT_E_NET, f"{outage.made} tries to reconnect have failed")
+        self._delegate.over(ECode.LOGOUT_E_NET, f"{outage.made} tries to reconnect have failed")
 
     async def _try(self, absence: _Absence) -> None:
         """Take the session up, or log in anew where there is none any more. Raises `LoginError`."""
         if not absence.is_forgotten:
             try:
-                ticket = frames.encode_frame(login.LINE_LOGIN, self._passenger.ticket())
+                ticket = frames.encode_frame(login.LINE_LOGIN, self._delegate.ticket())
                 await self._ask(ticket, absence)
             except LoginError as exc:
                 if exc.ecode is not ECode.LOGIN_E_FAILED:
@@ -333,7 +333,7 @@ class Course:
         if success is None:
             raise LoginError(ECode.LOGIN_E_NET, NO_ANSWER)
         self._connection = connection
-        self._passenger.accepted(success, connection, is_fresh=absence.is_forgotten)
+        self._delegate.accepted(success, connection, is_fresh=absence.is_forgotten)
 
     # --- time ---
 
@@ -348,17 +348,17 @@ class Course:
         """Ping, notice silence, have done what is due, and set the alarm for when to look again."""
         if self._alarm is None:
             return
-        if self._passenger.is_over:
+        if self._delegate.is_over:
             # The reader waits for a frame that may never come.
             self._scope.cancel()
             return
         clock = self._reactor.clock
         now = clock.time()
-        if not has_read and now >= min(self._passenger.overdue_at, self._silent_at):
+        if not has_read and now >= min(self._delegate.overdue_at, self._silent_at):
             # What is missed may lie there, unread.
             self._reactor.after_catching_up(partial(self._ring, has_read=True))
             return
-        due = self._passenger.due(now)
+        due = self._delegate.due(now)
         if now >= self._silent_at:
             self.give_up(f"nothing was heard for {login.SILENCE_SECONDS} s")
         # What is asked meanwhile waits longer than that.
