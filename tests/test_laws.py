@@ -7,6 +7,8 @@ that every module keeps it, and that it sees a module which does not.
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ SHARED = (
     "signal_sdk.ecodes",
     "signal_sdk.errors",
     "signal_sdk.printable",
+    "signal_sdk.raised",
 )
 """What the SDK and the server both stand on."""
 
@@ -373,6 +376,47 @@ def test_every_module_keeps_the_law(law: Callable[[Module], list[str]]) -> None:
 def test_nobody_imports_in_a_circle() -> None:
     assert circles(modules()) == set(CIRCLES)
     assert circles(modules(), running=True) == set()
+
+
+SERVER = ("signal_sdk.server",)
+SDK = (
+    *("signal_sdk.client", "signal_sdk.flat", "signal_sdk.signal", "signal_sdk.login_session"),
+    *("signal_sdk.channel", "signal_sdk.call", "signal_sdk.callbacks", "signal_sdk.agora_api"),
+    "httpx",
+)
+COMMAND = "import click; from signal_sdk.cli.main import cli; cli.get_command(click.Context(cli), "
+
+
+@pytest.mark.parametrize(
+    ("program", "needed", "not_imported"),
+    [
+        pytest.param("import signal_sdk", "signal_sdk", (*SERVER, *SDK), id="the package"),
+        pytest.param("import signal_sdk.server.node", "trio", SDK, id="the server"),
+        pytest.param(f"{COMMAND}'serve')", "signal_sdk.server.node", SDK, id="serve"),
+        pytest.param("from signal_sdk import *", "httpx", SERVER, id="the SDK"),
+        pytest.param(f"{COMMAND}'send')", "httpx", SERVER, id="send"),
+        pytest.param(
+            "import signal_sdk.client.session", "httpx", (*SERVER, *SDK[1:-1]), id="the client"
+        ),
+        pytest.param(
+            "import signal_sdk.wire.frames",
+            "msgspec",
+            (*SERVER, *SDK, "trio", "socket"),
+            id="the wire",
+        ),
+    ],
+)
+def test_a_process_imports_the_half_that_it_needs(
+    program: str, needed: str, not_imported: tuple[str, ...]
+) -> None:
+    """Whatever modules say of each other, a package's `__init__` is run for each of them."""
+    code = f"import sys; {program}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    imported = done.stdout.split()
+    assert needed in imported
+    assert [name for name in imported if is_in(name, *not_imported)] == []
 
 
 # --- The laws see what breaks them

@@ -12,8 +12,8 @@ from typing import Final
 import click
 
 from signal_sdk.cli.output import StdoutClosedError, complain, give_up_stdout
-from signal_sdk.client.log import text_of, type_name
 from signal_sdk.errors import ConfigError, InUseError, ParameterError, SignalSdkError
+from signal_sdk.raised import text_of, type_name
 
 __all__ = ["FAILED", "INTERRUPTED", "PROGRAM", "WRONG_USE", "exit_code"]
 

@@ -9,25 +9,41 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
-from importlib import metadata
-from typing import Any
+from importlib import import_module, metadata
+from typing import Any, Final
 
 import click
 
-from signal_sdk.cli.doctor import doctor
 from signal_sdk.cli.failures import PROGRAM, exit_code
-from signal_sdk.cli.kept import account, channel
-from signal_sdk.cli.listen import listen
 from signal_sdk.cli.output import say
-from signal_sdk.cli.send import send
-from signal_sdk.cli.serve import serve
-from signal_sdk.cli.token import token
 
-__all__ = ["cli", "run"]
+__all__ = ["COMMANDS", "cli", "run"]
+
+COMMANDS: Final = {
+    "serve": "signal_sdk.cli.serve",
+    "doctor": "signal_sdk.cli.doctor",
+    "token": "signal_sdk.cli.token",
+    "listen": "signal_sdk.cli.listen",
+    "send": "signal_sdk.cli.send",
+    "channel": "signal_sdk.cli.kept",
+    "account": "signal_sdk.cli.kept",
+}
+"""Which module each is in. That is imported when the command is asked for: a server has no use for
+the SDK, nor `send` for the server.
+"""
 
 
 class _Program(click.Group):
     """A group of commands that ends in an exit code, never in a traceback or click's own lines."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(COMMANDS[name]), name)
+        return command
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """As click's, but for errors; commands return their exit code, or None for 0."""
@@ -77,15 +93,6 @@ def cli(context: click.Context) -> None:
     logging.getLogger("signal_sdk").addHandler(logging.NullHandler())
     if context.invoked_subcommand is None:
         say(context.get_help())
-
-
-cli.add_command(serve)
-cli.add_command(doctor)
-cli.add_command(token)
-cli.add_command(listen)
-cli.add_command(send)
-cli.add_command(channel)
-cli.add_command(account)
 
 
 def run(args: Sequence[str]) -> int:

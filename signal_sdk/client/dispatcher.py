@@ -17,9 +17,10 @@ import msgspec
 import trio
 
 from signal_sdk.client.facts import Turn
-from signal_sdk.client.log import log_raised, text_of, type_name, warn
+from signal_sdk.client.log import log_raised, warn
 from signal_sdk.ecodes import ECode
 from signal_sdk.net.sleeper import Sleeper
+from signal_sdk.raised import text_of, type_name
 
 __all__ = ["MAX_QUEUED_CALLBACKS", "Dispatcher", "OnError", "Thunk"]
 

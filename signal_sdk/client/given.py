@@ -14,9 +14,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeGuard
 
-from signal_sdk.client.log import text_of, type_name
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError
+from signal_sdk.raised import text_of, type_name
 from signal_sdk.wire.names import MAX_JSON_DEPTH, JsonValue
 
 __all__ = ["callback", "content", "has_method", "instance", "json_object", "json_value", "text"]

@@ -1,8 +1,8 @@
 """The debug log of one `Signal`, and all that the SDK logs.
 
-Owns: whether it is on, and how what somebody's code has raised is told, whatever that does when it
-is asked for its text or its name, and whatever the program's log handlers do with it. Must not be
-handed a token, a `line` or a whole frame: only names, sizes and codes.
+Owns: whether it is on, and that what somebody's code has raised is logged, whatever that does when
+it is shown, and whatever the program's log handlers do with it. Must not be handed a token, a
+`line` or a whole frame: only names, sizes and codes.
 """
 
 from __future__ import annotations
@@ -13,35 +13,15 @@ import sys
 from types import TracebackType
 from typing import Final
 
-import trio
+from signal_sdk.raised import NOT_OURS, type_name
 
-__all__ = ["Log", "log_raised", "logger", "text_of", "type_name", "warn"]
+__all__ = ["Log", "log_raised", "logger", "warn"]
 
 logger: Final = logging.getLogger("signal_sdk")
 """Where the SDK logs: what goes wrong always, what it does where `set_do_log(True)` asked for
 it. What stands in it may raise: it is written to by the functions here alone."""
 
-_NOT_OURS: Final = (KeyboardInterrupt, trio.Cancelled)
-"""What is not to be kept from whom it is for, wherever it comes up."""
-_type_name: Final = type.__dict__["__name__"].__get__
-
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
-
-
-def type_name(value: object) -> str:
-    """The name of a value's type, past whatever a class has in its place."""
-    name: str = _type_name(type(value))
-    return str.__str__(name)
-
-
-def text_of(exc: BaseException) -> str:
-    """What an exception says of itself, in one line."""
-    try:
-        return " ".join(str.split(str(exc)))
-    except _NOT_OURS:
-        raise
-    except BaseException as failure:  # noqa: BLE001  it is anybody's code
-        return f"(its text cannot be shown: {type_name(failure)})"
 
 
 def log_raised(text: str, exc: BaseException) -> None:
@@ -80,7 +60,7 @@ def _written(
     """What a handler, a filter or a formatter of the program's has raised over a line."""
     try:
         logger.log(level, text, *args, exc_info=exc_info, stacklevel=stacklevel)
-    except _NOT_OURS:
+    except NOT_OURS:
         raise
     except BaseException as failure:  # noqa: BLE001  it is anybody's code
         return failure

@@ -20,7 +20,7 @@ import trio
 from signal_sdk.client.backoff import Backoff, Outage
 from signal_sdk.client.connection import Connection, login_frame
 from signal_sdk.client.dialer import Dialer
-from signal_sdk.client.log import Log, text_of
+from signal_sdk.client.log import Log
 from signal_sdk.client.operation import Operation
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError, ProtocolError
@@ -28,6 +28,7 @@ from signal_sdk.net.alarms import Alarm
 from signal_sdk.net.deadline import Deadline, move_on_after
 from signal_sdk.net.link import LinkClosed
 from signal_sdk.net.reactor import Reactor
+from signal_sdk.raised import text_of
 from signal_sdk.wire import frames, login
 
 __all__ = ["LOGIN_SECONDS", "LOGOUT_SECONDS", "NO_ANSWER", "Credentials", "Delegate", "Reconnector"]

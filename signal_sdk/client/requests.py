@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import trio
 
 from signal_sdk.client import given
-from signal_sdk.client.log import Log, text_of, type_name
+from signal_sdk.client.log import Log
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.request import (
     GENERAL,
@@ -30,6 +30,7 @@ from signal_sdk.client.request import (
 )
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
+from signal_sdk.raised import text_of, type_name
 from signal_sdk.wire import call2, frames, names, results
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.names import JsonValue

@@ -32,7 +32,7 @@ from signal_sdk.client.facts import (
     Reconnecting,
     Sink,
 )
-from signal_sdk.client.log import Log, log_raised, type_name
+from signal_sdk.client.log import Log, log_raised
 from signal_sdk.client.login_states import STATUS, TABLE, LoginEvent, LoginState
 from signal_sdk.client.mailbox import Mailbox
 from signal_sdk.client.operation import Operation, Promise
@@ -43,6 +43,7 @@ from signal_sdk.client.seen import Seen
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, LogoutError, SignalError
 from signal_sdk.net.reactor import Reactor
+from signal_sdk.raised import type_name
 from signal_sdk.wire import call2, events, frames, functions, login, results
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.message_ids import new_series

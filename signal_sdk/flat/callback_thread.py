@@ -16,9 +16,10 @@ from typing import Any, Final
 import trio
 
 from signal_sdk.agora_callback import ICallBack
-from signal_sdk.client.log import logger, type_name
+from signal_sdk.client.log import logger
 from signal_sdk.ecodes import ECode
 from signal_sdk.flat.failures import in_words
+from signal_sdk.raised import type_name
 
 __all__ = ["MAX_LOG_LINES", "CallbackThread", "note"]
 

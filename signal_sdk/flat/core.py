@@ -17,7 +17,7 @@ import trio
 
 from signal_sdk.client.dialer import Dialer
 from signal_sdk.client.dispatcher import Dispatcher
-from signal_sdk.client.log import Log, type_name
+from signal_sdk.client.log import Log
 from signal_sdk.client.seen import Seen
 from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
@@ -29,6 +29,7 @@ from signal_sdk.flat.retries import RetryPolicy
 from signal_sdk.flat.thread import TrioThread, settle
 from signal_sdk.net.deadline import Deadline
 from signal_sdk.net.reactor import Reactor
+from signal_sdk.raised import type_name
 from signal_sdk.wire import names
 from signal_sdk.wire.names import JsonValue
 

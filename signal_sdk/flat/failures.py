@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from signal_sdk.client.log import type_name
 from signal_sdk.client.request import TimeOutError
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LogoutError, SignalError
+from signal_sdk.raised import type_name
 
 __all__ = [
     "NOT_LOGIN",

@@ -14,7 +14,7 @@ import trio
 from click.testing import CliRunner
 
 from signal_sdk.cli import failures, output
-from signal_sdk.cli.main import cli
+from signal_sdk.cli.main import COMMANDS, cli
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import (
     ConfigError,
@@ -35,7 +35,9 @@ def commands(
     group: click.Group = cli, path: str = "signal-sdk"
 ) -> Iterator[tuple[str, click.Command]]:
     """Every command that does something, with how it is called."""
-    for name, command in group.commands.items():
+    for name in COMMANDS if group is cli else group.commands:
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
         if isinstance(command, click.Group):
             yield from commands(command, f"{path} {name}")
         else:

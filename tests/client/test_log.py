@@ -1,4 +1,4 @@
-"""What is told of what somebody's code has raised, whatever that does when it is asked, and
+"""What is logged of what somebody's code has raised, whatever that does when it is shown, and
 whatever the program's log handlers do.
 """
 
@@ -9,75 +9,16 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
 
 import pytest
 import trio
 
 import signal_sdk
-from signal_sdk.client.log import Log, log_raised, logger, text_of, type_name, warn
+from signal_sdk.client.log import Log, log_raised, logger, warn
+from signal_sdk.raised import type_name
+from tests.odd_errors import NamelessError, UnshowableError
 
 PACKAGE = Path(signal_sdk.__file__).parent
-
-
-class UnshowableError(Exception):
-    """Refuses all that an exception may be asked for."""
-
-    def fail(self, *_: object) -> Any:
-        raise RuntimeError("unshowable")
-
-    __str__ = __repr__ = __bool__ = __getattr__ = fail
-
-
-class Nameless(type):
-    """A class that refuses to say its name."""
-
-    @property
-    def __name__(cls) -> str:  # type: ignore[override]
-        raise SystemExit("nameless")
-
-
-class NamelessError(Exception, metaclass=Nameless):
-    pass
-
-
-def shy(error: type[BaseException]) -> Exception:
-    """An exception whose text raises that."""
-
-    class ShyError(Exception):
-        def __str__(self) -> NoReturn:
-            raise error("no")
-
-    return ShyError()
-
-
-def test_an_exception_s_text_is_one_line() -> None:
-    assert text_of(ValueError("two\n lines")) == "two lines"
-    assert text_of(UnshowableError()) == "(its text cannot be shown: RuntimeError)"
-
-
-@pytest.mark.parametrize("error", [SystemExit, GeneratorExit, BaseException])
-def test_an_exception_s_text_may_raise_anything(error: type[BaseException]) -> None:
-    assert text_of(shy(error)) == f"(its text cannot be shown: {error.__name__})"
-
-
-def test_ctrl_c_is_never_kept() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        text_of(shy(KeyboardInterrupt))
-
-
-def test_a_type_has_a_name_whatever_its_class_says() -> None:
-    class Text(str):
-        __slots__ = ()
-
-        def __str__(self) -> NoReturn:
-            raise RuntimeError
-
-        __format__ = __repr__ = __str__  # type: ignore[assignment]
-
-    assert type_name(7) == "int"
-    assert type_name(NamelessError()) == "NamelessError"
-    assert f"{type_name(type(Text('Odd'), (), {})())}" == "Odd"
 
 
 def test_what_cannot_be_shown_is_logged_by_its_type(caplog: pytest.LogCaptureFixture) -> None:
