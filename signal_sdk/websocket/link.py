@@ -78,10 +78,10 @@ class WebSocketLink(StreamLink[M]):
         "_fragments_binary",
         "_frame_bytes",
         "_has_left",
-        "_is_server",
         "_library",
         "_max_bytes",
         "_rest",
+        "is_server",
     )
 
     def __init__(
@@ -95,7 +95,8 @@ class WebSocketLink(StreamLink[M]):
         protocol: Protocol | None = None,
     ) -> None:
         super().__init__(transport, reactor, outbox_bytes=outbox_bytes)
-        self._is_server = side is Side.SERVER
+        self.is_server: bool = side is Side.SERVER
+        """Is this the side that was connected to?"""
         self._max_bytes = self._frame_bytes = max_bytes or sys.maxsize
         self._library = protocol
         self._fragments = bytearray()
@@ -125,7 +126,7 @@ class WebSocketLink(StreamLink[M]):
         """
         if self._library is None:
             self._library = Protocol(
-                Side.SERVER if self._is_server else Side.CLIENT,
+                Side.SERVER if self.is_server else Side.CLIENT,
                 max_size=None if self._max_bytes == sys.maxsize else self._max_bytes,
                 logger=silent,
             )
@@ -165,7 +166,7 @@ class WebSocketLink(StreamLink[M]):
     def send_text(self, text: bytes) -> None:
         """Send one text message. Never waits; on a link that is closing, nothing is sent."""
         if self._library is None or self._library.state is State.OPEN:
-            encode = frames.encode if self._is_server else frames.encode_masked
+            encode = frames.encode if self.is_server else frames.encode_masked
             self.outbox.append(encode(frames.TEXT, text))
 
     def _end_reason(self) -> LinkClosed:
@@ -216,7 +217,7 @@ class WebSocketLink(StreamLink[M]):
             head = frames.read_head(data, at)
             if head is None:
                 return at
-            if head.is_masked is not self._is_server or head.end - head.start > self._frame_bytes:
+            if head.is_masked is not self.is_server or head.end - head.start > self._frame_bytes:
                 # Wrong, and the library knows what is to be said of it.
                 self._give_to_library(bytes(data[at : head.start]))
                 if not self._is_ended:

@@ -9,9 +9,13 @@ import pytest
 
 from signal_sdk import ICallBack, create_agora_sdk_instance_cpp, make_token
 from signal_sdk.flat import callback_thread, core
+from signal_sdk.flat.callback_thread import CallbackThread
 from signal_sdk.server.config import AppConfig, Config, ServerConfig
+from signal_sdk.wire import call2
+from signal_sdk.wire.arguments import Arguments
 from tests.agora.conftest import Make, ThreadedServer, threaded_server
 from tests.agora.ears import Ears
+from tests.agora.inside import do_inside
 
 NO_TOKEN = "_no_need_token"
 CERTIFICATE = "5cfd2fd1755d40ecb72977518be15d3b"
@@ -31,7 +35,7 @@ def test_calls_over_the_bound_are_dropped_and_counted(
         assert goes_on.wait(10)
 
     # The trio thread stands still, as when calls come faster than it can make them.
-    api._core.call("hold", hold)
+    do_inside(api, hold)
     assert holds.wait(10)
     for _ in range(10):
         api.query_user_status("alice")
@@ -76,7 +80,15 @@ def test_log_lines_over_the_bound_are_dropped_and_counted(
     assert len(dropped) == 1
 
 
-def test_the_log_holds_no_secrets_and_no_messages() -> None:
+def test_the_log_holds_no_secrets_and_no_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: set[str] = set()
+    encode = call2.encode_request
+
+    def note(callid: call2.CallId, line: str, args: Arguments, ack: int | None = None) -> bytes:
+        lines.add(line)
+        return encode(callid, line, args, ack)
+
+    monkeypatch.setattr(call2, "encode_request", note)
     config = Config(server=ServerConfig(), apps=(AppConfig(id="guarded", certificate=CERTIFICATE),))
     token = make_token("guarded", CERTIFICATE, "alice", 2**31)
     with threaded_server(config) as server:
@@ -86,19 +98,22 @@ def test_the_log_holds_no_secrets_and_no_messages() -> None:
             api.login("guarded", "alice", token)
             api.message_instant_send("alice", 0, "between us")
             ears.wait("on_message_instant_receive", "alice", 0, "between us")
-            client = api._core.client
-            assert client is not None
-            line = client.requests._line
         ears.wait("on_logout", 101)
     log = "\n".join(text for (text,) in ears.seen("on_log"))
     assert "user_sendmsg" in log
+    [line] = lines
     assert line
     assert "user_logout" in log
     for secret in (token, token.rsplit(":", 1)[-1], line, CERTIFICATE, "between us"):
         assert secret not in log
 
 
-def test_without_a_listener_no_line_is_made(far_server: ThreadedServer) -> None:
+def test_without_a_listener_no_line_is_made(
+    far_server: ThreadedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(CallbackThread, "put_line", lambda _, line: lines.append(line))
+
     class Deaf(ICallBack):
         is_in = threading.Event()
 
@@ -109,4 +124,4 @@ def test_without_a_listener_no_line_is_made(far_server: ThreadedServer) -> None:
         api.callback_set(Deaf())
         api.login("app", "alice", NO_TOKEN)
         assert Deaf.is_in.wait(10)
-        assert api._core.callbacks._lines_put == 0
+    assert lines == []

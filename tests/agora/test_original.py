@@ -23,6 +23,7 @@ from signal_sdk.server.config import Config, LimitsConfig, ServerConfig
 from signal_sdk.testing.server import LocalServer
 from tests.agora.conftest import Make, ThreadedServer, threaded_server
 from tests.agora.ears import Ears, Event
+from tests.agora.inside import do_inside, session_inside
 from tests.web.web_peer import cut
 
 NO_TOKEN = "_no_need_token"
@@ -258,7 +259,7 @@ def test_what_is_not_answered_has_timed_out(far_server: ThreadedServer, make: Ma
         ]
         for ask in asked:
             ask()
-        api._core.call("the future", lambda: expire(api))
+        do_inside(api, lambda: expire(api))
         hears(
             ears,
             ("on_message_send_error", ("1", 401)),
@@ -279,9 +280,7 @@ def test_what_is_not_answered_has_timed_out(far_server: ThreadedServer, make: Ma
 
 
 def expire(api: IAgoraAPI) -> None:
-    client = api._core.client
-    assert client is not None
-    client.requests.expire(trio.current_time() + REPLY_SECONDS)
+    session_inside(api).requests.expire(trio.current_time() + REPLY_SECONDS)
 
 
 # --- channels

@@ -16,6 +16,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from signal_sdk import CallState, LoginSession, Signal
 from signal_sdk.errors import LinkError
 from signal_sdk.net.reactor import Reactor
+from signal_sdk.testing import FaultyNetwork
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.websocket.link import Link
 from tests.client.fakes import Heard
@@ -228,10 +229,16 @@ async def test_another_login_meanwhile_ends_the_session(
     assert (ended, world.ann.of("on_logout")) == (103, [("on_logout", 103)])
 
 
-async def test_a_half_open_connection_is_replaced(world: World, autojump_clock: MockClock) -> None:
+async def test_a_half_open_connection_is_replaced(heard: Heard, autojump_clock: MockClock) -> None:
     """Nobody says that it is dead; both sides notice, and the session goes on."""
-    link = world.wire._links[-1]
-    await world.a.query_user_status("bob")
-    link._transport.unwatch()
-    await world.ann.wait("on_reconnected")
-    assert trio.current_time() <= 21
+    async with (
+        local_server(listens=False) as server,
+        FaultyNetwork(server, seed=1) as network,
+        Signal("app", server=network) as signal,
+    ):
+        session = await signal.login("ann", NO_TOKEN, heard.login)
+        began = trio.current_time()
+        network.half_open_all()
+        await heard.wait("on_reconnected")
+        assert 19 <= trio.current_time() - began <= 21
+        assert await session.query_user_status("ann")

@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from signal_sdk import ECode, LoginError, LogoutError, Signal, SignalError
+from signal_sdk.client.session import SessionClient
 from signal_sdk.errors import LinkError
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.websocket.link import Link, encode_binary
@@ -176,10 +177,18 @@ async def test_a_dialer_that_fails_ends_its_own_session_only(
 
 
 async def test_a_mistake_where_time_is_kept_ends_its_own_session_only(
-    signal: Signal, server: FakeServer, heard: Heard, autojump_clock: MockClock
+    signal: Signal,
+    server: FakeServer,
+    heard: Heard,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: MockClock,
 ) -> None:
-    def fail(_: float) -> float:
-        raise ZeroDivisionError
+    due = SessionClient.due
+
+    def fail(client: SessionClient, now: float) -> float:
+        if client.account == "alice":
+            raise ZeroDivisionError
+        return due(client, now)
 
     alice = signal.login("alice", TOKEN, heard.login)
     await server.accept_login()
@@ -187,7 +196,7 @@ async def test_a_mistake_where_time_is_kept_ends_its_own_session_only(
     other = await server.accept_login()
     await alice
     await bob
-    alice._client.due = fail  # type: ignore[assignment,method-assign]  # a mistake of ours
+    monkeypatch.setattr(SessionClient, "due", fail)
     assert await heard.wait("on_logout") == ("on_logout", ECode.LOGOUT_E_OTHER)
     pings = len(other.pings)
     with trio.move_on_after(30):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -18,7 +16,6 @@ from signal_sdk.net import reactor as reactor_module
 from signal_sdk.net.link import MESSAGES_PER_TURN, LinkClosed
 from signal_sdk.net.outbox import Outbox
 from signal_sdk.net.reactor import MANY_TOLD, READS_PER_SLICE, SLICE_SECONDS, Reactor
-from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import Transport
 from signal_sdk.net.turns import MOST_SECONDS
 from signal_sdk.testing.memory import memory_transport_pair
@@ -690,13 +687,13 @@ async def test_an_end_over_tls_is_told_of_where_the_socket_stays_open(
     pairs: Pairs, tls: TlsContexts
 ) -> None:
     async with running_reactor() as reactor:
-        near, far = await tls_pair(tls, pairs())
-        assert isinstance(near, TlsTransport)
+        inner, other = pairs()
+        stays_open = Trickle(inner)
+        stays_open.send_eof = lambda: None
+        near, far = await tls_pair(tls, (stays_open, other))
         near.send_nowait(b"last")
-        # Only TLS says that it is over, and waits for the other side to say so, too.
-        with contextlib.suppress(ssl.SSLWantReadError):
-            near._tls.unwrap()
-        near._send_pending()
+        # Only TLS says that it is over.
+        near.send_eof()
         heard: list[bytes | None] = []
 
         def read() -> None:

@@ -67,8 +67,7 @@ async def closing(link: Link) -> LinkClosed:
 
 def send_frame(link: Link, opcode: Opcode, data: bytes, *, fin: bool = True) -> None:
     """Send one frame, as the library would not."""
-    is_client = link._protocol.side.name == "CLIENT"
-    link.outbox.append(Frame(opcode, data, fin).serialize(mask=is_client))
+    link.outbox.append(Frame(opcode, data, fin).serialize(mask=not link.is_server))
 
 
 async def test_messages_arrive_whole_and_in_order(links: Links) -> None:
