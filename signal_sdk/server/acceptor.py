@@ -428,6 +428,14 @@ class Acceptor:
             or connection.ends_at <= now
         ]
 
+    def abort_all(self) -> None:
+        """Break every connection that somebody has logged in on: others have taken this node for
+        dead, and its clients come back.
+        """
+        for connection in self.connections:
+            if not connection.is_stranger:
+                connection.abort()
+
     async def drain(self, window: float) -> None:
         """Send the clients away one by one, over `window` seconds: ours are told to come back when
         this node has gone, in the same order and over the same time.

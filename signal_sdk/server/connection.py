@@ -85,14 +85,10 @@ class Connection:
         self._services = services
         self._session: Session | None = None
         self.ends_at: float = ends_at
-        """When the client's time for logging in is over, by the reactor's patient clock, and then
-        its token's, by trio's.
-        """
+        """When the client's time for logging in is over, by the reactor's patient clock."""
         self.silence_seconds: float = services.limits.silence_seconds or math.inf
         """How long the client may say nothing once it is logged in."""
-        self._hearing = Hearing(
-            link, services.hub, services.engine, services.limits, services.clock
-        )
+        self._hearing = Hearing(link, services.hub, services.engine, services.limits)
         self._requests = Requests(services, link, self._hearing)
         self._pace: Pace | None = None
         self._is_entering = False
@@ -292,23 +288,23 @@ class Connection:
         if not await services.presences.is_current(session):
             # As above, on another node.
             self.kick()
-            return
-        if session.token_expires is not None:
-            left = session.token_expires - services.presences.token_time()
-            self.ends_at = trio.current_time() + left
 
     async def _subscribe(self, sub: typed.ChannelSub) -> None:
         """A client that has come back says what it has of its channel: it hears the rest, or, where
         that cannot be told any more, begins afresh.
         """
         session = self._session
-        if session is None or session.channel is None or self._hearing.is_heard(session):
-            # It has left, which it may not know yet, or has all that there is.
+        if session is None or self._hearing.channel is not None:
+            # It has all that there is.
             return
-        if session.channel == sub.channel:
-            gate = self._hearing.listen_behind_gate(session)
+        presence = await self._services.engine.presence(session.key)
+        if presence is None or presence.channel is None:
+            # It has left, which it may not know yet.
+            return
+        if presence.channel == sub.channel:
+            gate = await self._hearing.listen(session, sub.channel)
             after = sub.msgid or await self._hearing.joined_at(session, sub.channel)
-            missed = await self._hearing.missed(session, sub.channel, after)
+            missed = await self._hearing.catch_up(session, sub.channel, gate, after)
             if missed is not None:
                 self._hearing.open(session, gate, missed)
                 return
@@ -353,29 +349,26 @@ class Connection:
         self._forget()
 
     def end_overdue(self, now: float) -> None:
-        """Close where the time for logging in, or the token's, is over, or nothing was heard for
-        too long; `now` is the patient clock's. Who is still logging in may be silent.
+        """Close where the time for logging in is over, or nothing was heard for too long; `now` is
+        the patient clock's. Who is still logging in may be silent.
         """
         if self._session is None:
             if self.ends_at <= now:
                 self._end(Farewell(end=End.OVERDUE, reason="nothing was said in time"))
-        elif self.ends_at <= trio.current_time():
-            self.ends_at = math.inf
-            self.expire()
         elif self.alive_at + self.silence_seconds <= now:
             reason = f"nothing was heard for {self.silence_seconds:g} s"
             self._end(Farewell(end=End.OVERDUE, reason=reason))
 
     def expire(self) -> None:
-        """The token is good no more: neither is the session."""
-        self._services.timers.after(0, self._expire)
-
-    async def _expire(self) -> None:
+        """The token is good no more, and the session is over."""
+        session = self._session
         if self._is_welcome:
             self._end(Farewell(end=End.EXPIRED))
         else:
             self._refuse_welcome(LoginError(ECode.LOGIN_E_TOKENWRONG, REVOKED))
-        await self._end_session()
+        if session is not None:
+            self._session = None
+            session.let_go()
 
     async def _end_session(self) -> None:
         """End presence now, not when its lease is over."""

@@ -7,13 +7,17 @@ connected.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
+
+import attrs
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.attributes import ChannelAttributes, UserAttributes
 from signal_sdk.server.calls import Calls
 from signal_sdk.server.channels import Channels
+from signal_sdk.server.engine.base import Asked, Engine, Known
 from signal_sdk.server.inbox import Inboxes
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.session import Session
@@ -21,10 +25,23 @@ from signal_sdk.wire import functions as wire
 from signal_sdk.wire import results
 from signal_sdk.wire.arguments import Arguments
 
-Handler = Callable[[Session, Any], Awaitable[results.Result]]
+Question = Callable[[Session, Any], Awaitable[results.Result]]
+Change = Callable[[Session, Any, Asked], Awaitable[results.Result | Known | None]]
+"""None where the answer is the one that was to be kept: `Asked.reply`."""
+
+
+@attrs.frozen(kw_only=True)
+class Handlers:
+    """The rule of each function, by its arguments. `questions` may be asked twice: they change
+    nothing, but for what `user_getmsg` clears. `changes` are made once for each request.
+    """
+
+    questions: Mapping[type[Arguments], Question]
+    changes: Mapping[type[Arguments], Change]
 
 
 def handlers(
+    engine: Engine,
     *,
     presences: Presences,
     inboxes: Inboxes,
@@ -32,48 +49,52 @@ def handlers(
     channels: Channels,
     channel_attributes: ChannelAttributes,
     calls: Calls,
-) -> Mapping[type[Arguments], Handler]:
+) -> Handlers:
     """The rule of each function but `user_logout`, which is the connection's own."""
-    return {
-        wire.UserSendMessage: inboxes.send,
-        wire.UserGetMessages: inboxes.read,
-        wire.UserQueryStatus: presences.query_status,
-        wire.UserSetAttr: users.set,
-        wire.UserGetAttr: users.get,
-        wire.UserGetAttrAll: users.get_all,
-        wire.ChannelJoin: channels.join,
-        wire.ChannelLeave: channels.leave,
-        wire.ChannelSendMessage: channels.send,
-        wire.ChannelSetAttr: channel_attributes.set,
-        wire.ChannelDelAttr: channel_attributes.delete,
-        wire.ChannelClearAttr: channel_attributes.clear,
-        wire.ChannelQueryNum: channels.query_num,
-        wire.ChannelQueryUserIsIn: channels.query_is_in,
-        wire.ChannelQueryUserList: channels.query_list,
-        wire.ChannelQueryUserListAll: channels.query_list_all,
-        wire.VoipInvite: calls.invite,
-        wire.VoipInviteAck: calls.step,
-        wire.VoipInviteAccept: calls.step,
-        wire.VoipInviteRefuse: calls.step,
-        wire.VoipInviteBye: calls.step,
-        wire.VoipInviteMsg: calls.step,
-        wire.CallBye: calls.bye,
-        wire.PstnInvite: calls.invite_phone,
-        wire.PstnDtmf: calls.dial,
-        wire.PushSendMessage: inboxes.push,
-        wire.UserSetForeground: _accept,
-        wire.AppSendMessage: _refuse,
-        wire.AppSendMessage2: _refuse,
-        wire.UserExtCall: _refuse,
-    }
+    return Handlers(
+        questions={
+            wire.UserGetMessages: inboxes.read,
+            wire.UserQueryStatus: presences.query_status,
+            wire.UserGetAttr: users.get,
+            wire.UserGetAttrAll: users.get_all,
+            wire.ChannelQueryNum: channels.query_num,
+            wire.ChannelQueryUserIsIn: channels.query_is_in,
+            wire.ChannelQueryUserList: channels.query_list,
+            wire.ChannelQueryUserListAll: channels.query_list_all,
+        },
+        changes={
+            wire.UserSendMessage: inboxes.send,
+            wire.UserSetAttr: users.set,
+            wire.ChannelJoin: channels.join,
+            wire.ChannelLeave: channels.leave,
+            wire.ChannelSendMessage: channels.send,
+            wire.ChannelSetAttr: channel_attributes.set,
+            wire.ChannelDelAttr: channel_attributes.delete,
+            wire.ChannelClearAttr: channel_attributes.clear,
+            wire.VoipInvite: calls.invite,
+            wire.VoipInviteAck: calls.step,
+            wire.VoipInviteAccept: calls.step,
+            wire.VoipInviteRefuse: calls.step,
+            wire.VoipInviteBye: calls.step,
+            wire.VoipInviteMsg: calls.step,
+            wire.CallBye: calls.bye,
+            wire.PstnInvite: calls.invite_phone,
+            wire.PstnDtmf: calls.dial,
+            wire.PushSendMessage: inboxes.push,
+            wire.UserSetForeground: partial(_accept, engine),
+            wire.AppSendMessage: _refuse,
+            wire.AppSendMessage2: _refuse,
+            wire.UserExtCall: _refuse,
+        },
+    )
 
 
-async def _accept(_: Session, __: Arguments) -> results.Result:
+async def _accept(engine: Engine, _: Session, __: Arguments, asked: Asked) -> Known | None:
     """What makes no difference here."""
-    return results.DONE
+    return await engine.keep(asked)
 
 
-async def _refuse(_: Session, args: Arguments) -> results.Result:
+async def _refuse(_: Session, args: Arguments, __: Asked) -> None:
     """What only the retired service's own other servers could have answered."""
     raise SignalError(
         ECode.GENERAL_E_FAILED,

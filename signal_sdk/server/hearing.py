@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import LimitsConfig
-from signal_sdk.server.engine.base import Engine
+from signal_sdk.server.engine.base import ChannelKey, Engine
 from signal_sdk.server.hub import Gate, Hub
 from signal_sdk.server.session import Session
 from signal_sdk.server.wires.base import ClientLink, Ear
@@ -19,50 +18,86 @@ __all__ = ["Hearing"]
 
 
 class Hearing:
-    """What one connection hears of the channel that its session is in."""
+    """What one connection hears, which is one channel or none.
 
-    __slots__ = ("_clock", "_ear", "_engine", "_hub", "_limits", "_link")
+    Whoever begins to hear a channel does so behind a gate, and joins or catches up only then:
+    nothing is missed in between. What the gate has kept up to where the client knows how things
+    stand is dropped, the rest goes out when the gate is opened.
+    """
 
-    def __init__(
-        self, link: ClientLink, hub: Hub, engine: Engine, limits: LimitsConfig, clock: Clock
-    ) -> None:
+    __slots__ = ("_ear", "_engine", "_hub", "_limits", "_link", "channel")
+
+    def __init__(self, link: ClientLink, hub: Hub, engine: Engine, limits: LimitsConfig) -> None:
         self._link = link
         self._hub = hub
         self._engine = engine
         self._limits = limits
-        self._clock = clock
         self._ear: Ear = link.outbox
+        self.channel: str | None = None
+        """The channel that is heard, be it behind a gate."""
 
-    def listen(self, session: Session) -> None:
-        """Hear of the channel that the session is in, if it is in one."""
-        self._listen(session, self._link.outbox)
+    def _gate(self, key: ChannelKey, ear: Ear) -> Gate:
+        return Gate(self._hub, key, ear, self._limits.outbox_bytes)
 
-    def listen_behind_gate(self, session: Session) -> Gate:
-        """As `listen`, but keep what is heard until `open`."""
-        gate = Gate(self._link.outbox, self._limits.outbox_bytes)
-        self._listen(session, gate)
-        return gate
+    async def listen(self, session: Session, channel: str) -> Gate:
+        """Hear `channel`, and nothing else, behind a gate."""
+        old = self.hold(session)
+        return self.arrive(session, old, await self.approach(session, channel, old))
 
-    def _listen(self, session: Session, ear: Ear) -> None:
-        # A kick may have come while the engine was at it.
-        if session.channel is not None and self._link.is_open:
-            self._ear = ear
-            key = session.channel_key(session.channel)
-            self._hub.listen(key, session.account, ear)
+    def hold(self, session: Session) -> Gate | None:
+        """Put a gate before what is heard, if something is: who leaves does not hear of it, and the
+        web SDK, which has forgotten that channel by now, would count its events' ids as the next
+        one's.
+        """
+        if self.channel is None:
+            return None
+        old = self._gate(session.channel_key(self.channel), self._ear)
+        self._hub.listen(old.key, session.account, old)
+        self._ear = old
+        return old
 
-    def is_heard(self, session: Session) -> bool:
-        """Is the session's channel heard, be it behind a gate?"""
-        if session.channel is None:
-            return False
-        key = session.channel_key(session.channel)
-        return self._hub.is_listening(key, session.account, self._ear)
+    async def approach(self, session: Session, channel: str, old: Gate | None) -> Gate:
+        """Hear of `channel` behind a gate, which is `old` where that is before it already."""
+        key = session.channel_key(channel)
+        if old is not None and old.key == key:
+            return old
+        new = self._gate(key, self._link.outbox)
+        self._hub.listen(key, session.account, new)
+        await self._engine.subscribe(key)
+        return new
 
-    def unlisten(self, session: Session) -> bool:
-        """Hear of the session's channel no more; was it heard?"""
-        if session.channel is None:
-            return False
-        key = session.channel_key(session.channel)
-        return self._hub.unlisten(key, session.account, self._ear)
+    def arrive(self, session: Session, old: Gate | None, new: Gate, msgid: int = 0) -> Gate:
+        """What is behind `new` is heard from here on, from the event on that follows `msgid`."""
+        if old is not new:
+            self.unlisten(session)
+            self.channel, self._ear = new.key.channel, new
+            new.after = msgid
+        if not self._link.is_open:
+            # A kick may have come while the engine was at it.
+            self.unlisten(session)
+        return new
+
+    def stay(self, session: Session, old: Gate | None, new: Gate | None) -> None:
+        """What was refused changes nothing, not even for a client that does not hear its channel
+        yet.
+        """
+        if new is not None and new is not old:
+            self._hub.unlisten(new.key, session.account, new)
+            self._let_go(new.key)
+        if old is not None:
+            self.open(session, old)
+
+    def unlisten(self, session: Session) -> None:
+        """Hear nothing any more."""
+        if self.channel is not None:
+            key = session.channel_key(self.channel)
+            self.channel = None
+            self._hub.unlisten(key, session.account, self._ear)
+            self._let_go(key)
+
+    def _let_go(self, key: ChannelKey) -> None:
+        if not self._hub.is_heard(key):
+            self._engine.unsubscribe(key)
 
     def open(self, session: Session, gate: Gate, missed: Sequence[bytes] = ()) -> None:
         """The client knows where it is: what it has `missed` and what `gate` has kept goes out, and
@@ -70,27 +105,45 @@ class Hearing:
         """
         for data in missed:
             self._link.send_encoded(data)
-        if self._ear is gate and session.channel is not None:
+        if self.channel is None or not self._stands_before(gate):
+            return
+        gate.open()
+        if self._ear is gate:
             self._ear = gate.ear
-            key = session.channel_key(session.channel)
-            self._hub.open(key, session.account, gate)
-            if gate.has_lost:
-                # As a client that reads too slowly: it is better served by a new connection.
-                self._link.abort()
+            self._hub.listen(session.channel_key(self.channel), session.account, gate.ear)
+        if gate.has_lost:
+            # As a client that reads too slowly: it is better served by a new connection.
+            self._link.abort()
+
+    def _stands_before(self, gate: Gate) -> bool:
+        """Is the gate before what is heard, or behind one that is?"""
+        ear = self._ear
+        while isinstance(ear, Gate):
+            if ear is gate:
+                return True
+            ear = ear.ear
+        return False
 
     async def joined_at(self, session: Session, channel: str) -> int:
         """The last event of `channel` before the session joined it, 0 where nobody knows."""
         return await self._engine.joined_at(session.channel_key(channel), session.account)
 
-    async def missed(self, session: Session, channel: str, after: int) -> Sequence[bytes] | None:
-        """The events of the session's `channel` behind the msgid `after`, encoded; None where they
-        are not held any more, or would overrun the outbox.
+    async def catch_up(
+        self, session: Session, channel: str, gate: Gate, after: int, msgid: int = 0
+    ) -> Sequence[bytes] | None:
+        """The events of `channel` behind the msgid `after`, encoded, behind which `gate` goes on;
+        None where they are not held any more, or would overrun the outbox: it goes on behind
+        `msgid` then.
         """
-        events = await self._engine.history(session.channel_key(channel), after, self._clock())
+        gate.after = msgid
+        events = await self._engine.history(session.channel_key(channel), after)
         if events is None:
             return None
         # Without compression, which would be for this member alone.
         encode = self._link.outbox.wire.plain.encode_event
         encoded = [encode(channel, event.msgid, event.content, event.time_ms) for event in events]
         limit = self._limits.outbox_bytes // 2
-        return None if limit and sum(map(len, encoded)) > limit else encoded
+        if limit and sum(map(len, encoded)) > limit:
+            return None
+        gate.after = max(after, *(event.msgid for event in events)) if events else after
+        return encoded

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from typing import Protocol
 
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Delivery
@@ -17,16 +18,21 @@ from signal_sdk.wire import events
 
 
 class Gate:
-    """Stands before `ear`, and keeps a new listener's events until its client has been told that it
-    listens, which is a commit's few milliseconds later.
+    """Stands before `ear`, and keeps a listener's events until it is known which of them its client
+    is to hear, and the client knows that it listens.
 
     Of more than `max_bytes` (0: no bound) nothing is kept, and `has_lost` says so.
     """
 
-    def __init__(self, ear: Ear, max_bytes: int = 0) -> None:
+    def __init__(self, hub: Hub, key: ChannelKey, ear: Ear, max_bytes: int = 0) -> None:
+        self.key = key
         self.ear = ear
-        self.kept: list[bytes] = []
+        self.after: int = 0
+        """What has come up to this msgid is dropped."""
         self.has_lost: bool = False
+        self.is_open: bool = False
+        self._hub = hub
+        self._kept: list[tuple[int, bytes]] = []
         self._size = 0
         self._max_bytes = max_bytes or sys.maxsize
 
@@ -36,13 +42,26 @@ class Gate:
         return self.ear.wire
 
     def append(self, data: bytes) -> None:
-        """Keep an event."""
+        """Keep an event, or hand it on."""
+        if self.is_open:
+            self.ear.append(data)
+            return
         self._size += len(data)
         if self._size > self._max_bytes:
             self.has_lost = True
-            self.kept.clear()
+            self._kept.clear()
         else:
-            self.kept.append(data)
+            self._kept.append((self._hub.msgid, data))
+
+    def open(self) -> None:
+        """Hand on what was kept, and from now on all at once."""
+        self.is_open = True
+        kept, self._kept = self._kept, []
+        for msgid, data in kept:
+            if msgid > self.after:
+                # There may be another gate behind this one.
+                self._hub.msgid = msgid
+                self.ear.append(data)
 
 
 class Holder(Protocol):
@@ -57,7 +76,7 @@ class Holder(Protocol):
         """Tell the client that its account logged in elsewhere, and close."""
 
     def expire(self) -> None:
-        """The session's token is good no more: end the session."""
+        """The session's token is good no more, and the session is over: say so, and close."""
 
 
 class Hub(Delivery):
@@ -69,6 +88,9 @@ class Hub(Delivery):
         self._listeners: dict[ChannelKey, dict[str, Ear]] = {}
         self.deliveries: int = 0
         """How often an event was handed to a listener since the start."""
+        self.msgid: int = 0
+        """Of the event that is being delivered."""
+        self.on_fencing: Callable[[], None] = _nothing
 
     def __len__(self) -> int:
         """How many logged-in connections there are."""
@@ -104,6 +126,10 @@ class Hub(Delivery):
         """From here on, `ear` gets the channel's events."""
         self._listeners.setdefault(key, {})[account] = ear
 
+    def is_heard(self, key: ChannelKey) -> bool:
+        """Does anybody here get the channel's events?"""
+        return key in self._listeners
+
     def is_listening(self, key: ChannelKey, account: str, ear: Ear) -> bool:
         """Does `ear` get the channel's events?"""
         return self._listeners.get(key, {}).get(account) is ear
@@ -120,28 +146,6 @@ class Hub(Delivery):
             del self._listeners[key]
         return True
 
-    def open(self, key: ChannelKey, account: str, gate: Gate) -> bool:
-        """Hand the ear behind `gate` what that has kept, and let it listen instead; False where the
-        gate listens no more.
-        """
-        listeners = self._listeners.get(key)
-        if listeners is None or listeners.get(account) is not gate:
-            return False
-        for data in gate.kept:
-            gate.ear.append(data)
-        listeners[account] = gate.ear
-        return True
-
-    def expire(self, key: AccountKey, generation: int) -> bool:
-        """End the session of this login, which has lost its token; False where no connection of
-        this node has it.
-        """
-        holder = self._holders.get(key)
-        if holder is None or holder.generation != generation:
-            return False
-        holder.expire()
-        return True
-
     def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:
         holder = self._holders.get(key)
         if holder is not None:
@@ -154,6 +158,7 @@ class Hub(Delivery):
         if listeners is None:
             return
         self.deliveries += len(listeners)
+        self.msgid = msgid
         wire: Wire | None = None
         data = b""
         encoded: dict[Wire, bytes] = {}
@@ -169,3 +174,15 @@ class Hub(Delivery):
         holder = self._holders.get(key)
         if holder is not None and holder.generation == generation:
             holder.kick()
+
+    def deliver_expiry(self, key: AccountKey, generation: int) -> None:
+        holder = self._holders.get(key)
+        if holder is not None and holder.generation == generation:
+            holder.expire()
+
+    def deliver_fencing(self) -> None:
+        self.on_fencing()
+
+
+def _nothing() -> None:
+    """Nobody is connected yet."""

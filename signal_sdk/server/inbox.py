@@ -15,7 +15,7 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import LimitsConfig
-from signal_sdk.server.engine.base import AccountKey, Engine, Post
+from signal_sdk.server.engine.base import AccountKey, Asked, Engine, Known, Post
 from signal_sdk.server.refusals import too_often
 from signal_sdk.server.session import Session
 from signal_sdk.wire import events, functions, lines, names, results
@@ -55,7 +55,9 @@ class Inboxes:
         self._limits = limits
         self._clock = clock
 
-    async def send(self, session: Session, args: functions.UserSendMessage) -> results.Result:
+    async def send(
+        self, session: Session, args: functions.UserSendMessage, asked: Asked
+    ) -> Known | None:
         """`user_sendmsg`."""
         check_user_rate(session, self._limits)
         now, key = self._clock(), session.key
@@ -75,22 +77,23 @@ class Inboxes:
             sender=key.account,
             expires=now + ttl,
         )
-        await self._engine.post(post, now)
-        return results.DONE
+        return await self._engine.post(asked, post)
 
-    async def push(self, session: Session, args: functions.PushSendMessage) -> results.Result:
+    async def push(
+        self, session: Session, args: functions.PushSendMessage, asked: Asked
+    ) -> Known | None:
         """`push_sendmsg`: as an instant message."""
         flag = lines.make_flag(names.DEFAULT_TTL_SECONDS)
         message = functions.UserSendMessage(
             peer=args.peer, flag=flag, kind=events.INSTANT, content=args.content
         )
-        return await self.send(session, message)
+        return await self.send(session, message, asked)
 
     async def read(self, session: Session, args: functions.UserGetMessages) -> Polled:
         """`user_getmsg`."""
         limit = min(args.max, names.MAX_INBOX_POLL)
         # One more than it gets: is any left?
-        found = await self._engine.read_inbox(session.key, args.ver_clear, limit + 1, self._clock())
+        found = await self._engine.read_inbox(session.key, args.ver_clear, limit + 1)
         msgs: list[tuple[int, str]] = []
         chars = next_version = 0
         for entry in found.entries:

@@ -28,7 +28,7 @@ GUESSES = frozenset({ECode.LOGIN_E_TOKENWRONG, ECode.LOGIN_E_FAILED})
 class LoggingIn:
     """What `request` asks for on `link`. The session that it finds is its connection's."""
 
-    __slots__ = ("_hearing", "_line", "_link", "_services", "is_resume", "request")
+    __slots__ = ("_channel", "_hearing", "_line", "_link", "_services", "is_resume", "request")
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class LoggingIn:
         self.request: login.Login | login.LineLogin = request
         self.is_resume: bool = isinstance(request, login.LineLogin)
         self._line = ""
+        self._channel: str | None = None
         self._link = link
         self._services = services
         self._hearing = hearing
@@ -53,9 +54,10 @@ class LoggingIn:
         """Log in. Raises `LoginError`."""
         presences = self._services.presences
         if isinstance(self.request, login.Login):
-            session, self._line = await presences.log_in(self.request)
+            session, self._channel, self._line = await presences.log_in(self.request)
         else:
-            session, self._line = await presences.resume(self.request), self.request.line
+            self._line = self.request.line
+            session, self._channel = await presences.resume(self.request)
         return session
 
     async def answer(self, session: Session) -> None:
@@ -71,25 +73,26 @@ class LoggingIn:
         logger.info("%s: %r of app %r logged in", self._link.peer, session.account, session.app)
 
     async def _resume(self, session: Session, request: login.LineLogin) -> None:
-        channel = session.channel
+        channel = self._channel
         if channel is None:
             self._welcome(session)
             return
-        is_there = request.channel in (None, channel)
-        gate = self._hearing.listen_behind_gate(session) if is_there else None
-        roster = await self._services.engine.roster(session.channel_key(channel), 0)
-        if gate is None:
+        key = session.channel_key(channel)
+        if request.channel not in (None, channel):
             # It is in the midst of moving: the request that moves it comes again, and is answered
             # with how things stand.
+            roster = await self._services.engine.roster(key, 0)
             self._welcome(session, msgid=roster.msgid)
             return
-        missed = await self._hearing.missed(session, channel, request.msgid)
+        gate = await self._hearing.listen(session, channel)
+        roster = await self._services.engine.roster(key, 0)
+        missed = await self._hearing.catch_up(session, channel, gate, request.msgid, roster.msgid)
         self._welcome(session, msgid=roster.msgid, gap=missed is None)
         self._hearing.open(session, gate, missed or ())
 
     def _welcome(self, session: Session, *, msgid: int = 0, gap: bool = False) -> None:
         success = login.LoginSucceeded(
-            uid=session.uid, line=self._line, channel=session.channel, msgid=msgid, gap=gap
+            uid=session.uid, line=self._line, channel=self._channel, msgid=msgid, gap=gap
         )
         self._link.send(
             typed.LoggedIn(

@@ -20,10 +20,10 @@ from signal_sdk.server.acceptor import Acceptor
 from signal_sdk.server.attributes import ChannelAttributes, UserAttributes
 from signal_sdk.server.calls import Calls
 from signal_sdk.server.channels import Channels
-from signal_sdk.server.clock import Clock
+from signal_sdk.server.clock import Clock, clocks
 from signal_sdk.server.config import Config, LimitsConfig
 from signal_sdk.server.doors import Addresses, Doors
-from signal_sdk.server.engine.base import Engine
+from signal_sdk.server.engine.base import Engine, Statistics
 from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
@@ -37,7 +37,6 @@ from signal_sdk.server.native_lookup import NativeLookup
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.requests import Services
 from signal_sdk.server.revocations import LOOK_SECONDS, Revocations
-from signal_sdk.server.timers import Timers
 from signal_sdk.server.visitors import Visitors
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
@@ -54,13 +53,13 @@ def make_engine(config: Config) -> Engine:
     """
     server = config.server
     return EmbeddedEngine(
-        bounds=_bounds(config.limits),
-        journal=Journal.open(server.data, server.durability) if server.data else None,
+        journal=Journal.open(server.data, server.durability) if server.data else None
     )
 
 
-def _bounds(limits: LimitsConfig) -> Bounds:
-    return Bounds(**{field.name: getattr(limits, field.name) for field in attrs.fields(Bounds)})
+def _bounds(config: Config) -> Bounds:
+    known = {**attrs.asdict(config.limits), **attrs.asdict(config.server, recurse=False)}
+    return Bounds(**{field.name: known[field.name] for field in attrs.fields(Bounds)})
 
 
 class Node:
@@ -79,52 +78,42 @@ class Node:
         config = attrs.evolve(config, limits=attrs.evolve(config.limits))
         self.config: Config = config
         limits = config.limits
-        self._engine = engine or make_engine(config)
+        self.engine: Engine = engine or make_engine(config)
         self._clock = clock
         self._reactor = Reactor()
-        self._timers = timers = Timers(self._reactor)
+        self._nursery: trio.Nursery | None = None
         self._hub = Hub()
-        self._engine.attach(self._hub)
+        self.engine.bound(_bounds(config))
+        self.engine.attach(self._hub, clocks(clock, self._reactor))
         self._routes = Routes(config.server)
         self._stopping = trio.Event()
         self._drain_seconds = 0.0
 
-        users = UserAttributes(self._engine, limits)
-        channel_attributes = ChannelAttributes(self._engine, timers, limits, clock)
+        users = UserAttributes(self.engine)
+        channel_attributes = ChannelAttributes(self.engine)
         channel_attributes.take_apps(config.apps)
-        channels = Channels(self._engine, channel_attributes, config, clock)
-        calls = Calls(self._engine, timers, limits, clock)
+        channels = Channels(self.engine, config)
+        calls = Calls(self.engine, limits)
         self._revocations = Revocations(config.server.data)
-        presences = Presences(
-            self._engine,
-            users,
-            channels,
-            calls,
-            timers,
-            config,
-            clock,
-            self._hub,
-            self._revocations,
-        )
+        presences = Presences(self.engine, self._hub, config, clock, self._revocations)
         self._presences = presences
         handlers = functions.handlers(
+            self.engine,
             presences=presences,
-            inboxes=Inboxes(self._engine, limits, clock),
+            inboxes=Inboxes(self.engine, limits, clock),
             users=users,
             channels=channels,
             channel_attributes=channel_attributes,
             calls=calls,
         )
-        self._recoverable = (presences, calls, channel_attributes)
         self._doors: Doors | None = None
         forwarded = Forwarded(config.server)
         self._visitors = Visitors(limits, forwarded.trusts)
         services = Services(
-            engine=self._engine,
+            engine=self.engine,
             hub=self._hub,
             presences=presences,
             handlers=handlers,
-            timers=timers,
             limits=limits,
             clock=clock,
             visitors=self._visitors,
@@ -133,6 +122,7 @@ class Node:
         )
         acceptor = Acceptor(services, self._reactor, self._routes, forwarded)
         self.acceptor: Acceptor = acceptor
+        self._hub.on_fencing = acceptor.abort_all
         self._lookup = NativeLookup(config, self._is_closed_to_natives)
         self._knowing_apps = (presences, channels, channel_attributes, self._lookup)
 
@@ -146,6 +136,10 @@ class Node:
     def sessions(self) -> int:
         """How many logged-in connections there are."""
         return len(self._hub)
+
+    def statistics(self) -> Statistics:
+        """How much the engine of this node has."""
+        return self.engine.statistics()
 
     async def run(
         self,
@@ -163,10 +157,9 @@ class Node:
                 self._doors = doors
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._reactor.run)
-                await nursery.start(self._timers.run)
-                await nursery.start(self._engine.run)
-                for rules in self._recoverable:
-                    await rules.recover()
+                self._nursery = nursery
+                await nursery.start(self.engine.run)
+                await self._presences.recover()
                 nursery.start_soon(self._sweep_loop)
                 nursery.start_soon(self._look_loop)
                 async with trio.open_nursery() as serving:
@@ -188,7 +181,7 @@ class Node:
             if doors is not None:
                 doors.close()
             with trio.CancelScope(shield=True):
-                await self._engine.aclose()
+                await self.engine.aclose()
 
     def reload(self, config: Config) -> None:
         """Take the certificate, the apps and the limits from `config` from here on; what cannot
@@ -206,7 +199,7 @@ class Node:
         for knowing in self._knowing_apps:
             knowing.take_apps(config.apps)
         self.acceptor.take_limits()
-        self._engine.bound(_bounds(limits))
+        self.engine.bound(_bounds(self.config))
         self._look_for_revocations()
         logger.info("the certificate, the apps and the limits were read again")
 
@@ -223,13 +216,13 @@ class Node:
             self._look_for_revocations()
 
     def _look_for_revocations(self) -> None:
-        if self._revocations.look():
-            self._timers.after(0, self._presences.end_revoked)
+        if self._revocations.look() and self._nursery is not None:
+            self._nursery.start_soon(self._presences.end_revoked)
 
     async def _sweep_loop(self) -> None:
         while True:
             await trio.sleep(SWEEP_SECONDS)
-            await self._engine.sweep(self._clock())
+            await self.engine.sweep()
 
 
 def _fixed_changes(before: Config, after: Config) -> Iterator[str]:

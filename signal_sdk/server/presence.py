@@ -9,26 +9,21 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import trio
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, ParameterError, SignalError
-from signal_sdk.server.attributes import UserAttributes
-from signal_sdk.server.calls import Calls
-from signal_sdk.server.channels import OFFLINE, ONLINE, Channels
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.complaints import Complaint
 from signal_sdk.server.config import AppConfig, Config
-from signal_sdk.server.engine.base import AccountKey, Engine, Presence
+from signal_sdk.server.engine.base import AccountKey, Engine, LoginFacts, Presence
 from signal_sdk.server.hub import Hub
 from signal_sdk.server.rates import Paces, Rates
 from signal_sdk.server.refusals import REVOKED, login_too_often
 from signal_sdk.server.revocations import Revocations
 from signal_sdk.server.session import Session, digest
-from signal_sdk.server.timers import Timers
 from signal_sdk.server.tokens import Token, check_token
 from signal_sdk.server.visitors import RESERVED_PART, RETRY_SECONDS
 from signal_sdk.wire import functions, login, names, results
@@ -43,34 +38,17 @@ LOOKED_AT_PER_TURN = 1000
 """How many sessions are looked at before others run."""
 
 
-def _may_take(request: login.Login, presence: Presence) -> bool:
-    """May this login end that session? One that comes again by itself may end its own only."""
-    return not request.again or presence.instance == request.instance
-
-
 class Presences:
     """The rules of presence."""
 
     def __init__(
-        self,
-        engine: Engine,
-        users: UserAttributes,
-        channels: Channels,
-        calls: Calls,
-        timers: Timers,
-        config: Config,
-        clock: Clock,
-        hub: Hub,
-        revocations: Revocations,
+        self, engine: Engine, hub: Hub, config: Config, clock: Clock, revocations: Revocations
     ) -> None:
         self._engine = engine
         self._hub = hub
+        self._told_full = Complaint("nobody new of an app is let in")
         self._revocations = revocations
         self._skew = config.server.clock_skew_seconds
-        self._users = users
-        self._channels = channels
-        self._calls = calls
-        self._timers = timers
         self.take_apps(config.apps)
         self._dev = config.server.dev
         self._clock = clock
@@ -78,7 +56,6 @@ class Presences:
         self._sent: Rates[AccountKey] = Rates()
         self._limits = config.limits
         self._logins: Paces[AccountKey] = Paces()
-        self._told_full = Complaint("nobody new of an app is let in")
 
     def take_apps(self, apps: Sequence[AppConfig]) -> None:
         """From here on these apps' users may log in; who is logged in stays."""
@@ -86,9 +63,9 @@ class Presences:
 
     # --- logging in ---
 
-    async def log_in(self, request: login.Login) -> tuple[Session, str]:
-        """`login`: the session, and its line, of which nothing but a digest is kept. Raises
-        `LoginError`.
+    async def log_in(self, request: login.Login) -> tuple[Session, str | None, str]:
+        """`login`: the session, the channel that it is in, and its line, of which nothing but a
+        digest is kept. Raises `LoginError`.
         """
         try:
             account = names.check_account(request.account)
@@ -100,31 +77,26 @@ class Presences:
         token = self._check_token(request, key)
         self._check_room(key, is_resume=False)
         self._check_pace(key)
-        if not request.keeps_presence:
-            await self._end(key, partial(_may_take, request), kick=True)
         line = secrets.token_urlsafe(LINE_BYTES)
+        facts = LoginFacts(
+            line_digest=digest(line),
+            device=request.device,
+            # Only whether it is PUSH_VERSION or more counts; a client may say any number.
+            ver=max(0, min(request.ver, MAX_VER)),
+            token_expires=token.expires,
+            token_issued=token.issued,
+            rights=token.rights.encode(),
+            instance=request.instance,
+        )
+        keeps = request.keeps_presence
         try:
-            made = await self._engine.log_in(
-                key,
-                line_digest=digest(line),
-                device=request.device,
-                # Only whether it is PUSH_VERSION or more counts; a client may say any number.
-                ver=max(0, min(request.ver, MAX_VER)),
-                token_expires=token.expires,
-                token_issued=token.issued,
-                rights=token.rights.encode(),
-                instance=request.instance,
-                again=request.again,
-            )
+            presence = await self._engine.log_in(key, facts, again=request.again, keeps=keeps)
         except SignalError as exc:
             # The app has no room for one more.
             raise LoginError(ECode.LOGIN_E_NET, exc.reason) from None
-        if made is None:
+        if presence is None:
             raise LoginError(ECode.LOGIN_E_TOKEN_KICKED)
-        presence, before = made
-        if before is None:
-            await self._channels.tell_presence(ONLINE, key, presence.uid)
-        return self._session(key, presence), line
+        return self._session(key, presence), presence.channel, line
 
     def _check_room(self, key: AccountKey, *, is_resume: bool) -> None:
         """Raise `LoginError` (201) where the app has no room for one more connection: the last
@@ -162,14 +134,13 @@ class Presences:
         return token
 
     def token_time(self) -> float:
-        """The time that tokens are checked against: not much before the newest that was seen, so
-        that a clock that is set back makes none good again.
-        """
-        now = self._clock()
-        return max(now, self._engine.newest_time() - self._skew) if self._skew else now
+        """The time that tokens are checked against."""
+        return self._engine.token_time()
 
-    async def resume(self, request: login.LineLogin) -> Session:
-        """`line_login`: the session of that line, under a new generation. Raises `LoginError`."""
+    async def resume(self, request: login.LineLogin) -> tuple[Session, str | None]:
+        """`line_login`: the session of that line, under a new generation, and the channel that it
+        is in. Raises `LoginError`.
+        """
         found = await self._engine.resume(digest(request.line))
         if found is None:
             raise LoginError(ECode.LOGIN_E_FAILED, "there is no session of this line any more")
@@ -184,7 +155,7 @@ class Presences:
             # It may come again until its lease is over.
             await self.disconnected(session)
             raise
-        return session
+        return session, presence.channel
 
     def _session(self, key: AccountKey, presence: Presence) -> Session:
         return Session(
@@ -196,7 +167,6 @@ class Presences:
             ver=presence.ver,
             token_expires=presence.token_expires,
             rights=Rights.decode(presence.rights),
-            channel=presence.channel,
             rates=self._sent,
         )
 
@@ -210,31 +180,23 @@ class Presences:
     async def log_out(self, session: Session) -> None:
         """`user_logout`, or the end of the token: presence ends at once."""
         session.let_go()
-        await self._end(session.key, lambda presence: presence.generation == session.generation)
+        await self._engine.end(session.key, session.generation)
 
     async def disconnected(self, session: Session) -> None:
         """The session's connection is gone: it has `_conn_timeout` to come back."""
         session.let_go()
-        await self._begin_lease(session.key, session.generation)
+        await self._engine.disconnect(session.key, session.generation)
 
     async def recover(self) -> None:
-        """The server has started: whoever was online has lost the connection. Leases that ran go
-        on; the others begin now, since nobody could come back before.
-        """
+        """The server has started."""
         self._check_clock()
-        for key, presence in await self._engine.online():
-            if presence.lease_ends is None:
-                await self._begin_lease(key, presence.generation)
-            else:
-                self._watch_lease(key, presence.generation, presence.lease_ends - self._clock())
         await self.end_revoked()
 
     def _check_clock(self) -> None:
-        now = self._clock()
         if not self._skew:
-            self._engine.forget_newer_time(now)
+            self._engine.forget_newer_time()
             return
-        behind = self._engine.newest_time() - now
+        behind = self._engine.newest_time() - self._clock()
         if behind > self._skew:
             logger.warning(
                 "the clock is %d s behind the newest time that was seen here: tokens are checked "
@@ -247,50 +209,9 @@ class Presences:
         """End the sessions whose token was taken back."""
         for number, (key, presence) in enumerate(await self._engine.online(), 1):
             if self._revocations.is_revoked(*key, presence.token_issued, presence.token_expires):
-                await self._end_token(key, presence.generation)
+                await self._engine.end(key, presence.generation, expires=True)
             if number % LOOKED_AT_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
-
-    async def _end_token(self, key: AccountKey, generation: int) -> None:
-        if not self._hub.expire(key, generation):
-            await self._end(key, lambda presence: presence.generation == generation, kick=True)
-
-    async def _begin_lease(self, key: AccountKey, generation: int) -> None:
-        lease = await self._users.conn_timeout(key)
-        if await self._engine.disconnect(key, generation, self._clock() + lease):
-            self._watch_lease(key, generation, lease)
-
-    def _watch_lease(self, key: AccountKey, generation: int, seconds: float) -> None:
-        async def run_out() -> None:
-            await self._end(
-                key,
-                lambda presence: (
-                    presence.generation == generation and presence.lease_ends is not None
-                ),
-            )
-
-        self._timers.after(seconds, run_out)
-
-    async def _end(
-        self, key: AccountKey, is_meant: Callable[[Presence], bool], *, kick: bool = False
-    ) -> None:
-        """End the account's presence if it is the one that is meant, and tell everybody whom it
-        concerns.
-        """
-        while (presence := await self._engine.presence(key)) is not None and is_meant(presence):
-            announce = None
-            if presence.channel is not None:
-                announce = await self._channels.departure(key, presence.uid, presence.channel)
-            ended = await self._engine.log_out(
-                key, presence, announce, kick=kick, now=self._clock()
-            )
-            if ended is None:
-                continue
-            if presence.channel is not None and ended.left is not None:
-                await self._channels.departed(key, presence.uid, presence.channel, ended.left)
-            await self._calls.end_all(key)
-            await self._channels.tell_presence(OFFLINE, key, presence.uid)
-            return
 
     # --- asking ---
 

@@ -87,6 +87,11 @@ class Rates(Generic[K]):
         rate = self._held[key] = self.of(key, now)
         return rate
 
+    def age(self, now: float) -> None:
+        """Forget what was not asked for of late, also where nobody asks for anything any more."""
+        if now - self._turned_at >= WINDOW_SECONDS:
+            self._turn(now)
+
     def _turn(self, now: float) -> None:
         is_late = now - self._turned_at >= 2 * WINDOW_SECONDS
         self._old = {} if is_late else self._young

@@ -20,8 +20,8 @@ from signal_sdk.errors import LoginError, SignalError
 from signal_sdk.server import rights
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import LimitsConfig
-from signal_sdk.server.engine.base import Engine
-from signal_sdk.server.functions import Handler
+from signal_sdk.server.engine.base import Asked, Engine, Known
+from signal_sdk.server.functions import Change, Handlers, Question
 from signal_sdk.server.hearing import Hearing
 from signal_sdk.server.hub import Gate, Hub
 from signal_sdk.server.inbox import Polled
@@ -30,7 +30,6 @@ from signal_sdk.server.presence import Presences
 from signal_sdk.server.rates import Pace
 from signal_sdk.server.refusals import login_too_often, too_often
 from signal_sdk.server.session import Session
-from signal_sdk.server.timers import Timers
 from signal_sdk.server.visitors import RETRY_SECONDS, Visitors
 from signal_sdk.server.wires.base import ClientLink
 from signal_sdk.wire import call2, functions, results, typed
@@ -39,19 +38,6 @@ from signal_sdk.wire.rights import ALL
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
-ASKING: Final = frozenset(
-    {
-        functions.UserGetMessages,
-        functions.UserQueryStatus,
-        functions.UserGetAttr,
-        functions.UserGetAttrAll,
-        functions.ChannelQueryNum,
-        functions.ChannelQueryUserIsIn,
-        functions.ChannelQueryUserList,
-        functions.ChannelQueryUserListAll,
-    }
-)
-"""What may be done twice: it changes nothing, but for what `user_getmsg` clears."""
 SENDING: Final = frozenset(
     {
         functions.UserSendMessage,
@@ -79,9 +65,15 @@ WRONG_LINE: Final = "wrong line"
 """Why a request is refused whose `line` is not its connection's own: what a native client knows it
 by.
 """
+DONE: Final = call2.encode_result(results.DONE)
 OVERTAKEN: Final = call2.encode_result(results.JoinResult(list=(), attrs={}, num=0))
 """What a join is answered that comes again where a later request has led elsewhere: how things were
 then is of no use any more, and may be large."""
+REPLIES: Final[Mapping[type[Arguments], str]] = {
+    functions.UserSetAttr: call2.encode_result(results.SetAttrResult()),
+    functions.ChannelJoin: OVERTAKEN,
+}
+"""What is kept of the answers that are not `DONE`."""
 
 
 @attrs.frozen(kw_only=True)
@@ -91,8 +83,7 @@ class Services:
     engine: Engine
     hub: Hub
     presences: Presences
-    handlers: Mapping[type[Arguments], Handler]
-    timers: Timers
+    handlers: Handlers
     limits: LimitsConfig
     clock: Clock
     visitors: Visitors
@@ -153,49 +144,62 @@ class Requests:
 
     async def _answer(self, session: Session | None, request: call2.Request) -> None:
         session, ack, args = self.decode(session, request)
-        handler = self._services.handlers[type(args)]
-        result: results.Result
-        if type(args) in ASKING:
-            self._check_pace(session.questions, self._services.limits.questions_per_second, ASKED)
-            result = await handler(session, args)
-            if isinstance(result, Polled):
-                # What it clears must not come again: its client remembers it only until then. But
-                # where nothing can be written, what waits can be read all the same.
-                page = typed.Reply(request.callid, result.page, result.next_version)
-                self._services.engine.when_durable(lambda _: self._link.send(page))
-            else:
-                text = call2.encode_result(result)
-                self._reply(request.callid, text)
-                if len(text) > QUESTION_CHARS:
-                    self._charge(session, len(text) / QUESTION_CHARS)
+        question = self._services.handlers.questions.get(type(args))
+        if question is not None:
+            await self._answer_question(session, request.callid, args, question)
             return
-        if type(args) not in SENDING:
-            self._check_pace(session.changes, self._services.limits.changes_per_second, CHANGED)
         engine = self._services.engine
         engine.check_writable()
-        callid = request.callid if ack is not None and _is_countable(request.callid) else None
-        if callid is not None:
-            known = await engine.recall(session.key, callid, ack or 0)
-            if known is not None and not _is_still_so(session, args):
-                engine.when_durable(partial(self._reply, callid, known))
-                return
+        asked = Asked(
+            session.key,
+            session.generation,
+            request.callid if ack is not None and _is_countable(request.callid) else None,
+            ack or 0,
+            REPLIES.get(type(args), DONE),
+        )
         gate = None
-        if isinstance(args, MOVING):
-            result, gate = await self._move(session, args, handler)
+        result: results.Result | Known | None
+        try:
+            if type(args) not in SENDING:
+                self._check_pace(session.changes, self._services.limits.changes_per_second, CHANGED)
+            change = self._services.handlers.changes[type(args)]
+            if isinstance(args, MOVING):
+                result, gate = await self._move(session, args, asked, change)
+            else:
+                result = await change(session, args, asked)
+        except SignalError:
+            # What was done before is not refused now.
+            result = await engine.recall(asked) if asked.callid is not None else None
+            if result is None:
+                raise
+        if result is None:
+            text = asked.reply
+        elif isinstance(result, Known):
+            text = result.reply
         else:
-            result = await handler(session, args)
-        text = call2.encode_result(result)
-        is_held = isinstance(args, functions.ChannelSendMessage)
-        if callid is not None:
-            key, generation = session.key, session.generation
-            kept = OVERTAKEN if isinstance(args, functions.ChannelJoin) else text
-            await engine.remember(key, generation, callid, kept, durably=not is_held)
-        if is_held:
+            text = call2.encode_result(result)
+        if isinstance(args, functions.ChannelSendMessage):
             # What becomes of it has been handed to everybody, and is in no journal.
             self._reply(request.callid, text)
         else:
             self.unwritten += 1
             engine.when_durable(partial(self._acknowledge, session, gate, request.callid, text))
+
+    async def _answer_question(
+        self, session: Session, callid: call2.CallId, args: Arguments, question: Question
+    ) -> None:
+        self._check_pace(session.questions, self._services.limits.questions_per_second, ASKED)
+        result = await question(session, args)
+        if isinstance(result, Polled):
+            # What it clears must not come again: its client remembers it only until then. But where
+            # nothing can be written, what waits can be read all the same.
+            page = typed.Reply(callid, result.page, result.next_version)
+            self._services.engine.when_durable(lambda _: self._link.send(page))
+            return
+        text = call2.encode_result(result)
+        self._reply(callid, text)
+        if len(text) > QUESTION_CHARS:
+            self._charge(session, len(text) / QUESTION_CHARS)
 
     def _check_pace(self, pace: Pace, limit: int, what: str) -> None:
         seconds = pace.seconds_left(limit, trio.current_time())
@@ -252,7 +256,7 @@ class Requests:
     async def _clear(self, session: Session, ver_clear: int) -> None:
         """Everything up to this version is handled, as a poll says."""
         services = self._services
-        await services.engine.read_inbox(session.key, ver_clear, 0, services.clock())
+        await services.engine.read_inbox(session.key, ver_clear, 0)
 
     async def durable(self) -> SignalError | None:
         """Wait until all that was done so far is durable; why it cannot be made so."""
@@ -276,32 +280,32 @@ class Requests:
         self,
         session: Session,
         args: functions.ChannelJoin | functions.ChannelLeave,
-        handler: Handler,
-    ) -> tuple[results.Result, Gate | None]:
+        asked: Asked,
+        change: Change,
+    ) -> tuple[results.Result | Known | None, Gate | None]:
         """Join or leave a channel, and hear of the one that the session is in then, behind a gate
         until its client knows.
-
-        The one that it leaves falls silent first: who leaves does not hear of it, and the web SDK,
-        which has forgotten that channel by now, would count its events' ids as the new one's.
         """
+        hearing = self._hearing
         is_join = isinstance(args, functions.ChannelJoin)
-        stays = (args.channel == session.channel) is is_join
-        heard = not stays and self._hearing.unlisten(session)
+        if not is_join and args.channel != hearing.channel:
+            return await change(session, args, asked), None
+        old, new = hearing.hold(session), None
+        if is_join:
+            new = await hearing.approach(session, args.channel, old)
         try:
-            result = await handler(session, args)
+            result = await change(session, args, asked)
         except BaseException:
-            # What was refused changes nothing, not even for a client that does not hear its channel
-            # yet.
-            if heard:
-                self._hearing.listen(session)
+            hearing.stay(session, old, new)
             raise
-        return result, self._hearing.listen_behind_gate(session) if is_join else None
+        if new is not None and isinstance(result, results.JoinResult):
+            return result, hearing.arrive(session, old, new, result.msgid)
+        if is_join or isinstance(result, Known):
+            hearing.stay(session, old, new)
+        else:
+            hearing.unlisten(session)
+        return result, None
 
 
 def _is_countable(callid: call2.CallId) -> TypeGuard[int]:
     return isinstance(callid, int) and 0 <= callid <= MAX_CALLID
-
-
-def _is_still_so(session: Session, args: Arguments) -> bool:
-    """Is a join that comes again best answered with how things stand now?"""
-    return isinstance(args, functions.ChannelJoin) and session.channel == args.channel

@@ -24,10 +24,10 @@ def digest(line: str) -> bytes:
 
 @attrs.define(kw_only=True, eq=False)
 class Session:
-    """One login of an account. `device` and `ver` are what it said of its client; `channel` is the
-    one that it is in; `line_digest` is all that is kept of the line that its requests have to name;
-    `sent` is the account's rate, which outlives the login; `changes` and `questions` are the paces
-    of all else that it asks; `rights` are its token's.
+    """One login of an account. `device` and `ver` are what it said of its client; `line_digest`
+    is all that is kept of the line that its requests have to name; `sent` is the account's rate,
+    which outlives the login; `changes` and `questions` are the paces of all else that it asks;
+    `rights` are its token's.
     """
 
     key: AccountKey
@@ -37,7 +37,6 @@ class Session:
     device: str = login.WEB_DEVICE
     ver: int = 0
     token_expires: int | None = None
-    channel: str | None = None
     rights: Rights = ALL
     rates: Rates[AccountKey] = attrs.field(factory=Rates, repr=False)
     _sent: Rate | None = attrs.field(default=None, init=False)

@@ -198,7 +198,7 @@ async def test_an_answer_without_an_entry_leaves_before_that_is_announced(
     ann: WireClient, bob: WireClient, server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where the journal takes its time: what comes meanwhile is announced behind the answer."""
-    engine = server.node._engine
+    engine = server.node.engine
     waiting: list[Any] = []
     await versions(bob, 0)
     with monkeypatch.context() as patch:

@@ -4,24 +4,29 @@ time.
 
 from __future__ import annotations
 
+import heapq
+import math
 import random
 import shutil
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 import attrs
 import msgspec
 import trio
+from msgspec.structs import replace
 from trio.testing import wait_all_tasks_blocked
 
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import SocketTransport
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import AppConfig, Config, LimitsConfig
-from signal_sdk.server.engine.base import Engine
+from signal_sdk.server.engine.base import AccountKey, ChannelKey, Clocks, Delivery, Engine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.schema import Batch
@@ -29,6 +34,7 @@ from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.websocket import handshake
 from signal_sdk.wire import lines
+from signal_sdk.wire.events import ChannelContent
 from signal_sdk.wire.login import NATIVE_DEVICE, PUSH_VERSION
 from tests.wire_client import MAX_FRAME_BYTES, WireClient
 
@@ -146,22 +152,96 @@ def is_refusal(reply: dict[str, Any], ecode: int) -> bool:
 
 
 NOT_SLOW: Final = (
-    *("attach", "run", "aclose", "check_writable", "when_durable", "newest_time"),
-    "forget_newer_time",
+    *("bound", "aclose", "check_writable", "when_durable", "newest_time", "forget_newer_time"),
+    *("token_time", "statistics"),
 )
 """What an engine does without waiting, whatever it is."""
+LATE_SECONDS: Final = 0.002
+"""How much later than it happened something may be delivered."""
+
+_Of = tuple[str, tuple[str, str]]
+"""Of which channel, or of which account: their keys may be equal."""
+
+
+class _LateDelivery:
+    """Hands on what an engine delivers, each a random moment later: what is of one channel or of
+    one account in order, and nothing of a channel that was unsubscribed meanwhile.
+    """
+
+    def __init__(self, delivery: Delivery, moments: random.Random) -> None:
+        self._delivery = delivery
+        self._moments = moments
+        self._heap: list[tuple[float, int, _Of, Callable[[], None]]] = []
+        self._latest: dict[_Of, float] = {}
+        self._numbers = count()
+        self._wake = trio.Event()
+
+    def _later(self, of: _Of, call: Callable[[], None]) -> None:
+        time = trio.current_time() + self._moments.random() * LATE_SECONDS
+        time = self._latest[of] = max(time, self._latest.get(of, 0.0))
+        heapq.heappush(self._heap, (time, next(self._numbers), of, call))
+        self._wake.set()
+
+    def forget(self, key: ChannelKey) -> None:
+        """What is under way of this channel is not delivered."""
+        self._heap = [it for it in self._heap if it[2] != ("channel", key)]
+        heapq.heapify(self._heap)
+
+    async def run(self) -> None:
+        while True:
+            while self._heap and self._heap[0][0] <= trio.current_time():
+                heapq.heappop(self._heap)[3]()
+            self._wake = trio.Event()
+            with trio.move_on_at(self._heap[0][0] if self._heap else math.inf):
+                await self._wake.wait()
+
+    def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:
+        self._later(("account", key), partial(self._delivery.deliver_entry, key, version, line))
+
+    def deliver_event(
+        self, key: ChannelKey, msgid: int, content: ChannelContent, time_ms: int
+    ) -> None:
+        call = partial(self._delivery.deliver_event, key, msgid, content, time_ms)
+        self._later(("channel", key), call)
+
+    def deliver_kick(self, key: AccountKey, generation: int) -> None:
+        self._later(("account", key), partial(self._delivery.deliver_kick, key, generation))
+
+    def deliver_expiry(self, key: AccountKey, generation: int) -> None:
+        call = partial(self._delivery.deliver_expiry, key, generation)
+        self._later(("account", key), call)
+
+    def deliver_fencing(self) -> None:
+        self._delivery.deliver_fencing()
 
 
 class _SlowEngine:
-    """An engine whose operations take a random moment before and after, as those of one behind a
-    network do.
+    """An engine whose operations take a random moment before and after, and whose deliveries come
+    later, as those of one behind a network do.
     """
 
     def __init__(self, engine: Engine, seed: int) -> None:
         self._engine = engine
         self._random = random.Random(seed)
+        self._late: _LateDelivery | None = None
 
     is_immediate = False
+
+    def attach(self, delivery: Delivery, clocks: Clocks) -> None:
+        self._late = _LateDelivery(delivery, self._random)
+        self._engine.attach(self._late, clocks)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        assert self._late is not None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._late.run)
+            await nursery.start(self._engine.run)
+            task_status.started()
+
+    def unsubscribe(self, key: ChannelKey) -> None:
+        assert self._late is not None
+        self._engine.unsubscribe(key)
+        self._late.forget(key)
 
     def __getattr__(self, name: str) -> Any:
         operation: Callable[..., Any] = getattr(self._engine, name)
@@ -218,17 +298,21 @@ def killed(directory: Path, name: str = "killed") -> Path:
 
 
 def kept_by(engine: EmbeddedEngine) -> dict[Any, Any]:
-    """All that an engine's state is to others, to compare it with another engine's."""
+    """All that an engine's state is to others, and that outlives its process, to compare it with
+    another engine's.
+    """
     accounts = {
         key: (
             account.uid,
-            account.presence,
+            # Which node has the connection dies with that.
+            account.presence and replace(account.presence, node=""),
             account.generation,
             account.attributes,
             account.inbox.last_version,
             [(it.version, it.expires, it.line, it.number) for it in account.inbox.entries],
             set(account.calls),
             account.made,
+            {it: reply for it, reply in account.replies.items() if reply.number is not None},
         )
         for key, account in engine._accounts.items()
         if not account.is_nobody

@@ -19,12 +19,10 @@ from websockets.frames import Frame, Opcode
 from signal_sdk.errors import LinkError
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import LimitsConfig
-from signal_sdk.server.engine.account_operations import MAX_REPLIES
 from signal_sdk.server.engine.base import AccountKey, ChannelKey
+from signal_sdk.server.engine.core import MAX_REPLIES
 from signal_sdk.server.engine.tables import Account, encode_json
-from signal_sdk.server.functions import Handler
 from signal_sdk.testing.server import LocalServer, local_server, trio_wall_clock
-from signal_sdk.wire import functions
 from signal_sdk.wire.names import CHANNEL_TTL, MAX_TTL_SECONDS
 from tests.packet_client import PacketClient, packet_client
 from tests.server.helpers import FOREVER, settle
@@ -167,7 +165,7 @@ class Life:
     @property
     def state(self) -> Any:
         """The engine's."""
-        engine: Any = self.server.node._engine
+        engine: Any = self.server.node.engine
         return engine._state
 
     def _check_bounds(self) -> None:
@@ -222,9 +220,8 @@ class Life:
         }
         assert sides == {(call, key) for key, it in state.accounts.items() for call in it.calls}
         assert set(node._hub._holders) <= set(present)
-        _, calls, attributes = node._recoverable
-        assert set(calls._deadlines) <= set(state.calls)
-        assert set(attributes._watches) <= set(state.channels)
+        records = {*state.calls, *state.channels.values(), *state.accounts.values()}
+        assert {of for dues in (state.dues, state.expiries) for _, of in dues._times} <= records
 
     # --- the end ---
 
@@ -253,17 +250,13 @@ class Life:
         assert node.acceptor._services.visitors.count == 0
         assert node.sessions == 0
         assert not node._hub._listeners
-        presences, calls, attributes = node._recoverable
-        assert not calls._deadlines
-        assert not attributes._watches
-        assert node._timers._nursery is not None
-        assert not node._timers._nursery.child_tasks
-        engine: Any = node._engine
-        assert not engine._histories
+        assert node.statistics().due == 0
+        assert node.statistics().listening == 0
+        engine: Any = node.engine
+        assert not state.histories
         assert not engine._inboxes._to_sweep
-        services: Any = node.acceptor._services
-        send: Handler = services.handlers[functions.ChannelSendMessage]
-        tables: list[Any] = [presences._sent, attributes._changes, send.__self__._rates]  # type: ignore[attr-defined]
+        presences: Any = node._presences
+        tables: list[Any] = [presences._sent, state.messages, state.changes]
         for rates in tables:
             # They forget when they are asked for the next.
             rates.of(ChannelKey(APP, "probe"), trio.current_time())

@@ -100,7 +100,7 @@ async def test_what_comes_in_one_packet_with_the_opening_request_is_heard(
 async def test_an_engine_that_hangs_keeps_no_silent_client_alive(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def hang(now: float) -> None:
+    async def hang() -> None:
         await trio.sleep_forever()
 
     engine = EmbeddedEngine()
@@ -163,7 +163,7 @@ async def test_a_client_without_a_task_that_vanishes_has_a_lease(server: LocalSe
         assert served(server) == 0
     await settle()
     assert (served(server), len(server.node.acceptor)) == (0, 0)
-    presence = await server.node._engine.presence(AccountKey(APP, "ann"))
+    presence = await server.node.engine.presence(AccountKey(APP, "ann"))
     assert presence is not None
     assert presence.lease_ends is not None
 

@@ -9,7 +9,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from signal_sdk.server.calls import (
+from signal_sdk.server.engine.base import AccountKey, Call
+from signal_sdk.server.engine.call_table import (
     ACCEPTED,
     ENDED,
     EVENT_TTL_SECONDS,
@@ -18,7 +19,7 @@ from signal_sdk.server.calls import (
     STEPS,
 )
 from signal_sdk.testing.server import LocalServer, local_server
-from tests.server.helpers import LogIn, dev_config, is_refusal, polled, pushed, slow_engine
+from tests.server.helpers import APP, LogIn, dev_config, is_refusal, polled, pushed, slow_engine
 from tests.wire_client import WireClient, logged_in, wire_client
 
 KINDS: Final = (
@@ -84,17 +85,17 @@ async def test_a_step_does_what_the_table_says_or_nothing(
     ann, bob = await log_in("ann"), await log_in("bob")
     await call_in(state, ann, bob)
     actor, other, peer = (ann, bob, "bob") if role == "caller" else (bob, ann, "ann")
-    before = _call(server)
+    before = await _call(server)
     reply = await step(actor, kind, peer, '{"why": 1}')
     after = STEPS[state].get((role, kind))
     if after is None:
         assert is_refusal(reply, 700)
         assert f"does not fit a call that is {state}" in reply["reason"]
-        assert _call(server) == before
+        assert await _call(server) == before
         assert await pushed(other) == []
     else:
         assert reply["result"] == "ok"
-        call = _call(server)
+        call = await _call(server)
         assert (ENDED if call is None else call.state) == after
         ((told, content),) = await pushed(other)
         assert told == kind
@@ -106,9 +107,10 @@ async def test_a_step_does_what_the_table_says_or_nothing(
     assert await pushed(actor) == []
 
 
-def _call(server: LocalServer) -> Any:
-    calls = server.node._engine._calls  # type: ignore[attr-defined]  # the embedded engine's
-    return next(iter(calls.values()), None)
+async def _call(server: LocalServer) -> Call | None:
+    """The live call of ann, if there is one."""
+    calls = await server.node.engine.calls_of(AccountKey(APP, "ann"))
+    return next(iter(calls), None)
 
 
 def test_the_table_has_every_state_and_only_documented_steps() -> None:
@@ -357,8 +359,8 @@ async def test_a_peer_that_is_required_online_and_is_not_is_refused_in_the_answe
     reply = await step(ann, "voip_invite", "bob", extra)
     assert is_refusal(reply, 703)
     assert reply["reason"] == "peer is not online"
-    assert _call(server) is None
-    assert not _deadlines(server)
+    assert await _call(server) is None
+    assert not server.node.statistics().due
     bob = await log_in("bob")
     assert await polled(bob) == []
     await trio.sleep(60)
@@ -440,16 +442,7 @@ async def test_an_accepted_call_never_runs_out(server: LocalServer, log_in: LogI
     await trio.sleep(3600)
     assert await pushed(ann) == await pushed(bob) == []
     assert (await step(ann, "voip_invite_bye", "bob"))["result"] == "ok"
-    assert not _deadlines(server)
-
-
-def _deadlines(server: LocalServer) -> Any:
-    (calls,) = {
-        bound.__self__  # type: ignore[attr-defined]  # a bound method
-        for cls, bound in server.node.acceptor._services.handlers.items()
-        if cls.function == "voip_invite"
-    }
-    return calls._deadlines
+    assert not server.node.statistics().due
 
 
 # --- presence ---
@@ -485,8 +478,8 @@ async def test_the_end_of_a_sides_presence_ends_the_call_and_the_other_hears_onc
     assert (kind, content["peer"], content["channel"]) == ("voip_invite_bye", name, "room")
     await trio.sleep(300)
     assert await pushed(other) == []
-    assert _call(server) is None
-    assert not _deadlines(server)
+    assert await _call(server) is None
+    assert not server.node.statistics().due
 
 
 async def test_a_call_survives_a_reconnection(server: LocalServer, log_in: LogIn) -> None:
@@ -513,7 +506,7 @@ async def test_every_call_of_an_account_ends_with_its_presence(
     await ann.call("user_logout")
     assert [kind for kind, _ in await pushed(bob)] == ["voip_invite_bye"]
     assert sorted(content["channel"] for _, content in await pushed(eve)) == ["another", "room"]
-    assert _call(server) is None
+    assert await _call(server) is None
 
 
 # --- races ---

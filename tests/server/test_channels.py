@@ -92,7 +92,7 @@ async def test_sending_needs_membership_or_force(log_in: LogIn) -> None:
 async def test_a_forced_message_makes_no_channel(server: LocalServer, log_in: LogIn) -> None:
     ann = await log_in("ann")
     await ann.call("channel_sendmsg", name="nowhere", msg="hi", force=True)
-    assert not server.node._engine._channels  # type: ignore[attr-defined]  # the embedded engine's
+    assert server.node.statistics().channels == 0
     await ann.call("channel_join", name="nowhere")
     assert await told(ann) == []
 
@@ -278,13 +278,7 @@ async def test_the_rates_of_quiet_channels_are_forgotten(
     for number in range(100):
         await ann.call("channel_sendmsg", name=f"room{number}", msg="hi", force=True)
         await trio.sleep(0.2)
-    handler = server.node.acceptor._services.handlers
-    (channels,) = {
-        bound.__self__  # type: ignore[attr-defined]  # a bound method
-        for cls, bound in handler.items()
-        if cls.function == "channel_sendmsg"
-    }
-    assert len(channels._rates) <= 11
+    assert server.node.statistics().rated <= 11
 
 
 class TestSlowReader:

@@ -158,57 +158,117 @@ def test_nothing_is_kept_of_those_who_are_gone(hub: Hub) -> None:
         assert not hub.unlisten(ROOM, key.account, holder.ear)
         hub.remove(key, holder)
         hub.remove(key, holder)
-    assert not hub._holders
-    assert not hub._listeners
-    assert not hub._of_apps
+    assert len(hub) == 0
+    assert not hub.is_heard(ROOM)
     hub.deliver_event(ROOM, 1, CONTENT, 0)
     hub.deliver_entry(ANN, 1, LINE)
 
 
+# --- gates ---
+
+
+def events(hub: Hub, *msgids: int) -> None:
+    for msgid in msgids:
+        hub.deliver_event(ROOM, msgid, CONTENT, 0)
+
+
+def heard(ear: FakeEar) -> list[int]:
+    """The msgids of what an ear was handed."""
+    return [int(data.partition(b":")[2]) for data in ear.appended]
+
+
 def test_a_gate_keeps_what_comes_until_it_is_opened(hub: Hub) -> None:
     ear = FakeEar()
-    gate = Gate(ear)
+    gate = Gate(hub, ROOM, ear)
     hub.listen(ROOM, "ann", gate)
-    hub.deliver_event(ROOM, 1, CONTENT, 0)
-    hub.deliver_event(ROOM, 2, CONTENT, 0)
+    assert hub.is_listening(ROOM, "ann", gate)
+    events(hub, 1, 2)
     assert ear.appended == []
-    assert hub.open(ROOM, "ann", gate)
-    assert ear.appended == gate.kept
-    hub.deliver_event(ROOM, 3, CONTENT, 0)
-    assert (len(ear.appended), len(gate.kept)) == (3, 2)
+    gate.open()
+    assert heard(ear) == [1, 2]
+    events(hub, 3)
+    assert heard(ear) == [1, 2, 3]
+
+
+def test_a_gate_drops_what_its_client_knows_already(hub: Hub) -> None:
+    """What came before the join that it was put up for."""
+    ear = FakeEar()
+    gate = Gate(hub, ROOM, ear)
+    hub.listen(ROOM, "ann", gate)
+    events(hub, 1, 2, 3, 4)
+    gate.after = 2
+    gate.open()
+    assert heard(ear) == [3, 4]
+
+
+def test_a_gate_that_is_opened_again_hands_nothing_on_twice(hub: Hub) -> None:
+    ear = FakeEar()
+    gate = Gate(hub, ROOM, ear)
+    hub.listen(ROOM, "ann", gate)
+    events(hub, 1)
+    gate.open()
+    gate.open()
+    assert heard(ear) == [1]
+
+
+def test_a_gate_before_a_gate_hands_on_each_event_as_what_it_is(hub: Hub) -> None:
+    ear = FakeEar()
+    inner = Gate(hub, ROOM, ear)
+    hub.listen(ROOM, "ann", inner)
+    events(hub, 1)
+    outer = Gate(hub, ROOM, inner)
+    hub.listen(ROOM, "ann", outer)
+    events(hub, 2, 3)
+    outer.open()
+    assert ear.appended == []
+    inner.after = 2
+    inner.open()
+    assert heard(ear) == [3]
 
 
 def test_a_gate_keeps_what_its_ear_reads(hub: Hub) -> None:
     first, second = FakeWire(), FakeWire()
     ear = FakeEar(first)
-    gate = Gate(ear)
+    gate = Gate(hub, ROOM, ear)
     hub.listen(ROOM, "ann", gate)
-    hub.deliver_event(ROOM, 1, CONTENT, 0)
+    events(hub, 1)
     ear.wire = second
-    hub.deliver_event(ROOM, 2, CONTENT, 0)
-    assert (first.encoded, second.encoded, len(gate.kept)) == (1, 1, 2)
-    assert gate.kept[0] != gate.kept[1]
+    events(hub, 2)
+    assert (first.encoded, second.encoded) == (1, 1)
+    gate.open()
+    assert ear.appended[0].partition(b":")[0] != ear.appended[1].partition(b":")[0]
 
 
-def test_a_gate_that_another_has_taken_the_place_of_stays_shut(hub: Hub) -> None:
+def test_a_gate_that_would_keep_too_much_keeps_nothing_and_says_so(hub: Hub) -> None:
     ear = FakeEar()
-    old, new = Gate(ear), Gate(ear)
-    assert not hub.open(ROOM, "ann", old)
-    hub.listen(ROOM, "ann", old)
-    hub.deliver_event(ROOM, 1, CONTENT, 0)
-    hub.listen(ROOM, "ann", new)
-    hub.deliver_event(ROOM, 2, CONTENT, 0)
-    assert not hub.open(ROOM, "ann", old)
+    size = len(WIRE.encode_event("room", 1, CONTENT, 0))
+    gate = Gate(hub, ROOM, ear, max_bytes=2 * size)
+    hub.listen(ROOM, "ann", gate)
+    lost = []
+    for msgid in range(1, 5):
+        events(hub, msgid)
+        lost.append(gate.has_lost)
+    assert lost == [False, False, True, True]
+    gate.open()
     assert ear.appended == []
-    assert hub.open(ROOM, "ann", new)
-    assert len(ear.appended) == 1
+
+
+# --- what is of one login ---
 
 
 def test_a_token_s_end_is_for_the_login_that_is_meant(hub: Hub) -> None:
     ann = FakeHolder(2)
     hub.add(ANN, ann)
-    assert not hub.expire(ANN, 1)
-    assert not hub.expire(BOB, 2)
+    hub.deliver_expiry(ANN, 1)
+    hub.deliver_expiry(BOB, 2)
     assert ann.expiries == 0
-    assert hub.expire(ANN, 2)
+    hub.deliver_expiry(ANN, 2)
     assert ann.expiries == 1
+
+
+def test_a_node_that_was_taken_for_dead_is_told(hub: Hub) -> None:
+    told: list[int] = []
+    hub.on_fencing = lambda: told.append(len(hub))
+    hub.add(ANN, FakeHolder(2))
+    hub.deliver_fencing()
+    assert told == [1]

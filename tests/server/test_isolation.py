@@ -28,7 +28,7 @@ from signal_sdk.server.node import Node
 from signal_sdk.server.revocations import Revocation, Revocations, revoke
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.wire import datagrams
-from signal_sdk.wire.functions import ChannelSendMessage, UserLogout
+from signal_sdk.wire.functions import UserLogout
 from tests.packet_client import PacketClient, packet_client
 from tests.server.helpers import ask, dev_config, settle
 from tests.wire_client import WireClient, wire_client
@@ -296,11 +296,9 @@ async def populate_two(world: World, wire: str) -> None:
 def kept_of(server: LocalServer, app: str) -> dict[str, Any]:
     """All that a server knows of an app, to compare it with what it knows later."""
     node = server.node
-    engine: Any = node._engine
+    engine: Any = node.engine
     state, hub = engine._state, node._hub
-    presences, calls, attributes = node._recoverable
-    services: Any = node.acceptor._services
-    channels = services.handlers[ChannelSendMessage].__self__
+    presences: Any = node._presences
 
     def copied(record: Account | Channel) -> Any:
         kept = attrs.asdict(record, recurse=False)
@@ -324,15 +322,16 @@ def kept_of(server: LocalServer, app: str) -> dict[str, Any]:
         "usage": attrs.asdict(state.usage(app)),
         "holders": own(hub._holders, id),
         "listeners": own(hub._listeners, dict),
-        "deadlines": own(calls._deadlines, id),
-        "watches": own(
-            attributes._watches,
-            lambda it: (it.idle_since, id(it.death), dict(it.pushes), dict(it.pushed)),
-        ),
+        "due": {
+            (kind, key): time
+            for dues in (state.dues, state.expiries)
+            for (kind, of), time in dues._times.items()
+            if (key := getattr(of, "key", of))[0] == app
+        },
         "sent": times(presences._sent),
         "logins": own(presences._logins._paces, lambda pace: pace._paid_until),
-        "rates": times(channels._rates),
-        "changes": times(attributes._changes),
+        "rates": times(state.messages),
+        "changes": times(state.changes),
     }
 
 
@@ -362,7 +361,8 @@ async def test_what_is_compared_shows_what_changes(autojump_clock: MockClock) ->
 def test_every_function_of_the_server_is_walked() -> None:
     """A new function is not isolated before it stands above."""
     services: Any = Node(two_apps()).acceptor._services
-    known = {cls.function for cls in services.handlers} | {UserLogout.function}
+    handlers = services.handlers
+    known = {cls.function for cls in (*handlers.questions, *handlers.changes, UserLogout)}
     assert set(CASES) == known
     for function, cases in CASES.items():
         assert cases
@@ -434,7 +434,7 @@ async def test_the_end_of_a_lease_is_its_own_app_s(autojump_clock: MockClock) ->
         # Longer than a lease, and then than an empty channel lives.
         await trio.sleep(140)
         kept = kept_of(world.server, TWO)
-        assert not any(kept[name] for name in ("accounts", "channels", "lines", "watches"))
+        assert not any(kept[name] for name in ("accounts", "channels", "lines", "due"))
         assert not any((await world.heard(ONE)).values())
         status, listed = await world.does(
             ONE,

@@ -109,6 +109,18 @@ def test_a_rate_that_somebody_holds_stays_and_is_forgotten_a_second_after_it_was
     assert len(rates) == 1
 
 
+def test_the_last_ones_are_forgotten_too_where_somebody_looks() -> None:
+    rates: Rates[str] = Rates()
+    rate = rates.of("ann", 0.5)
+    rates.age(1.4)
+    assert rates.of("ann", 1.4) is rate
+    rates.age(2.3)
+    assert rates.of("ann", 2.3) is rate
+    rates.age(3.4)
+    rates.age(4.5)
+    assert len(rates) == 0
+
+
 # --- a pace ---
 
 

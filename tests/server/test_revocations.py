@@ -265,13 +265,13 @@ async def test_one_whose_login_is_on_its_way_is_refused(
     """It was let in, and has not heard so yet, as its login is being written."""
     async with wire_client(server.connect()) as ann:
         ann.send("login", {"vid": APP, "account": "ann", "token": modern("ann", 9000)})
-        while not await server.node._engine.online():
+        while not await server.node.engine.online():
             await trio.lowlevel.checkpoint()
         revoke(tmp_path, Revocation(app=APP, before=NOW + 1))
         server.node.reload(server.node.config)
         assert (await ann.login_ret())["ecode"] == 206
         await ann.wait_closed()
-    assert await server.node._engine.online() == []
+    assert await server.node.engine.online() == []
 
 
 async def test_no_token_is_told_of(

@@ -221,13 +221,12 @@ async def test_a_special_channel_that_nobody_listens_to_ends_as_any_other(
     bot = await log_in("bot")
     await bot.call("channel_join", name=special)
     await bot.call("channel_leave", name=special)
-    engine: Any = server.node._engine
     await trio.sleep(7199)
     # Who comes before its time is over finds it as it was, and begins that anew.
     await bot.call("channel_join", name=special)
     await bot.call("user_logout")
     await trio.sleep(7199)
-    assert {key.account for key in engine._accounts} == {"bot"}
+    assert server.node.statistics().accounts == 1
     await trio.sleep(2)
-    assert not engine._accounts
-    assert not engine._channels
+    left = server.node.statistics()
+    assert (left.accounts, left.channels, left.due) == (0, 0, 0)

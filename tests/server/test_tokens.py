@@ -199,7 +199,7 @@ async def test_in_dev_mode_too_an_app_id_is_one(autojump_clock: MockClock, app: 
     async with local_server(listens=False) as server:
         assert await attempt(server, "", app=app) == 202
         assert await attempt(server, "", app="a" * 128) == 0
-        assert {key.app for key, _ in await server.node._engine.online()} == {"a" * 128}
+        assert {key.app for key, _ in await server.node.engine.online()} == {"a" * 128}
 
 
 # --- a clock that was set back ---

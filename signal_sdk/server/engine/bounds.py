@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
+from signal_sdk.wire import frames, names
+from signal_sdk.wire.names import JsonValue
 
 __all__ = ["Bounds", "QuotaError", "Usage"]
 
@@ -31,8 +34,8 @@ class QuotaError(SignalError):
 
 @attrs.frozen(kw_only=True)
 class Bounds:
-    """The bounds, each named as its key in `[limits]`; 0 is no bound. `history_seconds` is in
-    seconds, all else in pieces or bytes.
+    """The bounds, each named as its key in `[limits]`; 0 is no bound. `clock_skew_seconds`, a key
+    of `[server]`, is by how much a clock may be set back.
     """
 
     inbox_messages: int = 0
@@ -45,6 +48,12 @@ class Bounds:
     app_accounts: int = 0
     app_channels: int = 0
     app_bytes: int = 0
+    attributes: int = 0
+    channel_messages_per_second: int = 0
+    channel_attributes_per_second: int = 0
+    channel_joins_per_second: int = 0
+    count_push_seconds: int = 1
+    clock_skew_seconds: float = 0.0
 
     def room(self, bound: int, *, for_call: bool) -> float:
         """How much of an inbox's `bound` there is for what comes now."""
@@ -96,3 +105,35 @@ def check(used: int, bound: int, what: str, ecode: ECode = ECode.GENERAL_E_FAILE
     """Raise `QuotaError` where `used` is all that is allowed of `what`."""
     if bound and used >= bound:
         raise QuotaError(ecode, f"{what}: {bound}, the most allowed")
+
+
+def check_attributes(
+    attributes: Mapping[str, JsonValue], name: str, value: JsonValue, most: int, whose: str
+) -> None:
+    """Raise `QuotaError` where somebody would have more than `most` attributes with this one, or
+    `SignalError` (1005) where they would be too large.
+    """
+    if name not in attributes and len(attributes) >= most > 0:
+        raise QuotaError(ECode.GENERAL_E_FAILED, f"{whose} has {most} attributes, the most allowed")
+    size = len(frames.encode_json({**attributes, name: value}))
+    if size > names.MAX_ATTRS_BYTES:
+        raise QuotaError(
+            ECode.GENERAL_E_LARGE_PARAM,
+            f"all attributes together would have {size} bytes; "
+            f"at most {names.MAX_ATTRS_BYTES} are allowed",
+        )
+
+
+def check_bytes(
+    bounds: Bounds, usage: Usage, attributes: Mapping[str, JsonValue], name: str, text: str
+) -> int:
+    """How many bytes more there will be with `text` as the attribute `name`. Raises `QuotaError`
+    where the app has no room for them.
+    """
+    size = size_of(text)
+    if name in attributes:
+        size -= size_of(frames.encode_json(attributes[name]).decode())
+    most = bounds.app_bytes
+    if size > 0 and most and usage.bytes + size > most:
+        check(most, most, "the bytes of all that the app keeps")
+    return size

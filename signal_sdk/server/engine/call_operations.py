@@ -1,75 +1,188 @@
-"""The embedded engine's calls: a live call is replaced, and its entries are posted, in one step.
+"""The embedded engine's calls: each step replaces a live call, and posts what its sides are told,
+as one.
 
-Owns: these operations. Must not know what a call's state means, or how a change is written.
+Owns: these operations, and what becomes of a call that nobody answers. Must not know how a change
+is written.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Final
 
 from signal_sdk.ecodes import ECode
-from signal_sdk.server.engine.base import AccountKey, Call, CallKey, Post
+from signal_sdk.errors import SignalError
+from signal_sdk.server.engine import call_table
+from signal_sdk.server.engine.base import AccountKey, Asked, Call, CallKey, Known, Post
 from signal_sdk.server.engine.bounds import QuotaError, check
 from signal_sdk.server.engine.inbox_operations import InboxOperations
 from signal_sdk.server.engine.tables import Account, call_row
+from signal_sdk.wire import events
+from signal_sdk.wire.names import JsonValue
+
+CALL: Final = "call"
 
 
 class CallOperations(InboxOperations):
     """Calls, as the contract has them. A step is an entry in an inbox: hence the inboxes below."""
 
-    async def call(self, key: CallKey) -> Call | None:
-        return self._calls.get(key)
+    async def invite(
+        self,
+        asked: Asked,
+        callee: str,
+        channel: str,
+        extra: JsonValue,
+        *,
+        call_id: str,
+        timeout: float,
+        is_online: bool,
+    ) -> Known | None:
+        caller = self._asker(asked)
+        if known := self._known(caller, asked):
+            return known
+        app, account = asked.key
+        key = call_table.call_key(app, channel, account, callee)
+        if key in self._calls:
+            raise call_table.call_exists(callee, channel)
+        if is_online and not self._uid(app, callee):
+            raise SignalError(ECode.INVITE_E_PEEROFFLINE, call_table.PEER_NOT_ONLINE)
+        self._check_calls(caller)
+        call = Call(
+            id=call_id,
+            caller=account,
+            callee=callee,
+            channel=channel,
+            extra=extra,
+            state=call_table.INVITING,
+            timeout=timeout,
+            deadline=self._wall() + timeout,
+        )
+        # The account that is called need not be known: what it has no room for, it never hears of.
+        other = self._state.account(AccountKey(app, callee))
+        for side in (caller, other):
+            side.calls[key] = None
+        self._replace(key, call)
+        # An invitation that nobody fetched in time is void: it expires with its deadline.
+        self._tell(app, call, to=callee, kind=events.VOIP_INVITE, extra=extra, ttl=timeout)
+        self._keep(caller, asked)
+        return None
 
-    async def swap_call(
-        self, key: CallKey, old: Call | None, new: Call | None, posts: Sequence[Post], now: float
-    ) -> bool:
-        if self._calls.get(key) != old:
-            return False
-        if old is None and new is not None:
-            self._check_calls(AccountKey(key.app, new.caller))
-        sides = (AccountKey(key.app, key.one), AccountKey(key.app, key.other))
-        if new is None:
-            self._calls.pop(key, None)
-            for side in sides:
-                if (account := self._accounts.get(side)) is not None:
-                    account.calls.pop(key, None)
-            self._commits.drop("calls", key)
-        else:
-            for account in self._both(sides):
-                account.calls[key] = None
-            self._calls[key] = new
-            self._commits.put("calls", key, call_row(key, new))
-        for post in posts:
-            # A call must be able to end, also where a side's inbox has no room.
-            with contextlib.suppress(QuotaError):
-                await self.post(post, now)
-        for side in sides:
-            if (account := self._accounts.get(side)) is not None:
-                self._inboxes.let_go(account)
-        return True
+    async def step(
+        self, asked: Asked, peer: str, channel: str, kind: str, extra: JsonValue
+    ) -> Known | None:
+        side = self._asker(asked)
+        if known := self._known(side, asked):
+            return known
+        app, account = asked.key
+        key = call_table.call_key(app, channel, account, peer)
+        call = self._calls.get(key)
+        if call is None:
+            raise call_table.no_call(peer, channel)
+        after = call_table.step(call, account, kind, self._wall())
+        self._replace(key, after)
+        self._tell(app, call, to=peer, kind=kind, extra=extra)
+        self._let_go(key)
+        self._keep(side, asked)
+        return None
 
-    def _both(self, sides: Iterable[AccountKey]) -> list[Account]:
-        """A call's accounts, which need not be known. Raises `QuotaError`, and makes none then."""
-        made: list[Account] = []
-        try:
-            for side in sides:
-                made.append(self._state.account(side))  # noqa: PERF401  those before one that fails
-        except QuotaError:
-            for account in made:
-                self._inboxes.let_go(account)
-            raise
-        return made
+    async def calls_of(self, key: AccountKey) -> Sequence[Call]:
+        account = self._accounts.get(key)
+        return [self._calls[call] for call in account.calls] if account else ()
 
-    def _check_calls(self, caller: AccountKey) -> None:
-        account = self._accounts.get(caller)
+    # --- below ---
+
+    def _check_calls(self, caller: Account) -> None:
         most = self._state.bounds.account_calls
-        if account is None or not most or len(account.calls) < most:
+        if not most or len(caller.calls) < most:
             return
         # Nobody's calls end because others call.
-        own = sum(self._calls[key].caller == caller.account for key in account.calls)
-        check(own, most, f"the live calls of {caller.account!r}", ECode.INVITE_E_OTHER)
+        name = caller.key.account
+        own = sum(self._calls[key].caller == name for key in caller.calls)
+        check(own, most, f"the live calls of {name!r}", ECode.INVITE_E_OTHER)
 
-    async def calls_of(self, key: AccountKey) -> Sequence[CallKey]:
-        account = self._accounts.get(key)
-        return tuple(account.calls) if account else ()
+    def _replace(self, key: CallKey, call: Call | None) -> None:
+        """The live call is this one now."""
+        if call is not None:
+            self._calls[key] = call
+            self._commits.put("calls", key, call_row(key, call))
+        else:
+            del self._calls[key]
+            for account in self._sides(key):
+                account.calls.pop(key, None)
+            self._commits.drop("calls", key)
+        self._watch_call(key)
+
+    def _watch_call(self, key: CallKey) -> None:
+        call = self._calls.get(key)
+        if call is None or call.deadline is None:
+            self._dues.cancel((CALL, key))
+        else:
+            self._dues.set((CALL, key), call.deadline - self._wall())
+
+    def _sides(self, key: CallKey) -> list[Account]:
+        sides = (AccountKey(key.app, key.one), AccountKey(key.app, key.other))
+        return [self._accounts[side] for side in sides if side in self._accounts]
+
+    def _let_go(self, key: CallKey) -> None:
+        """Forget the sides of which nothing is left."""
+        if key not in self._calls:
+            for account in self._sides(key):
+                self._inboxes.let_go(account)
+
+    def _uid(self, app: str, account: str) -> int:
+        """The uid of an account that is online, 0 of one that is not."""
+        found = self._accounts.get(AccountKey(app, account))
+        return found.uid if found is not None and found.presence is not None else 0
+
+    def _tell(
+        self,
+        app: str,
+        call: Call,
+        *,
+        to: str,
+        kind: str,
+        extra: JsonValue,
+        ttl: float = call_table.EVENT_TTL_SECONDS,
+        ecode: ECode = ECode.SUCCESS,
+    ) -> None:
+        """Tell a side. A call must be able to end, also where a side's inbox has no room."""
+        post: Post = call_table.entry(
+            app,
+            call,
+            to=to,
+            uid=self._uid(app, call.other(to)),
+            kind=kind,
+            extra=extra,
+            now=self._wall(),
+            ttl=ttl,
+            ecode=ecode,
+        )
+        with contextlib.suppress(QuotaError):
+            self._post(post)
+
+    # --- the end ---
+
+    def _end_calls(self, account: Account) -> None:
+        """The account's presence is over: each of its calls ends, and the other side hears."""
+        name = account.key.account
+        for key in list(account.calls):
+            call = self._calls[key]
+            self._replace(key, None)
+            self._tell(key.app, call, to=call.other(name), kind=events.VOIP_BYE, extra="")
+            self._let_go(key)
+
+    def _run_out(self, key: CallKey) -> None:
+        """Nobody acknowledged, or nobody answered."""
+        call = self._calls.get(key)
+        if call is None:
+            return
+        ecode = ECode.INVITE_E_TIMEOUT
+        self._replace(key, None)
+        if call.state == call_table.INVITING and not self._uid(key.app, call.callee):
+            ecode = ECode.INVITE_E_PEEROFFLINE
+        else:
+            self._tell(key.app, call, to=call.callee, kind=events.VOIP_BYE, extra="")
+        kind, extra = events.VOIP_FAILED, call.extra
+        self._tell(key.app, call, to=call.caller, kind=kind, extra=extra, ecode=ecode)
+        self._let_go(key)

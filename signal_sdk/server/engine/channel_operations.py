@@ -1,202 +1,198 @@
-"""The embedded engine's channels: who is in them, what they are told, and their attributes.
+"""The embedded engine's channels: their events and attributes, and the end of one that is empty.
 
-Owns: these operations, and the short history. Must not know a rule, or how a change is written.
+Owns: these operations, the short history, and the counts that are pushed. Must not know who is a
+member, or how a change is written.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Final
 
-from msgspec.structs import replace
+import trio
 
-from signal_sdk.server.engine.base import (
-    AccountKey,
-    ChannelKey,
-    Event,
-    Joined,
-    Left,
-    MakeContents,
-    Roster,
-)
-from signal_sdk.server.engine.bounds import check, size_of
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
+from signal_sdk.server.engine import told
+from signal_sdk.server.engine.base import AccountKey, Asked, ChannelKey, Event, Known
+from signal_sdk.server.engine.bounds import check_attributes, check_bytes, size_of
 from signal_sdk.server.engine.core import Core
 from signal_sdk.server.engine.tables import FEW, RESERVED, Account, Channel, encode_json
-from signal_sdk.wire.events import ChannelContent
+from signal_sdk.server.refusals import too_often
+from signal_sdk.wire import names
+from signal_sdk.wire.events import ChannelContent, ChannelMessage
 from signal_sdk.wire.names import JsonValue
+
+END: Final = "end"
 
 
 class ChannelOperations(Core):
-    """Channels, as the contract has them."""
-
-    # --- who is there ---
-
-    async def join(
-        self,
-        key: ChannelKey,
-        account: str,
-        generation: int,
-        announce: ChannelContent | None,
-        *,
-        farewell: ChannelContent | None = None,
-        newest: int,
-        now: float,
-    ) -> Joined | None:
-        owner = self._held(AccountKey(key.app, account), generation)
-        if owner is None or owner.presence is None:
-            return None
-        channel = self._channels.get(key) or self._state.make_channel(key, owner, None)
-        left = None
-        if account not in channel.members:
-            if owner.presence.channel is not None:
-                left = self._leave(
-                    ChannelKey(key.app, owner.presence.channel), owner, farewell, now
-                )
-            if announce is not None:
-                self._publish(channel, announce, now)
-            channel.members[account] = owner.uid
-            channel.total += 1
-            channel.idle_since = None
-            owner.presence = replace(owner.presence, channel=key.channel)
-            self._commits.channel(channel)
-            self._commits.account(owner)
-            self._commits.put(
-                "members", (channel.id, owner.id), (channel.id, owner.id, channel.total)
-            )
-        owner.joined_at = channel.msgid
-        return Joined(roster=channel.roster(newest), left=left)
-
-    async def leave(
-        self,
-        key: ChannelKey,
-        account: str,
-        generation: int,
-        announce: ChannelContent | None,
-        *,
-        now: float,
-    ) -> Left | None:
-        owner = self._held(AccountKey(key.app, account), generation)
-        if owner is None or owner.presence is None:
-            return None
-        left = self._leave(key, owner, announce, now)
-        if owner.presence.channel == key.channel:
-            owner.presence = replace(owner.presence, channel=None)
-            self._commits.account(owner)
-        return left
-
-    def _leave(
-        self, key: ChannelKey, owner: Account, announce: ChannelContent | None, now: float
-    ) -> Left | None:
-        channel = self._channels.get(key)
-        if channel is None or owner.key.account not in channel.members:
-            return None
-        del channel.members[owner.key.account]
-        self._commits.drop("members", (channel.id, owner.id))
-        if announce is not None:
-            self._publish(channel, announce, now)
-        if not channel.members:
-            channel.idle_since = now
-            self._commits.channel(channel)
-        return Left(num=len(channel.members), idle_since=channel.idle_since)
-
-    async def roster(self, key: ChannelKey, newest: int) -> Roster:
-        channel = self._channels.get(key)
-        return channel.roster(newest) if channel else Roster()
-
-    async def is_member(self, key: ChannelKey, account: str) -> bool:
-        channel = self._channels.get(key)
-        return channel is not None and account in channel.members
-
-    async def joined_at(self, key: ChannelKey, account: str) -> int:
-        owner = self._accounts.get(AccountKey(key.app, account))
-        return owner.joined_at if owner and await self.is_member(key, account) else 0
+    """Channels and attributes, as the contract has them."""
 
     # --- events ---
 
-    async def publish(self, key: ChannelKey, make: MakeContents, *, now: float) -> bool:
-        channel = self._channels.get(key)
-        if channel is None:
-            return False
-        for content in make():
-            self._publish(channel, content, now)
-        return True
+    async def subscribe(self, key: ChannelKey) -> None:
+        delivery, listening = self._own, self._listening.get(key, ())
+        if delivery not in listening:
+            self._listening[key] = (*listening, delivery)
 
-    def _publish(self, channel: Channel, content: ChannelContent, now: float) -> None:
+    def unsubscribe(self, key: ChannelKey) -> None:
+        left = tuple(it for it in self._listening.get(key, ()) if it is not self._own)
+        if left:
+            self._listening[key] = left
+        else:
+            self._listening.pop(key, None)
+
+    async def publish(
+        self, asked: Asked, message: ChannelMessage, *, members_only: bool
+    ) -> Known | None:
+        sender = self._asker(asked)
+        if known := self._known(sender, asked):
+            return known
+        key = ChannelKey(asked.key.app, message.channel)
+        channel = self._channels.get(key)
+        if members_only and (channel is None or asked.key.account not in channel.members):
+            raise SignalError(
+                ECode.SENDMESSAGE_E_OTHER,
+                f"{asked.key.account!r} is not in the channel {message.channel!r}",
+            )
+        self._check_messages(key, channel)
+        if channel is not None:
+            self._publish(channel, message)
+        self._keep(sender, asked, durably=False)
+        return None
+
+    def _check_messages(self, key: ChannelKey, channel: Channel | None) -> None:
+        """Count a message to a channel. Raises `SignalError` over its rate."""
+        limit = self._state.bounds.channel_messages_per_second
+        if channel is not None and names.SENDMSG_LIMIT in channel.attributes:
+            own = told.number_of(channel.attributes, names.SENDMSG_LIMIT, 0)
+            limit = min(limit, own) if limit and own else limit or own
+        now = trio.current_time()
+        rate = self._state.messages.of(key, now)
+        if not rate.allows(limit, now):
+            raise too_often(
+                ECode.SENDMESSAGE_E_OTHER,
+                f"more than {limit} messages in a second in one channel",
+                rate.seconds_left(limit, now),
+            )
+
+    def _publish(self, channel: Channel, content: ChannelContent) -> None:
+        """Give the event its msgid and deliver it."""
         channel.msgid += 1
         if channel.reserved - channel.msgid < FEW:
             channel.reserved = channel.msgid + RESERVED
             self._commits.channel(channel)
-        event = Event(channel.msgid, content, int(now * 1000))
+        event = Event(channel.msgid, content, int(self._wall() * 1000))
         history = channel.history
         if not history:
-            self._histories.append(channel.key)
-        while len(history) >= self._history_events:
+            self._state.histories.append(channel.key)
+        most = self._state.bounds.history_events or math.inf
+        while len(history) >= most:
             history.popleft()
         history.append(event)
-        self._deliver.deliver_event(channel.key, event.msgid, content, event.time_ms)
+        for delivery in self._listening.get(channel.key, ()):
+            delivery.deliver_event(channel.key, event.msgid, content, event.time_ms)
 
-    async def history(self, key: ChannelKey, after: int, now: float) -> Sequence[Event] | None:
+    def _tell_special(self, name: str, event: str, channel: str, account: Account) -> None:
+        """Tell a special channel, where somebody is there."""
+        key = ChannelKey(account.key.app, name)
+        special = self._channels.get(key)
+        if special is not None:
+            time_ms = int(self._wall() * 1000)
+            for content in told.special(
+                name, event, channel, account.key.account, account.uid, time_ms
+            ):
+                self._publish(special, content)
+
+    async def history(self, key: ChannelKey, after: int) -> Sequence[Event] | None:
         channel = self._channels.get(key)
         if channel is None:
             return None
-        channel.forget(now - self._history_seconds)
+        channel.forget(self._wall() - (self._state.bounds.history_seconds or math.inf))
         return channel.after(after)
 
     # --- attributes ---
 
     async def set_channel_attr(
-        self,
-        key: ChannelKey,
-        name: str,
-        value: JsonValue,
-        announce: ChannelContent,
-        *,
-        account: str,
-        now: float,
-    ) -> float | None:
-        channel = self._channels.get(key)
+        self, asked: Asked, channel: str, name: str, value: JsonValue, *, members_only: bool
+    ) -> Known | None:
+        account = self._asker(asked)
+        if known := self._known(account, asked):
+            return known
+        key = ChannelKey(asked.key.app, channel)
+        found = self._changing(asked, key, members_only=members_only)
         text = encode_json(value)
-        size = self._added(key.app, channel.attributes if channel else {}, name, text)
-        if channel is None:
-            maker = self._accounts.get(AccountKey(key.app, account))
-            channel = self._state.make_channel(key, maker, now)
-        channel.usage.bytes += size
-        channel.attributes[name] = value
-        self._commits.put("channel_attributes", (channel.id, name), (channel.id, name, text))
-        self._publish(channel, announce, now)
-        return channel.idle_since
+        attributes = found.attributes if found else {}
+        bounds = self._state.bounds
+        check_attributes(attributes, name, value, bounds.attributes, f"the channel {channel!r}")
+        size = check_bytes(bounds, account.usage, attributes, name, text)
+        if found is None:
+            found = self._state.make_channel(key, account, self._wall())
+            self._watch_end(found)
+        found.usage.bytes += size
+        found.attributes[name] = value
+        self._commits.put("channel_attributes", (found.id, name), (found.id, name, text))
+        change = told.changed(channel, asked.key.account, account.uid, "update", name, value)
+        self._publish(found, change)
+        self._watch_channel(found, name)
+        self._keep(account, asked)
+        return None
 
     async def del_channel_attr(
-        self, key: ChannelKey, name: str, announce: ChannelContent, *, now: float
-    ) -> bool:
-        channel = self._channels.get(key)
-        if channel is None or name not in channel.attributes:
-            return False
-        self._drop_attribute(channel, name)
-        self._publish(channel, announce, now)
-        return True
+        self, asked: Asked, channel: str, name: str, *, members_only: bool
+    ) -> Known | None:
+        account = self._asker(asked)
+        if known := self._known(account, asked):
+            return known
+        found = self._changing(asked, ChannelKey(asked.key.app, channel), members_only=members_only)
+        if found is None or name not in found.attributes:
+            raise SignalError(
+                ECode.GENERAL_E_FAILED, f"the channel {channel!r} has no attribute {name!r}"
+            )
+        self._drop_attribute(found, name)
+        self._publish(found, told.changed(channel, asked.key.account, account.uid, "del", name))
+        self._watch_channel(found, name)
+        self._keep(account, asked)
+        return None
 
     async def clear_channel_attrs(
-        self, key: ChannelKey, announce: ChannelContent, *, now: float
-    ) -> bool:
-        channel = self._channels.get(key)
-        if channel is None:
-            return False
-        for name in list(channel.attributes):
-            self._drop_attribute(channel, name)
-        self._publish(channel, announce, now)
-        return True
+        self, asked: Asked, channel: str, *, members_only: bool
+    ) -> Known | None:
+        account = self._asker(asked)
+        if known := self._known(account, asked):
+            return known
+        found = self._changing(asked, ChannelKey(asked.key.app, channel), members_only=members_only)
+        if found is not None:
+            for name in list(found.attributes):
+                self._drop_attribute(found, name)
+            self._publish(found, told.changed(channel, asked.key.account, account.uid, "clear"))
+            for name in (names.CHANNEL_TTL, *told.COUNTS):
+                self._watch_channel(found, name)
+        self._keep(account, asked)
+        return None
 
-    def _added(self, app: str, attributes: Mapping[str, JsonValue], name: str, text: str) -> int:
-        """How many bytes more there will be with `text` as the attribute `name`. Raises
-        `QuotaError` where the app has no room for them.
-        """
-        size = size_of(text)
-        if name in attributes:
-            size -= size_of(encode_json(attributes[name]))
-        most = self._state.bounds.app_bytes
-        if size > 0 and most and self._state.usage(app).bytes + size > most:
-            check(most, most, "the bytes of all that the app keeps")
-        return size
+    def _changing(self, asked: Asked, key: ChannelKey, *, members_only: bool) -> Channel | None:
+        """The channel whose attributes are to be changed. Raises `SignalError`."""
+        channel = self._channels.get(key)
+        if members_only and (channel is None or asked.key.account not in channel.members):
+            raise SignalError(
+                ECode.GENERAL_E_FAILED,
+                f"{asked.key.account!r} is not in the channel {key.channel!r}: only its members, "
+                "and the app's channel managers, clear its attributes and set its limits",
+            )
+        own = told.number_of(channel.attributes, names.SETATTR_LIMIT, 0) if channel else 0
+        limit = own or self._state.bounds.channel_attributes_per_second
+        now = trio.current_time()
+        rate = self._state.changes.of(key, now)
+        if not rate.allows(limit, now):
+            raise too_often(
+                ECode.GENERAL_E_FAILED,
+                f"more than {limit} attribute changes in a second in one channel",
+                rate.seconds_left(limit, now),
+            )
+        return channel
 
     def _drop_attribute(self, channel: Channel, name: str) -> None:
         channel.usage.bytes -= size_of(encode_json(channel.attributes[name]))
@@ -205,17 +201,87 @@ class ChannelOperations(Core):
 
     async def channel_attrs(self, key: ChannelKey) -> Mapping[str, JsonValue]:
         channel = self._channels.get(key)
-        return channel.attributes if channel else {}
+        return self._attributes(channel) if channel else {}
 
-    # --- the end ---
+    def _attributes(self, channel: Channel) -> dict[str, JsonValue]:
+        """All attributes, and the counts that they ask for."""
+        counts = told.counts(channel.attributes, len(channel.members), channel.total)
+        return {**channel.attributes, **{name: str(count) for name, count in counts.items()}}
 
-    async def destroy_channel(self, key: ChannelKey, idle_since: float) -> bool:
-        channel = self._channels.get(key)
-        if channel is None or channel.members or channel.idle_since != idle_since:
-            return False
+    # --- what is due ---
+
+    def _watch_channel(self, channel: Channel, name: str) -> None:
+        """The attribute `name` has changed: when is something due by it?"""
+        if name == names.CHANNEL_TTL:
+            self._watch_end(channel)
+        elif name in told.COUNTS:
+            self._watch_count(channel, name)
+
+    def _populated(self, channel: Channel) -> None:
+        """There is a first member: the channel lives on, and that one is told counts."""
+        channel.idle_since = None
+        self._watch_end(channel)
+        for name in told.COUNTS:
+            self._watch_count(channel, name)
+
+    def _emptied(self, channel: Channel) -> None:
+        """The last member is gone: nobody is there to be told of counts."""
+        channel.idle_since = self._wall()
+        self._watch_end(channel)
+        for name in told.COUNTS:
+            self._watch_count(channel, name)
+
+    def _watch_end(self, channel: Channel) -> None:
+        if channel.idle_since is None:
+            self._dues.cancel((END, channel))
+            return
+        default = names.DEFAULT_CHANNEL_TTL_SECONDS
+        ttl = told.number_of(channel.attributes, names.CHANNEL_TTL, default)
+        ends = channel.idle_since + min(ttl, names.MAX_CHANNEL_TTL_SECONDS)
+        self._dues.set((END, channel), ends - self._wall())
+
+    def _watch_count(self, channel: Channel, name: str) -> None:
+        interval = 0
+        if channel.members and name in channel.attributes:
+            interval = told.number_of(channel.attributes, name, 0)
+        if interval:
+            self._dues.set((name, channel), max(interval, self._state.bounds.count_push_seconds))
+        else:
+            self._dues.cancel((name, channel))
+
+    def _push_count(self, channel: Channel, name: str) -> None:
+        """Tell a count, where it has changed since it was told."""
+        counted = told.COUNTS[name]
+        counts = told.counts(channel.attributes, len(channel.members), channel.total)
+        count = counts.get(counted)
+        if count is not None and channel.pushed.get(counted) != count:
+            channel.pushed[counted] = count
+            self._publish(channel, told.counted(channel.key.channel, counted, count))
+        self._watch_count(channel, name)
+
+    def _destroy(self, channel: Channel) -> None:
+        """The channel has been empty for long enough."""
         for name in list(channel.attributes):
             self._drop_attribute(channel, name)
         maker = self._state.drop_channel(channel)
         if maker is not None:
             self._inboxes.let_go(maker)
-        return True
+
+    # --- users ---
+
+    async def set_user_attr(self, asked: Asked, name: str, value: JsonValue) -> Known | None:
+        account = self._asker(asked)
+        if known := self._known(account, asked):
+            return known
+        text, bounds = encode_json(value), self._state.bounds
+        attributes, whose = account.attributes, repr(asked.key.account)
+        check_attributes(attributes, name, value, bounds.attributes, whose)
+        account.usage.bytes += check_bytes(bounds, account.usage, attributes, name, text)
+        attributes[name] = value
+        self._commits.put("user_attributes", (account.id, name), (account.id, name, text))
+        self._keep(account, asked)
+        return None
+
+    async def user_attrs(self, key: AccountKey) -> Mapping[str, JsonValue]:
+        account = self._accounts.get(key)
+        return account.attributes if account else {}

@@ -99,6 +99,7 @@ class JournalCommits(Commits):
         self._waiting: list[Then] = []
         self._written_for: list[Then] | None = None
         self._wake = trio.Event()
+        self._writer = trio.Lock()
         self._failed: StorageError | None = None
 
     # --- noting ---
@@ -156,10 +157,12 @@ class JournalCommits(Commits):
     # --- committing ---
 
     async def run(self) -> None:
-        while True:
-            await self._wake.wait()
-            await trio.sleep(GATHER_SECONDS if self._failed is None else RETRY_SECONDS)
-            await self.commit()
+        # Of several nodes on one state, one writes at a time.
+        async with self._writer:
+            while True:
+                await self._wake.wait()
+                await trio.sleep(GATHER_SECONDS if self._failed is None else RETRY_SECONDS)
+                await self.commit()
 
     async def aclose(self) -> None:
         """Commit what there is, and close. What cannot be written is nothing that was

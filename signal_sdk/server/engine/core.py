@@ -1,30 +1,46 @@
-"""What all operations of the embedded engine work on: the indexes, what is to be written, and who
-is told.
+"""What all operations of the embedded engine work on: the indexes, what is to be written, what is
+due, and who is told.
 
-Owns: how these are put together, and which generation holds an account. Must not know an operation.
+Owns: how these are put together, which session holds an account, and the replies that are kept for
+its requests. Must not know another operation.
 """
 
 from __future__ import annotations
 
-import math
-from collections import deque
-from collections.abc import Callable
+import secrets
+import time
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from signal_sdk.server.engine.base import AccountKey, ChannelKey, Delivery, Then
+import trio
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.server.engine.base import (
+    AccountKey,
+    Alarm,
+    Asked,
+    Clocks,
+    Delivery,
+    FencedError,
+    Known,
+    Then,
+)
 from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.commits import Commits, InThread, JournalCommits, in_thread
+from signal_sdk.server.engine.dues import Dues
 from signal_sdk.server.engine.inboxes import Inboxes
 from signal_sdk.server.engine.journal import Journal
-from signal_sdk.server.engine.state import State
-from signal_sdk.server.engine.tables import Account
+from signal_sdk.server.engine.state import Due, State
+from signal_sdk.server.engine.tables import Account, Reply
 
 DEFAULTS: Final = Bounds()
+MAX_REPLIES: Final = 10_000
+"""How many replies a session keeps, which is how many requests our SDK has under way at most."""
 
 
 class Core:
-    """The engine below its operations, each group of which is a class on top of this one; the
-    arguments are `EmbeddedEngine`'s.
+    """The engine of one node below its operations, each group of which is a class on top of this
+    one; the arguments are `EmbeddedEngine`'s.
     """
 
     def __init__(
@@ -33,39 +49,57 @@ class Core:
         bounds: Bounds = DEFAULTS,
         journal: Journal | None = None,
         write_in_thread: InThread = in_thread,
+        shared: tuple[State, Inboxes] | None = None,
     ) -> None:
-        commits = Commits()
-        if journal is not None:
-            commits = JournalCommits(journal, write_in_thread)
-        self._commits = commits
+        self.node: str = secrets.token_hex(8)
+        self._wall: Callable[[], float] = time.time
+        self._patient: Callable[[], float] = trio.current_time
+        self._delivery: Delivery | None = None
+        self._alarms: list[tuple[Dues[Due], Alarm]] = []
+        if shared is None:
+            commits = Commits()
+            if journal is not None:
+                commits = JournalCommits(journal, write_in_thread)
+            state = State(commits, bounds)
+            state.dues.do = state.expiries.do = self._do_due
+            if journal is not None:
+                state.resume(journal)
+            shared = state, Inboxes(state, commits)
+        self._state, self._inboxes = state, _ = shared
+        self._commits = commits = state.commits
         # No methods of this class around them: they are called for each message.
         self.check_writable: Callable[[], None] = commits.check
         self.when_durable: Callable[[Then], None] = commits.when_durable
-        self._state = state = State(commits)
-        self.bound(bounds)
-        if journal is not None:
-            state.resume(journal)
+        self._dues = state.dues
+        self._expiries = state.expiries
         self._accounts = state.accounts
         self._lines = state.lines
         self._channels = state.channels
         self._calls = state.calls
-        self._inboxes = Inboxes(state, commits)
-        self._delivery: Delivery | None = None
-        self._histories: deque[ChannelKey] = deque()
+        self._listening = state.listening
+
+    def attach(self, delivery: Delivery, clocks: Clocks) -> None:
+        self._delivery = delivery
+        self._wall = clocks.wall
+        self._patient = clocks.patient.time
+        for dues, ticker in ((self._dues, clocks.patient), (self._expiries, clocks.prompt)):
+            self._alarms.append((dues, dues.use(ticker)))
+        self._state.deliveries[self.node] = delivery
 
     def bound(self, bounds: Bounds) -> None:
         self._state.bounds = bounds
-        self._history_events = bounds.history_events or math.inf
-        self._history_seconds = bounds.history_seconds or math.inf
-
-    def attach(self, delivery: Delivery) -> None:
-        self._delivery = delivery
 
     @property
-    def _deliver(self) -> Delivery:
+    def _own(self) -> Delivery:
         if self._delivery is None:
             raise RuntimeError("the engine is not attached to a node")
         return self._delivery
+
+    def _do_due(self, due: Due) -> None:
+        """Do what is due."""
+        raise NotImplementedError
+
+    # --- who asks ---
 
     def _held(self, key: AccountKey, generation: int) -> Account | None:
         """The account, where this generation holds it."""
@@ -73,6 +107,65 @@ class Core:
         if account is None or account.presence is None or account.presence.generation != generation:
             return None
         return account
+
+    def _asker(self, asked: Asked, ecode: ECode = ECode.GENERAL_E_NOT_LOGIN) -> Account:
+        """The account whose session asks. Raises `FencedError`."""
+        account = self._accounts.get(asked.key)
+        presence = account.presence if account is not None else None
+        if account is None or presence is None or presence.generation != asked.generation:
+            raise FencedError(ecode)
+        return account
+
+    # --- replies ---
+
+    def _known(self, account: Account, asked: Asked) -> Known | None:
+        """What the request was answered before; all up to its `ack` are forgotten."""
+        replies = account.replies
+        if asked.callid is None or not replies:
+            return None
+        acked = []
+        # They are in the order of their call ids, but for a few that were sent again.
+        for kept in replies:
+            if kept > asked.ack:
+                break
+            acked.append(kept)
+        if acked:
+            self._forget_replies(account, acked)
+        reply = replies.get(asked.callid)
+        return Known(reply.text) if reply else None
+
+    def _keep(self, account: Account, asked: Asked, *, durably: bool = True) -> None:
+        """Keep the reply; not `durably`, it may be lost with the process."""
+        callid = asked.callid
+        if callid is None:
+            return
+        # Behind the others, so that they are in the order of their numbers.
+        if callid in account.replies:
+            self._forget_replies(account, [callid])
+        number = None
+        if durably:
+            number = self._state.last_reply = self._state.last_reply + 1
+            self._commits.put("replies", (number,), (number, account.id, callid, asked.reply))
+        account.replies[callid] = Reply(asked.reply, number)
+        if len(account.replies) > MAX_REPLIES:
+            self._forget_replies(account, [next(iter(account.replies))])
+
+    def _forget_replies(self, account: Account, callids: Sequence[int]) -> None:
+        for callid in callids:
+            number = account.replies.pop(callid).number
+            if number is not None:
+                self._commits.drop("replies", (number,))
+
+    async def recall(self, asked: Asked) -> Known | None:
+        account = self._held(asked.key, asked.generation)
+        return self._known(account, asked) if account is not None else None
+
+    async def keep(self, asked: Asked) -> Known | None:
+        account = self._asker(asked)
+        known = self._known(account, asked)
+        if known is None:
+            self._keep(account, asked)
+        return known
 
     @property
     def is_behind(self) -> bool:

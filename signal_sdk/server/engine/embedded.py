@@ -1,24 +1,30 @@
 """The embedded engine: all state in this process's memory, every operation done in one step, and
 noted for the journal where there is one.
 
-Owns: the engine's life, from its start over its sweeps to its end; the operations are classes below
-it, each group in a module of its own. Must not know a rule, or how a change is written. Nothing
-here or below waits, which is what makes each operation atomic; what one request changes is in one
-batch.
+Owns: the engine's life, from its start over its sweeps to its end, and what is done when something
+is due; the operations are classes below it, each group in a module of its own. Must not know how a
+change is written. Nothing here or below waits, which is what makes each operation atomic; what one
+request changes is in one batch.
 """
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
+import secrets
 from typing import Final
 
 import trio
 
-from signal_sdk.server.engine.account_operations import AccountOperations
-from signal_sdk.server.engine.base import AccountKey, Call, CallKey, ChannelKey, Engine, Presence
-from signal_sdk.server.engine.call_operations import CallOperations
+from signal_sdk.server.engine.base import CallKey, Engine, Statistics
+from signal_sdk.server.engine.call_operations import CALL
+from signal_sdk.server.engine.channel_operations import END
 from signal_sdk.server.engine.memory import give_back
+from signal_sdk.server.engine.presence_operations import EXPIRY, LEASE, PresenceOperations
+from signal_sdk.server.engine.state import Due
+from signal_sdk.server.engine.tables import Account, Channel
+
+logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 GIVEN_BACK_SECONDS: Final = 60.0
 """How often memory is given back, at most."""
@@ -26,11 +32,12 @@ SWEPT: Final = 1000
 """How many channels' histories one sweep looks at."""
 
 
-class EmbeddedEngine(AccountOperations, CallOperations, Engine):
-    """An engine for one node.
+class EmbeddedEngine(PresenceOperations, Engine):
+    """An engine of one process.
 
     It keeps no more than `bounds` allows. With a `journal`, it goes on where that was left
-    (`StorageError` where that cannot be), and writes to it by `write_in_thread`.
+    (`StorageError` where that cannot be), and writes to it by `write_in_thread`. `shared` is
+    another's, for its neighbour.
     """
 
     is_immediate = True
@@ -38,45 +45,109 @@ class EmbeddedEngine(AccountOperations, CallOperations, Engine):
     """Has much gone whose memory was not given back yet?"""
     _gave_back_at = -math.inf
 
-    # --- after a start ---
+    def neighbour(self) -> EmbeddedEngine:
+        """The engine of another node, on the same state."""
+        return EmbeddedEngine(shared=(self._state, self._inboxes))
 
-    async def online(self) -> Sequence[tuple[AccountKey, Presence]]:
-        return [(key, it.presence) for key, it in self._accounts.items() if it.presence is not None]
-
-    async def live_calls(self) -> Sequence[tuple[CallKey, Call]]:
-        return list(self._calls.items())
-
-    async def channels(self) -> Sequence[tuple[ChannelKey, float | None]]:
-        return [(key, channel.idle_since) for key, channel in self._channels.items()]
+    def statistics(self) -> Statistics:
+        state = self._state
+        return Statistics(
+            accounts=len(state.accounts),
+            online=len(state.lines),
+            channels=len(state.channels),
+            calls=len(state.calls),
+            due=len(state.dues) + len(state.expiries),
+            listening=len(state.listening),
+            rated=len(state.messages) + len(state.changes),
+        )
 
     # --- life ---
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        self._state.lives[self.node] = self._patient()
+        if not self._state.has_begun:
+            self._state.has_begun = True
+            self._begin()
+        self._dues.start()
+        self._expiries.start()
         task_status.started()
         await self._commits.run()
 
+    def _begin(self) -> None:
+        """Leases that ran go on. Whoever was online beside has lost the connection, and the lease
+        begins now, since nobody could come back before.
+        """
+        for account in self._accounts.values():
+            if account.presence is not None and account.presence.node not in self._state.lives:
+                self._lease(account)
+                self._watch_presence(account)
+        for channel in self._channels.values():
+            self._watch_end(channel)
+            for name in channel.attributes:
+                self._watch_channel(channel, name)
+        for key in self._calls:
+            self._watch_call(key)
+
     async def aclose(self) -> None:
+        for dues, alarm in self._alarms:
+            dues.leave(alarm)
+        self._state.lives.pop(self.node, None)
+        if self._state.lives:
+            self._bury(self.node)
+            return
         self._state.reserve_no_more()
         await self._commits.aclose()
+
+    def _be_reborn(self) -> None:
+        """Others took this node for dead."""
+        logger.warning("this node was silent, and the others took it for dead: it begins anew")
+        self.node = secrets.token_hex(8)
+        self._state.deliveries[self.node] = self._own
+        self._state.lives[self.node] = self._patient()
+        self._own.deliver_fencing()
 
     # --- time ---
 
     def newest_time(self) -> float:
         return self._state.newest_time
 
-    def forget_newer_time(self, now: float) -> None:
-        self._state.forget_newer_time(now)
+    def forget_newer_time(self) -> None:
+        self._state.forget_newer_time(self._wall())
 
-    async def sweep(self, now: float) -> None:
-        self._state.saw(now)
+    def _do_due(self, due: Due) -> None:
+        try:
+            match due:
+                case (kind, Account() as account) if kind == LEASE and account.presence is not None:
+                    self._end(account, account.presence)
+                case (kind, Account() as account) if kind == EXPIRY:
+                    self._expire(account)
+                case (kind, CallKey() as key) if kind == CALL:
+                    self._run_out(key)
+                case (kind, Channel() as channel) if kind == END:
+                    self._destroy(channel)
+                case (name, Channel() as channel):
+                    self._push_count(channel, name)
+        except Exception:
+            # One mistake must not stop all else that is due.
+            logger.exception("what was due failed")
+
+    async def sweep(self) -> None:
+        now = self._wall()
+        self._live()
+        state = self._state
+        state.saw(now)
+        for rates in (state.messages, state.changes):
+            rates.age(trio.current_time())
         self._inboxes.sweep(now)
-        for _ in range(min(SWEPT, len(self._histories))):
-            channel = self._channels.get(key := self._histories.popleft())
+        seconds = state.bounds.history_seconds
+        for _ in range(min(SWEPT, len(state.histories))):
+            channel = self._channels.get(key := state.histories.popleft())
             if channel is not None:
-                channel.forget(now - self._history_seconds)
+                if seconds:
+                    channel.forget(now - seconds)
                 if channel.history:
-                    self._histories.append(key)
-        if self._state.tidy():
+                    state.histories.append(key)
+        if state.tidy():
             self._inboxes.tidy()
             self._is_roomy = True
         # Everything stands still meanwhile; a clock that was set back does not matter.

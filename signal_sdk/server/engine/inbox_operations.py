@@ -9,22 +9,34 @@ from __future__ import annotations
 from functools import partial
 
 from signal_sdk.errors import SignalError
-from signal_sdk.server.engine.base import AccountKey, Entry, Page, Post
+from signal_sdk.server.engine.base import AccountKey, Asked, Entry, Known, Page, Post
 from signal_sdk.server.engine.core import Core
+from signal_sdk.server.engine.tables import Account
 
 
 class InboxOperations(Core):
     """Inboxes, as the contract has them."""
 
-    async def post(self, post: Post, now: float) -> int:
+    async def post(self, asked: Asked, post: Post) -> Known | None:
+        sender = self._asker(asked)
+        if known := self._known(sender, asked):
+            return known
+        self._post(post)
+        self._keep(sender, asked)
+        return None
+
+    def _post(self, post: Post) -> None:
         account = self._state.account(post.key)
-        entry = self._inboxes.post(account, post, now)
-        self._commits.when_durable(partial(self._tell_of, post.key, entry))
-        return entry.version
+        entry = self._inboxes.post(account, post, self._wall())
+        self._commits.when_durable(partial(self._tell_of, account, entry))
 
-    def _tell_of(self, key: AccountKey, entry: Entry, _: SignalError | None) -> None:
+    def _tell_of(self, account: Account, entry: Entry, _: SignalError | None) -> None:
         # What cannot be written now is in the inbox all the same, and will be.
-        self._deliver.deliver_entry(key, entry.version, entry.line)
+        presence = account.presence
+        if presence is not None:
+            delivery = self._state.deliveries.get(presence.node)
+            if delivery is not None:
+                delivery.deliver_entry(account.key, entry.version, entry.line)
 
-    async def read_inbox(self, key: AccountKey, ver_clear: int, limit: int, now: float) -> Page:
-        return self._inboxes.read(self._state.account(key), ver_clear, limit, now)
+    async def read_inbox(self, key: AccountKey, ver_clear: int, limit: int) -> Page:
+        return self._inboxes.read(self._state.account(key), ver_clear, limit, self._wall())

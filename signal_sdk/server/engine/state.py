@@ -7,16 +7,18 @@ an operation.
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
 import msgspec
+from msgspec.structs import replace
 
-from signal_sdk.server.engine.base import AccountKey, Call, CallKey, ChannelKey, Entry
+from signal_sdk.server.engine.base import AccountKey, Call, CallKey, ChannelKey, Delivery, Entry
 from signal_sdk.server.engine.bounds import Bounds, Usage, check, size_of
 from signal_sdk.server.engine.commits import Commits
+from signal_sdk.server.engine.dues import Dues
 from signal_sdk.server.engine.files import exposed
 from signal_sdk.server.engine.journal import HOMELESS, UNREADABLE, Journal
 from signal_sdk.server.engine.memory import shrink
@@ -29,8 +31,12 @@ from signal_sdk.server.engine.tables import (
     call_from_row,
     decode_json,
 )
+from signal_sdk.server.rates import Paces, Rates
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
+
+Due: TypeAlias = "tuple[str, Account | Channel | CallKey]"
+"""What is due: its kind, and of what."""
 
 NEWEST_TIME: Final = "newest_time"
 NOTED_SECONDS: Final = 60.0
@@ -43,10 +49,18 @@ MUCH: Final = 10_000
 
 @attrs.define(eq=False)
 class State:
-    """The tables. `lines` finds the account of a session's digest."""
+    """The tables, and what the engines of several nodes of one process share.
+
+    `expiries` is what is due of tokens, `dues` all else; `lines` finds the account of a session's
+    digest; `lives` says when each node was last heard of; `listening` is who has subscribed to a
+    channel; `histories` are the channels that have one, for the sweep; `messages`, `changes`
+    and `joins` are the channels' rates.
+    """
 
     commits: Commits
     bounds: Bounds = Bounds()
+    dues: Dues[Due] = attrs.field(factory=Dues)
+    expiries: Dues[Due] = attrs.field(factory=Dues)
     accounts: dict[AccountKey, Account] = attrs.field(factory=dict)
     lines: dict[bytes, AccountKey] = attrs.field(factory=dict)
     channels: dict[ChannelKey, Channel] = attrs.field(factory=dict)
@@ -54,6 +68,14 @@ class State:
     last_reply: int = 0
     usages: dict[str, Usage] = attrs.field(factory=dict)
     newest_time: float = 0.0
+    has_begun: bool = False
+    deliveries: dict[str, Delivery] = attrs.field(factory=dict)
+    lives: dict[str, float] = attrs.field(factory=dict)
+    listening: dict[ChannelKey, tuple[Delivery, ...]] = attrs.field(factory=dict)
+    messages: Rates[ChannelKey] = attrs.field(factory=Rates)
+    changes: Rates[ChannelKey] = attrs.field(factory=Rates)
+    joins: Paces[ChannelKey] = attrs.field(factory=Paces)
+    histories: deque[ChannelKey] = attrs.field(factory=deque)
     _gone: int = 0
     _last_account: int = 0
     _noted_time: float = 0.0
@@ -79,12 +101,15 @@ class State:
             if usage.is_used:
                 self.usages[app] = usage
 
-    def account(self, key: AccountKey) -> Account:
-        """The account; made where nobody knows it. Raises `QuotaError`."""
+    def account(self, key: AccountKey, *, was_known: bool = False) -> Account:
+        """The account; made where nobody knows it. Raises `QuotaError`, unless it `was_known` to
+        the same operation.
+        """
         account = self.accounts.get(key)
         if account is None:
             usage = self.usage(key.app)
-            check(usage.accounts, self.bounds.app_accounts, "the accounts that the app has")
+            if not was_known:
+                check(usage.accounts, self.bounds.app_accounts, "the accounts that the app has")
             self._last_account += 1
             account = Account(
                 id=self._last_account,
@@ -279,6 +304,25 @@ class State:
         _take(journal, "channel_attributes", take_channel_attribute)
         _take(journal, "calls", take_call)
         self._last_channel = max(channels, default=0)
+        self._agree()
+
+    def _agree(self) -> None:
+        """A presence says which channel it is in: where a row was set aside, the members may say
+        otherwise, and are wrong.
+        """
+        for key, account in self.accounts.items():
+            presence = account.presence
+            if presence is None or presence.channel is None:
+                continue
+            channel = self.channels.get(ChannelKey(key.app, presence.channel))
+            if channel is None or key.account not in channel.members:
+                account.presence = replace(presence, channel=None)
+                self.commits.account(account)
+        for channel in self.channels.values():
+            for name in list(channel.members):
+                presence = self.accounts[AccountKey(channel.key.app, name)].presence
+                if presence is None or presence.channel != channel.key.channel:
+                    del channel.members[name]
 
 
 def told(counts: Mapping[str, int]) -> str:

@@ -212,8 +212,8 @@ class Account:
 @attrs.define(kw_only=True, eq=False)
 class Channel:
     """A channel. `members` keeps the order of joining: account to uid; `history` is its latest
-    events, each with the time until which it is held; `maker` is not known in a file of
-    before there was a table of them.
+    events; `pushed` are the counts that its members were told last; `maker` is not known in a file
+    of before there was a table of them.
     """
 
     id: int
@@ -227,6 +227,7 @@ class Channel:
     total: int = 0
     idle_since: float | None = None
     history: deque[Event] = attrs.field(factory=deque)
+    pushed: dict[str, int] = attrs.field(factory=dict)
 
     def newest(self, count: int) -> list[tuple[str, int]]:
         """The latest members, oldest first."""
@@ -293,14 +294,14 @@ def call_row(key: CallKey, call: Call) -> Row:
         call.state,
         call.timeout,
         call.deadline,
-        call.revision,
+        0,
     )
 
 
 def call_from_row(row: Row) -> tuple[CallKey, Call]:
     """The call that `call_row` made the row of."""
     app, channel, one, other, number, *facts = row
-    caller, callee, extra, state, timeout, deadline, revision = facts
+    caller, callee, extra, state, timeout, deadline, _ = facts
     call = Call(
         id=number,
         caller=caller,
@@ -310,6 +311,5 @@ def call_from_row(row: Row) -> tuple[CallKey, Call]:
         state=state,
         timeout=timeout,
         deadline=deadline,
-        revision=revision,
     )
     return CallKey(app, channel, one, other), call

@@ -1,4 +1,4 @@
-"""Every engine in turn, and what it delivers."""
+"""Every engine in turn, as the contract's tests see it (contract/harness.py)."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from trio.testing import MockClock
 
-from signal_sdk.server.engine.base import Engine
-from signal_sdk.server.engine.embedded import EmbeddedEngine
-from tests.server.engine.contract import BOUNDS, ENGINES, Delivered
-from tests.server.helpers import journal_engine, kept_by
+from tests.server.engine.contract.harness import BACKENDS, LASTING, House, Node, open_house
+
+
+@pytest.fixture(params=BACKENDS)
+async def house(
+    request: pytest.FixtureRequest, tmp_path: Path, autojump_clock: MockClock
+) -> AsyncIterator[House]:
+    """A state with one node, of every engine in turn."""
+    async with open_house(BACKENDS[request.param](tmp_path / "data")) as house:
+        yield house
 
 
 @pytest.fixture
-def delivered() -> Delivered:
-    return Delivered()
+def node(house: House) -> Node:
+    """The first node."""
+    return house.node
 
 
-@pytest.fixture(params=ENGINES)
-async def engine(
-    request: pytest.FixtureRequest, delivered: Delivered, tmp_path: Path
-) -> AsyncIterator[Engine]:
-    engine = ENGINES[request.param](tmp_path)
-    engine.attach(delivered)
-    yield engine
-    await engine.aclose()
-    if request.param == "journaled":
-        assert isinstance(engine, EmbeddedEngine)
-        again = journal_engine(tmp_path, bounds=BOUNDS)
-        assert kept_by(again) == kept_by(engine)
-        await again.aclose()
+@pytest.fixture(params=LASTING)
+async def lasting(
+    request: pytest.FixtureRequest, tmp_path: Path, autojump_clock: MockClock
+) -> AsyncIterator[House]:
+    """As `house`, of every engine whose state is there after all of its nodes."""
+    async with open_house(BACKENDS[request.param](tmp_path / "data")) as house:
+        yield house

@@ -192,6 +192,25 @@ async def test_a_channel_that_was_dropped_is_not_written_again(
     assert journal.batches == [{"channels": {(5,): None}}]
 
 
+async def test_of_several_that_run_one_writes_and_another_goes_on_behind_it(
+    journal: FakeJournal, commits: JournalCommits, told: Told, autojump_clock: MockClock
+) -> None:
+    """The journal takes one call at a time, however many nodes are on one state."""
+    journal.seconds = 1
+    async with running(commits):
+        async with running(commits):
+            put(commits, 1)
+            told.wait("a")
+            await trio.sleep(GATHER_SECONDS + 0.5)
+            put(commits, 2)
+            told.wait("b")
+            await trio.sleep(GATHER_SECONDS * 2)
+            assert (journal.tries, told.all) == (0, [])
+        await trio.sleep(2)
+        assert journal.batches == [attributes(1), attributes(2)]
+        assert told.all == [("a", None), ("b", None)]
+
+
 # --- durable ---
 
 

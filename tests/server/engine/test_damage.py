@@ -15,15 +15,17 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
 from signal_sdk.errors import StorageError
-from signal_sdk.server.engine.base import AccountKey
+from signal_sdk.server.engine.base import AccountKey, Asked
 from signal_sdk.server.engine.checksums import checksum, is_as_written, sealed
 from signal_sdk.server.engine.checkup import NAMED, examine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.files import FILE_NAME
 from signal_sdk.server.engine.journal import CHANGED, HOMELESS, UNREADABLE, Journal
 from signal_sdk.server.engine.schema import HANDLED, TABLES, Batch, Row
+from tests.server.engine.contract.harness import login_facts
 from tests.server.engine.test_journal import contents, old_file
 from tests.server.helpers import inline
 
@@ -210,7 +212,7 @@ def test_a_row_that_was_changed_is_set_aside_and_the_rest_is_used(
 @pytest.mark.parametrize("new", [b"an\xff1", b"bob2", b"zzzz"])
 @pytest.mark.parametrize("place", [0, 1], ids=["the first", "the second"])
 async def test_a_table_and_its_index_that_tell_otherwise_are_no_hindrance(
-    tmp_path: Path, new: bytes, place: int
+    tmp_path: Path, autojump_clock: MockClock, new: bytes, place: int
 ) -> None:
     """SQLite itself cannot delete a row that an index does not have."""
     file = filled(tmp_path)
@@ -224,7 +226,10 @@ async def test_a_table_and_its_index_that_tell_otherwise_are_no_hindrance(
     engine = started(tmp_path)
     had_ann = AccountKey("app", "ann1") in engine._accounts
     for name in ("ann1", "bob2", "cem7", "zzzz"):
-        await engine.set_user_attr(AccountKey("app", name), "x", 1)
+        key = AccountKey("app", name)
+        made = await engine.log_in(key, login_facts(key))
+        assert made is not None
+        await engine.set_user_attr(Asked(key, made.generation), "x", 1)
     await engine.aclose()
     # Where it was the index, nothing is lost.
     assert had_ann is not bool(set_aside(tmp_path))

@@ -15,15 +15,14 @@ from trio.testing import MockClock
 
 from signal_sdk.errors import StorageError
 from signal_sdk.server.config import AppConfig
-from signal_sdk.server.engine.base import AccountKey, ChannelKey, Post
+from signal_sdk.server.engine.base import ChannelKey, Known
+from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.schema import Batch
 from signal_sdk.testing.server import EPOCH, LocalServer, local_server
 from signal_sdk.wire import tokens
-from signal_sdk.wire.events import ChannelMessage
-from signal_sdk.wire.lines import MessageLine
-from tests.server.engine.contract import Delivered
+from tests.server.engine.contract.harness import ANN, ROOM, OnJournal, open_house
 from tests.server.helpers import (
     CERTIFICATE,
     OURS,
@@ -205,98 +204,67 @@ async def test_a_gap_is_told_only_after_a_kill(house: House, autojump_clock: Moc
 
 
 @BOTH
-async def test_what_was_not_committed_has_used_its_numbers_up(tmp_path: Path, how: str) -> None:
+async def test_what_was_not_committed_has_used_its_numbers_up(
+    tmp_path: Path, autojump_clock: MockClock, how: str
+) -> None:
     """They may have been seen: handed out is handed out."""
     directory = tmp_path / "data"
-    ann, room = AccountKey("app", "ann"), ChannelKey("app", "room")
-    line = MessageLine(src="bob", dst="ann", type="instant", content="hi", time=0)
-    post = Post(key=ann, line=line.encode(), expires=EPOCH + 100)
-    content = ChannelMessage(channel="room", account="bob", uid=2, msg="hi")
     given, heard = 0, 0
     for life in range(3):
-        engine = journal_engine(directory)
-        delivered = Delivered()
-        engine.attach(DeliveredAt(delivered))
-        await engine.set_user_attr(ann, "a", "b")
-        await engine.set_channel_attr(room, "a", "b", content, account="ann", now=EPOCH)
-        await engine._commits.commit()  # type: ignore[attr-defined]  # the journal's
-        # More than any reservation is, and nothing of it is written.
-        for _ in range(900):
-            version = await engine.post(post, EPOCH)
-            await engine.publish(room, lambda: (content,), now=EPOCH)
-            assert version > given, life
-            given = version
-        for kind, _, number, _ in delivered.take():
-            if kind == "event":
-                assert number > heard, life
-                heard = number
-        if how == "killed":
-            directory = killed(directory, f"{directory.name}+")
-        await engine.aclose()
+        async with open_house(OnJournal(directory)) as house:
+            node = house.node
+            ann = await node.log_in()
+            await node.engine.subscribe(ROOM)
+            await ann.set("a", "b")
+            await house.settle()
+            # More than half a reservation, and nothing of it is written.
+            for _ in range(900):
+                await ann.post("x", ANN)
+                await ann.say("x")
+            versions = [version for version, _ in await house.inbox(ANN, given, 1000)]
+            msgids = [msgid for kind, _, msgid, _ in node.heard.all if kind == "event"]
+            assert min(versions) > given, life
+            assert min(msgids) > heard, life
+            given, heard = max(versions), max(msgids)
+            if how == "killed":
+                directory = killed(directory, f"{directory.name}+")
 
 
-@attrs.define
-class DeliveredAt:
-    """What was delivered, whenever it was."""
-
-    delivered: Delivered
-
-    def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:
-        self.delivered.all.append(("entry", key, version, line))
-
-    def deliver_event(self, key: ChannelKey, msgid: int, content: Any, time_ms: int) -> None:
-        self.delivered.all.append(("event", key, msgid, content))
-
-    def deliver_kick(self, key: AccountKey, generation: int) -> None:
-        raise AssertionError("nobody is online")
-
-
-@pytest.mark.parametrize("written_behind", [None, 0, 1, 2, 3])
+@pytest.mark.parametrize("written_behind", [None, 0, 1])
 async def test_no_reply_of_an_earlier_session_is_left_to_the_next(
-    tmp_path: Path, written_behind: int | None
+    tmp_path: Path, autojump_clock: MockClock, written_behind: int | None
 ) -> None:
-    """Not even one that was given more than once, and written between: the next session counts its
-    requests from the start, and would have one of its own taken for an old one.
+    """Not even one that was written before: the next session counts its requests from the start,
+    and would have one of its own taken for an old one.
     """
-    ann = AccountKey("app", "ann")
-    login: dict[str, Any] = {"device": "javasdk", "ver": 0, "token_expires": None, "instance": ""}
-    engine = journal_engine(tmp_path)
-    made = await engine.log_in(ann, line_digest=b"first", **login)
-    assert made is not None
-    presence, _ = made
-    for step, durably in enumerate((True, True, False)):
-        await engine.remember(ann, presence.generation, 7, f"reply {step}", durably=durably)
-        if step == written_behind:
-            await engine._commits.commit()  # type: ignore[attr-defined]  # the journal's
-    assert await engine.recall(ann, 7, 0) == "reply 2"
-    await engine.log_out(ann, presence, None, kick=False, now=EPOCH)
-    await engine.log_in(ann, line_digest=b"second", **login)
-    await engine.aclose()
-    again = journal_engine(tmp_path)
-    assert await again.recall(ann, 7, 0) is None
-    await again.aclose()
+    async with open_house(OnJournal(tmp_path)) as house:
+        ann = await house.node.log_in(line="first")
+        for number in range(2):
+            await house.engine.keep(ann.asked(7 + number, reply="kept"))
+            if number == written_behind:
+                await house.settle()
+        assert await house.engine.recall(ann.asked(8)) == Known("kept")
+        await ann.end()
+        await house.node.log_in(line="second")
+    async with open_house(OnJournal(tmp_path)) as house:
+        ann = await house.node.resume(line="second")
+        assert await house.engine.recall(ann.asked(7)) is None
+        assert await house.engine.recall(ann.asked(8)) is None
 
 
-async def test_replies_are_forgotten_up_to_what_has_arrived_and_no_further(tmp_path: Path) -> None:
-    ann = AccountKey("app", "ann")
-    login: dict[str, Any] = {"device": "javasdk", "ver": 0, "token_expires": None, "instance": ""}
-    engine = journal_engine(tmp_path)
-    made = await engine.log_in(ann, line_digest=b"first", **login)
-    assert made is not None
-    generation = made[0].generation
-    # The third comes again, behind the fourth.
-    for callid, text in ((1, "one"), (2, "two"), (3, "old"), (4, "four"), (3, "three")):
-        await engine.remember(ann, generation, callid, text, durably=True)
-    assert await engine.recall(ann, 2, 1) == "two"
-    await engine.aclose()
-    for ack, kept in ((1, {2: "two", 3: "three", 4: "four"}), (2, {3: "three", 4: "four"})):
-        again = journal_engine(tmp_path)
-        assert {it: await again.recall(ann, it, ack) for it in kept} == kept
-        assert await again.recall(ann, 1, ack) is None
-        await again.aclose()
-    again = journal_engine(tmp_path)
-    assert await again.recall(ann, 3, 4) is None
-    await again.aclose()
+async def test_replies_are_forgotten_up_to_what_has_arrived_and_no_further(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with open_house(OnJournal(tmp_path)) as house:
+        ann = await house.node.log_in()
+        # The third comes behind the fourth.
+        for callid in (1, 2, 4, 3):
+            await house.engine.keep(ann.asked(callid, reply=f"{callid}"))
+    for ack, kept in ((0, [1, 2, 3, 4]), (1, [2, 3, 4]), (2, [3, 4]), (4, [])):
+        async with open_house(OnJournal(tmp_path)) as house:
+            ann = await house.node.resume()
+            found = [await house.engine.recall(ann.asked(it, ack)) for it in range(1, 5)]
+            assert [it.reply for it in found if it] == [f"{it}" for it in kept]
 
 
 # --- time goes on ---
@@ -462,7 +430,7 @@ async def test_a_channels_death_goes_on(house: House, autojump_clock: MockClock)
     async with house.server() as server:
         await trio.sleep_until(emptied + 99)
         # Asked without joining, which would keep it alive.
-        engine = server.node._engine
+        engine = server.node.engine
         assert await engine.channel_attrs(ChannelKey("app", "room"))
         await trio.sleep_until(emptied + 101)
         assert not await engine.channel_attrs(ChannelKey("app", "room"))
@@ -515,7 +483,7 @@ async def writes_of(tmp_path: Path, work: Callable[[WireClient], Any]) -> list[B
 
 @pytest.mark.parametrize("fails", [False, True])
 async def test_nobody_hears_of_an_entry_before_its_batch_is_done_with(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, fails: bool
+    tmp_path: Path, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, *, fails: bool
 ) -> None:
     """Where the disk is full, who is there hears of it all the same: it is in the inbox."""
 
@@ -524,22 +492,18 @@ async def test_nobody_hears_of_an_entry_before_its_batch_is_done_with(
             raise StorageError("the disk is full")
         write(batch)
 
-    engine = EmbeddedEngine(journal=Journal.open(tmp_path), write_in_thread=write)
-    delivered = Delivered()
-    engine.attach(DeliveredAt(delivered))
-    for number in range(3):
-        line = MessageLine(src="bob", dst="ann", type="instant", content=f"{number}", time=0)
-        post = Post(key=AccountKey("app", "ann"), line=line.encode(), expires=EPOCH)
-        await engine.post(post, EPOCH - 1)
-    assert delivered.take() == []
-    await engine._commits.commit()  # type: ignore[attr-defined]  # the journal's
-    assert [(kind, version) for kind, _, version, _ in delivered.take()] == [
-        ("entry", 1),
-        ("entry", 2),
-        ("entry", 3),
-    ]
-    fails = False
-    await engine.aclose()
+    class Failing(OnJournal):
+        def _begin(self, bounds: Bounds) -> EmbeddedEngine:
+            return EmbeddedEngine(journal=Journal.open(tmp_path), write_in_thread=write)
+
+    async with open_house(Failing(tmp_path)) as house:
+        ann = await house.node.log_in()
+        for number in range(3):
+            await ann.post(f"{number}", ANN)
+        assert house.node.heard.all == []
+        assert await house.node.entries() == [("ann", n + 1, f"{n}") for n in range(3)]
+        fails = False
+        await trio.sleep(2)
     caplog.clear()
 
 
@@ -599,7 +563,7 @@ async def test_values_are_kept_as_they_are(
         await ann.call("channel_set_attr", channel="room", name="a", value=value)
         await ann.call("voip_invite", channelName="room", peer="bob", extra=value)
         await trio.sleep(1)
-        engine = server.node._engine
+        engine = server.node.engine
         left = killed(directory)
         assert isinstance(engine, EmbeddedEngine)
         again = journal_engine(left)

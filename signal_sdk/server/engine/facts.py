@@ -1,0 +1,213 @@
+"""The facts that the engine and the rules hand each other.
+
+Owns: the keys, and what is known of a presence, an inbox, a channel and a call. Must not know an
+operation. Times are wall-clock Unix seconds, since they outlive a process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import attrs
+import msgspec
+
+from signal_sdk.wire.events import ChannelContent
+from signal_sdk.wire.hidden import hides
+from signal_sdk.wire.names import JsonValue
+
+
+class AccountKey(NamedTuple):
+    """An account of an app."""
+
+    app: str
+    account: str
+
+
+class ChannelKey(NamedTuple):
+    """A channel of an app."""
+
+    app: str
+    channel: str
+
+
+class CallKey(NamedTuple):
+    """The call between two accounts about a channel, whoever of them called; `one` sorts before
+    `other`.
+    """
+
+    app: str
+    channel: str
+    one: str
+    other: str
+
+
+@hides("reply")
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """Who asks for a change, and under which number: the session of this account that has this
+    generation.
+
+    With a `callid`, `reply` is kept in the same step as the change: the same request that comes
+    again is answered with that and changes nothing. All replies up to `ack` are forgotten.
+    """
+
+    key: AccountKey
+    generation: int
+    callid: int | None = None
+    ack: int = 0
+    reply: str = ""
+
+
+@hides("reply")
+class Known(msgspec.Struct, frozen=True, gc=False):
+    """The request had come before, and was answered with this."""
+
+    reply: str
+
+
+@attrs.frozen(kw_only=True)
+class Statistics:
+    """How much an engine has: of accounts that are known, of those that are `online`, of channels
+    and live calls; `due` is how much is due at a time, `listening` how many channels are delivered
+    to some node, `rated` how many channels' rates are remembered.
+    """
+
+    accounts: int
+    online: int
+    channels: int
+    calls: int
+    due: int
+    listening: int
+    rated: int
+
+
+# --- presence ---
+
+
+@attrs.frozen(kw_only=True)
+class LoginFacts:
+    """What a login says of itself and its token: as in `Presence`."""
+
+    line_digest: bytes
+    device: str
+    ver: int
+    instance: str
+    token_expires: int | None = None
+    token_issued: int | None = None
+    rights: str = ""
+
+
+class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An account that is online, and the channel that it is in. `generation` rises with every login
+    and resume: it fences what an older connection still does.
+
+    `node` holds its connection; `lease_ends` is there while none does; `line_digest` finds the
+    session on a resume; `device`, `ver` and `instance` are the facts of its login, `token_expires`,
+    `token_issued` and `rights` those of its token.
+    """
+
+    uid: int
+    generation: int
+    line_digest: bytes
+    device: str
+    ver: int
+    token_expires: int | None
+    node: str = ""
+    instance: str = ""
+    channel: str | None = None
+    lease_ends: float | None = None
+    token_issued: int | None = None
+    rights: str = ""
+
+    def __repr__(self) -> str:
+        # Not what finds a session, or tells whose it is.
+        return f"Presence(uid={self.uid}, generation={self.generation}, channel={self.channel!r})"
+
+
+# --- inboxes ---
+
+
+@hides("line")
+class Entry(msgspec.Struct, kw_only=True, gc=False):
+    """An inbox entry that has its version. `number` is its place in the journal, if it has one;
+    `sender` is not known any more after a restart.
+    """
+
+    version: int
+    sender: str = ""
+    expires: float
+    line: str
+    number: int = 0
+
+
+@hides("line")
+class Post(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An inbox entry to be: for whom, from whom, what, and until when. `line` is a message line's
+    text. A call's event is from nobody, since nobody's share of the inbox is to stop it.
+    """
+
+    key: AccountKey
+    sender: str = ""
+    line: str
+    expires: float
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Part of an inbox: everything up to `ver_clear` is gone for good."""
+
+    ver_clear: int
+    entries: Sequence[Entry]
+
+
+# --- channels ---
+
+
+class Roster(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is in a channel: how many, how many joins there have been, and the newest members as
+    (account, uid), oldest first.
+    """
+
+    num: int = 0
+    total: int = 0
+    newest: Sequence[tuple[str, int]] = ()
+    msgid: int = 0
+
+
+@hides("attributes")
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
+    """How the channel that was joined stands: the member hears what follows `roster.msgid`."""
+
+    roster: Roster
+    attributes: Mapping[str, JsonValue]
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """A channel's event as it was delivered."""
+
+    msgid: int
+    content: ChannelContent
+    time_ms: int
+
+
+# --- calls ---
+
+
+@hides("extra")
+@attrs.frozen(kw_only=True)
+class Call:
+    """A live call. `state` is one of call_table.py's; `deadline` is when it runs out, if it does;
+    `id` tells it from those that were and will be under its key.
+    """
+
+    id: str
+    caller: str
+    callee: str
+    channel: str
+    extra: JsonValue
+    state: str
+    timeout: float
+    deadline: float | None
+
+    def other(self, account: str) -> str:
+        """The side that `account` is not."""
+        return self.callee if account == self.caller else self.caller

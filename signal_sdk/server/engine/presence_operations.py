@@ -1,0 +1,333 @@
+"""The embedded engine's presences: who is online, and in which channel.
+
+Owns: these operations, and the lives of nodes. An account's presence and its membership change as
+one, and so does what others are told of it. Must not know how a change is written.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+import trio
+from msgspec.structs import replace
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
+from signal_sdk.server.engine import told
+from signal_sdk.server.engine.base import (
+    AccountKey,
+    Asked,
+    ChannelKey,
+    Delivery,
+    FencedError,
+    Joined,
+    Known,
+    LoginFacts,
+    Presence,
+    Roster,
+)
+from signal_sdk.server.engine.call_operations import CallOperations
+from signal_sdk.server.engine.channel_operations import ChannelOperations
+from signal_sdk.server.engine.tables import Account, Channel
+from signal_sdk.server.refusals import too_often
+from signal_sdk.wire import names
+
+logger: logging.Logger = logging.getLogger("signal_sdk.server")
+
+LEASE: Final = "lease"
+EXPIRY: Final = "expiry"
+MEMBERS_PER_JOIN: Final = 200
+"""A join counts as one for each so many members that hear of it. Who has joined may leave, which
+counts no more: nobody is kept in a channel.
+"""
+LIFE_SECONDS: Final = 10.0
+"""How long a node may be silent before the others take it for dead."""
+
+
+class PresenceOperations(ChannelOperations, CallOperations):
+    """Presence and membership, as the contract has them. A presence ends with its calls, and what
+    becomes of both is told in channels: hence those below.
+    """
+
+    # --- logging in ---
+
+    async def log_in(
+        self, key: AccountKey, facts: LoginFacts, *, again: bool = False, keeps: bool = False
+    ) -> Presence | None:
+        self._check_life()
+        account = self._state.account(key)
+        before = account.presence
+        if again and before is not None and before.instance != facts.instance:
+            return None
+        if before is not None and not keeps:
+            self._end(account, before)
+            before = None
+            # It may have been forgotten with that.
+            account = self._state.account(key, was_known=True)
+        presence = Presence(
+            uid=account.uid,
+            generation=account.generation + 1,
+            node=self.node,
+            line_digest=facts.line_digest,
+            device=facts.device,
+            ver=facts.ver,
+            token_expires=facts.token_expires,
+            instance=facts.instance,
+            channel=before.channel if before else None,
+            token_issued=facts.token_issued,
+            rights=facts.rights,
+        )
+        self._forget_replies(account, list(account.replies))
+        self._take_over(account, presence)
+        if before is None:
+            self._tell_special(
+                names.USER_ONLINE_CHANNEL, told.ONLINE, names.USER_ONLINE_CHANNEL, account
+            )
+        return presence
+
+    async def resume(self, line_digest: bytes) -> tuple[AccountKey, Presence] | None:
+        self._check_life()
+        key = self._lines.get(line_digest)
+        account = self._accounts[key] if key is not None else None
+        if key is None or account is None or account.presence is None:
+            return None
+        generation = account.generation + 1
+        presence = replace(account.presence, generation=generation, node=self.node, lease_ends=None)
+        self._take_over(account, presence)
+        return key, presence
+
+    def _take_over(self, account: Account, presence: Presence) -> None:
+        before = account.presence
+        account.presence = presence
+        account.generation = presence.generation
+        if before is not None:
+            del self._lines[before.line_digest]
+            self._kick(account, before)
+        self._lines[presence.line_digest] = account.key
+        self._commits.account(account)
+        self._watch_presence(account)
+
+    def _kick(self, account: Account, presence: Presence) -> None:
+        if delivery := self._holder(presence):
+            delivery.deliver_kick(account.key, presence.generation)
+
+    def _holder(self, presence: Presence) -> Delivery | None:
+        """The node that has the presence's connection."""
+        return self._state.deliveries.get(presence.node) if presence.lease_ends is None else None
+
+    def _watch_presence(self, account: Account) -> None:
+        """When is something due of the account's presence?"""
+        presence = account.presence
+        lease = presence.lease_ends if presence is not None else None
+        if lease is not None:
+            self._dues.set((LEASE, account), lease - self._wall())
+        else:
+            self._dues.cancel((LEASE, account))
+        expires = presence.token_expires if presence is not None and lease is None else None
+        # Whoever comes back behind the end of a token is told so.
+        if expires is not None:
+            self._expiries.set((EXPIRY, account), expires - self.token_time())
+        else:
+            self._expiries.cancel((EXPIRY, account))
+
+    def token_time(self) -> float:
+        now, skew = self._wall(), self._state.bounds.clock_skew_seconds
+        return max(now, self._state.newest_time - skew) if skew else now
+
+    # --- the end ---
+
+    async def disconnect(self, key: AccountKey, generation: int) -> None:
+        account = self._held(key, generation)
+        if account is not None:
+            self._lease(account)
+
+    def _lease(self, account: Account) -> None:
+        """Begin the lease of an account whose connection is gone."""
+        if account.presence is None or account.presence.lease_ends is not None:
+            return
+        timeout = account.attributes.get(names.CONN_TIMEOUT, names.MAX_CONN_TIMEOUT_SECONDS)
+        lease_ends = self._wall() + names.conn_timeout_seconds(timeout)
+        account.presence = replace(account.presence, lease_ends=lease_ends)
+        self._commits.account(account)
+        self._watch_presence(account)
+
+    async def end(self, key: AccountKey, generation: int, *, expires: bool = False) -> bool:
+        account = self._held(key, generation)
+        if account is None or account.presence is None:
+            return False
+        if expires:
+            self._expire(account)
+        else:
+            self._end(account, account.presence, kicks=False)
+        return True
+
+    def _expire(self, account: Account) -> None:
+        """The session's token is good no more."""
+        presence = account.presence
+        if presence is None:
+            return
+        delivery = self._holder(presence)
+        if delivery is not None:
+            delivery.deliver_expiry(account.key, presence.generation)
+        self._end(account, presence, kicks=False)
+
+    def _end(self, account: Account, presence: Presence, *, kicks: bool = True) -> None:
+        account.presence = None
+        del self._lines[presence.line_digest]
+        self._forget_replies(account, list(account.replies))
+        if kicks:
+            self._kick(account, presence)
+        self._commits.account(account)
+        self._watch_presence(account)
+        if presence.channel is not None:
+            self._depart(ChannelKey(account.key.app, presence.channel), account)
+        self._end_calls(account)
+        self._tell_special(
+            names.USER_ONLINE_CHANNEL, told.OFFLINE, names.USER_ONLINE_CHANNEL, account
+        )
+        self._inboxes.let_go(account)
+
+    async def presence(self, key: AccountKey) -> Presence | None:
+        account = self._accounts.get(key)
+        return account.presence if account else None
+
+    async def online(self) -> Sequence[tuple[AccountKey, Presence]]:
+        return [(key, it.presence) for key, it in self._accounts.items() if it.presence is not None]
+
+    # --- membership ---
+
+    async def join(self, asked: Asked, channel: str, *, newest: int) -> Joined | Known:
+        account = self._asker(asked, ECode.JOINCHANNEL_E_OTHER)
+        presence = account.presence
+        if presence is None:
+            raise FencedError(ECode.JOINCHANNEL_E_OTHER)
+        known = self._known(account, asked)
+        if known is not None and presence.channel != channel:
+            return known
+        key = ChannelKey(asked.key.app, channel)
+        found = self._channels.get(key)
+        if found is None:
+            found = self._state.make_channel(key, account, None)
+        elif presence.channel != channel:
+            self._check_joins(found)
+        if presence.channel != channel:
+            if presence.channel is not None:
+                self._depart(ChannelKey(key.app, presence.channel), account)
+            account.presence = replace(presence, channel=channel)
+            self._commits.account(account)
+            self._arrive(found, account)
+        account.joined_at = found.msgid
+        self._keep(account, asked)
+        return Joined(roster=found.roster(newest), attributes=self._attributes(found))
+
+    def _check_joins(self, channel: Channel) -> None:
+        """Count a join that all members hear of: in a large channel, as several."""
+        limit = self._state.bounds.channel_joins_per_second
+        if not limit or not told.announces(channel.key.channel, channel.attributes):
+            return
+        num, now = len(channel.members), trio.current_time()
+        pace = self._state.joins.of(channel.key)
+        if seconds := pace.seconds_left(limit, now):
+            raise too_often(
+                ECode.JOINCHANNEL_E_OTHER,
+                f"more joins in a second than a channel of {num} members takes",
+                seconds,
+            )
+        pace.charge(max(num / MEMBERS_PER_JOIN - 1, 0), limit, now)
+
+    def _arrive(self, channel: Channel, account: Account) -> None:
+        """Make the account a member, and tell of it."""
+        name, key = account.key.account, channel.key
+        if told.announces(key.channel, channel.attributes):
+            self._publish(channel, told.moved(told.JOIN, key.channel, name, account.uid))
+        channel.members[name] = account.uid
+        channel.total += 1
+        if len(channel.members) == 1:
+            self._populated(channel)
+        self._commits.channel(channel)
+        self._commits.put(
+            "members", (channel.id, account.id), (channel.id, account.id, channel.total)
+        )
+        if key.channel not in names.SPECIAL_CHANNELS:
+            self._tell_special(names.CHANNEL_EVENT_CHANNEL, told.JOIN, key.channel, account)
+
+    async def leave(self, asked: Asked, channel: str) -> Known | None:
+        account = self._asker(asked, ECode.LEAVECHANNEL_E_OTHER)
+        if known := self._known(account, asked):
+            return known
+        presence = account.presence
+        if presence is None or presence.channel != channel:
+            raise SignalError(
+                ECode.LEAVECHANNEL_E_OTHER,
+                f"{asked.key.account!r} is not in the channel {channel!r}",
+            )
+        account.presence = replace(presence, channel=None)
+        self._commits.account(account)
+        self._depart(ChannelKey(asked.key.app, channel), account)
+        self._keep(account, asked)
+        return None
+
+    def _depart(self, key: ChannelKey, account: Account) -> None:
+        """The account is a member no more: tell of it."""
+        channel = self._channels.get(key)
+        name = account.key.account
+        if channel is None or channel.members.pop(name, None) is None:
+            return
+        self._commits.drop("members", (channel.id, account.id))
+        if told.announces(key.channel, channel.attributes):
+            self._publish(channel, told.moved(told.LEAVE, key.channel, name, account.uid))
+        if not channel.members:
+            self._emptied(channel)
+            self._commits.channel(channel)
+        if key.channel not in names.SPECIAL_CHANNELS:
+            self._tell_special(names.CHANNEL_EVENT_CHANNEL, told.LEAVE, key.channel, account)
+
+    async def roster(self, key: ChannelKey, newest: int) -> Roster:
+        channel = self._channels.get(key)
+        return channel.roster(newest) if channel else Roster()
+
+    async def is_member(self, key: ChannelKey, account: str) -> bool:
+        channel = self._channels.get(key)
+        return channel is not None and account in channel.members
+
+    async def joined_at(self, key: ChannelKey, account: str) -> int:
+        owner = self._accounts.get(AccountKey(key.app, account))
+        return owner.joined_at if owner and await self.is_member(key, account) else 0
+
+    # --- the lives of nodes ---
+
+    def _live(self) -> None:
+        """This node is there; those that were silent for too long are not."""
+        lives, now = self._state.lives, self._patient()
+        self._check_life()
+        lives[self.node] = now
+        for node, heard in list(lives.items()):
+            if now - heard > LIFE_SECONDS:
+                logger.warning("node %s is silent: its clients' leases begin", node)
+                self._bury(node)
+
+    def _check_life(self) -> None:
+        """Whoever comes to a node that was taken for dead comes to its new life: of the old one,
+        nobody would notice the end.
+        """
+        lives = self._state.lives
+        if lives and self.node not in lives:
+            self._be_reborn()
+
+    def _be_reborn(self) -> None:
+        raise NotImplementedError
+
+    def _bury(self, node: str) -> None:
+        """What this node held is as if each connection had broken now."""
+        state = self._state
+        state.lives.pop(node, None)
+        delivery = state.deliveries.pop(node, None)
+        for key, listening in list(state.listening.items()):
+            left = tuple(it for it in listening if it is not delivery)
+            if left != listening:
+                state.listening[key] = left
+        for account in state.accounts.values():
+            if account.presence is not None and account.presence.node == node:
+                self._lease(account)

@@ -1,0 +1,452 @@
+"""What the contract's tests stand on: a state, the nodes that share it, and who asks there.
+
+Owns: how each engine of `BACKENDS` is made, a node's life, and the clocks. A test sees an engine by
+its contract alone, and no test here knows which engine it has.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import trio
+
+from signal_sdk.net.reactor import Reactor
+from signal_sdk.server.clock import clocks
+from signal_sdk.server.engine.base import (
+    AccountKey,
+    Asked,
+    ChannelKey,
+    Engine,
+    Event,
+    Joined,
+    Known,
+    LoginFacts,
+    Post,
+    Presence,
+)
+from signal_sdk.server.engine.bounds import Bounds
+from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.testing.server import EPOCH
+from signal_sdk.wire import events, lines, names
+from signal_sdk.wire.events import ChannelContent
+from signal_sdk.wire.names import JsonValue
+from tests.server.helpers import journal_engine, kept_by, killed, slow_engine
+
+SETTLED_SECONDS: Final = 0.05
+"""All that happens by itself has happened by then: it is committed, delivered, done."""
+NEWEST: Final = 200
+
+ANN: Final = AccountKey("app", "ann")
+BOB: Final = AccountKey("app", "bob")
+ROOM: Final = ChannelKey("app", "room")
+HALL: Final = ChannelKey("app", "hall")
+ONLINE: Final = ChannelKey("app", names.USER_ONLINE_CHANNEL)
+MOVES: Final = ChannelKey("app", names.CHANNEL_EVENT_CHANNEL)
+
+BOUNDS: Final = Bounds(history_events=4, history_seconds=60.0)
+
+
+# --- which engines ---
+
+
+class Backend(ABC):
+    """A kind of engine, and a state of its own in it."""
+
+    outlives = False
+    """Is the state there after all of its nodes are gone?"""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @abstractmethod
+    def make(self, bounds: Bounds) -> Engine:
+        """The engine of one more node on the state."""
+
+    @abstractmethod
+    def all_gone(self, *, are_killed: bool = False) -> None:
+        """No node is left; where they `are_killed`, they go after this, and nothing that they do
+        then counts.
+        """
+
+    @abstractmethod
+    async def check(self) -> None:
+        """All nodes have stopped: is what they have left all that they knew?"""
+
+
+class Memory(Backend):
+    """The embedded engine, in memory."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.latest: EmbeddedEngine | None = None
+
+    def make(self, bounds: Bounds) -> Engine:
+        if self.latest is None:
+            self.latest = self._begin(bounds)
+        else:
+            self.latest = self.latest.neighbour()
+        return self.latest
+
+    def _begin(self, bounds: Bounds) -> EmbeddedEngine:
+        return EmbeddedEngine(bounds=bounds)
+
+    def all_gone(self, *, are_killed: bool = False) -> None:
+        self.latest = None
+
+    async def check(self) -> None:
+        """There is nobody to compare it with."""
+        await trio.lowlevel.checkpoint()
+
+
+class OnJournal(Memory):
+    """The embedded engine on its journal. What it leaves there is all that it knew."""
+
+    outlives = True
+
+    def _begin(self, bounds: Bounds) -> EmbeddedEngine:
+        return journal_engine(self.directory, bounds=bounds)
+
+    def all_gone(self, *, are_killed: bool = False) -> None:
+        super().all_gone()
+        if are_killed:
+            self.directory = killed(self.directory, f"{self.directory.name}+")
+
+    async def check(self) -> None:
+        before = self.latest
+        if before is not None:
+            again = journal_engine(self.directory)
+            assert kept_by(again) == kept_by(before)
+            await again.aclose()
+
+
+class Slow(Memory):
+    """An engine that takes its time, and delivers late."""
+
+    seed = 0
+
+    def make(self, bounds: Bounds) -> Engine:
+        self.seed += 1
+        return slow_engine(self.seed, super().make(bounds))
+
+
+BACKENDS: Final[dict[str, Callable[[Path], Backend]]] = {
+    "memory": Memory,
+    "journal": OnJournal,
+    "slow": Slow,
+}
+"""Every engine. One that is listed here is held to the whole contract."""
+
+LASTING: Final = [name for name, backend in BACKENDS.items() if getattr(backend, "outlives", False)]
+
+
+# --- a node and who asks there ---
+
+
+@attrs.define(eq=False)
+class Heard:
+    """A node's `Delivery`: all that it was handed, in order."""
+
+    wall: Callable[[], float]
+    all: list[tuple[Any, ...]] = attrs.field(factory=list)
+
+    def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:
+        entry = lines.decode(line)
+        content = entry.content if entry.type == "instant" else entry.type
+        self.all.append(("entry", key.account, version, content))
+
+    def deliver_event(
+        self, key: ChannelKey, msgid: int, content: ChannelContent, time_ms: int
+    ) -> None:
+        assert abs(self.wall() - time_ms / 1000) < 1
+        self.all.append(("event", key, msgid, content))
+
+    def deliver_kick(self, key: AccountKey, generation: int) -> None:
+        self.all.append(("kick", key.account, generation))
+
+    def deliver_expiry(self, key: AccountKey, generation: int) -> None:
+        self.all.append(("expiry", key.account, generation))
+
+    def deliver_fencing(self) -> None:
+        self.all.append(("fencing",))
+
+
+def brief(content: ChannelContent) -> tuple[Any, ...]:
+    """An event in a few words."""
+    who = content.account
+    if isinstance(content, events.ChannelAttrUpdate):
+        what = {"clear": (), "del": (content.name,), "update": (content.name, content.value)}
+        kind = "set" if content.change == "update" else content.change
+        return (kind, who, *what[content.change])
+    if isinstance(content, events.ChannelMessage):
+        if who not in names.SPECIAL_CHANNELS:
+            return ("msg", who, content.msg)
+        special = events.decode_special_event(content.msg)
+        return (special.event, special.channel, special.account)
+    return ("join" if isinstance(content, events.ChannelUserJoin) else "leave", who)
+
+
+@attrs.define(eq=False)
+class Node:
+    """A node: its engine, and what it has heard."""
+
+    house: House
+    engine: Engine
+    heard: Heard
+    is_silent: bool = False
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+        """As server/node.py has it."""
+        with self.scope:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.engine.run)
+                task_status.started()
+                while True:
+                    await trio.sleep(1)
+                    if not self.is_silent:
+                        await self.engine.sweep()
+
+    async def stop(self) -> None:
+        """It ends in good order."""
+        self.scope.cancel()
+        self.house.nodes.remove(self)
+        await self.engine.aclose()
+
+    def die(self) -> None:
+        """It ends without a word."""
+        self.scope.cancel()
+        self.house.nodes.remove(self)
+
+    async def log_in(
+        self,
+        key: AccountKey = ANN,
+        *,
+        line: str = "",
+        again: bool = False,
+        keeps: bool = False,
+        **facts: Any,
+    ) -> User:
+        """A new session, which there has to be."""
+        made = await self.engine.log_in(
+            key, login_facts(key, line, **facts), again=again, keeps=keeps
+        )
+        assert made is not None
+        return User(self, key, made)
+
+    async def resume(self, key: AccountKey = ANN, line: str = "") -> User:
+        """A session that is taken up again."""
+        found = await self.engine.resume(line_digest(key, line))
+        assert found is not None
+        assert found[0] == key
+        return User(self, *found)
+
+    async def take(self, kind: str = "") -> list[tuple[Any, ...]]:
+        """All that this node was handed, or that of one kind; it is taken away."""
+        await self.house.settle()
+        taken = [it for it in self.heard.all if kind in ("", it[0])]
+        self.heard.all = [it for it in self.heard.all if it not in taken]
+        return taken
+
+    async def told(self, key: ChannelKey = ROOM) -> list[tuple[Any, ...]]:
+        """A channel's events, in a few words; they are taken away."""
+        await self.house.settle()
+        taken = [it for it in self.heard.all if it[:2] == ("event", key)]
+        self.heard.all = [it for it in self.heard.all if it not in taken]
+        return [brief(content) for *_, content in taken]
+
+    async def entries(self) -> list[tuple[str, int, str]]:
+        """The inbox entries that were delivered: whose, which version, and what."""
+        return [(account, version, what) for _, account, version, what in await self.take("entry")]
+
+
+@attrs.define(eq=False)
+class User:
+    """A session, as a node asks for it."""
+
+    node: Node
+    key: AccountKey
+    presence: Presence
+
+    @property
+    def generation(self) -> int:
+        return self.presence.generation
+
+    def asked(self, callid: int | None = None, ack: int = 0, reply: str = "done") -> Asked:
+        return Asked(self.key, self.generation, callid, ack, reply)
+
+    async def join(
+        self, channel: str = "room", asked: Asked | None = None, newest: int = NEWEST
+    ) -> Joined:
+        joined = await self.node.engine.join(asked or self.asked(), channel, newest=newest)
+        assert isinstance(joined, Joined)
+        return joined
+
+    async def leave(self, channel: str = "room") -> None:
+        assert await self.node.engine.leave(self.asked(), channel) is None
+
+    async def say(
+        self,
+        text: str,
+        channel: str = "room",
+        asked: Asked | None = None,
+        *,
+        members_only: bool = False,
+    ) -> Known | None:
+        message = events.ChannelMessage(
+            channel=channel, account=self.key.account, uid=self.presence.uid, msg=text
+        )
+        return await self.node.engine.publish(
+            asked or self.asked(), message, members_only=members_only
+        )
+
+    async def set(
+        self, name: str, value: JsonValue, channel: str = "room", *, members_only: bool = False
+    ) -> None:
+        """Set a channel's attribute."""
+        known = await self.node.engine.set_channel_attr(
+            self.asked(), channel, name, value, members_only=members_only
+        )
+        assert known is None
+
+    async def set_own(self, name: str, value: JsonValue) -> None:
+        """Set an attribute of the account."""
+        assert await self.node.engine.set_user_attr(self.asked(), name, value) is None
+
+    async def post(
+        self, text: str, to: AccountKey = BOB, ttl: float = 100, asked: Asked | None = None
+    ) -> Known | None:
+        return await self.node.engine.post(
+            asked or self.asked(), self.node.house.post(text, to, self.key.account, ttl)
+        )
+
+    async def call(
+        self,
+        callee: str = "bob",
+        channel: str = "room",
+        *,
+        timeout: float = 20,
+        is_online: bool = False,
+        asked: Asked | None = None,
+        call_id: str = "id",
+    ) -> Known | None:
+        return await self.node.engine.invite(
+            asked or self.asked(),
+            callee,
+            channel,
+            "extra",
+            call_id=call_id,
+            timeout=timeout,
+            is_online=is_online,
+        )
+
+    async def step(
+        self, kind: str, peer: str = "ann", channel: str = "room", asked: Asked | None = None
+    ) -> Known | None:
+        return await self.node.engine.step(asked or self.asked(), peer, channel, kind, "")
+
+    async def disconnect(self) -> None:
+        await self.node.engine.disconnect(self.key, self.generation)
+
+    async def end(self, *, expires: bool = False) -> bool:
+        return await self.node.engine.end(self.key, self.generation, expires=expires)
+
+
+def line_digest(key: AccountKey, line: str) -> bytes:
+    return f"{key.app} {key.account} {line}".encode()
+
+
+def login_facts(key: AccountKey, line: str = "", **facts: Any) -> LoginFacts:
+    known: dict[str, Any] = {"device": "websdk", "ver": 1, "instance": "", **facts}
+    return LoginFacts(line_digest=line_digest(key, line), **known)
+
+
+# --- the state and its nodes ---
+
+
+@attrs.define(eq=False)
+class House:
+    """A state, and the nodes on it. The first of them is `node`."""
+
+    backend: Backend
+    reactor: Reactor
+    nursery: trio.Nursery
+    bounds: Bounds = BOUNDS
+    nodes: list[Node] = attrs.field(factory=list)
+    ahead: float = 0.0
+    """By how much the wall clock was set forward."""
+
+    def wall(self) -> float:
+        return EPOCH + trio.current_time() + self.ahead
+
+    @property
+    def node(self) -> Node:
+        return self.nodes[0]
+
+    @property
+    def engine(self) -> Engine:
+        return self.node.engine
+
+    async def add_node(self) -> Node:
+        """One node more."""
+        engine = self.backend.make(self.bounds)
+        node = Node(self, engine, Heard(self.wall))
+        engine.attach(node.heard, clocks(self.wall, self.reactor))
+        self.nodes.append(node)
+        await self.nursery.start(node.run)
+        return node
+
+    async def reopen(self, how: str = "stopped") -> Node:
+        """All nodes are `stopped` or `killed`, and a new one begins on what they have left."""
+        await self.settle()
+        if how == "killed":
+            self.backend.all_gone(are_killed=True)
+        for node in list(self.nodes):
+            await node.stop()
+        if how == "stopped":
+            await self.backend.check()
+            self.backend.all_gone()
+        return await self.add_node()
+
+    async def settle(self) -> None:
+        """Let everything happen that happens now."""
+        await trio.sleep(SETTLED_SECONDS)
+
+    def post(self, text: str, to: AccountKey, sender: str, ttl: float = 100) -> Post:
+        now = self.wall()
+        line = lines.MessageLine(
+            src=sender, dst=to.account, type="instant", content=text, time=int(now * 1000)
+        )
+        return Post(key=to, sender=sender, line=line.encode(), expires=now + ttl)
+
+    async def inbox(self, key: AccountKey, ver_clear: int = 0, limit: int = 100) -> list[Any]:
+        """What waits: (version, text)."""
+        page = await self.engine.read_inbox(key, ver_clear, limit)
+        return [(entry.version, lines.decode(entry.line).content) for entry in page.entries]
+
+    async def members(self, key: ChannelKey = ROOM) -> list[str]:
+        return [account for account, _ in (await self.engine.roster(key, NEWEST)).newest]
+
+    async def history(self, key: ChannelKey, after: int) -> list[Event] | None:
+        found = await self.engine.history(key, after)
+        return None if found is None else list(found)
+
+
+@asynccontextmanager
+async def open_house(backend: Backend, bounds: Bounds = BOUNDS) -> AsyncIterator[House]:
+    """A state of its own with one node; behind the block, what it has left is looked at."""
+    async with trio.open_nursery() as nursery:
+        reactor = Reactor()
+        await nursery.start(reactor.run)
+        house = House(backend, reactor, nursery, bounds)
+        await house.add_node()
+        yield house
+        await house.settle()
+        for node in list(house.nodes):
+            await node.stop()
+        await house.backend.check()
+        nursery.cancel_scope.cancel()
