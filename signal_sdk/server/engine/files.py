@@ -1,6 +1,6 @@
 """The journal's directory and files: for whom they are, and whether they can be used.
 
-Owns: their names and modes. Must not know what is in them.
+Owns: their names and modes, and by what a file is known as ours. Must not know what is in it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,16 @@ from pathlib import Path
 from typing import Final
 
 from signal_sdk.errors import StorageError
+from signal_sdk.printable import one_line
 
 FILE_NAME: Final = "signal.db"
 OTHERS: Final = 0o077
 """What a mode lets others than its user do."""
+APPLICATION_ID: Final = 0x5347534B
+"""By which SQLite's header says that a file is ours."""
+FOREIGN: Final = "not a journal of signal-sdk: another program's SQLite file"
+MAX_FORMAT: Final = 2
+"""The newest format of a file that SQLite has, for reading and for writing."""
 READ_ONLY: Final = "the file or its directory is read-only; the server must be able to write both"
 
 
@@ -70,3 +76,34 @@ def exposed(path: Path) -> Sequence[str]:
         f"{path}: others may look at it (mode {mode:03o}): chmod {wanted} {path}"
         for path, mode, wanted in found
     ]
+
+
+def check_header(path: Path) -> None:
+    """Is it one of our files, as far as its first bytes tell? An empty one is to become one. Raises
+    `StorageError`.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
+    except OSError as exc:
+        raise unusable(path, exc) from None
+    if not header:
+        return
+    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
+        raise StorageError(f"{path}: not a journal of signal-sdk: it is no SQLite file")
+    if int.from_bytes(header[68:72], "big") not in (0, APPLICATION_ID):
+        raise StorageError(f"{path}: {FOREIGN}")
+    if max(header[18:20]) > MAX_FORMAT:
+        # SQLite would read such a file, and never write it.
+        raise StorageError(corrupt(path, "its header names a format that SQLite does not write"))
+
+
+def corrupt(path: Path, damage: str) -> str:
+    """What is said of a file that is damaged so."""
+    return f"{path}: {unreadable(damage.splitlines()[-1])}"
+
+
+def unreadable(why: object) -> str:
+    """The same, without the file's name."""
+    told = one_line(str(why))
+    return f"the file is corrupt ({told}): run signal-sdk doctor, and put a backup in its place"

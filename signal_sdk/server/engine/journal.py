@@ -36,7 +36,17 @@ from signal_sdk.server.engine.checksums import (
     to_bytes,
     to_text,
 )
-from signal_sdk.server.engine.files import FILE_NAME, READ_ONLY, make_private, unusable
+from signal_sdk.server.engine.files import (
+    APPLICATION_ID,
+    FILE_NAME,
+    FOREIGN,
+    READ_ONLY,
+    check_header,
+    corrupt,
+    make_private,
+    unreadable,
+    unusable,
+)
 from signal_sdk.server.engine.schema import (
     CHECKSUM,
     ENTRIES,
@@ -52,7 +62,6 @@ from signal_sdk.server.engine.schema import (
 )
 
 POWER: Final = "power"
-APPLICATION_ID: Final = 0x5347534B
 """Marks the file as one of ours ("SGSK")."""
 INCREMENTAL: Final = 2
 """SQLite's number for a file that gives free pages back when it is asked to."""
@@ -73,7 +82,6 @@ ROWS_PER_STATEMENT: Final = 256
 only when the busy server lets go of it."""
 
 UNOPENED: Final = "it, or the file beside it that ends in -wal, cannot be opened"
-FOREIGN: Final = "not a journal of signal-sdk: another program's SQLite file"
 CHANGED: Final = "it is not what was written"
 HOMELESS: Final = "what it belongs to is not there"
 UNREADABLE: Final = "its values cannot be read"
@@ -146,7 +154,7 @@ class Journal:
             db.execute(f"PRAGMA synchronous = {'FULL' if durability == POWER else 'NORMAL'}")
             damage = db.execute("PRAGMA quick_check(1)").fetchone()[0]
             if damage != "ok":
-                raise StorageError(_corrupt(self.path, damage))
+                raise StorageError(corrupt(self.path, damage))
             self._migrate(version)
             if db.execute("PRAGMA auto_vacuum").fetchone()[0] != INCREMENTAL:
                 # Where the disk has no room for a copy, it stays one that does not shrink.
@@ -288,7 +296,7 @@ class Journal:
         sql = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?"
         (made_by,) = self._db.execute(sql, (name,)).fetchone()
         if not made_by.isascii():
-            raise StorageError(f"{self.path}: {_unreadable(f'the schema of {name} is not ours')}")
+            raise StorageError(f"{self.path}: {unreadable(f'the schema of {name} is not ours')}")
         self._db.execute(f"ALTER TABLE {name} RENAME TO damaged")
         self._db.execute(made_by)
         self._put(table, good)
@@ -381,30 +389,6 @@ def _marks(width: int) -> str:
 # --- what can be wrong ---
 
 
-MAX_FORMAT: Final = 2
-"""The newest format of a file that SQLite has, for reading and for writing."""
-
-
-def check_header(path: Path) -> None:
-    """Is it one of our files, as far as its first bytes tell? An empty one is to become one. Raises
-    `StorageError`.
-    """
-    try:
-        with path.open("rb") as file:
-            header = file.read(100)
-    except OSError as exc:
-        raise unusable(path, exc) from None
-    if not header:
-        return
-    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
-        raise StorageError(f"{path}: not a journal of signal-sdk: it is no SQLite file")
-    if int.from_bytes(header[68:72], "big") not in (0, APPLICATION_ID):
-        raise StorageError(f"{path}: {FOREIGN}")
-    if max(header[18:20]) > MAX_FORMAT:
-        # SQLite would read such a file, and never write it.
-        raise StorageError(_corrupt(path, "its header names a format that SQLite does not write"))
-
-
 def _version(path: Path, db: sqlite3.Connection) -> int:
     """The version of an open file. Raises `StorageError` where another program or a newer release
     has written it.
@@ -431,7 +415,7 @@ def _named(path: Path) -> Iterator[None]:
         raise StorageError(f"{path}: {_reason(exc, path)}") from None
     except UnicodeDecodeError:
         # It is what the library would say that cannot be read: it quotes the file.
-        raise StorageError(f"{path}: {_unreadable('what it says of itself is no text')}") from None
+        raise StorageError(f"{path}: {unreadable('what it says of itself is no text')}") from None
 
 
 def _reason(exc: sqlite3.Error, path: Path) -> str:
@@ -443,20 +427,11 @@ def _reason(exc: sqlite3.Error, path: Path) -> str:
     if name.startswith("SQLITE_CANTOPEN"):
         return UNOPENED
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return _unreadable(exc)
+        return unreadable(exc)
     if name.startswith("SQLITE_FULL"):
         return "the disk is full"
     # What has no name is Python's own, which may quote what it could not read or write.
     return f"{exc} ({name})" if name else f"SQLite's library failed ({type(exc).__name__})"
-
-
-def _corrupt(path: Path, damage: str) -> str:
-    return f"{path}: {_unreadable(damage.splitlines()[-1])}"
-
-
-def _unreadable(why: object) -> str:
-    told = one_line(str(why))
-    return f"the file is corrupt ({told}): run signal-sdk doctor, and put a backup in its place"
 
 
 # --- looking ---

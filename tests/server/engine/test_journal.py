@@ -22,10 +22,8 @@ from signal_sdk.server.engine import checkup
 from signal_sdk.server.engine import journal as journals
 from signal_sdk.server.engine.checkup import examine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
-from signal_sdk.server.engine.files import FILE_NAME, READ_ONLY
+from signal_sdk.server.engine.files import APPLICATION_ID, FILE_NAME, FOREIGN, READ_ONLY
 from signal_sdk.server.engine.journal import (
-    APPLICATION_ID,
-    FOREIGN,
     ROWS_PER_STATEMENT,
     UNOPENED,
     Journal,
