@@ -84,6 +84,7 @@ class Statistics:
 # --- presence ---
 
 
+@hides("line_digest", "instance")
 @attrs.frozen(kw_only=True)
 class LoginFacts:
     """What a login says of itself and its token: as in `Presence`."""
