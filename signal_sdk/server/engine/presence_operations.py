@@ -208,10 +208,10 @@ class PresenceOperations(ChannelOperations, CallOperations):
             return known
         key = ChannelKey(asked.key.app, channel)
         found = self._channels.get(key)
+        if presence.channel != channel:
+            self._check_joins(key, found)
         if found is None:
             found = self._state.make_channel(key, account, None)
-        elif presence.channel != channel:
-            self._check_joins(found)
         if presence.channel != channel:
             if presence.channel is not None:
                 self._depart(ChannelKey(key.app, presence.channel), account)
@@ -222,13 +222,15 @@ class PresenceOperations(ChannelOperations, CallOperations):
         self._keep(account, asked)
         return Joined(roster=found.roster(newest), attributes=self._attributes(found))
 
-    def _check_joins(self, channel: Channel) -> None:
-        """Count a join that all members hear of: in a large channel, as several."""
+    def _check_joins(self, key: ChannelKey, channel: Channel | None) -> None:
+        """Count a join that all members hear of: in a large channel, as several. Raises
+        `SignalError` over the channel's rate.
+        """
         limit = self._state.bounds.channel_joins_per_second
-        if not limit or not told.announces(channel.key.channel, channel.attributes):
+        if not limit or not told.announces(key.channel, channel.attributes if channel else {}):
             return
-        num, now = len(channel.members), trio.current_time()
-        pace = self._state.joins.of(channel.key)
+        num, now = len(channel.members) if channel else 0, trio.current_time()
+        pace = self._state.joins.of(key)
         if seconds := pace.seconds_left(limit, now):
             raise too_often(
                 ECode.JOINCHANNEL_E_OTHER,
