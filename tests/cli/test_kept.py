@@ -10,26 +10,19 @@ from pathlib import Path
 import pytest
 import trio
 from click.testing import CliRunner, Result
+from trio.testing import MockClock
 
 from signal_sdk import Signal
 from signal_sdk.cli.main import cli
 from signal_sdk.server.engine import checkup, kept
-from signal_sdk.server.engine.base import AccountKey, ChannelKey
+from signal_sdk.server.engine.base import AccountKey
 from signal_sdk.server.engine.files import FILE_NAME
 from tests.cli.program import dev_server, one_line_of, run
-from tests.server.engine.contract import ANN, BOB, Delivered, join, log_in, message, post
-from tests.server.helpers import journal_engine
+from tests.server.engine.contract.harness import ANN, BOB, OnJournal, open_house
 
-NOW = 1_600_000_000.0
+EVE = AccountKey("other", "eve")
 FORGED = "x-\x1b[2J\n\u202e"
 SHOWN = r"x-\x1b[2J\n\u202e"
-
-
-class Deaf(Delivered):
-    """Who has no ear for events of any time."""
-
-    def deliver_event(self, *_: object) -> None:
-        """Nothing is kept of it."""
 
 
 def invoke(*args: str) -> Result:
@@ -51,22 +44,31 @@ def refused(*args: str, code: int = 1) -> str:
 
 
 @pytest.fixture
-async def data(tmp_path: Path) -> str:
-    """Ann has made two channels and gone, but for a message; Bob is in a room."""
-    engine = journal_engine(tmp_path)
-    engine.attach(Deaf())
-    ann = await log_in(engine)
-    await join(engine, await log_in(engine, BOB, b"bob"), BOB, ChannelKey("app", "room"))
-    for name, at in ((FORGED, NOW), ("x-2", 1e11)):
-        key = ChannelKey("app", name)
-        await engine.set_channel_attr(key, "a", "b", message("x"), account="ann", now=at)
-    assert await engine.log_out(ANN, ann, None, kick=False, now=NOW) is not None
-    await engine.post(post("hello"), NOW)
-    await engine.set_channel_attr(
-        ChannelKey("other", "big"), "a", "b" * 100, message("x"), account="eve", now=NOW
-    )
-    await engine.aclose()
+def data(tmp_path: Path) -> str:
+    """What a server leaves whose clock began at the epoch of the tests' servers."""
+    trio.run(fill, tmp_path, clock=MockClock(autojump_threshold=0))
     return str(tmp_path)
+
+
+async def fill(directory: Path) -> None:
+    """Ann has made two channels, one of them much later, and gone, but for a message; Bob is in a
+    room; whoever made a channel in the app beside was removed.
+    """
+    async with open_house(OnJournal(directory)) as house:
+        ann = await house.node.log_in()
+        bob = await house.node.log_in(BOB)
+        eve = await house.node.log_in(EVE)
+        await bob.join("room")
+        await ann.set("a", "b", FORGED)
+        house.ahead = 1e11 - house.wall()
+        await ann.set("a", "b", "x-2")
+        house.ahead = 0.0
+        assert await ann.end()
+        await bob.post("hello", ANN)
+        await eve.set("a", "b" * 100, "big")
+        assert await eve.end()
+    with kept.changed(directory) as keeper:
+        keeper.remove_accounts(it for it in kept.accounts_of(keeper.state) if it.app == EVE.app)
 
 
 def channels(data: str) -> set[str]:
@@ -87,25 +89,17 @@ async def test_the_doctor_tells_of_each_app_the_largest_first(
     assert lines[-3:] == [told[0], "apps: and 1 more, which have less", "all is well"]
 
 
-async def test_the_doctor_tells_the_most_frequent_makers(tmp_path: Path) -> None:
-    engine = journal_engine(tmp_path)
-    engine.attach(Delivered())
-    for number in range(5):
-        key = AccountKey("app", f"user{number}")
-        await log_in(engine, key, key.account.encode())
-        for room in range(number + 1):
-            await engine.set_channel_attr(
-                ChannelKey("app", f"{number}.{room}"),
-                "_channel_ttl",
-                number,
-                message("x"),
-                account=key.account,
-                now=NOW,
-            )
-    await engine.aclose()
+async def test_the_doctor_tells_the_most_frequent_makers(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with open_house(OnJournal(tmp_path)) as house:
+        for number in range(5):
+            user = await house.node.log_in(AccountKey("app", f"user{number}"))
+            for room in range(number + 1):
+                await user.set("_channel_ttl", 10 + number, f"{number}.{room}")
     (line,) = (line for line in good("doctor", "--data", str(tmp_path)) if line.startswith("app "))
     assert "(made by 'user4': 5, 'user3': 4, 'user2': 3, others: 3)" in line
-    assert "(by their _channel_ttl, 4 s: 5, 3 s: 4, 2 s: 3, others: 3)" in line
+    assert "(by their _channel_ttl, 14 s: 5, 13 s: 4, 12 s: 3, others: 3)" in line
 
 
 async def test_channels_are_listed_one_in_a_line(data: str) -> None:
@@ -198,17 +192,17 @@ async def test_which_channels_has_to_be_said(data: str, more: list[str]) -> None
 
 
 async def test_accounts_are_listed_and_removed(data: str) -> None:
-    ann = "'app' 'ann': offline, attributes: 0, entries: 1, bytes: 40, channels made: 2"
+    ann = "'app' 'ann': offline, attributes: 0, entries: 1, bytes: 52, channels made: 2"
     bob = "'app' 'bob': online, in 'room', attributes: 0, entries: 0, bytes: 0, channels made: 1"
     assert good("account", "list", "--data", data) == [ann, bob]
     assert good("account", "list", "--data", data, "b*") == [bob]
     (line,) = good("account", "list", "--data", data, "--json", "ann")
     assert json.loads(line)["entries"] == 1
     remove = ("account", "remove", "--data", data, "--app", "app")
-    assert good(*remove, "ann", "--dry-run") == [ann, "would be removed: 1, bytes: 40"]
+    assert good(*remove, "ann", "--dry-run") == [ann, "would be removed: 1, bytes: 52"]
     assert good("account", "list", "--data", data) == [ann, bob]
     assert refused(*remove, "bob") == "signal-sdk: the account 'bob' is online, and is left alone"
-    assert good(*remove, "*") == ["removed: 1, bytes: 40", "left alone, since they are in use: 1"]
+    assert good(*remove, "*") == ["removed: 1, bytes: 52", "left alone, since they are in use: 1"]
     assert good("account", "list", "--data", data) == [bob]
     assert "give the NAMEs" in refused(*remove, code=2)
 

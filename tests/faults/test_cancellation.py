@@ -20,12 +20,13 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from signal_sdk import CallCallback, LoginCallback, LoginSession, Signal, SignalError
 from signal_sdk.call import Call
-from signal_sdk.server.engine.base import AccountKey, Engine
+from signal_sdk.server.engine.base import AccountKey, Asked, Engine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.schema import Batch
 from signal_sdk.server.node import Node
 from signal_sdk.testing import LocalServer, local_server, memory_transport_pair
+from tests.server.engine.contract.harness import login_facts
 from tests.server.helpers import APP, dev_config, slow_engine
 from tests.wire_client import WireClient, logged_in, wire_client
 
@@ -183,7 +184,7 @@ def test_a_connection_is_cut_at_every_await(is_slow: bool, resumes: bool) -> Non
             assert presence is None or presence.lease_ends is not None
             await trio.sleep(LEASE_SECONDS)
             assert await inner.presence(AccountKey(APP, "ann")) is None
-            assert await inner.calls_of(AccountKey(APP, "bob")) == ()
+            assert len(await inner.calls_of(AccountKey(APP, "bob"))) == 0
             check_engine(inner)
 
     # An engine that never waits leaves few places to be cut at.
@@ -279,9 +280,13 @@ def test_the_journal_is_cut_at_every_await(tmp_path: Path) -> None:
             cutter.root = None
 
         async def change() -> None:
+            ann = AccountKey(APP, "ann")
+            presence = await engine.log_in(ann, login_facts(ann))
+            assert presence is not None
+            asked = Asked(ann, presence.generation)
             for number in range(20):
                 with contextlib.suppress(SignalError):
-                    await engine.set_user_attr(AccountKey(APP, "ann"), f"a{number}", number)
+                    assert await engine.set_user_attr(asked, f"a{number}", number) is None
                     engine.when_durable(
                         lambda error, number=number: None if error else acked.append(number)  # type: ignore[misc]  # mypy knows no default of a lambda
                     )

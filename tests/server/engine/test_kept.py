@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from trio.testing import MockClock
 
 from signal_sdk.errors import StorageError
 from signal_sdk.server.engine import kept
@@ -13,19 +14,7 @@ from signal_sdk.server.engine.checkup import examine
 from signal_sdk.server.engine.files import FILE_NAME
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.wire.names import DEFAULT_CHANNEL_TTL_SECONDS
-from tests.server.engine.contract import (
-    ANN,
-    BOB,
-    CALL,
-    CALL_KEY,
-    NOW,
-    ROOM,
-    Delivered,
-    join,
-    log_in,
-    message,
-    post,
-)
+from tests.server.engine.contract.harness import ANN, BOB, OnJournal, open_house
 from tests.server.helpers import journal_engine, kept_by
 
 CAROL = AccountKey("app", "carol")
@@ -33,36 +22,35 @@ OTHER = AccountKey("other", "ann")
 
 
 async def fill(directory: Path) -> None:
-    """Bob is in a room, Carol has a call; Ann has made three channels and has gone; an app beside
-    has an account with one message.
+    """Bob is in a room, Carol has had an answer; Ann has made three channels and has gone, and Bob
+    calls her; an app beside has an account with one message.
     """
-    engine = journal_engine(directory)
-    engine.attach(Delivered())
-    ann = await log_in(engine)
-    await log_in(engine, CAROL, b"carol")
-    await join(engine, await log_in(engine, BOB, b"bob"), BOB, ROOM)
-    for name, attribute, value in (
-        ("x1", "_channel_ttl", 60),
-        ("x2", "_channel_ttl", 2**31 - 1),
-        ("y", "a", "é"),
-    ):
-        await engine.set_channel_attr(
-            ChannelKey("app", name), attribute, value, message("x"), account="ann", now=NOW
-        )
-    await engine.set_user_attr(ANN, "a", "b")
-    for text in ("one", "two", "three"):
-        await engine.post(post(text), NOW)
-    await engine.read_inbox(ANN, 1, 30, NOW)
-    assert await engine.log_out(ANN, ann, None, kick=False, now=NOW) is not None
-    assert await engine.swap_call(CALL_KEY, None, CALL, [], NOW)
-    await engine.post(post("four", OTHER), NOW)
-    await engine.aclose()
+    async with open_house(OnJournal(directory)) as house:
+        ann = await house.node.log_in()
+        bob = await house.node.log_in(BOB)
+        carol = await house.node.log_in(CAROL)
+        other = await house.node.log_in(OTHER)
+        await bob.join("room")
+        await ann.set("_channel_ttl", 60, "x1")
+        await ann.set("_channel_ttl", 2**31 - 1, "x2")
+        await ann.set("a", "é", "y")
+        await ann.set_own("a", "b")
+        for text in ("one", "two", "three"):
+            await bob.post(text, ANN)
+        await house.engine.read_inbox(ANN, 1, 30)
+        assert await ann.end()
+        assert await bob.call("ann") is None
+        assert await house.engine.set_user_attr(carol.asked(1), "a", "b") is None
+        assert await other.post("four", OTHER) is None
+        assert await other.end()
 
 
-async def test_each_app_s_use_is_told_the_largest_first(tmp_path: Path) -> None:
+async def test_each_app_s_use_is_told_the_largest_first(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     await fill(tmp_path)
     first, second = kept.uses(kept.read(tmp_path))
-    assert (first.app, first.accounts, first.channels, first.entries) == ("app", 3, 4, 2)
+    assert (first.app, first.accounts, first.channels, first.entries) == ("app", 3, 4, 3)
     assert first.empty == {60: 1, 30 * 24 * 3600: 1, DEFAULT_CHANNEL_TTL_SECONDS: 1}
     assert first.makers == {"ann": 3, "bob": 1}
     sizes = [it.bytes for it in kept.accounts_of(kept.read(tmp_path)) if it.app == "app"]
@@ -71,7 +59,7 @@ async def test_each_app_s_use_is_told_the_largest_first(tmp_path: Path) -> None:
     assert (second.app, second.accounts, second.channels, second.entries) == ("other", 1, 0, 1)
 
 
-async def test_what_is_in_use_says_so(tmp_path: Path) -> None:
+async def test_what_is_in_use_says_so(tmp_path: Path, autojump_clock: MockClock) -> None:
     await fill(tmp_path)
     state = kept.read(tmp_path)
     assert {it.name: it.use for it in kept.channels_of(state)} == {
@@ -87,7 +75,9 @@ async def test_what_is_in_use_says_so(tmp_path: Path) -> None:
     ]
 
 
-async def test_a_server_goes_on_with_what_is_left(tmp_path: Path) -> None:
+async def test_a_server_goes_on_with_what_is_left(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     await fill(tmp_path)
     before = journal_engine(tmp_path)
     left = kept_by(before)
@@ -103,13 +93,15 @@ async def test_a_server_goes_on_with_what_is_left(tmp_path: Path) -> None:
     for name in ("x1", "x2"):
         del left["channels"][ChannelKey("app", name)]
     del left["accounts"][OTHER]
-    *facts, made = left["accounts"][ANN]
-    left["accounts"][ANN] = (*facts, made - 2)
+    *facts, made, replies = left["accounts"][ANN]
+    left["accounts"][ANN] = (*facts, made - 2, replies)
     assert kept_by(after) == left
     await after.aclose()
 
 
-async def test_of_an_account_that_is_removed_nothing_is_left(tmp_path: Path) -> None:
+async def test_of_an_account_that_is_removed_nothing_is_left(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     """Nor of what it has handled, which the file has for a while; its channels stay."""
     await fill(tmp_path)
     journal = Journal.open(tmp_path)
@@ -130,15 +122,13 @@ async def test_of_an_account_that_is_removed_nothing_is_left(tmp_path: Path) -> 
 
 
 async def test_many_are_removed_in_several_steps(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     monkeypatch.setattr(kept, "REMOVED_AT_ONCE", 2)
-    engine = journal_engine(tmp_path)
-    engine.attach(Delivered())
-    for number in range(5):
-        key = ChannelKey("app", f"x{number}")
-        await engine.set_channel_attr(key, "a", "b", message("x"), account="ann", now=NOW)
-    await engine.aclose()
+    async with open_house(OnJournal(tmp_path)) as house:
+        ann = await house.node.log_in()
+        for number in range(5):
+            await ann.set("a", "b", f"x{number}")
     with kept.changed(tmp_path) as keeper:
         keeper.remove_channels(kept.channels_of(keeper.state))
     assert kept.channels_of(kept.read(tmp_path)) == []
@@ -155,7 +145,9 @@ def test_where_no_server_keeps_anything_nothing_is_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_damaged_file_is_left_to_the_server(tmp_path: Path) -> None:
+async def test_a_damaged_file_is_left_to_the_server(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     await fill(tmp_path)
     file = tmp_path / FILE_NAME
     file.write_bytes(file.read_bytes().replace(b"three", b"threE"))
@@ -167,7 +159,9 @@ async def test_a_damaged_file_is_left_to_the_server(tmp_path: Path) -> None:
     assert len(kept.channels_of(kept.read(tmp_path))) == 4
 
 
-async def test_an_older_file_is_looked_at_unchanged(tmp_path: Path) -> None:
+async def test_an_older_file_is_looked_at_unchanged(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     """Nobody knows who has made what was made before there was a table of that."""
     await fill(tmp_path)
     journal = Journal.open(tmp_path)
