@@ -7,6 +7,7 @@ what its client is told besides.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import ChannelKey, Engine
@@ -108,12 +109,20 @@ class Hearing:
         if self.channel is None or not self._stands_before(gate):
             return
         gate.open()
-        if self._ear is gate:
-            self._ear = gate.ear
-            self._hub.listen(session.channel_key(self.channel), session.account, gate.ear)
+        gate.on_past = partial(self._do_without, session, gate)
+        if gate.is_past:
+            self._do_without(session, gate)
         if gate.has_lost:
             # As a client that reads too slowly: it is better served by a new connection.
             self._link.abort()
+
+    def _do_without(self, session: Session, gate: Gate) -> None:
+        """Take the gate away, where there is no other before it."""
+        if self._ear is not gate:
+            return
+        self._ear = gate.ear
+        if self._hub.is_listening(gate.key, session.account, gate):
+            self._hub.listen(gate.key, session.account, gate.ear)
 
     def _stands_before(self, gate: Gate) -> bool:
         """Is the gate before what is heard, or behind one that is?"""

@@ -19,7 +19,8 @@ from signal_sdk.wire import events
 
 class Gate:
     """Stands before `ear`, and keeps a listener's events until it is known which of them its client
-    is to hear, and the client knows that it listens.
+    is to hear, and the client knows that it listens. It stays until what it drops has come, which
+    an engine may deliver behind its answer.
 
     Of more than `max_bytes` (0: no bound) nothing is kept, and `has_lost` says so.
     """
@@ -31,6 +32,9 @@ class Gate:
         """What has come up to this msgid is dropped."""
         self.has_lost: bool = False
         self.is_open: bool = False
+        self.on_past: Callable[[], None] = _nothing
+        """Called when it is open and needed no more."""
+        self._newest = 0
         self._hub = hub
         self._kept: list[tuple[int, bytes]] = []
         self._size = 0
@@ -43,8 +47,12 @@ class Gate:
 
     def append(self, data: bytes) -> None:
         """Keep an event, or hand it on."""
+        self._newest = self._hub.msgid
         if self.is_open:
-            self.ear.append(data)
+            if self._newest > self.after:
+                self.ear.append(data)
+            if self.is_past:
+                self.on_past()
             return
         self._size += len(data)
         if self._size > self._max_bytes:
@@ -52,6 +60,11 @@ class Gate:
             self._kept.clear()
         else:
             self._kept.append((self._hub.msgid, data))
+
+    @property
+    def is_past(self) -> bool:
+        """Has all come that is to be dropped?"""
+        return self._newest >= self.after
 
     def open(self) -> None:
         """Hand on what was kept, and from now on all at once."""
@@ -97,13 +110,16 @@ class Hub(Delivery):
         return len(self._holders)
 
     def add(self, key: AccountKey, holder: Holder) -> bool:
-        """From here on, `holder` hears of the account's inbox. False where a newer connection of
-        the same account does already.
+        """From here on, `holder` hears of the account's inbox, and an older connection of the same
+        account is kicked. False where a newer one does already.
         """
-        newest = self._holders.get(key)
-        if newest is not None and newest.generation > holder.generation:
+        other = self._holders.get(key)
+        if other is not None and other.generation > holder.generation:
             return False
-        if newest is None:
+        if other is not None:
+            # The engine's word of it may come when nobody knows of that one any more.
+            other.kick()
+        if key not in self._holders:
             self._of_apps[key.app] += 1
         self._holders[key] = holder
         return True

@@ -112,6 +112,15 @@ def test_a_kick_reaches_only_the_generation_that_it_is_for(hub: Hub) -> None:
     assert holder.kicks == 1
 
 
+def test_an_older_connection_is_kicked_once_a_newer_one_is_there(hub: Hub) -> None:
+    """The engine's word of it may come later, when nobody knows of the older one any more."""
+    old, new = FakeHolder(1), FakeHolder(2)
+    hub.add(ANN, old)
+    hub.add(ANN, new)
+    hub.deliver_kick(ANN, 1)
+    assert (old.kicks, new.kicks) == (1, 0)
+
+
 def test_an_older_connections_clean_up_touches_nothing_of_the_newer(hub: Hub) -> None:
     old, new = FakeHolder(1), FakeHolder(2)
     hub.add(ANN, old)
@@ -188,6 +197,23 @@ def test_a_gate_keeps_what_comes_until_it_is_opened(hub: Hub) -> None:
     assert heard(ear) == [1, 2]
     events(hub, 3)
     assert heard(ear) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_a_gate_drops_what_comes_late_as_well(hub: Hub, kept: int) -> None:
+    """It is needed no more once that has come."""
+    ear = FakeEar()
+    gate = Gate(hub, ROOM, ear)
+    past: list[int] = []
+    gate.on_past = lambda: past.append(hub.msgid)
+    hub.listen(ROOM, "ann", gate)
+    events(hub, *range(1, kept + 1))
+    gate.after = 2
+    gate.open()
+    assert gate.is_past is (kept == 2)
+    events(hub, *range(kept + 1, 5))
+    assert heard(ear) == [3, 4]
+    assert past == list(range(max(kept + 1, 2), 5))
 
 
 def test_a_gate_drops_what_its_client_knows_already(hub: Hub) -> None:
