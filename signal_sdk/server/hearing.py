@@ -43,7 +43,12 @@ class Hearing:
     async def listen(self, session: Session, channel: str) -> Gate:
         """Hear `channel`, and nothing else, behind a gate."""
         old = self.hold(session)
-        return self.arrive(session, old, await self.approach(session, channel, old))
+        try:
+            new = await self.approach(session, channel, old)
+        except BaseException:
+            self.stay(session, old, None)
+            raise
+        return self.arrive(session, old, new)
 
     def hold(self, session: Session) -> Gate | None:
         """Put a gate before what is heard, if something is: who leaves does not hear of it, and the
@@ -64,7 +69,12 @@ class Hearing:
             return old
         new = self._gate(key, self._link.outbox)
         self._hub.listen(key, session.account, new)
-        await self._engine.subscribe(key)
+        try:
+            await self._engine.subscribe(key)
+        except BaseException:
+            self._hub.unlisten(key, session.account, new)
+            self._let_go(key)
+            raise
         return new
 
     def arrive(self, session: Session, old: Gate | None, new: Gate, msgid: int = 0) -> Gate:

@@ -291,9 +291,9 @@ class Requests:
         if not is_join and args.channel != hearing.channel:
             return await change(session, args, asked), None
         old, new = hearing.hold(session), None
-        if is_join:
-            new = await hearing.approach(session, args.channel, old)
         try:
+            if is_join:
+                new = await hearing.approach(session, args.channel, old)
             result = await change(session, args, asked)
         except BaseException:
             hearing.stay(session, old, new)
