@@ -82,6 +82,10 @@ class EmbeddedEngine(PresenceOperations, Engine):
                 self._lease(account)
                 self._watch_presence(account)
         for channel in self._channels.values():
+            if not channel.members and channel.idle_since is None:
+                # Its members were of no use, and nobody noticed when they went.
+                channel.idle_since = self._wall()
+                self._commits.channel(channel)
             self._watch_end(channel)
             for name in channel.attributes:
                 self._watch_channel(channel, name)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
@@ -25,7 +26,7 @@ from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.files import FILE_NAME
 from signal_sdk.server.engine.journal import CHANGED, HOMELESS, UNREADABLE, Journal
 from signal_sdk.server.engine.schema import HANDLED, TABLES, Batch, Row
-from tests.server.engine.contract.harness import login_facts
+from tests.server.engine.contract.harness import ROOM, OnJournal, login_facts, open_house
 from tests.server.engine.test_journal import contents, old_file
 from tests.server.helpers import inline
 
@@ -390,3 +391,22 @@ def test_a_whole_number_in_a_column_of_floats_is_summed_as_one(tmp_path: Path) -
         assert list(journal.rows("entries")) == [read]
         assert list(journal.rows("channels")) == [(1, "app", "room", 2000, 0, 7.0)]
         assert list(journal.bad_rows) == []
+
+
+async def test_a_channel_whose_members_were_lost_ends(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """As one that is empty from the start on: nobody is there who could leave it."""
+    async with open_house(OnJournal(tmp_path)) as house:
+        ann = await house.node.log_in()
+        await ann.join()
+        await ann.set("_channel_ttl", 100)
+    with closing(Journal.open(tmp_path)) as journal:
+        ((channel, account, _),) = journal.rows("members")
+        journal.write({"members": {(channel, account): None}})
+    async with open_house(OnJournal(tmp_path)) as house:
+        assert await house.members() == []
+        await trio.sleep(99)
+        assert await house.engine.channel_attrs(ROOM)
+        await trio.sleep(2)
+        assert not await house.engine.channel_attrs(ROOM)
