@@ -105,7 +105,7 @@ class EmbeddedEngine(PresenceOperations, Engine):
     def _be_reborn(self) -> None:
         """Others took this node for dead."""
         logger.warning("this node was silent, and the others took it for dead: it begins anew")
-        self.node = secrets.token_hex(8)
+        self.node: str = secrets.token_hex(8)
         self._state.deliveries[self.node] = self._own
         self._state.lives[self.node] = self._patient()
         self._own.deliver_fencing()
