@@ -37,8 +37,10 @@ ROOT: Final = Path(__file__).parents[1]
 UNDER_WAY: Final = 500
 """How many requests are unanswered at most."""
 ANSWER: Final = b'["call2-ret",'
-CALM_SECONDS: Final = 150.0
+CALM_SECONDS: Final = 300.0
 """How long the server has to forget."""
+BEFORE_SECONDS: Final = 75.0
+"""And what the code itself has needed: memory is given back once a minute at most."""
 NEAR: Final = 1.1
 """How much more memory than before is taken for none."""
 
@@ -199,15 +201,18 @@ def measure_memory(cores: Cores, share: float) -> bool:
         with serving(cores.measured, LIFTED) as served, talking(served) as talker:
             # See above.
             case(served, talker, count // 4)
-            settle(served, lambda: False, 10.0)
+            settle(served, lambda: False, BEFORE_SECONDS)
             before, file_before = served.process.rss_bytes(), served.file_bytes()
             began = time.monotonic()
             case(served, talker, count)
             took = time.monotonic() - began
             most, file_most = served.process.rss_bytes(), served.file_bytes()
 
-            def is_calm(served: Served = served, before: int = before) -> bool:
-                return served.process.rss_bytes() <= NEAR * before
+            def is_calm(
+                served: Served = served, before: int = before, file_most: int = file_most
+            ) -> bool:
+                is_small = file_most <= 2**20 or served.file_bytes() < file_most / 2
+                return is_small and served.process.rss_bytes() <= NEAR * before
 
             settle(served, is_calm, CALM_SECONDS)
             after = served.process.rss_bytes()

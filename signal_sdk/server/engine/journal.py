@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -74,9 +75,14 @@ STILL_NEEDED: Final = 0.9
 cut off again, all the time: to give that room back, and to take it again, was a tenth of all
 writing.
 """
+QUIET_SECONDS: Final = 60.0
+"""A file that few batches come for is looked at so often all the same: an engine writes once a
+minute whatever happens."""
+STILL_NEEDED_IN_QUIET: Final = 0.5
 MIN_FREE_PAGES: Final = 256
 PAGES_AT_ONCE: Final = 1024
 """How many pages, of 4 KiB, are given back after one batch: some 10 ms."""
+PAGES_IN_QUIET: Final = 8192
 ROWS_PER_STATEMENT: Final = 256
 """How many rows one statement writes: each gives the interpreter lock away once, and gets it back
 only when the busy server lets go of it."""
@@ -111,6 +117,9 @@ class Journal:
         self._at = 0
         self._written = 0
         self._needed = 0.0
+        self.clock: Callable[[], float] = time.monotonic
+        """In seconds, by which the file is looked at."""
+        self._looked_at = self.clock()
         # What is no UTF-8 comes out as what no checksum is of.
         db.text_factory = to_text
         db.create_function(CHECKSUM, -1, checksum_of, deterministic=True)
@@ -313,20 +322,26 @@ class Journal:
                         self._db.execute("ROLLBACK")
                 raise
         self._written += 1
-        if self._written % SHRUNK_EVERY == 0:
+        now = self.clock()
+        is_quiet = now - self._looked_at >= QUIET_SECONDS
+        if is_quiet or self._written >= SHRUNK_EVERY:
+            self._written, self._looked_at = 0, now
             # What cannot be given back is room for what comes.
             with contextlib.suppress(sqlite3.Error):
-                self._shrink()
+                if is_quiet:
+                    self._shrink(STILL_NEEDED_IN_QUIET, PAGES_IN_QUIET)
+                else:
+                    self._shrink(STILL_NEEDED, PAGES_AT_ONCE)
 
-    def _shrink(self) -> None:
+    def _shrink(self, still_needed: float, at_once: int) -> None:
         """Give some of the file's free pages back, where it has far more than it needs."""
         (free,) = self._db.execute("PRAGMA freelist_count").fetchone()
         (pages,) = self._db.execute("PRAGMA page_count").fetchone()
-        self._needed = max(pages - free, self._needed * STILL_NEEDED)
+        self._needed = max(pages - free, self._needed * still_needed)
         too_many = int(pages - 2 * self._needed)
         if too_many > MIN_FREE_PAGES:
             # One step for each page, of which `execute` takes the first only.
-            self._db.executescript(f"PRAGMA incremental_vacuum({min(too_many, PAGES_AT_ONCE)})")
+            self._db.executescript(f"PRAGMA incremental_vacuum({min(too_many, at_once)})")
 
     def _write(self, batch: Batch) -> None:
         db = self._db

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,22 @@ def test_room_that_is_not_used_any_more_is_given_back_in_the_end(tmp_path: Path)
     journal.close()
     assert file_bytes(tmp_path) < large / 4
     Journal.open(tmp_path).close()
+
+
+def test_a_quiet_server_gives_room_back_within_minutes(tmp_path: Path) -> None:
+    """It writes once a minute, whatever happens."""
+    journal = Journal.open(tmp_path)
+    minutes = count(1)
+    for _ in range(16):
+        journal.write(written(5000, size=500))
+    journal.write(gone(5000))
+    journal.write(written(1))
+    large = file_bytes(tmp_path)
+    journal.clock = lambda: time.monotonic() + 60.0 * next(minutes)
+    for _ in range(8):
+        journal.write(written(1))
+    journal.close()
+    assert file_bytes(tmp_path) < large / 4
 
 
 @pytest.mark.parametrize("has_room", [True, False])
