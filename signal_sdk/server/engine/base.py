@@ -22,7 +22,7 @@ account, and nothing was done; what came before is answered with `Known`. Every 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 import trio
@@ -51,6 +51,7 @@ from signal_sdk.wire.events import ChannelContent, ChannelMessage
 from signal_sdk.wire.names import JsonValue
 
 __all__ = [
+    "LIFE_SECONDS",
     "AccountKey",
     "Alarm",
     "Asked",
@@ -74,6 +75,9 @@ __all__ = [
     "Then",
     "Ticker",
 ]
+
+LIFE_SECONDS: Final = 10.0
+"""How long a node may be silent before the others take it for dead."""
 
 Then = Callable[[SignalError | None], None]
 """What is called when something is durable: with None, or with why it could not be made so."""

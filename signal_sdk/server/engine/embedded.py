@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import math
-import secrets
 from typing import Final
 
 import trio
@@ -101,14 +100,6 @@ class EmbeddedEngine(PresenceOperations, Engine):
             return
         self._state.reserve_no_more()
         await self._commits.aclose()
-
-    def _be_reborn(self) -> None:
-        """Others took this node for dead."""
-        logger.warning("this node was silent, and the others took it for dead: it begins anew")
-        self.node: str = secrets.token_hex(8)
-        self._state.deliveries[self.node] = self._own
-        self._state.lives[self.node] = self._patient()
-        self._own.deliver_fencing()
 
     # --- time ---
 

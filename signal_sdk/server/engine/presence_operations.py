@@ -1,6 +1,6 @@
 """The embedded engine's presences: who is online, and in which channel.
 
-Owns: these operations, and the lives of nodes. An account's presence and its membership change as
+Owns: these operations. An account's presence and its membership change as
 one, and so does what others are told of it. Must not know how a change is written.
 """
 
@@ -30,6 +30,7 @@ from signal_sdk.server.engine.base import (
 )
 from signal_sdk.server.engine.call_operations import CallOperations
 from signal_sdk.server.engine.channel_operations import ChannelOperations
+from signal_sdk.server.engine.node_lives import NodeLives
 from signal_sdk.server.engine.tables import Account, Channel
 from signal_sdk.server.refusals import too_often
 from signal_sdk.wire import names
@@ -42,11 +43,9 @@ MEMBERS_PER_JOIN: Final = 200
 """A join counts as one for each so many members that hear of it. Who has joined may leave, which
 counts no more: nobody is kept in a channel.
 """
-LIFE_SECONDS: Final = 10.0
-"""How long a node may be silent before the others take it for dead."""
 
 
-class PresenceOperations(ChannelOperations, CallOperations):
+class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
     """Presence and membership, as the contract has them. A presence ends with its calls, and what
     becomes of both is told in channels: hence those below.
     """
@@ -297,39 +296,3 @@ class PresenceOperations(ChannelOperations, CallOperations):
     async def joined_at(self, key: ChannelKey, account: str) -> int:
         owner = self._accounts.get(AccountKey(key.app, account))
         return owner.joined_at if owner and await self.is_member(key, account) else 0
-
-    # --- the lives of nodes ---
-
-    def _live(self) -> None:
-        """This node is there; those that were silent for too long are not."""
-        lives, now = self._state.lives, self._patient()
-        self._check_life()
-        lives[self.node] = now
-        for node, heard in list(lives.items()):
-            if now - heard > LIFE_SECONDS:
-                logger.warning("node %s is silent: its clients' leases begin", node)
-                self._bury(node)
-
-    def _check_life(self) -> None:
-        """Whoever comes to a node that was taken for dead comes to its new life: of the old one,
-        nobody would notice the end.
-        """
-        lives = self._state.lives
-        if lives and self.node not in lives:
-            self._be_reborn()
-
-    def _be_reborn(self) -> None:
-        raise NotImplementedError
-
-    def _bury(self, node: str) -> None:
-        """What this node held is as if each connection had broken now."""
-        state = self._state
-        state.lives.pop(node, None)
-        delivery = state.deliveries.pop(node, None)
-        for key, listening in list(state.listening.items()):
-            left = tuple(it for it in listening if it is not delivery)
-            if left != listening:
-                state.listening[key] = left
-        for account in state.accounts.values():
-            if account.presence is not None and account.presence.node == node:
-                self._lease(account)

@@ -14,9 +14,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from signal_sdk.server.engine.base import AccountKey, Asked, ChannelKey, FencedError, Joined, Known
+from signal_sdk.server.engine.base import (
+    LIFE_SECONDS,
+    AccountKey,
+    Asked,
+    ChannelKey,
+    FencedError,
+    Joined,
+    Known,
+)
 from signal_sdk.server.engine.embedded import EmbeddedEngine
-from signal_sdk.server.engine.presence_operations import LIFE_SECONDS
 from signal_sdk.wire.events import ChannelContent
 from tests.server.engine.contract.harness import (
     HALL,

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from signal_sdk.server.engine.base import AccountKey
-from signal_sdk.server.engine.presence_operations import LIFE_SECONDS
+from signal_sdk.server.engine.base import LIFE_SECONDS, AccountKey
 from signal_sdk.wire import names
 from tests.server.engine.contract.harness import (
     ANN,

@@ -1,0 +1,63 @@
+"""The lives of the nodes of one process that share the embedded engine's state.
+
+Owns: when a node was last heard of, and what becomes of what it held. Must not know what a lease
+is.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+
+from signal_sdk.server.engine.base import LIFE_SECONDS
+from signal_sdk.server.engine.core import Core
+from signal_sdk.server.engine.tables import Account
+
+logger: logging.Logger = logging.getLogger("signal_sdk.server")
+
+
+class NodeLives(Core):
+    """A node's own life, and the end of others'."""
+
+    def _live(self) -> None:
+        """This node is there; those that were silent for too long are not."""
+        lives, now = self._state.lives, self._patient()
+        self._check_life()
+        lives[self.node] = now
+        for node, heard in list(lives.items()):
+            if now - heard > LIFE_SECONDS:
+                logger.warning("node %s is silent: its clients' leases begin", node)
+                self._bury(node)
+
+    def _check_life(self) -> None:
+        """Whoever comes to a node that was taken for dead comes to its new life: of the old one,
+        nobody would notice the end.
+        """
+        lives = self._state.lives
+        if lives and self.node not in lives:
+            self._be_reborn()
+
+    def _be_reborn(self) -> None:
+        """Others took this node for dead."""
+        logger.warning("this node was silent, and the others took it for dead: it begins anew")
+        self.node: str = secrets.token_hex(8)
+        self._state.deliveries[self.node] = self._own
+        self._state.lives[self.node] = self._patient()
+        self._own.deliver_fencing()
+
+    def _bury(self, node: str) -> None:
+        """What this node held is as if each connection had broken now."""
+        state = self._state
+        state.lives.pop(node, None)
+        delivery = state.deliveries.pop(node, None)
+        for key, listening in list(state.listening.items()):
+            left = tuple(it for it in listening if it is not delivery)
+            if left != listening:
+                state.listening[key] = left
+        for account in state.accounts.values():
+            if account.presence is not None and account.presence.node == node:
+                self._lease(account)
+
+    def _lease(self, account: Account) -> None:
+        """Begin the lease of an account whose connection is gone."""
+        raise NotImplementedError
