@@ -6,7 +6,6 @@ one, and so does what others are told of it. Must not know how a change is writt
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Final
 
@@ -34,8 +33,6 @@ from signal_sdk.server.engine.node_lives import NodeLives
 from signal_sdk.server.engine.tables import Account, Channel
 from signal_sdk.server.refusals import too_often
 from signal_sdk.wire import names
-
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 LEASE: Final = "lease"
 EXPIRY: Final = "expiry"
