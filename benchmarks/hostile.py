@@ -182,6 +182,7 @@ FROM_ONE_ADDRESS: Final = {
 }
 """The load has one address."""
 LIFTED: Final = {
+    "silence_seconds": 0,
     **FROM_ONE_ADDRESS,
     "user_messages_per_second": 0,
     "frames_per_second": 0,
