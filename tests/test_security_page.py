@@ -13,6 +13,7 @@ import pytest
 
 from signal_sdk.server.config import loads
 from signal_sdk.server.config_keys import TABLES, LimitsConfig
+from signal_sdk.server.refusals import LIMITS
 from signal_sdk.wire import names
 
 ROOT: Final = Path(__file__).parents[1]
@@ -29,6 +30,16 @@ def test_the_table_of_bounds_has_every_limit_in_the_order_of_the_configuration()
     rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", section("What each bound stops"), re.MULTILINE)
     assert [key for key, _ in rows] == [field.name for field in attrs.fields(LimitsConfig)]
     assert all(len(text) > 20 for _, text in rows)
+
+
+def test_the_limits_over_which_nobody_is_refused_anything_are_named() -> None:
+    text = section("What each bound stops")
+    said = re.search(r"client has said\. Over ([^.]+) nobody is refused anything\.", text)
+    assert said is not None
+    keys = [field.name for field in attrs.fields(LimitsConfig)]
+    assert re.findall(r"`(\w+)`", said[1]) == [key for key in keys if key not in LIMITS]
+    [label] = re.findall(r'`signal_sdk_refused_total\{limit="(\w+)"\}`', text)
+    assert label in list(LIMITS)
 
 
 def test_what_is_named_as_a_key_is_one() -> None:

@@ -10,11 +10,11 @@ from typing import Final, TypeVar
 
 from signal_sdk.errors import LinkError
 from signal_sdk.net.deadline import move_on_after
-from signal_sdk.net.link import ABNORMAL_CLOSURE, LinkClosed, StreamLink
+from signal_sdk.net.link import ABNORMAL_CLOSURE, LinkClosed, MessageTooLong, StreamLink
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.strangers import READ_COST_BYTES, Pool, StrangerBounds
 from signal_sdk.net.transport import Transport
-from signal_sdk.wire.packets import PacketReader
+from signal_sdk.wire.packets import PacketReader, PacketTooLong
 
 M = TypeVar("M")
 
@@ -82,7 +82,8 @@ class NativeLink(StreamLink[M]):
             reason = "closed here"
         elif self._reader.error is not None:
             reason = str(self._reader.error)
-        return LinkClosed(ABNORMAL_CLOSURE, reason)
+        is_long = isinstance(self._reader.error, PacketTooLong)
+        return (MessageTooLong if is_long else LinkClosed)(ABNORMAL_CLOSURE, reason)
 
     def close(self) -> None:
         """Close behind all that waits to be sent; a `receive` that waits ends. Never waits; may be

@@ -45,6 +45,14 @@ class LinkClosed(LinkError):
         return f"the connection is closed: {self.code} {self.reason}".rstrip()
 
 
+class ReadsTooSlowly(LinkClosed):
+    """Broken here, since more waited for the other side than its outbox may hold."""
+
+
+class MessageTooLong(LinkClosed):
+    """Ended here, since the other side's message was longer than it may be."""
+
+
 class StreamLink(Generic[M]):
     """A connection that is open. Subclasses put what they have read into `_messages`."""
 
@@ -189,7 +197,8 @@ class StreamLink(Generic[M]):
         return not self._is_closed and not self.outbox.broken
 
     def _on_broken(self, reason: str) -> None:
-        self._fail(LinkClosed(ABNORMAL_CLOSURE, reason))
+        kind = ReadsTooSlowly if self.outbox.is_overrun else LinkClosed
+        self._fail(kind(ABNORMAL_CLOSURE, reason))
 
     def _fail(self, exc: Exception) -> None:
         """There is nothing more to be received, and this is why."""

@@ -127,6 +127,7 @@ class Outbox:
         "_waiting",
         "broken",
         "has_sent",
+        "is_overrun",
         "size",
         "wire",
     )
@@ -149,6 +150,8 @@ class Outbox:
         self._closed = False
         self._drained: trio.Event | None = None
         self.broken: bool = False
+        self.is_overrun: bool = False
+        """Has it broken since more waited than may?"""
         self.has_sent: bool = False
         """Has anything gone out, since whoever wants to know set this to False?"""
         self.wire: Any = None
@@ -169,6 +172,7 @@ class Outbox:
         self._chunks.append(data)
         self.size += len(data)
         if self.size > self._max_bytes:
+            self.is_overrun = True
             self._break(
                 f"the client reads too slowly: more than {self._max_bytes} bytes wait for it"
             )

@@ -27,7 +27,9 @@ from signal_sdk.server.forwarded import Forwarded
 from signal_sdk.server.http import HEALTH_PATH, READY_PATH, Routes, too_many, unavailable
 from signal_sdk.server.memory import SHORT_OF_MEMORY
 from signal_sdk.server.openings import Opening, RefusedOpening
+from signal_sdk.server.refusals import Limit
 from signal_sdk.server.requests import Services
+from signal_sdk.server.visitors import TURNED_AWAY
 from signal_sdk.server.wires.base import LONG_LOGINS_BYTES, ClientLink
 from signal_sdk.server.wires.native import NativeClientLink, NativeWires
 from signal_sdk.server.wires.web import WebClientLink, WebWires
@@ -126,7 +128,7 @@ class Acceptor:
                 while True:
                     await trio.sleep(SWEEP_SECONDS)
                     if self._services.memory.look():
-                        self.shed(SHED_FOR_MEMORY)
+                        self.shed(SHED_FOR_MEMORY, limit="memory_percent")
                     await self._sweep()
             finally:
                 for transport in list(self._openings):
@@ -190,8 +192,7 @@ class Acceptor:
             self._fail(transport, exc)
 
     def _serve_native(self, nursery: trio.Nursery, transport: Transport, _: str) -> None:
-        visitors = self._services.visitors
-        if self.why_not_ready() or not visitors.has_room(1) or visitors.come(transport.host):
+        if self._hangs_up_on(transport.host):
             transport.close()
             return
         self._admit(transport)
@@ -207,6 +208,20 @@ class Acceptor:
         except LinkError as exc:
             self._fail(transport, exc)
 
+    def _hangs_up_on(self, host: str) -> bool:
+        """Count a native client, or refuse it, which has no word for that."""
+        visitors = self._services.visitors
+        limit: Limit | None
+        if why := self.why_not_ready():
+            limit = "memory_percent" if why == SHORT_OF_MEMORY else None
+        elif not visitors.has_room(1):
+            limit = "max_connections"
+        elif (limit := visitors.come(host)) is None:
+            return False
+        if limit is not None:
+            self._services.refusals.count(limit)
+        return True
+
     async def serve(self, transport: Transport, local_host: str) -> None:
         """As `accept`, in the caller's task."""
         if self._turns_away(transport):
@@ -219,14 +234,16 @@ class Acceptor:
     def _turns_away(self, transport: Transport) -> bool:
         """Count who comes, or refuse him before he has said anything, where he costs least."""
         visitors = self._services.visitors
+        limit: Limit | None
         if not visitors.has_room(-REFUSED_AT_ONCE):
-            answer = unavailable(NO_ROOM)
+            limit, answer = "max_connections", unavailable(NO_ROOM)
         elif self._services.memory.is_short and len(self._openings) >= REFUSED_AT_ONCE:
-            answer = unavailable(SHORT_OF_MEMORY)
-        elif why := visitors.come(transport.host):
-            answer = too_many(why)
+            limit, answer = "memory_percent", unavailable(SHORT_OF_MEMORY)
+        elif limit := visitors.come(transport.host):
+            answer = too_many(TURNED_AWAY[limit])
         else:
             return False
+        self._services.refusals.count(limit)
         if not isinstance(transport, TlsTransport):
             # What was sent is thrown away where something lies unread at the end.
             with contextlib.suppress(LinkError):
@@ -235,17 +252,22 @@ class Acceptor:
         transport.close()
         return True
 
-    def shed(self, most: int = SHED_AT_ONCE) -> None:
-        """There is no room any more: the newest `most` go that are not logged in."""
+    def shed(self, most: int = SHED_AT_ONCE, *, limit: Limit | None = None) -> None:
+        """There is no room any more, by `limit` where that is one of ours: the newest `most` go
+        that are not logged in.
+        """
         strangers = [
             connection
             for connection in reversed(self._connections.values())
             if connection.is_stranger
         ]
         openings = list(reversed(self._openings))[:most]
+        del strangers[most - len(openings) :]
+        if limit is not None:
+            self._services.refusals.count(limit, len(openings) + len(strangers))
         for transport in openings:
             self._close(transport)
-        for connection in strangers[: most - len(openings)]:
+        for connection in strangers:
             connection.abort()
 
     def _admit(self, transport: Transport) -> Opening:
@@ -367,10 +389,20 @@ class Acceptor:
         why_not = self._forward(transport, request.forwarded_for)
         # A server that is full serves: whoever restarts the sick must not think it one.
         if request.path != HEALTH_PATH and (why := self.why_not_ready()):
+            if why == SHORT_OF_MEMORY and request.path != READY_PATH:
+                self._count(transport, "memory_percent")
             why_not = unavailable(why)
         elif request.path not in (HEALTH_PATH, READY_PATH) and self._services.visitors.is_over:
+            self._count(transport, "max_connections")
             why_not = unavailable(NO_ROOM)
         return self._routes.answer(request, local_host, why_not)
+
+    def _count(self, transport: Transport, limit: Limit) -> None:
+        """A request is refused, which may be looked at more than once for that."""
+        opening = self._openings.get(transport)
+        if opening is not None and not opening.is_refused:
+            opening.is_refused = True
+            self._services.refusals.count(limit)
 
     def _forward(self, transport: Transport, forwarded_for: str) -> HttpAnswer | None:
         """A proxy has said for whom it asks: the connection is that client's from here on, or there
@@ -380,8 +412,9 @@ class Acceptor:
         if client == transport.host:
             return None
         visitors = self._services.visitors
-        if why := visitors.come(client):
-            return too_many(why)
+        if limit := visitors.come(client):
+            self._count(transport, limit)
+            return too_many(TURNED_AWAY[limit])
         visitors.leave(transport.host)
         transport.pass_for(client)
         return None
@@ -406,6 +439,7 @@ class Acceptor:
             return
         await self._reactor.catch_up()
         for transport in self._overdue_openings():
+            self._services.refusals.count("handshake_seconds")
             self._close(transport)
         for number, (transport, connection) in enumerate(self._overdue_connections(), 1):
             # It may have gone, or have been heard, while others ran.

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, TypeGuard
 
 import trio
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, SignalError
-from signal_sdk.net.link import LinkClosed
+from signal_sdk.net.link import LinkClosed, MessageTooLong, ReadsTooSlowly
 from signal_sdk.server.hearing import Hearing
 from signal_sdk.server.logging_in import LoggingIn, refuse_login, refuse_second
 from signal_sdk.server.rates import Pace
-from signal_sdk.server.refusals import REVOKED
+from signal_sdk.server.refusals import REVOKED, Limit
 from signal_sdk.server.requests import Requests, Services
 from signal_sdk.server.session import Session
 from signal_sdk.server.wires.base import ClientLink
@@ -45,6 +45,11 @@ channel: 500 frames are 100,000 deliveries, which take 40 ms.
 """
 FAREWELL_SECONDS: Final = 2.0
 """How long a connection's own end may take once its node is being stopped."""
+ENDS: Final[Mapping[type[LinkClosed], Limit]] = {
+    ReadsTooSlowly: "outbox_bytes",
+    MessageTooLong: "max_frame_bytes",
+}
+"""Over which limit a link has ended. Before a login its bounds are fixed ones."""
 
 
 def _is_logout(frame: typed.ClientFrame) -> TypeGuard[call2.Request]:
@@ -88,7 +93,9 @@ class Connection:
         """When the client's time for logging in is over, by the reactor's patient clock."""
         self.silence_seconds: float = services.limits.silence_seconds or math.inf
         """How long the client may say nothing once it is logged in."""
-        self._hearing = Hearing(link, services.hub, services.engine, services.limits)
+        self._hearing = Hearing(
+            link, services.hub, services.engine, services.limits, services.refusals
+        )
         self._requests = Requests(services, link, self._hearing)
         self._pace: Pace | None = None
         self._is_entering = False
@@ -139,6 +146,9 @@ class Connection:
                 await self._serve_some()
         except LinkClosed as exc:
             logger.debug("%s: %s", self._link.peer, exc)
+            limit = ENDS.get(type(exc))
+            if limit is not None and not self.is_stranger:
+                self._services.refusals.count(limit)
         finally:
             with trio.move_on_after(FAREWELL_SECONDS, shield=True):
                 await self._detach()
@@ -152,7 +162,8 @@ class Connection:
             if self._is_entering:
                 self._entered = trio.Event()
                 await self._entered.wait()
-            while seconds := self._seconds_left():  # noqa: ASYNC110  it is its turn by the clock
+            while seconds := self._seconds_left():
+                services.refusals.count("frames_per_second")
                 await trio.sleep(seconds)
             if not self._link.is_listening:
                 # What a client says behind the end that it was given is nobody's word.
@@ -179,6 +190,7 @@ class Connection:
             self._link.pause(BEHIND_SECONDS)
             return False
         if services.limits.frames_per_second and (seconds := self._seconds_left()):
+            services.refusals.count("frames_per_second")
             self._link.pause(min(max(seconds, PAUSE_SECONDS), MAX_PAUSE_SECONDS))
             return False
         hub = services.hub
@@ -354,10 +366,16 @@ class Connection:
         """
         if self._session is None:
             if self.ends_at <= now:
-                self._end(Farewell(end=End.OVERDUE, reason="nothing was said in time"))
+                self._end_over("handshake_seconds", "nothing was said in time")
         elif self.alive_at + self.silence_seconds <= now:
             reason = f"nothing was heard for {self.silence_seconds:g} s"
-            self._end(Farewell(end=End.OVERDUE, reason=reason))
+            self._end_over("silence_seconds", reason)
+
+    def _end_over(self, limit: Limit, reason: str) -> None:
+        if self._link.is_open:
+            # It is overdue for as long as it takes to close, too.
+            self._services.refusals.count(limit)
+        self._end(Farewell(end=End.OVERDUE, reason=reason))
 
     def expire(self) -> None:
         """The token is good no more, and the session is over."""

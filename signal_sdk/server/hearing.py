@@ -12,6 +12,7 @@ from functools import partial
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import ChannelKey, Engine
 from signal_sdk.server.hub import Gate, Hub
+from signal_sdk.server.refusals import Refusals
 from signal_sdk.server.session import Session
 from signal_sdk.server.wires.base import ClientLink, Ear
 
@@ -26,13 +27,21 @@ class Hearing:
     stand is dropped, the rest goes out when the gate is opened.
     """
 
-    __slots__ = ("_ear", "_engine", "_hub", "_limits", "_link", "channel")
+    __slots__ = ("_ear", "_engine", "_hub", "_limits", "_link", "_refusals", "channel")
 
-    def __init__(self, link: ClientLink, hub: Hub, engine: Engine, limits: LimitsConfig) -> None:
+    def __init__(
+        self,
+        link: ClientLink,
+        hub: Hub,
+        engine: Engine,
+        limits: LimitsConfig,
+        refusals: Refusals,
+    ) -> None:
         self._link = link
         self._hub = hub
         self._engine = engine
         self._limits = limits
+        self._refusals = refusals
         self._ear: Ear = link.outbox
         self.channel: str | None = None
         """The channel that is heard, be it behind a gate."""
@@ -124,6 +133,7 @@ class Hearing:
             self._do_without(session, gate)
         if gate.has_lost:
             # As a client that reads too slowly: it is better served by a new connection.
+            self._refusals.count("outbox_bytes")
             self._link.abort()
 
     def _do_without(self, session: Session, gate: Gate) -> None:

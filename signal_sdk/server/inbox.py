@@ -36,6 +36,7 @@ def check_user_rate(session: Session, limits: LimitsConfig) -> None:
             ECode.SENDMESSAGE_E_OTHER,
             f"more than {limit} messages in a second from one user",
             session.sent.seconds_left(limit, now),
+            limit="user_messages_per_second",
         )
 
 

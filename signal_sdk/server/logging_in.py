@@ -116,6 +116,7 @@ def refuse_login(
     if isinstance(request, login.Login):
         who = f" of {request.account!r:.80} in app {request.vid!r:.80}"
     logger.info("%s: login%s refused: %s", link.peer, who, error)
+    services.refusals.told(error)
     if error.ecode in GUESSES:
         services.visitors.count_wrong(link.host)
     is_resume = isinstance(request, login.LineLogin)

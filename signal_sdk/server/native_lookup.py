@@ -16,6 +16,7 @@ import trio
 
 from signal_sdk.server.config import AppConfig, Config, parse_address
 from signal_sdk.server.rates import Rate
+from signal_sdk.server.refusals import Refusals
 from signal_sdk.wire import datagrams
 from signal_sdk.wire.datagrams import Address
 
@@ -35,7 +36,8 @@ class NativeLookup:
     nobody is to come here.
     """
 
-    def __init__(self, config: Config, is_silent: Callable[[], bool]) -> None:
+    def __init__(self, config: Config, refusals: Refusals, is_silent: Callable[[], bool]) -> None:
+        self._refusals = refusals
         self._is_dev = config.server.dev
         self.take_apps(config.apps)
         self._limits = config.limits
@@ -80,9 +82,10 @@ class NativeLookup:
             self._began = now
             self._counts.clear()
         count = self._counts.get(asker, 0)
-        if 0 < self._limits.lookups_per_second <= count or (
-            not count and len(self._counts) >= MAX_ASKERS
-        ):
+        if 0 < self._limits.lookups_per_second <= count:
+            self._refusals.count("lookups_per_second")
+            return False
+        if not count and len(self._counts) >= MAX_ASKERS:
             return False
         self._counts[asker] = count + 1
         return True

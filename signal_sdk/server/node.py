@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import attrs
@@ -35,6 +35,7 @@ from signal_sdk.server.inbox import Inboxes
 from signal_sdk.server.memory import MemoryWatch
 from signal_sdk.server.native_lookup import NativeLookup
 from signal_sdk.server.presence import Presences
+from signal_sdk.server.refusals import Limit, Refusals
 from signal_sdk.server.requests import Services
 from signal_sdk.server.revocations import LOOK_SECONDS, Revocations
 from signal_sdk.server.visitors import Visitors
@@ -108,6 +109,7 @@ class Node:
         )
         self._doors: Doors | None = None
         forwarded = Forwarded(config.server)
+        self._refusals = Refusals()
         self._visitors = Visitors(limits, forwarded.trusts)
         services = Services(
             engine=self.engine,
@@ -118,12 +120,13 @@ class Node:
             clock=clock,
             visitors=self._visitors,
             memory=MemoryWatch(limits, give_back),
+            refusals=self._refusals,
             is_draining=self._stopping.is_set,
         )
         acceptor = Acceptor(services, self._reactor, self._routes, forwarded)
         self.acceptor: Acceptor = acceptor
         self._hub.on_fencing = acceptor.abort_all
-        self._lookup = NativeLookup(config, self._is_closed_to_natives)
+        self._lookup = NativeLookup(config, self._refusals, self._is_closed_to_natives)
         self._knowing_apps = (presences, channels, channel_attributes, self._lookup)
 
     def _is_closed_to_natives(self) -> bool:
@@ -140,6 +143,14 @@ class Node:
     def statistics(self) -> Statistics:
         """How much the engine of this node has."""
         return self.engine.statistics()
+
+    @property
+    def refusals(self) -> Mapping[Limit, int]:
+        """How often this node has refused somebody something, or sent somebody away, over each key
+        of `[limits]`, since it was made: a view, which goes on counting. Keys over which nobody is
+        refused anything are not in it.
+        """
+        return self._refusals.counts
 
     async def run(
         self,

@@ -36,10 +36,12 @@ class RefusedOpening(Exception):
 class Opening:
     """One connection's; `ends_at` is when its time is over, by the reactor's patient clock."""
 
-    __slots__ = ("_held", "_pool", "_tab", "ends_at")
+    __slots__ = ("_held", "_pool", "_tab", "ends_at", "is_refused")
 
     def __init__(self, ends_at: float, pool: Pool) -> None:
         self.ends_at: float = ends_at
+        self.is_refused: bool = False
+        """Has it counted as refused?"""
         self._pool = pool
         self._tab: Tab | None = None
         self._held = b""

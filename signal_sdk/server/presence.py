@@ -21,7 +21,7 @@ from signal_sdk.server.config import AppConfig, Config
 from signal_sdk.server.engine.base import AccountKey, Engine, LoginFacts, Presence
 from signal_sdk.server.hub import Hub
 from signal_sdk.server.rates import Paces, Rates
-from signal_sdk.server.refusals import REVOKED, login_too_often
+from signal_sdk.server.refusals import REVOKED, as_login_error, login_too_often
 from signal_sdk.server.revocations import Revocations
 from signal_sdk.server.session import Session, digest
 from signal_sdk.server.tokens import Token, check_token
@@ -93,7 +93,7 @@ class Presences:
             presence = await self._engine.log_in(key, facts, again=request.again, keeps=keeps)
         except SignalError as exc:
             # The app has no room for one more.
-            raise LoginError(ECode.LOGIN_E_NET, exc.reason) from None
+            raise as_login_error(exc) from None
         if presence is None:
             raise LoginError(ECode.LOGIN_E_TOKEN_KICKED)
         return self._session(key, presence), presence.channel, line
@@ -106,7 +106,8 @@ class Presences:
         room = most if is_resume else most - most // RESERVED_PART
         if most and self._hub.others(key) >= room:
             self._told_full.tell(f"{key.app!r:.80} has {room} connections (app_connections)")
-            raise login_too_often("the app has as many connections as it may", RETRY_SECONDS)
+            what = "the app has as many connections as it may"
+            raise login_too_often(what, RETRY_SECONDS, limit="app_connections")
 
     def _check_pace(self, key: AccountKey) -> None:
         """Count a login whose token is right: nobody else can use up an account's."""
@@ -115,7 +116,8 @@ class Presences:
             return
         pace = self._logins.of(key)
         if late := pace.seconds_left(limit, trio.current_time(), MINUTE_SECONDS):
-            raise login_too_often(f"more than {limit} logins of the account in a minute", late)
+            what = f"more than {limit} logins of the account in a minute"
+            raise login_too_often(what, late, limit="account_logins_per_minute")
 
     def _check_token(self, request: login.Login, key: AccountKey) -> Token:
         """What the token says. Raises `LoginError`."""

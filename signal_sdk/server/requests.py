@@ -28,7 +28,7 @@ from signal_sdk.server.inbox import Polled
 from signal_sdk.server.memory import SHORT_OF_MEMORY, MemoryWatch
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.rates import Pace
-from signal_sdk.server.refusals import login_too_often, too_often
+from signal_sdk.server.refusals import Limit, Refusals, as_login_error, login_too_often, too_often
 from signal_sdk.server.session import Session
 from signal_sdk.server.visitors import RETRY_SECONDS, Visitors
 from signal_sdk.server.wires.base import ClientLink
@@ -59,8 +59,11 @@ MAX_CALLID: Final = 2**63 - 1
 """The largest call id whose reply is kept for a request that comes again: what a row can hold."""
 
 
-ASKED: Final = "questions"
-CHANGED: Final = "joins, leaves, changes of attributes and steps of calls"
+PACED: Final[Mapping[Limit, str]] = {
+    "questions_per_second": "questions",
+    "changes_per_second": "joins, leaves, changes of attributes and steps of calls",
+}
+"""What a session may ask for so many of in a second."""
 WRONG_LINE: Final = "wrong line"
 """Why a request is refused whose `line` is not its connection's own: what a native client knows it
 by.
@@ -88,6 +91,7 @@ class Services:
     clock: Clock
     visitors: Visitors
     memory: MemoryWatch
+    refusals: Refusals
     is_draining: Callable[[], bool]
 
     def check_admission(self, *, is_resume: bool) -> None:
@@ -99,9 +103,9 @@ class Services:
         try:
             self.engine.check_writable()
         except SignalError as exc:
-            raise LoginError(ECode.LOGIN_E_NET, exc.reason) from None
+            raise as_login_error(exc) from None
         if self.memory.is_short and not is_resume:
-            raise login_too_often(SHORT_OF_MEMORY, RETRY_SECONDS)
+            raise login_too_often(SHORT_OF_MEMORY, RETRY_SECONDS, limit="memory_percent")
 
 
 class Requests:
@@ -123,6 +127,7 @@ class Requests:
             await self._answer(session, request)
         except SignalError as exc:
             logger.debug("%s: %.40r refused: %s", self._link.peer, request.function, exc)
+            self._services.refusals.told(exc)
             self._link.send(typed.Failure(callid, exc))
         except Exception:
             logger.exception("%s: %.40r failed", self._link.peer, request.function)
@@ -161,7 +166,8 @@ class Requests:
         result: results.Result | Known | None
         try:
             if type(args) not in SENDING:
-                self._check_pace(session.changes, self._services.limits.changes_per_second, CHANGED)
+                most = self._services.limits.changes_per_second
+                self._check_pace(session.changes, most, "changes_per_second")
             change = self._services.handlers.changes[type(args)]
             if isinstance(args, MOVING):
                 result, gate = await self._move(session, args, asked, change)
@@ -188,7 +194,8 @@ class Requests:
     async def _answer_question(
         self, session: Session, callid: call2.CallId, args: Arguments, question: Question
     ) -> None:
-        self._check_pace(session.questions, self._services.limits.questions_per_second, ASKED)
+        most = self._services.limits.questions_per_second
+        self._check_pace(session.questions, most, "questions_per_second")
         result = await question(session, args)
         if isinstance(result, Polled):
             # What it clears must not come again: its client remembers it only until then. But where
@@ -201,13 +208,14 @@ class Requests:
         if len(text) > QUESTION_CHARS:
             self._charge(session, len(text) / QUESTION_CHARS)
 
-    def _check_pace(self, pace: Pace, limit: int, what: str) -> None:
-        seconds = pace.seconds_left(limit, trio.current_time())
+    def _check_pace(self, pace: Pace, most: int, limit: Limit) -> None:
+        seconds = pace.seconds_left(most, trio.current_time())
         if seconds:
             raise too_often(
                 ECode.GENERAL_E_FAILED,
-                f"more than {limit} {what} in a second from one user",
+                f"more than {most} {PACED[limit]} in a second from one user",
                 seconds,
+                limit=limit,
             )
 
     def _charge(self, session: Session, count: float) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import trio
@@ -17,9 +17,9 @@ import trio
 from signal_sdk.server.complaints import Complaint
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.rates import Pace
-from signal_sdk.server.refusals import login_too_often
+from signal_sdk.server.refusals import Limit, login_too_often
 
-__all__ = ["Visitors", "network_of"]
+__all__ = ["TURNED_AWAY", "Visitors", "network_of"]
 
 MAX_GONE: Final = 10_000
 """How many addresses are remembered from which nobody is connected."""
@@ -31,6 +31,11 @@ RESERVED_PART: Final = 10
 """One part in so many of all connections is for those who come back to a session."""
 RETRY_SECONDS: Final = 5
 """When those may come again for whom there is no room."""
+TURNED_AWAY: Final[Mapping[Limit, str]] = {
+    "connections_per_address": "too many connections from this address",
+    "connections_per_second": "too many new connections from this address",
+}
+"""How it is said that an address may not have one more."""
 
 
 def network_of(host: str) -> str:
@@ -83,25 +88,27 @@ class Visitors:
         """How many addresses are remembered."""
         return len(self._here) + len(self._gone)
 
-    def come(self, host: str) -> str:
-        """Count a connection from `host`; where it may not have one more, why."""
+    def come(self, host: str) -> Limit | None:
+        """Count a connection from `host`; where it may not have one more, the limit that it were
+        over.
+        """
         key = self._key(host)
         if key:
             visitor = self._here.get(key) or self._gone.get(key) or _Visitor()
             most = self._limits.connections_per_address
             if most and visitor.here >= most:
                 self._told_many.tell(f"{key} has {most} (connections_per_address)")
-                return "too many connections from this address"
+                return "connections_per_address"
             rate = self._limits.connections_per_second
             if visitor.coming.seconds_left(rate, trio.current_time()):
                 self._told_often.tell(f"{key}, {rate} times in a second (connections_per_second)")
                 self._remember(key, visitor)
-                return "too many new connections from this address"
+                return "connections_per_second"
             visitor.here += 1
             self._gone.pop(key, None)
             self._here[key] = visitor
         self.count += 1
-        return ""
+        return None
 
     def leave(self, host: str) -> None:
         """A connection that was counted is closed."""
@@ -154,17 +161,20 @@ class Visitors:
         """
         if self._is_crowded and not is_resume:
             self._told_full.tell(f"{self.count} connections are open (max_connections)")
-            raise login_too_often("only who comes back to a session is let in", RETRY_SECONDS)
+            what = "only who comes back to a session is let in"
+            raise login_too_often(what, RETRY_SECONDS, limit="max_connections")
         visitor = self._here.get(self._key(host))
         if visitor is None:
             return
         now = trio.current_time()
         if visitor.paused_until > now and not is_resume:
             what = "too many wrong logins came from this address"
-            raise login_too_often(what, visitor.paused_until - now)
+            left = visitor.paused_until - now
+            raise login_too_often(what, left, limit="wrong_logins_per_minute")
         rate = self._limits.logins_per_second
         if late := visitor.logging_in.seconds_left(rate, now):
-            raise login_too_often(f"more than {rate} logins in a second from this address", late)
+            what = f"more than {rate} logins in a second from this address"
+            raise login_too_often(what, late, limit="logins_per_second")
 
     def count_wrong(self, host: str) -> None:
         """A token, or a session's line, was wrong. Of too many, each makes the address wait, each

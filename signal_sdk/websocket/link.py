@@ -17,7 +17,13 @@ from websockets.protocol import SEND_EOF, Event, Protocol, Side, State
 
 from signal_sdk.errors import LinkError
 from signal_sdk.net.deadline import move_on_after
-from signal_sdk.net.link import ABNORMAL_CLOSURE, MESSAGES_PER_TURN, LinkClosed, StreamLink
+from signal_sdk.net.link import (
+    ABNORMAL_CLOSURE,
+    MESSAGES_PER_TURN,
+    LinkClosed,
+    MessageTooLong,
+    StreamLink,
+)
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.strangers import FRAME_COST_BYTES, READ_COST_BYTES, Pool, StrangerBounds
 from signal_sdk.net.transport import Transport
@@ -173,7 +179,9 @@ class WebSocketLink(StreamLink[M]):
         close = self._protocol.close_rcvd or self._protocol.close_sent
         if close is None:
             return LinkClosed(ABNORMAL_CLOSURE, f"{self.peer} went without a word")
-        return LinkClosed(close.code, close.reason)
+        ours = self._protocol.close_sent
+        is_long = ours is not None and ours.code == MESSAGE_TOO_BIG
+        return (MessageTooLong if is_long else LinkClosed)(close.code, close.reason)
 
     def _feed(self, data: bytes) -> None:
         # Whole messages at once, all else through the library.

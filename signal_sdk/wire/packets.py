@@ -32,6 +32,10 @@ class PacketError(ProtocolError):
     """What arrived is not a packet, or what is to be sent does not fit into one."""
 
 
+class PacketTooLong(PacketError):
+    """What arrived is longer than it may be, before or after it is inflated."""
+
+
 class PacketReader:
     """Takes the packets out of a stream of bytes, however it is cut.
 
@@ -127,7 +131,7 @@ def _wanted_at(data: bytes | bytearray, start: int, max_bytes: int, kinds: range
         return HEADER_BYTES
     length = int.from_bytes(header, "big") & MAX_PACKET_BYTES
     if not HEADER_BYTES <= length <= max_bytes + HEADER_BYTES:
-        raise PacketError(
+        raise (PacketTooLong if length > max_bytes else PacketError)(
             f"a packet of {length} bytes, not of {HEADER_BYTES} to {max_bytes + HEADER_BYTES}"
         )
     return length
@@ -167,7 +171,7 @@ def inflate(data: bytes | bytearray, max_bytes: int) -> bytes:
     except zlib.error:
         raise PacketError("not zlib data") from None
     if len(content) > max_bytes:
-        raise PacketError(f"zlib data of more than {max_bytes} bytes")
+        raise PacketTooLong(f"zlib data of more than {max_bytes} bytes")
     if not inflater.eof:
         raise PacketError("zlib data is cut off")
     if inflater.unused_data:

@@ -259,6 +259,7 @@ async def test_the_newest_go_first_and_many_who_come_are_not_asked_what_they_wan
         machine.used = 801 * MIB
         await look(server)
         assert [await is_open(it) for it in strangers] == [True] * 3 + [False] * 2
+        assert server.node.refusals["memory_percent"] == 2
         await look(server)
         assert [await is_open(it) for it in strangers[:3]] == [True] + [False] * 2
         silent = [server.connect() for _ in range(REFUSED_AT_ONCE)]

@@ -184,7 +184,9 @@ class TestNoLimit:
 
 @given(st.floats(0, 100_000))
 def test_a_refusal_says_when_to_try_again_and_never_too_soon(seconds: float) -> None:
-    error = refusals.too_often(ECode.GENERAL_E_FAILED, "more than enough", seconds)
+    error = refusals.too_often(
+        ECode.GENERAL_E_FAILED, "more than enough", seconds, limit="frames_per_second"
+    )
     assert error.reason.startswith("more than enough; ")
     assert error.retry_after is not None
     assert seconds - 1e-5 <= error.retry_after <= max(0.1, seconds + 0.1)

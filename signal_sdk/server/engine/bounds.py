@@ -14,7 +14,7 @@ from typing import Final
 import attrs
 
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import SignalError
+from signal_sdk.server.refusals import Limit, LimitError
 from signal_sdk.wire import frames, names
 from signal_sdk.wire.names import JsonValue
 
@@ -28,7 +28,7 @@ MAX_UID: Final = 2**31 - 1
 """What every old client's integers hold."""
 
 
-class QuotaError(SignalError):
+class QuotaError(LimitError):
     """Nothing was done: there would be more than the engine is to keep."""
 
 
@@ -101,10 +101,17 @@ def size_of(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def check(used: int, bound: int, what: str, ecode: ECode = ECode.GENERAL_E_FAILED) -> None:
-    """Raise `QuotaError` where `used` is all that is allowed of `what`."""
+def check(
+    used: int,
+    bound: int,
+    what: str,
+    ecode: ECode = ECode.GENERAL_E_FAILED,
+    *,
+    limit: Limit,
+) -> None:
+    """Raise `QuotaError` where `used` is all that is allowed of `what`, by the key `limit`."""
     if bound and used >= bound:
-        raise QuotaError(ecode, f"{what}: {bound}, the most allowed")
+        raise QuotaError(ecode, f"{what}: {bound}, the most allowed", limit=limit)
 
 
 def check_attributes(
@@ -114,13 +121,15 @@ def check_attributes(
     `SignalError` (1005) where they would be too large.
     """
     if name not in attributes and len(attributes) >= most > 0:
-        raise QuotaError(ECode.GENERAL_E_FAILED, f"{whose} has {most} attributes, the most allowed")
+        reason = f"{whose} has {most} attributes, the most allowed"
+        raise QuotaError(ECode.GENERAL_E_FAILED, reason, limit="attributes")
     size = len(frames.encode_json({**attributes, name: value}))
     if size > names.MAX_ATTRS_BYTES:
         raise QuotaError(
             ECode.GENERAL_E_LARGE_PARAM,
             f"all attributes together would have {size} bytes; "
             f"at most {names.MAX_ATTRS_BYTES} are allowed",
+            limit=None,
         )
 
 
@@ -135,5 +144,5 @@ def check_bytes(
         size -= size_of(frames.encode_json(attributes[name]).decode())
     most = bounds.app_bytes
     if size > 0 and most and usage.bytes + size > most:
-        check(most, most, "the bytes of all that the app keeps")
+        check(most, most, "the bytes of all that the app keeps", limit="app_bytes")
     return size

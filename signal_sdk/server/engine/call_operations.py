@@ -99,7 +99,8 @@ class CallOperations(InboxOperations):
         # Nobody's calls end because others call.
         name = caller.key.account
         own = sum(self._calls[key].caller == name for key in caller.calls)
-        check(own, most, f"the live calls of {name!r}", ECode.INVITE_E_OTHER)
+        what = f"the live calls of {name!r}"
+        check(own, most, what, ECode.INVITE_E_OTHER, limit="account_calls")
 
     def _replace(self, key: CallKey, call: Call | None) -> None:
         """The live call is this one now."""

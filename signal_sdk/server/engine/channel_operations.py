@@ -76,6 +76,7 @@ class ChannelOperations(Core):
                 ECode.SENDMESSAGE_E_OTHER,
                 f"more than {limit} messages in a second in one channel",
                 rate.seconds_left(limit, now),
+                limit="channel_messages_per_second",
             )
 
     def _publish(self, channel: Channel, content: ChannelContent) -> None:
@@ -191,6 +192,7 @@ class ChannelOperations(Core):
                 ECode.GENERAL_E_FAILED,
                 f"more than {limit} attribute changes in a second in one channel",
                 rate.seconds_left(limit, now),
+                limit="channel_attributes_per_second",
             )
         return channel
 

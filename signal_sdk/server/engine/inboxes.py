@@ -18,6 +18,7 @@ from signal_sdk.server.engine.commits import Commits, JournalCommits
 from signal_sdk.server.engine.entry_log import EntryLog
 from signal_sdk.server.engine.state import State
 from signal_sdk.server.engine.tables import FEW, RESERVED, Account
+from signal_sdk.server.refusals import Limit
 
 SWEPT: Final = 5000
 """How many inboxes one sweep, once a second, looks at: a few milliseconds' work."""
@@ -73,24 +74,28 @@ class Inboxes:
             self._expire(account, now)
             if lack := self._lack(account, post, size):
                 self.let_go(account)
-                raise QuotaError(ECode.SENDMESSAGE_E_OTHER, lack)
+                limit, reason = lack
+                raise QuotaError(ECode.SENDMESSAGE_E_OTHER, reason, limit=limit)
 
-    def _lack(self, account: Account, post: Post, size: int) -> str:
-        """What there is no room for in the account's inbox; empty where there is, which for a
-        call's event may be beyond the bounds.
+    def _lack(self, account: Account, post: Post, size: int) -> tuple[Limit, str] | None:
+        """Which limit there is no room by in the account's inbox, and how that is said; None where
+        there is room, which for a call's event may be beyond the bounds.
         """
         bounds, inbox = self._state.bounds, account.inbox
         is_call = not post.sender
         if len(inbox.entries) >= bounds.room(bounds.inbox_messages, for_call=is_call):
-            return f"the inbox of {post.key.account!r} is full"
+            return "inbox_messages", f"the inbox of {post.key.account!r} is full"
         if inbox.size + size > bounds.room(bounds.inbox_bytes, for_call=is_call):
-            return f"the inbox of {post.key.account!r} is full: {bounds.inbox_bytes} bytes"
+            reason = f"the inbox of {post.key.account!r} is full: {bounds.inbox_bytes} bytes"
+            return "inbox_bytes", reason
         if 0 < bounds.inbox_sender_messages <= inbox.senders.get(post.sender, 0):
             most = bounds.inbox_sender_messages
-            return f"{most} messages of {post.sender!r} wait for {post.key.account!r} already"
+            reason = f"{most} messages of {post.sender!r} wait for {post.key.account!r} already"
+            return "inbox_sender_messages", reason
         if bounds.app_bytes and account.usage.bytes + size > bounds.app_bytes:
-            return f"all that the app keeps has {bounds.app_bytes} bytes, the most allowed"
-        return ""
+            reason = f"all that the app keeps has {bounds.app_bytes} bytes, the most allowed"
+            return "app_bytes", reason
+        return None
 
     def let_go(self, account: Account) -> None:
         """Forget an account of which nothing is left, as soon as the journal's log has none of its

@@ -232,6 +232,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
                 ECode.JOINCHANNEL_E_OTHER,
                 f"more joins in a second than a channel of {num} members takes",
                 seconds,
+                limit="channel_joins_per_second",
             )
         pace.charge(max(num / MEMBERS_PER_JOIN - 1, 0), limit, now)
 

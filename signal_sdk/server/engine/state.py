@@ -109,7 +109,8 @@ class State:
         if account is None:
             usage = self.usage(key.app)
             if not was_known:
-                check(usage.accounts, self.bounds.app_accounts, "the accounts that the app has")
+                what, most = "the accounts that the app has", self.bounds.app_accounts
+                check(usage.accounts, most, what, limit="app_accounts")
             self._last_account += 1
             account = Account(
                 id=self._last_account,
@@ -166,10 +167,11 @@ class State:
     ) -> Channel:
         """A new channel. Raises `QuotaError`."""
         usage = self.usage(key.app)
-        check(usage.channels, self.bounds.app_channels, "the app's channels")
+        most = self.bounds.app_channels
+        check(usage.channels, most, "the app's channels", limit="app_channels")
         if maker is not None:
             what = f"the channels that {maker.key.account!r} has made and that are there"
-            check(maker.made, self.bounds.account_channels, what)
+            check(maker.made, self.bounds.account_channels, what, limit="account_channels")
             maker.made += 1
         usage.channels += 1
         self._last_channel += 1
