@@ -14,7 +14,7 @@ import trio
 from trio.testing import MockClock
 
 from signal_sdk.server.engine import state
-from signal_sdk.server.engine.base import AccountKey
+from signal_sdk.server.engine.base import AccountKey, Asked
 from signal_sdk.server.engine.bounds import MAX_UID, Bounds, QuotaError, Usage
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.memory import give_back, shrink
@@ -22,12 +22,15 @@ from signal_sdk.wire import names
 from tests.server.engine.contract.harness import (
     ANN,
     BOB,
+    Heard,
     House,
     Memory,
     Node,
     OnJournal,
+    login_facts,
     open_house,
 )
+from tests.server.engine.hand import HandClock
 from tests.server.helpers import journal_engine
 
 
@@ -170,6 +173,25 @@ async def test_who_has_made_a_channel_is_known_after_a_restart(
         await trio.sleep(names.DEFAULT_CHANNEL_TTL_SECONDS + 1)
         left = node.engine.statistics()
         assert (left.accounts, left.channels) == (0, 0)
+
+
+@pytest.mark.parametrize("ttl", ["2147483647", 30 * 24 * 3600])
+def test_an_empty_channel_lasts_thirty_days_at_most(ttl: str | int) -> None:
+    clock, engine = HandClock(), EmbeddedEngine()
+    engine.attach(Heard(lambda: clock.now), clock.clocks)
+    clock.start(engine)
+
+    async def make() -> None:
+        presence = await engine.log_in(ANN, login_facts(ANN))
+        assert presence is not None
+        asked = Asked(ANN, presence.generation)
+        await engine.set_channel_attr(asked, "room", "_channel_ttl", ttl, members_only=False)
+
+    clock.in_trio(make)
+    clock.advance(30 * 24 * 3600 - 1)
+    assert engine.statistics().channels == 1
+    clock.advance(2)
+    assert engine.statistics().channels == 0
 
 
 # --- room that is given back ---
