@@ -52,8 +52,10 @@ class NodeLives(Core):
         delivery = state.deliveries.pop(node, None)
         for key, listening in list(state.listening.items()):
             left = tuple(it for it in listening if it is not delivery)
-            if left != listening:
+            if left:
                 state.listening[key] = left
+            else:
+                del state.listening[key]
         for account in state.accounts.values():
             if account.presence is not None and account.presence.node == node:
                 self._lease(account)
