@@ -59,6 +59,7 @@ class StreamLink(Generic[M]):
     __slots__ = (
         "_failure",
         "_is_closed",
+        "_is_held",
         "_messages",
         "_outbox_bytes",
         "_pause",
@@ -77,6 +78,7 @@ class StreamLink(Generic[M]):
         self._transport = transport
         self._reactor = reactor
         self._is_closed = False
+        self._is_held = False
         self._messages: list[M] = []
         self._take: Callable[[M], bool] | None = None
         self._failure: Exception | None = None
@@ -232,12 +234,28 @@ class StreamLink(Generic[M]):
         """
         self._pause = seconds
 
+    def hold(self) -> None:
+        """For who takes messages, and has just not taken one: nothing is handed to him, or read,
+        until `go_on`. Where a task of its own reads, `receive` has it at once.
+        """
+        self._is_held = True
+        self._transport.unwatch()
+
+    def go_on(self) -> None:
+        """What was held goes on. Does nothing where nothing was, or somebody receives by now."""
+        if not self._is_held:
+            return
+        self._is_held = False
+        if not self._is_closed and self._transport.watch(self._reactor, self._read):
+            self._reactor.call_soon(self._read)
+
     async def receive(self) -> list[M]:
         """Wait for messages: one or more, in order. Raises `LinkClosed` once there are none to
         come: the other side has closed or gone, or `close` was called here, by whatever task.
         """
         while True:
             if self._messages:
+                self._is_held = False
                 messages, self._messages = self._messages, []
                 return messages
             if self._failure is not None:
@@ -280,6 +298,7 @@ class StreamLink(Generic[M]):
     def wake(self) -> None:
         """Have whoever waits in `receive` look again; where nobody does, rouse somebody."""
         rouse, self._rouse = self._rouse, None
+        self._is_held = False
         if rouse is not None:
             self._transport.unwatch()
             rouse()
@@ -306,7 +325,7 @@ class StreamLink(Generic[M]):
         except Exception as exc:  # noqa: BLE001  `receive` raises it
             self._messages.clear()
             self._fail(exc)
-        if later is not None:
+        if later is not None or self._is_held:
             return later
         if self._messages or self._is_ended:
             self.wake()

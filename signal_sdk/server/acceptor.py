@@ -28,7 +28,7 @@ from signal_sdk.server.http import HEALTH_PATH, READY_PATH, Routes, too_many, un
 from signal_sdk.server.memory import SHORT_OF_MEMORY
 from signal_sdk.server.openings import Opening, RefusedOpening
 from signal_sdk.server.refusals import Limit
-from signal_sdk.server.requests import Services
+from signal_sdk.server.services import Services
 from signal_sdk.server.visitors import TURNED_AWAY
 from signal_sdk.server.wires.base import LONG_LOGINS_BYTES, ClientLink
 from signal_sdk.server.wires.native import NativeClientLink, NativeWires

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.config import AppConfig
-from signal_sdk.server.engine.base import AccountKey, Asked, Engine, Known
+from signal_sdk.server.engine.base import AccountKey, Answer, Asked, Engine, Known
+from signal_sdk.server.engine.pending import after
 from signal_sdk.server.session import Session
 from signal_sdk.wire import frames, functions, names, results
 
@@ -22,27 +23,33 @@ class UserAttributes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def set(self, _: Session, args: functions.UserSetAttr, asked: Asked) -> Known | None:
+    def set(self, _: Session, args: functions.UserSetAttr, asked: Asked) -> Answer[Known | None]:
         """`user_set_attr`; `_conn_timeout` is kept as it takes effect, from 20 to 120."""
         value = args.value
         if args.name == names.CONN_TIMEOUT:
             value = str(names.conn_timeout_seconds(value))
-        return await self._engine.set_user_attr(asked, args.name, value)
+        return self._engine.set_user_attr(asked, args.name, value)
 
-    async def get(self, session: Session, args: functions.UserGetAttr) -> results.GetAttrResult:
+    def get(self, session: Session, args: functions.UserGetAttr) -> Answer[results.GetAttrResult]:
         """`user_get_attr`."""
-        attributes = await self._engine.user_attrs(AccountKey(session.app, args.account))
-        return results.GetAttrResult(
-            account=args.account, name=args.name, value=attributes.get(args.name, "")
+        account, name = args.account, args.name
+        return after(
+            self._engine.user_attrs(AccountKey(session.app, account)),
+            lambda found: results.GetAttrResult(
+                account=account, name=name, value=found.get(name, "")
+            ),
         )
 
-    async def get_all(
+    def get_all(
         self, session: Session, args: functions.UserGetAttrAll
-    ) -> results.GetAttrAllResult:
+    ) -> Answer[results.GetAttrAllResult]:
         """`user_get_attr_all`."""
-        attributes = await self._engine.user_attrs(AccountKey(session.app, args.account))
-        return results.GetAttrAllResult(
-            account=args.account, json=frames.encode_json(attributes).decode()
+        account = args.account
+        return after(
+            self._engine.user_attrs(AccountKey(session.app, account)),
+            lambda found: results.GetAttrAllResult(
+                account=account, json=frames.encode_json(found).decode()
+            ),
         )
 
 
@@ -61,9 +68,9 @@ class ChannelAttributes:
         """From here on these apps' managers look after channels that they are not in."""
         self._managers = {app.id: app.channel_managers for app in apps}
 
-    async def set(
+    def set(
         self, session: Session, args: functions.ChannelSetAttr, asked: Asked
-    ) -> Known | None:
+    ) -> Answer[Known | None]:
         """`channel_set_attr`: by anybody of the app; makes the channel where there is none."""
         name, value = args.name, args.value
         if name in names.COUNTED_NUMBERS:
@@ -72,29 +79,27 @@ class ChannelAttributes:
             names.check_builtin_number(name, value)
         _check_channel(args.channel)
         members_only = name in names.CHANNEL_LIMITS and not self._is_manager(session)
-        return await self._engine.set_channel_attr(
+        return self._engine.set_channel_attr(
             asked, args.channel, name, value, members_only=members_only
         )
 
-    async def delete(
+    def delete(
         self, session: Session, args: functions.ChannelDelAttr, asked: Asked
-    ) -> Known | None:
+    ) -> Answer[Known | None]:
         """`channel_del_attr`."""
         _check_channel(args.channel)
         members_only = args.name in names.CHANNEL_LIMITS and not self._is_manager(session)
-        return await self._engine.del_channel_attr(
+        return self._engine.del_channel_attr(
             asked, args.channel, args.name, members_only=members_only
         )
 
-    async def clear(
+    def clear(
         self, session: Session, args: functions.ChannelClearAttr, asked: Asked
-    ) -> Known | None:
+    ) -> Answer[Known | None]:
         """`channel_clear_attr`."""
         _check_channel(args.channel)
         members_only = not self._is_manager(session)
-        return await self._engine.clear_channel_attrs(
-            asked, args.channel, members_only=members_only
-        )
+        return self._engine.clear_channel_attrs(asked, args.channel, members_only=members_only)
 
     def _is_manager(self, session: Session) -> bool:
         managers = self._managers.get(session.app, ())

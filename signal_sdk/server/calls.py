@@ -12,7 +12,8 @@ from typing import Final
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.config import LimitsConfig
-from signal_sdk.server.engine.base import Asked, Engine, Known
+from signal_sdk.server.engine.base import Answer, Asked, Engine, Known
+from signal_sdk.server.engine.pending import drive, settled
 from signal_sdk.server.inbox import check_user_rate
 from signal_sdk.server.session import Session
 from signal_sdk.wire import events, functions, names
@@ -31,26 +32,26 @@ class Calls:
         self._engine = engine
         self._limits = limits
 
-    async def invite(
+    def invite(
         self, session: Session, args: functions.VoipInvite, asked: Asked
-    ) -> Known | None:
+    ) -> Answer[Known | None]:
         """`voip_invite`."""
-        return await self._invite(session, args, asked, args.extra, args.call_id)
+        return self._invite(session, args, asked, args.extra, args.call_id)
 
-    async def _invite(
+    def _invite(
         self,
         session: Session,
         args: functions.VoipInvite | functions.PstnInvite,
         asked: Asked,
         extra: JsonValue,
         call_id: str = "",
-    ) -> Known | None:
+    ) -> Answer[Known | None]:
         """Invite whom `args` name, who is told `extra`."""
         if args.peer == session.account:
             raise names.wrong("peer", args.peer, "is the caller itself")
         options = events.call_options(extra)
         check_user_rate(session, self._limits)
-        return await self._engine.invite(
+        return self._engine.invite(
             asked,
             args.peer,
             args.channel,
@@ -60,38 +61,43 @@ class Calls:
             is_online=options.require_peer_online,
         )
 
-    async def step(
+    def step(
         self, session: Session, args: functions.CallArguments, asked: Asked
-    ) -> Known | None:
+    ) -> Answer[Known | None]:
         """`voip_invite_ack`, `_accept`, `_refuse`, `_bye` and `_msg`."""
         if args.function == events.VOIP_MSG:
             check_user_rate(session, self._limits)
-        return await self._engine.step(asked, args.peer, args.channel, args.function, args.extra)
+        return self._engine.step(asked, args.peer, args.channel, args.function, args.extra)
 
     # --- as the older clients say it ---
 
-    async def bye(self, session: Session, args: functions.CallBye, asked: Asked) -> Known | None:
+    def bye(self, session: Session, args: functions.CallBye, asked: Asked) -> Answer[Known | None]:
         """`call_bye`."""
         if args.source != session.account:
             raise names.wrong("srcNum", args.source, "is not one's own account")
         bye = functions.VoipInviteBye(channel=args.channel, peer=args.peer, extra=args.extra)
-        return await self.step(session, bye, asked)
+        return self.step(session, bye, asked)
 
-    async def invite_phone(
+    def invite_phone(
         self, session: Session, args: functions.PstnInvite, asked: Asked
-    ) -> Known | None:
+    ) -> Answer[Known | None]:
         """`pstn_invite`: an invitation to the account that is named as the phone number is, whose
         `extra` has the number to show as `srcNum`; what the client gave is within its limit
         without.
         """
         extra = events.with_source(args.extra, args.source)
-        return await self._invite(session, args, asked, extra)
+        return self._invite(session, args, asked, extra)
 
-    async def dial(self, session: Session, args: functions.PstnDtmf, asked: Asked) -> Known | None:
+    def dial(
+        self, session: Session, args: functions.PstnDtmf, asked: Asked
+    ) -> Answer[Known | None]:
         """`pstn_dtmf`."""
+        return drive(self._dial(session, args, asked))
+
+    async def _dial(self, session: Session, args: functions.PstnDtmf, asked: Asked) -> Known | None:
         found = [
             call
-            for call in await self._engine.calls_of(session.key)
+            for call in await settled(self._engine.calls_of(session.key))
             if args.call in (call.id, call.channel, events.call_id_in(call.extra))
         ]
         if len(found) != 1:
@@ -101,4 +107,4 @@ class Calls:
         peer = call.other(session.account)
         extra = events.encode_dtmf(args.digits)
         message = functions.VoipInviteMsg(channel=call.channel, peer=peer, extra=extra)
-        return await self.step(session, message, asked)
+        return await settled(self.step(session, message, asked))

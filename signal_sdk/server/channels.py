@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.config import AppConfig, Config
-from signal_sdk.server.engine.base import Asked, Engine, Known
+from signal_sdk.server.engine.base import Answer, Asked, Engine, Joined, Known, Pending, Roster
+from signal_sdk.server.engine.pending import after
 from signal_sdk.server.inbox import check_user_rate
 from signal_sdk.server.session import Session
 from signal_sdk.wire import events, functions, names, results
@@ -33,24 +34,20 @@ class Channels:
 
     # --- joining and leaving ---
 
-    async def join(
+    def join(
         self, session: Session, args: functions.ChannelJoin, asked: Asked
-    ) -> results.JoinResult | Known:
+    ) -> Answer[results.JoinResult | Known]:
         """`channel_join`: leaves the channel that the session was in; joining where one is already
         says how things stand.
         """
         if args.channel in names.SPECIAL_CHANNELS:
             self._check_listener(session)
-        joined = await self._engine.join(asked, args.channel, newest=names.MAX_USER_LIST)
-        if isinstance(joined, Known):
-            return joined
-        roster = joined.roster
-        return results.JoinResult(
-            list=tuple(roster.newest),
-            attrs=dict(joined.attributes),
-            num=roster.num,
-            msgid=roster.msgid,
+        joined: Answer[Joined | Known] = self._engine.join(
+            asked, args.channel, newest=names.MAX_USER_LIST
         )
+        if isinstance(joined, Pending):
+            return joined.map(_join_result)
+        return _join_result(joined)
 
     def _check_listener(self, session: Session) -> None:
         listeners = self._listeners.get(session.app, ())
@@ -61,15 +58,15 @@ class Channels:
                 f"{session.account!r} is not among the app's listeners of special channels",
             )
 
-    async def leave(self, _: Session, args: functions.ChannelLeave, asked: Asked) -> Known | None:
+    def leave(self, _: Session, args: functions.ChannelLeave, asked: Asked) -> Answer[Known | None]:
         """`channel_leave`."""
-        return await self._engine.leave(asked, args.channel)
+        return self._engine.leave(asked, args.channel)
 
     # --- sending ---
 
-    async def send(
+    def send(
         self, session: Session, args: functions.ChannelSendMessage, asked: Asked
-    ) -> Known | None:
+    ) -> Answer[Known | None]:
         """`channel_sendmsg`: to a channel that one is in, or with `force` to any."""
         if args.channel in names.SPECIAL_CHANNELS:
             raise SignalError(
@@ -84,38 +81,54 @@ class Channels:
             msg=args.msg,
             id=args.message_id,
         )
-        return await self._engine.publish(asked, message, members_only=not args.force)
+        return self._engine.publish(asked, message, members_only=not args.force)
 
     # --- asking ---
 
-    async def query_num(
+    def query_num(
         self, session: Session, args: functions.ChannelQueryNum
-    ) -> results.QueryNumResult:
+    ) -> Answer[results.QueryNumResult]:
         """`channel_query_num`."""
-        roster = await self._engine.roster(session.channel_key(args.channel), 0)
-        return results.QueryNumResult(num=roster.num)
+        found = self._engine.roster(session.channel_key(args.channel), 0)
+        return after(found, lambda roster: results.QueryNumResult(num=roster.num))
 
-    async def query_is_in(
+    def query_is_in(
         self, session: Session, args: functions.ChannelQueryUserIsIn
-    ) -> results.QueryUserIsInResult:
+    ) -> Answer[results.QueryUserIsInResult]:
         """`channel_query_user_isin`."""
-        is_in = await self._engine.is_member(session.channel_key(args.channel), args.account)
-        return results.QueryUserIsInResult(isin=int(is_in))
+        found = self._engine.is_member(session.channel_key(args.channel), args.account)
+        return after(found, lambda is_in: results.QueryUserIsInResult(isin=int(is_in)))
 
-    async def query_list(
+    def query_list(
         self, session: Session, args: functions.ChannelQueryUserList
-    ) -> results.QueryUserListResult:
+    ) -> Answer[results.QueryUserListResult]:
         """`channel_query_userlist`: the newest 200."""
-        return await self._list(session, args.channel, names.MAX_USER_LIST)
+        return self._list(session, args.channel, names.MAX_USER_LIST)
 
-    async def query_list_all(
+    def query_list_all(
         self, session: Session, args: functions.ChannelQueryUserListAll
-    ) -> results.QueryUserListResult:
+    ) -> Answer[results.QueryUserListResult]:
         """`channel_query_userlist_all`: the newest `num`."""
-        return await self._list(session, args.channel, args.num)
+        return self._list(session, args.channel, args.num)
 
-    async def _list(
+    def _list(
         self, session: Session, channel: str, newest: int
-    ) -> results.QueryUserListResult:
-        roster = await self._engine.roster(session.channel_key(channel), newest)
-        return results.QueryUserListResult(num=roster.num, list=tuple(roster.newest))
+    ) -> Answer[results.QueryUserListResult]:
+        found = self._engine.roster(session.channel_key(channel), newest)
+        return after(found, _list_result)
+
+
+def _list_result(roster: Roster) -> results.QueryUserListResult:
+    return results.QueryUserListResult(num=roster.num, list=tuple(roster.newest))
+
+
+def _join_result(joined: Joined | Known) -> results.JoinResult | Known:
+    if isinstance(joined, Known):
+        return joined
+    roster = joined.roster
+    return results.JoinResult(
+        list=tuple(roster.newest),
+        attrs=dict(joined.attributes),
+        num=roster.num,
+        msgid=roster.msgid,
+    )

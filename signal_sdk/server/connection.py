@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Final, TypeGuard
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import trio
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, SignalError
 from signal_sdk.net.link import LinkClosed, MessageTooLong, ReadsTooSlowly
+from signal_sdk.server.engine.pending import Pending, drive, ended, left, settled, waited
 from signal_sdk.server.hearing import Hearing
 from signal_sdk.server.logging_in import LoggingIn, refuse_login, refuse_second
 from signal_sdk.server.rates import Pace
 from signal_sdk.server.refusals import REVOKED, Limit
-from signal_sdk.server.requests import Requests, Services
+from signal_sdk.server.requests import Requests
+from signal_sdk.server.services import Services
 from signal_sdk.server.session import Session
 from signal_sdk.server.wires.base import ClientLink
 from signal_sdk.wire import call2, functions, login, typed
@@ -52,27 +54,12 @@ ENDS: Final[Mapping[type[LinkClosed], Limit]] = {
 """Over which limit a link has ended. Before a login its bounds are fixed ones."""
 
 
-def _is_logout(frame: typed.ClientFrame) -> TypeGuard[call2.Request]:
-    return isinstance(frame, call2.Request) and frame.function == functions.UserLogout.function
-
-
-def _at_once(work: Coroutine[Any, Any, None]) -> None:
-    """Have done, now, what does not wait."""
-    try:
-        work.send(None)
-    except StopIteration:
-        return
-    work.close()
-    raise RuntimeError("an engine that is immediate has waited")
-
-
 class Connection:
     """A client on its link. It satisfies the hub's `Holder` once it is logged in."""
 
     __slots__ = (
-        "_entered",
         "_hearing",
-        "_is_entering",
+        "_is_over",
         "_is_welcome",
         "_link",
         "_login",
@@ -80,6 +67,7 @@ class Connection:
         "_requests",
         "_services",
         "_session",
+        "_waits_for",
         "ends_at",
         "generation",
         "silence_seconds",
@@ -98,10 +86,11 @@ class Connection:
         )
         self._requests = Requests(services, link, self._hearing)
         self._pace: Pace | None = None
-        self._is_entering = False
         self._login: LoggingIn | None = None
-        self._entered: trio.Event | None = None
         self._is_welcome = False
+        self._is_over = False
+        self._waits_for: Pending[None] | None = None
+        """What the next frame has to wait for."""
         self.generation: int = 0
 
     @property
@@ -113,8 +102,6 @@ class Connection:
         """Serve the client without a task for as long as nothing has to wait; `rouse` is called
         once, when `run` is needed. False where that is so from the start. Raises `LinkError`.
         """
-        if not self._services.engine.is_immediate:
-            return False
         self._link.watch(self._take)
         return self._link.rest(rouse)
 
@@ -137,8 +124,7 @@ class Connection:
 
     async def run(self) -> None:
         """Serve the client until it goes, or is sent away."""
-        if self._services.engine.is_immediate:
-            self._link.watch(self._take)
+        self._link.watch(self._take)
         try:
             # Roused by the node's end, there is nothing left to be read with.
             await trio.lowlevel.checkpoint_if_cancelled()
@@ -155,36 +141,29 @@ class Connection:
         await self._link.aclose()
 
     async def _serve_some(self) -> None:
-        """Handle what one read brings. Raises `LinkClosed` at the end."""
+        """Handle what `_take` has left, and what comes where nobody else can read. Raises
+        `LinkClosed` at the end.
+        """
         services = self._services
         frames = await self._link.receive()
         for number, frame in enumerate(frames, 1):
-            if self._is_entering:
-                self._entered = trio.Event()
-                await self._entered.wait()
+            if self._waits_for is not None:
+                await ended(self._waits_for)
             while seconds := self._seconds_left():
                 services.refusals.count("frames_per_second")
                 await trio.sleep(seconds)
             if not self._link.is_listening:
                 # What a client says behind the end that it was given is nobody's word.
                 return
-            before = services.hub.deliveries
-            if _is_logout(frame):
-                await self._requests.log_out(self._session, frame, self._end_session)
-            else:
-                await self._handle(frame)
-            made = services.hub.deliveries - before
-            if services.engine.is_immediate and made > DELIVERIES_PER_FRAME:
-                self._charge(made)
+            self._handle_one(frame)
             if number % FRAMES_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
 
     def _take(self, frame: typed.ClientFrame) -> bool:
-        """Handle a frame where it is read, if it needs no waiting: only a logout does, and what is
-        said before a login is durable.
-        """
+        """Handle a frame where it is read, unless there is something that it has to wait for."""
         services = self._services
-        if self._is_entering or _is_logout(frame):
+        if self._waits_for is not None:
+            self._link.hold()
             return False
         if self._requests.unwritten and services.engine.is_behind:
             self._link.pause(BEHIND_SECONDS)
@@ -193,12 +172,29 @@ class Connection:
             services.refusals.count("frames_per_second")
             self._link.pause(min(max(seconds, PAUSE_SECONDS), MAX_PAUSE_SECONDS))
             return False
-        hub = services.hub
-        before = hub.deliveries
-        _at_once(self._handle(frame))
-        if (made := hub.deliveries - before) > DELIVERIES_PER_FRAME:
-            self._charge(made)
+        self._handle_one(frame)
         return True
+
+    def _handle_one(self, frame: typed.ClientFrame) -> None:
+        hub = self._services.hub
+        before = hub.deliveries
+        waits_for = self._handle(frame)
+        if waits_for is not None:
+            self._waits_for = waits_for
+            waits_for.when_done(self._go_on)
+        elif (made := hub.deliveries - before) > DELIVERIES_PER_FRAME:
+            self._charge(made)
+
+    def _go_on(self) -> None:
+        """What the next frame had to wait for is done."""
+        waited_for, self._waits_for = self._waits_for, None
+        try:
+            if waited_for is not None:
+                waited_for.result()
+        except Exception:
+            logger.exception("%s: what was begun failed", self._link.peer)
+            self._link.abort()
+        self._link.go_on()
 
     def _charge(self, made: int) -> None:
         """Count a frame that went to so many as more."""
@@ -215,22 +211,27 @@ class Connection:
             self._pace = Pace()
         return self._pace.seconds_left(limit, trio.current_time())
 
-    async def _handle(self, frame: typed.ClientFrame) -> None:
-        """Handle whatever is no logout."""
+    def _handle(self, frame: typed.ClientFrame) -> Pending[None] | None:
+        """Begin what a frame asks for. Returns what the next one has to wait for, if for
+        anything.
+        """
         match frame:
             case call2.Request():
-                await self._requests.answer(self._session, frame)
+                if frame.function == functions.UserLogout.function:
+                    return self._requests.log_out(self._session, frame, self._end_session)
+                return self._requests.answer(self._session, frame)
             case typed.Ping(number):
                 self._link.send(typed.Pong(number))
             case login.Login() | login.LineLogin():
-                await self._log_in(frame)
+                return left(drive(self._log_in(frame)))
             case typed.ChannelSub():
-                await self._subscribe(frame)
+                return left(drive(self._subscribe(frame)))
             case typed.Malformed():
                 self._refuse(frame)
             case typed.Unknown(event):
                 # The original clients pass over events that they do not know, and so do we.
                 logger.debug("%s: unknown event %r", self._link.peer, event)
+        return None
 
     def _refuse(self, frame: typed.Malformed) -> None:
         """Refuse what cannot be read: under its own id where that could be found, else with the
@@ -258,43 +259,29 @@ class Connection:
         self.ends_at = math.inf
         try:
             self._login.check()
-            if services.engine.is_immediate:
-                session = self._session = await self._login.find_session()
-            else:
-                # Not even the node's end may cut it off between what is done and what is known
-                # here.
-                with trio.CancelScope(shield=True):
-                    session = self._session = await self._login.find_session()
+            session = await self._login.find_session()
         except LoginError as exc:
             self._login.refuse(exc)
             return
+        if self._is_over:
+            # Its connection was lost meanwhile.
+            await settled(services.presences.disconnected(session))
+            return
+        self._session = session
         self.generation = session.generation
         self.silence_seconds = session.patience(services.limits.silence_seconds or math.inf)
         if not services.hub.add(session.key, self):
             # Another login was quicker than ours was finished.
             self.kick()
             return
-        if services.engine.is_immediate:
-            self._is_entering = True
-            services.engine.when_durable(lambda refusal: _at_once(self._let_in(session, refusal)))
-        else:
-            await self._let_in(session, await self._requests.durable())
-
-    async def _let_in(self, session: Session, refusal: SignalError | None) -> None:
-        """The login is durable, or cannot be made so: the client hears of it."""
-        self._is_entering = False
-        if self._entered is not None:
-            self._entered.set()
-            self._entered = None
-        logging_in = self._login
-        if self._session is not session or logging_in is None:
-            # Its connection was lost meanwhile.
+        refusal = await self._requests.durable()
+        if self._session is not session:
+            # As above.
             return
-        services = self._services
         if refusal is not None:
-            logging_in.refuse(LoginError(ECode.LOGIN_E_NET, refusal.reason))
+            self._login.refuse(LoginError(ECode.LOGIN_E_NET, refusal.reason))
             return
-        await logging_in.answer(session)
+        await self._login.answer(session)
         self._is_welcome = True
         self._login = None
         if not await services.presences.is_current(session):
@@ -309,7 +296,7 @@ class Connection:
         if session is None or self._hearing.channel is not None:
             # It has all that there is.
             return
-        presence = await self._services.engine.presence(session.key)
+        presence = await settled(self._services.engine.presence(session.key))
         if presence is None or presence.channel is None:
             # It has left, which it may not know yet.
             return
@@ -394,7 +381,7 @@ class Connection:
         if session is not None:
             self._forget()
             self._session = None
-            await self._services.presences.log_out(session)
+            await settled(self._services.presences.log_out(session))
 
     def _forget(self) -> None:
         """Hear of nothing any more, so that nothing is sent behind a farewell."""
@@ -405,7 +392,8 @@ class Connection:
     async def _detach(self) -> None:
         """The link is gone: the account's lease begins, unless a newer login holds it."""
         session = self._session
+        self._is_over = True
         if session is not None:
             self._forget()
             self._session = None
-            await self._services.presences.disconnected(session)
+            await waited(self._services.presences.disconnected(session))

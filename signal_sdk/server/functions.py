@@ -6,7 +6,7 @@ connected.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from signal_sdk.errors import SignalError
 from signal_sdk.server.attributes import ChannelAttributes, UserAttributes
 from signal_sdk.server.calls import Calls
 from signal_sdk.server.channels import Channels
-from signal_sdk.server.engine.base import Asked, Engine, Known
+from signal_sdk.server.engine.base import Answer, Asked, Engine, Known
 from signal_sdk.server.inbox import Inboxes
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.session import Session
@@ -25,8 +25,8 @@ from signal_sdk.wire import functions as wire
 from signal_sdk.wire import results
 from signal_sdk.wire.arguments import Arguments
 
-Question = Callable[[Session, Any], Awaitable[results.Result]]
-Change = Callable[[Session, Any, Asked], Awaitable[results.Result | Known | None]]
+Question = Callable[[Session, Any], Answer[results.Result]]
+Change = Callable[[Session, Any, Asked], Answer[results.Result | Known | None]]
 """None where the answer is the one that was to be kept: `Asked.reply`."""
 
 
@@ -89,12 +89,12 @@ def handlers(
     )
 
 
-async def _accept(engine: Engine, _: Session, __: Arguments, asked: Asked) -> Known | None:
+def _accept(engine: Engine, _: Session, __: Arguments, asked: Asked) -> Answer[Known | None]:
     """What makes no difference here."""
-    return await engine.keep(asked)
+    return engine.keep(asked)
 
 
-async def _refuse(_: Session, args: Arguments, __: Asked) -> None:
+def _refuse(_: Session, args: Arguments, __: Asked) -> None:
     """What only the retired service's own other servers could have answered."""
     raise SignalError(
         ECode.GENERAL_E_FAILED,

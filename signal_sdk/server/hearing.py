@@ -11,6 +11,7 @@ from functools import partial
 
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import ChannelKey, Engine
+from signal_sdk.server.engine.pending import settled
 from signal_sdk.server.hub import Gate, Hub
 from signal_sdk.server.refusals import Refusals
 from signal_sdk.server.session import Session
@@ -79,7 +80,7 @@ class Hearing:
         new = self._gate(key, self._link.outbox)
         self._hub.listen(key, session.account, new)
         try:
-            await self._engine.subscribe(key)
+            await settled(self._engine.subscribe(key))
         except BaseException:
             self._hub.unlisten(key, session.account, new)
             self._let_go(key)
@@ -155,7 +156,8 @@ class Hearing:
 
     async def joined_at(self, session: Session, channel: str) -> int:
         """The last event of `channel` before the session joined it, 0 where nobody knows."""
-        return await self._engine.joined_at(session.channel_key(channel), session.account)
+        found = self._engine.joined_at(session.channel_key(channel), session.account)
+        return await settled(found)
 
     async def catch_up(
         self, session: Session, channel: str, gate: Gate, after: int, msgid: int = 0
@@ -165,7 +167,7 @@ class Hearing:
         `msgid` then.
         """
         gate.after = msgid
-        events = await self._engine.history(session.channel_key(channel), after)
+        events = await settled(self._engine.history(session.channel_key(channel), after))
         if events is None:
             return None
         # Without compression, which would be for this member alone.

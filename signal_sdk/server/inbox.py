@@ -7,6 +7,7 @@ entries are kept.
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import Final
 
 import attrs
@@ -15,7 +16,8 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import LimitsConfig
-from signal_sdk.server.engine.base import AccountKey, Asked, Engine, Known, Post
+from signal_sdk.server.engine.base import AccountKey, Answer, Asked, Engine, Known, Page, Post
+from signal_sdk.server.engine.pending import after
 from signal_sdk.server.refusals import too_often
 from signal_sdk.server.session import Session
 from signal_sdk.wire import events, functions, lines, names, results
@@ -56,9 +58,9 @@ class Inboxes:
         self._limits = limits
         self._clock = clock
 
-    async def send(
+    def send(
         self, session: Session, args: functions.UserSendMessage, asked: Asked
-    ) -> Known | None:
+    ) -> Answer[Known | None]:
         """`user_sendmsg`."""
         check_user_rate(session, self._limits)
         now, key = self._clock(), session.key
@@ -78,23 +80,27 @@ class Inboxes:
             sender=key.account,
             expires=now + ttl,
         )
-        return await self._engine.post(asked, post)
+        return self._engine.post(asked, post)
 
-    async def push(
+    def push(
         self, session: Session, args: functions.PushSendMessage, asked: Asked
-    ) -> Known | None:
+    ) -> Answer[Known | None]:
         """`push_sendmsg`: as an instant message."""
         flag = lines.make_flag(names.DEFAULT_TTL_SECONDS)
         message = functions.UserSendMessage(
             peer=args.peer, flag=flag, kind=events.INSTANT, content=args.content
         )
-        return await self.send(session, message, asked)
+        return self.send(session, message, asked)
 
-    async def read(self, session: Session, args: functions.UserGetMessages) -> Polled:
+    def read(self, session: Session, args: functions.UserGetMessages) -> Answer[Polled]:
         """`user_getmsg`."""
         limit = min(args.max, names.MAX_INBOX_POLL)
         # One more than it gets: is any left?
-        found = await self._engine.read_inbox(session.key, args.ver_clear, limit + 1)
+        found = self._engine.read_inbox(session.key, args.ver_clear, limit + 1)
+        return after(found, partial(self._page, limit))
+
+    @staticmethod
+    def _page(limit: int, found: Page) -> Polled:
         msgs: list[tuple[int, str]] = []
         chars = next_version = 0
         for entry in found.entries:

@@ -10,9 +10,10 @@ import logging
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError
+from signal_sdk.server.engine.pending import settled
 from signal_sdk.server.hearing import Hearing
 from signal_sdk.server.refusals import public_refusal
-from signal_sdk.server.requests import Services
+from signal_sdk.server.services import Services
 from signal_sdk.server.session import Session
 from signal_sdk.server.wires.base import ClientLink
 from signal_sdk.wire import login, typed
@@ -81,11 +82,11 @@ class LoggingIn:
         if request.channel not in (None, channel):
             # It is in the midst of moving: the request that moves it comes again, and is answered
             # with how things stand.
-            roster = await self._services.engine.roster(key, 0)
+            roster = await settled(self._services.engine.roster(key, 0))
             self._welcome(session, msgid=roster.msgid)
             return
         gate = await self._hearing.listen(session, channel)
-        roster = await self._services.engine.roster(key, 0)
+        roster = await settled(self._services.engine.roster(key, 0))
         missed = await self._hearing.catch_up(session, channel, gate, request.msgid, roster.msgid)
         self._welcome(session, msgid=roster.msgid, gap=missed is None)
         self._hearing.open(session, gate, missed or ())

@@ -28,6 +28,7 @@ from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.memory import give_back
+from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.forwarded import Forwarded
 from signal_sdk.server.http import Routes
 from signal_sdk.server.hub import Hub
@@ -36,8 +37,8 @@ from signal_sdk.server.memory import MemoryWatch
 from signal_sdk.server.native_lookup import NativeLookup
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.refusals import Limit, Refusals
-from signal_sdk.server.requests import Services
 from signal_sdk.server.revocations import LOOK_SECONDS, Revocations
+from signal_sdk.server.services import Services
 from signal_sdk.server.visitors import Visitors
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
@@ -233,7 +234,7 @@ class Node:
     async def _sweep_loop(self) -> None:
         while True:
             await trio.sleep(SWEEP_SECONDS)
-            await self.engine.sweep()
+            await waited(self.engine.sweep())
 
 
 def _fixed_changes(before: Config, after: Config) -> Iterator[str]:

@@ -18,7 +18,8 @@ from signal_sdk.errors import LoginError, ParameterError, SignalError
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.complaints import Complaint
 from signal_sdk.server.config import AppConfig, Config
-from signal_sdk.server.engine.base import AccountKey, Engine, LoginFacts, Presence
+from signal_sdk.server.engine.base import AccountKey, Answer, Engine, LoginFacts, Presence
+from signal_sdk.server.engine.pending import after, settled, waited
 from signal_sdk.server.hub import Hub
 from signal_sdk.server.rates import Paces, Rates
 from signal_sdk.server.refusals import REVOKED, as_login_error, login_too_often
@@ -90,7 +91,9 @@ class Presences:
         )
         keeps = request.keeps_presence
         try:
-            presence = await self._engine.log_in(key, facts, again=request.again, keeps=keeps)
+            presence = await settled(
+                self._engine.log_in(key, facts, again=request.again, keeps=keeps)
+            )
         except SignalError as exc:
             # The app has no room for one more.
             raise as_login_error(exc) from None
@@ -143,19 +146,19 @@ class Presences:
         """`line_login`: the session of that line, under a new generation, and the channel that it
         is in. Raises `LoginError`.
         """
-        found = await self._engine.resume(digest(request.line))
+        found = await settled(self._engine.resume(digest(request.line)))
         if found is None:
             raise LoginError(ECode.LOGIN_E_FAILED, "there is no session of this line any more")
         key, presence = found
         session = self._session(key, presence)
         if session.token_expires is not None and session.token_expires <= self.token_time():
-            await self.log_out(session)
+            await settled(self.log_out(session))
             raise LoginError(ECode.LOGIN_E_TOKENEXPIRED, "the session's token has expired")
         try:
             self._check_room(key, is_resume=True)
         except LoginError:
             # It may come again until its lease is over.
-            await self.disconnected(session)
+            await settled(self.disconnected(session))
             raise
         return session, presence.channel
 
@@ -174,20 +177,20 @@ class Presences:
 
     async def is_current(self, session: Session) -> bool:
         """Does this login still hold the account?"""
-        presence = await self._engine.presence(session.key)
+        presence = await settled(self._engine.presence(session.key))
         return presence is not None and presence.generation == session.generation
 
     # --- the end ---
 
-    async def log_out(self, session: Session) -> None:
+    def log_out(self, session: Session) -> Answer[bool]:
         """`user_logout`, or the end of the token: presence ends at once."""
         session.let_go()
-        await self._engine.end(session.key, session.generation)
+        return self._engine.end(session.key, session.generation)
 
-    async def disconnected(self, session: Session) -> None:
+    def disconnected(self, session: Session) -> Answer[None]:
         """The session's connection is gone: it has `_conn_timeout` to come back."""
         session.let_go()
-        await self._engine.disconnect(session.key, session.generation)
+        return self._engine.disconnect(session.key, session.generation)
 
     async def recover(self) -> None:
         """The server has started."""
@@ -209,17 +212,23 @@ class Presences:
 
     async def end_revoked(self) -> None:
         """End the sessions whose token was taken back."""
-        for number, (key, presence) in enumerate(await self._engine.online(), 1):
+        online = await waited(self._engine.online())
+        for number, (key, presence) in enumerate(online, 1):
             if self._revocations.is_revoked(*key, presence.token_issued, presence.token_expires):
-                await self._engine.end(key, presence.generation, expires=True)
+                await waited(self._engine.end(key, presence.generation, expires=True))
             if number % LOOKED_AT_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
 
     # --- asking ---
 
-    async def query_status(
+    def query_status(
         self, session: Session, args: functions.UserQueryStatus
-    ) -> results.QueryStatusResult:
+    ) -> Answer[results.QueryStatusResult]:
         """`user_query_user_status`."""
-        presence = await self._engine.presence(AccountKey(session.app, args.account))
-        return results.QueryStatusResult(account=args.account, status=int(presence is not None))
+        account = args.account
+        return after(
+            self._engine.presence(AccountKey(session.app, account)),
+            lambda presence: results.QueryStatusResult(
+                account=account, status=int(presence is not None)
+            ),
+        )

@@ -8,33 +8,30 @@ Must not know what a function does: functions.py's table does, and the rules beh
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Final, TypeGuard
+from typing import Any, Final, TypeGuard, TypeVar
 
-import attrs
 import trio
 
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import LoginError, SignalError
+from signal_sdk.errors import SignalError
 from signal_sdk.server import rights
-from signal_sdk.server.clock import Clock
-from signal_sdk.server.config import LimitsConfig
-from signal_sdk.server.engine.base import Asked, Engine, Known
-from signal_sdk.server.functions import Change, Handlers, Question
+from signal_sdk.server.engine.base import Answer, Asked, Known, Pending
+from signal_sdk.server.engine.pending import after, drive, left, settled
 from signal_sdk.server.hearing import Hearing
-from signal_sdk.server.hub import Gate, Hub
+from signal_sdk.server.hub import Gate
 from signal_sdk.server.inbox import Polled
-from signal_sdk.server.memory import SHORT_OF_MEMORY, MemoryWatch
-from signal_sdk.server.presence import Presences
 from signal_sdk.server.rates import Pace
-from signal_sdk.server.refusals import Limit, Refusals, as_login_error, login_too_often, too_often
+from signal_sdk.server.refusals import Limit, too_often
+from signal_sdk.server.services import Services
 from signal_sdk.server.session import Session
-from signal_sdk.server.visitors import RETRY_SECONDS, Visitors
 from signal_sdk.server.wires.base import ClientLink
 from signal_sdk.wire import call2, functions, results, typed
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.rights import ALL
+
+T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
@@ -55,6 +52,8 @@ QUESTION_CHARS: Final = 16_384
 100,000 members asks for a while."""
 MOVING: Final = (functions.ChannelJoin, functions.ChannelLeave)
 """What changes the channel that is heard."""
+MOST_UNDER_WAY: Final = 64
+"""How many requests of one connection an engine has at once, where their results are pending."""
 MAX_CALLID: Final = 2**63 - 1
 """The largest call id whose reply is kept for a request that comes again: what a row can hold."""
 
@@ -79,60 +78,37 @@ REPLIES: Final[Mapping[type[Arguments], str]] = {
 """What is kept of the answers that are not `DONE`."""
 
 
-@attrs.frozen(kw_only=True)
-class Services:
-    """What every connection of a node works with."""
-
-    engine: Engine
-    hub: Hub
-    presences: Presences
-    handlers: Handlers
-    limits: LimitsConfig
-    clock: Clock
-    visitors: Visitors
-    memory: MemoryWatch
-    refusals: Refusals
-    is_draining: Callable[[], bool]
-
-    def check_admission(self, *, is_resume: bool) -> None:
-        """Raise `LoginError` (201) where nobody is let in for the moment, or, where memory is
-        short, only who comes back to a session.
-        """
-        if self.is_draining():
-            raise LoginError(ECode.LOGIN_E_NET, "the server is going away")
-        try:
-            self.engine.check_writable()
-        except SignalError as exc:
-            raise as_login_error(exc) from None
-        if self.memory.is_short and not is_resume:
-            raise login_too_often(SHORT_OF_MEMORY, RETRY_SECONDS, limit="memory_percent")
-
-
 class Requests:
     """The requests of one connection."""
 
-    __slots__ = ("_hearing", "_link", "_services", "unwritten")
+    __slots__ = ("_hearing", "_link", "_services", "_under_way", "unwritten")
 
     def __init__(self, services: Services, link: ClientLink, hearing: Hearing) -> None:
         self._services = services
         self._link = link
         self._hearing = hearing
+        self._under_way = 0
         self.unwritten: int = 0
         """How many have changed something that is not durable yet."""
 
-    async def answer(self, session: Session | None, request: call2.Request) -> None:
-        """Answer a request, now or when it is durable."""
-        callid = request.callid
+    def answer(self, session: Session | None, request: call2.Request) -> Pending[None] | None:
+        """Answer a request, now or when it is done and durable. Returns what the connection's next
+        frame has to wait for, if for anything.
+        """
         try:
-            await self._answer(session, request)
-        except SignalError as exc:
+            return self._answer(session, request)
+        except Exception as exc:  # noqa: BLE001  it is told
+            self._refuse(request, exc)
+            return None
+
+    def _refuse(self, request: call2.Request, exc: Exception) -> None:
+        if isinstance(exc, SignalError):
             logger.debug("%s: %.40r refused: %s", self._link.peer, request.function, exc)
             self._services.refusals.told(exc)
-            self._link.send(typed.Failure(callid, exc))
-        except Exception:
-            logger.exception("%s: %.40r failed", self._link.peer, request.function)
-            error = SignalError(ECode.GENERAL_E_UNKNOWN, "internal error")
-            self._link.send(typed.Failure(callid, error))
+        else:
+            logger.error("%s: %.40r failed", self._link.peer, request.function, exc_info=exc)
+            exc = SignalError(ECode.GENERAL_E_UNKNOWN, "internal error")
+        self._link.send(typed.Failure(request.callid, exc))
 
     def decode(
         self, session: Session | None, request: call2.Request
@@ -147,56 +123,96 @@ class Requests:
             rights.check(session.rights, args)
         return session, ack, args
 
-    async def _answer(self, session: Session | None, request: call2.Request) -> None:
+    def _answer(self, session: Session | None, request: call2.Request) -> Pending[None] | None:
         session, ack, args = self.decode(session, request)
-        question = self._services.handlers.questions.get(type(args))
+        services, callid = self._services, request.callid
+        question = services.handlers.questions.get(type(args))
         if question is not None:
-            await self._answer_question(session, request.callid, args, question)
-            return
-        engine = self._services.engine
-        engine.check_writable()
+            most = services.limits.questions_per_second
+            self._check_pace(session.questions, most, "questions_per_second")
+            found = question(session, args)
+            if isinstance(found, Pending):
+                return self._later(request, found, partial(self._tell, session, callid))
+            self._tell(session, callid, found)
+            return None
+        services.engine.check_writable()
         asked = Asked(
             session.key,
             session.generation,
-            request.callid if ack is not None and _is_countable(request.callid) else None,
+            callid if ack is not None and _is_countable(callid) else None,
             ack or 0,
             REPLIES.get(type(args), DONE),
         )
-        gate = None
-        result: results.Result | Known | None
+        result: Answer[results.Result | Known | None]
         try:
             if type(args) not in SENDING:
-                most = self._services.limits.changes_per_second
+                most = services.limits.changes_per_second
                 self._check_pace(session.changes, most, "changes_per_second")
-            change = self._services.handlers.changes[type(args)]
             if isinstance(args, MOVING):
-                result, gate = await self._move(session, args, asked, change)
-            else:
-                result = await change(session, args, asked)
-        except SignalError:
-            # What was done before is not refused now.
-            result = await engine.recall(asked) if asked.callid is not None else None
-            if result is None:
-                raise
-        if result is None:
-            text = asked.reply
-        elif isinstance(result, Known):
-            text = result.reply
-        else:
-            text = call2.encode_result(result)
-        if isinstance(args, functions.ChannelSendMessage):
-            # What becomes of it has been handed to everybody, and is in no journal.
-            self._reply(request.callid, text)
-        else:
-            self.unwritten += 1
-            engine.when_durable(partial(self._acknowledge, session, gate, request.callid, text))
+                return self._move(session, request, args, asked)
+            result = services.handlers.changes[type(args)](session, args, asked)
+        except SignalError as exc:
+            result = self._recall(asked, exc)
+        # What becomes of a channel's message has been handed to everybody, and is in no journal.
+        done = self._sent if isinstance(args, functions.ChannelSendMessage) else self._changed
+        if isinstance(result, Pending):
+            return self._later(request, result, partial(done, session, callid, asked))
+        done(session, callid, asked, result)
+        return None
 
-    async def _answer_question(
-        self, session: Session, callid: call2.CallId, args: Arguments, question: Question
+    def _later(
+        self, request: call2.Request, result: Pending[T], tell: Callable[[T], None]
+    ) -> Pending[None] | None:
+        """Tell a result when it is there, or why there is none. Of more than so many nothing is
+        read meanwhile.
+        """
+        self._under_way += 1
+        told: Pending[None] = Pending()
+
+        def when() -> None:
+            self._under_way -= 1
+            try:
+                tell(result.result())
+            except Exception as exc:  # noqa: BLE001  it is told
+                self._refuse(request, exc)
+            told.resolve(None)
+
+        result.when_done(when)
+        return told if self._under_way >= MOST_UNDER_WAY else None
+
+    def _recall(self, asked: Asked, refusal: SignalError) -> Answer[Known | None]:
+        """What was done before is not refused now."""
+        if asked.callid is None:
+            raise refusal
+
+        def known_or_refused(known: Known | None) -> Known:
+            if known is None:
+                raise refusal
+            return known
+
+        return after(self._services.engine.recall(asked), known_or_refused)
+
+    def _sent(
+        self, _: Session, callid: call2.CallId, asked: Asked, result: results.Result | Known | None
     ) -> None:
-        most = self._services.limits.questions_per_second
-        self._check_pace(session.questions, most, "questions_per_second")
-        result = await question(session, args)
+        self._link.send(typed.Reply(callid, _text(asked, result)))
+
+    def _changed(
+        self,
+        session: Session,
+        callid: call2.CallId,
+        asked: Asked,
+        result: results.Result | Known | None,
+        gate: Gate | None = None,
+    ) -> None:
+        """A change is acknowledged when it is durable."""
+        self.unwritten += 1
+        self._services.engine.when_durable(
+            partial(self._acknowledge, session, gate, callid, _text(asked, result))
+        )
+
+    def _tell(self, session: Session, callid: call2.CallId, result: results.Result) -> None:
+        """Answer a question."""
         if isinstance(result, Polled):
             # What it clears must not come again: its client remembers it only until then. But where
             # nothing can be written, what waits can be read all the same.
@@ -240,19 +256,33 @@ class Requests:
             typed.Reply(callid, text) if error is None else typed.Failure(callid, error)
         )
 
-    async def log_out(
-        self, session: Session | None, request: call2.Request, end: Callable[[], Awaitable[None]]
-    ) -> None:
+    def log_out(
+        self,
+        session: Session | None,
+        request: call2.Request,
+        end: Callable[[], Coroutine[Any, Any, None]],
+    ) -> Pending[None] | None:
         """Answer `user_logout`: have the session ended by `end`, and close the link behind the
-        answer.
+        answer. What the connection's next frame has to wait for, if for anything.
         """
         try:
             session, _, args = self.decode(session, request)
         except SignalError as exc:
             self._link.send(typed.Failure(request.callid, exc))
-            return
-        if isinstance(args, functions.UserLogout) and args.ver_clear:
-            await self._clear(session, args.ver_clear)
+            return None
+        ver_clear = args.ver_clear if isinstance(args, functions.UserLogout) else 0
+        return left(drive(self._log_out(session, request, ver_clear, end)))
+
+    async def _log_out(
+        self,
+        session: Session,
+        request: call2.Request,
+        ver_clear: int,
+        end: Callable[[], Coroutine[Any, Any, None]],
+    ) -> None:
+        if ver_clear:
+            # Everything up to this version is handled, as a poll says.
+            await settled(self._services.engine.read_inbox(session.key, ver_clear, 0))
         await end()
 
         def close(error: SignalError | None) -> None:
@@ -261,48 +291,61 @@ class Requests:
 
         self._services.engine.when_durable(close)
 
-    async def _clear(self, session: Session, ver_clear: int) -> None:
-        """Everything up to this version is handled, as a poll says."""
-        services = self._services
-        await services.engine.read_inbox(session.key, ver_clear, 0)
-
-    async def durable(self) -> SignalError | None:
-        """Wait until all that was done so far is durable; why it cannot be made so."""
-        outcome: list[SignalError | None] = []
-        is_known: trio.Event | None = None
-
-        def then(error: SignalError | None) -> None:
-            outcome.append(error)
-            if is_known is not None:
-                is_known.set()
-
-        self._services.engine.when_durable(then)
-        if not outcome:
-            is_known = trio.Event()
-            await is_known.wait()
-        return outcome[0]
+    def durable(self) -> Pending[SignalError | None]:
+        """When all that was done so far is durable: None, or why it cannot be made so."""
+        outcome: Pending[SignalError | None] = Pending()
+        self._services.engine.when_durable(outcome.resolve)
+        return outcome
 
     # --- the channel ---
 
-    async def _move(
+    def _move(
+        self,
+        session: Session,
+        request: call2.Request,
+        args: functions.ChannelJoin | functions.ChannelLeave,
+        asked: Asked,
+    ) -> Pending[None] | None:
+        """Join or leave a channel. What is said behind it is about the channel that it leads to:
+        the next frame waits.
+        """
+        return left(drive(self._do_move(session, request, args, asked)))
+
+    async def _do_move(
+        self,
+        session: Session,
+        request: call2.Request,
+        args: functions.ChannelJoin | functions.ChannelLeave,
+        asked: Asked,
+    ) -> None:
+        try:
+            gate = None
+            try:
+                result, gate = await self._hear_of_move(session, args, asked)
+            except SignalError as exc:
+                result = await settled(self._recall(asked, exc))
+            self._changed(session, request.callid, asked, result, gate)
+        except Exception as exc:  # noqa: BLE001  it is told
+            self._refuse(request, exc)
+
+    async def _hear_of_move(
         self,
         session: Session,
         args: functions.ChannelJoin | functions.ChannelLeave,
         asked: Asked,
-        change: Change,
     ) -> tuple[results.Result | Known | None, Gate | None]:
-        """Join or leave a channel, and hear of the one that the session is in then, behind a gate
-        until its client knows.
+        """Move, and hear of the channel that the session is in then, behind a gate until its client
+        knows.
         """
-        hearing = self._hearing
+        hearing, change = self._hearing, self._services.handlers.changes[type(args)]
         is_join = isinstance(args, functions.ChannelJoin)
         if not is_join and args.channel != hearing.channel:
-            return await change(session, args, asked), None
+            return await settled(change(session, args, asked)), None
         old, new = hearing.hold(session), None
         try:
             if is_join:
                 new = await hearing.approach(session, args.channel, old)
-            result = await change(session, args, asked)
+            result = await settled(change(session, args, asked))
         except BaseException:
             hearing.stay(session, old, new)
             raise
@@ -313,6 +356,13 @@ class Requests:
         else:
             hearing.unlisten(session)
         return result, None
+
+
+def _text(asked: Asked, result: results.Result | Known | None) -> str:
+    """The result that a change's answer has."""
+    if result is None:
+        return asked.reply
+    return result.reply if isinstance(result, Known) else call2.encode_result(result)
 
 
 def _is_countable(callid: call2.CallId) -> TypeGuard[int]:

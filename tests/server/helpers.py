@@ -9,7 +9,7 @@ import math
 import random
 import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
@@ -22,6 +22,7 @@ import trio
 from msgspec.structs import replace
 from trio.testing import wait_all_tasks_blocked
 
+from signal_sdk.errors import SignalError
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import SocketTransport
 from signal_sdk.server import config as configs
@@ -29,6 +30,7 @@ from signal_sdk.server.config import AppConfig, Config, LimitsConfig
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Clocks, Delivery, Engine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.schema import Batch
 from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
 from signal_sdk.testing.server import LocalServer, local_server
@@ -156,35 +158,34 @@ NOT_SLOW: Final = (
     *("token_time", "statistics"),
 )
 """What an engine does without waiting, whatever it is."""
+SLOW_SECONDS: Final = 0.001
+"""How long an operation may take until it is done, and then until its result is there."""
 LATE_SECONDS: Final = 0.002
 """How much later than it happened something may be delivered."""
 
-_Of = tuple[str, tuple[str, str]]
+_Of = tuple[str, object]
 """Of which channel, or of which account: their keys may be equal."""
 
 
-class _LateDelivery:
-    """Hands on what an engine delivers, each a random moment later: what is of one channel or of
-    one account in order, and nothing of a channel that was unsubscribed meanwhile.
-    """
+class _Later:
+    """Calls what it is given, each a random moment later: what is of one thing in order."""
 
-    def __init__(self, delivery: Delivery, moments: random.Random) -> None:
-        self._delivery = delivery
+    def __init__(self, moments: random.Random) -> None:
         self._moments = moments
         self._heap: list[tuple[float, int, _Of, Callable[[], None]]] = []
         self._latest: dict[_Of, float] = {}
         self._numbers = count()
         self._wake = trio.Event()
 
-    def _later(self, of: _Of, call: Callable[[], None]) -> None:
-        time = trio.current_time() + self._moments.random() * LATE_SECONDS
+    def call(self, of: _Of, call: Callable[[], None], within: float) -> None:
+        time = trio.current_time() + self._moments.random() * within
         time = self._latest[of] = max(time, self._latest.get(of, 0.0))
         heapq.heappush(self._heap, (time, next(self._numbers), of, call))
         self._wake.set()
 
-    def forget(self, key: ChannelKey) -> None:
-        """What is under way of this channel is not delivered."""
-        self._heap = [it for it in self._heap if it[2] != ("channel", key)]
+    def forget(self, of: _Of) -> None:
+        """What is under way of this is not called."""
+        self._heap = [it for it in self._heap if it[2] != of]
         heapq.heapify(self._heap)
 
     async def run(self) -> None:
@@ -194,6 +195,19 @@ class _LateDelivery:
             self._wake = trio.Event()
             with trio.move_on_at(self._heap[0][0] if self._heap else math.inf):
                 await self._wake.wait()
+
+
+class _LateDelivery:
+    """Hands on what an engine delivers, each a random moment later: what is of one channel or of
+    one account in order.
+    """
+
+    def __init__(self, delivery: Delivery, later: _Later) -> None:
+        self._delivery = delivery
+        self._call_later = later.call
+
+    def _later(self, of: _Of, call: Callable[[], None]) -> None:
+        self._call_later(of, call, LATE_SECONDS)
 
     def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:
         self._later(("account", key), partial(self._delivery.deliver_entry, key, version, line))
@@ -216,47 +230,54 @@ class _LateDelivery:
 
 
 class _SlowEngine:
-    """An engine whose operations take a random moment before and after, and whose deliveries come
-    later, as those of one behind a network do.
+    """An engine whose operations take a random moment before and after, in their order, and whose
+    deliveries come later, as those of one behind a network do: but none of a channel that was
+    unsubscribed meanwhile.
     """
 
     def __init__(self, engine: Engine, seed: int) -> None:
         self._engine = engine
         self._random = random.Random(seed)
-        self._late: _LateDelivery | None = None
+        self._later: _Later | None = None
 
-    is_immediate = False
+    def _started(self) -> _Later:
+        # Only in trio's loop is there a clock.
+        if self._later is None:
+            self._later = _Later(self._random)
+        return self._later
 
     def attach(self, delivery: Delivery, clocks: Clocks) -> None:
-        self._late = _LateDelivery(delivery, self._random)
-        self._engine.attach(self._late, clocks)
+        self._engine.attach(_LateDelivery(delivery, self._started()), clocks)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        assert self._late is not None
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._late.run)
+            nursery.start_soon(self._started().run)
             await nursery.start(self._engine.run)
             task_status.started()
 
     def unsubscribe(self, key: ChannelKey) -> None:
-        assert self._late is not None
         self._engine.unsubscribe(key)
-        self._late.forget(key)
+        self._started().forget(("channel", key))
 
     def __getattr__(self, name: str) -> Any:
         operation: Callable[..., Any] = getattr(self._engine, name)
         if name in NOT_SLOW:
             return operation
 
-        async def slow(*args: Any, **kwargs: Any) -> Any:
-            await trio.sleep(self._random.random() / 1000)
-            try:
-                return await cast("Awaitable[Any]", operation(*args, **kwargs))
-            finally:
-                with trio.CancelScope(shield=True):
-                    await trio.sleep(self._random.random() / 1000)
+        def slow(*args: Any, **kwargs: Any) -> Pending[Any]:
+            outcome: Pending[Any] = Pending()
+            work = partial(self._do, partial(operation, *args, **kwargs), outcome)
+            self._started().call(("operation", None), work, SLOW_SECONDS)
+            return outcome
 
         return slow
+
+    def _do(self, operation: Callable[[], Any], outcome: Pending[Any]) -> None:
+        try:
+            told = partial(outcome.resolve, operation())
+        except SignalError as exc:
+            told = partial(outcome.fail, exc)
+        self._started().call(("result", None), told, SLOW_SECONDS)
 
 
 async def inline(write: Callable[[Batch], None], batch: Batch) -> None:

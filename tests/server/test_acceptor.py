@@ -6,9 +6,11 @@ import logging
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 import trio
+import trio.lowlevel
 from trio.testing import MockClock
 
 from signal_sdk.net import reactor as reactor_module
@@ -16,6 +18,7 @@ from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import SocketTransport, Transport
 from signal_sdk.server.engine.base import AccountKey
 from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.server.engine.pending import Pending, waited
 from signal_sdk.server.node import Node
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.testing.server import LocalServer, local_server
@@ -63,14 +66,20 @@ async def test_a_connection_has_no_task_from_its_beginning_to_its_end(server: Lo
     assert len(server.node.acceptor) == 0
 
 
-async def test_a_connection_whose_engine_waits_has_a_task(autojump_clock: MockClock) -> None:
+async def test_a_connection_whose_engine_takes_its_time_has_no_task_either(
+    autojump_clock: MockClock,
+) -> None:
     engine = slow_engine(1, EmbeddedEngine())
     async with local_server(dev_config(), listens=False, engine=engine) as server:
         async with logged_in(server, "ann") as ann:
-            await ann.call("channel_join", name="red", ack=0)
-            assert served(server) == 1
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(partial(ann.call, "channel_join", name="red", ack=0))
+                await trio.lowlevel.checkpoint()
+                assert served(server) == 0
+            assert await ann.call("channel_sendmsg", name="red", msg="hi", ack=0)
+            assert served(server) == 0
         await trio.sleep(1)
-        assert served(server) == 0
+        assert len(server.node.acceptor) == 0
 
 
 async def test_a_connection_without_epoll_has_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,8 +109,8 @@ async def test_what_comes_in_one_packet_with_the_opening_request_is_heard(
 async def test_an_engine_that_hangs_keeps_no_silent_client_alive(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def hang() -> None:
-        await trio.sleep_forever()
+    def hang() -> Pending[None]:
+        return Pending()
 
     engine = EmbeddedEngine()
     monkeypatch.setattr(engine, "sweep", hang)
@@ -163,7 +172,7 @@ async def test_a_client_without_a_task_that_vanishes_has_a_lease(server: LocalSe
         assert served(server) == 0
     await settle()
     assert (served(server), len(server.node.acceptor)) == (0, 0)
-    presence = await server.node.engine.presence(AccountKey(APP, "ann"))
+    presence = await waited(server.node.engine.presence(AccountKey(APP, "ann")))
     assert presence is not None
     assert presence.lease_ends is not None
 

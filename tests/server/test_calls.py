@@ -18,6 +18,7 @@ from signal_sdk.server.engine.call_table import (
     RINGING,
     STEPS,
 )
+from signal_sdk.server.engine.pending import waited
 from signal_sdk.testing.server import LocalServer, local_server
 from tests.server.helpers import APP, LogIn, dev_config, is_refusal, polled, pushed, slow_engine
 from tests.wire_client import WireClient, logged_in, wire_client
@@ -109,7 +110,7 @@ async def test_a_step_does_what_the_table_says_or_nothing(
 
 async def _call(server: LocalServer) -> Call | None:
     """The live call of ann, if there is one."""
-    calls = await server.node.engine.calls_of(AccountKey(APP, "ann"))
+    calls = await waited(server.node.engine.calls_of(AccountKey(APP, "ann")))
     return next(iter(calls), None)
 
 

@@ -4,7 +4,7 @@ are the model's, and each side of each call hears of exactly one end.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -18,6 +18,7 @@ from signal_sdk.server.calls import Calls
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import (
     AccountKey,
+    Answer,
     Asked,
     CallKey,
     ChannelKey,
@@ -103,16 +104,16 @@ class CallsMachine(RuleBasedStateMachine):
         self.come_online("bob")
 
     def ask(
-        self, session: Session, request: Callable[[Asked], Awaitable[object]]
+        self, session: Session, request: Callable[[Asked], Answer[object]]
     ) -> SignalError | None:
         """Ask, and ask again where it was not refused: that changes nothing."""
         self.requests += 1
         asked = Asked(session.key, session.generation, self.requests, 0, "first")
         outcomes: list[object] = []
 
-        async def twice() -> None:
-            outcomes.append(await request(asked))
-            outcomes.append(await request(asked))
+        def twice() -> None:
+            outcomes.append(request(asked))
+            outcomes.append(request(asked))
 
         error = self.clock.refused(twice)
         assert outcomes == ([] if error else [None, Known("first")])
@@ -296,7 +297,9 @@ class CallsMachine(RuleBasedStateMachine):
             page = self.clock.run(partial(self.engine.read_inbox, key, 0, 10**6))
             for entry in page.entries:
                 if entry.version > self.seen[who]:
-                    assert entry.version == self.seen[who] + 1
+                    # Whoever was forgotten meanwhile begins behind all that were.
+                    is_first = entry is page.entries[0]
+                    assert is_first or entry.version == self.seen[who] + 1
                     self.seen[who] = entry.version
                     line = lines.decode(entry.line)
                     self.entries[who].append((line.type, line.src))

@@ -14,6 +14,7 @@ from signal_sdk.server.config import Config
 from signal_sdk.server.connection import Connection
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.schema import Batch
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.wire import typed
@@ -136,9 +137,9 @@ class TestManyAtOnce:
     def costly(self, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
         handle = Connection._handle
 
-        async def slowly(self: Connection, frame: typed.ClientFrame) -> None:
+        def slowly(self: Connection, frame: typed.ClientFrame) -> Pending[None] | None:
             autojump_clock.jump(TestManyAtOnce.COST_SECONDS)
-            await handle(self, frame)
+            return handle(self, frame)
 
         monkeypatch.setattr(Connection, "_handle", slowly)
 

@@ -9,6 +9,7 @@ from trio.testing import MockClock
 
 from signal_sdk.server.config import Config
 from signal_sdk.server.engine.base import AccountKey
+from signal_sdk.server.engine.pending import waited
 from signal_sdk.testing.server import LocalServer, local_server, trio_wall_clock
 from signal_sdk.wire import lines
 from signal_sdk.wire.names import MAX_TTL_SECONDS
@@ -143,7 +144,7 @@ async def test_no_message_is_kept_longer_than_the_longest_ttl(autojump_clock: Mo
         await send(ann, "bob", "for ever", ttl=10**10)
         for seconds, count in ((MAX_TTL_SECONDS - 1.0, 1), (MAX_TTL_SECONDS + 1.0, 0)):
             ahead[0] = seconds
-            page = await server.node.engine.read_inbox(AccountKey(APP, "bob"), 0, 30)
+            page = await waited(server.node.engine.read_inbox(AccountKey(APP, "bob"), 0, 30))
             assert len(page.entries) == count
 
 

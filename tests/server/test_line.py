@@ -17,6 +17,7 @@ from trio.testing import MockClock
 
 from signal_sdk.server import presence as presence_rules
 from signal_sdk.server import session as sessions
+from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.session import digest
 from signal_sdk.testing.server import LocalServer, local_server
 from tests.server.helpers import (
@@ -68,7 +69,7 @@ def files_of(directory: Path) -> bytes:
 
 async def test_its_digest_alone_is_kept(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with journal_server(tmp_path) as server, logged_in(server, "ann") as ann:
-        [(_, presence)] = await server.node.engine.online()
+        [(_, presence)] = await waited(server.node.engine.online())
         assert presence.line_digest == digest(ann.line)
         assert ann.line not in repr(presence)
         line = ann.line.encode()
@@ -154,7 +155,9 @@ async def test_it_leads_to_its_own_app_and_account_whoever_asks(
         more = {"vid": "two", "account": "ann", "app": "two"}
         assert (await resume(client, ann.line, **more))["uid"] == ann.uid
         assert await polled(client) == []
-        assert [key.app for key, it in await server.node.engine.online() if not it.lease_ends] == [
+        assert [
+            key.app for key, it in await waited(server.node.engine.online()) if not it.lease_ends
+        ] == [
             "one",
             "two",
         ]
@@ -205,7 +208,7 @@ async def test_it_is_dead_with_its_session(guarded: LocalServer, end: Any) -> No
         await end(ann, guarded)
         assert await taken_up(guarded, ann.line) == 202
     assert digest(ann.line) not in {
-        presence.line_digest for _, presence in await guarded.node.engine.online()
+        presence.line_digest for _, presence in await waited(guarded.node.engine.online())
     }
 
 

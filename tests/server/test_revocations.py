@@ -17,6 +17,7 @@ from trio.testing import MockClock
 
 from signal_sdk.errors import StorageError
 from signal_sdk.server.config import AppConfig, Config, ServerConfig
+from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.revocations import FILE_NAME, LOOK_SECONDS, Revocation, Revocations, revoke
 from signal_sdk.testing.server import EPOCH, LocalServer, local_server
 from tests.server.helpers import APP, CERTIFICATE, journal_engine, members, resume, told
@@ -265,13 +266,13 @@ async def test_one_whose_login_is_on_its_way_is_refused(
     """It was let in, and has not heard so yet, as its login is being written."""
     async with wire_client(server.connect()) as ann:
         ann.send("login", {"vid": APP, "account": "ann", "token": modern("ann", 9000)})
-        while not await server.node.engine.online():
+        while not await waited(server.node.engine.online()):
             await trio.lowlevel.checkpoint()
         revoke(tmp_path, Revocation(app=APP, before=NOW + 1))
         server.node.reload(server.node.config)
         assert (await ann.login_ret())["ecode"] == 206
         await ann.wait_closed()
-    assert await server.node.engine.online() == []
+    assert await waited(server.node.engine.online()) == []
 
 
 async def test_no_token_is_told_of(

@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from signal_sdk.server.config import AppConfig, Config
 from signal_sdk.server.engine.base import AccountKey
+from signal_sdk.server.engine.pending import waited
 from signal_sdk.testing.server import EPOCH, LocalServer, local_server
 from signal_sdk.websocket.frames import TEXT, encode_masked
 from signal_sdk.wire import frames, tokens
@@ -113,7 +114,7 @@ async def test_a_lease_does_not_run_out(server: LocalServer, autojump_clock: Moc
     autojump_clock.jump(100 * STILL)
     await trio.sleep(20)
     async with vanishing_client(server, "somebody"):
-        presence = await server.node.engine.presence(AccountKey(APP, "ann"))
+        presence = await waited(server.node.engine.presence(AccountKey(APP, "ann")))
         assert presence is not None
     assert line
 

@@ -13,6 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from signal_sdk.server.config import AppConfig, Config, LimitsConfig, ServerConfig
+from signal_sdk.server.engine.pending import waited
 from signal_sdk.testing.server import EPOCH, LocalServer, local_server
 from signal_sdk.wire.jwt_tokens import Claims, make_jwt
 from signal_sdk.wire.rights import ALL, Rights
@@ -199,7 +200,7 @@ async def test_in_dev_mode_too_an_app_id_is_one(autojump_clock: MockClock, app: 
     async with local_server(listens=False) as server:
         assert await attempt(server, "", app=app) == 202
         assert await attempt(server, "", app="a" * 128) == 0
-        assert {key.app for key, _ in await server.node.engine.online()} == {"a" * 128}
+        assert {key.app for key, _ in await waited(server.node.engine.online())} == {"a" * 128}
 
 
 # --- a clock that was set back ---

@@ -28,6 +28,7 @@ from signal_sdk.server.engine.base import AccountKey, ChannelKey
 from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.engine.schema import Batch
 from signal_sdk.testing import Faults, FaultyNetwork, local_server
 from tests.simulation import model
@@ -125,10 +126,10 @@ class World:
         """Compare who is where, and that the one who vanished is nowhere."""
         assert self.engine is not None
         for channel in CHANNELS:
-            roster = await self.engine.roster(ChannelKey(APP, channel), 1000)
+            roster = await waited(self.engine.roster(ChannelKey(APP, channel), 1000))
             server = [account for account, _ in roster.newest]
             self.problems += model.check_roster(channel, server, self.actors)
-        if await self.engine.presence(AccountKey(APP, Ghost.name)) is not None:
+        if await waited(self.engine.presence(AccountKey(APP, Ghost.name))) is not None:
             self.problems.append("the one who vanished is online still")
 
     def check_records(self) -> None:

@@ -5,6 +5,10 @@ Owns: the operations, each of which is a whole step of an app's life: what it ch
 are told of it, and the reply that is kept for its request are one. Must not know who may ask for
 what, how often, or how a client is answered: those are the rules'.
 
+An operation never waits: it returns its result, or, of an engine with a network, one that is
+`Pending`, and raises or fails with its error. Those that a node asks for about one app take effect
+in that order, whether it has waited for their results or not.
+
 An operation is atomic over all nodes. What it publishes is delivered through `Delivery`: a
 channel's events to the nodes that have subscribed to it, at once; an inbox's entries to the node
 that holds the account, once they are durable; both in the order of the operations. An operation
@@ -47,6 +51,7 @@ from signal_sdk.server.engine.facts import (
     Roster,
     Statistics,
 )
+from signal_sdk.server.engine.pending import Answer, Pending
 from signal_sdk.wire.events import ChannelContent, ChannelMessage
 from signal_sdk.wire.names import JsonValue
 
@@ -54,6 +59,7 @@ __all__ = [
     "LIFE_SECONDS",
     "AccountKey",
     "Alarm",
+    "Answer",
     "Asked",
     "Call",
     "CallKey",
@@ -68,6 +74,7 @@ __all__ = [
     "Known",
     "LoginFacts",
     "Page",
+    "Pending",
     "Post",
     "Presence",
     "Roster",
@@ -150,11 +157,6 @@ class Engine(Protocol):
     `Delivery` by `attach`.
     """
 
-    is_immediate: bool = False
-    """Do all operations end without waiting, those of durability and of life apart? Then a request
-    is answered where it is read, without a task's turn in between.
-    """
-
     def attach(self, delivery: Delivery, clocks: Clocks) -> None:
         """Deliver here from now on, and go by these clocks."""
 
@@ -193,17 +195,17 @@ class Engine(Protocol):
         """
         return False
 
-    async def recall(self, asked: Asked) -> Known | None:
+    def recall(self, asked: Asked) -> Answer[Known | None]:
         """What the request was answered, if it has come before. All up to its `ack` are forgotten.
         For a request that is refused before it reaches an operation.
         """
 
-    async def keep(self, asked: Asked) -> Known | None:
+    def keep(self, asked: Asked) -> Answer[Known | None]:
         """Keep the reply to a request that changes nothing here; or what it was answered before."""
 
     # --- time ---
 
-    async def sweep(self) -> None:
+    def sweep(self) -> Answer[None]:
         """Drop some of the entries and events whose time is over; bounded work, once a second."""
 
     def newest_time(self) -> float:
@@ -222,9 +224,9 @@ class Engine(Protocol):
 
     # --- presence and membership ---
 
-    async def log_in(
+    def log_in(
         self, key: AccountKey, facts: LoginFacts, *, again: bool = False, keeps: bool = False
-    ) -> Presence | None:
+    ) -> Answer[Presence | None]:
         """Make a new session hold the account, which was online or comes online by it.
 
         The session before ends, with its membership and calls, and a connection that holds it is
@@ -233,28 +235,28 @@ class Engine(Protocol):
         held by another instance. Raises `QuotaError` where the app has too many accounts.
         """
 
-    async def resume(self, line_digest: bytes) -> tuple[AccountKey, Presence] | None:
+    def resume(self, line_digest: bytes) -> Answer[tuple[AccountKey, Presence] | None]:
         """Take the session of this line up again under a new generation; an earlier connection is
         told by `deliver_kick`.
         """
 
-    async def disconnect(self, key: AccountKey, generation: int) -> None:
+    def disconnect(self, key: AccountKey, generation: int) -> Answer[None]:
         """The connection of this generation is lost: its lease begins, which lasts for the
         account's `_conn_timeout`. Does nothing where another holds the account.
         """
 
-    async def end(self, key: AccountKey, generation: int, *, expires: bool = False) -> bool:
+    def end(self, key: AccountKey, generation: int, *, expires: bool = False) -> Answer[bool]:
         """End this session, its membership and its calls. False where it is over already. Where it
         `expires`, a connection that holds it is told by `deliver_expiry`.
         """
 
-    async def presence(self, key: AccountKey) -> Presence | None:
+    def presence(self, key: AccountKey) -> Answer[Presence | None]:
         """The session of an account, None where it is offline."""
 
-    async def online(self) -> Sequence[tuple[AccountKey, Presence]]:
+    def online(self) -> Answer[Sequence[tuple[AccountKey, Presence]]]:
         """Every account that is online."""
 
-    async def join(self, asked: Asked, channel: str, *, newest: int) -> Joined | Known:
+    def join(self, asked: Asked, channel: str, *, newest: int) -> Answer[Joined | Known]:
         """Make the session a member of `channel`, and of no other: the channel that it was in is
         told that it leaves, this one that it joins, unless it is in it already. A join that came
         before is `Known` where its session has moved on since.
@@ -264,81 +266,81 @@ class Engine(Protocol):
         count as several: the session stays where it is then.
         """
 
-    async def leave(self, asked: Asked, channel: str) -> Known | None:
+    def leave(self, asked: Asked, channel: str) -> Answer[Known | None]:
         """End the session's membership of `channel`. Raises `SignalError` where it is not in it."""
 
-    async def roster(self, key: ChannelKey, newest: int) -> Roster:
+    def roster(self, key: ChannelKey, newest: int) -> Answer[Roster]:
         """Who is in a channel, the `newest` members by name."""
 
-    async def is_member(self, key: ChannelKey, account: str) -> bool:
+    def is_member(self, key: ChannelKey, account: str) -> Answer[bool]:
         """Is the account in the channel?"""
 
-    async def joined_at(self, key: ChannelKey, account: str) -> int:
+    def joined_at(self, key: ChannelKey, account: str) -> Answer[int]:
         """The channel's last msgid when the member joined it, for the last time where it did so
         again; 0 where that is not known any more, as after a restart.
         """
 
     # --- channels ---
 
-    async def subscribe(self, key: ChannelKey) -> None:
+    def subscribe(self, key: ChannelKey) -> Answer[None]:
         """Deliver the channel's events to this node from here on. Not counted: once is enough."""
 
     def unsubscribe(self, key: ChannelKey) -> None:
         """Deliver them no more."""
 
-    async def publish(
+    def publish(
         self, asked: Asked, message: ChannelMessage, *, members_only: bool
-    ) -> Known | None:
+    ) -> Answer[Known | None]:
         """Deliver a message to its channel, if there is one. Raises `SignalError` where that is for
         `members_only` and the session is not one, or the channel has had too many in this second.
         """
 
-    async def history(self, key: ChannelKey, after: int) -> Sequence[Event] | None:
+    def history(self, key: ChannelKey, after: int) -> Answer[Sequence[Event] | None]:
         """The channel's events after the msgid `after`; None where some are not held any more."""
 
-    async def set_channel_attr(
+    def set_channel_attr(
         self, asked: Asked, channel: str, name: str, value: JsonValue, *, members_only: bool
-    ) -> Known | None:
+    ) -> Answer[Known | None]:
         """Set one attribute and tell the channel, which is made, as one of this account's, where
         there is none. Raises `SignalError` over the channel's rate, `QuotaError` over a bound.
         """
 
-    async def del_channel_attr(
+    def del_channel_attr(
         self, asked: Asked, channel: str, name: str, *, members_only: bool
-    ) -> Known | None:
+    ) -> Answer[Known | None]:
         """Delete one attribute and tell the channel. Raises `SignalError` where it is not set."""
 
-    async def clear_channel_attrs(
+    def clear_channel_attrs(
         self, asked: Asked, channel: str, *, members_only: bool
-    ) -> Known | None:
+    ) -> Answer[Known | None]:
         """Delete all attributes and tell the channel, if there is one."""
 
-    async def channel_attrs(self, key: ChannelKey) -> Mapping[str, JsonValue]:
+    def channel_attrs(self, key: ChannelKey) -> Answer[Mapping[str, JsonValue]]:
         """All attributes of a channel, with the counts that are kept up to date."""
 
     # --- users ---
 
-    async def set_user_attr(self, asked: Asked, name: str, value: JsonValue) -> Known | None:
+    def set_user_attr(self, asked: Asked, name: str, value: JsonValue) -> Answer[Known | None]:
         """Set one attribute of the session's account. Raises `QuotaError`."""
 
-    async def user_attrs(self, key: AccountKey) -> Mapping[str, JsonValue]:
+    def user_attrs(self, key: AccountKey) -> Answer[Mapping[str, JsonValue]]:
         """All attributes of an account, which need not be online."""
 
     # --- inboxes ---
 
-    async def post(self, asked: Asked, post: Post) -> Known | None:
+    def post(self, asked: Asked, post: Post) -> Answer[Known | None]:
         """Put an entry into an inbox. It is delivered as soon as it is durable, or known not to be
         so yet. Raises `QuotaError` where the inbox is full, or the sender's share of it.
         """
 
-    async def read_inbox(self, key: AccountKey, ver_clear: int, limit: int) -> Page:
+    def read_inbox(self, key: AccountKey, ver_clear: int, limit: int) -> Answer[Page]:
         """Drop everything up to `ver_clear`, and return what is next, at most `limit` entries. A
         `ver_clear` that was never given is another server's, and drops nothing.
         """
 
     # --- calls ---
 
-    async def invite(
+    def invite(
         self,
         asked: Asked,
         callee: str,
@@ -348,18 +350,18 @@ class Engine(Protocol):
         call_id: str,
         timeout: float,
         is_online: bool,
-    ) -> Known | None:
+    ) -> Answer[Known | None]:
         """Begin a call about `channel`, and tell `callee`, who has to be online where `is_online`
         says so; nobody answering ends it after `timeout` seconds. Raises `SignalError` where such a
         call is alive, `QuotaError` where the caller has too many.
         """
 
-    async def step(
+    def step(
         self, asked: Asked, peer: str, channel: str, kind: str, extra: JsonValue
-    ) -> Known | None:
+    ) -> Answer[Known | None]:
         """Take the call with `peer` about `channel` a step on, `kind` being one of call_table.py's,
         and tell `peer`. Raises `SignalError` where the step does not fit.
         """
 
-    async def calls_of(self, key: AccountKey) -> Sequence[Call]:
+    def calls_of(self, key: AccountKey) -> Answer[Sequence[Call]]:
         """The live calls that the account is a side of."""

@@ -27,7 +27,7 @@ CALL: Final = "call"
 class CallOperations(InboxOperations):
     """Calls, as the contract has them. A step is an entry in an inbox: hence the inboxes below."""
 
-    async def invite(
+    def invite(
         self,
         asked: Asked,
         callee: str,
@@ -68,7 +68,7 @@ class CallOperations(InboxOperations):
         self._keep(caller, asked)
         return None
 
-    async def step(
+    def step(
         self, asked: Asked, peer: str, channel: str, kind: str, extra: JsonValue
     ) -> Known | None:
         side = self._asker(asked)
@@ -86,7 +86,7 @@ class CallOperations(InboxOperations):
         self._keep(side, asked)
         return None
 
-    async def calls_of(self, key: AccountKey) -> Sequence[Call]:
+    def calls_of(self, key: AccountKey) -> Sequence[Call]:
         account = self._accounts.get(key)
         return [self._calls[call] for call in account.calls] if account else ()
 

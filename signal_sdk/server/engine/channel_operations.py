@@ -32,7 +32,7 @@ class ChannelOperations(Core):
 
     # --- events ---
 
-    async def subscribe(self, key: ChannelKey) -> None:
+    def subscribe(self, key: ChannelKey) -> None:
         delivery, listening = self._own, self._listening.get(key, ())
         if delivery not in listening:
             self._listening[key] = (*listening, delivery)
@@ -44,9 +44,7 @@ class ChannelOperations(Core):
         else:
             self._listening.pop(key, None)
 
-    async def publish(
-        self, asked: Asked, message: ChannelMessage, *, members_only: bool
-    ) -> Known | None:
+    def publish(self, asked: Asked, message: ChannelMessage, *, members_only: bool) -> Known | None:
         sender = self._asker(asked)
         if known := self._known(sender, asked):
             return known
@@ -107,7 +105,7 @@ class ChannelOperations(Core):
             ):
                 self._publish(special, content)
 
-    async def history(self, key: ChannelKey, after: int) -> Sequence[Event] | None:
+    def history(self, key: ChannelKey, after: int) -> Sequence[Event] | None:
         channel = self._channels.get(key)
         if channel is None:
             return None
@@ -116,7 +114,7 @@ class ChannelOperations(Core):
 
     # --- attributes ---
 
-    async def set_channel_attr(
+    def set_channel_attr(
         self, asked: Asked, channel: str, name: str, value: JsonValue, *, members_only: bool
     ) -> Known | None:
         account = self._asker(asked)
@@ -141,7 +139,7 @@ class ChannelOperations(Core):
         self._keep(account, asked)
         return None
 
-    async def del_channel_attr(
+    def del_channel_attr(
         self, asked: Asked, channel: str, name: str, *, members_only: bool
     ) -> Known | None:
         account = self._asker(asked)
@@ -158,7 +156,7 @@ class ChannelOperations(Core):
         self._keep(account, asked)
         return None
 
-    async def clear_channel_attrs(
+    def clear_channel_attrs(
         self, asked: Asked, channel: str, *, members_only: bool
     ) -> Known | None:
         account = self._asker(asked)
@@ -201,7 +199,7 @@ class ChannelOperations(Core):
         del channel.attributes[name]
         self._commits.drop("channel_attributes", (channel.id, name))
 
-    async def channel_attrs(self, key: ChannelKey) -> Mapping[str, JsonValue]:
+    def channel_attrs(self, key: ChannelKey) -> Mapping[str, JsonValue]:
         channel = self._channels.get(key)
         return self._attributes(channel) if channel else {}
 
@@ -271,7 +269,7 @@ class ChannelOperations(Core):
 
     # --- users ---
 
-    async def set_user_attr(self, asked: Asked, name: str, value: JsonValue) -> Known | None:
+    def set_user_attr(self, asked: Asked, name: str, value: JsonValue) -> Known | None:
         account = self._asker(asked)
         if known := self._known(account, asked):
             return known
@@ -284,6 +282,6 @@ class ChannelOperations(Core):
         self._keep(account, asked)
         return None
 
-    async def user_attrs(self, key: AccountKey) -> Mapping[str, JsonValue]:
+    def user_attrs(self, key: AccountKey) -> Mapping[str, JsonValue]:
         account = self._accounts.get(key)
         return account.attributes if account else {}

@@ -156,11 +156,11 @@ class Core:
             if number is not None:
                 self._commits.drop("replies", (number,))
 
-    async def recall(self, asked: Asked) -> Known | None:
+    def recall(self, asked: Asked) -> Known | None:
         account = self._held(asked.key, asked.generation)
         return self._known(account, asked) if account is not None else None
 
-    async def keep(self, asked: Asked) -> Known | None:
+    def keep(self, asked: Asked) -> Known | None:
         account = self._asker(asked)
         known = self._known(account, asked)
         if known is None:

@@ -39,7 +39,6 @@ class EmbeddedEngine(PresenceOperations, Engine):
     another's, for its neighbour.
     """
 
-    is_immediate = True
     _is_roomy = False
     """Has much gone whose memory was not given back yet?"""
     _gave_back_at = -math.inf
@@ -126,7 +125,7 @@ class EmbeddedEngine(PresenceOperations, Engine):
             # One mistake must not stop all else that is due.
             logger.exception("what was due failed")
 
-    async def sweep(self) -> None:
+    def sweep(self) -> None:
         now = self._wall()
         self._live()
         state = self._state

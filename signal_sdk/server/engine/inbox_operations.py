@@ -17,7 +17,7 @@ from signal_sdk.server.engine.tables import Account
 class InboxOperations(Core):
     """Inboxes, as the contract has them."""
 
-    async def post(self, asked: Asked, post: Post) -> Known | None:
+    def post(self, asked: Asked, post: Post) -> Known | None:
         sender = self._asker(asked)
         if known := self._known(sender, asked):
             return known
@@ -38,5 +38,5 @@ class InboxOperations(Core):
             if delivery is not None:
                 delivery.deliver_entry(account.key, entry.version, entry.line)
 
-    async def read_inbox(self, key: AccountKey, ver_clear: int, limit: int) -> Page:
+    def read_inbox(self, key: AccountKey, ver_clear: int, limit: int) -> Page:
         return self._inboxes.read(self._state.account(key), ver_clear, limit, self._wall())

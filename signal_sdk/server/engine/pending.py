@@ -13,13 +13,14 @@ from typing import Any, Generic, TypeAlias, TypeVar, Union, cast
 
 import trio
 
-__all__ = ["Answer", "Pending", "after", "drive", "settled", "waited"]
+__all__ = ["Answer", "Pending", "after", "drive", "ended", "left", "settled", "waited"]
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")
 
 
-class Pending(Generic[T]):
+class Pending(Generic[T_co]):
     """A result that will be there later, or why there is none. Whoever has begun it calls `resolve`
     or `fail`, once; all that is done then is done by that call, in the order of `when_done`.
     """
@@ -28,16 +29,16 @@ class Pending(Generic[T]):
 
     def __init__(self) -> None:
         self.is_done: bool = False
-        self._value: T | None = None
-        self._error: BaseException | None = None
+        self._value: T_co | None = None
+        self._error: Exception | None = None
         self._whens: list[Callable[[], None]] = []
 
-    def resolve(self, value: T) -> None:
+    def resolve(self, value: T_co) -> None:  # type: ignore[misc]
         """This is the result."""
         self._value = value
         self._end()
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: Exception) -> None:
         """There is none, for this reason."""
         self._error = error
         self._end()
@@ -57,15 +58,15 @@ class Pending(Generic[T]):
         else:
             self._whens.append(call)
 
-    def result(self) -> T:
+    def result(self) -> T_co:
         """The result of what is done; raises why there is none."""
         if not self.is_done:
             raise RuntimeError("the result is pending")
         if self._error is not None:
             raise self._error
-        return cast("T", self._value)
+        return cast("T_co", self._value)
 
-    def map(self, function: Callable[[T], U]) -> Pending[U]:
+    def map(self, function: Callable[[T_co], U]) -> Pending[U]:
         """What `function` makes of the result, be it an exception."""
         mapped: Pending[U] = Pending()
 
@@ -80,7 +81,7 @@ class Pending(Generic[T]):
         self.when_done(when)
         return mapped
 
-    def __await__(self) -> Generator[Pending[Any], None, T]:
+    def __await__(self) -> Generator[Pending[Any], None, T_co]:
         """For work that `drive` has: a task of trio's waits by `waited`."""
         if not self.is_done:
             yield self
@@ -127,10 +128,25 @@ def _go_on(work: Coroutine[Any, Any, T], outcome: Pending[T]) -> None:
         waits_for = work.send(None)
     except StopIteration as stop:
         outcome.resolve(cast("T", stop.value))
-    except BaseException as exc:  # noqa: BLE001  it is whoever's who asks for the result
+    except Exception as exc:  # noqa: BLE001  it is whoever's who asks for the result
         outcome.fail(exc)
     else:
         _go_on_after(waits_for, work, outcome)
+
+
+def left(answer: Pending[None] | None) -> Pending[None] | None:
+    """What of the work is left to be waited for. Raises where it has failed by now."""
+    if isinstance(answer, Pending) and answer.is_done:
+        return answer.result()
+    return answer
+
+
+async def ended(pending: Pending[Any]) -> None:
+    """Until it is done, in a task of trio's; whatever comes of it is somebody else's."""
+    if not pending.is_done:
+        done = trio.Event()
+        pending.when_done(done.set)
+        await done.wait()
 
 
 async def waited(answer: T | Pending[T]) -> T:
@@ -138,8 +154,5 @@ async def waited(answer: T | Pending[T]) -> T:
     if not isinstance(answer, Pending):
         await trio.lowlevel.checkpoint()
         return answer
-    if not answer.is_done:
-        done = trio.Event()
-        answer.when_done(done.set)
-        await done.wait()
+    await ended(answer)
     return answer.result()

@@ -49,7 +49,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
 
     # --- logging in ---
 
-    async def log_in(
+    def log_in(
         self, key: AccountKey, facts: LoginFacts, *, again: bool = False, keeps: bool = False
     ) -> Presence | None:
         self._check_life()
@@ -83,7 +83,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
             )
         return presence
 
-    async def resume(self, line_digest: bytes) -> tuple[AccountKey, Presence] | None:
+    def resume(self, line_digest: bytes) -> tuple[AccountKey, Presence] | None:
         self._check_life()
         key = self._lines.get(line_digest)
         account = self._accounts[key] if key is not None else None
@@ -134,7 +134,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
 
     # --- the end ---
 
-    async def disconnect(self, key: AccountKey, generation: int) -> None:
+    def disconnect(self, key: AccountKey, generation: int) -> None:
         account = self._held(key, generation)
         if account is not None:
             self._lease(account)
@@ -149,7 +149,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         self._commits.account(account)
         self._watch_presence(account)
 
-    async def end(self, key: AccountKey, generation: int, *, expires: bool = False) -> bool:
+    def end(self, key: AccountKey, generation: int, *, expires: bool = False) -> bool:
         account = self._held(key, generation)
         if account is None or account.presence is None:
             return False
@@ -185,16 +185,16 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         )
         self._inboxes.let_go(account)
 
-    async def presence(self, key: AccountKey) -> Presence | None:
+    def presence(self, key: AccountKey) -> Presence | None:
         account = self._accounts.get(key)
         return account.presence if account else None
 
-    async def online(self) -> Sequence[tuple[AccountKey, Presence]]:
+    def online(self) -> Sequence[tuple[AccountKey, Presence]]:
         return [(key, it.presence) for key, it in self._accounts.items() if it.presence is not None]
 
     # --- membership ---
 
-    async def join(self, asked: Asked, channel: str, *, newest: int) -> Joined | Known:
+    def join(self, asked: Asked, channel: str, *, newest: int) -> Joined | Known:
         account = self._asker(asked, ECode.JOINCHANNEL_E_OTHER)
         presence = account.presence
         if presence is None:
@@ -252,7 +252,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         if key.channel not in names.SPECIAL_CHANNELS:
             self._tell_special(names.CHANNEL_EVENT_CHANNEL, told.JOIN, key.channel, account)
 
-    async def leave(self, asked: Asked, channel: str) -> Known | None:
+    def leave(self, asked: Asked, channel: str) -> Known | None:
         account = self._asker(asked, ECode.LEAVECHANNEL_E_OTHER)
         if known := self._known(account, asked):
             return known
@@ -283,14 +283,14 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         if key.channel not in names.SPECIAL_CHANNELS:
             self._tell_special(names.CHANNEL_EVENT_CHANNEL, told.LEAVE, key.channel, account)
 
-    async def roster(self, key: ChannelKey, newest: int) -> Roster:
+    def roster(self, key: ChannelKey, newest: int) -> Roster:
         channel = self._channels.get(key)
         return channel.roster(newest) if channel else Roster()
 
-    async def is_member(self, key: ChannelKey, account: str) -> bool:
+    def is_member(self, key: ChannelKey, account: str) -> bool:
         channel = self._channels.get(key)
         return channel is not None and account in channel.members
 
-    async def joined_at(self, key: ChannelKey, account: str) -> int:
+    def joined_at(self, key: ChannelKey, account: str) -> int:
         owner = self._accounts.get(AccountKey(key.app, account))
-        return owner.joined_at if owner and await self.is_member(key, account) else 0
+        return owner.joined_at if owner and self.is_member(key, account) else 0

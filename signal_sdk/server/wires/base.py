@@ -93,6 +93,14 @@ class ClientLink(Protocol):
         task waits in `receive` for what it reads itself, that has it at once.
         """
 
+    def hold(self) -> None:
+        """Hand out nothing, beginning with the frame that is not taken now, until `go_on`; where a
+        task waits in `receive` for what it reads itself, that has it at once.
+        """
+
+    def go_on(self) -> None:
+        """What was held goes on."""
+
     def rest(self, rouse: Callable[[], None]) -> bool:
         """Have frames taken without a task, until `rouse` is called."""
 

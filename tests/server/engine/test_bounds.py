@@ -36,8 +36,9 @@ from tests.server.helpers import journal_engine
 
 def inner(house: House) -> EmbeddedEngine:
     """The embedded engine itself."""
-    assert isinstance(house.engine, EmbeddedEngine)
-    return house.engine
+    engine = house.engine.inner
+    assert isinstance(engine, EmbeddedEngine)
+    return engine
 
 
 def known(engine: EmbeddedEngine) -> set[str]:
@@ -181,11 +182,11 @@ def test_an_empty_channel_lasts_thirty_days_at_most(ttl: str | int) -> None:
     engine.attach(Heard(lambda: clock.now), clock.clocks)
     clock.start(engine)
 
-    async def make() -> None:
-        presence = await engine.log_in(ANN, login_facts(ANN))
+    def make() -> None:
+        presence = engine.log_in(ANN, login_facts(ANN))
         assert presence is not None
         asked = Asked(ANN, presence.generation)
-        await engine.set_channel_attr(asked, "room", "_channel_ttl", ttl, members_only=False)
+        engine.set_channel_attr(asked, "room", "_channel_ttl", ttl, members_only=False)
 
     clock.in_trio(make)
     clock.advance(30 * 24 * 3600 - 1)

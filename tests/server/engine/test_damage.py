@@ -25,6 +25,7 @@ from signal_sdk.server.engine.checkup import NAMED, examine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.files import FILE_NAME
 from signal_sdk.server.engine.journal import CHANGED, HOMELESS, UNREADABLE, Journal
+from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.engine.schema import HANDLED, TABLES, Batch, Row
 from tests.server.engine.contract.harness import ROOM, OnJournal, login_facts, open_house
 from tests.server.engine.test_journal import contents, old_file
@@ -228,9 +229,9 @@ async def test_a_table_and_its_index_that_tell_otherwise_are_no_hindrance(
     had_ann = AccountKey("app", "ann1") in engine._accounts
     for name in ("ann1", "bob2", "cem7", "zzzz"):
         key = AccountKey("app", name)
-        made = await engine.log_in(key, login_facts(key))
+        made = await waited(engine.log_in(key, login_facts(key)))
         assert made is not None
-        await engine.set_user_attr(Asked(key, made.generation), "x", 1)
+        await waited(engine.set_user_attr(Asked(key, made.generation), "x", 1))
     await engine.aclose()
     # Where it was the index, nothing is lost.
     assert had_ann is not bool(set_aside(tmp_path))

@@ -19,6 +19,7 @@ from signal_sdk.server.engine.base import ChannelKey, Known
 from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.engine.schema import Batch
 from signal_sdk.testing.server import EPOCH, LocalServer, local_server
 from signal_sdk.wire import tokens
@@ -431,9 +432,9 @@ async def test_a_channels_death_goes_on(house: House, autojump_clock: MockClock)
         await trio.sleep_until(emptied + 99)
         # Asked without joining, which would keep it alive.
         engine = server.node.engine
-        assert await engine.channel_attrs(ChannelKey("app", "room"))
+        assert await waited(engine.channel_attrs(ChannelKey("app", "room")))
         await trio.sleep_until(emptied + 101)
-        assert not await engine.channel_attrs(ChannelKey("app", "room"))
+        assert not await waited(engine.channel_attrs(ChannelKey("app", "room")))
         assert "a" not in await attributes()
 
 

@@ -31,6 +31,7 @@ from signal_sdk.server.engine.base import (
 )
 from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.server.engine.pending import waited
 from signal_sdk.testing.server import EPOCH
 from signal_sdk.wire import events, lines, names
 from signal_sdk.wire.events import ChannelContent
@@ -40,6 +41,11 @@ from tests.server.helpers import journal_engine, kept_by, killed, slow_engine
 SETTLED_SECONDS: Final = 0.05
 """All that happens by itself has happened by then: it is committed, delivered, done."""
 NEWEST: Final = 200
+AT_ONCE: Final = (
+    *("attach", "bound", "run", "aclose", "statistics", "check_writable", "when_durable"),
+    *("is_behind", "newest_time", "token_time", "forget_newer_time", "unsubscribe"),
+)
+"""What is no operation that may be pending."""
 
 ANN: Final = AccountKey("app", "ann")
 BOB: Final = AccountKey("app", "bob")
@@ -147,6 +153,23 @@ LASTING: Final = [name for name, backend in BACKENDS.items() if getattr(backend,
 # --- a node and who asks there ---
 
 
+class Awaited:
+    """An engine whose operations are awaited, whether their results are there at once or not."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.inner = engine
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self.inner, name)
+        if name in AT_ONCE:
+            return operation
+
+        async def ask(*args: Any, **kwargs: Any) -> Any:
+            return await waited(operation(*args, **kwargs))
+
+        return ask
+
+
 @attrs.define(eq=False)
 class Heard:
     """A node's `Delivery`: all that it was handed, in order."""
@@ -195,7 +218,7 @@ class Node:
     """A node: its engine, and what it has heard."""
 
     house: House
-    engine: Engine
+    engine: Any
     heard: Heard
     is_silent: bool = False
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -300,9 +323,10 @@ class User:
         message = events.ChannelMessage(
             channel=channel, account=self.key.account, uid=self.presence.uid, msg=text
         )
-        return await self.node.engine.publish(
+        known: Known | None = await self.node.engine.publish(
             asked or self.asked(), message, members_only=members_only
         )
+        return known
 
     async def set(
         self, name: str, value: JsonValue, channel: str = "room", *, members_only: bool = False
@@ -320,9 +344,10 @@ class User:
     async def post(
         self, text: str, to: AccountKey = BOB, ttl: float = 100, asked: Asked | None = None
     ) -> Known | None:
-        return await self.node.engine.post(
+        known: Known | None = await self.node.engine.post(
             asked or self.asked(), self.node.house.post(text, to, self.key.account, ttl)
         )
+        return known
 
     async def call(
         self,
@@ -334,7 +359,7 @@ class User:
         asked: Asked | None = None,
         call_id: str = "id",
     ) -> Known | None:
-        return await self.node.engine.invite(
+        known: Known | None = await self.node.engine.invite(
             asked or self.asked(),
             callee,
             channel,
@@ -343,17 +368,22 @@ class User:
             timeout=timeout,
             is_online=is_online,
         )
+        return known
 
     async def step(
         self, kind: str, peer: str = "ann", channel: str = "room", asked: Asked | None = None
     ) -> Known | None:
-        return await self.node.engine.step(asked or self.asked(), peer, channel, kind, "")
+        known: Known | None = await self.node.engine.step(
+            asked or self.asked(), peer, channel, kind, ""
+        )
+        return known
 
     async def disconnect(self) -> None:
         await self.node.engine.disconnect(self.key, self.generation)
 
     async def end(self, *, expires: bool = False) -> bool:
-        return await self.node.engine.end(self.key, self.generation, expires=expires)
+        is_done: bool = await self.node.engine.end(self.key, self.generation, expires=expires)
+        return is_done
 
 
 def line_digest(key: AccountKey, line: str) -> bytes:
@@ -388,13 +418,13 @@ class House:
         return self.nodes[0]
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> Any:
         return self.node.engine
 
     async def add_node(self) -> Node:
         """One node more."""
         engine = self.backend.make(self.bounds)
-        node = Node(self, engine, Heard(self.wall))
+        node = Node(self, Awaited(engine), Heard(self.wall))
         engine.attach(node.heard, clocks(self.wall, self.reactor))
         self.nodes.append(node)
         await self.nursery.start(node.run)

@@ -15,12 +15,16 @@ from tests.server.engine.contract.harness import ANN, BOB, BOUNDS, ROOM, House, 
 
 async def delete(user: User, name: str, channel: str = "room", **more: bool) -> Known | None:
     more.setdefault("members_only", False)
-    return await user.node.engine.del_channel_attr(user.asked(), channel, name, **more)
+    known: Known | None = await user.node.engine.del_channel_attr(
+        user.asked(), channel, name, **more
+    )
+    return known
 
 
 async def clear(user: User, channel: str = "room", **more: bool) -> Known | None:
     more.setdefault("members_only", False)
-    return await user.node.engine.clear_channel_attrs(user.asked(), channel, **more)
+    known: Known | None = await user.node.engine.clear_channel_attrs(user.asked(), channel, **more)
+    return known
 
 
 async def test_attributes_are_set_deleted_and_cleared_each_with_its_event(node: Node) -> None:
@@ -105,7 +109,7 @@ async def test_user_attributes_outlive_presence_and_need_none(node: Node) -> Non
 
 
 async def there_is(node: Node, key: ChannelKey = ROOM) -> bool:
-    return node.engine.statistics().channels > 0
+    return bool(node.engine.statistics().channels)
 
 
 async def test_a_channel_ends_a_while_after_its_last_member_has_gone(node: Node) -> None:
@@ -245,7 +249,10 @@ async def test_an_attribute_change_that_comes_again_is_made_and_told_once(node: 
     engine = node.engine
 
     async def set_a() -> Known | None:
-        return await engine.set_channel_attr(ann.asked(1), "room", "a", 1, members_only=False)
+        known: Known | None = await engine.set_channel_attr(
+            ann.asked(1), "room", "a", 1, members_only=False
+        )
+        return known
 
     assert [await set_a(), await set_a()] == [None, Known("done")]
     await ann.set("a", 2)

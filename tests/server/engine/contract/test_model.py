@@ -125,17 +125,17 @@ class PresenceMachine(RuleBasedStateMachine):
         self.numbers = 0
         self.clock.run(self._watch)
 
-    async def _watch(self) -> None:
+    def _watch(self) -> None:
         """Two who are never away keep the special channels alive."""
         for number, key in enumerate((ONLINE, MOVES)):
             watcher = AccountKey("app", f"watcher{number}")
-            made = await self.engines[0].log_in(watcher, login_facts(watcher))
+            made = self.engines[0].log_in(watcher, login_facts(watcher))
             assert made is not None
-            await self.engines[0].join(Asked(watcher, made.generation), key.channel, newest=1)
+            self.engines[0].join(Asked(watcher, made.generation), key.channel, newest=1)
         for engine, observer in list(zip(self.engines, self.observers, strict=True))[:FRAIL]:
             for key in (ROOM, HALL, ONLINE, MOVES):
-                await engine.subscribe(key)
-                observer.latest[key] = (await engine.roster(key, 0)).msgid
+                engine.subscribe(key)
+                observer.latest[key] = engine.roster(key, 0).msgid
 
     def asked(self, who: str) -> Asked:
         self.numbers += 1
@@ -265,13 +265,13 @@ class PresenceMachine(RuleBasedStateMachine):
                         and self.clock.now >= login.lost_at + LEASE_SECONDS
                     ):
                         self.earlier[who] = self.logins.pop(who).generation
-                await self._sweep()
+                self._sweep()
 
-        self.clock.in_trio(wait)
+        self.clock.in_loop(wait)
 
-    async def _sweep(self) -> None:
+    def _sweep(self) -> None:
         for engine in self.engines[:FRAIL]:
-            await engine.sweep()
+            engine.sweep()
         if not self.is_dead and self.clock.now - self.heard_at > LIFE_SECONDS:
             self.is_dead = True
             for login in self.logins.values():
@@ -280,7 +280,7 @@ class PresenceMachine(RuleBasedStateMachine):
         if not self.is_silent:
             self.wake(FRAIL)
             self.heard_at = self.clock.now
-            await self.engines[FRAIL].sweep()
+            self.engines[FRAIL].sweep()
 
     # --- what always holds ---
 
