@@ -20,6 +20,8 @@ OTHERS: Final = 0o077
 APPLICATION_ID: Final = 0x5347534B
 """By which SQLite's header says that a file is ours."""
 FOREIGN: Final = "not a journal of signal-sdk: another program's SQLite file"
+UTF_8: Final = 1
+"""How the header says that texts are in UTF-8."""
 MAX_FORMAT: Final = 2
 """The newest format of a file that SQLite has, for reading and for writing."""
 READ_ONLY: Final = "the file or its directory is read-only; the server must be able to write both"
@@ -96,6 +98,9 @@ def check_header(path: Path) -> None:
     if max(header[18:20]) > MAX_FORMAT:
         # SQLite would read such a file, and never write it.
         raise StorageError(corrupt(path, "its header names a format that SQLite does not write"))
+    if int.from_bytes(header[56:60], "big") not in (0, UTF_8):
+        # Of some such numbers SQLite notices nothing until it vacuums. A new file has none yet.
+        raise StorageError(corrupt(path, "its header names an encoding that is not ours"))
 
 
 def corrupt(path: Path, damage: str) -> str:

@@ -115,9 +115,9 @@ def set_aside(directory: Path) -> list[tuple[str, str, list[Any]]]:
     return [(origin, why, msgspec.msgpack.decode(row)) for origin, why, row in found]
 
 
-@pytest.mark.parametrize("at", [18, 19])
-def test_a_header_that_makes_the_file_read_only_is_told_by_doctor_and_start(
-    tmp_path: Path, at: int
+@pytest.mark.parametrize(("at", "what"), [(18, "a format"), (19, "a format"), (59, "an encoding")])
+def test_a_header_that_makes_the_file_of_no_use_is_told_by_doctor_and_start(
+    tmp_path: Path, at: int, what: str
 ) -> None:
     file = filled(tmp_path)
     data = bytearray(file.read_bytes())
@@ -125,7 +125,7 @@ def test_a_header_that_makes_the_file_read_only_is_told_by_doctor_and_start(
     file.write_bytes(data)
     [problem] = examine(tmp_path).problems
     assert "the file is corrupt (its header" in problem
-    with pytest.raises(StorageError, match="its header names a format"):
+    with pytest.raises(StorageError, match=f"its header names {what}"):
         Journal.open(tmp_path)
 
 
