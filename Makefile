@@ -24,7 +24,8 @@ test: needs lint types pytest
 
 needs:
 	@.ci/need $(PYTHON):python3 ensurepip:python3-venv node:nodejs npm:npm \
-		chromium:chromium chromedriver:chromium-driver openssl:openssl
+		chromium:chromium chromedriver:chromium-driver openssl:openssl \
+		redis-server:redis-server setpriv:util-linux
 
 lint: .venv/has-tools
 	$(BIN)/ruff check
@@ -78,7 +79,7 @@ $(BIN)/python:
 	@touch $@
 
 .venv/has-tools: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,test,lint]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,redis,test,lint]'
 	@touch $@ .venv/has-server
 
 .venv/has-fuzz: setup.cfg pyproject.toml | $(BIN)/python

@@ -45,6 +45,7 @@ BELOW_THE_SEAM = (
     "signal_sdk.server.acceptor",
     "signal_sdk.server.doors",
     "signal_sdk.server.http",
+    "signal_sdk.server.sockets",
     "signal_sdk.server.openings",
 )
 """What knows that there are different kinds of links."""
@@ -86,6 +87,7 @@ TIMED = ("move_on_after", "move_on_at", "fail_after", "fail_at", "sleep_until")
 
 ON_TIME = {
     "signal_sdk.net.alarms": "it sleeps up to the next alarm",
+    "signal_sdk.cli.workers": "it pauses before it begins another worker",
     "signal_sdk.client.reconnector": "it pauses before a try",
     "signal_sdk.flat.life": "it pauses before a try",
     "signal_sdk.server.acceptor": "it sends the clients away at a pace",
@@ -388,12 +390,18 @@ SDK = (
 COMMAND = "import click; from signal_sdk.cli.main import cli; cli.get_command(click.Context(cli), "
 
 
+STATE = ("signal_sdk.server.node", "signal_sdk.server.engine")
+"""What makes a process a server, and takes the memory of one."""
+
+
 @pytest.mark.parametrize(
     ("program", "needed", "not_imported"),
     [
         pytest.param("import signal_sdk", "signal_sdk", (*SERVER, *SDK), id="the package"),
         pytest.param("import signal_sdk.server.node", "trio", SDK, id="the server"),
-        pytest.param(f"{COMMAND}'serve')", "signal_sdk.server.node", SDK, id="serve"),
+        pytest.param(f"{COMMAND}'serve')", "signal_sdk.server.config", (*SDK, *STATE), id="serve"),
+        pytest.param("import signal_sdk.cli.serving", "signal_sdk.server.node", SDK, id="serving"),
+        pytest.param("import signal_sdk.cli.workers", "trio", (*SDK, *STATE), id="the supervisor"),
         pytest.param("from signal_sdk import *", "httpx", SERVER, id="the SDK"),
         pytest.param(f"{COMMAND}'send')", "httpx", SERVER, id="send"),
         pytest.param(

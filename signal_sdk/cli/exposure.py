@@ -11,8 +11,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from signal_sdk.server.config import AppConfig, Config
+from signal_sdk.server.config import Config
 from signal_sdk.server.config_checks import shown
+from signal_sdk.server.redis_urls import parse_redis
 
 __all__ = ["app_warnings", "warnings"]
 
@@ -26,12 +27,14 @@ def warnings(config: Config, path: str | None) -> Iterator[str]:
     yield from app_warnings(config)
     if config.server.key:
         yield from _readable(config.server.key, "this private key")
+    if config.server.redis_password_file:
+        yield from _readable(config.server.redis_password_file, "the password of Redis")
     for app in config.apps:
         for file in filter(None, (app.certificate_file, *app.old_certificate_files)):
             yield from _readable(file, f"this certificate of the app {shown(app.id)}")
     if path is not None:
-        if _holds_secret(path, config.apps):
-            yield from _readable(path, "the certificates in this configuration")
+        if _holds_secret(path, config):
+            yield from _readable(path, "the secrets in this configuration")
         yield from _writable(path)
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         yield (
@@ -76,10 +79,15 @@ def _writable(file: str) -> Iterator[str]:
         yield f"{file}: {whose} can write this configuration: chmod go-w"
 
 
-def _holds_secret(path: str, apps: tuple[AppConfig, ...]) -> bool:
+def _holds_secret(path: str, config: Config) -> bool:
     try:
         text = Path(path).read_text("utf-8")
     except (OSError, ValueError):
         return False
-    secrets = (secret for app in apps for secret in (app.certificate, *app.old_certificates))
+    server = config.server
+    secrets = [secret for app in config.apps for secret in (app.certificate, *app.old_certificates)]
+    secrets += [
+        server.redis_password,
+        *(url for url in server.redis if parse_redis([url]).password),
+    ]
     return any(secret and secret in text for secret in secrets)

@@ -1,57 +1,47 @@
-"""`signal-sdk serve`: a server in this process, from its configuration to its last farewell.
+"""`signal-sdk serve`: the command, which serves in this process or has workers serve.
 
-Owns: how flags and file become one configuration, what the operator is told, and what signals do.
-Must not know what the server does with either.
+Owns: the flags, and what the operator is told at the start. Must not know what the server does with
+its configuration, nor import it where workers do.
 """
 
 from __future__ import annotations
 
-import gc
-import logging
 import os
-import signal
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
-import attrs
 import click
-import trio
 
-from signal_sdk.cli.descriptors import all_descriptors
-from signal_sdk.cli.exposure import app_warnings, warnings
+from signal_sdk.cli.exposure import warnings
 from signal_sdk.cli.failures import PROGRAM
-from signal_sdk.cli.hangup import HANGUP
+from signal_sdk.cli.logs import log_on_stderr
 from signal_sdk.cli.output import complain, say
-from signal_sdk.errors import ConfigError, SignalSdkError
+from signal_sdk.cli.settings import Settings
+from signal_sdk.errors import ConfigError
 from signal_sdk.server import config as configs
 from signal_sdk.server import config_env
-from signal_sdk.server.config import DURABILITIES, MAX_DRAIN_SECONDS, MAX_PORT, Config
-from signal_sdk.server.doors import Addresses
-from signal_sdk.server.node import Node
+from signal_sdk.server.config import DURABILITIES, MAX_DRAIN_SECONDS, MAX_PORT, MAX_WORKERS, Config
+from signal_sdk.server.control_groups import usable_cores
+from signal_sdk.server.sockets import Addresses
 
 __all__ = ["serve"]
-
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
-
-SWITCH_SECONDS: Final = 0.0001
-"""How long a busy thread keeps the interpreter from the others. The journal's gives it away with
-each statement, and a server that is busy would have it back only after Python's own 5 ms: ten
-statements later, an acknowledgement would be late by 50. It works for less than this at a time.
-"""
-LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
-LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
-GC_THRESHOLDS: Final = (5_000, 3, 6_000)
-"""How many objects may be made between two looks for garbage, in each generation. Everything stands
-still meanwhile: one look at 100,000 would be 30 ms. All are looked at as seldom as can be.
-"""
 
 DEV_WARNING: Final = (
     f"{PROGRAM}: DEVELOPMENT MODE: any app id and no token are accepted, "
     "so that anybody who reaches this server can log in as anybody"
 )
+
+
+def _workers(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    """How many; 0 is one for each core."""
+    if value is None or value == "auto":
+        return None if value is None else 0
+    found = int(value) if re.fullmatch("[0-9]{1,4}", value) else 0
+    if not 1 <= found <= MAX_WORKERS:
+        raise click.BadParameter(f"{value!r} is neither auto nor 1 to {MAX_WORKERS}.")
+    return found
 
 
 @click.command()
@@ -72,13 +62,27 @@ DEV_WARNING: Final = (
 @click.option(
     "--data",
     metavar="DIR",
-    help="The directory that state is kept in; needed without --dev.  [default: in memory]",
+    help="The directory that state is kept in; this or --redis is needed without --dev."
+    "  [default: in memory]",
+)
+@click.option(
+    "--redis",
+    multiple=True,
+    metavar="URL",
+    help="The Redis that state is kept in, and shared with other servers; repeat it for a Cluster"
+    " and for Sentinels.",
+)
+@click.option(
+    "--workers",
+    callback=_workers,
+    metavar="N|auto",
+    help="How many processes serve, with --redis; auto is one for each core.  [default: 1]",
 )
 @click.option(
     "--durability",
     type=click.Choice(DURABILITIES),
-    help="What an acknowledged message outlives: the process's end, or the power's."
-    "  [default: process]",
+    help="What an acknowledged message outlives: the process's end, or the power's; of Redis's"
+    " servers, the one, or the loss of the master.  [default: process]",
 )
 @click.option(
     "--drain",
@@ -107,142 +111,61 @@ def serve(
     config: str | None,
     prints_config: bool,
     verbose: int,
+    redis: tuple[str, ...],
     **flags: str | int | None,
-) -> None:
+) -> int:
     """Run a server, until SIGTERM or SIGINT ends it.
 
     It needs --config FILE, or --dev, or both. The other flags have precedence over the file.
     SIGTERM sends the clients away one by one, SIGINT all together; a second signal ends it at once.
     SIGHUP has the certificate, the apps and the limits read again.
     """
-    overrides = {name: value for name, value in flags.items() if value is not None}
+    overrides: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+    if redis:
+        overrides["redis"] = redis
     if not (config or dev or prints_config or config_env.has_settings(os.environ)):
         raise click.UsageError("Give --config FILE, or --dev for development.")
-
-    def read(*, is_draft: bool = False) -> Config:
-        load: Callable[..., Config] = partial(configs.loads, "", "the environment")
-        if config:
-            load = partial(configs.load, config)
-        found = load(dev=dev, environ=os.environ, is_draft=is_draft)
-        return _override(found, overrides, native=native)
-
-    chosen = read(is_draft=prints_config)
+    settings = Settings(
+        config=config,
+        dev=dev,
+        server=overrides,
+        native={} if native is None else {"enabled": native},
+        verbose=verbose,
+    )
+    chosen = settings.read(is_draft=prints_config)
     if prints_config:
         say(configs.print_config(chosen).rstrip("\n"))
-        return
-    if not (chosen.server.data or chosen.server.dev):
+        return 0
+    server = chosen.server
+    if not (server.data or server.redis or server.dev):
         raise ConfigError(
-            "where is state to be kept? Give --data DIR, or data in [server];"
-            " only with --dev may it be in memory"
+            "where is state to be kept? Give --data DIR or --redis URL, or data or redis in"
+            " [server]; only with --dev may it be in memory"
         )
-    level = LEVELS[min(verbose, len(LEVELS) - 1)]
-    with _log_on_stderr(level), all_descriptors(chosen.limits.max_connections), _tuned():
-        trio.run(_serve, chosen, read, list(warnings(chosen, config)))
+    with log_on_stderr(settings.level):
+        return _serve(settings, chosen, server.workers or usable_cores())
 
 
-# --- The configuration
+def _serve(settings: Settings, config: Config, workers: int) -> int:
+    tell = partial(_tell, config, list(warnings(config, settings.config)))
+    if workers > 1:
+        from signal_sdk.cli.workers import supervise  # noqa: PLC0415  one of the two is needed
+
+        return supervise(settings, config, workers, tell)
+    from signal_sdk.cli.serving import serve_here  # noqa: PLC0415
+
+    serve_here(config, settings.read, tell)
+    return 0
 
 
-def _override(config: Config, overrides: dict[str, Any], *, native: bool | None) -> Config:
-    """`config` with what the flags say instead. Raises `ConfigError`."""
-    enabled = config.native.enabled if native is None else native
-    try:
-        return attrs.evolve(
-            config,
-            server=attrs.evolve(config.server, **overrides),
-            native=attrs.evolve(config.native, enabled=enabled),
-            native_by_default=config.native_by_default and native is None,
-        )
-    except ConfigError as exc:
-        raise ConfigError(f"with the flags given, {exc}") from None
-
-
-# --- The server's life
-
-
-@contextmanager
-def _tuned() -> Iterator[None]:
-    """The interpreter as a busy server wants it; as it was, afterwards.
-
-    A server makes little that only the collector can free, and has much to look through; what it
-    has at its start is frozen then.
-    """
-    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
-    sys.setswitchinterval(SWITCH_SECONDS)
-    gc.set_threshold(*GC_THRESHOLDS)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
-        sys.setswitchinterval(interval)
-
-
-@contextmanager
-def _log_on_stderr(level: int) -> Iterator[None]:
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    logger = logging.getLogger("signal_sdk")
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(level)
-    try:
-        yield
-    except Exception as exc:
-        # One line is said of it in any case; where it came from is for who asked for all there is.
-        logger.debug("the server ended: %s", exc, exc_info=not isinstance(exc, SignalSdkError))
-        raise
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
-
-
-async def _serve(config: Config, read: Callable[[], Config], told: Sequence[str]) -> None:
-    node = Node(config)
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, *HANGUP) as signals:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_obey, signals, node, read, nursery.cancel_scope)
-            async with trio.open_nursery() as running:
-                addresses: Addresses = await running.start(node.run)
-                gc.freeze()
-                if config.server.dev:
-                    complain(DEV_WARNING)
-                for warning in told:
-                    complain(f"{PROGRAM}: warning: {warning}")
-                for line in _listening(addresses):
-                    say(line)
-            nursery.cancel_scope.cancel()
-
-
-async def _obey(
-    signals: AsyncIterator[int],
-    node: Node,
-    read: Callable[[], Config],
-    everything: trio.CancelScope,
-) -> None:
-    """Stop at the first signal that says so: somebody at a terminal does not want to wait for the
-    clients. At the second, end at once. SIGHUP has the configuration read again.
-    """
-    is_stopping = False
-    async for number in signals:
-        if number in HANGUP:
-            if not is_stopping:
-                _reload(node, read)
-        elif is_stopping:
-            everything.cancel()
-        else:
-            is_stopping = True
-            node.stop(node.config.server.drain_seconds if number == signal.SIGTERM else 0.0)
-
-
-def _reload(node: Node, read: Callable[[], Config]) -> None:
-    """Have `node` take up what `read` reads; where that cannot be, nothing changes."""
-    try:
-        node.reload(config := read())
-        for warning in app_warnings(config):
-            logger.warning("%s", warning)
-    except ConfigError as exc:
-        logger.warning("the configuration in force stays: %s", exc)
+def _tell(config: Config, told: list[str], addresses: Addresses) -> None:
+    """It serves: say what an operator has to know."""
+    if config.server.dev:
+        complain(DEV_WARNING)
+    for warning in told:
+        complain(f"{PROGRAM}: warning: {warning}")
+    for line in _listening(addresses):
+        say(line)
 
 
 def _listening(addresses: Addresses) -> Iterator[str]:

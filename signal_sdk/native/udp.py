@@ -16,7 +16,7 @@ from typing import Any, Final
 import trio
 
 from signal_sdk.errors import LinkError
-from signal_sdk.net.addresses import bind_all, plain_address
+from signal_sdk.net.addresses import bind_all, plain_address, share
 from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 
@@ -40,11 +40,17 @@ Neither waits nor raises.
 _Ancillary = list[tuple[int, int, bytes]]
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
-    """Sockets that take datagrams, one for each address that `host` stands for. Raises
-    `ConfigError` where that cannot be.
+def listen(host: str, port: int, *, is_shared: bool = False) -> list[socket.socket]:
+    """Sockets that take datagrams, one for each address that `host` stands for, shared with other
+    processes or not. Raises `ConfigError` where that cannot be.
     """
-    return bind_all(host, port, socket.SOCK_DGRAM, _tell_asked)
+    prepare = _share_and_tell if is_shared else _tell_asked
+    return bind_all(host, port, socket.SOCK_DGRAM, prepare)
+
+
+def _share_and_tell(sock: socket.socket) -> None:
+    share(sock)
+    _tell_asked(sock)
 
 
 def _tell_asked(sock: socket.socket) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from signal_sdk.errors import ConfigError, InUseError
 from signal_sdk.net import holders
 
-__all__ = ["bind_all", "is_in_use", "plain_address", "takes_ipv4"]
+__all__ = ["bind_all", "is_in_use", "plain_address", "share", "takes_ipv4"]
 
 TRIES: Final = 50
 """How often another free port is looked for, where it has to be free on all addresses."""
@@ -52,11 +52,22 @@ def is_in_use(error: OSError) -> bool:
     return error.errno == errno.EADDRINUSE
 
 
+def share(sock: socket.socket) -> None:
+    """Let other processes of this user, which do the same, be bound to the socket's port, too.
+    Raises `ConfigError` where the system has no such thing.
+    """
+    if not hasattr(socket, "SO_REUSEPORT"):
+        raise ConfigError("this system lets no two processes listen on one port: workers = 1")
+    if sock.type == socket.SOCK_STREAM:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
 def bind_all(
-    host: str, port: int, kind: socket.SocketKind, prepare: Prepare
+    host: str, port: int, kind: socket.SocketKind, prepare: Prepare, *, listens: bool = True
 ) -> list[socket.socket]:
     """Sockets of `kind`, bound to `port` of every address that `host` stands for; 0 is any port
-    that is free on all of them. Raises `ConfigError`.
+    that is free on all of them. Those of TCP listen, if they are to. Raises `ConfigError`.
     """
     where = f"{'udp ' if kind is socket.SOCK_DGRAM else ''}{host}:{port}"
     try:
@@ -64,7 +75,7 @@ def bind_all(
         places = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
         for tries in range(TRIES, 0, -1):
             try:
-                return _bind_each(places, kind, prepare)
+                return _bind_each(places, kind, prepare, listens=listens)
             except OSError as exc:
                 if port or tries == 1 or not is_in_use(exc):
                     raise
@@ -77,7 +88,7 @@ def bind_all(
 
 
 def _bind_each(
-    places: Sequence[_Place], kind: socket.SocketKind, prepare: Prepare
+    places: Sequence[_Place], kind: socket.SocketKind, prepare: Prepare, *, listens: bool
 ) -> list[socket.socket]:
     bound: list[socket.socket] = []
     missing: OSError | None = None
@@ -86,7 +97,10 @@ def _bind_each(
             port = bound[0].getsockname()[1] if bound else address[1]
             place = (address[0], port, *address[2:])
             try:
-                bound.append(_bind(family, place, kind, prepare, is_one_of_many=len(places) > 1))
+                sock = _bind(family, place, kind, prepare, is_one_of_many=len(places) > 1)
+                bound.append(sock)
+                if listens and kind is socket.SOCK_STREAM:
+                    sock.listen(BACKLOG)
             except OSError as exc:
                 if exc.errno not in NOT_HERE:
                     raise
@@ -115,8 +129,6 @@ def _bind(
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         prepare(sock)
         sock.bind(address)
-        if kind is socket.SOCK_STREAM:
-            sock.listen(BACKLOG)
         sock.setblocking(False)
     except BaseException:
         sock.close()

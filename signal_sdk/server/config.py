@@ -2,8 +2,8 @@
 
 Owns: reading with errors that name the file, the line and the key, and printing, as TOML and as
 the tables of docs/configuration.md (`python -m signal_sdk.server.config` prints those). No error
-and no print ever holds a certificate. Must not know: any single key, and what the server does
-with it.
+and no print ever holds a certificate or a password. Must not know: any single key, but for those
+that are spelled in two ways, and what the server does with it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import re
 import sys
 import textwrap
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -35,6 +36,7 @@ from signal_sdk.server.config_checks import (
 )
 from signal_sdk.server.config_keys import (
     MAX_DRAIN_SECONDS,
+    MAX_WORKERS,
     TABLES,
     AppConfig,
     Config,
@@ -43,12 +45,14 @@ from signal_sdk.server.config_keys import (
     ServerConfig,
     Table,
 )
+from signal_sdk.server.redis_urls import parse_redis
 from signal_sdk.server.toml_lines import key_lines
 
 __all__ = [
     "DURABILITIES",
     "MAX_DRAIN_SECONDS",
     "MAX_PORT",
+    "MAX_WORKERS",
     "AppConfig",
     "Config",
     "LimitsConfig",
@@ -64,6 +68,8 @@ __all__ = [
 
 _ITEM_NAMES: dict[Any, str] = {tuple[str, ...]: "strings", tuple[int, ...]: "integers"}
 NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
+ONE_OR_MORE = ("redis",)
+"""The arrays that may be a single string."""
 _TYPE_NAMES = {int: "an integer", bool: "true or false", str: "a string"}
 
 T = TypeVar("T", ServerConfig, NativeConfig, AppConfig, LimitsConfig)
@@ -123,7 +129,7 @@ def loads(
         raise ConfigError(f"{name}: a number has too many digits") from None
     named = config_env.overlay(document, environ)
     try:
-        config_env.resolve_certificates(document, environ)
+        config_env.resolve_secrets(document, environ)
         return _from_document(document, dev=dev, is_draft=is_draft)
     except ConfigKeyError as problem:
         if variable := _variable_of(problem.path, named):
@@ -190,24 +196,27 @@ def _table(cls: type[T], table: object, path: ConfigPath) -> T:
         if name not in fields:
             text = f"unknown key {name!r}; known keys: {', '.join(fields)}"
             raise ConfigKeyError((*path, name), text, said_of=path)
-        values[name] = _value(fields[name].type, value, (*path, name))
+        field = fields[name]
+        found = _kind if field.metadata["secret"] else partial(_found, path=path)
+        many = [value] if name in ONE_OR_MORE and isinstance(value, str) else value
+        values[name] = _value(field.type, many, (*path, name), found)
     return cls(**values)
 
 
-def _value(kind: Any, value: object, path: ConfigPath) -> Any:
+def _value(kind: Any, value: object, path: ConfigPath, found: Callable[[object], str]) -> Any:
     try:
         return msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError:
         if kind in _TYPE_NAMES:
-            text = f"expected {_TYPE_NAMES[kind]}, got {_found(value, path)}"
+            text = f"expected {_TYPE_NAMES[kind]}, got {found(value)}"
         elif not isinstance(value, list):
-            text = f"expected an array of {_ITEM_NAMES[kind]}, got {_found(value, path)}"
+            text = f"expected an array of {_ITEM_NAMES[kind]}, got {found(value)}"
         else:
             item = kind.__args__[0]
-            index = next(i for i, found in enumerate(value) if type(found) is not item)
+            index = next(i for i, one in enumerate(value) if type(one) is not item)
             path = (*path, index)
             names = _ITEM_NAMES[kind]
-            text = f"expected only {names} in the array, got {_found(value[index], path)}"
+            text = f"expected only {names} in the array, got {found(value[index])}"
     raise ConfigKeyError(path, text)
 
 
@@ -241,9 +250,9 @@ def _kind(value: object) -> str:
 def print_config(config: Config) -> str:
     """`config` as a TOML file with every key and its text; `loads` reads it back.
 
-    Certificates are secrets, and are not printed: one from a file of its own is read from there
-    again, and for any other the name of an environment variable stands there, which holds all of
-    a list's, as a file spells them.
+    Certificates and passwords are secrets, and are not printed: one from a file of its own is read
+    from there again, and for any other the name of an environment variable stands there, which
+    holds all of a list's, as a file spells them.
     """
     lines = ["# The configuration of `signal-sdk serve`, with every key that there is."]
     lines += _printed_table(config.server, "server")
@@ -269,14 +278,19 @@ def _printed_table(table: Table, name: str, number: int = 0) -> Iterator[str]:
     for field in attrs.fields(type(table)):
         value = getattr(table, field.name)
         yield from (f"# {line}" for line in textwrap.wrap(field.metadata["doc"], 94))
-        if field.metadata["secret"] and value:
-            files = field.name.replace("certificate", "certificate_file")
+        if field.metadata["secret"] and value and not _is_open(field.name, value):
             named = f"${config_env.variable(name, field.name, number)}"
-            if getattr(table, files):
+            file = field.metadata["file"]
+            if file and getattr(table, file):
                 value = field.default
             else:
                 value = named if isinstance(value, str) else (named,)
         yield f"{field.name} = {toml_value(value)}"
+
+
+def _is_open(name: str, value: Any) -> bool:
+    """Is this value of a key that may hold a secret without one?"""
+    return name == "redis" and not parse_redis(value).password
 
 
 def markdown_tables() -> str:

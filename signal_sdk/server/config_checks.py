@@ -16,6 +16,7 @@ import attrs
 
 from signal_sdk.errors import ConfigError, ParameterError
 from signal_sdk.net.addresses import plain_address
+from signal_sdk.server.redis_urls import RedisUrlError, parse_redis
 from signal_sdk.wire import names
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ ANY_ORIGIN = "*"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 """What browsers leave out of an origin."""
 MAX_PORT = 65535
-DURABILITIES = ("process", "power")
+DURABILITIES = ("process", "power", "redis", "replicas")
 MAX_SHOWN_CHARS = 40
 MIN_CERTIFICATE_CHARS = 32
 """What the original ones have, and what HMAC-SHA256 asks of its key (RFC 7518, 3.2)."""
@@ -171,9 +172,7 @@ def _out_of_bounds(
 
 
 def _server_problems(server: ServerConfig) -> Iterator[ConfigKeyError]:
-    if server.durability not in DURABILITIES:
-        text = f'expected "process" or "power", got {shown(server.durability)}'
-        yield ConfigKeyError(("server", "durability"), text)
+    yield from _state_problems(server)
     if not server.host:
         yield ConfigKeyError(("server", "host"), "may not be empty")
     if server.cert and not server.key:
@@ -194,6 +193,39 @@ def _server_problems(server: ServerConfig) -> Iterator[ConfigKeyError]:
             parse_address(address)
         except ValueError as error:
             yield ConfigKeyError(("server", "advertise", index), str(error))
+
+
+def _state_problems(server: ServerConfig) -> Iterator[ConfigKeyError]:
+    """Of where state is kept."""
+    if server.durability not in DURABILITIES:
+        named = " or ".join(map(toml_value, DURABILITIES))
+        text = f"expected {named}, got {shown(server.durability)}"
+        yield ConfigKeyError(("server", "durability"), text)
+    if not server.redis:
+        if server.durability in ("redis", "replicas"):
+            text = f"{toml_value(server.durability)} is a Redis's: set redis, too, or --redis URL"
+            yield ConfigKeyError(("server", "durability"), text)
+        if server.redis_password:
+            yield ConfigKeyError(("server", "redis_password"), "needs what it is for: set redis")
+        if server.workers != 1:
+            text = (
+                f"{server.workers or 'auto'} is not 1, and processes share their state in Redis: "
+                "set redis, too, or --redis URL"
+            )
+            yield ConfigKeyError(("server", "workers"), text)
+        return
+    try:
+        parse_redis(server.redis, server.redis_password)
+    except RedisUrlError as error:
+        yield ConfigKeyError(("server", "redis", error.index), str(error))
+    if server.data:
+        yield ConfigKeyError(("server", "data"), "state is kept there or in redis: set one of both")
+    if server.durability == "power":
+        text = '"power" is that of data: with redis, set "redis" or "replicas"'
+        yield ConfigKeyError(("server", "durability"), text)
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", server.redis_prefix):
+        text = f"expected 1 to 64 of A-Z a-z 0-9 _ . : -, got {shown(server.redis_prefix)}"
+        yield ConfigKeyError(("server", "redis_prefix"), text)
 
 
 def _comer_problems(server: ServerConfig) -> Iterator[ConfigKeyError]:

@@ -1,8 +1,8 @@
-"""The configuration's environment: a variable for each key, and certificates that stand elsewhere
-than in the file.
+"""The configuration's environment: a variable for each key, and secrets that stand elsewhere than
+in the file.
 
-Owns: what the variables are called, how their values are spelled, and reading a certificate from
-its own file. Must not know what a key means. No error holds a certificate.
+Owns: what the variables are called, how their values are spelled, and reading a certificate or a
+password from its own file. Must not know what a key means. No error holds a secret.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import attrs
 
 from signal_sdk.errors import ConfigError
 from signal_sdk.server.config_checks import APPS, ConfigKeyError, ConfigPath
-from signal_sdk.server.config_keys import TABLES
+from signal_sdk.server.config_keys import TABLES, AppConfig, ServerConfig, Table
 
-__all__ = ["Named", "has_settings", "overlay", "resolve_certificates", "variable"]
+__all__ = ["Named", "has_settings", "overlay", "resolve_secrets", "variable"]
 
 PREFIX: Final = "SIGNAL_SDK_"
 _VARIABLE: Final = re.compile(rf"{PREFIX}(SERVER|NATIVE|LIMITS|APPS_[1-9][0-9]*)_([A-Z0-9_]+)")
@@ -90,43 +90,48 @@ def _put(table: object, key: str, value: Any) -> None:
         table[key] = value
 
 
-def resolve_certificates(document: dict[str, Any], environ: Mapping[str, str]) -> None:
-    """Put the certificates of apps in their places that stand in files of their own, or in the
-    environment. Raises `ConfigKeyError`.
+def resolve_secrets(document: dict[str, Any], environ: Mapping[str, str]) -> None:
+    """Put the certificates of apps, and what leads to Redis, in their places that stand in files of
+    their own, or in the environment. Raises `ConfigKeyError`.
     """
+    _resolve(document.get("server"), ServerConfig, ("server",), environ)
     apps = document.get(APPS)
     for index, app in enumerate(apps if isinstance(apps, list) else ()):
-        if not isinstance(app, dict):
+        _resolve(app, AppConfig, (APPS, index), environ)
+
+
+def _resolve(table: object, cls: type[Table], at: ConfigPath, environ: Mapping[str, str]) -> None:
+    if not isinstance(table, dict):
+        return
+    for field in attrs.fields(cls):
+        if not field.metadata["secret"]:
             continue
-        path = (APPS, index, "certificate")
-        certificate, file = app.get("certificate"), app.get("certificate_file")
-        if isinstance(certificate, str):
-            app["certificate"] = _referred(certificate, environ, path)
-        if file and isinstance(file, str):
-            path = (APPS, index, "certificate_file")
-            if certificate:
-                raise ConfigKeyError(path, "give either this or certificate")
-            app["certificate"] = _read(file, path)
-        path = (APPS, index, "old_certificates")
-        olds, files = app.get("old_certificates"), app.get("old_certificate_files")
-        if _are_texts(olds):
-            app["old_certificates"] = [_referred(old, environ, path) for old in olds]
-        if files and _are_texts(files):
-            path = (APPS, index, "old_certificate_files")
-            if olds:
-                raise ConfigKeyError(path, "give either this or old_certificates")
-            app["old_certificates"] = [_read(file, path) for file in files]
+        key, file_key = field.name, field.metadata["file"]
+        value, path = table.get(key), (*at, key)
+        if isinstance(value, str):
+            table[key] = _referred(value, environ, path)
+        elif _are_texts(value):
+            table[key] = [_referred(one, environ, path) for one in value]
+        files, path = table.get(file_key), (*at, file_key)
+        if not files or not (isinstance(files, str) or _are_texts(files)):
+            continue
+        if value:
+            raise ConfigKeyError(path, f"give either this or {key}")
+        if isinstance(files, str):
+            table[key] = _read(files, path)
+        else:
+            table[key] = [_read(file, path) for file in files]
 
 
 def _are_texts(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _referred(certificate: str, environ: Mapping[str, str], path: ConfigPath) -> str:
-    """The certificate itself, where this stands for an environment variable."""
-    match = _REFERENCE.fullmatch(certificate)
+def _referred(secret: str, environ: Mapping[str, str], path: ConfigPath) -> str:
+    """The secret itself, where this stands for an environment variable."""
+    match = _REFERENCE.fullmatch(secret)
     if match is None:
-        return certificate
+        return secret
     if not environ.get(match[1]):
         raise ConfigKeyError(path, f"the environment variable {match[1]} is not set")
     return environ[match[1]]
@@ -134,12 +139,12 @@ def _referred(certificate: str, environ: Mapping[str, str], path: ConfigPath) ->
 
 def _read(file: str, path: ConfigPath) -> str:
     try:
-        certificate = Path(file).read_text("utf-8").strip()
+        secret = Path(file).read_text("utf-8").strip()
     except OSError as exc:
-        # Its name is not shown: it may be the certificate itself, in the wrong place.
+        # Its name is not shown: it may be the secret itself, in the wrong place.
         raise ConfigKeyError(path, f"the file: {exc.strerror or 'cannot be read'}") from None
     except ValueError:
         raise ConfigKeyError(path, "the file: not UTF-8 text") from None
-    if not certificate:
+    if not secret:
         raise ConfigKeyError(path, "the file: empty")
-    return certificate
+    return secret

@@ -7,15 +7,18 @@ the server does with a value.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import attrs
 
 from signal_sdk.server.config_checks import APPS, MAX_PORT, problems
+from signal_sdk.server.redis_urls import shown_redis
 from signal_sdk.wire.datagrams import LOOKUP_PORTS
 
 __all__ = [
     "MAX_DRAIN_SECONDS",
+    "MAX_WORKERS",
     "TABLES",
     "AppConfig",
     "Config",
@@ -26,18 +29,28 @@ __all__ = [
 ]
 
 MAX_DRAIN_SECONDS = 3600
+MAX_WORKERS = 1024
 
 T = TypeVar("T")
 
 
 def _key(
-    default: T, doc: str, *, least: int | None = None, most: int | None = None, secret: bool = False
+    default: T,
+    doc: str,
+    *,
+    least: int | None = None,
+    most: int | None = None,
+    secret: bool = False,
+    file: str = "",
+    shown: Callable[[T], str] | None = None,
 ) -> T:
-    """A key of the file: its default, its text for operators, its bounds."""
+    """A key of the file: its default, its text for operators, its bounds; of a `secret`, the key
+    that names its `file`, and how a `repr` may show it, if at all.
+    """
     field: T = attrs.field(
         default=default,
-        repr=not secret,
-        metadata={"doc": doc, "least": least, "most": most, "secret": secret},
+        repr=shown or not secret,
+        metadata={"doc": doc, "least": least, "most": most, "secret": secret, "file": file},
     )
     return field
 
@@ -89,13 +102,53 @@ class ServerConfig:
     )
     data: str = _key(
         "",
-        "The directory where the server keeps its state; it is made where there is none. Empty "
-        "keeps everything in memory, which only a server for development may do.",
+        "The directory where the server keeps its state; it is made where there is none. Empty, "
+        "and without `redis`, everything is in memory, which only a server for development may do.",
+    )
+    redis: tuple[str, ...] = _key(
+        (),
+        "The Redis in which the server keeps its state, and shares it with others, in place of "
+        '`data`: `"redis://HOST:PORT"`; `rediss://` is inside TLS, `unix:///PATH` a socket; '
+        "several of `redis+cluster://HOST:PORT` are nodes of a Cluster, several of "
+        "`redis+sentinel://HOST:PORT/NAME` the Sentinels of a master. The same as `--redis`. "
+        "`$SIGNAL_SDK_…` stands for what that environment variable holds.",
+        secret=True,
+        shown=shown_redis,
+    )
+    redis_password: str = _key(
+        "",
+        "The password for `redis`, where none is in its URL; `$SIGNAL_SDK_…` stands for what that "
+        "environment variable holds.",
+        secret=True,
+        file="redis_password_file",
+    )
+    redis_password_file: str = _key(
+        "",
+        "The file with the password, in place of `redis_password`; nothing else is in it.",
+    )
+    redis_prefix: str = _key(
+        "signal",
+        "What the names of all keys and topics in `redis` begin with: another for each system "
+        "that shares it.",
+    )
+    workers: int = _key(
+        1,
+        "How many processes serve on the same ports, for which `redis` is needed; 0 is one for "
+        "each core that they may use. The limits are those of each. The same as `--workers`.",
+        least=0,
+        most=MAX_WORKERS,
     )
     durability: str = _key(
         "process",
         "What an acknowledged message outlives: `process`, the server's process, however it ends; "
-        "`power`, also the machine's, since the disk is waited for.",
+        "`power`, also the machine's, since the disk is waited for. With `redis`: `redis`, which "
+        "is the same as `process`, all that Redis itself outlives; `replicas`, also the loss of "
+        "its master, since `replicas` of them are waited for.",
+    )
+    replicas: int = _key(
+        1,
+        "How many replicas of `redis` have what is acknowledged, with the durability `replicas`.",
+        least=1,
     )
     drain_seconds: int = _key(
         10,
@@ -167,6 +220,7 @@ class AppConfig:
         "for what that environment variable holds. "
         "With none, nobody can tell a right token from a wrong one, and logins need no token.",
         secret=True,
+        file="certificate_file",
     )
     certificate_file: str = _key(
         "", "The file with the app's certificate, in place of `certificate`; nothing else is in it."
@@ -176,6 +230,7 @@ class AppConfig:
         "Certificates that the app has had before: tokens that were signed with them are good "
         "until they expire, and no new ones are made.",
         secret=True,
+        file="old_certificate_files",
     )
     old_certificate_files: tuple[str, ...] = _key(
         (), "The files with one such certificate each, in place of `old_certificates`."

@@ -16,7 +16,7 @@ from typing import Final
 import trio
 
 from signal_sdk.errors import ConfigError
-from signal_sdk.net.addresses import bind_all, plain_address
+from signal_sdk.net.addresses import bind_all, plain_address, share
 from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import RECEIVE_BYTES, SocketTransport, Transport
 from signal_sdk.server.complaints import Complaint
@@ -31,25 +31,27 @@ Accept = Callable[[Transport, str], None]
 waits nor raises."""
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
-    """Sockets that listen, one for each address that `host` stands for. Raises `ConfigError` where
-    that cannot be.
+def listen(host: str, port: int, *, is_shared: bool = False) -> list[socket.socket]:
+    """Sockets that listen, one for each address that `host` stands for, shared with other processes
+    or not. Raises `ConfigError` where that cannot be.
     """
-    return bind_all(host, port, socket.SOCK_STREAM, _prepare)
+    return bind_all(host, port, socket.SOCK_STREAM, share if is_shared else _prepare)
 
 
 def _prepare(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
 
-def listen_pair(host: str, port: int) -> tuple[list[socket.socket], list[socket.socket]]:
+def listen_pair(
+    host: str, port: int, *, is_shared: bool = False
+) -> tuple[list[socket.socket], list[socket.socket]]:
     """Sockets that listen on a port and on the one after it; with port 0, on any such pair that is
     free.
     """
     for _ in range(50):
-        plain = listen(host, port)
+        plain = listen(host, port, is_shared=is_shared)
         try:
-            return plain, listen(host, plain[0].getsockname()[1] + 1)
+            return plain, listen(host, plain[0].getsockname()[1] + 1, is_shared=is_shared)
         except ConfigError:
             for sock in plain:
                 sock.close()
@@ -116,18 +118,28 @@ async def accept_loop(
     """
     while True:
         await trio.lowlevel.wait_readable(listening)
-        for _ in range(ACCEPTS_PER_TURN):
-            try:
-                sock, _ = listening.accept()
-            except BlockingIOError:
-                break
-            except OSError as exc:
-                if exc.errno in NO_ROOM:
-                    shortage.handle(listening, exc.strerror or str(exc), refusal)
-                    await trio.sleep(NO_ROOM_SECONDS)
-                # Otherwise the client has gone again already.
-                break
-            transport: Transport = SocketTransport(sock)
-            if context is not None:
-                transport = TlsTransport(transport, context(), server_side=True)
-            accept(transport, plain_address(sock.getsockname()[0]))
+        try:
+            accept_some(listening, accept, ACCEPTS_PER_TURN, context)
+        except OSError as exc:
+            if exc.errno in NO_ROOM:
+                shortage.handle(listening, exc.strerror or str(exc), refusal)
+                await trio.sleep(NO_ROOM_SECONDS)
+            # Otherwise the client has gone again already.
+
+
+def accept_some(
+    listening: socket.socket,
+    accept: Accept,
+    most: int,
+    context: Callable[[], ssl.SSLContext] | None = None,
+) -> None:
+    """Accept who waits, as `accept_loop` does, but not more than so many. Raises `OSError`."""
+    for _ in range(most):
+        try:
+            sock, _ = listening.accept()
+        except BlockingIOError:
+            return
+        transport: Transport = SocketTransport(sock)
+        if context is not None:
+            transport = TlsTransport(transport, context(), server_side=True)
+        accept(transport, plain_address(sock.getsockname()[0]))

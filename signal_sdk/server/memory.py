@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from signal_sdk.server.config import LimitsConfig
+from signal_sdk.server.control_groups import group_limits
 
 __all__ = ["SHORT_OF_MEMORY", "MemoryWatch", "allowed_bytes", "resident_bytes"]
 
@@ -52,39 +53,24 @@ def _limits(root: Path) -> Iterator[int]:
     with suppress(OSError, ValueError, IndexError):
         # MemTotal is the first.
         yield int((root / "proc/meminfo").read_text().split()[1]) * 1024
-    groups = ""
-    with suppress(OSError, ValueError):
-        groups = (root / "proc/self/cgroup").read_text()
-    for line in groups.splitlines():
-        controllers, _, path = line.partition(":")[2].partition(":")
-        if not controllers:
-            yield from _group_limits(root / "sys/fs/cgroup", path, "memory.max")
-        elif "memory" in controllers.split(","):
-            yield from _group_limits(root / "sys/fs/cgroup/memory", path, "memory.limit_in_bytes")
-
-
-def _group_limits(top: Path, path: str, name: str) -> Iterator[int]:
-    """The limits of a control group and of those that it is in; in a container, its own is at the
-    top.
-    """
-    group = top / path.strip("/")
-    for folder in (group, *group.parents):
-        with suppress(OSError, ValueError):
-            # "max" is none.
-            yield int((folder / name).read_text())
-        if folder == top:
-            return
+    for text in group_limits(root, "memory", "memory.max", "memory.limit_in_bytes"):
+        # "max" is none.
+        with suppress(ValueError):
+            yield int(text)
 
 
 class MemoryWatch:
     """Whether memory is short: `look` says so, and has `give_back` return what is free to the
-    system before and now and then while it is.
+    system before and now and then while it is. Of what there may be, this is one of `processes`
+    that share it.
     """
 
-    def __init__(self, limits: LimitsConfig, give_back: Callable[[], None]) -> None:
+    def __init__(
+        self, limits: LimitsConfig, give_back: Callable[[], None], processes: int = 1
+    ) -> None:
         self._limits = limits
         self._give_back = give_back
-        self._allowed = allowed_bytes()
+        self._allowed = allowed_bytes() // processes
         self._looks = 0
         self.is_short: bool = False
 

@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 import trio
 
+from signal_sdk.errors import ConfigError
 from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.server import functions
@@ -22,7 +23,7 @@ from signal_sdk.server.calls import Calls
 from signal_sdk.server.channels import Channels
 from signal_sdk.server.clock import Clock, clocks
 from signal_sdk.server.config import Config, LimitsConfig
-from signal_sdk.server.doors import Addresses, Doors
+from signal_sdk.server.doors import Doors
 from signal_sdk.server.engine.base import Engine, Statistics
 from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.embedded import EmbeddedEngine
@@ -39,21 +40,37 @@ from signal_sdk.server.presence import Presences
 from signal_sdk.server.refusals import Limit, Refusals
 from signal_sdk.server.revocations import LOOK_SECONDS, Revocations
 from signal_sdk.server.services import Services
+from signal_sdk.server.sockets import Addresses
 from signal_sdk.server.visitors import Visitors
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 SWEEP_SECONDS: Final = 1.0
 """Between two of the engine's sweeps."""
+NO_REDIS: Final = "[server] redis needs the extra: pip install 'signal-sdk[redis]'"
 STOP_SECONDS: Final = 3.0
 """How long a stop waits for the clients to take their farewell."""
 
 
 def make_engine(config: Config) -> Engine:
-    """The engine of a node: in memory, or with `[server] data` on the journal there. Raises
-    `StorageError`.
+    """The engine of a node: in memory, with `[server] data` on the journal there, or with `redis`
+    on that. Raises `StorageError`.
     """
     server = config.server
+    if server.redis:
+        try:
+            # coredis, which it stands on, is an extra.
+            from signal_sdk.server.engine.redis.engine import RedisEngine  # noqa: PLC0415
+        except ModuleNotFoundError as exc:
+            if exc.name != "coredis":
+                raise
+            raise ConfigError(NO_REDIS) from None
+        return RedisEngine(
+            server.redis,
+            password=server.redis_password,
+            prefix=f"{server.redis_prefix}:",
+            replicas=server.replicas if server.durability == "replicas" else 0,
+        )
     return EmbeddedEngine(
         journal=Journal.open(server.data, server.durability) if server.data else None
     )
@@ -120,7 +137,7 @@ class Node:
             limits=limits,
             clock=clock,
             visitors=self._visitors,
-            memory=MemoryWatch(limits, give_back),
+            memory=MemoryWatch(limits, give_back, max(1, config.server.workers)),
             refusals=self._refusals,
             is_draining=self._stopping.is_set,
         )
@@ -157,15 +174,19 @@ class Node:
         self,
         *,
         listens: bool = True,
+        is_worker: bool = False,
         task_status: trio.TaskStatus[Addresses] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve until stopped or cancelled. Starts with the addresses that it listens on; without
-        `listens`, on none.
+        `listens`, on none. A worker shares its ports with other processes, and leaves them to those
+        as soon as it is stopped.
         """
         doors = None
         try:
             if listens:
-                doors = Doors(self.config, self.acceptor, self._routes, self._lookup)
+                doors = Doors(
+                    self.config, self.acceptor, self._routes, self._lookup, is_shared=is_worker
+                )
                 self._doors = doors
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._reactor.run)
@@ -182,7 +203,7 @@ class Node:
                         task_status.started(doors.addresses if doors else Addresses())
                         await self._stopping.wait()
                         if doors is not None:
-                            await doors.close_native()
+                            await (doors.leave() if is_worker else doors.close_native())
                         await self.acceptor.drain(self._drain_seconds)
                         accepting.cancel_scope.cancel()
                     with move_on_after(self._reactor, STOP_SECONDS):

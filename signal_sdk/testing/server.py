@@ -17,9 +17,9 @@ from signal_sdk.net.reactor import Reactor
 from signal_sdk.server import config as configs
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import Config
-from signal_sdk.server.doors import Address, Addresses
 from signal_sdk.server.engine.base import Engine
 from signal_sdk.server.node import Node
+from signal_sdk.server.sockets import Address, Addresses
 from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.link import Link

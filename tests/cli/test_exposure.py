@@ -74,6 +74,24 @@ def test_a_key_that_everybody_can_read_is_told(tmp_path: Path, mode: int, is_tol
 
 
 @pytest.mark.parametrize(("mode", "is_told"), [(0o604, True), (0o600, False)])
+@pytest.mark.parametrize(
+    "text", [f'redis = "redis://:{SECRET}@h"', f'redis = "redis://h"\nredis_password = "{SECRET}"']
+)
+def test_a_redis_s_password_that_everybody_can_read_is_told(
+    tmp_path: Path, text: str, mode: int, is_told: bool
+) -> None:
+    own = file(tmp_path, "password", SECRET, mode)
+    path = file(tmp_path, "signal.toml", f"[server]\ndev = true\n{text}\n", mode)
+    server = attrs.evolve(configs.load(path).server, dev=False)
+    config = Config(server=server, apps=(APP,))
+    said = f"{path}: every user of this machine can read the secrets in this configuration"
+    assert told(config, path) == [f"{said}: chmod o-r"] * is_told
+    server = ServerConfig(redis=("redis://h",), redis_password_file=str(own))
+    said = f"{own}: every user of this machine can read the password of Redis: chmod o-r"
+    assert told(Config(server=server, apps=(APP,))) == [said] * is_told
+
+
+@pytest.mark.parametrize(("mode", "is_told"), [(0o604, True), (0o600, False)])
 def test_a_certificate_that_everybody_can_read_is_told(
     tmp_path: Path, mode: int, is_told: bool
 ) -> None:
@@ -98,7 +116,7 @@ def test_a_configuration_with_secrets_that_everybody_can_read_is_told(
     tmp_path: Path, keys: str, mode: int, is_told: bool
 ) -> None:
     path = file(tmp_path, "signal.toml", f'[[apps]]\nid = "app"\n{keys}\n', mode)
-    text = f"{path}: every user of this machine can read the certificates in this configuration"
+    text = f"{path}: every user of this machine can read the secrets in this configuration"
     config = configs.load(path, environ={"SIGNAL_SDK_X": SECRET})
     assert told(config, path) == [f"{text}: chmod o-r"] * is_told
 

@@ -19,7 +19,8 @@ import trustme
 from click.testing import CliRunner, Result
 
 from signal_sdk.cli.main import cli
-from signal_sdk.cli.serve import DEV_WARNING, SWITCH_SECONDS
+from signal_sdk.cli.serve import DEV_WARNING
+from signal_sdk.cli.serving import SWITCH_SECONDS
 from signal_sdk.native import udp
 from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import SocketTransport, Transport
@@ -495,8 +496,8 @@ def test_without_dev_mode_it_asks_where_state_is_kept(tmp_path: Path) -> None:
     path = write_config(tmp_path, '[server]\nport = 0\n[[apps]]\nid = "app"\n')
     ended = run("serve", "--config", path)
     assert one_line_of(ended) == (
-        "signal-sdk: where is state to be kept? Give --data DIR, or data in [server];"
-        " only with --dev may it be in memory"
+        "signal-sdk: where is state to be kept? Give --data DIR or --redis URL, or data or redis in"
+        " [server]; only with --dev may it be in memory"
     )
     assert ended.code == 2
 
@@ -505,11 +506,11 @@ def test_a_busy_server_gives_the_interpreter_away_often(monkeypatch: pytest.Monk
     """And whoever runs the command line in their own program has theirs back."""
     seen: list[float] = []
 
-    async def serve(config: Config, read: object, told: object) -> None:
+    async def serve(*_: object) -> None:
         await trio.lowlevel.checkpoint()
         seen.append(sys.getswitchinterval())
 
-    monkeypatch.setattr("signal_sdk.cli.serve._serve", serve)
+    monkeypatch.setattr("signal_sdk.cli.serving._serve", serve)
     before = sys.getswitchinterval()
     assert invoke("--dev").exit_code == 0
     assert seen == [pytest.approx(SWITCH_SECONDS)]
@@ -560,6 +561,15 @@ def test_a_wrong_configuration_is_one_line_with_the_place(tmp_path: Path) -> Non
         (("--dev", "--port", "65536"), "signal-sdk serve: invalid value for '--port'"),
         (("--dev", "--durability", "disk"), "invalid value for '--durability'"),
         (("--dev", "--drain", "3601"), "invalid value for '--drain'"),
+        (("--dev", "--workers", "0"), "'--workers': '0' is neither auto nor 1 to 1024"),
+        (("--dev", "--workers", "all"), "'--workers': 'all' is neither auto nor 1 to 1024"),
+        (
+            ("--dev", "--workers", "2"),
+            "processes share their state in Redis: set redis, too, or --",
+        ),
+        (("--dev", "--workers", "auto"), "[server] workers: auto is not 1, and processes share th"),
+        (("--dev", "--redis", "h:1"), "with the flags given, [server] redis: expected redis://HO"),
+        (("--dev", "--redis", "redis://h", "--data", "d"), "[server] data: state is kept there or"),
         (("--dev", "--host", ""), "signal-sdk: with the flags given, [server] host: may not be"),
         (("--dev", "--cert", "c.pem"), "[server] cert: needs its private key"),
         (("--dev", "--cert", "/no/c", "--key", "/no/k"), "signal-sdk: cannot use the certificate"),
@@ -589,7 +599,7 @@ def test_flags_have_precedence_over_the_file(tmp_path: Path) -> None:
     path = write_config(tmp_path, '[server]\nhost = "0.0.0.0"\nport = 9000\n[[apps]]\nid = "app"\n')
     config = printed(
         *("--config", path, "--port", "9001", "--cert", "other.pem", "--key", "other.key"),
-        *("--data", "dir", "--durability", "power", "--drain", "0"),
+        *("--data", "dir", "--durability", "power", "--drain", "0", "--workers", "1"),
     )
     assert config == Config(
         server=ServerConfig(
@@ -603,6 +613,17 @@ def test_flags_have_precedence_over_the_file(tmp_path: Path) -> None:
         ),
         apps=(AppConfig(id="app"),),
     )
+
+
+def test_a_redis_is_named_once_or_more(tmp_path: Path) -> None:
+    path = write_config(tmp_path, '[server]\nredis = "redis://h"\n[[apps]]\nid = "app"\n')
+    urls = ("redis+cluster://a", "redis+cluster://b:7001")
+    flags = ("--redis", urls[0], "--redis", urls[1], "--durability", "replicas", "--workers")
+    for said, workers in (("auto", 0), ("1024", 1024)):
+        assert printed("--config", path, *flags, said).server == ServerConfig(
+            redis=urls, durability="replicas", workers=workers
+        )
+    assert printed("--config", path).server == ServerConfig(redis=("redis://h",))
 
 
 def test_dev_and_a_file_are_both_taken(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ SECRET = "5cfd2fd1755d40ecb72977518be15d3b"
 OLD_SECRET = "0b2cf9f5bd6541f0a7e4c3d1e8f60a72"
 SERVER_KEYS = (
     "host, port, also_listen, cert, key, advertise, allowed_origins, trusted_proxies, "
-    "proxy_protocol, data, durability, drain_seconds, clock_skew_seconds, dev"
+    "proxy_protocol, data, redis, redis_password, redis_password_file, redis_prefix, workers, "
+    "durability, replicas, drain_seconds, clock_skew_seconds, dev"
 )
 APP_KEYS = (
     "id, certificate, certificate_file, old_certificates, old_certificate_files, allow_old_tokens, "
@@ -63,7 +64,13 @@ def test_every_key_has_a_default() -> None:
         key="",
         advertise=(),
         data="",
+        redis=(),
+        redis_password="",
+        redis_password_file="",
+        redis_prefix="signal",
+        workers=1,
         durability="process",
+        replicas=1,
         drain_seconds=10,
         clock_skew_seconds=60,
         dev=False,
@@ -567,7 +574,10 @@ REFUSED = {
     ),
     "no such durability": (
         '[server]\ndata = "d"\ndurability = "disk"\n',
-        '3: [server] durability: expected "process" or "power", got "disk"',
+        (
+            '3: [server] durability: expected "process" or "power" or "redis" or "replicas", '
+            'got "disk"'
+        ),
     ),
     "a drain of hours": (
         "[server]\ndrain_seconds = 3601\n",

@@ -126,7 +126,7 @@ def test_lookup_ports_that_no_native_client_asks_at_are_told(
         " only: listen there, or have the network map those ports"
     )
     assert native_warnings(caplog, "127.0.0.1", one, two, three) == [said]
-    monkeypatch.setattr("signal_sdk.server.doors.LOOKUP_PORTS", (two, three))
+    monkeypatch.setattr("signal_sdk.server.sockets.LOOKUP_PORTS", (two, three))
     assert native_warnings(caplog, "127.0.0.1", one, two, three) == []
     assert native_warnings(caplog, "127.0.0.1", one) == []
     # For a test, as any free port is.

@@ -164,6 +164,13 @@ def test_what_is_free_is_given_back_first_and_now_and_then(
     assert machine.asked == 6
 
 
+def test_processes_that_share_the_memory_may_each_have_their_part(machine: Machine) -> None:
+    watch = MemoryWatch(LimitsConfig(memory_percent=50), machine.give_back, 4)
+    for used, is_short in ((125, False), (126, True)):
+        machine.used = used * MIB
+        assert watch.look() is is_short
+
+
 def test_the_bound_may_change_and_zero_is_none(machine: Machine) -> None:
     limits = LimitsConfig(memory_percent=0)
     watch = MemoryWatch(limits, machine.give_back)

@@ -19,10 +19,10 @@ from signal_sdk.net.tls import TlsTransport
 from signal_sdk.server import config as configs
 from signal_sdk.server.certificate import tls_context
 from signal_sdk.server.config import AppConfig, ServerConfig
-from signal_sdk.server.doors import Addresses
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.listener import listen
 from signal_sdk.server.node import STOP_SECONDS, Node
+from signal_sdk.server.sockets import Addresses
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.testing.server import EPOCH, LocalServer, local_server
 from signal_sdk.websocket.frames import TEXT, encode_masked

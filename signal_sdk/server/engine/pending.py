@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
-from typing import Any, Generic, TypeAlias, TypeVar, Union, cast
+from typing import Any, Generic, TypeAlias, TypeVar, Union, cast, overload
 
 import trio
 
@@ -147,6 +147,14 @@ async def ended(pending: Pending[Any]) -> None:
         done = trio.Event()
         pending.when_done(done.set)
         await done.wait()
+
+
+@overload
+async def waited(answer: Pending[T]) -> T: ...
+
+
+@overload
+async def waited(answer: T | Pending[T]) -> T: ...
 
 
 async def waited(answer: T | Pending[T]) -> T:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
+import pytest
 import trio
 
 from signal_sdk.net.reactor import Reactor
@@ -28,6 +29,7 @@ from signal_sdk.server.engine.base import (
     LoginFacts,
     Post,
     Presence,
+    Statistics,
 )
 from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.embedded import EmbeddedEngine
@@ -36,16 +38,14 @@ from signal_sdk.testing.server import EPOCH
 from signal_sdk.wire import events, lines, names
 from signal_sdk.wire.events import ChannelContent
 from signal_sdk.wire.names import JsonValue
+from tests.redis.clusters import RedisCluster
+from tests.redis.servers import RedisServer
+from tests.server.engine.contract.redis_backend import Awaited, StillEngine, spin
 from tests.server.helpers import journal_engine, kept_by, killed, slow_engine
 
 SETTLED_SECONDS: Final = 0.05
 """All that happens by itself has happened by then: it is committed, delivered, done."""
 NEWEST: Final = 200
-AT_ONCE: Final = (
-    *("attach", "bound", "run", "aclose", "statistics", "check_writable", "when_durable"),
-    *("is_behind", "newest_time", "token_time", "forget_newer_time", "unsubscribe"),
-)
-"""What is no operation that may be pending."""
 
 ANN: Final = AccountKey("app", "ann")
 BOB: Final = AccountKey("app", "bob")
@@ -65,6 +65,8 @@ class Backend(ABC):
 
     outlives = False
     """Is the state there after all of its nodes are gone?"""
+    has_clock = False
+    """Has it a clock of its own, which no node sets?"""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -82,6 +84,22 @@ class Backend(ABC):
     @abstractmethod
     async def check(self) -> None:
         """All nodes have stopped: is what they have left all that they knew?"""
+
+    def begin(self, request: pytest.FixtureRequest) -> None:  # noqa: B027  few need any
+        """Once, before the first node: take of the test's fixtures what is needed."""
+
+    @asynccontextmanager
+    async def standing_still(self) -> AsyncIterator[None]:
+        """The clock stands still while the block waits for what is no task of this process."""
+        yield
+
+    async def settle(self, engine: Any) -> None:
+        """Have the engine of a node heard all that was published so far."""
+        await trio.lowlevel.checkpoint()
+
+    async def count(self, engine: Any) -> None:
+        """Have its `statistics` tell what there is now."""
+        await trio.lowlevel.checkpoint()
 
 
 class Memory(Backend):
@@ -140,10 +158,60 @@ class Slow(Memory):
         return slow_engine(self.seed, super().make(bounds))
 
 
+class OnRedis(Backend):
+    """The engine on a Redis of one server, which goes by the clock of the test."""
+
+    has_clock = True
+
+    def begin(self, request: pytest.FixtureRequest) -> None:
+        redis: RedisServer = request.getfixturevalue("shared_redis")
+        self.urls = [redis.unix_url]
+        self.prefix = f"{request.getfixturevalue('redis_prefix')}:"
+
+    def make(self, bounds: Bounds) -> Any:
+        settings: Any = {"bounds": bounds, "prefix": self.prefix, "now": self.now}
+        return StillEngine(self.urls, **settings)
+
+    @staticmethod
+    def now() -> float:
+        return EPOCH + trio.current_time()
+
+    def all_gone(self, *, are_killed: bool = False) -> None:
+        """What they have left is in Redis."""
+
+    async def check(self) -> None:
+        """There is nobody to compare it with."""
+        await trio.lowlevel.checkpoint()
+
+    @asynccontextmanager
+    async def standing_still(self) -> AsyncIterator[None]:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(spin)
+            yield
+            nursery.cancel_scope.cancel()
+
+    async def settle(self, engine: Any) -> None:
+        await waited(engine.inner.ping())
+
+    async def count(self, engine: Any) -> None:
+        await waited(engine.inner.count())
+
+
+class OnCluster(OnRedis):
+    """As that, on a Redis Cluster."""
+
+    def begin(self, request: pytest.FixtureRequest) -> None:
+        cluster: RedisCluster = request.getfixturevalue("shared_cluster")
+        self.urls = [url.replace("redis:", "redis+cluster:") for url in cluster.urls[:1]]
+        self.prefix = f"{request.getfixturevalue('redis_prefix')}:"
+
+
 BACKENDS: Final[dict[str, Callable[[Path], Backend]]] = {
     "memory": Memory,
     "journal": OnJournal,
     "slow": Slow,
+    "redis": OnRedis,
+    "cluster": OnCluster,
 }
 """Every engine. One that is listed here is held to the whole contract."""
 
@@ -151,23 +219,6 @@ LASTING: Final = [name for name, backend in BACKENDS.items() if getattr(backend,
 
 
 # --- a node and who asks there ---
-
-
-class Awaited:
-    """An engine whose operations are awaited, whether their results are there at once or not."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.inner = engine
-
-    def __getattr__(self, name: str) -> Any:
-        operation = getattr(self.inner, name)
-        if name in AT_ONCE:
-            return operation
-
-        async def ask(*args: Any, **kwargs: Any) -> Any:
-            return await waited(operation(*args, **kwargs))
-
-        return ask
 
 
 @attrs.define(eq=False)
@@ -238,7 +289,8 @@ class Node:
         """It ends in good order."""
         self.scope.cancel()
         self.house.nodes.remove(self)
-        await self.engine.aclose()
+        async with self.house.backend.standing_still():
+            await self.engine.aclose()
 
     def die(self) -> None:
         """It ends without a word."""
@@ -267,6 +319,13 @@ class Node:
         assert found is not None
         assert found[0] == key
         return User(self, *found)
+
+    async def statistics(self) -> Statistics:
+        """How much there is now."""
+        await self.house.hear()
+        await self.house.backend.count(self.engine)
+        found: Statistics = self.engine.statistics()
+        return found
 
     async def take(self, kind: str = "") -> list[tuple[Any, ...]]:
         """All that this node was handed, or that of one kind; it is taken away."""
@@ -427,7 +486,8 @@ class House:
         node = Node(self, Awaited(engine), Heard(self.wall))
         engine.attach(node.heard, clocks(self.wall, self.reactor))
         self.nodes.append(node)
-        await self.nursery.start(node.run)
+        async with self.backend.standing_still():
+            await self.nursery.start(node.run)
         return node
 
     async def reopen(self, how: str = "stopped") -> Node:
@@ -444,7 +504,18 @@ class House:
 
     async def settle(self) -> None:
         """Let everything happen that happens now."""
+        await self.hear()
         await trio.sleep(SETTLED_SECONDS)
+        await self.hear()
+
+    async def hear(self) -> None:
+        """Have all nodes heard what was published so far."""
+        for node in self.nodes:
+            await self.backend.settle(node.engine)
+
+    async def statistics(self) -> Statistics:
+        """How much there is now, as the first node tells it."""
+        return await self.node.statistics()
 
     def post(self, text: str, to: AccountKey, sender: str, ttl: float = 100) -> Post:
         now = self.wall()

@@ -91,7 +91,7 @@ async def test_a_call_is_an_invitation_steps_and_an_end(house: House) -> None:
         events.VOIP_MSG,
         events.VOIP_BYE,
     ]
-    assert house.engine.statistics().calls == 0
+    assert (await house.statistics()).calls == 0
 
 
 @pytest.mark.parametrize("where", FITS)
@@ -132,7 +132,7 @@ async def test_somebody_who_is_away_may_be_called_unless_the_caller_minds(node: 
     with pytest.raises(SignalError, match=call_table.PEER_NOT_ONLINE) as caught:
         await ann.call("nobody", is_online=True)
     assert caught.value.ecode is ECode.INVITE_E_PEEROFFLINE
-    assert node.engine.statistics().accounts == 1
+    assert (await node.statistics()).accounts == 1
     await ann.call("nobody")
     nobody = AccountKey("app", "nobody")
     assert len(await node.engine.calls_of(nobody)) == 1
@@ -142,7 +142,7 @@ async def test_somebody_who_is_away_may_be_called_unless_the_caller_minds(node: 
     assert await node.house.inbox(nobody) == []
     assert [what for _, _, what in await node.entries()] == [events.VOIP_FAILED]
     assert (await content(node, ANN)).ecode == ECode.INVITE_E_PEEROFFLINE
-    assert node.engine.statistics().accounts == 1
+    assert (await node.statistics()).accounts == 1
 
 
 @pytest.mark.parametrize("where", ["inviting", "ringing"])
@@ -175,7 +175,7 @@ async def test_a_call_that_was_answered_has_no_deadline(house: House) -> None:
     await bob.step(events.VOIP_ACCEPT)
     await trio.sleep(60)
     assert await state(house.node) == "accepted"
-    assert house.engine.statistics().due == 0
+    assert (await house.statistics()).due == 0
     assert await ann.step(events.VOIP_BYE, "bob") is None
 
 
@@ -199,7 +199,7 @@ async def test_a_call_ends_with_the_presence_of_either_side(house: House, how: s
     assert kinds == [events.VOIP_BYE, events.VOIP_BYE]
     # Of whom it comes is offline.
     assert (await content(house.node, ANN)).peeruid == 0
-    assert house.engine.statistics().calls == 0
+    assert (await house.statistics()).calls == 0
 
 
 async def test_a_call_begins_and_ends_even_where_an_inbox_is_full(house: House) -> None:

@@ -35,7 +35,7 @@ async def test_nothing_is_published_where_there_is_no_channel(node: Node) -> Non
     await node.engine.subscribe(ROOM)
     assert await ann.say("x") is None
     assert await node.take() == []
-    assert node.engine.statistics().channels == 0
+    assert (await node.statistics()).channels == 0
 
 
 async def test_what_is_for_members_only_is_refused_to_others(node: Node) -> None:
@@ -122,7 +122,7 @@ async def test_rates_are_forgotten(node: Node) -> None:
     for number in range(20):
         await ann.say("x", f"room{number}")
     await trio.sleep(5)
-    assert node.engine.statistics().rated == 0
+    assert (await node.statistics()).rated == 0
 
 
 # --- history ---
@@ -170,15 +170,15 @@ async def test_a_channels_events_are_forgotten_in_time(node: Node) -> None:
 
 async def test_a_subscription_shows_in_the_statistics(house: House) -> None:
     here, there = house.node, await house.add_node()
-    assert here.engine.statistics().listening == 0
+    assert (await here.statistics()).listening == 0
     for node in (here, here, there):
         await node.engine.subscribe(ROOM)
-    assert here.engine.statistics().listening == 1
+    assert (await here.statistics()).listening == 1
     here.engine.unsubscribe(ROOM)
     here.engine.unsubscribe(ChannelKey("app", "never"))
-    assert here.engine.statistics().listening == 1
+    assert (await here.statistics()).listening == 1
     there.engine.unsubscribe(ROOM)
-    assert here.engine.statistics().listening == 0
+    assert (await here.statistics()).listening == 0
 
 
 # --- who is handed what ---

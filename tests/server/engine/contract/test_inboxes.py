@@ -78,7 +78,7 @@ async def test_versions_never_restart(node: Node) -> None:
     page = await node.engine.read_inbox(BOB, 3, 30)
     assert (page.ver_clear, list(page.entries)) == (3, [])
     # Nothing of that account is kept any more, and yet.
-    assert node.engine.statistics().accounts == 1
+    assert (await node.statistics()).accounts == 1
     await ann.post("b")
     assert await node.house.inbox(BOB) == [(4, "b")]
 
@@ -92,7 +92,7 @@ async def test_an_entry_is_gone_when_its_time_is_over(node: Node) -> None:
     await trio.sleep(2)
     assert [text for _, text in await node.house.inbox(BOB)] == ["long", "long too"]
     await trio.sleep(90)
-    assert node.engine.statistics().accounts == 1
+    assert (await node.statistics()).accounts == 1
     page = await node.engine.read_inbox(BOB, 0, 30)
     assert (page.ver_clear, list(page.entries)) == (3, [])
 
@@ -101,7 +101,8 @@ async def test_a_wall_clock_that_is_set_forward_ends_what_is_good_until_then(hou
     ann = await house.node.log_in()
     await ann.post("x", ttl=100)
     house.ahead = 101
-    assert await house.inbox(BOB) == []
+    # Unless the engine's is not the node's.
+    assert await house.inbox(BOB) == ([(1, "x")] if house.backend.has_clock else [])
     # But nobody's waiting, which goes by another clock.
     await ann.disconnect()
     house.ahead = 5000

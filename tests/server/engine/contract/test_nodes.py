@@ -70,7 +70,7 @@ async def test_what_one_node_does_the_others_see_and_hear(house: House) -> None:
     assert await here.told() == [("join", "ann"), ("msg", "ann", "hi")]
     assert await house.members() == ["ann"]
     assert await house.inbox(BOB) == [(1, "for bob")]
-    assert here.engine.statistics() == there.engine.statistics()
+    assert (await here.statistics()) == (await there.statistics())
 
 
 @pytest.mark.parametrize("how", ["dies", "stops"])
@@ -160,6 +160,8 @@ async def test_a_node_that_was_silent_finds_itself_fenced_and_lives_anew(house: 
 
 async def test_who_comes_to_a_node_before_it_knows_is_of_its_new_life(house: House) -> None:
     here, there = await neighbours(house)
+    # A node that has nobody may be no node to others.
+    await there.log_in(AccountKey("app", "eve"))
     there.is_silent = True
     await trio.sleep(LIFE_SECONDS + 2)
     await there.take()

@@ -116,7 +116,7 @@ async def test_accounts_of_an_app_are_bounded(node: Node) -> None:
     ):
         with pytest.raises(QuotaError, match="the accounts that the app has: 2, the most allowed"):
             await attempt
-    assert node.engine.statistics().calls == 0
+    assert (await node.statistics()).calls == 0
     await node.log_in(AccountKey("other", "nobody"))
     assert await bob.end()
     assert await ann.call("nobody") is None
@@ -130,7 +130,7 @@ async def test_a_login_that_takes_over_needs_no_room_for_another_account(node: N
     node.engine.bound(Bounds(app_accounts=2))
     second = await node.log_in()
     assert second.generation > first.generation
-    assert node.engine.statistics().online == 6
+    assert (await node.statistics()).online == 6
     assert second.presence.uid == first.presence.uid
 
 
@@ -190,7 +190,7 @@ async def test_what_is_refused_leaves_nothing_behind(node: Node) -> None:
     await node.engine.subscribe(ROOM)
     node.engine.bound(Bounds(app_bytes=100, app_accounts=1, app_channels=1))
     await node.take()
-    before = node.engine.statistics()
+    before = await node.statistics()
     for attempt in (
         ann.set_own("a", "x" * 200),
         ann.set("a", "x" * 200),
@@ -204,7 +204,7 @@ async def test_what_is_refused_leaves_nothing_behind(node: Node) -> None:
         with pytest.raises(QuotaError):
             await attempt
     await trio.sleep(3)
-    assert node.engine.statistics() == before
+    assert (await node.statistics()) == before
     assert await node.take() == []
 
 
@@ -233,7 +233,7 @@ async def test_everything_that_is_over_is_forgotten(house: House) -> None:
         else:
             await user.end()
         node.engine.unsubscribe(key)
-    assert house.engine.statistics().accounts == 11
+    assert (await house.statistics()).accounts == 11
     await trio.sleep(200)
     # And what call events still waited for, which have two hours.
     for number in range(-1, 10):
@@ -242,13 +242,13 @@ async def test_everything_that_is_over_is_forgotten(house: House) -> None:
         if page.entries:
             await house.engine.read_inbox(owner, page.entries[-1].version, 100)
     await trio.sleep(3)
-    assert house.engine.statistics() == NOTHING
+    assert (await house.statistics()) == NOTHING
 
 
 async def test_who_logs_out_and_leaves_nothing_is_forgotten(node: Node) -> None:
     first = await node.log_in()
     await first.end()
-    assert node.engine.statistics() == NOTHING
+    assert (await node.statistics()) == NOTHING
     # Whatever an older connection still does is not the new one's.
     again = await node.log_in()
     assert again.generation > first.generation
@@ -259,7 +259,7 @@ async def test_who_polls_after_the_end_is_not_made_anew(node: Node) -> None:
     await node.engine.read_inbox(NOBODY, 0, 30)
     await node.engine.user_attrs(NOBODY)
     await node.engine.calls_of(NOBODY)
-    assert node.engine.statistics() == NOTHING
+    assert (await node.statistics()) == NOTHING
 
 
 @pytest.mark.parametrize("left", ["attribute", "message", "call", "channel"])
@@ -277,16 +277,16 @@ async def test_of_whom_something_is_left_stays_until_that_is_gone(node: Node, le
     if left == "call":
         # Its end waits for the other, who is there; what is over for this one is void.
         await node.engine.read_inbox(ANN, 1, 30)
-        assert node.engine.statistics().accounts == 1
+        assert (await node.statistics()).accounts == 1
         return
-    assert node.engine.statistics().accounts == 2
+    assert (await node.statistics()).accounts == 2
     if left == "attribute":
         return
     if left == "message":
         await node.engine.read_inbox(ANN, 1, 30)
     else:
         await trio.sleep(11)
-    assert node.engine.statistics().accounts == 1
+    assert (await node.statistics()).accounts == 1
 
 
 async def test_a_special_channel_is_forgotten_like_any(node: Node) -> None:
@@ -294,6 +294,6 @@ async def test_a_special_channel_is_forgotten_like_any(node: Node) -> None:
     await ann.set(names.CHANNEL_TTL, 10, ONLINE.channel)
     await ann.join(ONLINE.channel)
     await ann.end()
-    assert node.engine.statistics().channels == 1
+    assert (await node.statistics()).channels == 1
     await trio.sleep(12)
-    assert node.engine.statistics() == NOTHING
+    assert (await node.statistics()) == NOTHING

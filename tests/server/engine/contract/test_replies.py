@@ -8,7 +8,7 @@ import pytest
 
 from signal_sdk.server.engine import core
 from signal_sdk.server.engine.base import Asked, Joined, Known
-from tests.server.engine.contract.harness import ANN, BOB, HALL, ROOM, House, Node, User
+from tests.server.engine.contract.harness import ANN, BOB, BOUNDS, HALL, ROOM, House, Node, User
 
 Operation = Callable[[User, Asked], Awaitable[Known | Joined | None]]
 
@@ -150,6 +150,7 @@ async def test_replies_that_nobody_acknowledges_have_a_bound(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(core, "MAX_REPLIES", 20)
+    node.engine.bound(BOUNDS)
     ann = await node.log_in()
     await kept(ann, *range(1, 23), text="x")
     assert await recalled(ann, 1, 2, 3, 22) == [None, None, "x", "x"]

@@ -1,0 +1,72 @@
+"""What `signal-sdk serve` was told, and the configuration that it makes with the file and the
+environment.
+
+Owns: reading that, as often as it is asked for, and handing what was told to another process. Must
+not know what is done with a configuration. No `repr` shows what was told: a password may be in it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+import attrs
+import msgspec
+
+from signal_sdk.errors import ConfigError
+from signal_sdk.server import config as configs
+from signal_sdk.server.config import Config
+
+__all__ = ["LEVELS", "Settings"]
+
+LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Settings:
+    """The flags. `server` and `native` are what they say in place of those tables' keys."""
+
+    config: str | None = None
+    """The configuration's file."""
+    dev: bool = False
+    server: Mapping[str, Any] = attrs.field(factory=dict)
+    native: Mapping[str, Any] = attrs.field(factory=dict)
+    verbose: int = 0
+
+    @property
+    def level(self) -> int:
+        """What the log has."""
+        return LEVELS[min(self.verbose, len(LEVELS) - 1)]
+
+    def read(self, *, is_draft: bool = False) -> Config:
+        """The configuration as it is now. Raises `ConfigError`."""
+        load: Callable[..., Config] = partial(configs.loads, "", "the environment")
+        if self.config:
+            load = partial(configs.load, self.config)
+        found = load(dev=self.dev, environ=os.environ, is_draft=is_draft)
+        try:
+            return attrs.evolve(
+                found,
+                server=attrs.evolve(found.server, **self.server),
+                native=attrs.evolve(found.native, **self.native),
+                native_by_default=found.native_by_default and not self.native,
+            )
+        except ConfigError as exc:
+            raise ConfigError(f"with the flags given, {exc}") from None
+
+    def encode(self) -> bytes:
+        """One line for another process."""
+        return msgspec.json.encode(attrs.asdict(self))
+
+    @classmethod
+    def decode(cls, line: bytes) -> Settings:
+        """What `encode` has made."""
+        found = msgspec.json.decode(line)
+        for table in ("server", "native"):
+            for key, value in found[table].items():
+                # JSON has no tuples.
+                found[table][key] = tuple(value) if isinstance(value, list) else value
+        return cls(**found)

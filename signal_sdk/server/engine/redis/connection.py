@@ -1,0 +1,265 @@
+"""A connection to a Redis server, and who the servers are: the only place that knows coredis.
+
+Owns: connecting, logging in, whole replies out of bytes, and what every failure of these is called.
+Must not know a command of the engine, nor when one is sent.
+
+coredis's own requests cost a task's switch and an object or two each. So its connection is used for
+what it does at the beginning, and its parser for good; commands are written as bytes, many at once,
+and replies are handed on as they are read, without a task in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import ssl
+from collections.abc import Callable
+from typing import Any, Final
+
+import anyio
+import attrs
+import trio
+from coredis.connection import (
+    TCPConnection,
+    TCPLocation,
+    UnixDomainSocketConnection,
+    UnixDomainSocketLocation,
+)
+from coredis.constants.resp import DataType
+from coredis.exceptions import (
+    AuthenticationFailureError,
+    AuthenticationRequiredError,
+    AuthorizationError,
+    MovedError,
+    RedisError,
+    UnknownCommandError,
+)
+from coredis.parser import NotEnoughData
+
+from signal_sdk.errors import StorageError
+from signal_sdk.server.engine.redis.addresses import Address, Place
+
+__all__ = ["Connection", "Failure", "ask_once", "failure_of"]
+
+logger: logging.Logger = logging.getLogger("signal_sdk.server")
+
+CONNECT_SECONDS: Final = 5.0
+"""How long a server may take to accept a connection, and for each answer until it is open."""
+
+# What it says of lost connections, the engine says itself, in one line.
+logging.getLogger("coredis").addHandler(logging.NullHandler())
+logging.getLogger("coredis").propagate = False
+
+
+@attrs.frozen
+class Failure:
+    """An error that Redis answered: its first word, and all of it. `moved` is who has the slot
+    now, where that is what it says.
+    """
+
+    code: str
+    text: str
+    moved: Place | None = None
+
+
+_CODES: Final[dict[type[Exception], str]] = {
+    AuthenticationFailureError: "WRONGPASS",
+    AuthenticationRequiredError: "NOAUTH",
+    AuthorizationError: "NOPERM",
+    UnknownCommandError: "ERR",
+}
+"""What the parser has taken off the text of these."""
+
+
+def failure_of(reply: object) -> Failure | None:
+    """The error that the reply is, if it is one."""
+    if not isinstance(reply, RedisError):
+        return None
+    text = str(reply)
+    if isinstance(reply, MovedError):
+        return Failure("MOVED", text, Place(reply.host, reply.port))
+    name = type(reply).__name__
+    codes = {
+        "AskError": "ASK",
+        "TryAgainError": "TRYAGAIN",
+        "ClusterDownError": "CLUSTERDOWN",
+        "ReadOnlyError": "READONLY",
+        "BusyLoadingError": "LOADING",
+    }
+    code = _CODES.get(type(reply)) or codes.get(name) or text.partition(" ")[0]
+    return Failure(code, text)
+
+
+STREAMS: Final = tuple(
+    f"{name}_{end}"
+    for name in ("_push_message_buffer", "_streamed_message_buffer", "_write_buffer")
+    for end in ("in", "out")
+)
+"""What a connection of coredis's holds."""
+
+
+class _Fast:
+    """What is otherwise in a connection of coredis's: whole replies are handed on where they are
+    read.
+    """
+
+    on_reply: Callable[[Any], None]
+    on_push: Callable[[list[Any]], None]
+    _parser: Any
+    _ready: bool
+
+    def _data_received(self, data: bytes) -> None:
+        if not self._ready:
+            super()._data_received(data)  # type: ignore[misc]
+            return
+        parser, push = self._parser, DataType.PUSH
+        parser.feed(data)
+        while not isinstance(response := parser.parse(), NotEnoughData):
+            kind, value = response
+            if kind is push:
+                self.on_push(value)
+            else:
+                self.on_reply(value)
+
+
+class _Tcp(_Fast, TCPConnection):
+    pass
+
+
+class _Unix(_Fast, UnixDomainSocketConnection):
+    pass
+
+
+class Connection:
+    """One connection. `on_reply` is called with each reply, in the order of the commands, and
+    `on_push` with each message that was subscribed to; neither waits nor raises.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        address: Address,
+        on_reply: Callable[[Any], None],
+        on_push: Callable[[list[Any]], None],
+    ) -> None:
+        self.place = place
+        settings: dict[str, Any] = {
+            "username": address.user or None,
+            "password": address.password or None,
+            "db": address.db,
+            "connect_timeout": CONNECT_SECONDS,
+            "stream_timeout": CONNECT_SECONDS,
+        }
+        self._connection: _Tcp | _Unix
+        if place.path:
+            self._connection = _Unix(UnixDomainSocketLocation(place.path), **settings)
+        else:
+            if address.has_tls:
+                settings["ssl_context"] = _tls(address)
+            location = TCPLocation(place.host, place.port)
+            self._connection = _Tcp(location, socket_keepalive=True, **settings)
+        self._connection.on_reply = on_reply
+        self._connection.on_push = on_push
+
+    async def run(self, is_open: trio.Event) -> None:
+        """Connect, and read until the connection is lost. Raises `StorageError` where there never
+        was one.
+        """
+        try:
+            await self._connection.run(task_status=_Started(is_open))
+        except RedisError as exc:
+            if not is_open.is_set():
+                raise StorageError(self._why(exc)) from None
+        except BaseExceptionGroup as exc:
+            _, other = exc.split(RedisError)
+            if other is not None:
+                raise
+        finally:
+            # Of a connection that there never was, coredis closes none.
+            for name in STREAMS:
+                getattr(self._connection, name).close()
+
+    def _why(self, exc: RedisError) -> str:
+        where = f"Redis at {self.place}"
+        if isinstance(exc, AuthenticationFailureError):
+            return f"{where} refuses this user and password: are both right?"
+        if isinstance(exc, AuthenticationRequiredError):
+            return f"{where} wants a password, and the URL has none"
+        if isinstance(exc, AuthorizationError):
+            return f"{where} does not permit its user a command that is needed: {exc}"
+        if isinstance(exc, UnknownCommandError):
+            return f"{where} does not know HELLO: it has to be Redis 7 or later, or Valkey"
+        cause = exc.__cause__
+        if isinstance(cause, TimeoutError) or isinstance(exc, TimeoutError):
+            return f"{where} does not answer within {CONNECT_SECONDS:g} s"
+        reason = cause if isinstance(cause, OSError) else exc
+        return f"{where} cannot be reached: {reason}"
+
+    @property
+    def version(self) -> str:
+        """What the server says that its version is."""
+        return self._connection.server_version or ""
+
+    async def send(self, data: bytes) -> None:
+        """Write whole commands; one task at a time."""
+        stream = self._connection.stream
+        if stream is None:
+            raise StorageError(f"the connection to Redis at {self.place} is lost")
+        try:
+            await stream.send(data)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            raise StorageError(f"the connection to Redis at {self.place} is lost") from None
+
+
+def _tls(address: Address) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=address.ca_file or None)
+        if address.cert_file:
+            context.load_cert_chain(address.cert_file, address.key_file)
+    except OSError as exc:
+        raise StorageError(f"the TLS files in the URL of Redis cannot be used: {exc}") from None
+    return context
+
+
+async def ask_once(place: Place, address: Address, data: bytes) -> Any:
+    """The reply to one command, on a connection of its own. Raises `StorageError`."""
+    replies: list[Any] = []
+    is_open = trio.Event()
+
+    def take(reply: Any) -> None:
+        replies.append(reply)
+        nursery.cancel_scope.cancel()
+
+    connection = Connection(place, address, take, take)
+
+    async def read() -> None:
+        with contextlib.suppress(StorageError):
+            await connection.run(is_open)
+        nursery.cancel_scope.cancel()
+
+    async def give_up() -> None:
+        await trio.sleep(CONNECT_SECONDS)
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        nursery.start_soon(give_up)
+        await is_open.wait()
+        await connection.send(data)
+        await trio.Event().wait()
+    if not replies:
+        raise StorageError(f"Redis at {place} cannot be reached, or does not answer")
+    failure = failure_of(replies[0])
+    if failure is not None:
+        raise StorageError(f"Redis at {place} has refused: {failure.text}")
+    return replies[0]
+
+
+class _Started:
+    """What a task of coredis's tells when it has begun."""
+
+    def __init__(self, event: trio.Event) -> None:
+        self._event = event
+
+    def started(self, _: object = None) -> None:
+        self._event.set()

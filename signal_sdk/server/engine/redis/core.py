@@ -1,0 +1,217 @@
+"""What all operations of the engine on Redis stand on: what it is made with, how a function is
+asked for, and which server that goes to.
+
+Owns: the form of what is asked, and the names of keys. Must not know an operation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, unquote
+
+import msgspec
+
+from signal_sdk.server.engine import core as embedded
+from signal_sdk.server.engine.base import LIFE_SECONDS, Asked, Clocks, Delivery
+from signal_sdk.server.engine.bounds import MAX_UID, Bounds
+from signal_sdk.server.engine.call_table import EVENT_TTL_SECONDS
+from signal_sdk.server.engine.facts import Known
+from signal_sdk.server.engine.redis import answers, resp
+from signal_sdk.server.engine.redis.addresses import CLUSTER, parse
+from signal_sdk.server.engine.redis.answers import About
+from signal_sdk.server.engine.redis.library import library
+from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline, Subscribing
+from signal_sdk.server.engine.redis.servers import Servers
+from signal_sdk.wire import names
+
+T = TypeVar("T")
+
+PREFIX: Final = "signal:"
+HEAD_ARGS: Final = 3
+"""How many arguments each function has: the time, the node, the bounds."""
+pack: Final = msgspec.msgpack.Encoder().encode
+
+
+@lru_cache(4096)
+def tag(app: str) -> str:
+    """The app in a key's hash tag: as it is, unless something in it would end that."""
+    return quote(app, safe="") if any(it in "{}%:" for it in app) else app
+
+
+def untag(text: bytes) -> str:
+    """The app that has this tag."""
+    return unquote(text.decode())
+
+
+@lru_cache(4096)
+def first_uid(app: str, account: str) -> int:
+    """The uid that the account has, unless another has it already."""
+    digest = hashlib.blake2b(f"{app}\0{account}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") % MAX_UID + 1
+
+
+class Core:
+    """The engine of one node below its operations; the arguments are `RedisEngine`'s."""
+
+    pipeline_class: type[Pipeline] = Pipeline
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        password: str = "",
+        bounds: Bounds = embedded.DEFAULTS,
+        prefix: str = PREFIX,
+        replicas: int = 0,
+        life_seconds: float = LIFE_SECONDS,
+        now: Callable[[], float] | None = None,
+    ) -> None:
+        self.node: str = secrets.token_hex(8)
+        self.prefix: str = prefix
+        self.replicas: int = replicas
+        self._life_seconds = life_seconds
+        self._now = now
+        self._bounds = bounds
+        self._packed = b""
+        self._delivery: Delivery | None = None
+        self._wall: Callable[[], float] = time.time
+        self._ahead = 0.0
+        """By how much Redis' clock is ahead of this node's."""
+        self._heads: dict[tuple[str, str], bytes] = {}
+        address = parse(urls, password)
+        self._names = library(is_cluster=address.kind == CLUSTER)
+        self._servers = Servers(
+            address,
+            prefix,
+            make=self.pipeline_class,
+            on_message=self._heard,
+            on_up=self._is_up,
+        )
+        self.bound(bounds)
+
+    def attach(self, delivery: Delivery, clocks: Clocks) -> None:
+        """As the contract has it."""
+        self._delivery = delivery
+        self._wall = clocks.wall
+
+    @property
+    def _own(self) -> Delivery:
+        if self._delivery is None:
+            raise RuntimeError("the engine is not attached to a node")
+        return self._delivery
+
+    def bound(self, bounds: Bounds) -> None:
+        """As the contract has it."""
+        self._bounds = bounds
+        self._packed = resp.word(
+            pack(
+                [
+                    bounds.history_events,
+                    bounds.history_seconds,
+                    bounds.count_push_seconds,
+                    bounds.inbox_messages,
+                    bounds.inbox_bytes,
+                    bounds.inbox_sender_messages,
+                    bounds.app_bytes,
+                    bounds.app_accounts,
+                    bounds.app_channels,
+                    bounds.account_channels,
+                    bounds.account_calls,
+                    bounds.attributes,
+                    bounds.channel_joins_per_second,
+                    bounds.channel_messages_per_second,
+                    bounds.channel_attributes_per_second,
+                    embedded.MAX_REPLIES,
+                    self._life_seconds,
+                    EVENT_TTL_SECONDS,
+                    names.MAX_ATTRS_BYTES,
+                ]
+            )
+        )
+
+    def redis_time(self) -> float:
+        """What Redis' clock shows, as far as this node knows."""
+        return self._now() if self._now is not None else self._wall() + self._ahead
+
+    # --- asking ---
+
+    def _base(self, app: str) -> str:
+        """How the keys of an app begin."""
+        return f"{self.prefix}{{{tag(app)}}}:"
+
+    def _spell(self, app: str, function: str, args: Sequence[str | bytes | int]) -> bytes:
+        """The command that has a function done."""
+        head = self._heads.get((app, function))
+        if head is None:
+            head = self._heads[app, function] = self._head(app, function, len(args))
+        node = resp.word(self.node)
+        now = b"$0\r\n\r\n" if self._now is None else resp.word(f"{self._now():.6f}")
+        return b"".join((head, now, node, self._packed, *map(resp.word, args)))
+
+    def _head(self, app: str, function: str, count: int) -> bytes:
+        base = self._base(app)
+        keys = [base]
+        if self._servers.is_cluster:
+            # One that never is there: while a slot moves, all that would be done halfway in one
+            # place is refused before it begins.
+            keys.append(f"{base}!")
+        words: list[str | bytes | int] = ["FCALL", self._names.name(function), len(keys), *keys]
+        return resp.head(len(words) + HEAD_ARGS + count, words)
+
+    def _ask(
+        self,
+        app: str,
+        function: str,
+        args: Sequence[str | bytes | int],
+        read: Callable[[Any], T],
+    ) -> Ask[T]:
+        """Have a function done; `read` makes the result of its answer."""
+        servers = self._servers
+        data = self._spell(app, function, args)
+        ask = Ask(data, partial(self._read, app, read), servers.slot(tag(app)))
+        servers.ask(ask)
+        return ask
+
+    def _read(self, app: str, read: Callable[[Any], T], reply: Any) -> T:
+        if reply is not None and reply[0]:
+            self._due_at(app, reply[0])
+        return read(reply)
+
+    def _change(
+        self, asked: Asked, function: str, args: Sequence[str | bytes | int], about: About
+    ) -> Ask[Known | None]:
+        """Have a function done that a session asks for, and that has no other result."""
+        return self._ask(
+            asked.key.app, function, (*asker(asked), *args), partial(answers.known, about)
+        )
+
+    # --- what those above do ---
+
+    def _due_at(self, app: str, due_ms: int) -> None:
+        """Something of the app is due then."""
+        raise NotImplementedError
+
+    def _heard(self, topic: bytes, message: bytes) -> None:
+        """Something was published; empty where the topic is heard no more."""
+        raise NotImplementedError
+
+    def _subscribing(self, app: str, topic: bytes, *, ends: bool = False) -> Subscribing:
+        """Have a topic of the app heard, or heard no more."""
+        ask = Subscribing(topic, self._servers.slot(tag(app)), ends=ends)
+        self._servers.ask(ask)
+        return ask
+
+    def _is_up(self, pipeline: Pipeline) -> None:
+        """A server is there, perhaps again: from here on it may be asked."""
+        raise NotImplementedError
+
+
+def asker(asked: Asked) -> tuple[str | int, ...]:
+    """Who asks, as the functions have it."""
+    callid = "" if asked.callid is None else asked.callid
+    return asked.key.account, asked.generation, callid, asked.ack, asked.reply

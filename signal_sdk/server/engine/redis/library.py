@@ -1,0 +1,135 @@
+"""The functions that run in Redis: what they are called, and that a server has them.
+
+Owns: the files of `lua/`, their digest, and what a server has to be. Must not know what a function
+does.
+
+A function's name holds the digest of all their text: nodes of two releases may use one Redis, each
+its own functions, and nobody replaces what another calls. The form of the data has a version of its
+own (`SCHEMA`): a Redis with another one is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import lru_cache
+from importlib import resources
+from typing import Any, Final
+
+from signal_sdk.errors import SignalError, StorageError
+from signal_sdk.server.engine.pending import waited
+from signal_sdk.server.engine.redis import resp
+from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline, Subscribing
+
+__all__ = ["SCHEMA", "Library", "library"]
+
+SCHEMA: Final = "1"
+FILES: Final = (
+    "core",
+    "accounts",
+    "inboxes",
+    "channels",
+    "attributes",
+    "membership",
+    "calls",
+    "presence",
+    "dues",
+)
+"""In this order they are one text: each stands on those before it."""
+MIN_VERSION: Final = 7
+_EVICTING: Final = "noeviction"
+
+
+class Library:
+    """The functions' text. `name(it)` is what `it` is called in Redis."""
+
+    def __init__(self, *, is_cluster: bool) -> None:
+        texts = [f"local IS_CLUSTER = {str(is_cluster).lower()}"]
+        directory = resources.files("signal_sdk.server.engine.redis") / "lua"
+        texts += [(directory / f"{file}.lua").read_text("utf-8") for file in FILES]
+        text = "\n".join(texts)
+        self.digest: str = hashlib.sha256(text.encode()).hexdigest()[:12]
+        self.text: str = f"#!lua name=signal_{self.digest}\n" + text.replace("VERSION", self.digest)
+
+    def name(self, function: str) -> bytes:
+        """What the function is called."""
+        return f"signal_{self.digest}_{function}".encode()
+
+
+@lru_cache
+def library(*, is_cluster: bool) -> Library:
+    """The functions, for a Cluster or for one server."""
+    return Library(is_cluster=is_cluster)
+
+
+async def prepare(pipeline: Pipeline, prefix: str, *, is_cluster: bool) -> None:
+    """Look whether the server can be used, and have it know the functions. Raises `StorageError`
+    with one line that says what is wrong.
+    """
+    where = f"Redis at {pipeline.place}"
+    info = await _asked(pipeline, where, "INFO", "everything")
+    facts = dict(re.findall(r"^(\w+):(.*?)\r?$", info.decode("utf-8", "replace"), re.MULTILINE))
+    version = facts.get("redis_version", "")
+    if int(version.partition(".")[0] or 0) < MIN_VERSION:
+        raise StorageError(f"{where} is version {version}; {MIN_VERSION} or later is needed")
+    policy = facts.get("maxmemory_policy", _EVICTING)
+    if policy != _EVICTING:
+        raise StorageError(
+            f"{where} throws away what it has when it is full (maxmemory-policy {policy}): "
+            f"set it to {_EVICTING}"
+        )
+    if facts.get("role", "master") != "master":
+        raise StorageError(f"{where} is a replica: the URL has to be its master's")
+    if (facts.get("cluster_enabled", "0") == "1") != is_cluster:
+        kind = "a Cluster's: its URL begins with redis+cluster://" if not is_cluster else "alone"
+        raise StorageError(f"{where} is {kind}")
+    names = library(is_cluster=is_cluster)
+    known = await _asked(
+        pipeline, where, "FUNCTION", "LIST", "LIBRARYNAME", f"signal_{names.digest}"
+    )
+    if not known:
+        await _asked(pipeline, where, "FUNCTION", "LOAD", "REPLACE", names.text)
+    if not is_cluster:
+        await check_schema(pipeline, prefix)
+        await _check_rights(pipeline, where, prefix, names)
+
+
+async def _check_rights(pipeline: Pipeline, where: str, prefix: str, names: Library) -> None:
+    """May this user do what is needed, of which nothing was done yet? Raises `StorageError`."""
+    key = f"{prefix}{{may}}"
+    may = resp.command("FCALL", names.name("may"), 1, key)
+    for what, ask in (
+        (f"FCALL with {key}", Ask(may, _itself)),
+        (f"SSUBSCRIBE {key}", Subscribing(key.encode())),
+        (f"SUNSUBSCRIBE {key}", Subscribing(key.encode(), ends=True)),
+    ):
+        try:
+            await waited(pipeline.ask_now(ask))
+        except SignalError as exc:
+            raise StorageError(f"{where} refuses {what}: {exc.reason}") from None
+
+
+async def check_schema(pipeline: Pipeline, prefix: str) -> None:
+    """Whose data is there, and of which form? Raises `StorageError`."""
+    where = f"Redis at {pipeline.place}"
+    key = f"{prefix}schema"
+    await _asked(pipeline, where, "SET", key, SCHEMA, "NX")
+    found = (await _asked(pipeline, where, "GET", key)).decode("utf-8", "replace")
+    if found != SCHEMA:
+        what = f"of version {found}" if found.isdigit() else "of something else"
+        raise StorageError(
+            f"{where} has data {what} under {key}; this release knows version {SCHEMA}: "
+            "use the release that wrote it, or another prefix"
+        )
+
+
+def _itself(reply: Any) -> Any:
+    return reply
+
+
+async def _asked(pipeline: Pipeline, where: str, *words: str) -> bytes:
+    try:
+        reply: bytes = await waited(pipeline.raw(*words))
+    except SignalError as exc:
+        raise StorageError(f"{where} refuses {' '.join(words[:2])[:40]}: {exc.reason}") from None
+    return reply

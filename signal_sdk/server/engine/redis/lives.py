@@ -1,0 +1,349 @@
+"""The life of this node in each app that it serves, and what happens there by itself.
+
+Owns: heartbeats, when the next due is looked for, and what the node last saw of how much there is.
+Must not know what is due, nor an operation.
+
+A node lives in each app apart, since an app is all in one place: there it says each second that it
+is alive, and there the others take it for dead. By the same call it does what is due and over
+there. Apps that no node serves any more are found by a slow round over all that are known.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+import attrs
+import trio
+
+from signal_sdk.errors import SignalError
+from signal_sdk.server.engine.base import AccountKey, Alarm, Clocks, Delivery, Statistics
+from signal_sdk.server.engine.pending import Pending
+from signal_sdk.server.engine.redis import answers, events, resp
+from signal_sdk.server.engine.redis.answers import About
+from signal_sdk.server.engine.redis.core import pack, tag
+from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline
+from signal_sdk.server.engine.redis.topics import Topics
+
+logger: logging.Logger = logging.getLogger("signal_sdk.server")
+
+ROUNDING_SECONDS: Final = 0.002
+"""How much later than it is due something is looked for: both clocks are only so exact."""
+APPS_PER_ROUND: Final = 100
+"""How many apps that this node does not serve are looked over in a second."""
+NAMED_EVERY: Final = 60
+"""After so many heartbeats an app is put among those that are known once more: another node may
+have found it empty in the moment before it was not.
+"""
+HELD_PER_LOOK: Final = 500
+
+
+@attrs.define(eq=False)
+class Served:
+    """An app, as this node knows it. `heard_at` is when the heartbeat was sent that was answered
+    last, None where it does not live there; `due_ms` is when something is due; `counts` is how much
+    there is; `held` are the sessions that are connected here.
+    """
+
+    heard_at: float | None = None
+    beats: int = 0
+    is_asked: bool = False
+    due_ms: int = -1
+    counts: Sequence[int] = (0, 0, 0, 0, 0)
+    held: dict[str, int] = attrs.field(factory=dict)
+
+
+class Lives(Topics):
+    """A node's own life, and the end of others'."""
+
+    def _start_living(self) -> None:
+        self._served: dict[str, Served] = {}
+        self._seen: dict[str, Sequence[int]] = {}
+        self._cursor = b"0"
+        self._listening = 0
+        self._newest_time = 0.0
+        self._alarm: Alarm | None = None
+
+    def attach(self, delivery: Delivery, clocks: Clocks) -> None:
+        """As the contract has it."""
+        super().attach(delivery, clocks)
+        self._alarm = clocks.prompt.alarm(self._look_for_dues)
+
+    # --- serving ---
+
+    def _serve(self, app: str) -> Served:
+        """The app, which this node serves from here on."""
+        served = self._served.get(app)
+        if served is None:
+            served = self._served[app] = Served()
+            self._hear_as(app, self.node)
+            self._name(app)
+        return served
+
+    def _name(self, app: str) -> None:
+        """Put the app among those that are known."""
+        key = f"{self.prefix}apps"
+        self._servers.ask_raw(key, "SADD", key, app)
+
+    @staticmethod
+    def _lives_in(served: Served, since: float) -> None:
+        served.heard_at = max(served.heard_at or since, since)
+
+    def _is_mute(self, app: str) -> bool:
+        served = self._served.get(app)
+        if served is None or served.heard_at is None:
+            return False
+        return trio.current_time() - served.heard_at > self._life_seconds
+
+    def _be_reborn(self) -> None:
+        """Others took this node for dead, in some app: it begins anew in all, under another id."""
+        logger.warning("this node was silent, and the others took it for dead: it begins anew")
+        for app in self._served:
+            self._hear_no_more_as(app, self.node)
+        self._hear_nothing()
+        self.node: str = secrets.token_hex(8)
+        for app, served in self._served.items():
+            served.heard_at = None
+            served.held.clear()
+            self._hear_as(app, self.node)
+        self._own.deliver_fencing()
+
+    # --- the heartbeat ---
+
+    def sweep(self) -> Pending[None]:
+        """As the contract has it: this node's heartbeats, and what is over. What cannot be done
+        while Redis is away is left for the next time.
+        """
+        asked: list[Pending[Any]] = []
+        for app, served in list(self._served.items()):
+            if not served.is_asked:
+                lives = "known" if served.heard_at is not None else "new" if served.held else ""
+                asked.append(self._tick(app, served, lives))
+        asked.append(self._look_round())
+        return all_done(asked)
+
+    def _tick(self, app: str, served: Served | None, lives: str) -> Pending[None]:
+        node = self.node
+        if served is not None:
+            served.is_asked = True
+            served.beats += 1
+            if served.beats % NAMED_EVERY == 0:
+                self._name(app)
+        reply: Ask[Any] = self._ask(app, "tick", (lives,), partial(_ticked, About()))
+        done: Pending[None] = Pending()
+        since = trio.current_time()
+        reply.when_done(partial(self._has_ticked, app, served, lives, node, since, reply, done))
+        return done
+
+    def _has_ticked(
+        self,
+        app: str,
+        served: Served | None,
+        lives: str,
+        node: str,
+        since: float,
+        reply: Pending[Any],
+        done: Pending[None],
+    ) -> None:
+        if served is not None:
+            served.is_asked = False
+        try:
+            _, _, is_more, now_ms, dead, counts, _, nodes = reply.result()
+        except answers.Dead:
+            if node == self.node:
+                self._be_reborn()
+        except SignalError:
+            # Redis is away, which is told once where that is noticed.
+            pass
+        else:
+            self._saw(now_ms / 1000)
+            for name in dead:
+                logger.warning("node %s is silent: its clients' leases begin", name.decode())
+            if served is not None:
+                served.counts = counts
+                if lives and node == self.node:
+                    self._lives_in(served, since)
+            else:
+                self._round_found(app, counts, nodes)
+            if is_more:
+                self._tick(app, served, "").when_done(partial(done.resolve, None))
+                return
+        done.resolve(None)
+
+    def _saw(self, now: float) -> None:
+        """It is `now`, by Redis' clock."""
+        self._ahead = now - self._wall()
+        self._newest_time = max(self._newest_time, now)
+
+    # --- the round ---
+
+    def _look_round(self) -> Pending[None]:
+        """Look over some of the apps that this node does not serve."""
+        done: Pending[None] = Pending()
+        key = f"{self.prefix}apps"
+        found = self._servers.ask_raw(key, "SSCAN", key, self._cursor, "COUNT", APPS_PER_ROUND)
+        found.when_done(partial(self._look_at, found, done))
+        return done
+
+    def _look_at(self, found: Pending[Any], done: Pending[None]) -> None:
+        try:
+            self._cursor, apps = found.result()
+        except SignalError:
+            done.resolve(None)
+            return
+        others = [app for it in apps if (app := it.decode()) not in self._served]
+        asked = [self._tick(app, None, "") for app in others]
+        all_done(asked).when_done(partial(done.resolve, None))
+
+    def _round_found(self, app: str, counts: Sequence[int], nodes: int) -> None:
+        if any(counts) or nodes:
+            self._seen[app] = counts
+            return
+        self._seen.pop(app, None)
+        if app not in self._served:
+            key = f"{self.prefix}apps"
+            self._servers.ask_raw(key, "SREM", key, app)
+
+    # --- what is due ---
+
+    def _due_at(self, app: str, due_ms: int) -> None:
+        served = self._served.get(app)
+        if served is not None and served.due_ms != due_ms:
+            served.due_ms = due_ms
+            self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        dues = [it.due_ms for it in self._served.values() if it.due_ms > 0 and not it.is_asked]
+        if self._alarm is None:
+            return
+        if not dues:
+            self._alarm.cancel()
+            return
+        seconds = min(dues) / 1000 - self.redis_time()
+        self._alarm.set_after(max(seconds, 0.0) + ROUNDING_SECONDS)
+
+    def _look_for_dues(self) -> None:
+        """Do what is due, if no other node has."""
+        now_ms = self.redis_time() * 1000
+        for app, served in list(self._served.items()):
+            is_due = 0 < served.due_ms <= now_ms and not served.is_asked
+            if is_due and self._is_there(app):
+                self._tick(app, served, "").when_done(self._set_alarm)
+        self._set_alarm()
+
+    # --- a connection anew ---
+
+    def _is_up(self, pipeline: Pipeline) -> None:
+        self._hear_again(pipeline)
+        for app, served in self._served.items():
+            if self._servers.of(tag(app)) is pipeline:
+                # What is due is asked with the next heartbeat.
+                served.is_asked = False
+                self._is_heard_again(app)
+
+    def _is_heard_again(self, app: str) -> None:
+        served = self._served.get(app)
+        held = list(served.held.items()) if served is not None else []
+        for at in range(0, len(held), HELD_PER_LOOK):
+            some = held[at : at + HELD_PER_LOOK]
+            packed = pack([part for pair in some for part in pair])
+            asked = self._ask(app, "look_over", (packed,), _itself)
+            asked.when_done(partial(self._has_looked, app, some, asked))
+
+    def _has_looked(self, app: str, held: Sequence[tuple[str, int]], asked: Pending[Any]) -> None:
+        """What were these sessions told while nothing was heard?"""
+        served = self._served.get(app)
+        try:
+            found = asked.result()[2]
+        except SignalError:
+            return
+        if served is None:
+            return
+        for (account, generation), entry in zip(held, found, strict=True):
+            if served.held.get(account) != generation:
+                continue
+            key = AccountKey(app, account)
+            if entry == 0:
+                del served.held[account]
+                self._own.deliver_kick(key, generation)
+            elif entry:
+                version, _, _, line = events.unpack(entry)
+                self._own.deliver_entry(key, version, line)
+
+    # --- how much there is ---
+
+    def statistics(self) -> Statistics:
+        """As the contract has it: what this node last saw, which is at most a second old for the
+        apps that it serves, and older by a round over all others. Rates are forgotten by Redis
+        itself, and not counted; which channels are heard is asked for by `count` alone.
+        """
+        seen = {**self._seen, **{app: it.counts for app, it in self._served.items()}}
+        accounts, online, channels, calls, due = (
+            sum(it[at] for it in seen.values()) for at in range(5)
+        )
+        return Statistics(
+            accounts=accounts,
+            online=online,
+            channels=channels,
+            calls=calls,
+            due=due,
+            listening=self._listening,
+            rated=0,
+        )
+
+    def count(self) -> Pending[None]:
+        """See anew how much there is, also of which channels are heard."""
+        asked: list[Pending[Any]] = [
+            self._tick(app, served, "") for app, served in self._served.items()
+        ]
+        asked.append(self._look_round())
+        asked.extend(self._count_listening())
+        return all_done(asked)
+
+    def _count_listening(self) -> list[Pending[Any]]:
+        counted: list[int] = []
+        asked = []
+        for pipeline in self._servers:
+            words = ("PUBSUB", "SHARDCHANNELS", f"{self.prefix}{{*}}:e:*")
+            ask = pipeline.ask(Ask(resp.command(*words), len))
+            ask.when_done(partial(self._counted, ask, counted))
+            asked.append(ask)
+        return list(asked)
+
+    def _counted(self, ask: Pending[int], counted: list[int]) -> None:
+        try:
+            counted.append(ask.result())
+        except SignalError:
+            return
+        self._listening = sum(counted)
+
+
+def all_done(asked: Sequence[Pending[Any]]) -> Pending[None]:
+    """Done once all are, whatever came of them."""
+    done: Pending[None] = Pending()
+    left = len(asked)
+
+    def one() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            done.resolve(None)
+
+    if not asked:
+        done.resolve(None)
+    for it in asked:
+        it.when_done(one)
+    return done
+
+
+def _itself(reply: Any) -> Any:
+    return reply
+
+
+def _ticked(about: About, reply: Any) -> Any:
+    if reply[1] == b"dead":
+        raise answers.refusal(about, reply)
+    return reply

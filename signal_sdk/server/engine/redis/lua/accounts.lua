@@ -1,0 +1,97 @@
+-- Accounts: made when they are named, forgotten when nothing is left of them.
+-- Owns: uids, who asks, how many bytes an app has. Must not know what is left of an account.
+
+local MAX_UID = 2147483647
+
+-- An account's facts; nil where nobody knows it. `lease` is there while no connection is.
+local function account_of(c, name)
+  local found = call('HMGET', c.base .. 'a:' .. name, 'u', 'g', 'd', 'n', 'ch', 'le')
+  if not found[1] then
+    return nil
+  end
+  return {
+    name = name, uid = found[1], generation = found[2], digest = found[3], node = found[4],
+    channel = found[5], lease = found[6],
+  }
+end
+
+-- The account, made with the first uid from `uid` on that is free. Nil and a refusal where the app
+-- has no room, unless it `was_known` to the same operation.
+local function account_or_new(c, name, uid, was_known)
+  local account = account_of(c, name)
+  if account then
+    return account
+  end
+  local uids, most = c.base .. 'u', c.bounds.app_accounts
+  if most > 0 and not was_known and call('ZCARD', uids) >= most then
+    return nil, refused('accounts', most)
+  end
+  uid = tonumber(uid)
+  while call('ZCOUNT', uids, uid, uid) > 0 do
+    uid = uid % MAX_UID + 1
+  end
+  call('ZADD', uids, uid, name)
+  local given = call('HMGET', c.base .. 'app', 'g', 'v')
+  call('HSET', c.base .. 'a:' .. name, 'u', uid, 'g', given[1] or 0, 'v', given[2] or 0)
+  call('PERSIST', c.base .. 'app')
+  return account_of(c, name)
+end
+
+-- The app's numbers go on behind those of whom it forgets, for this long after it is empty.
+local EMPTY_SECONDS = 30 * 24 * 3600
+
+local function rest_if_empty(c)
+  local used = call('HMGET', c.base .. 'app', 'c', 'b')
+  if call('EXISTS', c.base .. 'u') == 0 and (tonumber(used[1]) or 0) == 0 then
+    call('EXPIRE', c.base .. 'app', EMPTY_SECONDS)
+  end
+end
+
+-- Forget an account of which nothing is left.
+local function let_go(c, name)
+  local base = c.base
+  local found = call('HMGET', base .. 'a:' .. name, 'u', 'd', 'md', 'g', 'v')
+  if not found[1] or found[2] or (tonumber(found[3]) or 0) > 0 then
+    return
+  end
+  if call('EXISTS', base .. 'i:' .. name, base .. 'ua:' .. name, base .. 'k:' .. name) > 0 then
+    return
+  end
+  call('DEL', base .. 'a:' .. name, base .. 'r:' .. name)
+  call('ZREM', base .. 'u', name)
+  local app = call('HMGET', base .. 'app', 'g', 'v')
+  local generation = math.max(tonumber(app[1]) or 0, tonumber(found[4]))
+  local version = math.max(tonumber(app[2]) or 0, tonumber(found[5]))
+  call('HSET', base .. 'app', 'g', generation, 'v', version)
+  rest_if_empty(c)
+end
+
+-- The account whose session asks, from this node; nil where it is not the session any more.
+local function asker(c, name, generation)
+  local found = call('HMGET', c.base .. 'a:' .. name, 'u', 'g', 'd', 'n', 'ch')
+  if found[3] and found[2] == generation and found[4] == c.node then
+    return {name = name, uid = found[1], channel = found[5]}
+  end
+  return nil
+end
+
+local function uid_if_online(c, name)
+  local found = call('HMGET', c.base .. 'a:' .. name, 'u', 'd')
+  return found[2] and found[1] or '0'
+end
+
+-- The bytes of all that the app keeps.
+
+local function lacks_bytes(c, size)
+  local most = c.bounds.app_bytes
+  if size <= 0 or most == 0 then
+    return false
+  end
+  return (tonumber(call('HGET', c.base .. 'app', 'b')) or 0) + size > most
+end
+
+local function add_bytes(c, size)
+  if size ~= 0 then
+    call('HINCRBY', c.base .. 'app', 'b', size)
+  end
+end

@@ -1,0 +1,206 @@
+-- Channels: their events, their short history, and when they end.
+-- Owns: msgids, and the facts that nodes are told of an event (redis/events.py reads them). Must not
+-- know who may do what.
+--
+-- Of the built-in attributes, `c:` has what is looked at: un, ttl, an, at, sl, al (BUILT_IN).
+
+local DEFAULT_TTL = 7200
+local MAX_TTL = 30 * 24 * 3600
+local ONLINE_CHANNEL = '_agora_user_online'
+local MOVES_CHANNEL = '_agora_channel_event'
+
+local function is_special(name)
+  return name == ONLINE_CHANNEL or name == MOVES_CHANNEL
+end
+
+local function channel_of(c, name)
+  local found = call(
+    'HMGET', c.base .. 'c:' .. name, 'm', 't', 'id', 'un', 'ttl', 'an', 'at', 'sl', 'al'
+  )
+  if not found[1] then
+    return nil
+  end
+  return {
+    name = name, msgid = tonumber(found[1]), total = tonumber(found[2]), idle = tonumber(found[3]),
+    notifies = found[4], ttl = tonumber(found[5]), counts = tonumber(found[6]),
+    totals = tonumber(found[7]), messages = tonumber(found[8]), changes = tonumber(found[9]),
+  }
+end
+
+-- Give the event its msgid and deliver it.
+local function tell(c, channel, kind, ...)
+  local base, name = c.base, channel.name
+  channel.msgid = call('HINCRBY', base .. 'c:' .. name, 'm', 1)
+  local packed = pack({channel.msgid, ms_of(c.now), kind, ...})
+  local key, most = base .. 'h:' .. name, c.bounds.history_events
+  if call('RPUSH', key, packed) > most and most > 0 then
+    call('LTRIM', key, -most, -1)
+  end
+  local seconds = c.bounds.history_seconds
+  if seconds > 0 then
+    -- Beyond the time of each: that is looked at when it is read.
+    call('PEXPIRE', key, math.ceil(seconds * 1000) + 1000)
+  else
+    call('PERSIST', key)
+  end
+  call('SPUBLISH', base .. 'e:' .. name, packed)
+end
+
+-- Tell a special channel, where somebody is there.
+local function tell_special(c, name, event, channel, account)
+  local special = channel_of(c, name)
+  if special then
+    tell(c, special, 'moved', event, channel, account.name, tonumber(account.uid))
+    tell(c, special, 'special', event, channel, account.name, tonumber(account.uid))
+  end
+end
+
+local function announces(channel, name)
+  return not is_special(name) and not (channel and channel.notifies == '0')
+end
+
+local function members_of(c, name)
+  return call('ZCARD', c.base .. 'm:' .. name)
+end
+
+-- When is something due of the channel?
+
+local function watch_end(c, channel)
+  if channel.idle then
+    local ttl = math.min(channel.ttl or DEFAULT_TTL, MAX_TTL)
+    set_due(c, 'E' .. channel.name, channel.idle + ttl)
+  else
+    drop_due(c, 'E' .. channel.name)
+  end
+end
+
+local function watch_count(c, channel, what, interval)
+  if interval and interval > 0 and members_of(c, channel.name) > 0 then
+    set_due(c, what .. channel.name, c.now + math.max(interval, c.bounds.count_push_seconds))
+  else
+    drop_due(c, what .. channel.name)
+  end
+end
+
+local function watch_counts(c, channel)
+  watch_count(c, channel, 'N', channel.counts)
+  watch_count(c, channel, 'M', channel.totals)
+end
+
+-- A new channel, or nil and a refusal. `idle` is since when nobody is there.
+local function new_channel(c, name, maker, idle)
+  local base, bounds = c.base, c.bounds
+  local most = bounds.app_channels
+  if most > 0 and (tonumber(call('HGET', base .. 'app', 'c')) or 0) >= most then
+    return nil, refused('channels', most)
+  end
+  most = bounds.account_channels
+  local maker_key = base .. 'a:' .. maker
+  if most > 0 and (tonumber(call('HGET', maker_key, 'md')) or 0) >= most then
+    return nil, refused('made', most)
+  end
+  call('HINCRBY', base .. 'app', 'c', 1)
+  call('HINCRBY', maker_key, 'md', 1)
+  call('HSET', base .. 'c:' .. name, 'm', 0, 't', 0, 'mk', maker)
+  if idle then
+    call('HSET', base .. 'c:' .. name, 'id', string.format('%.6f', idle))
+  end
+  return channel_of(c, name)
+end
+
+-- The channel has been empty for long enough.
+local function destroy(c, name)
+  local base = c.base
+  local maker, size = call('HGET', base .. 'c:' .. name, 'mk'), 0
+  for _, text in ipairs(call('HVALS', base .. 'ca:' .. name)) do
+    size = size + #text
+  end
+  add_bytes(c, -size)
+  for _, kind in ipairs({'c:', 'm:', 'ca:', 'h:', 'q:', 'x:'}) do
+    call('DEL', base .. kind .. name)
+  end
+  call('HINCRBY', base .. 'app', 'c', -1)
+  if maker and call('HINCRBY', base .. 'a:' .. maker, 'md', -1) <= 0 then
+    call('HDEL', base .. 'a:' .. maker, 'md')
+    let_go(c, maker)
+  end
+  rest_if_empty(c)
+end
+
+-- Tell a count, where it has changed since it was told.
+local function push_count(c, what, name)
+  local channel = channel_of(c, name)
+  if not channel then
+    return
+  end
+  local is_total = what == 'M'
+  if channel.counts and channel.counts > 0 and (not is_total or (channel.totals or 0) > 0) then
+    local count = is_total and channel.total or members_of(c, name)
+    local key, field = c.base .. 'c:' .. name, is_total and 'pm' or 'pn'
+    if call('HGET', key, field) ~= tostring(count) then
+      call('HSET', key, field, count)
+      local attribute = is_total and '_total_member_num' or '_member_num'
+      tell(c, channel, 'changed', '_agora_system', 0, 'update', attribute, '"' .. count .. '"')
+    end
+  end
+  watch_count(c, channel, what, is_total and channel.totals or channel.counts)
+end
+
+-- How long until one more is allowed of `limit` in any second; 0 where it is now, and is counted.
+-- The times of the latest are kept, in milliseconds of the day.
+local function too_often(c, key, limit)
+  if limit == 0 then
+    return 0
+  end
+  local text, now = call('GET', key) or '', ms_of(c.now) % 86400000
+  if #text >= limit * 4 then
+    local age = (now - struct.unpack('>I4', text, #text - limit * 4 + 1)) % 86400000
+    if age < 1000 then
+      return 1000 - age
+    end
+    text = limit > 1 and string.sub(text, -(limit - 1) * 4) or ''
+  end
+  call('SET', key, text .. struct.pack('>I4', now), 'PX', 2000)
+  return 0
+end
+
+-- ARGV: account, generation, callid, ack, reply; channel, members_only, uid, text, id
+define('publish', function(c, args)
+  local account = asker(c, args[4], args[5])
+  if not account then
+    return refused('fenced')
+  end
+  local answer = known(c, args[4], args[6], args[7])
+  if answer then
+    return answer
+  end
+  local name = args[9]
+  if args[10] == '1' and account.channel ~= name then
+    return refused('elsewhere')
+  end
+  local found = call('HMGET', c.base .. 'c:' .. name, 'm', 'sl')
+  if found[1] then
+    local limit, own = c.bounds.messages, tonumber(found[2]) or 0
+    if own > 0 and (limit == 0 or own < limit) then
+      limit = own
+    end
+    local ms = too_often(c, c.base .. 'q:' .. name, limit)
+    if ms > 0 then
+      return refused('messages', limit, ms)
+    end
+    tell(c, {name = name}, 'message', account.name, tonumber(args[11]), args[12], args[13])
+  end
+  keep(c, args[4], args[6], args[8])
+  return nil
+end)
+
+-- ARGV: channel, after. Answers the last msgid, the time, and the events behind `after`.
+define('history', function(c, args)
+  local msgid = tonumber(call('HGET', c.base .. 'c:' .. args[4], 'm') or -1)
+  local count = msgid - tonumber(args[5])
+  local events = {}
+  if msgid >= 0 and count > 0 then
+    events = call('LRANGE', c.base .. 'h:' .. args[4], -count, -1)
+  end
+  return {0, 'events', msgid, ms_of(c.now), events}
+end)

@@ -1,0 +1,130 @@
+-- What every function stands on: its context, what is due, and the replies that are kept.
+-- Owns: time, the bounds, the form of an answer. Must not know an operation.
+--
+-- Keys are all of one app, and begin with KEYS[1], which ends in its hash tag and a colon. Behind
+-- that: `app` (what the app uses), `u` (account -> uid), `on` (who is online), `lines` (digest ->
+-- account), `nodes` (node -> when it was heard), `dying`, `due`, `stale` (inboxes by the end of
+-- their first entry), `calls`; of an account `a:` (facts), `i:` (inbox), `r:` (replies), `ua:`
+-- (attributes), `k:` (its calls); of a channel `c:` (facts), `m:` (members), `ca:` (attributes),
+-- `h:` (history), `q:`, `x:` (rates); of a node `n:` (who is connected there). Topics: `e:` (a
+-- channel's events), `t:` (what a node is told).
+--
+-- ARGV begins with the time (empty: Redis' own), the node's id and the bounds, in one text.
+-- An answer is null, or an array: when something is due next in milliseconds (0: as before), what
+-- it is, and more.
+
+-- These are not there yet while the functions are loaded.
+local call, pack, unpack_one
+
+local BOUNDS = {
+  'history_events', 'history_seconds', 'count_push_seconds', 'inbox_messages', 'inbox_bytes',
+  'inbox_sender_messages', 'app_bytes', 'app_accounts', 'app_channels', 'account_channels',
+  'account_calls', 'attributes', 'joins', 'messages', 'changes', 'replies', 'life', 'event_seconds',
+  'attributes_bytes',
+}
+-- The latest text and its table: a memory of what was computed, and no state.
+local bounds_text, bounds_table
+
+local function bounds_of(text)
+  if text ~= bounds_text then
+    local found = {}
+    for index, value in ipairs(unpack_one(text)) do
+      found[BOUNDS[index]] = value
+    end
+    bounds_text, bounds_table = text, found
+  end
+  return bounds_table
+end
+
+local function now_of(text)
+  if text ~= '' then
+    return tonumber(text)
+  end
+  local time = call('TIME')
+  return tonumber(time[1]) + tonumber(time[2]) / 1000000
+end
+
+local function ms_of(time)
+  return math.floor(time * 1000)
+end
+
+local function set_due(c, what, time)
+  call('ZADD', c.base .. 'due', string.format('%.6f', time), what)
+  c.has_dues_changed = true
+end
+
+local function drop_due(c, ...)
+  call('ZREM', c.base .. 'due', ...)
+end
+
+local function next_due(c)
+  local found = call('ZRANGE', c.base .. 'due', 0, 0, 'WITHSCORES')
+  return found[2] and math.ceil(tonumber(found[2]) * 1000) or -1
+end
+
+local function refused(what, ...)
+  return {0, what, ...}
+end
+
+local function define(name, body, ...)
+  redis.register_function({
+    function_name = 'signal_VERSION_' .. name,
+    flags = {...},
+    callback = function(keys, args)
+      call, pack, unpack_one = redis.call, cmsgpack.pack, cmsgpack.unpack
+      local c = {
+        base = keys[1], now = now_of(args[1]), node = args[2], bounds = bounds_of(args[3]),
+      }
+      local answer = body(c, args)
+      if c.has_dues_changed then
+        answer = answer or {0}
+        answer[1] = next_due(c)
+      end
+      return answer or false
+    end,
+  })
+end
+
+-- Does nothing: whoever may call it may call all.
+redis.register_function({
+  function_name = 'signal_VERSION_may',
+  flags = {'no-writes'},
+  callback = function()
+    return 1
+  end,
+})
+
+-- What a node is told.
+
+local function tell_node(c, node, ...)
+  call('SPUBLISH', c.base .. 't:' .. node, pack({...}))
+end
+
+-- Replies are members of a sorted set by their call ids, each behind its own.
+
+local function known(c, account, callid, ack)
+  if callid == '' then
+    return nil
+  end
+  local key = c.base .. 'r:' .. account
+  if ack ~= '0' then
+    call('ZREMRANGEBYSCORE', key, '-inf', ack)
+  end
+  local found = call('ZRANGE', key, callid, callid, 'BYSCORE')[1]
+  if found then
+    return {0, 'known', string.sub(found, #callid + 2)}
+  end
+  return nil
+end
+
+local function keep(c, account, callid, reply)
+  if callid == '' then
+    return
+  end
+  local key = c.base .. 'r:' .. account
+  call('ZADD', key, callid, callid .. ':' .. reply)
+  local over = call('ZCARD', key) - c.bounds.replies
+  if over > 0 then
+    call('ZREMRANGEBYRANK', key, 0, over - 1)
+  end
+end

@@ -1,0 +1,110 @@
+-- What happens by itself: what is due, whose time is over, and which nodes live.
+-- Owns: that each is done once, by whichever node looks. Must not know how it is done.
+
+local DUES_PER_LOOK = 200
+local INBOXES_PER_LOOK = 100
+local BURIED_PER_LOOK = 500
+
+local function do_due(c, what)
+  local kind, name = string.sub(what, 1, 1), string.sub(what, 2)
+  call('ZREM', c.base .. 'due', what)
+  if kind == 'E' then
+    destroy(c, name)
+  elseif kind == 'C' then
+    run_out(c, name)
+  elseif kind == 'N' or kind == 'M' then
+    push_count(c, kind, name)
+  else
+    local account = account_of(c, name)
+    if account and account.digest then
+      if kind == 'L' then
+        end_session(c, account, true)
+      else
+        expire(c, account)
+      end
+    end
+  end
+end
+
+-- What a dead node held is as if each connection had broken now. Answers how many there were.
+local function bury(c, node)
+  local base = c.base
+  local names = call('SPOP', base .. 'n:' .. node, BURIED_PER_LOOK)
+  for _, name in ipairs(names) do
+    local account = account_of(c, name)
+    if account and account.digest and account.node == node then
+      if not account.lease then
+        lease(c, account)
+      end
+      -- Whatever that node still asks for is no session's.
+      call('HSET', base .. 'a:' .. name, 'n', '')
+    end
+  end
+  if #names < BURIED_PER_LOOK then
+    call('SREM', base .. 'dying', node)
+  end
+  return #names
+end
+
+local function give_up(c, node)
+  call('ZREM', c.base .. 'nodes', node)
+  call('SADD', c.base .. 'dying', node)
+end
+
+-- ARGV: lives (does this node say that it lives, and in which way: new, known, or not at all)
+-- Answers whether there is more to do, the time, which nodes were found dead, how much there is, and
+-- how many are connected to this node.
+define('tick', function(c, args)
+  local base = c.base
+  if args[4] == 'known' and not call('ZSCORE', base .. 'nodes', c.node) then
+    return refused('dead')
+  end
+  if args[4] ~= '' then
+    call('ZADD', base .. 'nodes', string.format('%.6f', c.now), c.node)
+  end
+  local until_then = string.format('(%.6f', c.now - c.bounds.life)
+  local dead = call('ZRANGE', base .. 'nodes', '-inf', until_then, 'BYSCORE')
+  for _, node in ipairs(dead) do
+    give_up(c, node)
+  end
+  local count = 0
+  for _, node in ipairs(call('SMEMBERS', base .. 'dying')) do
+    count = count + bury(c, node)
+  end
+  local is_more = count >= BURIED_PER_LOOK
+  local now = string.format('%.6f', c.now + 0.000001)
+  local dues = call('ZRANGE', base .. 'due', '-inf', now, 'BYSCORE', 'LIMIT', 0, DUES_PER_LOOK)
+  for _, what in ipairs(dues) do
+    -- One may have ended another.
+    if call('ZSCORE', base .. 'due', what) then
+      do_due(c, what)
+    end
+  end
+  local stale = call('ZRANGE', base .. 'stale', '-inf', now, 'BYSCORE', 'LIMIT', 0, INBOXES_PER_LOOK)
+  for _, name in ipairs(stale) do
+    drop_head(c, name, 0)
+    let_go(c, name)
+  end
+  is_more = is_more or #dues == DUES_PER_LOOK or #stale == INBOXES_PER_LOOK
+  c.has_dues_changed = true
+  return {
+    0, 'ticked', is_more and 1 or 0, ms_of(c.now), dead,
+    {
+      call('ZCARD', base .. 'u'), call('SCARD', base .. 'on'),
+      tonumber(call('HGET', base .. 'app', 'c')) or 0, call('HLEN', base .. 'calls'),
+      call('ZCARD', base .. 'due'),
+    },
+    call('SCARD', base .. 'n:' .. c.node), call('ZCARD', base .. 'nodes'),
+  }
+end, 'allow-oom')
+
+-- This node serves the app no more. Answers whether there is more to do.
+define('go', function(c, args)
+  if call('ZSCORE', c.base .. 'nodes', c.node) then
+    give_up(c, c.node)
+  end
+  if bury(c, c.node) >= BURIED_PER_LOOK then
+    return {0, 'more'}
+  end
+  return nil
+end, 'allow-oom')

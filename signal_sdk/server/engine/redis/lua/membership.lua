@@ -1,0 +1,171 @@
+-- Membership: who is in which channel. A session's channel is a fact of its presence, and changes
+-- with its channel's members, sorted by the number of their join.
+-- Owns: coming and going, and what is told of it. Must not know what a presence is.
+
+local MEMBERS_PER_JOIN = 200
+local NAMES_PER_LOOK = 1000
+
+-- How long until one more may join; where it is now, nil and up to when it is paid. In a large
+-- channel a join counts as several, since all hear of it.
+local function joins_too_often(c, name, channel)
+  local limit = c.bounds.joins
+  if limit == 0 or not announces(channel, name) then
+    return nil, nil
+  end
+  local paid = tonumber(channel and call('HGET', c.base .. 'c:' .. name, 'jp') or nil) or 0
+  local num = channel and members_of(c, name) or 0
+  paid = math.max(paid, c.now) + 1 / limit
+  local late = paid - c.now - 1
+  if late > 0.000001 then
+    return refused('joins', num, math.ceil(late * 1000)), nil
+  end
+  return nil, paid + math.max(num / MEMBERS_PER_JOIN - 1, 0) / limit
+end
+
+local function arrive(c, channel, account)
+  local base, name = c.base, channel.name
+  if announces(channel, name) then
+    tell(c, channel, 'moved', 'join', name, account.name, tonumber(account.uid))
+  end
+  channel.total = call('HINCRBY', base .. 'c:' .. name, 't', 1)
+  call('ZADD', base .. 'm:' .. name, channel.total, account.name)
+  if channel.idle or members_of(c, name) == 1 then
+    call('HDEL', base .. 'c:' .. name, 'id')
+    channel.idle = nil
+    watch_end(c, channel)
+    watch_counts(c, channel)
+  end
+  if not is_special(name) then
+    tell_special(c, MOVES_CHANNEL, 'join', name, account)
+  end
+end
+
+-- The account is a member no more: tell of it.
+local function depart(c, name, account)
+  local base = c.base
+  local channel = channel_of(c, name)
+  if not channel or call('ZREM', base .. 'm:' .. name, account.name) == 0 then
+    return
+  end
+  if announces(channel, name) then
+    tell(c, channel, 'moved', 'leave', name, account.name, tonumber(account.uid))
+  end
+  if members_of(c, name) == 0 then
+    channel.idle = c.now
+    call('HSET', base .. 'c:' .. name, 'id', string.format('%.6f', c.now))
+    watch_end(c, channel)
+    watch_counts(c, channel)
+  end
+  if not is_special(name) then
+    tell_special(c, MOVES_CHANNEL, 'leave', name, account)
+  end
+end
+
+-- The newest members' names and uids by turns, the newest first.
+local function newest_of(c, name, count)
+  local found = {}
+  if count <= 0 then
+    return found
+  end
+  for first = 0, count - 1, NAMES_PER_LOOK do
+    local last = math.min(first + NAMES_PER_LOOK, count) - 1
+    local names = call('ZRANGE', c.base .. 'm:' .. name, first, last, 'REV')
+    if #names > 0 then
+      local uids = call('ZMSCORE', c.base .. 'u', unpack(names))
+      for index, account in ipairs(names) do
+        found[#found + 1] = account
+        found[#found + 1] = tonumber(uids[index])
+      end
+    end
+    if #names < NAMES_PER_LOOK then
+      break
+    end
+  end
+  return found
+end
+
+-- ARGV: account, generation, callid, ack, reply; channel, newest. Answers how many members there
+-- are and have been, the last msgid, the newest, which counts are asked for, and the attributes.
+define('join', function(c, args)
+  local account = asker(c, args[4], args[5])
+  if not account then
+    return refused('fenced')
+  end
+  local name = args[9]
+  local answer = known(c, args[4], args[6], args[7])
+  if answer and account.channel ~= name then
+    return answer
+  end
+  local channel, key = channel_of(c, name), c.base .. 'c:' .. name
+  local refusal, paid
+  if account.channel ~= name then
+    refusal, paid = joins_too_often(c, name, channel)
+    if refusal then
+      return refusal
+    end
+  end
+  if not channel then
+    channel, refusal = new_channel(c, name, account.name, nil)
+    if refusal then
+      return refusal
+    end
+  end
+  if paid then
+    call('HSET', key, 'jp', string.format('%.6f', paid))
+  end
+  if account.channel ~= name then
+    if account.channel then
+      depart(c, account.channel, account)
+    end
+    call('HSET', c.base .. 'a:' .. account.name, 'ch', name)
+    arrive(c, channel, account)
+  end
+  local msgid = tonumber(call('HGET', key, 'm'))
+  call('HSET', c.base .. 'a:' .. account.name, 'ja', msgid)
+  keep(c, args[4], args[6], args[8])
+  return {
+    0, 'joined', members_of(c, name), channel.total, msgid,
+    newest_of(c, name, tonumber(args[10])), channel.counts or 0, channel.totals or 0,
+    call('HGETALL', c.base .. 'ca:' .. name),
+  }
+end)
+
+-- ARGV: account, generation, callid, ack, reply; channel
+define('leave', function(c, args)
+  local account = asker(c, args[4], args[5])
+  if not account then
+    return refused('fenced')
+  end
+  local answer = known(c, args[4], args[6], args[7])
+  if answer then
+    return answer
+  end
+  if account.channel ~= args[9] then
+    return refused('elsewhere')
+  end
+  call('HDEL', c.base .. 'a:' .. account.name, 'ch')
+  depart(c, args[9], account)
+  keep(c, args[4], args[6], args[8])
+  return nil
+end, 'allow-oom')
+
+-- ARGV: channel, newest. Answers as `join`, without the attributes; nothing where there is none.
+define('roster', function(c, args)
+  local channel = channel_of(c, args[4])
+  if not channel then
+    return nil
+  end
+  return {
+    0, 'roster', members_of(c, args[4]), channel.total, channel.msgid,
+    newest_of(c, args[4], tonumber(args[5])),
+  }
+end)
+
+-- ARGV: channel, account. Answers the channel's last msgid at the join, where it is a member.
+define('membership', function(c, args)
+  local found = call('HMGET', c.base .. 'a:' .. args[5], 'ch', 'ja', 'd')
+  if found[3] and found[1] == args[4] then
+    return {0, 'member', tonumber(found[2]) or 0}
+  end
+  return nil
+end)

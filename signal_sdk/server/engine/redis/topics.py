@@ -1,0 +1,211 @@
+"""What a node hears: the topics that it has subscribed to, and what of a channel's events it was
+handed.
+
+Owns: the order of a channel's events, and how a hole is filled. Must not know what an event says,
+or who is told in the end.
+
+Redis tells of what is published while a connection lasts, in order and once. A hole is what
+happened between two connections. It is filled from the channel's history before anything later is
+handed on; what that does not hold any more stays a hole, which each member sees by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from signal_sdk.errors import SignalError
+from signal_sdk.server.engine.base import ChannelKey, Event
+from signal_sdk.server.engine.pending import Pending
+from signal_sdk.server.engine.redis import events
+from signal_sdk.server.engine.redis.core import Core, tag
+from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline
+
+__all__ = ["Heard", "Topics"]
+
+
+class Heard:
+    """A channel that is heard: the last msgid that was handed on (None: nobody knows yet), and what
+    has come since a hole was found that is being filled.
+    """
+
+    __slots__ = ("held", "key", "last")
+
+    def __init__(self, key: ChannelKey) -> None:
+        self.key = key
+        self.last: int | None = None
+        self.held: list[Event] | None = None
+
+
+class Topics(Core):
+    """Subscribing, and what comes of it."""
+
+    _topics: dict[bytes, Heard]
+    _nodes: dict[bytes, str]
+    """The topic of this node in each app that it serves."""
+
+    def _start_hearing(self) -> None:
+        self._topics = {}
+        self._nodes = {}
+
+    def _topic(self, key: ChannelKey) -> bytes:
+        return f"{self._base(key.app)}e:{key.channel}".encode()
+
+    def subscribe(self, key: ChannelKey) -> Pending[None]:
+        """As the contract has it."""
+        topic = self._topic(key)
+        if topic not in self._topics and self._is_there(key.app):
+            self._topics[topic] = Heard(key)
+            self._subscribing(key.app, topic)
+        # What comes behind this is behind the subscription.
+        read = partial(self._begins, topic)
+        return self._ask(key.app, "history", (key.channel, 2**53), read)
+
+    def _begins(self, topic: bytes, reply: Any) -> None:
+        heard = self._topics.get(topic)
+        if heard is not None and heard.last is None:
+            heard.last = max(reply[2], 0)
+
+    def unsubscribe(self, key: ChannelKey) -> None:
+        """As the contract has it."""
+        topic = self._topic(key)
+        if self._topics.pop(topic, None) is not None:
+            self._if_there(key.app, topic, ends=True)
+
+    def _hear_as(self, app: str, node: str) -> None:
+        """What is for this node in the app is heard from here on."""
+        topic = f"{self._base(app)}t:{node}".encode()
+        self._nodes[topic] = app
+        self._if_there(app, topic)
+
+    def _hear_no_more_as(self, app: str, node: str) -> None:
+        topic = f"{self._base(app)}t:{node}".encode()
+        if self._nodes.pop(topic, None) is not None:
+            self._if_there(app, topic, ends=True)
+
+    def _hear_nothing(self) -> None:
+        """All subscriptions to channels are over."""
+        for heard in list(self._topics.values()):
+            self.unsubscribe(heard.key)
+
+    def _if_there(self, app: str, topic: bytes, *, ends: bool = False) -> None:
+        """What cannot be subscribed to now is when there is a connection."""
+        if self._is_there(app):
+            self._subscribing(app, topic, ends=ends)
+
+    def _is_there(self, app: str) -> bool:
+        return self._servers.of(tag(app)).is_up
+
+    # --- what comes ---
+
+    def _heard(self, topic: bytes, message: bytes) -> None:
+        heard = self._topics.get(topic)
+        if heard is not None:
+            if not message:
+                self._hear_anew(topic, heard)
+            elif not self._is_mute(heard.key.app):
+                self._take(heard, events.event(heard.key.channel, message))
+            return
+        app = self._nodes.get(topic)
+        if app is None:
+            return
+        if not message:
+            self._subscribing(app, topic)
+            self._is_heard_again(app)
+        elif not self._is_mute(app):
+            self._told(app, events.unpack(message))
+
+    def _hear_anew(self, topic: bytes, heard: Heard) -> None:
+        """The subscription is over, and the channel is not: it is heard again, and what was missed
+        is filled in.
+        """
+        self._subscribing(heard.key.app, topic)
+        if heard.held is None:
+            heard.held = []
+            self._fill(heard)
+
+    def _is_heard_again(self, app: str) -> None:
+        """The node hears again of what it is told in the app: of what not, meanwhile?"""
+        raise NotImplementedError
+
+    def _is_mute(self, app: str) -> bool:
+        """May others have taken this node for dead?"""
+        raise NotImplementedError
+
+    def _told(self, app: str, told: Sequence[Any]) -> None:
+        """This node is told something of an account."""
+        raise NotImplementedError
+
+    def _take(self, heard: Heard, event: Event) -> None:
+        if heard.held is not None:
+            heard.held.append(event)
+        elif heard.last is not None and event.msgid > heard.last + 1 > 1:
+            heard.held = [event]
+            self._fill(heard)
+        else:
+            self._hand_on(heard, event)
+
+    def _hand_on(self, heard: Heard, event: Event) -> None:
+        heard.last = event.msgid
+        self._own.deliver_event(heard.key, event.msgid, event.content, event.time_ms)
+
+    def _fill(self, heard: Heard) -> None:
+        """Ask for what is missing, and hand it on before what is held back."""
+        asked = self._events(heard.key, heard.last or 0)
+        asked.when_done(partial(self._fill_with, heard, asked))
+
+    def _fill_with(self, heard: Heard, asked: Pending[tuple[int, Sequence[Event] | None]]) -> None:
+        held, heard.held = heard.held or [], None
+        if self._topics.get(self._topic(heard.key)) is not heard:
+            return
+        try:
+            msgid, missed = asked.result()
+        except SignalError:
+            # The connection is lost once more: it is filled with the next.
+            return
+        newest = heard.last or 0
+        for event in missed or ():
+            newest = event.msgid
+            self._hand_on(heard, event)
+        if missed is None:
+            heard.last = newest = min([msgid, *(it.msgid - 1 for it in held)])
+        for event in held:
+            if event.msgid > newest:
+                self._hand_on(heard, event)
+
+    # --- the history ---
+
+    def history(self, key: ChannelKey, after_msgid: int) -> Pending[Sequence[Event] | None]:
+        """As the contract has it."""
+        return self._events(key, after_msgid).map(_second)
+
+    def _events(self, key: ChannelKey, after_msgid: int) -> Ask[tuple[int, Sequence[Event] | None]]:
+        read = partial(self._read_events, key, after_msgid)
+        return self._ask(key.app, "history", (key.channel, after_msgid), read)
+
+    def _read_events(
+        self, key: ChannelKey, after_msgid: int, reply: Any
+    ) -> tuple[int, Sequence[Event] | None]:
+        _, _, msgid, now_ms, packed = reply
+        if msgid < 0:
+            return 0, None
+        since = now_ms - self._bounds.history_seconds * 1000 if self._bounds.history_seconds else 0
+        found = [events.event(key.channel, it) for it in packed]
+        found = [it for it in found if it.msgid > after_msgid and it.time_ms > since]
+        return msgid, found if len(found) == msgid - after_msgid else None
+
+    # --- a connection anew ---
+
+    def _hear_again(self, pipeline: Pipeline) -> None:
+        """The connection is a new one: subscribe to all again, and fill what was missed."""
+        for topic, app in self._nodes.items():
+            if self._servers.of(tag(app)) is pipeline:
+                self._subscribing(app, topic)
+        for topic, heard in self._topics.items():
+            if self._servers.of(tag(heard.key.app)) is pipeline:
+                self._hear_anew(topic, heard)
+
+
+def _second(pair: tuple[int, Sequence[Event] | None]) -> Sequence[Event] | None:
+    return pair[1]

@@ -1,0 +1,175 @@
+"""The sockets that a server listens on: which there are, where they are, and how they are shared.
+
+Owns: opening all that a configuration names, and closing them. Must not know who comes in, nor what
+is said there.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import attrs
+
+from signal_sdk.errors import ConfigError
+from signal_sdk.native import udp
+from signal_sdk.net.addresses import bind_all, share, takes_ipv4
+from signal_sdk.server import listener
+from signal_sdk.server.config import Config
+from signal_sdk.server.config_checks import shown
+from signal_sdk.wire.datagrams import LOOKUP_PORTS
+
+__all__ = ["Address", "Addresses", "Sockets", "hold", "with_ports"]
+
+logger: logging.Logger = logging.getLogger("signal_sdk.server")
+
+Address: TypeAlias = tuple[str, int]
+
+
+@attrs.frozen(kw_only=True)
+class Addresses:
+    """Where a node listens, as (host, port)."""
+
+    plain: Sequence[Address] = ()
+    tls: Sequence[Address] = ()
+    native: Sequence[Address] = ()
+    lookup: Sequence[Address] = ()
+    """UDP, where native clients ask."""
+
+
+class Sockets:
+    """Every socket that `config` names, open from the beginning. Each that is shared is listened on
+    by other processes, too, and the system gives each of them its share of who comes.
+
+    Raises `ConfigError` where one cannot be opened; without those for native clients a server goes
+    on that serves them by default only, and says so.
+    """
+
+    def __init__(self, config: Config, *, is_shared: bool = False) -> None:
+        self.plain: list[socket.socket] = []
+        self.tls: list[socket.socket] = []
+        self.native: list[socket.socket] = []
+        self.udp: list[socket.socket] = []
+        self._is_shared = is_shared
+        try:
+            self._open(config)
+            if config.native.enabled:
+                self._open_native(config)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, config: Config) -> None:
+        server, shares = config.server, self._is_shared
+        if server.cert:
+            self.plain, self.tls = listener.listen_pair(server.host, server.port, is_shared=shares)
+        else:
+            self.plain = listener.listen(server.host, server.port, is_shared=shares)
+        for port in server.also_listen:
+            self.plain += listener.listen(server.host, port, is_shared=shares)
+
+    def _open_native(self, config: Config) -> None:
+        server, native, shares = config.server, config.native, self._is_shared
+        any_port = server.port == 0
+        try:
+            for port in (native.port, *native.also_listen):
+                self.native += listener.listen(
+                    server.host, 0 if any_port else port, is_shared=shares
+                )
+            for port in native.lookup_ports:
+                self.udp += udp.listen(server.host, 0 if any_port else port, is_shared=shares)
+        except ConfigError as exc:
+            if not config.native_by_default:
+                raise
+            self.close_native()
+            logger.warning("native clients are not served: %s", exc)
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where they are."""
+        return Addresses(
+            plain=[_address(sock) for sock in self.plain],
+            tls=[_address(sock) for sock in self.tls],
+            native=[_address(sock) for sock in self.native],
+            lookup=[_address(sock) for sock in self.udp],
+        )
+
+    def warn(self, config: Config) -> None:
+        """Tell the log what native clients cannot reach."""
+        if not self.native:
+            return
+        if config.server.port:
+            _warn_of_lookup_ports(config.native.lookup_ports)
+        if not any(map(takes_ipv4, self.native)):
+            logger.warning(
+                "[server] host %s stands for IPv6 addresses only, which native clients do not know:"
+                " none of them can come; listen on an IPv4 address, too",
+                shown(config.server.host),
+            )
+
+    def close_native(self) -> None:
+        """Close those for native clients."""
+        for sock in (*self.udp, *self.native):
+            sock.close()
+        self.udp = []
+        self.native = []
+
+    def close(self) -> None:
+        """Close all that are open."""
+        self.close_native()
+        for sock in (*self.plain, *self.tls):
+            sock.close()
+        self.plain = []
+        self.tls = []
+
+
+def with_ports(config: Config, found: Addresses) -> Config:
+    """`config` with the ports that were `found` for it in place of those that may be any."""
+    native = dict.fromkeys(port for _, port in found.native)
+    first, *more = native or (config.native.port,)
+    return attrs.evolve(
+        config,
+        server=attrs.evolve(config.server, port=found.plain[0][1]),
+        native=attrs.evolve(
+            config.native,
+            enabled=bool(native),
+            port=first,
+            also_listen=tuple(more),
+            lookup_ports=tuple(dict.fromkeys(port for _, port in found.lookup)),
+        ),
+    )
+
+
+def hold(addresses: Addresses) -> list[socket.socket]:
+    """Sockets that keep the TCP ports of `addresses` for those who share them, whether any of those
+    is there or not. Nobody comes in by them. Raises `ConfigError`.
+    """
+    held = []
+    try:
+        for host, port in (*addresses.plain, *addresses.tls, *addresses.native):
+            held += bind_all(host, port, socket.SOCK_STREAM, share, listens=False)
+    except BaseException:
+        for sock in held:
+            sock.close()
+        raise
+    return held
+
+
+def _warn_of_lookup_ports(ports: Sequence[int]) -> None:
+    """Nobody asks elsewhere than at the ports that are built into the clients, unless the network
+    leads there.
+    """
+    if strange := [str(port) for port in ports if port not in LOOKUP_PORTS]:
+        logger.warning(
+            "[native] lookup_ports has %s, but native clients ask at UDP %s only: listen there, or"
+            " have the network map those ports",
+            ", ".join(strange),
+            " and ".join(map(str, LOOKUP_PORTS)),
+        )
+
+
+def _address(sock: socket.socket) -> Address:
+    host, port = sock.getsockname()[:2]
+    return host, port

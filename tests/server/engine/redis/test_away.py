@@ -1,0 +1,244 @@
+"""The engine on Redis when Redis is away, and what it has missed when it is back. These tests go by
+the real clock: they wait for another process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError, StorageError
+from signal_sdk.net.reactor import Reactor
+from signal_sdk.server.clock import clocks
+from signal_sdk.server.engine.base import AccountKey, Asked, ChannelKey, Post, Presence
+from signal_sdk.server.engine.pending import waited
+from signal_sdk.server.engine.redis.engine import RedisEngine
+from signal_sdk.server.engine.redis.servers import slot_of
+from signal_sdk.wire.events import ChannelMessage
+from tests.redis.clusters import RedisCluster
+from tests.redis.servers import RedisServer
+from tests.server.engine.contract.harness import login_facts
+
+ANN, BOB = AccountKey("app", "ann"), AccountKey("app", "bob")
+ROOM = ChannelKey("app", "room")
+LOOK_SECONDS = 0.01
+WAIT_SECONDS = 20
+
+
+class Heard:
+    """All that a node was handed."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[Any, ...]] = []
+
+    def deliver_event(self, key: ChannelKey, msgid: int, content: Any, time_ms: int) -> None:
+        self.all.append(("event", msgid))
+
+    def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:
+        self.all.append(("entry", key.account, version))
+
+    def deliver_kick(self, key: AccountKey, generation: int) -> None:
+        self.all.append(("kick", key.account, generation))
+
+    def deliver_expiry(self, key: AccountKey, generation: int) -> None:
+        self.all.append(("expiry", key.account, generation))
+
+    def deliver_fencing(self) -> None:
+        self.all.append(("fencing",))
+
+
+class Node:
+    """A node, by the real clock."""
+
+    def __init__(self, engine: RedisEngine) -> None:
+        self.engine = engine
+        self.heard = Heard()
+
+    async def log_in(self, key: AccountKey, **more: Any) -> Presence:
+        made: Presence | None = await waited(self.engine.log_in(key, login_facts(key), **more))
+        assert made is not None
+        return made
+
+    async def join(self, key: AccountKey, presence: Presence) -> None:
+        await waited(self.engine.join(Asked(key, presence.generation), "room", newest=1))
+
+    async def say(self, key: AccountKey, presence: Presence, text: str, callid: int) -> Any:
+        message = ChannelMessage(channel="room", account=key.account, uid=1, msg=text)
+        asked = Asked(key, presence.generation, callid, 0, "said")
+        return await waited(self.engine.publish(asked, message, members_only=False))
+
+    def lose(self) -> None:
+        """Its connections are lost."""
+        for pipeline in self.engine._servers:
+            pipeline.drop()
+
+    @property
+    def is_up(self) -> bool:
+        return all(pipeline.is_up for pipeline in self.engine._servers)
+
+
+@asynccontextmanager
+async def nodes(count: int, *urls: str, **settings: Any) -> AsyncIterator[list[Node]]:
+    """So many nodes on one Redis."""
+    async with trio.open_nursery() as nursery:
+        reactor = Reactor()
+        await nursery.start(reactor.run)
+        made = [Node(RedisEngine(urls, **settings)) for _ in range(count)]
+        for node in made:
+            node.engine.attach(node.heard, clocks(trio.current_time, reactor))
+            await nursery.start(node.engine.run)
+        yield made
+        nursery.cancel_scope.cancel()
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    for _ in range(int(WAIT_SECONDS / LOOK_SECONDS)):
+        if is_so():
+            return
+        await trio.sleep(LOOK_SECONDS)
+    raise AssertionError("it does not come")
+
+
+async def test_what_was_missed_while_a_connection_was_lost_is_filled_in(
+    shared_redis: RedisServer, redis_prefix: str
+) -> None:
+    async with nodes(2, shared_redis.unix_url, prefix=f"{redis_prefix}:") as (here, there):
+        ann, bob = await here.log_in(ANN), await there.log_in(BOB)
+        await here.join(ANN, ann)
+        await waited(here.engine.subscribe(ROOM))
+        await there.say(BOB, bob, "2", 1)
+        await until(lambda: ("event", 2) in here.heard.all)
+        here.lose()
+        for number in range(3, 6):
+            await there.say(BOB, bob, f"{number}", number)
+        assert not here.is_up
+        await until(lambda: here.is_up)
+        await there.say(BOB, bob, "6", 6)
+        await until(lambda: ("event", 6) in here.heard.all)
+        assert here.heard.all == [("event", msgid) for msgid in range(2, 7)]
+
+
+async def test_what_sessions_were_told_meanwhile_they_hear(
+    shared_redis: RedisServer, redis_prefix: str
+) -> None:
+    async with nodes(2, shared_redis.unix_url, prefix=f"{redis_prefix}:") as (here, there):
+        ann, bob = await here.log_in(ANN), await here.log_in(BOB)
+        here.lose()
+        eve = await there.log_in(AccountKey("app", "eve"))
+        await there.log_in(BOB, keeps=True)
+        asked = Asked(AccountKey("app", "eve"), eve.generation)
+        for text in "xy":
+            await waited(there.engine.post(asked, post(ANN, text)))
+        await until(lambda: len(here.heard.all) >= 2)
+        assert sorted(here.heard.all) == [("entry", "ann", 2), ("kick", "bob", bob.generation)]
+        assert ann.generation == 1
+
+
+def post(key: AccountKey, text: str) -> Any:
+    return Post(key=key, sender="eve", line=text, expires=trio.current_time() + 100)
+
+
+async def test_while_redis_is_away_all_is_refused_and_it_comes_back_by_itself() -> None:
+    with RedisServer(appends=True) as redis:
+        async with nodes(1, redis.unix_url) as (node,):
+            ann = await node.log_in(ANN)
+            await node.join(ANN, ann)
+            assert await node.say(ANN, ann, "x", 1) is None
+            node.engine.check_writable()
+            redis.kill()
+            await until(lambda: not node.is_up)
+            for attempt in (
+                node.say(ANN, ann, "y", 2),
+                waited(node.engine.presence(ANN)),
+                waited(node.engine.read_inbox(ANN, 0, 1)),
+            ):
+                with pytest.raises(SignalError, match="is away") as caught:
+                    await attempt
+                assert caught.value.ecode is ECode.GENERAL_E_FAILED
+            with pytest.raises(SignalError, match="is away"):
+                node.engine.check_writable()
+            await waited(node.engine.sweep())
+            redis.start()
+            await until(lambda: node.is_up)
+            node.engine.check_writable()
+            # What was acknowledged is there, and is not done again.
+            known = await node.say(ANN, ann, "x", 1)
+            assert known is not None
+            assert (await waited(node.engine.presence(ANN))) == attrs_of(ann, channel="room")
+
+
+def attrs_of(presence: Presence, **changes: Any) -> Presence:
+    return replace(presence, **changes)
+
+
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        ({"config": ["maxmemory 1gb", "maxmemory-policy allkeys-lru"]}, "throws away what it has"),
+        ({"password": "secret"}, "wants a password"),
+        ({"users": ["ann on >right ~* &* +@all -function|load"]}, "FUNCTION LOAD"),
+    ],
+)
+async def test_a_redis_that_cannot_be_used_is_refused_in_one_line(
+    config: dict[str, Any], why: str
+) -> None:
+    with RedisServer(**config) as redis:
+        login = "ann:right@" if "users" in config else ""
+        with pytest.RaisesGroup(pytest.RaisesExc(StorageError, match=why), flatten_subgroups=True):
+            async with nodes(1, f"redis://{login}127.0.0.1:{redis.port}"):
+                pass
+
+
+async def test_a_wrong_password_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    with RedisServer(password="right") as redis:
+        with pytest.RaisesGroup(
+            pytest.RaisesExc(StorageError, match="refuses this user and password"),
+            flatten_subgroups=True,
+        ) as caught:
+            async with nodes(1, f"redis://:hunter2@127.0.0.1:{redis.port}"):
+                pass
+        assert "hunter2" not in repr(caught.value.exceptions) + caplog.text
+
+
+async def test_data_of_another_form_is_refused(
+    shared_redis: RedisServer, redis_prefix: str
+) -> None:
+    shared_redis.command("SET", f"{redis_prefix}:schema", "99")
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(StorageError, match="of version 99"), flatten_subgroups=True
+    ):
+        async with nodes(1, shared_redis.unix_url, prefix=f"{redis_prefix}:"):
+            pass
+
+
+@pytest.mark.xdist_group("redis-cluster")
+async def test_a_slot_that_moves_is_waited_for_and_nothing_is_done_by_halves(
+    shared_cluster: RedisCluster, redis_prefix: str
+) -> None:
+    url = shared_cluster.urls[0].replace("redis:", "redis+cluster:")
+    async with nodes(1, url, prefix=f"{redis_prefix}:") as (node,):
+        ann = await node.log_in(ANN)
+        await node.join(ANN, ann)
+        await waited(node.engine.subscribe(ROOM))
+        slot = slot_of("app")
+        target = shared_cluster.others(shared_cluster.owner(slot))[0]
+        answers: list[Any] = []
+
+        async def talk() -> None:
+            for number in range(20):
+                # One after the other: the test looks at how many there are.
+                answers.append(await node.say(ANN, ann, f"{number}", number + 1))  # noqa: PERF401
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(talk)
+            await until(lambda: len(answers) > 2)
+            await trio.to_thread.run_sync(shared_cluster.move, range(slot, slot + 1), target)
+        assert answers == [None] * 20
+        await until(lambda: ("event", 21) in node.heard.all)
+        assert node.heard.all == [("event", msgid) for msgid in range(2, 22)]
