@@ -58,7 +58,7 @@ class Failure:
     """
 
     code: str
-    text: str
+    text: str = attrs.field(repr=False)
     moved: Place | None = None
 
 

@@ -5,7 +5,7 @@ Owns: their form, which is what `tell` of channels.lua packs. Must not know who 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +17,7 @@ from signal_sdk.wire.events import ChannelContent, ChannelMessage
 
 __all__ = ["event", "unpack"]
 
-unpack = msgspec.msgpack.Decoder().decode
+unpack: Final[Callable[[bytes], Any]] = msgspec.msgpack.Decoder().decode
 pack: Final = msgspec.msgpack.Encoder().encode
 
 

@@ -53,9 +53,9 @@ class Ask(Pending[T]):
 
     def __init__(self, data: bytes, read: Callable[[Any], T], slot: int = -1) -> None:
         super().__init__()
-        self.slot = slot
-        self.data = data
-        self.read = read
+        self.slot: int = slot
+        self.data: bytes = data
+        self.read: Callable[[Any], T] = read
         self.tries: int = 0
 
     def answer(self, reply: Any) -> None:
@@ -81,8 +81,8 @@ class Subscribing(Ask[None]):
     def __init__(self, topic: bytes, slot: int = -1, *, ends: bool = False) -> None:
         word = b"SUNSUBSCRIBE" if ends else b"SSUBSCRIBE"
         super().__init__(resp.command(word, topic), _nothing, slot)
-        self.topic = topic
-        self.confirmed = word.lower()
+        self.topic: bytes = topic
+        self.confirmed: bytes = word.lower()
 
 
 class Pipeline:

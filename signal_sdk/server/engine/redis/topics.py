@@ -33,7 +33,7 @@ class Heard:
     __slots__ = ("held", "key", "last")
 
     def __init__(self, key: ChannelKey) -> None:
-        self.key = key
+        self.key: ChannelKey = key
         self.last: int | None = None
         self.held: list[Event] | None = None
 
