@@ -9,8 +9,10 @@ new connection.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import trio
@@ -19,6 +21,10 @@ from signal_sdk.errors import LinkError
 from signal_sdk.net.sleeper import Sleeper
 from signal_sdk.net.transport import Transport
 
+GATHER_SECONDS = 0.01
+"""For how long what goes out is gathered at most while there is no time for all."""
+QUIET_SECONDS = 0.05
+"""Who was written to longer ago is written to at once all the same."""
 FLUSHES_PER_TURN = 128
 """How many outboxes are flushed before other tasks run, at most."""
 FLUSH_SECONDS = 0.0005
@@ -36,6 +42,11 @@ class Flusher:
         self._ready: list[Outbox] = []
         self._late: list[Outbox] = []
         """Very many, which must not keep those waiting that come after them; the last is next."""
+        self._gathered: list[Outbox] = []
+        """Of those who were written to just now, what waits for more."""
+        self._gathered_until = 0.0
+        self._gatherers = 0
+        self._others_wait = False
         self._sleeper = Sleeper()
         self._is_held = False
         self._nursery: trio.Nursery | None = None
@@ -54,11 +65,31 @@ class Flusher:
         """Whoever calls this is about to schedule much, and `release` flushes it."""
         self._is_held = True
 
-    def release(self) -> None:
-        """Flush now, without a task's turn in between; but of very much, leave the rest to it."""
+    def release(self, *, others_wait: bool = False) -> None:
+        """Flush now, without a task's turn in between; but of very much, leave the rest to it.
+        While `others_wait`, whoever called this calls it again, and as long as `is_gathering`.
+        """
         self._is_held = False
-        if self._ready:
-            self._flush_ready()
+        self._others_wait = others_wait
+        self._flush_ready()
+
+    @property
+    def is_gathering(self) -> bool:
+        """Does something wait for more?"""
+        return bool(self._gathered)
+
+    @contextlib.contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Within it much is said in turns, between which others run: who was written to just now
+        is so again at its end, or when `GATHER_SECONDS` are over.
+        """
+        self._gatherers += 1
+        try:
+            yield
+        finally:
+            self._gatherers -= 1
+            if not self._is_held:
+                self._flush_ready()
 
     def put_off(self, count: int) -> None:
         """All but the first `count` are late: others come before them."""
@@ -69,17 +100,41 @@ class Flusher:
         self._sleeper.wake()
 
     def _flush_ready(self) -> None:
+        if not self._ready and not self._gathered:
+            return
+        now = trio.current_time()
+        if self._others_wait or self._gatherers:
+            self._gather(now)
+        else:
+            self._ready += self._gathered
+            self._gathered = []
         if len(self._ready) > FLUSHES_PER_TURN:
             self.put_off(0)
         ready, self._ready = self._ready, []
         for outbox in ready:
-            outbox.flush()
+            outbox.flush(now)
+
+    def _gather(self, now: float) -> None:
+        """There is no time for all: to send costs most, and more will be said soon to whom
+        something was said just now.
+        """
+        gathered, quiet = self._gathered, now - QUIET_SECONDS
+        if not gathered:
+            self._gathered_until = now + GATHER_SECONDS
+        first: list[Outbox] = []
+        for outbox in self._ready:
+            (first if outbox.flushed_at < quiet else gathered).append(outbox)
+        if now >= self._gathered_until:
+            first += gathered
+            self._gathered = []
+        self._ready = first
 
     def _flush_late(self) -> None:
         late = self._late
-        ends = trio.current_time() + FLUSH_SECONDS
+        now = trio.current_time()
+        ends = now + FLUSH_SECONDS
         for number in range(1, min(FLUSHES_PER_TURN, len(late)) + 1):
-            late.pop().flush()
+            late.pop().flush(now)
             if number % FLUSHES_PER_LOOK == 0 and trio.current_time() >= ends:
                 break
 
@@ -96,12 +151,11 @@ class Flusher:
             task_status.started()
             try:
                 while True:
-                    if self._ready or self._late:
+                    if self._ready or self._late or (self._gathered and self._gatherers):
                         await trio.lowlevel.checkpoint()
                     else:
                         await self._sleeper.sleep()
-                    if self._ready:
-                        self._flush_ready()
+                    self._flush_ready()
                     self._flush_late()
             finally:
                 self._nursery = None
@@ -126,6 +180,7 @@ class Outbox:
         "_transport",
         "_waiting",
         "broken",
+        "flushed_at",
         "has_sent",
         "is_overrun",
         "size",
@@ -152,6 +207,8 @@ class Outbox:
         self.broken: bool = False
         self.is_overrun: bool = False
         """Has it broken since more waited than may?"""
+        self.flushed_at: float = -math.inf
+        """When it was flushed last."""
         self.has_sent: bool = False
         """Has anything gone out, since whoever wants to know set this to False?"""
         self.wire: Any = None
@@ -204,9 +261,10 @@ class Outbox:
                 self._drained = trio.Event()
             await self._drained.wait()
 
-    def flush(self) -> None:
+    def flush(self, now: float) -> None:
         """Send what can be sent at once; what cannot gets a task that waits. The flusher's."""
         self._scheduled = False
+        self.flushed_at = now
         if not self._waiting and not self.broken and not self._send():
             self._waiting = True
             self._flusher.wait_for(self)

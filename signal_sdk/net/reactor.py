@@ -102,7 +102,7 @@ class Reactor:
         if self._epoll is None:
             raise RuntimeError("the reactor is not running")
         if fileno not in self._watched:
-            self._epoll.register(fileno, select.EPOLLIN)
+            self._register(self._epoll, fileno)
         self._watched[fileno] = on_readable
 
     def unwatch(self, fileno: int) -> None:
@@ -114,10 +114,27 @@ class Reactor:
         if not is_resting and self._epoll is not None and not self._epoll.closed:
             self._epoll.unregister(fileno)
 
+    @staticmethod
+    def _register(epoll: select.epoll, fileno: int) -> None:
+        # Told of once for whatever arrives, and not in each poll until all of it is read: where
+        # many wait, most of what a poll said was known.
+        epoll.register(fileno, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET)
+
+    def read_again(self, fileno: int) -> None:
+        """There may be more to read than was read just now, of which nobody tells."""
+        if fileno in self._watched:
+            self._turns.add(fileno)
+            self._see_to_turns()
+
     def call_soon(self, on_readable: OnReadable) -> None:
         """Call `on_readable` once, when it is its turn: for what no socket tells."""
         self._turns.add(on_readable)
         self._see_to_turns()
+
+    @property
+    def _has_to_go_on(self) -> bool:
+        """Does somebody wait, to be read or to be written to?"""
+        return bool(self._turns) or self.flusher.is_gathering
 
     def _see_to_turns(self) -> None:
         """Somebody waits: have him read, unless that is about to be done."""
@@ -139,7 +156,7 @@ class Reactor:
                 await trio.lowlevel.checkpoint()
             if self._epoll is None or self._epoll.closed:
                 return
-            for fileno, _ in self._epoll.poll(0, max(len(self._watched), 1)):
+            for fileno, _ in self._poll(len(self._watched)):
                 turns.add(fileno)
             if not turns:
                 return
@@ -165,20 +182,26 @@ class Reactor:
     async def _poll_loop(self, epoll: select.epoll) -> None:
         while True:
             events = self._poll()
-            if events or self._turns:
+            if events or self._has_to_go_on:
                 self._read_slice(events)
-            self._is_polling = len(events) > FEW_READS or bool(self._turns)
+            self._is_polling = len(events) > FEW_READS or self._has_to_go_on
             if self._is_polling:
                 await trio.lowlevel.checkpoint()
             else:
                 await trio.lowlevel.wait_readable(epoll)
                 self._is_polling = True
 
-    def _poll(self) -> Sequence[tuple[int, int]]:
-        """Which sockets have something to read, those who wait already among them."""
-        if self._epoll is None:
+    def _poll(self, most: int = READS_PER_POLL) -> Sequence[tuple[int, int]]:
+        """At which sockets something has arrived since they were asked."""
+        epoll = self._epoll
+        if epoll is None:
             return ()
-        return self._epoll.poll(0, READS_PER_POLL + len(self._turns))
+        events = epoll.poll(0, max(most, 1))
+        for fileno, what in events:
+            if what != select.EPOLLIN:
+                # The other side has gone: that is told of until somebody has seen it.
+                epoll.modify(fileno, select.EPOLLIN)
+        return events
 
     def _read_slice(self, events: Sequence[tuple[int, int]]) -> None:
         """Have read what is ready, as far as there is time. What that says goes out at its end."""
@@ -192,9 +215,9 @@ class Reactor:
             for fileno, _ in events:
                 self._turns.add(fileno)
             self._read_some(now, ends)
-        self.flusher.release()
+        self.flusher.release(others_wait=bool(self._turns))
         self._is_reading = False
-        if self._turns:
+        if self._has_to_go_on:
             self._see_to_turns()
 
     def _read_all(self, events: Sequence[tuple[int, int]], ends: float) -> None:
@@ -271,7 +294,7 @@ class Reactor:
                 continue
             del self._resting[key]
             if isinstance(key, int) and self._epoll is not None:
-                self._epoll.register(key, select.EPOLLIN)
+                self._register(self._epoll, key)
             self._turns.add(key)
         if self._rests:
             self._rest_over.set(self._rests[0][0])
@@ -288,7 +311,7 @@ class Reactor:
 
     async def _ready_loop(self) -> None:
         while True:
-            if self._turns and not self._is_polling:
+            if self._has_to_go_on and not self._is_polling:
                 await trio.lowlevel.checkpoint()
             else:
                 await self._sleeper.sleep()

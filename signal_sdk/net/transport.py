@@ -24,8 +24,8 @@ others run.
 
 OnReadable = Callable[[], float | None]
 """Reads what there is to read, without waiting. Must not raise. Returns in how many seconds it is
-to be called again (0: when it is its turn), whatever arrives meanwhile; None where that is when
-something more arrives.
+to be called again (0: when it is its turn), whatever arrives meanwhile; None where it has read all
+that there was, and that is when something more arrives.
 """
 
 
@@ -48,6 +48,9 @@ class Watcher(Protocol):
 
     def unwatch(self, fileno: int) -> None:
         """Call it no more."""
+
+    def read_again(self, fileno: int) -> None:
+        """There may be more to read than was read just now."""
 
     def call_soon(self, on_readable: OnReadable) -> None:
         """Call `on_readable` once, soon: for what no socket tells."""
@@ -181,11 +184,14 @@ class SocketTransport:
 
     def receive_nowait(self) -> bytes | None:
         try:
-            return self._socket.recv(RECEIVE_BYTES)
+            data = self._socket.recv(RECEIVE_BYTES)
         except BlockingIOError:
             return None
         except OSError as exc:
             raise LinkError(f"receiving from {self.peer} failed: {exc.strerror or exc}") from None
+        if len(data) == RECEIVE_BYTES and self._reactor is not None:
+            self._reactor.read_again(self._socket.fileno())
+        return data
 
     async def receive_exactly(self, count: int) -> bytes:
         data = b""

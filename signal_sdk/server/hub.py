@@ -7,9 +7,11 @@ from the engine's callback.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Delivery
@@ -95,7 +97,10 @@ class Holder(Protocol):
 class Hub(Delivery):
     """What `Delivery` reaches on this node."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, gathering: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    ) -> None:
+        self._gathering = gathering
         self._holders: dict[AccountKey, Holder] = {}
         self._of_apps: Counter[str] = Counter()
         self._listeners: dict[ChannelKey, dict[str, Ear]] = {}
@@ -195,6 +200,9 @@ class Hub(Delivery):
         holder = self._holders.get(key)
         if holder is not None and holder.generation == generation:
             holder.expire()
+
+    def gather(self) -> AbstractContextManager[None]:
+        return self._gathering()
 
     def deliver_fencing(self) -> None:
         self.on_fencing()

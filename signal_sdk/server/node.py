@@ -101,7 +101,7 @@ class Node:
         self._clock = clock
         self._reactor = Reactor()
         self._nursery: trio.Nursery | None = None
-        self._hub = Hub()
+        self._hub = Hub(self._reactor.flusher.gathering)
         self.engine.bound(_bounds(config))
         self.engine.attach(self._hub, clocks(clock, self._reactor))
         self._routes = Routes(config.server)

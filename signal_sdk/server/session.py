@@ -25,9 +25,9 @@ def digest(line: str) -> bytes:
 @attrs.define(kw_only=True, eq=False)
 class Session:
     """One login of an account. `device` and `ver` are what it said of its client; `line_digest`
-    is all that is kept of the line that its requests have to name; `sent` is the account's rate,
-    which outlives the login; `changes` and `questions` are the paces of all else that it asks;
-    `rights` are its token's.
+    is what the engine keeps of the line that its requests have to name; `sent` is the account's
+    rate, which outlives the login; `changes` and `questions` are the paces of all else that it
+    asks; `rights` are its token's.
     """
 
     key: AccountKey
@@ -39,13 +39,22 @@ class Session:
     token_expires: int | None = None
     rights: Rights = ALL
     rates: Rates[AccountKey] = attrs.field(factory=Rates, repr=False)
+    _line: str | None = attrs.field(default=None, init=False, repr=False)
+    """The line, once it was said: to make its digest for each request costs more than most."""
     _sent: Rate | None = attrs.field(default=None, init=False)
     _changes: Pace | None = attrs.field(default=None, init=False)
     _questions: Pace | None = attrs.field(default=None, init=False)
 
     def is_its_line(self, line: str) -> bool:
         """Is this the session's line? It takes as long whatever the difference is."""
-        return line.isascii() and compare_digest(digest(line), self.line_digest)
+        if not line.isascii():
+            return False
+        if self._line is not None:
+            return compare_digest(line, self._line)
+        is_its = compare_digest(digest(line), self.line_digest)
+        if is_its:
+            self._line = line
+        return is_its
 
     # Most sessions only listen: what counts is made when there is something to count.
 

@@ -11,6 +11,7 @@ from functools import partial
 import attrs
 import trio
 
+from signal_sdk.errors import LinkError
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import OnReadable, SocketTransport, Transport, Watcher
@@ -169,3 +170,82 @@ async def linked(
         finally:
             client_end.close()
             server_end.close()
+
+
+Pairs = Callable[[], TransportPair]
+
+
+class FakeTransport:
+    """A transport that takes `room` bytes, and remembers each call."""
+
+    def __init__(self, room: int = 10**9) -> None:
+        self.peer = "fake"
+        self.host = ""
+        self.has_unsent = False
+        self.sent: list[bytes] = []
+        self.room = room
+        self.is_ended = False
+        self.is_closed = False
+        self.fails = False
+        self.waiters = 0
+        self.max_waiters = 0
+        self._changed = trio.Event()
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        if self.fails or self.is_closed:
+            raise LinkError("sending to fake failed: broken pipe")
+        taken = bytes(data[: self.room])
+        self.room -= len(taken)
+        self.sent.append(taken)
+        return len(taken)
+
+    def make_room(self, room: int) -> None:
+        self.room += room
+        self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def wait_writable(self) -> None:
+        self.waiters += 1
+        self.max_waiters = max(self.waiters, self.max_waiters)
+        try:
+            while not self.room or self.has_unsent:
+                if self.is_closed:
+                    raise LinkError("the connection to fake is closed")
+                await self._changed.wait()
+        finally:
+            self.waiters -= 1
+
+    async def receive_some(self) -> bytes:
+        raise NotImplementedError
+
+    async def receive_exactly(self, count: int) -> bytes:
+        raise NotImplementedError
+
+    def pass_for(self, host: str) -> None:
+        raise NotImplementedError
+
+    def receive_nowait(self) -> bytes | None:
+        raise NotImplementedError
+
+    def watch(self, reactor: Watcher, on_readable: OnReadable) -> bool:
+        raise NotImplementedError
+
+    def unwatch(self) -> None:
+        raise NotImplementedError
+
+    def send_eof(self) -> None:
+        self.is_ended = True
+
+    def close(self) -> None:
+        self.is_closed = True
+        self._tell()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Real sockets take a moment."""
+    with trio.fail_after(5):
+        while not holds():  # noqa: ASYNC110  the kernel sets no event
+            await trio.sleep(0.001)

@@ -11,91 +11,21 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from signal_sdk.errors import LinkError
 from signal_sdk.net.outbox import (
     FLUSH_SECONDS,
     FLUSHES_PER_LOOK,
     FLUSHES_PER_TURN,
+    GATHER_SECONDS,
     Flusher,
     Outbox,
 )
-from signal_sdk.net.transport import OnReadable, Watcher
-from tests.net.pairs import running_reactor
+from tests.net.pairs import FakeTransport, running_reactor
 
 
 @asynccontextmanager
 async def running_flusher() -> AsyncIterator[Flusher]:
     async with running_reactor() as reactor:
         yield reactor.flusher
-
-
-class FakeTransport:
-    """A transport that takes `room` bytes, and remembers each call."""
-
-    def __init__(self, room: int = 10**9) -> None:
-        self.peer = "fake"
-        self.host = ""
-        self.has_unsent = False
-        self.sent: list[bytes] = []
-        self.room = room
-        self.is_ended = False
-        self.is_closed = False
-        self.fails = False
-        self.waiters = 0
-        self.max_waiters = 0
-        self._changed = trio.Event()
-
-    def send_nowait(self, data: bytes | memoryview) -> int:
-        if self.fails or self.is_closed:
-            raise LinkError("sending to fake failed: broken pipe")
-        taken = bytes(data[: self.room])
-        self.room -= len(taken)
-        self.sent.append(taken)
-        return len(taken)
-
-    def make_room(self, room: int) -> None:
-        self.room += room
-        self._tell()
-
-    def _tell(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
-
-    async def wait_writable(self) -> None:
-        self.waiters += 1
-        self.max_waiters = max(self.waiters, self.max_waiters)
-        try:
-            while not self.room or self.has_unsent:
-                if self.is_closed:
-                    raise LinkError("the connection to fake is closed")
-                await self._changed.wait()
-        finally:
-            self.waiters -= 1
-
-    async def receive_some(self) -> bytes:
-        raise NotImplementedError
-
-    async def receive_exactly(self, count: int) -> bytes:
-        raise NotImplementedError
-
-    def pass_for(self, host: str) -> None:
-        raise NotImplementedError
-
-    def receive_nowait(self) -> bytes | None:
-        raise NotImplementedError
-
-    def watch(self, reactor: Watcher, on_readable: OnReadable) -> bool:
-        raise NotImplementedError
-
-    def unwatch(self) -> None:
-        raise NotImplementedError
-
-    def send_eof(self) -> None:
-        self.is_ended = True
-
-    def close(self) -> None:
-        self.is_closed = True
-        self._tell()
 
 
 def outbox_on(
@@ -185,6 +115,41 @@ async def test_very_many_keep_nobody_waiting_who_comes_after_them() -> None:
         assert order.index("other") < FLUSHES_PER_TURN * 2
         await wait_all_tasks_blocked()
         assert len(order) == FLUSHES_PER_TURN * 3 + 1
+
+
+async def test_what_is_said_in_turns_goes_out_together(autojump_clock: MockClock) -> None:
+    async with running_flusher() as flusher:
+        transport, other = FakeTransport(), FakeTransport()
+        outbox, _ = outbox_on(flusher, transport)
+        outbox.append(b"before")
+        await outbox.drained()
+        with flusher.gathering():
+            for part in (b"one ", b"two"):
+                outbox.append(part)
+                await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint()
+            outbox_on(flusher, other)[0].append(b"to who was told nothing just now")
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
+            assert (len(transport.sent), len(other.sent)) == (1, 1)
+        assert transport.sent == [b"before", b"one two"]
+
+
+async def test_what_is_gathered_for_long_goes_out(autojump_clock: MockClock) -> None:
+    async with running_flusher() as flusher:
+        transport = FakeTransport()
+        outbox, _ = outbox_on(flusher, transport)
+        outbox.append(b"before")
+        await outbox.drained()
+        with flusher.gathering():
+            outbox.append(b"one ")
+            for _ in range(5):
+                await trio.lowlevel.checkpoint()
+            autojump_clock.jump(GATHER_SECONDS)
+            outbox.append(b"two")
+            assert transport.sent == [b"before"]
+            await outbox.drained()
+            assert transport.sent == [b"before", b"one two"]
 
 
 async def test_late_ones_are_flushed_in_order_and_for_a_while_only(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from types import SimpleNamespace
-from typing import cast
+from collections.abc import Callable
 
 import pytest
 import trio
@@ -14,36 +11,21 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from signal_sdk.errors import LinkError
 from signal_sdk.net import reactor as reactor_module
 from signal_sdk.net.link import MESSAGES_PER_TURN, LinkClosed
-from signal_sdk.net.outbox import Outbox
-from signal_sdk.net.reactor import MANY_TOLD, READS_PER_SLICE, SLICE_SECONDS, Reactor
-from signal_sdk.net.transport import Transport
-from signal_sdk.net.turns import MOST_SECONDS
+from signal_sdk.net.reactor import READS_PER_SLICE, Reactor
+from signal_sdk.net.transport import RECEIVE_BYTES, Transport
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.websocket.frames import TEXT, encode_masked
 from signal_sdk.websocket.link import Link, Message
 from tests.net.pairs import (
+    Pairs,
     TlsContexts,
-    TransportPair,
     Trickle,
     linked,
     running_reactor,
     socket_pair,
     tls_pair,
+    until,
 )
-
-Pairs = Callable[[], TransportPair]
-
-
-@pytest.fixture(params=["socket", "memory"])
-def pairs(request: pytest.FixtureRequest) -> Pairs:
-    return socket_pair if request.param == "socket" else memory_transport_pair
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Real sockets take a moment."""
-    with trio.fail_after(5):
-        while not holds():  # noqa: ASYNC110  the kernel sets no event
-            await trio.sleep(0.001)
 
 
 async def test_what_arrives_is_read_until_it_is_watched_no_more(pairs: Pairs) -> None:
@@ -85,16 +67,36 @@ async def test_an_end_right_behind_the_last_bytes_is_told_of(pairs: Pairs) -> No
         far.close()
 
 
-async def test_what_is_not_read_is_told_of_again(pairs: Pairs) -> None:
+async def test_what_is_more_than_one_read_takes_is_read_to_its_end() -> None:
+    async with running_reactor() as reactor:
+        near, far = socket_pair()
+        heard = 0
+
+        def read() -> None:
+            nonlocal heard
+            heard += len(far.receive_nowait() or b"")
+
+        data = bytes(3 * RECEIVE_BYTES + 1)
+        sent = near.send_nowait(data)
+        far.watch(reactor, read)
+        await until(lambda: heard == sent)
+        assert sent > RECEIVE_BYTES
+        near.close()
+        far.close()
+
+
+async def test_who_does_not_read_all_says_so_and_is_called_again(pairs: Pairs) -> None:
     async with running_reactor() as reactor:
         near, far = pairs()
         told = 0
 
-        def tell() -> None:
+        def tell() -> float | None:
             nonlocal told
             told += 1
-            if told == 3:
-                far.receive_nowait()
+            if told < 3:
+                return 0.0
+            far.receive_nowait()
+            return None
 
         near.send_nowait(b"x")
         far.watch(reactor, tell)
@@ -137,10 +139,11 @@ async def test_many_that_talk_all_the_time_leave_room_for_other_tasks() -> None:
         ends = [socket_pair() for _ in range(4 * READS_PER_SLICE)]
         reads = turns = 0
 
-        def read() -> None:
-            # It is not taken, and so is ready for ever.
+        def read() -> float:
+            # It is never all that there is.
             nonlocal reads
             reads += 1
+            return 0.0
 
         for near, far in ends:
             near.send_nowait(b"x")
@@ -160,196 +163,6 @@ async def test_a_reactor_that_does_not_run_watches_no_socket() -> None:
         far.watch(Reactor(), lambda: None)
     near.close()
     far.close()
-
-
-# --- whose turn it is, where there is not time for all ---
-
-
-class Costly:
-    """Many sockets that are always ready, and what has been read of each: reading one takes a
-    while, by the mock clock.
-    """
-
-    def __init__(self, clock: MockClock) -> None:
-        self.order: list[int] = []
-        self.times: list[float] = []
-        self._clock = clock
-        self._ends: list[TransportPair] = []
-
-    def add(self, reactor: Reactor, seconds: float, *, once: bool = False) -> int:
-        """One more; `once`: it has something to be read once only."""
-        near, far = socket_pair()
-        number = len(self._ends)
-        self._ends.append((near, far))
-
-        def read() -> None:
-            self.order.append(number)
-            self.times.append(trio.current_time())
-            self._clock.jump(seconds)
-            if once:
-                far.receive_nowait()
-
-        near.send_nowait(b"x")
-        far.watch(reactor, read)
-        return number
-
-    def again(self, number: int) -> None:
-        """It has something to be read once more."""
-        self._ends[number][0].send_nowait(b"x")
-
-    def close(self) -> None:
-        for near, far in self._ends:
-            near.close()
-            far.close()
-
-
-@asynccontextmanager
-async def costly(clock: MockClock) -> AsyncIterator[tuple[Reactor, Costly]]:
-    async with running_reactor() as reactor:
-        sockets = Costly(clock)
-        try:
-            yield reactor, sockets
-        finally:
-            sockets.close()
-
-
-async def passes(count: int) -> None:
-    for _ in range(count):
-        await trio.lowlevel.checkpoint()
-
-
-async def test_who_asks_seldom_waits_for_one_slice_however_many_ask_all_the_time(
-    autojump_clock: MockClock,
-) -> None:
-    async with costly(autojump_clock) as (reactor, sockets):
-        quiet = sockets.add(reactor, 0.0001, once=True)
-        busy = [sockets.add(reactor, 0.0005) for _ in range(200)]
-        await passes(400)
-        for _ in range(20):
-            before, read = trio.current_time(), len(sockets.order)
-            sockets.again(quiet)
-            while quiet not in sockets.order[read:]:
-                await trio.lowlevel.checkpoint()
-            at = read + sockets.order[read:].index(quiet)
-            assert sockets.times[at] - before < 3 * SLICE_SECONDS
-            await passes(10)
-        # And these share what is left.
-        counts = [sockets.order.count(number) for number in busy]
-        assert min(counts) >= max(counts) - 2 > 0
-
-
-async def test_who_is_costly_has_its_turn_as_much_less_often(autojump_clock: MockClock) -> None:
-    async with costly(autojump_clock) as (reactor, sockets):
-        dear = [sockets.add(reactor, 0.002) for _ in range(10)]
-        cheap = [sockets.add(reactor, 0.0005) for _ in range(10)]
-        ends = trio.current_time() + 20 * MOST_SECONDS * 0.8
-        while trio.current_time() < ends:
-            await trio.lowlevel.checkpoint()
-        turns = [sum(map(sockets.order.count, numbers)) for numbers in (dear, cheap)]
-        assert turns[1] / turns[0] == pytest.approx(4, rel=0.25)
-
-
-async def test_a_slice_ends_when_its_time_is_over(autojump_clock: MockClock) -> None:
-    async with costly(autojump_clock) as (reactor, sockets):
-        for _ in range(20):
-            sockets.add(reactor, SLICE_SECONDS / 2)
-        turns = 0
-        while len(sockets.order) < 100:
-            await trio.lowlevel.checkpoint()
-            turns += 1
-        assert turns >= 100 / 2 / 2
-
-
-async def test_while_there_is_time_for_all_they_are_read_as_they_come(
-    autojump_clock: MockClock,
-) -> None:
-    async with costly(autojump_clock) as (reactor, sockets):
-        numbers = [sockets.add(reactor, 0.0, once=True) for _ in range(10)]
-        for _ in range(3):
-            await passes(5)
-            assert sorted(sockets.order) == numbers
-            sockets.order.clear()
-            for number in numbers:
-                sockets.again(number)
-        assert reactor._turns.is_calm(trio.current_time())
-
-
-async def test_whoever_wants_to_be_called_again_is_and_not_before(
-    autojump_clock: MockClock, pairs: Pairs
-) -> None:
-    async with running_reactor() as reactor:
-        near, far = pairs()
-        answers: list[float | None] = [0.5, 0.25, None]
-        called: list[float] = []
-
-        def read() -> float | None:
-            called.append(trio.current_time())
-            answer = answers.pop(0)
-            if answer is None:
-                far.receive_nowait()
-            return answer
-
-        near.send_nowait(b"x")
-        began = trio.current_time()
-        far.watch(reactor, read)
-        await passes(5)
-        # What arrives meanwhile changes nothing.
-        near.send_nowait(b"y")
-        await trio.sleep(2)
-        assert [round(time - began, 2) for time in called] == [0.0, 0.5, 0.75]
-        near.close()
-        far.close()
-
-
-async def test_who_rests_may_go_and_another_come_in_its_place(autojump_clock: MockClock) -> None:
-    async with running_reactor() as reactor:
-        near, far = socket_pair()
-        calls: list[str] = []
-
-        def rest() -> float:
-            calls.append("rests")
-            return 1.0
-
-        def read() -> None:
-            calls.append("reads")
-            far.receive_nowait()
-
-        near.send_nowait(b"x")
-        far.watch(reactor, rest)
-        await trio.sleep(0.5)
-        far.unwatch()
-        far.watch(reactor, read)
-        await trio.sleep(2)
-        assert calls == ["rests", "reads"]
-        near.close()
-        far.close()
-
-
-async def test_what_one_turn_tells_very_many_is_written_behind_what_others_are_told(
-    autojump_clock: MockClock,
-) -> None:
-    async with running_reactor() as reactor:
-        written: list[str] = []
-
-        def outbox(name: str) -> Outbox:
-            def send_nowait(data: bytes) -> int:
-                written.append(name)
-                return len(data)
-
-            transport = SimpleNamespace(has_unsent=False, send_nowait=send_nowait)
-            return Outbox(cast("Transport", transport), reactor.flusher, lambda _: None)
-
-        crowd = [outbox("crowd") for _ in range(MANY_TOLD + 1)]
-        other = outbox("other")
-
-        def tell_crowd() -> None:
-            for each in crowd:
-                each.append(b"x")
-
-        reactor.call_soon(tell_crowd)
-        reactor.call_soon(lambda: other.append(b"x"))
-        await passes(10)
-        assert written == ["other", *["crowd"] * len(crowd)]
 
 
 # --- a link whose messages are taken where they are read ---

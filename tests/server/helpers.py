@@ -10,7 +10,7 @@ import random
 import shutil
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -227,6 +227,9 @@ class _LateDelivery:
 
     def deliver_fencing(self) -> None:
         self._delivery.deliver_fencing()
+
+    def gather(self) -> AbstractContextManager[None]:
+        return self._delivery.gather()
 
 
 class _SlowEngine:

@@ -4,7 +4,9 @@ are the model's, and each side of each call hears of exactly one end.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Final
 
@@ -69,6 +71,9 @@ class Heard:
 
     def deliver_fencing(self) -> None:
         raise AssertionError("there is one node")
+
+    def gather(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
 
 @attrs.define

@@ -108,7 +108,7 @@ async def test_it_reaches_no_log(
 async def test_it_is_compared_in_constant_time(
     log_in: LogIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compared = []
+    compared: list[Any] = []
 
     def compare(one: Any, other: Any) -> bool:
         compared.append((one, other))
@@ -117,12 +117,19 @@ async def test_it_is_compared_in_constant_time(
     monkeypatch.setattr(sessions, "compare_digest", compare)
     ann = await log_in("ann")
     right = ann.line
-    await ann.call("channel_query_num", name="room")
-    for wrong in (f"{right[:-1]}!", right[:-1], "", f"{right} ", right.swapcase()):
+    wrongs = (f"{right[:-1]}!", right[:-1], "", f"{right} ", right.swapcase())
+    for wrong in wrongs:
         ann.line = wrong
         assert is_refusal(await ann.call("channel_query_num", name="room"), 1003)
         assert compared[-1] == (digest(wrong), digest(right))
-    assert compared[0] == (digest(right), digest(right))
+    ann.line = right
+    await ann.call("channel_query_num", name="room")
+    assert compared[-1] == (digest(right), digest(right))
+    # Once it was said, there is no need of its digest.
+    for wrong in wrongs:
+        ann.line = wrong
+        assert is_refusal(await ann.call("channel_query_num", name="room"), 1003)
+        assert compared[-1] == (wrong, right)
     ann.line = "é"
     assert is_refusal(await ann.call("channel_query_num", name="room"), 1003)
 

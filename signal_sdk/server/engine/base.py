@@ -26,6 +26,7 @@ account, and nothing was done; what came before is answered with `Known`. Every 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
 import attrs
@@ -149,6 +150,11 @@ class Delivery(Protocol):
     def deliver_fencing(self) -> None:
         """This node was silent for so long that others took it for dead: its connections are over,
         and their sessions wait for their clients to come back.
+        """
+
+    def gather(self) -> AbstractContextManager[None]:
+        """Within this, much is delivered and called back in turns, between which others run: what
+        is written for it may wait for its end.
         """
 
 

@@ -11,8 +11,10 @@ tried, and meanwhile nothing that changes anything is let in.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Final
 
 import trio
@@ -42,6 +44,8 @@ TELLS_PER_LOOK: Final = 16
 
 InThread = Callable[[Callable[[Batch], None], Batch], Awaitable[None]]
 """Has a batch written while other tasks run."""
+Gather = Callable[[], AbstractContextManager[None]]
+"""As `Delivery.gather`."""
 
 
 async def in_thread(write: Callable[[Batch], None], batch: Batch) -> None:
@@ -78,8 +82,8 @@ class Commits:
         """Do very many wait for the batch that is being gathered?"""
         return False
 
-    async def run(self) -> None:
-        """Commit until cancelled."""
+    async def run(self, gather: Gather) -> None:  # noqa: ARG002  there is nothing to tell of
+        """Commit until cancelled, and tell of it within `gather`."""
         await trio.sleep_forever()
 
     async def aclose(self) -> None:
@@ -101,6 +105,7 @@ class JournalCommits(Commits):
         self._wake = trio.Event()
         self._writer = trio.Lock()
         self._failed: StorageError | None = None
+        self._gather: Gather = contextlib.nullcontext
 
     # --- noting ---
 
@@ -156,9 +161,10 @@ class JournalCommits(Commits):
 
     # --- committing ---
 
-    async def run(self) -> None:
+    async def run(self, gather: Gather) -> None:
         # Of several nodes on one state, one writes at a time.
         async with self._writer:
+            self._gather = gather
             while True:
                 await self._wake.wait()
                 await trio.sleep(GATHER_SECONDS if self._failed is None else RETRY_SECONDS)
@@ -192,7 +198,8 @@ class JournalCommits(Commits):
             told = None
         try:
             # Who asks meanwhile, having changed nothing, is told behind these.
-            await _tell(waiting, told)
+            with self._gather():
+                await _tell(waiting, told)
         finally:
             self._written_for = None
         if told is not None:

@@ -69,7 +69,7 @@ class EmbeddedEngine(PresenceOperations, Engine):
         self._dues.start()
         self._expiries.start()
         task_status.started()
-        await self._commits.run()
+        await self._commits.run(self._own.gather)
 
     def _begin(self) -> None:
         """Leases that ran go on. Whoever was online beside has lost the connection, and the lease

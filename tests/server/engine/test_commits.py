@@ -5,7 +5,7 @@ written.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -71,7 +71,7 @@ def commits(journal: FakeJournal) -> JournalCommits:
 @asynccontextmanager
 async def running(commits: Commits) -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(commits.run)
+        nursery.start_soon(commits.run, nullcontext)
         yield
         nursery.cancel_scope.cancel()
 

@@ -6,9 +6,10 @@ its contract alone, and no test here knows which engine it has.
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -247,6 +248,9 @@ class Heard:
 
     def deliver_fencing(self) -> None:
         self.all.append(("fencing",))
+
+    def gather(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
 
 def brief(content: ChannelContent) -> tuple[Any, ...]:

@@ -5,6 +5,8 @@ announcement comes once.
 
 from __future__ import annotations
 
+import contextlib
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Final
 
@@ -91,6 +93,9 @@ class Observer:
 
     def deliver_fencing(self) -> None:
         self.fencings += 1
+
+    def gather(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
 
 @attrs.define

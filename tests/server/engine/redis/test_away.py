@@ -4,8 +4,9 @@ the real clock: they wait for another process.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -51,6 +52,9 @@ class Heard:
 
     def deliver_fencing(self) -> None:
         self.all.append(("fencing",))
+
+    def gather(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
 
 class Node:

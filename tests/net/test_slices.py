@@ -1,0 +1,246 @@
+"""Whose turn it is, where there is not time for all, and what goes out meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from signal_sdk.net.outbox import GATHER_SECONDS, Outbox
+from signal_sdk.net.reactor import MANY_TOLD, SLICE_SECONDS, Reactor
+from signal_sdk.net.transport import Transport
+from signal_sdk.net.turns import MOST_SECONDS
+from tests.net.pairs import FakeTransport, Pairs, TransportPair, running_reactor, socket_pair
+
+
+class Costly:
+    """Many sockets that are always ready, and what has been read of each: reading one takes a
+    while, by the mock clock.
+    """
+
+    def __init__(self, clock: MockClock) -> None:
+        self.order: list[int] = []
+        self.times: list[float] = []
+        self._clock = clock
+        self._ends: list[TransportPair] = []
+
+    def add(self, reactor: Reactor, seconds: float, *, once: bool = False) -> int:
+        """One more; `once`: it has something to be read once only."""
+        near, far = socket_pair()
+        number = len(self._ends)
+        self._ends.append((near, far))
+
+        def read() -> float | None:
+            self.order.append(number)
+            self.times.append(trio.current_time())
+            self._clock.jump(seconds)
+            if not once:
+                return 0.0
+            far.receive_nowait()
+            return None
+
+        near.send_nowait(b"x")
+        far.watch(reactor, read)
+        return number
+
+    def again(self, number: int) -> None:
+        """It has something to be read once more."""
+        self._ends[number][0].send_nowait(b"x")
+
+    def close(self) -> None:
+        for near, far in self._ends:
+            near.close()
+            far.close()
+
+
+@asynccontextmanager
+async def costly(clock: MockClock) -> AsyncIterator[tuple[Reactor, Costly]]:
+    async with running_reactor() as reactor:
+        sockets = Costly(clock)
+        try:
+            yield reactor, sockets
+        finally:
+            sockets.close()
+
+
+async def passes(count: int) -> None:
+    for _ in range(count):
+        await trio.lowlevel.checkpoint()
+
+
+async def test_who_asks_seldom_waits_for_one_slice_however_many_ask_all_the_time(
+    autojump_clock: MockClock,
+) -> None:
+    async with costly(autojump_clock) as (reactor, sockets):
+        quiet = sockets.add(reactor, 0.0001, once=True)
+        busy = [sockets.add(reactor, 0.0005) for _ in range(200)]
+        await passes(400)
+        for _ in range(20):
+            before, read = trio.current_time(), len(sockets.order)
+            sockets.again(quiet)
+            while quiet not in sockets.order[read:]:
+                await trio.lowlevel.checkpoint()
+            at = read + sockets.order[read:].index(quiet)
+            assert sockets.times[at] - before < 3 * SLICE_SECONDS
+            await passes(10)
+        # And these share what is left.
+        counts = [sockets.order.count(number) for number in busy]
+        assert min(counts) >= max(counts) - 2 > 0
+
+
+async def test_who_is_costly_has_its_turn_as_much_less_often(autojump_clock: MockClock) -> None:
+    async with costly(autojump_clock) as (reactor, sockets):
+        dear = [sockets.add(reactor, 0.002) for _ in range(10)]
+        cheap = [sockets.add(reactor, 0.0005) for _ in range(10)]
+        ends = trio.current_time() + 20 * MOST_SECONDS * 0.8
+        while trio.current_time() < ends:
+            await trio.lowlevel.checkpoint()
+        turns = [sum(map(sockets.order.count, numbers)) for numbers in (dear, cheap)]
+        assert turns[1] / turns[0] == pytest.approx(4, rel=0.25)
+
+
+async def test_a_slice_ends_when_its_time_is_over(autojump_clock: MockClock) -> None:
+    async with costly(autojump_clock) as (reactor, sockets):
+        for _ in range(20):
+            sockets.add(reactor, SLICE_SECONDS / 2)
+        turns = 0
+        while len(sockets.order) < 100:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+        assert turns >= 100 / 2 / 2
+
+
+async def test_while_there_is_time_for_all_they_are_read_as_they_come(
+    autojump_clock: MockClock,
+) -> None:
+    async with costly(autojump_clock) as (reactor, sockets):
+        numbers = [sockets.add(reactor, 0.0, once=True) for _ in range(10)]
+        for _ in range(3):
+            await passes(5)
+            assert sorted(sockets.order) == numbers
+            sockets.order.clear()
+            for number in numbers:
+                sockets.again(number)
+        assert reactor._turns.is_calm(trio.current_time())
+
+
+async def test_whoever_wants_to_be_called_again_is_and_not_before(
+    autojump_clock: MockClock, pairs: Pairs
+) -> None:
+    async with running_reactor() as reactor:
+        near, far = pairs()
+        answers: list[float | None] = [0.5, 0.25, None]
+        called: list[float] = []
+
+        def read() -> float | None:
+            called.append(trio.current_time())
+            answer = answers.pop(0)
+            if answer is None:
+                far.receive_nowait()
+            return answer
+
+        near.send_nowait(b"x")
+        began = trio.current_time()
+        far.watch(reactor, read)
+        await passes(5)
+        # What arrives meanwhile changes nothing.
+        near.send_nowait(b"y")
+        await trio.sleep(2)
+        assert [round(time - began, 2) for time in called] == [0.0, 0.5, 0.75]
+        near.close()
+        far.close()
+
+
+async def test_who_rests_may_go_and_another_come_in_its_place(autojump_clock: MockClock) -> None:
+    async with running_reactor() as reactor:
+        near, far = socket_pair()
+        calls: list[str] = []
+
+        def rest() -> float:
+            calls.append("rests")
+            return 1.0
+
+        def read() -> None:
+            calls.append("reads")
+            far.receive_nowait()
+
+        near.send_nowait(b"x")
+        far.watch(reactor, rest)
+        await trio.sleep(0.5)
+        far.unwatch()
+        far.watch(reactor, read)
+        await trio.sleep(2)
+        assert calls == ["rests", "reads"]
+        near.close()
+        far.close()
+
+
+async def test_what_one_turn_tells_very_many_is_written_behind_what_others_are_told(
+    autojump_clock: MockClock,
+) -> None:
+    async with running_reactor() as reactor:
+        written: list[str] = []
+
+        def outbox(name: str) -> Outbox:
+            def send_nowait(data: bytes) -> int:
+                written.append(name)
+                return len(data)
+
+            transport = SimpleNamespace(has_unsent=False, send_nowait=send_nowait)
+            return Outbox(cast("Transport", transport), reactor.flusher, lambda _: None)
+
+        crowd = [outbox("crowd") for _ in range(MANY_TOLD + 1)]
+        other = outbox("other")
+
+        def tell_crowd() -> None:
+            for each in crowd:
+                each.append(b"x")
+
+        reactor.call_soon(tell_crowd)
+        reactor.call_soon(lambda: other.append(b"x"))
+        await passes(10)
+        assert written == ["other", *["crowd"] * len(crowd)]
+
+
+async def test_while_some_wait_who_was_told_something_just_now_hears_more_in_one_write(
+    autojump_clock: MockClock,
+) -> None:
+    async with costly(autojump_clock) as (reactor, sockets):
+        for _ in range(200):
+            sockets.add(reactor, SLICE_SECONDS / 2)
+        busy, quiet = FakeTransport(), FakeTransport()
+        outbox = Outbox(busy, reactor.flusher, lambda _: None)
+        outbox.append(b"first")
+        await passes(4)
+        assert busy.sent == [b"first"]
+        for number in range(3):
+            outbox.append(b"%d" % number)
+            await passes(1)
+        Outbox(quiet, reactor.flusher, lambda _: None).append(b"quiet")
+        await passes(2)
+        assert (busy.sent, quiet.sent) == ([b"first"], [b"quiet"])
+        ends = trio.current_time() + GATHER_SECONDS + 3 * SLICE_SECONDS
+        while len(busy.sent) == 1:
+            await trio.lowlevel.checkpoint()
+        assert busy.sent == [b"first", b"012"]
+        assert trio.current_time() < ends
+
+
+async def test_once_nobody_waits_what_was_gathered_goes_out(autojump_clock: MockClock) -> None:
+    async with costly(autojump_clock) as (reactor, sockets):
+        for _ in range(4):
+            sockets.add(reactor, SLICE_SECONDS, once=True)
+        transport = FakeTransport()
+        outbox = Outbox(transport, reactor.flusher, lambda _: None)
+        outbox.append(b"first")
+        await passes(2)
+        outbox.append(b"second")
+        await outbox.drained()
+        assert transport.sent == [b"first", b"second"]
+        assert len(sockets.order) == 4
+        assert not reactor.flusher.is_gathering
