@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import (
+    costs,
     direct,
     fanout,
     growth,
     idle,
     machine,
+    nodes,
     sdk,
     servers,
     slow_reader,
@@ -42,6 +44,8 @@ WORKS: Final[dict[str, Callable[[Bench], Work]]] = {
     sdk.NAME: sdk.run,
     growth.NAME: growth.run,
     wires.NAME: wires.run,
+    nodes.NAME: nodes.run,
+    costs.NAME: costs.run,
 }
 PEERS: Final = list(
     dict.fromkeys(

@@ -27,6 +27,8 @@ from benchmarks.process import BenchmarkError, Process, running
 ROOT: Final = Path(__file__).parents[1]
 PEERS: Final = Path(__file__).parent / "peers"
 PEERS_PYTHON: Final = Path(__file__).parent / ".venv" / "bin" / "python"
+REDIS_URL: Final = "REDIS_URL"
+"""In a command, and in its environment: where the Redis is."""
 NEVER_SECONDS: Final = 3600.0
 """For servers that ping: not while something else is measured."""
 
@@ -54,8 +56,10 @@ OURS: Final = "ours"
 OURS_NATIVE: Final = "ours, native"
 OURS_BOTH: Final = "ours, both wires"
 OURS_JOURNAL: Final = "ours, journal"
+OURS_REDIS: Final = "ours, Redis"
 WS: Final = "ws"
 SOCKET_IO: Final = "socket.io"
+SOCKET_IO_REDIS: Final = "socket.io, Redis streams"
 PYTHON_SOCKET_IO: Final = "python-socketio"
 NATS: Final = "NATS"
 
@@ -92,15 +96,21 @@ class Peer:
     start: Callable[[Path], Start]
     missing: Callable[[], str]
     other: Dialect | None = None
+    needs_redis: bool = False
 
     @contextlib.contextmanager
-    def serving(self, core: int, ping_seconds: float = NEVER_SECONDS) -> Iterator[Server]:
-        """The server, fresh, on `core`. Raises `BenchmarkError` where it does not start."""
+    def serving(
+        self, core: int, ping_seconds: float = NEVER_SECONDS, *, redis: str = ""
+    ) -> Iterator[Server]:
+        """The server, fresh, on `core`, on the Redis at that URL where it needs one. Raises
+        `BenchmarkError` where it does not start.
+        """
         environment = {
             "APP_ID": dialects.APP_ID,
             "CERTIFICATE": dialects.CERTIFICATE,
             "PING_SECONDS": str(ping_seconds),
             "NODE_ENV": "production",
+            REDIS_URL: redis,
             "PYTHONPATH": str(ROOT),
             # Go counts cores before it knows that it has one.
             "GOMAXPROCS": "1",
@@ -110,7 +120,7 @@ class Peer:
             start = self.start(folder)
             with running(
                 self.name,
-                start.command,
+                tuple(redis if part == REDIS_URL else part for part in start.command),
                 core=core,
                 folder=folder,
                 cwd=start.cwd,
@@ -194,6 +204,10 @@ def _start_ours_journal(folder: Path) -> Start:
     return _start_ours(folder, "--data", str(data))
 
 
+def _start_ours_redis(folder: Path) -> Start:
+    return _start_ours(folder, "--redis", REDIS_URL)
+
+
 # --- The others
 
 
@@ -227,8 +241,21 @@ def _start_nats(folder: Path) -> Start:
     )
 
 
+def redis_command() -> str:
+    """The program's path, or nothing."""
+    return shutil.which("redis-server") or ""
+
+
 def _lacks_nothing() -> str:
     return ""
+
+
+def _lacks_redis() -> str:
+    return "" if redis_command() else "redis-server is not installed"
+
+
+def _lacks_node_or_redis() -> str:
+    return _lacks_node() or _lacks_redis()
 
 
 def _lacks_node() -> str:
@@ -253,8 +280,16 @@ ALL: Final = (
     Peer(OURS_NATIVE, Native(), _start_ours_native, _lacks_nothing),
     Peer(OURS_BOTH, dialects.Ours(), _start_ours_both, _lacks_nothing, other=Native()),
     Peer(OURS_JOURNAL, dialects.Ours(), _start_ours_journal, _lacks_nothing),
+    Peer(OURS_REDIS, dialects.Ours(), _start_ours_redis, _lacks_redis, needs_redis=True),
     Peer(WS, dialects.Ws(), _start_ws, _lacks_node),
     Peer(SOCKET_IO, dialects.SocketIo(), _start_socket_io, _lacks_node),
+    Peer(
+        SOCKET_IO_REDIS,
+        dialects.SocketIo(),
+        _start_socket_io,
+        _lacks_node_or_redis,
+        needs_redis=True,
+    ),
     Peer(PYTHON_SOCKET_IO, dialects.SocketIo(), _start_python_socket_io, lacks_python),
     Peer(NATS, dialects.Nats(), _start_nats, _lacks_nats),
 )

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import attrs
 
-from benchmarks import direct, fanout, growth, idle, sdk, servers, slow_reader, storm, wires
+from benchmarks import direct, fanout, growth, idle, nodes, sdk, servers, slow_reader, storm, wires
 from benchmarks.results import Row, Work
 
 
@@ -108,6 +108,22 @@ def _direct(work: Work) -> Iterator[Target]:
         yield Target(words, ratio, TIMES, least=0.7)
 
 
+def _nodes(work: Work) -> Iterator[Target]:
+    for other, least in ((servers.OURS, 0.6), (servers.SOCKET_IO_REDIS, 2.0)):
+        for ours, theirs in _pairs(work, servers.OURS_REDIS, other):
+            if ours.case["what"] == nodes.TO_ONE:
+                ratio = ours.median("rate") / theirs.median("rate")
+                yield Target(f"{_case(ours)}: {ours.peer} over {other}", ratio, TIMES, least=least)
+    for row in work.rows:
+        if row.case["what"] == nodes.TO_ALL and row.case["nodes"] == 2:
+            one = work.find(row.peer, **{**row.case, "nodes": 1})
+            if one is not None:
+                ratio = row.median("server_us") / one.median("server_us")
+                yield Target(
+                    f"{_case(row)}: CPU a delivery over one node's", ratio, TIMES, most=1.3
+                )
+
+
 def _idle(work: Work) -> Iterator[Target]:
     for row in work.rows:
         if row.peer == servers.OURS:
@@ -168,4 +184,5 @@ _ALL: Final[dict[str, Callable[[Work], Iterator[Target]]]] = {
     sdk.NAME: _sdk,
     growth.NAME: _growth,
     wires.NAME: _wires,
+    nodes.NAME: _nodes,
 }

@@ -1,9 +1,14 @@
 // Channels and point-to-point messages on Node's socket.io. Prints its port when it listens.
 
 import { createServer } from "node:http";
+import { createAdapter } from "@socket.io/redis-streams-adapter";
+import { createClient } from "redis";
 import { Server } from "socket.io";
 import { isTokenRight } from "./token.mjs";
 
+// With several servers, an account is a room of its own, as its documentation has it.
+const redis = process.env.REDIS_URL ? createClient({ url: process.env.REDIS_URL }) : null;
+await redis?.connect();
 const users = new Map();
 const http = createServer();
 const io = new Server(http, {
@@ -12,6 +17,7 @@ const io = new Server(http, {
   perMessageDeflate: false,
   pingInterval: Number(process.env.PING_SECONDS) * 1000,
   pingTimeout: 20000,
+  ...(redis ? { adapter: createAdapter(redis) } : {}),
 });
 
 io.use((socket, next) => {
@@ -27,6 +33,7 @@ io.use((socket, next) => {
 io.on("connection", (socket) => {
   const { account } = socket.data;
   users.set(account, socket);
+  if (redis) socket.join(`account ${account}`);
 
   socket.on("join", (channel, acknowledge) => {
     socket.join(channel);
@@ -37,7 +44,8 @@ io.on("connection", (socket) => {
     acknowledge("^|^=");
   });
   socket.on("tell", (to, text, acknowledge) => {
-    users.get(to)?.emit("told", account, text);
+    const whom = redis ? io.to(`account ${to}`) : users.get(to);
+    whom?.emit("told", account, text);
     acknowledge("^|^=");
   });
   socket.on("disconnect", () => {
