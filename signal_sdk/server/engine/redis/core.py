@@ -108,30 +108,32 @@ class Core:
     def bound(self, bounds: Bounds) -> None:
         """As the contract has it."""
         self._bounds = bounds
-        self._packed = resp.word(
-            pack(
-                [
-                    bounds.history_events,
-                    bounds.history_seconds,
-                    bounds.count_push_seconds,
-                    bounds.inbox_messages,
-                    bounds.inbox_bytes,
-                    bounds.inbox_sender_messages,
-                    bounds.app_bytes,
-                    bounds.app_accounts,
-                    bounds.app_channels,
-                    bounds.account_channels,
-                    bounds.account_calls,
-                    bounds.attributes,
-                    bounds.channel_joins_per_second,
-                    bounds.channel_messages_per_second,
-                    bounds.channel_attributes_per_second,
-                    embedded.MAX_REPLIES,
-                    self._life_seconds,
-                    EVENT_TTL_SECONDS,
-                    names.MAX_ATTRS_BYTES,
-                ]
-            )
+        self._packed = resp.words(
+            [
+                pack(
+                    [
+                        bounds.history_events,
+                        bounds.history_seconds,
+                        bounds.count_push_seconds,
+                        bounds.inbox_messages,
+                        bounds.inbox_bytes,
+                        bounds.inbox_sender_messages,
+                        bounds.app_bytes,
+                        bounds.app_accounts,
+                        bounds.app_channels,
+                        bounds.account_channels,
+                        bounds.account_calls,
+                        bounds.attributes,
+                        bounds.channel_joins_per_second,
+                        bounds.channel_messages_per_second,
+                        bounds.channel_attributes_per_second,
+                        embedded.MAX_REPLIES,
+                        self._life_seconds,
+                        EVENT_TTL_SECONDS,
+                        names.MAX_ATTRS_BYTES,
+                    ]
+                )
+            ]
         )
 
     def redis_time(self) -> float:
@@ -149,9 +151,8 @@ class Core:
         head = self._heads.get((app, function))
         if head is None:
             head = self._heads[app, function] = self._head(app, function, len(args))
-        node = resp.word(self.node)
-        now = b"$0\r\n\r\n" if self._now is None else resp.word(f"{self._now():.6f}")
-        return b"".join((head, now, node, self._packed, *map(resp.word, args)))
+        now = "" if self._now is None else f"{self._now():.6f}"
+        return b"".join((head, resp.words((now, self.node)), self._packed, resp.words(args)))
 
     def _head(self, app: str, function: str, count: int) -> bytes:
         base = self._base(app)
