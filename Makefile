@@ -1,4 +1,6 @@
 # make demo             the server, the sample bots and the web page; SECONDS=15 ends by itself
+# make cluster          a Redis, two nodes on it, and the sample bots and the page over both; SECONDS=15
+#                       ends by itself
 # make test             lint, types and tests; installs all that they need
 # make bench            all benchmarks, ours and other systems side by side, and docs/performance.md;
 #                       BENCH="--only direct --rounds 3" measures some, BENCH=--quick tries all
@@ -18,14 +20,14 @@ BIN := .venv/bin
 .DELETE_ON_ERROR:
 # Steps run one after the other even under -j: they share apt, two cores and the reader's screen.
 .NOTPARALLEL:
-.PHONY: test needs lint types pytest demo bench bench-comeback simulation fuzz-short fuzz clean
+.PHONY: test needs lint types pytest demo cluster bench bench-comeback simulation fuzz-short fuzz clean
 
 test: needs lint types pytest
 
 needs:
-	@.ci/need $(PYTHON):python3 ensurepip:python3-venv node:nodejs npm:npm \
+	@PATH="$$PATH:/usr/sbin" .ci/need $(PYTHON):python3 ensurepip:python3-venv node:nodejs npm:npm \
 		chromium:chromium chromedriver:chromium-driver openssl:openssl \
-		redis-server:redis-server setpriv:util-linux
+		redis-server:redis-server haproxy:haproxy setpriv:util-linux
 
 lint: .venv/has-tools
 	$(BIN)/ruff check
@@ -40,6 +42,10 @@ pytest: .venv/has-tools tests/node_modules/.package-lock.json samples/web/node_m
 
 demo: .venv/has-server samples/web/node_modules/.package-lock.json
 	$(BIN)/python -m samples.demo $(if $(SECONDS),--seconds $(SECONDS))
+
+cluster: .venv/has-redis samples/web/node_modules/.package-lock.json
+	@.ci/need redis-server:redis-server
+	$(BIN)/python -m samples.cluster $(if $(SECONDS),--seconds $(SECONDS))
 
 bench: .venv/has-server benchmarks/.venv/has-peers benchmarks/peers/node_modules/.package-lock.json
 	@PATH="$$PATH:/usr/sbin" .ci/need nats-server:nats-server
@@ -78,9 +84,13 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server]'
 	@touch $@
 
+.venv/has-redis: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,redis]'
+	@touch $@ .venv/has-server
+
 .venv/has-tools: setup.cfg pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,redis,test,lint]'
-	@touch $@ .venv/has-server
+	@touch $@ .venv/has-server .venv/has-redis
 
 .venv/has-fuzz: setup.cfg pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,fuzz]'

@@ -80,8 +80,9 @@ class ServerConfig:
     key: str = _key("", "The file with the TLS certificate's private key, in PEM.")
     advertise: tuple[str, ...] = _key(
         (),
-        'The addresses that `/getaddr` names, as `"host:port"` or, with the port above, `"host"`. '
-        "Empty names the address at which the client reached the server.",
+        'The addresses that `/getaddr` names, as `"host:port"` or, with the port above, `"host"`, '
+        "and with `redis` those of the other servers there, too. Empty names the address at which "
+        "the client reached the server.",
     )
     allowed_origins: tuple[str, ...] = _key(
         (),
@@ -199,8 +200,8 @@ class NativeConfig:
     advertise: tuple[str, ...] = _key(
         (),
         'The IPv4 addresses that the lookup names, as `"address:port"` or, with the port above, '
-        '`"address"`. Empty names those of `[server] advertise`, and where there are none the '
-        "address that was asked.",
+        '`"address"`, and with `redis` those of the other servers there, too. Empty names those of '
+        "`[server] advertise`, and where there are none the address that was asked.",
     )
 
 

@@ -21,8 +21,9 @@ from signal_sdk.server import listener
 from signal_sdk.server.acceptor import NO_ROOM, Acceptor
 from signal_sdk.server.certificate import Certificate
 from signal_sdk.server.config import Config
-from signal_sdk.server.http import Routes, unavailable
+from signal_sdk.server.http import unavailable
 from signal_sdk.server.native_lookup import NativeLookup
+from signal_sdk.server.places import Places
 from signal_sdk.server.sockets import Addresses, Sockets
 from signal_sdk.websocket.handshake import encode_answer
 
@@ -45,7 +46,7 @@ class Doors:
         self,
         config: Config,
         acceptor: Acceptor,
-        routes: Routes,
+        places: Places,
         lookup: NativeLookup,
         *,
         is_shared: bool = False,
@@ -70,9 +71,10 @@ class Doors:
         self._end_the_dead(config)
         if not is_shared:
             sockets.warn(config)
-        routes.port = lookup.http_port = sockets.plain[0].getsockname()[1]
+        places.web_port = sockets.plain[0].getsockname()[1]
+        places.serves_native = bool(sockets.native)
         if sockets.native:
-            lookup.tcp_port = sockets.native[0].getsockname()[1]
+            places.native_port = sockets.native[0].getsockname()[1]
 
     @property
     def addresses(self) -> Addresses:

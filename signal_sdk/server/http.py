@@ -14,6 +14,7 @@ import attrs
 from signal_sdk.server.complaints import Complaint
 from signal_sdk.server.config import ServerConfig, parse_address
 from signal_sdk.server.origins import Origins
+from signal_sdk.server.places import Places
 from signal_sdk.server.visitors import RETRY_SECONDS
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from signal_sdk.wire import frames
@@ -40,10 +41,8 @@ def _later(status: HTTPStatus, why: str) -> HttpAnswer:
 class Routes:
     """What is answered to requests that are not the beginning of a link."""
 
-    def __init__(self, config: ServerConfig) -> None:
-        self.port: int = config.port
-        """Where links begin; its owner says which that is once it listens."""
-        self._advertise = [parse_address(entry) for entry in config.advertise]
+    def __init__(self, config: ServerConfig, places: Places) -> None:
+        self._places = places
         self._origins = Origins(config)
         self._told = Complaint("a page was refused")
 
@@ -84,10 +83,9 @@ class Routes:
     def _getaddr(self, request: HttpRequest, local_host: str) -> HttpAnswer:
         if not request.query.get("vid"):
             return HttpAnswer(status=HTTPStatus.BAD_REQUEST, body=b"/getaddr needs ?vid=APP_ID\n")
-        port = self.port
-        addresses = [(host, own_port or port) for host, own_port in self._advertise]
+        addresses = self._places.web()
         if not addresses:
-            addresses = [(_reached_host(request.host) or local_host, port)]
+            addresses = [(_reached_host(request.host) or local_host, self._places.web_port)]
         found = {
             # The web SDK 1.2 opens two connections at once, to the first two.
             "web": addresses * 2 if len(addresses) == 1 else addresses,

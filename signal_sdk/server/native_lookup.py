@@ -6,15 +6,15 @@ a socket, or how an answer is spelled.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import trio
 
-from signal_sdk.server.config import AppConfig, Config, parse_address
+from signal_sdk.server.config import AppConfig, Config
+from signal_sdk.server.places import Places, is_ipv4
 from signal_sdk.server.rates import Rate
 from signal_sdk.server.refusals import Refusals
 from signal_sdk.wire import datagrams
@@ -32,11 +32,12 @@ what is counted must not grow with what is sent.
 
 
 class NativeLookup:
-    """Answers questions. The ports are those that the node listens on; `is_silent` says whether
-    nobody is to come here.
-    """
+    """Answers questions by what `places` names; `is_silent` says whether nobody is to come here."""
 
-    def __init__(self, config: Config, refusals: Refusals, is_silent: Callable[[], bool]) -> None:
+    def __init__(
+        self, config: Config, places: Places, refusals: Refusals, is_silent: Callable[[], bool]
+    ) -> None:
+        self._places = places
         self._refusals = refusals
         self._is_dev = config.server.dev
         self.take_apps(config.apps)
@@ -45,10 +46,6 @@ class NativeLookup:
         self._counts: dict[str, int] = {}
         self._began = -math.inf
         self._logged = Rate()
-        self._http = [parse_address(entry) for entry in config.server.advertise]
-        self._tcp = [parse_address(entry) for entry in config.native.advertise]
-        self.http_port: int = config.server.port
-        self.tcp_port: int = config.native.port
 
     def take_apps(self, apps: Sequence[AppConfig]) -> None:
         """From here on these apps are known."""
@@ -68,10 +65,11 @@ class NativeLookup:
                 # An old app does not say which id it has built in: here it is to be seen.
                 logger.info("lookup of %s (udp) refused: unknown app id %.80r", asker, app)
             return datagrams.encode_refusal("unknown app id", most)
-        http = _named(self._http, self.http_port) or _named([(asked, None)], self.http_port)
+        places = self._places
+        http = _taken(places.web()) or _taken([(asked, places.web_port)])
         if not http:
             return datagrams.encode_refusal("no IPv4 address is advertised", most)
-        tcp = _named(self._tcp, self.tcp_port) or [(host, self.tcp_port) for host, _ in http]
+        tcp = places.native() or [(host, places.native_port) for host, _ in http]
         logger.debug("%s (udp) is told %s", asker, tcp)
         return datagrams.encode_answer(http, tcp, most)
 
@@ -91,14 +89,6 @@ class NativeLookup:
         return True
 
 
-def _named(entries: Sequence[tuple[str, int | None]], port: int) -> list[Address]:
-    """The advertised addresses that a native client can dial: it takes no names, and no IPv6."""
-    return [(host, own or port) for host, own in entries if _is_ipv4(host)]
-
-
-def _is_ipv4(host: str) -> bool:
-    try:
-        ipaddress.IPv4Address(host)
-    except ValueError:
-        return False
-    return True
+def _taken(addresses: Iterable[Address]) -> list[Address]:
+    """Those that a native client can dial: it takes no names, and no IPv6."""
+    return [it for it in addresses if is_ipv4(it[0])]

@@ -5,6 +5,7 @@ Owns: which part gets which, the start, and the stop. Must not know any rule.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ from typing import Final
 import attrs
 import trio
 
-from signal_sdk.errors import ConfigError
+from signal_sdk.errors import ConfigError, SignalError
 from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.server import functions
@@ -36,6 +37,7 @@ from signal_sdk.server.hub import Hub
 from signal_sdk.server.inbox import Inboxes
 from signal_sdk.server.memory import MemoryWatch
 from signal_sdk.server.native_lookup import NativeLookup
+from signal_sdk.server.places import Places
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.refusals import Limit, Refusals
 from signal_sdk.server.revocations import LOOK_SECONDS, Revocations
@@ -104,7 +106,8 @@ class Node:
         self._hub = Hub(self._reactor.flusher.gathering)
         self.engine.bound(_bounds(config))
         self.engine.attach(self._hub, clocks(clock, self._reactor))
-        self._routes = Routes(config.server)
+        self._places = Places(config)
+        self._routes = Routes(config.server, self._places)
         self._stopping = trio.Event()
         self._drain_seconds = 0.0
 
@@ -144,7 +147,9 @@ class Node:
         acceptor = Acceptor(services, self._reactor, self._routes, forwarded)
         self.acceptor: Acceptor = acceptor
         self._hub.on_fencing = acceptor.abort_all
-        self._lookup = NativeLookup(config, self._refusals, self._is_closed_to_natives)
+        self._lookup = NativeLookup(
+            config, self._places, self._refusals, self._is_closed_to_natives
+        )
         self._knowing_apps = (presences, channels, channel_attributes, self._lookup)
 
     def _is_closed_to_natives(self) -> bool:
@@ -185,7 +190,7 @@ class Node:
         try:
             if listens:
                 doors = Doors(
-                    self.config, self.acceptor, self._routes, self._lookup, is_shared=is_worker
+                    self.config, self.acceptor, self._places, self._lookup, is_shared=is_worker
                 )
                 self._doors = doors
             async with trio.open_nursery() as nursery:
@@ -200,8 +205,12 @@ class Node:
                     async with trio.open_nursery() as accepting:
                         if doors is not None:
                             accepting.start_soon(doors.serve)
+                        await self._announce()
+                        accepting.start_soon(self._announce_loop)
                         task_status.started(doors.addresses if doors else Addresses())
                         await self._stopping.wait()
+                        with move_on_after(self._reactor, STOP_SECONDS):
+                            await self._announce()
                         if doors is not None:
                             await (doors.leave() if is_worker else doors.close_native())
                         await self.acceptor.drain(self._drain_seconds)
@@ -251,6 +260,21 @@ class Node:
     def _look_for_revocations(self) -> None:
         if self._revocations.look() and self._nursery is not None:
             self._nursery.start_soon(self._presences.end_revoked)
+
+    async def _announce_loop(self) -> None:
+        while True:
+            await trio.sleep(SWEEP_SECONDS)
+            await self._announce()
+
+    async def _announce(self) -> None:
+        """Tell the other nodes where this one is, and hear where they are."""
+        if not self._places.is_advertised:
+            return
+        is_ready = not self.acceptor.why_not_ready() and self._visitors.has_room(1)
+        place = self._places.own(self._visitors.count) if is_ready else None
+        with contextlib.suppress(SignalError):
+            # While the engine is away nobody is told anything, by the lookups either.
+            self._places.take(await waited(self.engine.announce(place)))
 
     async def _sweep_loop(self) -> None:
         while True:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
+from functools import partial
 from typing import Final
 
 import attrs
@@ -18,11 +19,17 @@ from signal_sdk import IAgoraAPI, create_agora_sdk_instance_cpp
 from signal_sdk.server.config import Config, LimitsConfig, ServerConfig
 from signal_sdk.testing.server import LocalServer, local_server
 from tests.agora.ears import HEAR_SECONDS, Ears, wait_for_no_threads
+from tests.redis.servers import RedisServer
+from tests.two_nodes import ONE, TWO, two_nodes
 from tests.web.web_peer import WebPeer, web_peer
 
 CONFIG: Final = Config(
     server=ServerConfig(dev=True), limits=LimitsConfig(user_messages_per_second=100_000)
 )
+OF_PROGRAMS: Final = ("test_ends", "test_hostile")
+"""Tests of a program's own end, and of what its callbacks and its log do: the server is nothing to
+those.
+"""
 
 
 @attrs.define(eq=False)
@@ -45,15 +52,21 @@ class ThreadedServer:
         trio.from_thread.run_sync(what, self._server, trio_token=self._token)
 
 
+Serve = Callable[[], AbstractAsyncContextManager[LocalServer]]
+
+
 @contextmanager
-def threaded_server(config: Config = CONFIG) -> Iterator[ThreadedServer]:
-    """Run a server in a thread while the block runs."""
+def threaded_server(
+    config: Config = CONFIG, *, serve_by: Serve | None = None
+) -> Iterator[ThreadedServer]:
+    """Run a server in a thread while the block runs: one node, unless `serve_by` makes another."""
+    begin = serve_by or partial(local_server, config)
     ready = threading.Event()
     running: list[tuple[trio.lowlevel.TrioToken, trio.CancelScope, LocalServer]] = []
 
     async def serve() -> None:
         with trio.CancelScope() as scope:
-            async with local_server(config) as server:
+            async with begin() as server:
                 running.append((trio.lowlevel.current_trio_token(), scope, server))
                 ready.set()
                 await trio.sleep_forever()
@@ -71,17 +84,32 @@ def threaded_server(config: Config = CONFIG) -> Iterator[ThreadedServer]:
         assert not thread.is_alive()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Most tests run twice: on one node, and on two."""
+    if "serve_by" in metafunc.fixturenames:
+        kinds = [ONE] if metafunc.module.__name__.rpartition(".")[2] in OF_PROGRAMS else [ONE, TWO]
+        metafunc.parametrize("serve_by", kinds, indirect=True)
+
+
 @pytest.fixture
-def far_server() -> Iterator[ThreadedServer]:
+def serve_by(request: pytest.FixtureRequest, shared_redis: RedisServer, redis_prefix: str) -> Serve:
+    """What makes the test's server: once one node, and once two, which clients come to in turn."""
+    if request.param == ONE:
+        return partial(local_server, CONFIG)
+    return partial(two_nodes, CONFIG, shared_redis.unix_url, redis_prefix)
+
+
+@pytest.fixture
+def far_server(serve_by: Serve) -> Iterator[ThreadedServer]:
     """A server in a thread."""
-    with threaded_server() as server:
+    with threaded_server(serve_by=serve_by) as server:
         yield server
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[LocalServer]:
+async def server(serve_by: Serve) -> AsyncIterator[LocalServer]:
     """A server in the test's own trio loop."""
-    async with local_server(CONFIG) as server:
+    async with serve_by() as server:
         yield server
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from signal_sdk import ICallBack
 from tests.agora.conftest import ThreadedServer, instances
 from tests.agora.ears import HEAR_SECONDS, sdk_threads, wait_for_no_threads
+from tests.two_nodes import nodes_of
 
 INSTANCES: Final = 100
 MESSAGES: Final = 10_000
@@ -64,6 +65,10 @@ def test_a_hundred_instances_lose_and_double_nothing(far_server: ThreadedServer)
             api.login("app", f"user{number}", "_no_need_token")
         for _, ears in apis:
             assert ears.is_in.wait(HEAR_SECONDS)
+        sessions: list[int] = []
+        far_server.do(lambda running: sessions.extend(it.sessions for it in nodes_of(running)))
+        assert sum(sessions) == INSTANCES
+        assert min(sessions) >= INSTANCES // 5
 
         ids: list[list[str]] = [[] for _ in apis]
 

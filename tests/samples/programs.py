@@ -11,18 +11,30 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import trio
 
 ROOT: Final = Path(__file__).parents[2]
+MARK: Final = "SIGNAL_SDK_PROGRAM_TEST"
+"""The name in a process's environment by which `marked` finds it, and those that it has started."""
 
 EXPECT_SECONDS: Final = 50.0
 """How long a line, or a program's end, may take: a busy machine takes seconds to start Python."""
 END_SECONDS: Final = 15.0
 """How long a program that a failed test leaves running has to end those that it has started."""
+
+
+def marked(mark: str) -> list[str]:
+    """The command lines of all processes that have the `mark` in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"{MARK}={mark}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+    return found
 
 
 class Program:

@@ -6,26 +6,14 @@ import re
 import signal
 import socket
 from contextlib import suppress
-from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from tests.samples.programs import Program, program
+from tests.samples.programs import MARK, Program, marked, program
 
-MARK = "SIGNAL_SDK_DEMO_TEST"
 DEMO = ("-m", "samples.demo", "--page-port", "0", "--port")
-
-
-def marked(mark: str) -> list[str]:
-    """The command lines of all processes that have `mark` in their environment."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if f"{MARK}={mark}".encode() in (process / "environ").read_bytes().split(b"\0"):
-                found.append((process / "cmdline").read_text().replace("\0", " "))
-    return found
 
 
 async def test_it_ends_by_itself_when_the_time_is_over() -> None:

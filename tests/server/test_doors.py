@@ -102,7 +102,7 @@ async def test_a_native_port_that_is_taken_is_told_where_nobody_has_asked_for_it
         server = ServerConfig(dev=True, port=free_port())
         by_name = attrs.evolve(config, server=server, native_by_default=False)
         with pytest.raises(InUseError, match=f":{last}: the process"):
-            Doors(by_name, node.acceptor, node._routes, node._lookup)
+            Doors(by_name, node.acceptor, node._places, node._lookup)
 
 
 def native_warnings(
@@ -113,7 +113,7 @@ def native_warnings(
     server = ServerConfig(dev=True, host=host, port=port)
     node = Node(Config(server=server, native=native))
     caplog.clear()
-    Doors(node.config, node.acceptor, node._routes, node._lookup).close()
+    Doors(node.config, node.acceptor, node._places, node._lookup).close()
     return caplog.messages
 
 

@@ -143,7 +143,7 @@ async def test_a_header_names_the_client_and_where_it_came_in(
             transport.send_nowait(data[start : start + (1 if is_cut else len(data))])
             await settle()
         _, _, body = (await transport.receive_some()).partition(b"\r\n\r\n")
-        assert msgspec.json.decode(body)["web2"] == [["203.0.113.1", server.node._routes.port]]
+        assert msgspec.json.decode(body)["web2"] == [["203.0.113.1", server.node._places.web_port]]
         transport.close()
         first = connect(server, PROXY)
         assert (await said(first, header() + OPENING)).startswith(b"HTTP/1.1 101 ")

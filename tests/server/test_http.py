@@ -11,8 +11,9 @@ import httpx
 import msgspec
 import pytest
 
-from signal_sdk.server.config import ServerConfig
+from signal_sdk.server.config import Config, ServerConfig
 from signal_sdk.server.http import Routes
+from signal_sdk.server.places import Places
 from signal_sdk.testing.server import local_server
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from tests.server.helpers import dev_config
@@ -32,7 +33,8 @@ def ask(
         host=host,
         is_upgrade=is_upgrade,
     )
-    return Routes(ServerConfig(advertise=advertise, port=8001)).answer(request, "192.0.2.1")
+    server = ServerConfig(dev=True, advertise=advertise, port=8001)
+    return Routes(server, Places(Config(server=server))).answer(request, "192.0.2.1")
 
 
 def lookup(**more: Any) -> dict[str, Any]:

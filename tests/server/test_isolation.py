@@ -25,6 +25,7 @@ from signal_sdk.server.engine.base import AccountKey, ChannelKey
 from signal_sdk.server.engine.tables import Account, Channel
 from signal_sdk.server.native_lookup import NativeLookup
 from signal_sdk.server.node import Node
+from signal_sdk.server.places import Places
 from signal_sdk.server.refusals import Refusals
 from signal_sdk.server.revocations import Revocation, Revocations, revoke
 from signal_sdk.testing.server import LocalServer, local_server
@@ -519,7 +520,7 @@ async def test_a_lookup_tells_nothing_of_another_app(autojump_clock: MockClock) 
     for ids in ((ONE, TWO), (TWO,)):
         apps = tuple(AppConfig(id=app, certificate=app * 16) for app in ids)
         config = Config(server=server, native=NativeConfig(enabled=True), apps=apps)
-        lookup = NativeLookup(config, Refusals(), lambda: False)
+        lookup = NativeLookup(config, Places(config), Refusals(), lambda: False)
         questions = [datagrams.encode_question(app) for app in (TWO, "none")]
         # From one address each time: whoever asks pays by that, whichever app it asks for.
         found.append([lookup.answer(data, "10.0.0.9", "10.0.0.1") for data in questions])

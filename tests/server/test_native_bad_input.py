@@ -20,6 +20,7 @@ from signal_sdk.net.transport import Transport
 from signal_sdk.server.config import AppConfig, Config, NativeConfig, ServerConfig
 from signal_sdk.server.connection import Connection
 from signal_sdk.server.native_lookup import NativeLookup
+from signal_sdk.server.places import Places
 from signal_sdk.server.refusals import Refusals
 from signal_sdk.server.wires.native import NativeClientLink
 from signal_sdk.testing.native_peer import NativePeer, native_peer
@@ -336,7 +337,7 @@ class Lookup:
 
     def __init__(self, config: Config) -> None:
         self.is_silent = False
-        self._lookup = NativeLookup(config, Refusals(), lambda: self.is_silent)
+        self._lookup = NativeLookup(config, Places(config), Refusals(), lambda: self.is_silent)
 
     def ask(self, data: bytes, asker: str = ASKER) -> bytes | None:
         return self._lookup.answer(data, asker, SELF)

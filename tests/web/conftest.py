@@ -15,6 +15,8 @@ from trio.testing import MockClock
 from signal_sdk.net import patience
 from signal_sdk.server.config import AppConfig, Config, LimitsConfig, ServerConfig
 from signal_sdk.testing.server import LocalServer, local_server
+from tests.redis.servers import RedisServer
+from tests.two_nodes import ONE, TWO, two_nodes
 from tests.web.web_peer import WebPeer, web_peer
 
 GUARDED_APP = "guarded"
@@ -37,11 +39,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> MockClock:
     return MockClock(rate=1.0)
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[LocalServer]:
-    """A server in this process: any app id without tokens, and one that needs them."""
-    async with local_server(CONFIG) as server:
-        yield server
+@pytest.fixture(params=[ONE, TWO])
+async def server(
+    request: pytest.FixtureRequest, shared_redis: RedisServer, redis_prefix: str
+) -> AsyncIterator[LocalServer]:
+    """A server in this process: any app id without tokens, and one that needs them. Once it is one
+    node, and once two, which clients come to in turn.
+    """
+    if request.param == ONE:
+        async with local_server(CONFIG) as one:
+            yield one
+    else:
+        async with two_nodes(CONFIG, shared_redis.unix_url, redis_prefix) as two:
+            yield two
 
 
 @pytest.fixture

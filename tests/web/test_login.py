@@ -7,6 +7,7 @@ import pytest
 from signal_sdk.testing.server import LocalServer, trio_wall_clock
 from signal_sdk.wire import tokens
 from signal_sdk.wire.typed import End, Farewell
+from tests.two_nodes import nodes_of
 from tests.web.conftest import CERTIFICATE, GUARDED_APP
 from tests.web.web_peer import WebPeer
 
@@ -21,6 +22,13 @@ async def test_login_succeeds_with_a_uid(web: WebPeer) -> None:
     [uid] = await session.expect("onLoginSuccess")
     assert isinstance(uid, int)
     assert uid > 0
+
+
+async def test_sessions_are_spread_over_the_nodes(web: WebPeer, server: LocalServer) -> None:
+    for account in ("alice", "bob"):
+        await web.login(account)
+    nodes = nodes_of(server)
+    assert [node.sessions for node in nodes] == [2 // len(nodes)] * len(nodes)
 
 
 async def test_login_succeeds_with_a_good_token(web: WebPeer) -> None:

@@ -25,6 +25,7 @@ import trio
 from signal_sdk.server.connection import Connection
 from signal_sdk.server.engine.base import AccountKey
 from signal_sdk.testing.server import LocalServer
+from tests.two_nodes import nodes_of
 
 TESTS: Final = Path(__file__).parents[1]
 DRIVER: Final = Path(__file__).with_name("driver.js")
@@ -256,6 +257,7 @@ async def web_peer(
 
 def cut(server: LocalServer, account: str, *, app: str = "app") -> None:
     """Break the connection of a session on the server's side, without a word."""
-    holder = server.node._hub._holders[AccountKey(app, account)]
+    holders = (it._hub._holders.get(AccountKey(app, account)) for it in nodes_of(server))
+    [holder] = filter(None, holders)
     assert isinstance(holder, Connection)
     holder._link.abort()

@@ -47,6 +47,7 @@ from signal_sdk.server.engine.facts import (
     Known,
     LoginFacts,
     Page,
+    Place,
     Post,
     Presence,
     Roster,
@@ -58,6 +59,7 @@ from signal_sdk.wire.names import JsonValue
 
 __all__ = [
     "LIFE_SECONDS",
+    "PLACE_SECONDS",
     "AccountKey",
     "Alarm",
     "Answer",
@@ -76,6 +78,7 @@ __all__ = [
     "LoginFacts",
     "Page",
     "Pending",
+    "Place",
     "Post",
     "Presence",
     "Roster",
@@ -86,6 +89,8 @@ __all__ = [
 
 LIFE_SECONDS: Final = 10.0
 """How long a node may be silent before the others take it for dead."""
+PLACE_SECONDS: Final = 3.0
+"""How long a node may say nothing of where it is before nobody is sent there any more."""
 
 Then = Callable[[SignalError | None], None]
 """What is called when something is durable: with None, or with why it could not be made so."""
@@ -183,6 +188,11 @@ class Engine(Protocol):
 
     def statistics(self) -> Statistics:
         """How much there is at the moment."""
+
+    def announce(self, place: Place | None) -> Answer[Sequence[Place]]:
+        """Say where this node may be reached, anew each second; None where nobody is to come. What
+        all nodes have said in the last `PLACE_SECONDS`, this one included.
+        """
 
     # --- durability ---
 

@@ -182,6 +182,16 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True):
     attributes: Mapping[str, JsonValue]
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where a node may be reached, as it says itself: the addresses for WebSocket clients and those
+    for native ones, in the order in which they are to be named, and how many are connected there.
+    """
+
+    web: tuple[tuple[str, int], ...]
+    native: tuple[tuple[str, int], ...]
+    connections: int
+
+
 class Event(msgspec.Struct, frozen=True, gc=False):
     """A channel's event as it was delivered."""
 

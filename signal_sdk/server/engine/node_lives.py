@@ -1,15 +1,16 @@
 """The lives of the nodes of one process that share the embedded engine's state.
 
-Owns: when a node was last heard of, and what becomes of what it held. Must not know what a lease
-is.
+Owns: when a node was last heard of, where it may be reached, and what becomes of what it held.
+Must not know what a lease is.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Sequence
 
-from signal_sdk.server.engine.base import LIFE_SECONDS
+from signal_sdk.server.engine.base import LIFE_SECONDS, PLACE_SECONDS, Place
 from signal_sdk.server.engine.core import Core
 from signal_sdk.server.engine.tables import Account
 
@@ -28,6 +29,17 @@ class NodeLives(Core):
             if now - heard > LIFE_SECONDS:
                 logger.warning("node %s is silent: its clients' leases begin", node)
                 self._bury(node)
+
+    def announce(self, place: Place | None) -> Sequence[Place]:
+        """As the contract has it."""
+        places, now = self._state.places, self._patient()
+        places.pop(self.node, None)
+        if place is not None:
+            places[self.node] = now, place
+        for node, (said_at, _) in list(places.items()):
+            if now - said_at > PLACE_SECONDS:
+                del places[node]
+        return [it for _, it in places.values()]
 
     def _check_life(self) -> None:
         """Whoever comes to a node that was taken for dead comes to its new life: of the old one,

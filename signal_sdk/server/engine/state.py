@@ -15,7 +15,15 @@ import attrs
 import msgspec
 from msgspec.structs import replace
 
-from signal_sdk.server.engine.base import AccountKey, Call, CallKey, ChannelKey, Delivery, Entry
+from signal_sdk.server.engine.base import (
+    AccountKey,
+    Call,
+    CallKey,
+    ChannelKey,
+    Delivery,
+    Entry,
+    Place,
+)
 from signal_sdk.server.engine.bounds import Bounds, Usage, check, size_of
 from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.dues import Dues
@@ -52,7 +60,8 @@ class State:
     """The tables, and what the engines of several nodes of one process share.
 
     `expiries` is what is due of tokens, `dues` all else; `lines` finds the account of a session's
-    digest; `lives` says when each node was last heard of; `listening` is who has subscribed to a
+    digest; `lives` says when each node was last heard of, `places` where it may
+    be reached, and since when; `listening` is who has subscribed to a
     channel; `histories` are the channels that have one, for the sweep; `messages`, `changes`
     and `joins` are the channels' rates.
     """
@@ -71,6 +80,7 @@ class State:
     has_begun: bool = False
     deliveries: dict[str, Delivery] = attrs.field(factory=dict)
     lives: dict[str, float] = attrs.field(factory=dict)
+    places: dict[str, tuple[float, Place]] = attrs.field(factory=dict)
     listening: dict[ChannelKey, tuple[Delivery, ...]] = attrs.field(factory=dict)
     messages: Rates[ChannelKey] = attrs.field(factory=Rates)
     changes: Rates[ChannelKey] = attrs.field(factory=Rates)

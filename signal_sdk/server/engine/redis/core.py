@@ -146,21 +146,12 @@ class Core:
         """How the keys of an app begin."""
         return f"{self.prefix}{{{tag(app)}}}:"
 
-    def _spell(self, app: str, function: str, args: Sequence[str | bytes | int]) -> bytes:
-        """The command that has a function done."""
-        head = self._heads.get((app, function))
-        if head is None:
-            head = self._heads[app, function] = self._head(app, function, len(args))
+    def _spell(self, head: bytes, args: Sequence[str | bytes | int]) -> bytes:
+        """The command that has a function done, which begins with `head`."""
         now = "" if self._now is None else f"{self._now():.6f}"
         return b"".join((head, resp.words((now, self.node)), self._packed, resp.words(args)))
 
-    def _head(self, app: str, function: str, count: int) -> bytes:
-        base = self._base(app)
-        keys = [base]
-        if self._servers.is_cluster:
-            # One that never is there: while a slot moves, all that would be done halfway in one
-            # place is refused before it begins.
-            keys.append(f"{base}!")
+    def _head(self, keys: Sequence[str], function: str, count: int) -> bytes:
         words: list[str | bytes | int] = ["FCALL", self._names.name(function), len(keys), *keys]
         return resp.head(len(words) + HEAD_ARGS + count, words)
 
@@ -173,9 +164,30 @@ class Core:
     ) -> Ask[T]:
         """Have a function done; `read` makes the result of its answer."""
         servers = self._servers
-        data = self._spell(app, function, args)
+        head = self._heads.get((app, function))
+        if head is None:
+            keys = [base := self._base(app)]
+            if servers.is_cluster:
+                # One that never is there: while a slot moves, all that would be done halfway in one
+                # place is refused before it begins.
+                keys.append(f"{base}!")
+            head = self._heads[app, function] = self._head(keys, function, len(args))
+        data = self._spell(head, args)
         ask = Ask(data, partial(self._read, app, read), servers.slot(tag(app)))
         servers.ask(ask)
+        return ask
+
+    def _ask_at(
+        self,
+        key: str,
+        function: str,
+        args: Sequence[str | bytes | int],
+        read: Callable[[Any], T],
+    ) -> Ask[T]:
+        """Have a function done that is about this key, and no app."""
+        data = self._spell(self._head([key], function, len(args)), args)
+        ask = Ask(data, read, self._servers.slot(key))
+        self._servers.ask(ask)
         return ask
 
     def _read(self, app: str, read: Callable[[Any], T], reply: Any) -> T:

@@ -34,6 +34,7 @@ FILES: Final = (
     "calls",
     "presence",
     "dues",
+    "places",
 )
 """In this order they are one text: each stands on those before it."""
 MIN_VERSION: Final = 7

@@ -1,6 +1,7 @@
 """The life of this node in each app that it serves, and what happens there by itself.
 
-Owns: heartbeats, when the next due is looked for, and what the node last saw of how much there is.
+Owns: heartbeats, when the next due is looked for, where each node may be reached, and what the node
+last saw of how much there is.
 Must not know what is due, nor an operation.
 
 A node lives in each app apart, since an app is all in one place: there it says each second that it
@@ -17,10 +18,19 @@ from functools import partial
 from typing import Any, Final
 
 import attrs
+import msgspec
 import trio
 
 from signal_sdk.errors import SignalError
-from signal_sdk.server.engine.base import AccountKey, Alarm, Clocks, Delivery, Statistics
+from signal_sdk.server.engine.base import (
+    PLACE_SECONDS,
+    AccountKey,
+    Alarm,
+    Clocks,
+    Delivery,
+    Place,
+    Statistics,
+)
 from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.redis import answers, events, resp
 from signal_sdk.server.engine.redis.answers import About
@@ -177,6 +187,14 @@ class Lives(Topics):
         """It is `now`, by Redis' clock."""
         self._ahead = now - self._wall()
         self._newest_time = max(self._newest_time, now)
+
+    # --- where nodes are ---
+
+    def announce(self, place: Place | None) -> Pending[Sequence[Place]]:
+        """As the contract has it."""
+        said = pack(place) if place is not None else b""
+        key = f"{self.prefix}places"
+        return self._ask_at(key, "announce", (said, f"{PLACE_SECONDS:g}"), _places)
 
     # --- the round ---
 
@@ -341,6 +359,10 @@ def all_done(asked: Sequence[Pending[Any]]) -> Pending[None]:
 
 def _itself(reply: Any) -> Any:
     return reply
+
+
+def _places(reply: Any) -> list[Place]:
+    return [msgspec.msgpack.decode(it, type=Place) for it in reply[1]]
 
 
 def _ticked(about: About, reply: Any) -> Any:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 import trio
+from msgspec.structs import replace
 
-from signal_sdk.server.engine.base import LIFE_SECONDS, AccountKey
+from signal_sdk.server.engine.base import LIFE_SECONDS, PLACE_SECONDS, AccountKey, Place
 from signal_sdk.wire import names
 from tests.server.engine.contract.harness import (
     ANN,
@@ -259,3 +260,29 @@ async def test_moves_of_who_was_there_are_told_when_a_lease_is_over(
     await node.engine.subscribe(MOVES)
     await trio.sleep(30)
     assert await node.told(MOVES) == [("leave", "ann"), ("leave", "room", "ann")]
+
+
+# --- where nodes are ---
+
+HERE = Place(web=(("192.0.2.1", 8001), ("sig.example", 8001)), native=(), connections=3)
+THERE = Place(web=(("192.0.2.2", 8001),), native=(("192.0.2.2", 8003),), connections=0)
+
+
+async def test_each_node_hears_where_all_are_that_have_said_so_lately(house: House) -> None:
+    here, there = house.node, await house.add_node()
+    assert await here.engine.announce(HERE) == [HERE]
+    assert await there.engine.announce(None) == [HERE]
+    await trio.sleep(PLACE_SECONDS - 1)
+    assert sorted(await there.engine.announce(THERE), key=at) == [HERE, THERE]
+    # The first has said nothing for too long, and what it says then is what counts.
+    await trio.sleep(PLACE_SECONDS - 1)
+    assert await there.engine.announce(THERE) == [THERE]
+    fuller = replace(HERE, connections=4)
+    assert sorted(await here.engine.announce(fuller), key=at) == [fuller, THERE]
+    # Nobody is to come to it any more.
+    assert await here.engine.announce(None) == [THERE]
+    assert await there.engine.announce(THERE) == [THERE]
+
+
+def at(place: Place) -> tuple[tuple[str, int], ...]:
+    return place.web

@@ -1,13 +1,13 @@
 -- What every function stands on: its context, what is due, and the replies that are kept.
 -- Owns: time, the bounds, the form of an answer. Must not know an operation.
 --
--- Keys are all of one app, and begin with KEYS[1], which ends in its hash tag and a colon. Behind
--- that: `app` (what the app uses), `u` (account -> uid), `on` (who is online), `lines` (digest ->
--- account), `nodes` (node -> when it was heard), `dying`, `due`, `stale` (inboxes by the end of
--- their first entry), `calls`; of an account `a:` (facts), `i:` (inbox), `r:` (replies), `ua:`
--- (attributes), `k:` (its calls); of a channel `c:` (facts), `m:` (members), `ca:` (attributes),
--- `h:` (history), `q:`, `x:` (rates); of a node `n:` (who is connected there). Topics: `e:` (a
--- channel's events), `t:` (what a node is told).
+-- Keys are all of one app (but for places.lua), and begin with KEYS[1], which ends in its hash tag
+-- and a colon. Behind that: `app` (what the app uses), `u` (account -> uid), `on` (who is online),
+-- `lines` (digest -> account), `nodes` (node -> when it was heard), `dying`, `due`, `stale` (inboxes
+-- by the end of their first entry), `calls`; of an account `a:` (facts), `i:` (inbox), `r:`
+-- (replies), `ua:` (attributes), `k:` (its calls); of a channel `c:` (facts), `m:` (members), `ca:`
+-- (attributes), `h:` (history), `q:`, `x:` (rates); of a node `n:` (who is connected there).
+-- Topics: `e:` (a channel's events), `t:` (what a node is told).
 --
 -- ARGV begins with the time (empty: Redis' own), the node's id and the bounds, in one text.
 -- An answer is null, or an array: when something is due next in milliseconds (0: as before), what
