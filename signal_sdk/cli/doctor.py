@@ -1,14 +1,15 @@
-"""`signal-sdk doctor`: whether a server's data directory is well, or the way on which an original
-client comes to a server.
+"""`signal-sdk doctor`: whether what a server keeps its state in is well, a data directory or a
+Redis, or the way on which an original client comes to a server.
 
-Owns: what is asked for, and how facts and problems are printed. Must not know the file (checkup.py
-looks it over), nor what a client does (old_clients.py).
+Owns: what is asked for, and how facts and problems are printed. Must not know the file or the keys
+(the engine's checkups look them over), nor what a client does (old_clients.py).
 """
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
+from functools import partial
 from typing import Any, Final
 
 import click
@@ -20,9 +21,11 @@ from signal_sdk.cli.account import trusting
 from signal_sdk.cli.failures import FAILED
 from signal_sdk.cli.output import complain, say
 from signal_sdk.cli.probes import Asked, Step
+from signal_sdk.cli.redis import needs_redis, redis_of, visit
+from signal_sdk.cli.settings import Settings
 from signal_sdk.printable import one_line
-from signal_sdk.server.config import MAX_PORT
-from signal_sdk.server.engine.checkup import examine
+from signal_sdk.server.config import MAX_PORT, ServerConfig
+from signal_sdk.server.engine.checkup import Health, examine
 from signal_sdk.wire import names
 
 __all__ = ["doctor"]
@@ -35,6 +38,18 @@ MAX_LOOKUP_PORTS: Final = 2
 
 @click.command()
 @click.option("--data", metavar="DIR", help="The directory that state is kept in.")
+@click.option(
+    "--redis",
+    multiple=True,
+    metavar="URL",
+    help="The Redis that state is kept in; repeat it for a Cluster and for Sentinels.",
+)
+@click.option(
+    "--config",
+    metavar="FILE",
+    help="The configuration, whose data or redis is looked over, or which has the password of"
+    " --redis.",
+)
 @click.option(
     "--client",
     type=click.Choice(old_clients.CLIENTS),
@@ -72,11 +87,21 @@ MAX_LOOKUP_PORTS: Final = 2
 @click.option("--ca", metavar="FILE", help="With web: a CA to trust beside the system's, in PEM.")
 @click.pass_context
 def doctor(
-    context: click.Context, /, *, data: str | None, client: str | None, **options: Any
+    context: click.Context,
+    /,
+    *,
+    data: str | None,
+    redis: tuple[str, ...],
+    config: str | None,
+    client: str | None,
+    **options: Any,
 ) -> int:
-    """Look over what a server keeps in DIR, or the way on which an original client gets to it.
+    """Look over what a server keeps, or the way on which an original client gets to it.
 
     With --data, nothing is changed. A server that runs there lets nobody look: stop it first.
+
+    With --redis, nothing is changed either, and servers may run; records are read one by one where
+    none does.
 
     With --client, the client's lookup and login are done, step by step, and the account is really
     logged in, and out again: where it is logged in elsewhere, that login ends.
@@ -84,24 +109,37 @@ def doctor(
     What is seen is printed one in a line; what is wrong, on stderr. Exit codes: 0 all is well, 1
     something is wrong.
     """
-    if (data is None) == (client is None):
-        raise click.UsageError("Give either --data or --client.")
+    ways = (data is not None, bool(redis) or config is not None, client is not None)
+    if sum(ways) != 1:
+        raise click.UsageError("Give either --data, --redis or --config, or --client.")
+    if client is not None:
+        return _try(client, **options)
+    _refuse_others(context)
     if data is not None:
-        _refuse_others(context)
-        return _look_over(data)
-    return _try(str(client), **options)
+        return _tell_health(examine(data))
+    if not redis and (kept := Settings(config=config).read(is_draft=True).server.data):
+        return _tell_health(examine(kept))
+    return _tell_health(_visit(redis_of(redis, config)))
 
 
 def _refuse_others(context: click.Context) -> None:
     """What only --client has a use for is refused; a token in the environment is not."""
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))
-        if source is ParameterSource.COMMANDLINE and parameter.name != "data":
+        is_ours = parameter.name in ("data", "redis", "config")
+        if source is ParameterSource.COMMANDLINE and not is_ours:
             raise click.UsageError(f"{parameter.opts[0]} goes with --client.")
 
 
-def _look_over(data: str) -> int:
-    health = examine(data)
+def _visit(server: ServerConfig) -> Health:
+    needs_redis()
+    from signal_sdk.server.engine.redis.checkup import examine as look  # noqa: PLC0415  an extra
+
+    replicas = server.replicas if server.durability == "replicas" else 0
+    return visit(server, partial(look, replicas=replicas), is_careful=False)
+
+
+def _tell_health(health: Health) -> int:
     for name, fact in health.facts:
         say(one_line(f"{name}: {fact}"))
     for problem in health.problems:

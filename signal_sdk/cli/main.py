@@ -22,6 +22,7 @@ __all__ = ["COMMANDS", "cli", "run"]
 COMMANDS: Final = {
     "serve": "signal_sdk.cli.serve",
     "doctor": "signal_sdk.cli.doctor",
+    "migrate": "signal_sdk.cli.migrate",
     "token": "signal_sdk.cli.token",
     "listen": "signal_sdk.cli.listen",
     "send": "signal_sdk.cli.send",

@@ -40,7 +40,7 @@ from signal_sdk.server.native_lookup import NativeLookup
 from signal_sdk.server.places import Places
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.refusals import Limit, Refusals
-from signal_sdk.server.revocations import LOOK_SECONDS, Revocations
+from signal_sdk.server.revocations import Revocations
 from signal_sdk.server.services import Services
 from signal_sdk.server.sockets import Addresses
 from signal_sdk.server.visitors import Visitors
@@ -109,6 +109,8 @@ class Node:
         self._places = Places(config)
         self._routes = Routes(config.server, self._places)
         self._stopping = trio.Event()
+        self._has_revoked = False
+        """Is there a session that is to end, perhaps?"""
         self._drain_seconds = 0.0
 
         users = UserAttributes(self.engine)
@@ -116,7 +118,7 @@ class Node:
         channel_attributes.take_apps(config.apps)
         channels = Channels(self.engine, config)
         calls = Calls(self.engine, limits)
-        self._revocations = Revocations(config.server.data)
+        self._revocations = Revocations(config.server.data, self.engine.revoked)
         presences = Presences(self.engine, self._hub, config, clock, self._revocations)
         self._presences = presences
         handlers = functions.handlers(
@@ -197,6 +199,7 @@ class Node:
                 await nursery.start(self._reactor.run)
                 self._nursery = nursery
                 await nursery.start(self.engine.run)
+                await self._revocations.start()
                 await self._presences.recover()
                 nursery.start_soon(self._sweep_loop)
                 nursery.start_soon(self._look_loop)
@@ -242,7 +245,8 @@ class Node:
             knowing.take_apps(config.apps)
         self.acceptor.take_limits()
         self.engine.bound(_bounds(self.config))
-        self._look_for_revocations()
+        if self._nursery is not None:
+            self._nursery.start_soon(self._look_for_revocations)
         logger.info("the certificate, the apps and the limits were read again")
 
     def stop(self, drain_seconds: float = 0.0) -> None:
@@ -254,12 +258,20 @@ class Node:
 
     async def _look_loop(self) -> None:
         while True:
-            await trio.sleep(LOOK_SECONDS)
-            self._look_for_revocations()
+            await trio.sleep(self._revocations.look_seconds)
+            await self._look_for_revocations()
 
-    def _look_for_revocations(self) -> None:
-        if self._revocations.look() and self._nursery is not None:
-            self._nursery.start_soon(self._presences.end_revoked)
+    async def _look_for_revocations(self) -> None:
+        if await self._revocations.look():
+            self._has_revoked = True
+        if not self._has_revoked:
+            return
+        try:
+            await self._presences.end_revoked()
+        except SignalError as exc:
+            logger.warning("who is to be logged out is looked for again: %s", exc.reason)
+        else:
+            self._has_revoked = False
 
     async def _announce_loop(self) -> None:
         while True:

@@ -1,9 +1,9 @@
-"""Tokens that were taken back: a small file in the data directory, which a command writes and the
-server reads.
+"""Tokens that were taken back: a list which a command writes and servers read.
 
-Owns: the file, and which tokens it names. Must not know a session, or how a token is spelled. It is
-written beside the server, which has the journal for itself, and replaced in one step, so that
-whoever reads it finds the old one or the new one.
+Owns: which tokens it names, when it is looked at, and the file. Must not know a session, or how a
+token is spelled. Where state is in a data directory, the list is a small file there. It is written
+beside the server, which has the journal for itself, and replaced in one step, so that whoever reads
+it finds the old one or the new one. Where several processes share their state, the engine has it.
 """
 
 from __future__ import annotations
@@ -12,21 +12,38 @@ import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
+import trio
 
-from signal_sdk.errors import StorageError
+from signal_sdk.errors import SignalError, StorageError
+from signal_sdk.server.engine.base import Answer, Revoked
+from signal_sdk.server.engine.pending import waited
 
-__all__ = ["FILE_NAME", "LOOK_SECONDS", "Revocation", "Revocations", "revoke"]
+__all__ = [
+    "FILE_NAME",
+    "LOOK_SECONDS",
+    "SHARED_LOOK_SECONDS",
+    "Revocation",
+    "Revocations",
+    "revoke",
+    "saved",
+    "write",
+]
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 FILE_NAME: Final = "revoked.json"
 LOOK_SECONDS: Final = 60.0
 """Between two looks at the file."""
+SHARED_LOOK_SECONDS: Final = 2.0
+"""Between two looks at whether the list has changed that servers share: one small question."""
+
+Shared: TypeAlias = "Callable[[str], Answer[Revoked | None]]"
+"""The list that servers share, where it is not the one of this mark."""
 
 
 class Revocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -42,6 +59,23 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     before: int
     old_before: int | None = None
 
+    @property
+    def name(self) -> str:
+        """By which a list knows it: one of the same app and account takes its place."""
+        return f"{self.app}\0{self.account}"
+
+    def encode(self) -> bytes:
+        """It as one text of a list that is not in a file."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def decode(cls, text: bytes) -> Revocation:
+        """What `encode` made. Raises `ValueError`, whose text has nothing of it."""
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise ValueError("not a revocation") from None
+
     def names(self, issued: int | None, expires: int) -> bool:
         """Is a token meant that was made and ends then?"""
         if issued is not None:
@@ -50,15 +84,23 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Revocations:
-    """What the file in `directory` says; empty, there is no file. Raises `StorageError` where there
-    is one that cannot be read: nobody would know who is to be kept out.
+    """What the file in `directory` says; where that is empty, what the list `shared` says, an
+    engine's `revoked`, from `start` on. Raises `StorageError` where there is a file that cannot be
+    read: nobody would know who is to be kept out.
     """
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, shared: Shared | None = None) -> None:
         self._path = Path(directory) / FILE_NAME if directory else None
+        self._shared = shared
         self._seen: tuple[int, int, int] | None = None
+        self._mark = ""
         self._known: dict[tuple[str, str], Revocation] = {}
         self._take()
+
+    @property
+    def look_seconds(self) -> float:
+        """How often to look."""
+        return LOOK_SECONDS if self._path is not None else SHARED_LOOK_SECONDS
 
     def is_revoked(self, app: str, account: str, issued: int | None, expires: int | None) -> bool:
         """Was the token taken back that says so of itself? Where there was none, `expires` is
@@ -69,24 +111,59 @@ class Revocations:
         found = (self._known.get((app, "")), self._known.get((app, account)))
         return any(it is not None and it.names(issued, expires) for it in found)
 
-    def look(self) -> bool:
-        """Where the file has changed, take up what is there; has anything changed? What cannot be
-        read is told once, and what was known stays.
+    async def start(self) -> None:
+        """The engine runs: take up the list that nodes share. Raises `SignalError` where it does
+        not answer, and `StorageError` where the list cannot be read.
         """
-        if self._path is None or _state(self._path) == self._seen:
-            return False
+        if self._path is None:
+            await self._take_shared()
+
+    async def look(self) -> bool:
+        """Where the list has changed, take up what is there; has anything changed? What cannot be
+        read is told once, and what was known stays, as it does while the engine does not answer.
+        """
         try:
-            self._take()
+            if not await self._take_changes():
+                return False
         except StorageError as exc:
             logger.warning("what was known of revoked tokens stays: %s", exc)
             return False
-        logger.warning("%s was read: %d revocations are in force", self._path, len(self._known))
+        except SignalError:
+            # That it is away is told where it is noticed.
+            return False
+        where = self._path or "the list of revoked tokens"
+        logger.warning("%s was read: %d revocations are in force", where, len(self._known))
+        return True
+
+    async def _take_changes(self) -> bool:
+        if self._path is None:
+            return await self._take_shared()
+        await trio.lowlevel.checkpoint()
+        if _state(self._path) == self._seen:
+            return False
+        self._take()
+        return True
+
+    async def _take_shared(self) -> bool:
+        found = None if self._shared is None else await waited(self._shared(self._mark))
+        if found is None:
+            return False
+        self._mark = found.mark
+        try:
+            self._know([Revocation.decode(text) for text in found.texts])
+        except ValueError:
+            raise StorageError(
+                "the list of revoked tokens that servers share cannot be read"
+            ) from None
         return True
 
     def _take(self) -> None:
         if self._path is not None:
             self._seen = _state(self._path)
-            self._known = {(it.app, it.account): it for it in _read(self._path)}
+            self._know(_read(self._path))
+
+    def _know(self, revocations: Sequence[Revocation]) -> None:
+        self._known = {(it.app, it.account): it for it in revocations}
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:
@@ -109,6 +186,20 @@ def _read(path: Path) -> list[Revocation]:
             f"{path}: not a list of revoked tokens; put a backup in its place, or make it anew "
             "with signal-sdk token revoke once it is away"
         ) from None
+
+
+def saved(directory: str | Path) -> list[Revocation]:
+    """What the file in `directory` says; nothing, where there is none. Raises `StorageError`."""
+    return _read(Path(directory) / FILE_NAME)
+
+
+def write(directory: str | Path, revocations: Sequence[Revocation]) -> None:
+    """Write the file in `directory`. Raises `StorageError`."""
+    path = Path(directory) / FILE_NAME
+    try:
+        _replace(path, msgspec.json.format(msgspec.json.encode(revocations)))
+    except OSError as exc:
+        raise StorageError(f"{path}: {exc.strerror or exc}") from None
 
 
 def revoke(directory: str | Path, revocation: Revocation) -> None:

@@ -761,8 +761,11 @@ async def test_the_command_trusts_a_ca(server: LocalServer, certificates: Certif
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        ((), "give either --data or --client"),
-        (("--data", "d", "--client", "web"), "give either --data or --client"),
+        ((), "give either --data, --redis or --config, or --client"),
+        (
+            ("--data", "d", "--client", "web"),
+            "give either --data, --redis or --config, or --client",
+        ),
         (("--data", "d", "--host", "h"), "--host goes with --client"),
         (("--data", "d", "--token", "t"), "--token goes with --client"),
         (("--data", "d", "--lookup-port", "1"), "--lookup-port goes with --client"),

@@ -15,8 +15,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from signal_sdk.errors import StorageError
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.server.config import AppConfig, Config, ServerConfig
+from signal_sdk.server.engine.base import Revoked
 from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.revocations import FILE_NAME, LOOK_SECONDS, Revocation, Revocations, revoke
 from signal_sdk.testing.server import EPOCH, LocalServer, local_server
@@ -95,11 +97,11 @@ def test_one_of_the_same_app_and_account_is_replaced_and_others_stay(tmp_path: P
         assert not known.is_revoked(APP, account, last + 1, 99)
 
 
-def test_without_a_directory_or_a_file_nothing_is_revoked(tmp_path: Path) -> None:
+async def test_without_a_directory_or_a_file_nothing_is_revoked(tmp_path: Path) -> None:
     for directory in ("", str(tmp_path)):
         known = Revocations(directory)
         assert not known.is_revoked(APP, "ann", 1, 2)
-        assert not known.look()
+        assert not await known.look()
 
 
 # --- the file ---
@@ -153,7 +155,7 @@ def test_a_directory_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b'[{"app": "a"}]', b"\xff", b"[" * 100_000])
-def test_a_file_that_says_nothing_lets_nothing_pass(
+async def test_a_file_that_says_nothing_lets_nothing_pass(
     tmp_path: Path, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """At the start nobody would know who is to be kept out; later, what was known stays."""
@@ -167,10 +169,51 @@ def test_a_file_that_says_nothing_lets_nothing_pass(
         revoke(tmp_path, Revocation(app=APP, before=9))
     assert (tmp_path / FILE_NAME).read_bytes() == data
     for _ in range(3):
-        assert not known.look()
+        assert not await known.look()
     assert known.is_revoked(APP, "ann", 1, 99)
     [told] = caplog.messages
     assert told.startswith("what was known of revoked tokens stays")
+
+
+# --- the list that servers share ---
+
+
+class Shared:
+    """An engine's, as a node asks for it."""
+
+    def __init__(self) -> None:
+        self.lists: list[Revoked | Exception] = []
+
+    def __call__(self, seen: str) -> Revoked | None:
+        latest = self.lists[-1]
+        if isinstance(latest, Exception):
+            raise latest
+        return None if latest.mark == seen else latest
+
+
+async def test_what_cannot_be_read_of_a_shared_list_is_told_once_and_what_was_known_stays(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING)
+    shared = Shared()
+    shared.lists.append(Revoked("1", [Revocation(app=APP, before=9).encode()]))
+    known = Revocations("", shared)
+    await known.start()
+    assert known.is_revoked(APP, "ann", 1, 99)
+    assert not await known.look()
+    for latest in (SignalError(ECode.GENERAL_E_FAILED, "away"), Revoked("2", [b"{}"])):
+        shared.lists.append(latest)
+        for _ in range(3):
+            assert not await known.look()
+        assert known.is_revoked(APP, "ann", 1, 99)
+    with pytest.raises(StorageError, match="cannot be read"):
+        await Revocations("", shared).start()
+    shared.lists.append(Revoked("3", []))
+    assert await known.look()
+    assert not known.is_revoked(APP, "ann", 1, 99)
+    unreadable, read = caplog.messages
+    assert unreadable.startswith("what was known of revoked tokens stays: ")
+    assert read == "the list of revoked tokens was read: 0 revocations are in force"
 
 
 # --- a running server ---
@@ -286,3 +329,30 @@ async def test_no_token_is_told_of(
         await ann.wait_closed()
     assert any("1 revocations are in force" in text for text in caplog.messages)
     assert token not in caplog.text
+
+
+async def test_who_could_not_be_logged_out_is_looked_for_again(
+    config: Config,
+    tmp_path: Path,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As where the engine is away in that moment: the server goes on."""
+    engine = journal_engine(tmp_path)
+    async with (
+        local_server(config, listens=False, engine=engine) as server,
+        logged_in(server, "ann", token=modern("ann", 9000)) as ann,
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "online", is_away)
+            revoke(tmp_path, Revocation(app=APP, account="ann", before=NOW + 1))
+            await trio.sleep(LOOK_SECONDS + 1)
+            assert (await ann.call("user_query_user_status", account="ann"))["status"] == 1
+        await trio.sleep(LOOK_SECONDS)
+        assert (await ann.expect("close"))["ecode"] == 105
+    assert "who is to be logged out is looked for again: away" in caplog.messages
+
+
+def is_away() -> Any:
+    raise SignalError(ECode.GENERAL_E_FAILED, "away")

@@ -50,6 +50,7 @@ from signal_sdk.server.engine.facts import (
     Place,
     Post,
     Presence,
+    Revoked,
     Roster,
     Statistics,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "Place",
     "Post",
     "Presence",
+    "Revoked",
     "Roster",
     "Statistics",
     "Then",
@@ -218,6 +220,13 @@ class Engine(Protocol):
 
     def keep(self, asked: Asked) -> Answer[Known | None]:
         """Keep the reply to a request that changes nothing here; or what it was answered before."""
+
+    # --- revoked tokens ---
+
+    def revoked(self, seen: str) -> Answer[Revoked | None]:
+        """The list of revoked tokens that all nodes share, where it is not the one whose mark was
+        `seen`; None where it is, and where the engine shares nothing with other processes.
+        """
 
     # --- time ---
 

@@ -59,6 +59,9 @@ class EmbeddedEngine(PresenceOperations, Engine):
             rated=len(state.messages) + len(state.changes),
         )
 
+    def revoked(self, seen: str) -> None:  # noqa: ARG002  it keeps none
+        return None
+
     # --- life ---
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -81,6 +81,16 @@ class Statistics:
     rated: int
 
 
+@attrs.frozen
+class Revoked:
+    """The list of revoked tokens that nodes share: `mark` is another one after each change, and
+    `texts` are its entries, as whoever writes and reads them spells them.
+    """
+
+    mark: str
+    texts: Sequence[bytes]
+
+
 # --- presence ---
 
 

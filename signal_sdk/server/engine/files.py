@@ -27,12 +27,8 @@ MAX_FORMAT: Final = 2
 READ_ONLY: Final = "the file or its directory is read-only; the server must be able to write both"
 
 
-def make_private(path: Path) -> None:
-    """Make the directory and the file where there are none. What is in them is the users' own:
-    nobody else may read it, whatever this process's umask is. What SQLite puts beside the file is
-    made for the same users as the file.
-    """
-    directory = path.parent
+def make_directory(directory: Path) -> None:
+    """Make the directory where there is none, for this process's user alone. Raises `OSError`."""
     if not directory.exists():
         directory.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
@@ -40,6 +36,14 @@ def make_private(path: Path) -> None:
             directory.chmod(0o700)
     elif not directory.is_dir():
         raise NotADirectoryError
+
+
+def make_private(path: Path) -> None:
+    """Make the directory and the file where there are none. What is in them is the users' own:
+    nobody else may read it, whatever this process's umask is. What SQLite puts beside the file is
+    made for the same users as the file.
+    """
+    make_directory(path.parent)
     if not is_writable(path):
         raise StorageError(f"{path}: {READ_ONLY}")
     if not path.exists():

@@ -37,6 +37,8 @@ __all__ = [
     "accounts_of",
     "changed",
     "channels_of",
+    "counts",
+    "loaded",
     "read",
     "uses",
 ]
@@ -110,6 +112,25 @@ def _maker(channel: Channel) -> str:
 def _size(attributes: Mapping[str, JsonValue]) -> int:
     """How many bytes the values have."""
     return sum(size_of(encode_json(value)) for value in attributes.values())
+
+
+def counts(state: State) -> Mapping[str, int]:
+    """How much there is of each kind, without accounts of which nothing is left."""
+    accounts = [it for it in state.accounts.values() if not it.is_nobody]
+    channels = state.channels.values()
+    attributes = sum(len(it.attributes) for it in accounts)
+    attributes += sum(len(it.attributes) for it in channels)
+    return {
+        "apps": len({it.key.app for it in accounts} | {it.key.app for it in channels}),
+        "accounts": len(accounts),
+        "sessions": len([it for it in accounts if it.presence is not None]),
+        "messages": sum(len(it.inbox.entries) for it in accounts),
+        "answers": sum(len(it.replies) for it in accounts),
+        "channels": len(channels),
+        "members": sum(len(it.members) for it in channels),
+        "attributes": attributes,
+        "calls": len(state.calls),
+    }
 
 
 @attrs.frozen(kw_only=True)
@@ -203,7 +224,7 @@ def _account(account: Account) -> KeptAccount:
 def read(directory: str | Path) -> State:
     """All that is kept in `directory`, which is not changed. Raises `StorageError`."""
     with _found(directory) as path, looked_at(path) as journal, journal.up_to_date() as current:
-        return _loaded(current)
+        return loaded(current)
 
 
 @contextlib.contextmanager
@@ -214,7 +235,7 @@ def changed(directory: str | Path) -> Iterator[Keeper]:
     with _found(directory) as path:
         journal = Journal.open(path.parent)
         try:
-            state = _loaded(journal)
+            state = loaded(journal)
             if journal.bad_rows:
                 raise StorageError(
                     f"{path}: {len(journal.bad_rows)} rows cannot be used: start the server once, "
@@ -238,7 +259,8 @@ def _found(directory: str | Path) -> Iterator[Path]:
         raise unusable(path, exc) from None
 
 
-def _loaded(journal: Journal) -> State:
+def loaded(journal: Journal) -> State:
+    """All that a journal has; what of it cannot be used, the journal has noted."""
     state = State(Commits())
     state.load(journal)
     return state

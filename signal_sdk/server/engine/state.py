@@ -47,6 +47,11 @@ Due: TypeAlias = "tuple[str, Account | Channel | CallKey]"
 """What is due: its kind, and of what."""
 
 NEWEST_TIME: Final = "newest_time"
+GENERATION: Final = "generation"
+VERSION: Final = "version"
+GIVEN: Final = (GENERATION, VERSION)
+"""What of an app's use outlives the process where it ends in good order: the numbers behind which
+accounts begin."""
 NOTED_SECONDS: Final = 60.0
 
 MAX_APPS: Final = 10_000
@@ -89,6 +94,8 @@ class State:
     _gone: int = 0
     _last_account: int = 0
     _noted_time: float = 0.0
+    _given: set[str] = attrs.field(factory=set)
+    """Under which names the journal has what was given."""
     _last_channel: int = 0
 
     def usage(self, app: str) -> Usage:
@@ -215,6 +222,16 @@ class State:
             if channel.reserved != channel.msgid:
                 channel.reserved = channel.msgid
                 self.commits.channel(channel)
+        numbers = {
+            given(kind, app): number
+            for app, usage in self.usages.items()
+            for kind in GIVEN
+            if (number := getattr(usage, kind))
+        }
+        for name in self._given - numbers.keys():
+            self.commits.drop(FACTS, (name,))
+        for name, number in numbers.items():
+            self.commits.put(FACTS, (name,), (name, float(number)))
 
     def resume(self, journal: Journal) -> None:
         """Go on where the journal was left; what of it cannot be used is set aside, and told in one
@@ -239,6 +256,11 @@ class State:
         """
         known: dict[str, float] = dict(journal.rows(FACTS))
         self.newest_time = self._noted_time = known.get(NEWEST_TIME, 0.0)
+        for name, number in known.items():
+            kind, _, app = name.partition(" ")
+            if kind in GIVEN and app:
+                setattr(self.usage(app), kind, int(number))
+                self._given.add(name)
         self._load_channels(journal, self._load_accounts(journal))
 
     def _load_accounts(self, journal: Journal) -> Mapping[int, Account]:
@@ -335,6 +357,11 @@ class State:
                 presence = self.accounts[AccountKey(channel.key.app, name)].presence
                 if presence is None or presence.channel != channel.key.channel:
                     del channel.members[name]
+
+
+def given(kind: str, app: str) -> str:
+    """Under which name the journal has what was given to accounts of the app that are forgotten."""
+    return f"{kind} {app}"
 
 
 def told(counts: Mapping[str, int]) -> str:

@@ -67,15 +67,9 @@ class CallOperations(Core):
             timeout=timeout,
             deadline=None,
         )
-        ends = [
-            self._pieces(app, call, to=caller, kind=events.VOIP_BYE),
-            self._pieces(app, call, to=callee, kind=events.VOIP_BYE),
-            self._pieces(app, call, extra, ECode.INVITE_E_TIMEOUT, to=caller, kind=FAILED),
-            self._pieces(app, call, extra, ECode.INVITE_E_PEEROFFLINE, to=caller, kind=FAILED),
-        ]
-        told = self._pieces(app, call, extra, to=callee, kind=events.VOIP_INVITE, ttl=timeout)
+        told = _pieces(app, call, extra, to=callee, kind=events.VOIP_INVITE, ttl=timeout)
         args = (
-            _key(channel, caller, callee),
+            key_of(channel, caller, callee),
             callee,
             first_uid(app, callee),
             channel,
@@ -83,10 +77,10 @@ class CallOperations(Core):
             call_id,
             repr(float(timeout)),
             int(is_online),
-            pack(ends),
+            pack(_ends(app, call)),
             pack(told),
             repr(float(timeout)),
-            encode_json(call_id)[1:-1],
+            _within_json(call_id),
         )
         about = About(account=caller, what=channel, name=callee)
         return self._change(asked, "invite", args, about)
@@ -106,11 +100,11 @@ class CallOperations(Core):
             timeout=0,
             deadline=None,
         )
-        time, content, rest = self._pieces(app, call, extra, to=peer, kind=kind)
+        time, content, rest = _pieces(app, call, extra, to=peer, kind=kind)
         # The id stands last: what is like it before is somebody's text.
         more, _, end = rest.rpartition(ID_MARK)
         args = (
-            _key(channel, account, peer),
+            key_of(channel, account, peer),
             peer,
             pack(FOLLOWING.get(kind, {})),
             pack([time, content, more, end]),
@@ -122,30 +116,57 @@ class CallOperations(Core):
         """As the contract has it."""
         return self._ask(key.app, "calls_of", (key.account,), _calls)
 
-    def _pieces(
-        self,
-        app: str,
-        call: Call,
-        extra: JsonValue = "",
-        ecode: ECode = ECode.SUCCESS,
-        *,
-        to: str,
-        kind: str,
-        ttl: float = call_table.EVENT_TTL_SECONDS,
-    ) -> tuple[str, str, str]:
-        """A line in pieces: up to its time, from there up to the uid, and what follows."""
-        post = call_table.entry(
-            app, call, to=to, uid=UID_MARK, kind=kind, extra=extra, now=0, ttl=ttl, ecode=ecode
-        )
-        head, content = post.line.split(" 0 ", 1)
-        before, _, behind = content.partition(str(UID_MARK))
-        return f"{head} ", before, behind
-
 
 FAILED: Final = events.VOIP_FAILED
 
 
-def _key(channel: str, account: str, peer: str) -> str:
+def _pieces(
+    app: str,
+    call: Call,
+    extra: JsonValue = "",
+    ecode: ECode = ECode.SUCCESS,
+    *,
+    to: str,
+    kind: str,
+    ttl: float = call_table.EVENT_TTL_SECONDS,
+) -> tuple[str, str, str]:
+    """A line in pieces: up to its time, from there up to the uid, and what follows."""
+    post = call_table.entry(
+        app, call, to=to, uid=UID_MARK, kind=kind, extra=extra, now=0, ttl=ttl, ecode=ecode
+    )
+    head, content = post.line.split(" 0 ", 1)
+    before, _, behind = content.partition(str(UID_MARK))
+    return f"{head} ", before, behind
+
+
+def _ends(app: str, call: Call) -> list[tuple[str, str, str]]:
+    """The lines that it may end with, in the order of calls.lua."""
+    caller, callee, extra = call.caller, call.callee, call.extra
+    return [
+        _pieces(app, call, to=caller, kind=events.VOIP_BYE),
+        _pieces(app, call, to=callee, kind=events.VOIP_BYE),
+        _pieces(app, call, extra, ECode.INVITE_E_TIMEOUT, to=caller, kind=FAILED),
+        _pieces(app, call, extra, ECode.INVITE_E_PEEROFFLINE, to=caller, kind=FAILED),
+    ]
+
+
+def _within_json(call_id: str) -> str:
+    """The call's id as it stands in a line."""
+    return encode_json(call_id)[1:-1]
+
+
+def record(app: str, call: Call) -> bytes:
+    """A live call as calls.lua has it."""
+    return pack(
+        [
+            *(call.id, call.caller, call.callee, call.channel, encode_json(call.extra)),
+            *(call.state, call.timeout, False if call.deadline is None else call.deadline),
+            *(_ends(app, call), _within_json(call.id)),
+        ]
+    )
+
+
+def key_of(channel: str, account: str, peer: str) -> str:
     """The call's key within its app."""
     key = call_table.call_key("", channel, account, peer)
     return f"{key.channel}\0{key.one}\0{key.other}"

@@ -57,7 +57,7 @@ class ChannelOperations(Core):
     ) -> Pending[Known | None]:
         """As the contract has it."""
         number = str(names.check_builtin_number(name, value)) if name in NUMBERS else ""
-        args = (channel, int(members_only), name, encode_json(value), number, _size(name))
+        args = (channel, int(members_only), name, encode_json(value), number, name_size(name))
         about = _about(asked, channel, name)
         return self._change(asked, "set_channel_attr", args, about)
 
@@ -65,7 +65,7 @@ class ChannelOperations(Core):
         self, asked: Asked, channel: str, name: str, *, members_only: bool
     ) -> Pending[Known | None]:
         """As the contract has it."""
-        args = (channel, int(members_only), name, _size(name))
+        args = (channel, int(members_only), name, name_size(name))
         return self._change(asked, "del_channel_attr", args, _about(asked, channel, name))
 
     def clear_channel_attrs(
@@ -84,7 +84,7 @@ class ChannelOperations(Core):
     def set_user_attr(self, asked: Asked, name: str, value: JsonValue) -> Pending[Known | None]:
         """As the contract has it."""
         seconds = names.conn_timeout_seconds(value) if name == names.CONN_TIMEOUT else ""
-        args = (name, encode_json(value), seconds, _size(name))
+        args = (name, encode_json(value), seconds, name_size(name))
         return self._change(asked, "set_user_attr", args, About(account=asked.key.account))
 
     def user_attrs(self, key: AccountKey) -> Pending[Mapping[str, JsonValue]]:
@@ -111,7 +111,7 @@ def _about(asked: Asked, channel: str, name: str = "") -> About:
     return About(account=asked.key.account, what=channel, name=name, more=MEMBERS_ONLY)
 
 
-def _size(name: str) -> int:
+def name_size(name: str) -> int:
     """How many bytes the name has in JSON."""
     return len(encode_json(name).encode())
 

@@ -14,8 +14,9 @@ import trio
 
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import Then
-from signal_sdk.server.engine.pending import Pending, waited
-from signal_sdk.server.engine.redis import resp
+from signal_sdk.server.engine.facts import Revoked
+from signal_sdk.server.engine.pending import Pending, drive, waited
+from signal_sdk.server.engine.redis import resp, revoked
 from signal_sdk.server.engine.redis.call_operations import CallOperations
 from signal_sdk.server.engine.redis.channel_operations import ChannelOperations
 from signal_sdk.server.engine.redis.core import Core
@@ -119,6 +120,19 @@ class RedisEngine(PresenceOperations, ChannelOperations, CallOperations):
     def is_behind(self) -> bool:
         """As the contract has it."""
         return any(len(pipeline) > BEHIND for pipeline in self._servers)
+
+    # --- revoked tokens ---
+
+    def revoked(self, seen: str) -> Revoked | Pending[Revoked | None] | None:
+        """As the contract has it."""
+        return drive(self._revoked(seen))
+
+    async def _revoked(self, seen: str) -> Revoked | None:
+        key = revoked.key_of(self.prefix)
+        mark: bytes | None = await self._servers.ask_raw(key, "HGET", key, revoked.MARK)
+        if (mark or b"").decode() == seen:
+            return None
+        return revoked.revoked(await self._servers.ask_raw(key, "HGETALL", key))
 
     # --- time ---
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
 from typing import Any, Final
@@ -21,9 +22,13 @@ from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.engine.redis import resp
 from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline, Subscribing
 
-__all__ = ["SCHEMA", "Library", "library"]
+__all__ = ["CLAIMED", "INCOMPLETE", "SCHEMA", "Library", "library"]
 
 SCHEMA: Final = "1"
+CLAIMED: Final = "claimed"
+INCOMPLETE: Final = "incomplete"
+"""What stands in place of the version while another state is carried there: at first that it is
+about to be, and then, with the number of the run, that some of it may be there."""
 FILES: Final = (
     "core",
     "accounts",
@@ -63,27 +68,40 @@ def library(*, is_cluster: bool) -> Library:
     return Library(is_cluster=is_cluster)
 
 
+async def facts_of(pipeline: Pipeline) -> dict[str, str]:
+    """What the server says of itself. Raises `StorageError`."""
+    info = await _asked(pipeline, f"Redis at {pipeline.place}", "INFO", "everything")
+    return dict(re.findall(r"^(\w+):(.*?)\r?$", info.decode("utf-8", "replace"), re.MULTILINE))
+
+
+def unfit(facts: Mapping[str, str], *, is_cluster: bool) -> str:
+    """Why a server that says this of itself cannot be used, as what is said of it; empty where it
+    can.
+    """
+    version = facts.get("redis_version", "")
+    if int(version.partition(".")[0] or 0) < MIN_VERSION:
+        return f"is version {version}; {MIN_VERSION} or later is needed"
+    policy = facts.get("maxmemory_policy", _EVICTING)
+    if policy != _EVICTING:
+        return (
+            f"throws away what it has when it is full (maxmemory-policy {policy}): "
+            f"set it to {_EVICTING}"
+        )
+    if facts.get("role", "master") != "master":
+        return "is a replica: the URL has to be its master's"
+    if (facts.get("cluster_enabled", "0") == "1") != is_cluster:
+        return "is alone" if is_cluster else "is a Cluster's: its URL begins with redis+cluster://"
+    return ""
+
+
 async def prepare(pipeline: Pipeline, prefix: str, *, is_cluster: bool) -> None:
     """Look whether the server can be used, and have it know the functions. Raises `StorageError`
     with one line that says what is wrong.
     """
     where = f"Redis at {pipeline.place}"
-    info = await _asked(pipeline, where, "INFO", "everything")
-    facts = dict(re.findall(r"^(\w+):(.*?)\r?$", info.decode("utf-8", "replace"), re.MULTILINE))
-    version = facts.get("redis_version", "")
-    if int(version.partition(".")[0] or 0) < MIN_VERSION:
-        raise StorageError(f"{where} is version {version}; {MIN_VERSION} or later is needed")
-    policy = facts.get("maxmemory_policy", _EVICTING)
-    if policy != _EVICTING:
-        raise StorageError(
-            f"{where} throws away what it has when it is full (maxmemory-policy {policy}): "
-            f"set it to {_EVICTING}"
-        )
-    if facts.get("role", "master") != "master":
-        raise StorageError(f"{where} is a replica: the URL has to be its master's")
-    if (facts.get("cluster_enabled", "0") == "1") != is_cluster:
-        kind = "a Cluster's: its URL begins with redis+cluster://" if not is_cluster else "alone"
-        raise StorageError(f"{where} is {kind}")
+    problem = unfit(await facts_of(pipeline), is_cluster=is_cluster)
+    if problem:
+        raise StorageError(f"{where} {problem}")
     names = library(is_cluster=is_cluster)
     known = await _asked(
         pipeline, where, "FUNCTION", "LIST", "LIBRARYNAME", f"signal_{names.digest}"
@@ -116,12 +134,24 @@ async def check_schema(pipeline: Pipeline, prefix: str) -> None:
     key = f"{prefix}schema"
     await _asked(pipeline, where, "SET", key, SCHEMA, "NX")
     found = (await _asked(pipeline, where, "GET", key)).decode("utf-8", "replace")
-    if found != SCHEMA:
-        what = f"of version {found}" if found.isdigit() else "of something else"
-        raise StorageError(
-            f"{where} has data {what} under {key}; this release knows version {SCHEMA}: "
-            "use the release that wrote it, or another prefix"
+    if problem := unknown(found, key):
+        raise StorageError(f"{where} has {problem}")
+
+
+def unknown(found: str, key: str) -> str:
+    """Why data of the version `found` cannot be used, as what a server has; empty where it can."""
+    if found == SCHEMA:
+        return ""
+    if found == CLAIMED or found.startswith(INCOMPLETE):
+        return (
+            f"the beginning of a state under {key}, since signal-sdk migrate has not ended: "
+            "run it again"
         )
+    what = f"of version {found}" if found.isdigit() else "of something else"
+    return (
+        f"data {what} under {key}; this release knows version {SCHEMA}: "
+        "use the release that wrote it, or another prefix"
+    )
 
 
 def _itself(reply: Any) -> Any:

@@ -132,8 +132,7 @@ class Servers:
         self._scopes.clear()
         async with trio.open_nursery() as nursery:
             await self._use(layout, nursery, is_needed=True)
-            key = f"{self._prefix}schema"
-            await library.check_schema(self.of(key), self._prefix)
+            await self._check_data()
             task_status.started()
             await self._ask_again(nursery)
 
@@ -227,6 +226,10 @@ class Servers:
 
     async def _prepare(self, pipeline: Pipeline) -> None:
         await library.prepare(pipeline, self._prefix, is_cluster=self.is_cluster)
+
+    async def _check_data(self) -> None:
+        """Of a Cluster: what it has has to be ours. Raises `StorageError`."""
+        await library.check_schema(self.of(f"{self._prefix}schema"), self._prefix)
 
     def _refused(self, pipeline: Pipeline, ask: Ask[Any], failure: Failure) -> bool:
         """Deal with what was refused? False where it fails by that."""

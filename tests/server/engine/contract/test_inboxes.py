@@ -179,3 +179,16 @@ async def test_what_is_there_already_may_stay_where_a_bound_is_lowered(node: Nod
     assert len(await node.house.inbox(BOB)) == 4
     with pytest.raises(QuotaError):
         await ann.post("x")
+
+
+async def test_who_was_forgotten_begins_behind_in_the_next_process(lasting: House) -> None:
+    """Also in the one after that: a client may have seen what it was given."""
+    for number in (1, 2, 3):
+        bob = await lasting.node.log_in(BOB)
+        assert bob.generation == number
+        await bob.post("x", BOB)
+        assert await lasting.inbox(BOB) == [(number, "x")]
+        await lasting.inbox(BOB, number)
+        await bob.end()
+        assert (await lasting.statistics()).accounts == 0
+        await lasting.reopen()
