@@ -5,7 +5,8 @@
 # make bench            all benchmarks, ours and other systems side by side, and docs/performance.md;
 #                       BENCH="--only direct --rounds 3" measures some, BENCH=--quick tries all
 # make bench-comeback   a server with 2,000 sessions is killed: how long until all are back
-# make simulation       worlds of faults from SEEDS=2000 seeds on; a failing one is named
+# make simulation       worlds of faults from SEEDS=2000 seeds on, of one server or, with WORLDS=nodes, of several
+#                       nodes on one state; a failing one is named
 # make fuzz-short       two minutes of coverage-guided fuzzing, as in CI
 # make fuzz             the same for SECONDS=14400; what is found is in fuzz/findings
 # make clean            removes all that these made
@@ -56,8 +57,9 @@ bench-comeback: .venv/has-server
 	$(BIN)/python -m benchmarks.comeback
 
 SEEDS ?= 2000
+WORLDS ?= server
 simulation: .venv/has-tools
-	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+	$(BIN)/python -m tests.simulation $(WORLDS) --seeds $(SEEDS)
 
 # Half of the two minutes goes into getting ready: each target is instrumented anew.
 fuzz-short: .venv/has-fuzz

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final
 
 import trio
 
@@ -109,6 +109,11 @@ class Connection:
     def is_stranger(self) -> bool:
         """Has nobody logged in on it?"""
         return self._session is None
+
+    @property
+    def line_digest(self) -> bytes:
+        """Of its session's line; empty where nobody is logged in."""
+        return self._session.line_digest if self._session is not None else b""
 
     def abort(self) -> None:
         """Close at once, without a word."""
@@ -218,20 +223,35 @@ class Connection:
         match frame:
             case call2.Request():
                 if frame.function == functions.UserLogout.function:
-                    return self._requests.log_out(self._session, frame, self._end_session)
+                    work = self._requests.log_out(self._session, frame, self._end_session)
+                    return self._begin(work)
                 return self._requests.answer(self._session, frame)
             case typed.Ping(number):
                 self._link.send(typed.Pong(number))
             case login.Login() | login.LineLogin():
-                return left(drive(self._log_in(frame)))
+                return self._begin(self._log_in(frame))
             case typed.ChannelSub():
-                return left(drive(self._subscribe(frame)))
+                return self._begin(self._subscribe(frame))
             case typed.Malformed():
                 self._refuse(frame)
             case typed.Unknown(event):
                 # The original clients pass over events that they do not know, and so do we.
                 logger.debug("%s: unknown event %r", self._link.peer, event)
         return None
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> Pending[None] | None:
+        """Begin what takes several steps. Returns what the next frame has to wait for, if for
+        anything.
+        """
+        return left(drive(self._do_or_break(work)))
+
+    async def _do_or_break(self, work: Coroutine[Any, Any, None]) -> None:
+        """Where the engine is away, there is nothing to be told: a client comes back."""
+        try:
+            await work
+        except SignalError as exc:
+            logger.info("%s: %s", self._link.peer, exc.reason)
+            self._link.abort()
 
     def _refuse(self, frame: typed.Malformed) -> None:
         """Refuse what cannot be read: under its own id where that could be found, else with the
@@ -272,7 +292,7 @@ class Connection:
         self.silence_seconds = session.patience(services.limits.silence_seconds or math.inf)
         if not services.hub.add(session.key, self):
             # Another login was quicker than ours was finished.
-            self.kick()
+            self._give_way(self._login)
             return
         refusal = await self._requests.durable()
         if self._session is not session:
@@ -283,9 +303,18 @@ class Connection:
             return
         await self._login.answer(session)
         self._is_welcome = True
-        self._login = None
+        ours, self._login = self._login, None
         if not await services.presences.is_current(session):
             # As above, on another node.
+            self._give_way(ours)
+
+    def _give_way(self, ours: LoggingIn) -> None:
+        """Another connection holds the account. Who has come back may hold it himself there: he
+        finds out.
+        """
+        if ours.is_resume:
+            self.abort()
+        else:
             self.kick()
 
     async def _subscribe(self, sub: typed.ChannelSub) -> None:
@@ -396,4 +425,8 @@ class Connection:
         if session is not None:
             self._forget()
             self._session = None
-            await waited(self._services.presences.disconnected(session))
+            try:
+                await waited(self._services.presences.disconnected(session))
+            except SignalError as exc:
+                # Once the engine is there again, it finds that the session is not here.
+                logger.debug("%s: %s", self._link.peer, exc.reason)

@@ -84,11 +84,18 @@ class Holder(Protocol):
 
     generation: int
 
+    @property
+    def line_digest(self) -> bytes:
+        """Whose line its session's is."""
+
     def push_entry(self, version: int, line: str) -> None:
         """Tell the client of a new inbox entry, whose message line is `line`."""
 
     def kick(self) -> None:
         """Tell the client that its account logged in elsewhere, and close."""
+
+    def abort(self) -> None:
+        """Close at once, without a word."""
 
     def expire(self) -> None:
         """The session's token is good no more, and the session is over: say so, and close."""
@@ -116,14 +123,15 @@ class Hub(Delivery):
 
     def add(self, key: AccountKey, holder: Holder) -> bool:
         """From here on, `holder` hears of the account's inbox, and an older connection of the same
-        account is kicked. False where a newer one does already.
+        account is kicked, or lost, where the session is the same. False where a newer one does
+        already.
         """
         other = self._holders.get(key)
         if other is not None and other.generation > holder.generation:
             return False
         if other is not None:
             # The engine's word of it may come when nobody knows of that one any more.
-            other.kick()
+            other.abort() if other.line_digest == holder.line_digest else other.kick()
         if key not in self._holders:
             self._of_apps[key.app] += 1
         self._holders[key] = holder
@@ -195,6 +203,11 @@ class Hub(Delivery):
         holder = self._holders.get(key)
         if holder is not None and holder.generation == generation:
             holder.kick()
+
+    def deliver_loss(self, key: AccountKey, generation: int) -> None:
+        holder = self._holders.get(key)
+        if holder is not None and holder.generation == generation:
+            holder.abort()
 
     def deliver_expiry(self, key: AccountKey, generation: int) -> None:
         holder = self._holders.get(key)

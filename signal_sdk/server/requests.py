@@ -17,7 +17,7 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server import rights
-from signal_sdk.server.engine.base import Answer, Asked, Known, Pending
+from signal_sdk.server.engine.base import Answer, Asked, Known, Pending, UnknownError
 from signal_sdk.server.engine.pending import after, drive, left, settled
 from signal_sdk.server.hearing import Hearing
 from signal_sdk.server.hub import Gate
@@ -256,30 +256,21 @@ class Requests:
             typed.Reply(callid, text) if error is None else typed.Failure(callid, error)
         )
 
-    def log_out(
+    async def log_out(
         self,
         session: Session | None,
         request: call2.Request,
         end: Callable[[], Coroutine[Any, Any, None]],
-    ) -> Pending[None] | None:
+    ) -> None:
         """Answer `user_logout`: have the session ended by `end`, and close the link behind the
-        answer. What the connection's next frame has to wait for, if for anything.
+        answer. Raises `SignalError` where the engine is away.
         """
         try:
             session, _, args = self.decode(session, request)
         except SignalError as exc:
             self._link.send(typed.Failure(request.callid, exc))
-            return None
+            return
         ver_clear = args.ver_clear if isinstance(args, functions.UserLogout) else 0
-        return left(drive(self._log_out(session, request, ver_clear, end)))
-
-    async def _log_out(
-        self,
-        session: Session,
-        request: call2.Request,
-        ver_clear: int,
-        end: Callable[[], Coroutine[Any, Any, None]],
-    ) -> None:
         if ver_clear:
             # Everything up to this version is handled, as a poll says.
             await settled(self._services.engine.read_inbox(session.key, ver_clear, 0))
@@ -322,6 +313,11 @@ class Requests:
             gate = None
             try:
                 result, gate = await self._hear_of_move(session, args, asked)
+            except UnknownError:
+                # Its client would take itself to be where it may not be: it comes back, and asks
+                # again.
+                self._link.abort()
+                return
             except SignalError as exc:
                 result = await settled(self._recall(asked, exc))
             self._changed(session, request.callid, asked, result, gate)

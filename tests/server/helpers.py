@@ -221,6 +221,9 @@ class _LateDelivery:
     def deliver_kick(self, key: AccountKey, generation: int) -> None:
         self._later(("account", key), partial(self._delivery.deliver_kick, key, generation))
 
+    def deliver_loss(self, key: AccountKey, generation: int) -> None:
+        self._later(("account", key), partial(self._delivery.deliver_loss, key, generation))
+
     def deliver_expiry(self, key: AccountKey, generation: int) -> None:
         call = partial(self._delivery.deliver_expiry, key, generation)
         self._later(("account", key), call)

@@ -66,6 +66,9 @@ class Heard:
     def deliver_kick(self, key: AccountKey, generation: int) -> None:
         raise AssertionError("nobody takes an account over")
 
+    def deliver_loss(self, key: AccountKey, generation: int) -> None:
+        raise AssertionError("nobody comes back")
+
     def deliver_expiry(self, key: AccountKey, generation: int) -> None:
         raise AssertionError("there are no tokens")
 

@@ -46,11 +46,13 @@ class FakeEar:
 
 
 class FakeHolder:
-    def __init__(self, generation: int) -> None:
+    def __init__(self, generation: int, line: bytes = b"") -> None:
         self.generation = generation
+        self.line_digest = line or b"%d" % generation
         self.ear = FakeEar()
         self.entries: list[int] = []
         self.kicks = 0
+        self.losses = 0
         self.expiries = 0
 
     def push_entry(self, version: int, line: str) -> None:
@@ -58,6 +60,9 @@ class FakeHolder:
 
     def kick(self) -> None:
         self.kicks += 1
+
+    def abort(self) -> None:
+        self.losses += 1
 
     def expire(self) -> None:
         self.expiries += 1
@@ -119,6 +124,24 @@ def test_an_older_connection_is_kicked_once_a_newer_one_is_there(hub: Hub) -> No
     hub.add(ANN, new)
     hub.deliver_kick(ANN, 1)
     assert (old.kicks, new.kicks) == (1, 0)
+
+
+def test_a_loss_reaches_only_the_generation_that_it_is_for(hub: Hub) -> None:
+    holder = FakeHolder(2)
+    hub.add(ANN, holder)
+    hub.deliver_loss(ANN, 1)
+    hub.deliver_loss(BOB, 2)
+    assert holder.losses == 0
+    hub.deliver_loss(ANN, 2)
+    assert (holder.losses, holder.kicks) == (1, 0)
+
+
+def test_an_older_connection_of_the_same_session_is_not_kicked(hub: Hub) -> None:
+    """What its client said there may have come last, which must not end the session."""
+    old, new = FakeHolder(1, b"line"), FakeHolder(2, b"line")
+    hub.add(ANN, old)
+    hub.add(ANN, new)
+    assert (old.kicks, old.losses) == (0, 1)
 
 
 def test_an_older_connections_clean_up_touches_nothing_of_the_newer(hub: Hub) -> None:

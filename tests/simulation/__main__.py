@@ -2,6 +2,7 @@
 
 python -m tests.simulation --seeds 50000            seeds 0 to 49999, on all cores
 python -m tests.simulation --first 123 --seeds 1    world 123 again
+python -m tests.simulation nodes --seeds 20000      worlds of three nodes on one state
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import multiprocessing
 import os
 import sys
 import time
+from functools import partial
 
-from tests.simulation.report import report
+from tests.simulation.report import WORLDS, report
 
 
 def main() -> int:
     """Simulate, and say which worlds broke a promise."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser.add_argument("kind", nargs="?", choices=list(WORLDS), default="server")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
@@ -25,7 +28,9 @@ def main() -> int:
     began, broken = time.monotonic(), 0
     seeds = range(args.first, args.first + args.seeds)
     with multiprocessing.get_context("spawn").Pool(args.processes) as pool:
-        for done, it in enumerate(pool.imap(report, seeds, chunksize=8), 1):
+        for done, it in enumerate(
+            pool.imap(partial(report, kind=args.kind), seeds, chunksize=8), 1
+        ):
             if it.problems:
                 broken += 1
                 sys.stdout.write(f"seed {it.seed}: {it.facts}\n")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import attrs
@@ -25,6 +26,7 @@ from signal_sdk import (
     Signal,
     SignalError,
 )
+from signal_sdk.errors import LinkError
 from signal_sdk.testing import ClientDialer
 
 APP: Final = "app"
@@ -32,8 +34,6 @@ TOKEN: Final = "_no_need_token"
 CHANNELS: Final = ("red", "blue")
 BACKOFF: Final = Backoff(max_seconds=8)
 """Short, so that a world need not be long."""
-MEAN_PAUSE_SECONDS: Final = 6.0
-"""Between two deeds of one client, while it is busy."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -127,9 +127,19 @@ class Side(CallCallback):
 
 
 class Actor(LoginCallback):
-    """A client that is busy while `is_busy`, and stays then."""
+    """A client that is busy while `is_busy`, with `mean_pause` seconds between two deeds, and stays
+    then.
+    """
 
-    def __init__(self, name: str, names: Sequence[str], dialer: ClientDialer, seed: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        names: Sequence[str],
+        dialer: ClientDialer,
+        seed: int,
+        *,
+        mean_pause: float,
+    ) -> None:
         self.name = name
         self.is_busy = False
         self.sent: list[Sent] = []
@@ -143,6 +153,7 @@ class Actor(LoginCallback):
         self.failures: list[str] = []
         self._others = [other for other in names if other != name]
         self._dialer = dialer
+        self._mean_pause = mean_pause
         self._draw = random.Random(f"{seed}/{name}")
         self._signal: Signal | None = None
         self._nursery: trio.Nursery | None = None
@@ -162,7 +173,7 @@ class Actor(LoginCallback):
             await self._session
             self._signal.user_set_attr("_conn_timeout", self._draw.choice(["20", "60", "120"]))
             while True:
-                await trio.sleep(self._draw.expovariate(1 / MEAN_PAUSE_SECONDS))
+                await trio.sleep(self._draw.expovariate(1 / self._mean_pause))
                 if self.is_busy:
                     self._do_something()
 
@@ -323,24 +334,38 @@ async def _joined(channel: Channel) -> None:
 
 
 class Ghost:
-    """A client that logs in, joins, and then vanishes without a word, for good."""
+    """A client that logs in `after` so many seconds, joins, and then vanishes without a word, for
+    good: its machine, or its program alone.
+    """
 
-    name: Final = "ghost"
-
-    def __init__(self, dialer: ClientDialer) -> None:
+    def __init__(
+        self, name: str, dialer: ClientDialer, *, after: float = 0.0, is_machine: bool = True
+    ) -> None:
+        self.name = name
         self._dialer = dialer
+        self._after = after
+        self._is_machine = is_machine
+        self.is_forgotten_soon = False
+        """Is its lease short?"""
 
     async def run(self) -> None:
         """Live for a moment."""
+        await trio.sleep(self._after)
         async with trio.open_nursery() as nursery:
             await nursery.start(self._live)
-            self._dialer.half_open()
+            if self._is_machine:
+                self._dialer.half_open()
+            else:
+                self._dialer.cut()
             nursery.cancel_scope.cancel()
 
     async def _live(self, task_status: trio.TaskStatus[None]) -> None:
         async with Signal(APP, server=self._dialer, reconnect=None) as signal:
-            session = await signal.login(self.name, TOKEN)
-            await signal.user_set_attr("_conn_timeout", "20")
-            await session.channel_join(CHANNELS[0])
+            # What goes wrong by then is as good a time as any.
+            with suppress(SignalError, LinkError):
+                session = await signal.login(self.name, TOKEN)
+                await signal.user_set_attr("_conn_timeout", "20")
+                self.is_forgotten_soon = True
+                await session.channel_join(CHANNELS[0])
             task_status.started()
             await trio.sleep_forever()

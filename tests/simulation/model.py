@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from signal_sdk.ecodes import ECode
-from tests.simulation.actor import CHANNELS, Actor, Stay
+from signal_sdk.server.engine.base import Presence
+from tests.simulation.actor import CHANNELS, Actor, Ghost, Stay
 
 WANTED: Final = (ECode.LOGOUT_E_USER, ECode.LOGIN_E_CANCEL, ECode.LOGIN_E_NET)
 """How a session may end in a world where nobody takes another's account: a login that fails is not
@@ -96,6 +97,24 @@ def check_calls(actors: list[Actor]) -> Iterator[str]:
             ends = side.ends or (["refused"] if side.is_refused else [])
             if len(ends) != 1:
                 yield f"{actor.name}'s call {number} as {side.role} ended so: {ends}"
+
+
+def check_online(
+    online: Mapping[str, Presence], actors: list[Actor], ghosts: Sequence[Ghost]
+) -> Iterator[str]:
+    """Who takes himself to be online is, with a connection, and nobody else, but for one who has
+    vanished and whose lease is long.
+    """
+    waiting = [it.name for it in ghosts if not it.is_forgotten_soon and it.name in online]
+    if any(online[name].lease_ends is None for name in waiting):
+        yield f"of {waiting}, who have vanished, not every one has a lease"
+    online = {name: presence for name, presence in online.items() if name not in waiting}
+    sure = sorted(actor.name for actor in actors if actor.session is not None)
+    if sorted(online) != sure:
+        yield f"{sorted(online)} are online, and {sure} take themselves to be"
+    lost = sorted(name for name, presence in online.items() if presence.lease_ends is not None)
+    if lost:
+        yield f"the connections of {lost} are taken for lost"
 
 
 def check_roster(channel: str, server: list[str], actors: list[Actor]) -> Iterator[str]:

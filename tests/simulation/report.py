@@ -6,10 +6,16 @@ Owns: the words. Must not know how a world comes about.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Final
 
 import attrs
 
-from tests.simulation.world import fingerprint, simulate
+from tests.simulation.nodes import ManyNodes
+from tests.simulation.one_server import OneServer
+from tests.simulation.world import World, fingerprint, simulate
+
+WORLDS: Final[Mapping[str, type[World]]] = {"server": OneServer, "nodes": ManyNodes}
 
 
 @attrs.frozen(kw_only=True)
@@ -22,14 +28,15 @@ class Report:
     fingerprint: str
 
 
-def report(seed: int) -> Report:
+def report(seed: int, kind: str = "server") -> Report:
     """Simulate a world."""
-    world = simulate(seed, "/dev/shm" if os.path.isdir("/dev/shm") else None)  # noqa: S108, PTH112  a directory in memory of its own
+    world = simulate(WORLDS[kind], seed, "/dev/shm" if os.path.isdir("/dev/shm") else None)  # noqa: S108, PTH112  a directory in memory of its own
     sent = [it for actor in world.actors for it in actor.sent]
     heard = sum(len(actor.heard) for actor in world.actors)
     heard += sum(len(stay.heard) for actor in world.actors for stay in actor.stays)
+    befallen = ", ".join(f"{count} {what}" for what, count in sorted(world.events.items()))
     facts = (
-        f"{len(world.actors)} clients, {world.kills} kills, {world.stops} stops, {len(sent)} sent,"
+        f"{len(world.actors)} clients, {befallen}, {len(sent)} sent,"
         f" {sum(it.is_acked for it in sent)} acknowledged, {heard} heard,"
         f" {sum(len(actor.sides) for actor in world.actors)} sides of calls,"
         f" {sum(len(actor.gaps) for actor in world.actors)} gaps"

@@ -1,7 +1,7 @@
 """Thousands of small worlds in which everything goes wrong, and no promise is broken.
 
 A world that breaks one is named by its seed: `python -m tests.simulation --first SEED --seeds 1`
-lives it again, the same in every detail.
+lives it again, the same in every detail; `python -m tests.simulation nodes …` one of several nodes.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ import pytest
 
 from tests.simulation.report import report
 
-SEEDS = 2000
+SEEDS = {"server": 2000, "nodes": 1000}
 CHUNK = 50
+CHUNKS = [(kind, first) for kind, seeds in SEEDS.items() for first in range(0, seeds, CHUNK)]
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
-def test_no_promise_is_broken(first: int) -> None:
+@pytest.mark.parametrize(("kind", "first"), CHUNKS)
+def test_no_promise_is_broken(kind: str, first: int) -> None:
     broken = {}
     for seed in range(first, first + CHUNK):
-        if problems := report(seed).problems:
+        if problems := report(seed, kind).problems:
             broken[f"seed {seed}"] = problems
     assert broken == {}
 
@@ -39,12 +40,13 @@ def test_worlds_that_once_broke_a_promise_keep_it(seed: int) -> None:
     assert report(seed).problems == []
 
 
-@pytest.mark.parametrize("seed", [3, 11])
-def test_a_seed_lives_the_same_world_again(seed: int) -> None:
+@pytest.mark.parametrize(("kind", "seed"), [("server", 3), ("server", 11), ("nodes", 5)])
+def test_a_seed_lives_the_same_world_again(kind: str, seed: int) -> None:
     """Also in another process, whose sets and dicts are hashed by another secret."""
 
     def live(hash_seed: int) -> str:
-        command = [sys.executable, "-m", "tests.simulation", "--first", str(seed), "--seeds", "1"]
+        world = [kind, "--first", str(seed), "--seeds", "1"]
+        command = [sys.executable, "-m", "tests.simulation", *world]
         environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": str(ROOT)}
         return subprocess.run(
             command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True

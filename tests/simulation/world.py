@@ -1,8 +1,8 @@
-"""One simulated world: a server that is killed and comes back on its journal, a faulty network, and
-clients that do what a seed has them do, all on trio's virtual clock.
+"""One simulated world: what serves, a faulty network, and clients that do what a seed has them do,
+all on trio's virtual clock.
 
-Owns: the server's lives, the schedule of faults, and that one seed always makes the same world.
-Must not know what is promised: model.py does.
+Owns: the schedule of links' faults, and that one seed always makes the same world. Must not know
+what is promised: model.py does; nor what serves, and how that fails: one_server.py and nodes.py do.
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ import hashlib
 import logging
 import random
 import tempfile
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import attrs
 import trio
 from trio._core import _run as trio_run
 from trio.testing import MockClock
 
-from signal_sdk.errors import StorageError
 from signal_sdk.server import config as configs
-from signal_sdk.server.engine.base import AccountKey, ChannelKey
-from signal_sdk.server.engine.bounds import Bounds
+from signal_sdk.server.config import Config, LimitsConfig
+from signal_sdk.server.engine.base import ChannelKey
 from signal_sdk.server.engine.embedded import EmbeddedEngine
-from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.pending import waited
-from signal_sdk.server.engine.schema import Batch
-from signal_sdk.testing import Faults, FaultyNetwork, local_server
+from signal_sdk.testing import Faults, FaultyNetwork
 from tests.simulation import model
 from tests.simulation.actor import APP, CHANNELS, Actor, Ghost
 
@@ -39,77 +38,48 @@ BUSY_SECONDS: Final = 50.0
 CALM_SECONDS: Final = 36.0
 """How long nothing goes wrong after that: longer than any back-off, silence and ghost's lease."""
 SHORT_SECONDS: Final = 10.0
+MEAN_PAUSE_SECONDS: Final = 6.0
+"""Between two deeds of one client, while it is busy."""
 CLIENTS: Final = (3, 3, 3, 3, 4, 5, 8)
 """How many a world has; small ones are quick, and break as well."""
-MEAN_LIFE_SECONDS: Final = 20.0
 
 
-class MortalJournal(Journal):
-    """A journal whose process can be killed: nothing is written any more."""
-
-    is_dead = False
-
-    def write(self, batch: Batch) -> None:
-        if self.is_dead:
-            raise StorageError("the process was killed")
-        super().write(batch)
+def config() -> Config:
+    """That of all servers: how much memory this process has makes no difference."""
+    return attrs.evolve(configs.dev(), limits=LimitsConfig(memory_percent=0))
 
 
 @attrs.define(kw_only=True, eq=False)
-class World:
+class World(ABC):
     """What a seed has made. `problems` is what broke a promise."""
+
+    busy_seconds: ClassVar[float] = BUSY_SECONDS
+    mean_pause: ClassVar[float] = MEAN_PAUSE_SECONDS
+    clients: ClassVar[Sequence[int]] = CLIENTS
 
     seed: int
     directory: Path
     draw: random.Random
     network: FaultyNetwork
-    engine: EmbeddedEngine | None = None
     actors: list[Actor] = attrs.field(factory=list)
-    kills: int = 0
-    stops: int = 0
+    ghosts: Sequence[Ghost] = ()
+    events: Counter[str] = attrs.field(factory=Counter)
+    """How often what has befallen it."""
     problems: list[str] = attrs.field(factory=list)
 
+    @abstractmethod
     async def live(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """One life of the server after the other; the last one lasts."""
-        ends = trio.current_time() + BUSY_SECONDS
-        while True:
-            # Everybody has logged in by then, which is the one thing that is not tried again.
-            lasts = 1.0 + self.draw.expovariate(1 / MEAN_LIFE_SECONDS)
-            if trio.current_time() + lasts > ends:
-                lasts = float("inf")
-            await self._live_once(lasts, task_status)
-            task_status = trio.TASK_STATUS_IGNORED
-            await trio.sleep(self.draw.uniform(0.05, 4.0))
+        """What serves the clients, until cancelled; all is well with it when `busy_seconds` are
+        over. Starts once they can be served.
+        """
 
-    async def _live_once(self, seconds: float, task_status: trio.TaskStatus[None]) -> None:
-        journal = MortalJournal.open(self.directory)
-        self.engine = EmbeddedEngine(
-            # So short that both matter.
-            bounds=Bounds(history_events=64, history_seconds=30),
-            journal=journal,
-            write_in_thread=self._write,
-        )
-        async with local_server(configs.dev(), listens=False, engine=self.engine) as server:
-            self.network.server = server
-            task_status.started()
-            await trio.sleep(seconds)
-            if self.draw.random() < 0.3:
-                self.stops += 1
-                server.node.stop(self.draw.choice([0.0, 2.0]))
-                await trio.sleep(self.draw.uniform(0.5, 4.0))
-            else:
-                self.kills += 1
-            journal.is_dead = True
-            self.network.server = None
+    @abstractmethod
+    def state(self) -> EmbeddedEngine:
+        """What the clients' ideas are compared with in the end."""
 
-    async def _write(self, write: Callable[[Batch], None], batch: Batch) -> None:
-        """As the thread does, which often takes a moment: a kill comes before or after."""
-        before, after = self.draw.choice([(0.0, 0.0), (0.01, 0.0), (0.0, 0.005)])
-        if before:
-            await trio.sleep(before)
-        write(batch)
-        if after:
-            await trio.sleep(after)
+    def make_ghosts(self) -> Sequence[Ghost]:
+        """Who vanishes."""
+        return [Ghost("ghost", self.network.client("ghost"))]
 
     def faults(self) -> Faults:
         """What goes wrong in this world."""
@@ -123,14 +93,14 @@ class World:
         )
 
     async def check_rosters(self) -> None:
-        """Compare who is where, and that the one who vanished is nowhere."""
-        assert self.engine is not None
+        """Compare who is online and where: who has vanished is nowhere."""
+        engine = self.state()
+        online = {key.account: it for key, it in await waited(engine.online())}
+        self.problems += model.check_online(online, self.actors, self.ghosts)
         for channel in CHANNELS:
-            roster = await waited(self.engine.roster(ChannelKey(APP, channel), 1000))
+            roster = await waited(engine.roster(ChannelKey(APP, channel), 1000))
             server = [account for account, _ in roster.newest]
             self.problems += model.check_roster(channel, server, self.actors)
-        if await waited(self.engine.presence(AccountKey(APP, Ghost.name))) is not None:
-            self.problems.append("the one who vanished is online still")
 
     def check_records(self) -> None:
         """Hold what the clients wrote down against every promise."""
@@ -143,24 +113,28 @@ class World:
             self.problems += check(self.actors)
 
 
-async def _simulate(seed: int, directory: Path) -> World:
+async def _simulate(kind: type[World], seed: int, directory: Path) -> World:
     async with trio.open_nursery() as nursery, FaultyNetwork(None, seed=seed) as network:
         draw = random.Random(f"world {seed}")
-        world = World(seed=seed, directory=directory, draw=draw, network=network)
+        world = kind(seed=seed, directory=directory, draw=draw, network=network)
         await nursery.start(world.live)
-        names = [f"u{number}" for number in range(draw.choice(CLIENTS))]
-        world.actors = [Actor(name, names, network.client(name), seed) for name in names]
-        ghost = Ghost(network.client(Ghost.name))
+        names = [f"u{number}" for number in range(draw.choice(kind.clients))]
+        world.actors = [
+            Actor(name, names, network.client(name), seed, mean_pause=kind.mean_pause)
+            for name in names
+        ]
         async with trio.open_nursery() as clients:
             for actor in world.actors:
                 clients.start_soon(actor.run)
-            clients.start_soon(ghost.run)
+            world.ghosts = world.make_ghosts()
+            for ghost in world.ghosts:
+                clients.start_soon(ghost.run)
             await trio.sleep(0.5)
             network.faults = world.faults()
             network.cut_all()
             for actor in world.actors:
                 actor.is_busy = True
-            await trio.sleep(BUSY_SECONDS)
+            await trio.sleep(kind.busy_seconds)
             for actor in world.actors:
                 actor.is_busy = False
             network.heal()
@@ -194,13 +168,13 @@ def fingerprint(world: World) -> str:
     return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
-def simulate(seed: int, directory: str | None = None) -> World:
+def simulate(kind: type[World], seed: int, directory: str | None = None) -> World:
     """The world of a seed, lived to its end."""
     with (
         _deterministic(seed),
         tempfile.TemporaryDirectory(prefix="world-", dir=directory) as name,
     ):
-        return trio.run(_simulate, seed, Path(name), clock=MockClock(autojump_threshold=0))
+        return trio.run(_simulate, kind, seed, Path(name), clock=MockClock(autojump_threshold=0))
 
 
 @contextmanager

@@ -19,8 +19,11 @@ What is due at a time (a lease's end, a token's, a call's deadline, a channel's 
 pushed) is the engine's own affair: some node does it, once, when its time has come.
 
 Whatever is asked by a session (`Asked`) raises `FencedError` where a newer generation holds the
-account, and nothing was done; what came before is answered with `Known`. Every refusal is a
-`SignalError` with the code that its client hears, and has changed nothing.
+account, or others have taken its node for dead since, and nothing was done; what came before is
+answered with `Known`. Every refusal is a `SignalError` with the code that its client hears, and has
+changed nothing, but for `UnknownError`: where a node has lost sight of the state, nobody knows what
+became of what was under way. When it is back, a session that is this node's there and not here is
+as if its connection had broken then.
 """
 
 from __future__ import annotations
@@ -87,6 +90,7 @@ __all__ = [
     "Statistics",
     "Then",
     "Ticker",
+    "UnknownError",
 ]
 
 LIFE_SECONDS: Final = 10.0
@@ -99,10 +103,21 @@ Then = Callable[[SignalError | None], None]
 
 
 class FencedError(SignalError):
-    """A newer login holds the account, or none does: whoever asked is not its session any more."""
+    """A newer login holds the account, or none does, or its node was taken for dead: whoever asked
+    is not its session any more.
+    """
 
     def __init__(self, ecode: ECode = ECode.GENERAL_E_NOT_LOGIN) -> None:
         super().__init__(ecode, "the account has logged in elsewhere")
+
+
+class UnknownError(SignalError):
+    """The engine's state was lost sight of while this was under way: it may have been done, or not,
+    and is not done later.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(ECode.GENERAL_E_FAILED, reason)
 
 
 class Alarm(Protocol):
@@ -149,7 +164,12 @@ class Delivery(Protocol):
         """A channel has a new event."""
 
     def deliver_kick(self, key: AccountKey, generation: int) -> None:
-        """This generation of the account was taken over by a newer one."""
+        """This generation of the account was taken over by another login."""
+
+    def deliver_loss(self, key: AccountKey, generation: int) -> None:
+        """This generation of the account is not this node's any more: its connection is lost. The
+        session may have been taken up elsewhere, by the same client.
+        """
 
     def deliver_expiry(self, key: AccountKey, generation: int) -> None:
         """The token of this generation is good no more, and its session is over."""
@@ -262,7 +282,8 @@ class Engine(Protocol):
 
     def resume(self, line_digest: bytes) -> Answer[tuple[AccountKey, Presence] | None]:
         """Take the session of this line up again under a new generation; an earlier connection is
-        told by `deliver_kick`.
+        told by `deliver_loss`: what a client had said on a connection that it has given up may come
+        last, and must not end its session.
         """
 
     def disconnect(self, key: AccountKey, generation: int) -> Answer[None]:

@@ -33,12 +33,13 @@ class ChannelOperations(Core):
     # --- events ---
 
     def subscribe(self, key: ChannelKey) -> None:
-        delivery, listening = self._own, self._listening.get(key, ())
+        (delivery, _), listening = self._own, self._listening.get(key, ())
         if delivery not in listening:
             self._listening[key] = (*listening, delivery)
 
     def unsubscribe(self, key: ChannelKey) -> None:
-        left = tuple(it for it in self._listening.get(key, ()) if it is not self._own)
+        own, _ = self._own
+        left = tuple(it for it in self._listening.get(key, ()) if it is not own)
         if left:
             self._listening[key] = left
         else:

@@ -17,7 +17,6 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.server.engine.base import (
     AccountKey,
-    Alarm,
     Asked,
     Clocks,
     Delivery,
@@ -27,7 +26,6 @@ from signal_sdk.server.engine.base import (
 )
 from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.commits import Commits, InThread, JournalCommits, in_thread
-from signal_sdk.server.engine.dues import Dues
 from signal_sdk.server.engine.inboxes import Inboxes
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.state import Due, State
@@ -55,7 +53,7 @@ class Core:
         self._wall: Callable[[], float] = time.time
         self._patient: Callable[[], float] = trio.current_time
         self._delivery: Delivery | None = None
-        self._alarms: list[tuple[Dues[Due], Alarm]] = []
+        self._clocks: Clocks | None = None
         if shared is None:
             commits = Commits()
             if journal is not None:
@@ -80,20 +78,28 @@ class Core:
 
     def attach(self, delivery: Delivery, clocks: Clocks) -> None:
         self._delivery = delivery
+        self._clocks = clocks
         self._wall = clocks.wall
         self._patient = clocks.patient.time
-        for dues, ticker in ((self._dues, clocks.patient), (self._expiries, clocks.prompt)):
-            self._alarms.append((dues, dues.use(ticker)))
-        self._state.deliveries[self.node] = delivery
+        self._take_part(delivery, clocks)
+
+    def _take_part(self, delivery: Delivery, clocks: Clocks) -> None:
+        """This node is handed what is its own, and has alarms for what is due."""
+        state = self._state
+        state.deliveries[self.node] = delivery
+        state.alarms[self.node] = [
+            (dues, dues.use(ticker))
+            for dues, ticker in ((state.dues, clocks.patient), (state.expiries, clocks.prompt))
+        ]
 
     def bound(self, bounds: Bounds) -> None:
         self._state.bounds = bounds
 
     @property
-    def _own(self) -> Delivery:
-        if self._delivery is None:
+    def _own(self) -> tuple[Delivery, Clocks]:
+        if self._delivery is None or self._clocks is None:
             raise RuntimeError("the engine is not attached to a node")
-        return self._delivery
+        return self._delivery, self._clocks
 
     def _do_due(self, due: Due) -> None:
         """Do what is due."""
@@ -109,12 +115,22 @@ class Core:
         return account
 
     def _asker(self, asked: Asked, ecode: ECode = ECode.GENERAL_E_NOT_LOGIN) -> Account:
-        """The account whose session asks. Raises `FencedError`."""
+        """The account whose session asks, which this node holds. Raises `FencedError`."""
         account = self._accounts.get(asked.key)
         presence = account.presence if account is not None else None
-        if account is None or presence is None or presence.generation != asked.generation:
+        if (
+            account is None
+            or presence is None
+            or presence.generation != asked.generation
+            or presence.node != self.node
+        ):
+            self._check_life()
             raise FencedError(ecode)
         return account
+
+    def _check_life(self) -> None:
+        """Was this node taken for dead? Then it lives anew, and is told."""
+        raise NotImplementedError
 
     # --- replies ---
 

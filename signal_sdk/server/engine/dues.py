@@ -37,7 +37,7 @@ class Dues(Generic[K]):
         self._heap: list[tuple[float, int, K]] = []
         self._numbers = count()
         self._alarms: list[Alarm] = []
-        self._clocks: list[Callable[[], float]] = []
+        self._clocks: list[tuple[Callable[[], float], float]] = []
         self._time: Callable[[], float] = trio.current_time
 
     def __len__(self) -> int:
@@ -45,31 +45,29 @@ class Dues(Generic[K]):
         return len(self._times)
 
     def use(self, ticker: Ticker) -> Alarm:
-        """Have an alarm of this ring, too."""
-        if not self._alarms:
-            self._time = ticker.time
+        """Have an alarm of this ring, too, and look at its clock."""
+        ahead = self._time() - ticker.time() if self._clocks else 0.0
         alarm = ticker.alarm(self.ring)
         self._alarms.append(alarm)
-        self._clocks.append(ticker.time)
+        self._clocks.append((ticker.time, ahead))
+        self._time = self._furthest if len(self._clocks) > 1 or ahead else ticker.time
         return alarm
+
+    def _furthest(self) -> float:
+        """What the clock shows that has gone furthest: that of a node which has died stands still,
+        be it that nobody knows so yet.
+        """
+        return max(time() + ahead for time, ahead in self._clocks)
 
     def start(self) -> None:
         """From here on, the alarms ring."""
         self._arm()
 
     def leave(self, alarm: Alarm) -> None:
-        """It rings no more. Nobody looks at its clock any more either, which would stand still:
-        where times were that one's, they are another's from here on.
-        """
+        """It rings no more, and nobody looks at its clock any more."""
         alarm.cancel()
         at = self._alarms.index(alarm)
         del self._alarms[at], self._clocks[at]
-        if at == 0 and self._clocks:
-            (time, *_), before = self._clocks, self._time()
-            self._time, ahead = time, time() - before
-            self._times = {key: due + ahead for key, due in self._times.items()}
-            self._clear()
-            self._arm()
 
     def set(self, key: K, seconds: float) -> None:
         """`key` is due in so many seconds, instead of when it was."""

@@ -72,7 +72,8 @@ class EmbeddedEngine(PresenceOperations, Engine):
         self._dues.start()
         self._expiries.start()
         task_status.started()
-        await self._commits.run(self._own.gather)
+        delivery, _ = self._own
+        await self._commits.run(delivery.gather)
 
     def _begin(self) -> None:
         """Leases that ran go on. Whoever was online beside has lost the connection, and the lease
@@ -94,12 +95,10 @@ class EmbeddedEngine(PresenceOperations, Engine):
             self._watch_call(key)
 
     async def aclose(self) -> None:
-        for dues, alarm in self._alarms:
-            dues.leave(alarm)
-        self._state.lives.pop(self.node, None)
-        if self._state.lives:
+        if self._state.lives.keys() - {self.node}:
             self._bury(self.node)
             return
+        self._part_from(self.node)
         self._state.reserve_no_more()
         await self._commits.aclose()
 

@@ -10,7 +10,9 @@ import logging
 import secrets
 from collections.abc import Sequence
 
-from signal_sdk.server.engine.base import LIFE_SECONDS, PLACE_SECONDS, Place
+from msgspec.structs import replace
+
+from signal_sdk.server.engine.base import LIFE_SECONDS, PLACE_SECONDS, Delivery, Place
 from signal_sdk.server.engine.core import Core
 from signal_sdk.server.engine.tables import Account
 
@@ -53,15 +55,17 @@ class NodeLives(Core):
         """Others took this node for dead."""
         logger.warning("this node was silent, and the others took it for dead: it begins anew")
         self.node: str = secrets.token_hex(8)
-        self._state.deliveries[self.node] = self._own
+        delivery, clocks = self._own
+        self._take_part(delivery, clocks)
         self._state.lives[self.node] = self._patient()
-        self._own.deliver_fencing()
+        self._dues.start()
+        self._expiries.start()
+        delivery.deliver_fencing()
 
     def _bury(self, node: str) -> None:
         """What this node held is as if each connection had broken now."""
         state = self._state
-        state.lives.pop(node, None)
-        delivery = state.deliveries.pop(node, None)
+        delivery = self._part_from(node)
         for key, listening in list(state.listening.items()):
             left = tuple(it for it in listening if it is not delivery)
             if left:
@@ -71,6 +75,16 @@ class NodeLives(Core):
         for account in state.accounts.values():
             if account.presence is not None and account.presence.node == node:
                 self._lease(account)
+                # Whatever that node still asks for is no session's.
+                account.presence = replace(account.presence, node="")
+
+    def _part_from(self, node: str) -> Delivery | None:
+        """This node is handed nothing any more, and what is due is others' affair."""
+        state = self._state
+        state.lives.pop(node, None)
+        for dues, alarm in state.alarms.pop(node, ()):
+            dues.leave(alarm)
+        return state.deliveries.pop(node, None)
 
     def _lease(self, account: Account) -> None:
         """Begin the lease of an account whose connection is gone."""

@@ -76,6 +76,8 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
             rights=facts.rights,
         )
         self._forget_replies(account, list(account.replies))
+        if before is not None:
+            self._kick(account, before)
         self._take_over(account, presence)
         if before is None:
             self._tell_special(
@@ -89,8 +91,10 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         account = self._accounts[key] if key is not None else None
         if key is None or account is None or account.presence is None:
             return None
-        generation = account.generation + 1
-        presence = replace(account.presence, generation=generation, node=self.node, lease_ends=None)
+        before, generation = account.presence, account.generation + 1
+        presence = replace(before, generation=generation, node=self.node, lease_ends=None)
+        if delivery := self._holder(before):
+            delivery.deliver_loss(account.key, before.generation)
         self._take_over(account, presence)
         return key, presence
 
@@ -100,7 +104,6 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         account.generation = presence.generation
         if before is not None:
             del self._lines[before.line_digest]
-            self._kick(account, before)
         self._lines[presence.line_digest] = account.key
         self._commits.account(account)
         self._watch_presence(account)

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from signal_sdk.server.engine.base import (
     AccountKey,
+    Alarm,
     Call,
     CallKey,
     ChannelKey,
@@ -65,10 +66,10 @@ class State:
     """The tables, and what the engines of several nodes of one process share.
 
     `expiries` is what is due of tokens, `dues` all else; `lines` finds the account of a session's
-    digest; `lives` says when each node was last heard of, `places` where it may
-    be reached, and since when; `listening` is who has subscribed to a
-    channel; `histories` are the channels that have one, for the sweep; `messages`, `changes`
-    and `joins` are the channels' rates.
+    digest; `deliveries` and `alarms` are those of each node; `lives` says when it was last heard
+    of, `places` where it may be reached, and since when; `listening` is who has subscribed to a
+    channel; `histories` are the channels that have one, for the sweep; `messages`, `changes` and
+    `joins` are the channels' rates.
     """
 
     commits: Commits
@@ -84,6 +85,7 @@ class State:
     newest_time: float = 0.0
     has_begun: bool = False
     deliveries: dict[str, Delivery] = attrs.field(factory=dict)
+    alarms: dict[str, list[tuple[Dues[Due], Alarm]]] = attrs.field(factory=dict)
     lives: dict[str, float] = attrs.field(factory=dict)
     places: dict[str, tuple[float, Place]] = attrs.field(factory=dict)
     listening: dict[ChannelKey, tuple[Delivery, ...]] = attrs.field(factory=dict)

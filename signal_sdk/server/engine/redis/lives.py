@@ -17,14 +17,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-import attrs
 import msgspec
 import trio
 
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import (
     PLACE_SECONDS,
-    AccountKey,
     Alarm,
     Clocks,
     Delivery,
@@ -32,11 +30,11 @@ from signal_sdk.server.engine.base import (
     Statistics,
 )
 from signal_sdk.server.engine.pending import Pending
-from signal_sdk.server.engine.redis import answers, events, resp
+from signal_sdk.server.engine.redis import answers, resp
 from signal_sdk.server.engine.redis.answers import About
 from signal_sdk.server.engine.redis.core import pack, tag
+from signal_sdk.server.engine.redis.holding import Holding, Served
 from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline
-from signal_sdk.server.engine.redis.topics import Topics
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
@@ -48,29 +46,13 @@ NAMED_EVERY: Final = 60
 """After so many heartbeats an app is put among those that are known once more: another node may
 have found it empty in the moment before it was not.
 """
-HELD_PER_LOOK: Final = 500
 
 
-@attrs.define(eq=False)
-class Served:
-    """An app, as this node knows it. `heard_at` is when the heartbeat was sent that was answered
-    last, None where it does not live there; `due_ms` is when something is due; `counts` is how much
-    there is; `held` are the sessions that are connected here.
-    """
-
-    heard_at: float | None = None
-    beats: int = 0
-    is_asked: bool = False
-    due_ms: int = -1
-    counts: Sequence[int] = (0, 0, 0, 0, 0)
-    held: dict[str, int] = attrs.field(factory=dict)
-
-
-class Lives(Topics):
+class Lives(Holding):
     """A node's own life, and the end of others'."""
 
     def _start_living(self) -> None:
-        self._served: dict[str, Served] = {}
+        self._start_holding()
         self._seen: dict[str, Sequence[int]] = {}
         self._cursor = b"0"
         self._listening = 0
@@ -109,7 +91,6 @@ class Lives(Topics):
         return trio.current_time() - served.heard_at > self._life_seconds
 
     def _be_reborn(self) -> None:
-        """Others took this node for dead, in some app: it begins anew in all, under another id."""
         logger.warning("this node was silent, and the others took it for dead: it begins anew")
         for app in self._served:
             self._hear_no_more_as(app, self.node)
@@ -161,7 +142,7 @@ class Lives(Topics):
         if served is not None:
             served.is_asked = False
         try:
-            _, _, is_more, now_ms, dead, counts, _, nodes = reply.result()
+            _, _, is_more, now_ms, dead, counts, connected, nodes = reply.result()
         except answers.Dead:
             if node == self.node:
                 self._be_reborn()
@@ -176,6 +157,7 @@ class Lives(Topics):
                 served.counts = counts
                 if lives and node == self.node:
                     self._lives_in(served, since)
+                    self._compare(app, served, connected)
             else:
                 self._round_found(app, counts, nodes)
             if is_more:
@@ -262,35 +244,6 @@ class Lives(Topics):
                 served.is_asked = False
                 self._is_heard_again(app)
 
-    def _is_heard_again(self, app: str) -> None:
-        served = self._served.get(app)
-        held = list(served.held.items()) if served is not None else []
-        for at in range(0, len(held), HELD_PER_LOOK):
-            some = held[at : at + HELD_PER_LOOK]
-            packed = pack([part for pair in some for part in pair])
-            asked = self._ask(app, "look_over", (packed,), _itself)
-            asked.when_done(partial(self._has_looked, app, some, asked))
-
-    def _has_looked(self, app: str, held: Sequence[tuple[str, int]], asked: Pending[Any]) -> None:
-        """What were these sessions told while nothing was heard?"""
-        served = self._served.get(app)
-        try:
-            found = asked.result()[2]
-        except SignalError:
-            return
-        if served is None:
-            return
-        for (account, generation), entry in zip(held, found, strict=True):
-            if served.held.get(account) != generation:
-                continue
-            key = AccountKey(app, account)
-            if entry == 0:
-                del served.held[account]
-                self._own.deliver_kick(key, generation)
-            elif entry:
-                version, _, _, line = events.unpack(entry)
-                self._own.deliver_entry(key, version, line)
-
     # --- how much there is ---
 
     def statistics(self) -> Statistics:
@@ -355,10 +308,6 @@ def all_done(asked: Sequence[Pending[Any]]) -> Pending[None]:
     for it in asked:
         it.when_done(one)
     return done
-
-
-def _itself(reply: Any) -> Any:
-    return reply
 
 
 def _places(reply: Any) -> list[Place]:

@@ -20,6 +20,7 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.net.sleeper import Sleeper
+from signal_sdk.server.engine.base import UnknownError
 from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.redis import resp
 from signal_sdk.server.engine.redis.addresses import Address, Place
@@ -276,7 +277,7 @@ class Pipeline:
         self._outgoing.clear()
         asked, self._asked = self._asked, deque()
         for ask in asked:
-            ask.fail(away(self.why))
+            ask.fail(UnknownError(f"{self.why}, and whether this was done is not known"))
 
     async def _write(self, connection: Connection) -> None:
         while True:

@@ -134,6 +134,8 @@ class PresenceOperations(Lives):
         self._forget(key, number)
         if kind == "kick":
             self._own.deliver_kick(key, number)
+        elif kind == "loss":
+            self._own.deliver_loss(key, number)
         else:
             self._own.deliver_expiry(key, number)
 

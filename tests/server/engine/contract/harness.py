@@ -243,6 +243,9 @@ class Heard:
     def deliver_kick(self, key: AccountKey, generation: int) -> None:
         self.all.append(("kick", key.account, generation))
 
+    def deliver_loss(self, key: AccountKey, generation: int) -> None:
+        self.all.append(("loss", key.account, generation))
+
     def deliver_expiry(self, key: AccountKey, generation: int) -> None:
         self.all.append(("expiry", key.account, generation))
 
@@ -270,11 +273,12 @@ def brief(content: ChannelContent) -> tuple[Any, ...]:
 
 @attrs.define(eq=False)
 class Node:
-    """A node: its engine, and what it has heard."""
+    """A node: its engine, what it has heard, and the reactor that its alarms ring by."""
 
     house: House
     engine: Any
     heard: Heard
+    reactor: Reactor = attrs.field(factory=Reactor)
     is_silent: bool = False
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
@@ -282,6 +286,7 @@ class Node:
         """As server/node.py has it."""
         with self.scope:
             async with trio.open_nursery() as nursery:
+                await nursery.start(self.reactor.run)
                 await nursery.start(self.engine.run)
                 task_status.started()
                 while True:
@@ -466,7 +471,6 @@ class House:
     """A state, and the nodes on it. The first of them is `node`."""
 
     backend: Backend
-    reactor: Reactor
     nursery: trio.Nursery
     bounds: Bounds = BOUNDS
     nodes: list[Node] = attrs.field(factory=list)
@@ -488,7 +492,7 @@ class House:
         """One node more."""
         engine = self.backend.make(self.bounds)
         node = Node(self, Awaited(engine), Heard(self.wall))
-        engine.attach(node.heard, clocks(self.wall, self.reactor))
+        engine.attach(node.heard, clocks(self.wall, node.reactor))
         self.nodes.append(node)
         async with self.backend.standing_still():
             await self.nursery.start(node.run)
@@ -545,9 +549,7 @@ class House:
 async def open_house(backend: Backend, bounds: Bounds = BOUNDS) -> AsyncIterator[House]:
     """A state of its own with one node; behind the block, what it has left is looked at."""
     async with trio.open_nursery() as nursery:
-        reactor = Reactor()
-        await nursery.start(reactor.run)
-        house = House(backend, reactor, nursery, bounds)
+        house = House(backend, nursery, bounds)
         await house.add_node()
         yield house
         await house.settle()

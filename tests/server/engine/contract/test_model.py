@@ -57,6 +57,7 @@ class Observer:
         self.moves: dict[str, set[str]] = {name: set() for name in CHANNELS}
         self.latest: dict[ChannelKey, int] = {}
         self.kicks: list[tuple[str, int]] = []
+        self.losses: list[tuple[str, int]] = []
         self.fencings = 0
 
     def deliver_event(
@@ -85,6 +86,9 @@ class Observer:
     def deliver_kick(self, key: AccountKey, generation: int) -> None:
         self.kicks.append((key.account, generation))
 
+    def deliver_loss(self, key: AccountKey, generation: int) -> None:
+        self.losses.append((key.account, generation))
+
     def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:
         raise AssertionError("nobody writes")
 
@@ -106,6 +110,8 @@ class Login:
     node: int
     channel: str | None = None
     lost_at: float | None = None
+    is_fenced: bool = False
+    """Was its node taken for dead since?"""
 
 
 class PresenceMachine(RuleBasedStateMachine):
@@ -123,6 +129,7 @@ class PresenceMachine(RuleBasedStateMachine):
         self.logins: dict[str, Login] = {}
         self.earlier: dict[str, int] = {}
         self.kicks: list[list[tuple[str, int]]] = [[] for _ in range(NODES)]
+        self.losses: list[list[tuple[str, int]]] = [[] for _ in range(NODES)]
         self.heard_at = 0.0
         self.is_silent = False
         self.is_dead = False
@@ -146,17 +153,22 @@ class PresenceMachine(RuleBasedStateMachine):
         self.numbers += 1
         return Asked(key_of(who), self.logins[who].generation, self.numbers, 0, "first")
 
-    def come(self, who: str, node: int, generation: int, channel: str | None) -> None:
-        """Somebody holds a new generation at this node."""
+    def come(
+        self, who: str, node: int, generation: int, channel: str | None, *, is_back: bool = False
+    ) -> None:
+        """Somebody holds a new generation at this node, of a new session or, being back, of the
+        same.
+        """
         before = self.logins.get(who)
         if before is not None:
             self.earlier[who] = before.generation
             if before.lost_at is None:
-                self.kicks[before.node].append((who, before.generation))
+                told = self.losses if is_back else self.kicks
+                told[before.node].append((who, before.generation))
         self.logins[who] = Login(generation, node, channel)
 
     def wake(self, node: int) -> None:
-        """A node that is dead lives anew when somebody comes to it."""
+        """A node that is dead lives anew when somebody comes to it, or asks there in vain."""
         if node == FRAIL and self.is_dead:
             self.is_dead, self.heard_at = False, self.clock.now
             self.fencings += 1
@@ -188,7 +200,7 @@ class PresenceMachine(RuleBasedStateMachine):
         assert login is not None
         assert found is not None
         assert found[1].generation > login.generation
-        self.come(who, node, found[1].generation, login.channel)
+        self.come(who, node, found[1].generation, login.channel, is_back=True)
 
     @rule(who=people)
     def lose_the_connection(self, who: str) -> None:
@@ -213,6 +225,11 @@ class PresenceMachine(RuleBasedStateMachine):
         if login is None:
             return
         engine, asked = self.engines[login.node], self.asked(who)
+        if login.is_fenced:
+            self.wake(login.node)
+            with pytest.raises(FencedError):
+                self.clock.run(lambda: engine.join(asked, channel, newest=9))
+            return
         joined = [self.clock.run(lambda: engine.join(asked, channel, newest=9)) for _ in range(2)]
         login.channel = channel
         assert isinstance(joined[0], Joined)
@@ -226,7 +243,9 @@ class PresenceMachine(RuleBasedStateMachine):
         if login is None:
             return
         engine, asked, channel = self.engines[login.node], self.asked(who), login.channel
-        if channel is None:
+        if login.is_fenced:
+            self.wake(login.node)
+        if channel is None or login.is_fenced:
             assert self.clock.refused(lambda: engine.leave(asked, "room")) is not None
             return
         for outcome in (None, Known("first")):
@@ -239,6 +258,7 @@ class PresenceMachine(RuleBasedStateMachine):
         generation = self.earlier.get(who)
         if generation is not None:
             engine, asked = self.engines[node], Asked(key_of(who), generation, 10**6, 0, "late")
+            self.wake(node)
             with pytest.raises(FencedError):
                 self.clock.run(lambda: engine.join(asked, "room", newest=1))
             with pytest.raises(FencedError):
@@ -280,8 +300,9 @@ class PresenceMachine(RuleBasedStateMachine):
         if not self.is_dead and self.clock.now - self.heard_at > LIFE_SECONDS:
             self.is_dead = True
             for login in self.logins.values():
-                if login.node == FRAIL and login.lost_at is None:
-                    login.lost_at = self.clock.now
+                if login.node == FRAIL:
+                    login.is_fenced = True
+                    login.lost_at = self.clock.now if login.lost_at is None else login.lost_at
         if not self.is_silent:
             self.wake(FRAIL)
             self.heard_at = self.clock.now
@@ -322,6 +343,7 @@ class PresenceMachine(RuleBasedStateMachine):
     @invariant()
     def each_connection_that_was_taken_over_was_told_once(self) -> None:
         assert [it.kicks for it in self.observers] == self.kicks
+        assert [it.losses for it in self.observers] == self.losses
         assert [it.fencings for it in self.observers] == [0, 0, self.fencings]
 
     @invariant()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 import trio
 from msgspec.structs import replace
 
-from signal_sdk.server.engine.base import LIFE_SECONDS, PLACE_SECONDS, AccountKey, Place
+from signal_sdk.server.engine.base import (
+    LIFE_SECONDS,
+    PLACE_SECONDS,
+    AccountKey,
+    FencedError,
+    Place,
+)
 from signal_sdk.wire import names
 from tests.server.engine.contract.harness import (
     ANN,
@@ -175,6 +181,83 @@ async def test_who_comes_to_a_node_before_it_knows_is_of_its_new_life(house: Hou
         assert presence is not None
         # It is silent still: that is noticed, as any node's.
         assert presence.lease_ends is not None
+
+
+ASKING: dict[str, Callable[[User], Awaitable[object]]] = {
+    "publish": lambda it: it.say("x"),
+    "post": lambda it: it.post("x"),
+    "join": lambda it: it.join("hall"),
+    "leave": lambda it: it.leave(),
+    "set": lambda it: it.set("a", "1"),
+    "del": lambda it: it.node.engine.del_channel_attr(it.asked(), "room", "a", members_only=False),
+    "clear": lambda it: it.node.engine.clear_channel_attrs(it.asked(), "room", members_only=False),
+    "set own": lambda it: it.set_own("a", "1"),
+    "invite": lambda it: it.call(),
+    "step": lambda it: it.step("accept", "bob"),
+    "keep": lambda it: it.node.engine.keep(it.asked(1)),
+}
+
+
+@pytest.mark.parametrize("what", ASKING)
+async def test_whatever_a_dead_node_asks_for_its_sessions_is_refused(
+    house: House, what: str
+) -> None:
+    """It has woken, and knows of nothing: nobody else has come to it, nor has it swept."""
+    here, there = await neighbours(house)
+    ann, bob = await in_the_room(there, ANN), await here.log_in(BOB)
+    there.is_silent = True
+    await trio.sleep(LIFE_SECONDS + 2)
+    for node in (here, there):
+        await node.take()
+    before = await here.engine.presence(ANN)
+    with pytest.raises(FencedError):
+        await ASKING[what](ann)
+    assert await here.take() == []
+    # What is under way still of those sessions once it lives anew is refused as well.
+    there.is_silent = False
+    await trio.sleep(2)
+    assert await there.take() == [("fencing",)]
+    with pytest.raises(FencedError):
+        await ASKING[what](ann)
+    assert await here.take() == await there.take() == []
+    assert await here.engine.presence(ANN) == before
+    assert await house.inbox(BOB) == []
+    assert await there.engine.user_attrs(ANN) == {names.CONN_TIMEOUT: 20}
+    assert await here.engine.channel_attrs(ROOM) == {}
+    # Whoever comes back may ask again.
+    await (await there.resume(ANN)).say("y")
+    assert await here.told() == [("msg", "ann", "y")]
+    assert await bob.end()
+
+
+async def test_a_dead_node_that_is_alone_lives_anew_and_does_what_is_due(house: House) -> None:
+    here, there = await neighbours(house)
+    ann = await in_the_room(there, ANN)
+    there.is_silent = True
+    await trio.sleep(LIFE_SECONDS + 2)
+    here.die()
+    await there.take()
+    with pytest.raises(FencedError):
+        await ann.say("x")
+    there.is_silent = False
+    await trio.sleep(2)
+    assert await there.take() == [("fencing",)]
+    await (await there.resume(ANN)).disconnect()
+    await trio.sleep(21)
+    assert await there.engine.presence(ANN) is None
+
+
+async def test_what_is_due_when_a_node_has_died_is_done_on_time(house: House) -> None:
+    """The node that died was the first: its clock stands still."""
+    first, second = house.node, await house.add_node()
+    ann = await in_the_room(second, ANN)
+    await first.engine.subscribe(ROOM)
+    first.die()
+    await ann.disconnect()
+    await trio.sleep(19)
+    assert await second.engine.presence(ANN) is not None
+    await trio.sleep(2)
+    assert await second.engine.presence(ANN) is None
 
 
 async def test_a_short_silence_is_nothing(house: House) -> None:

@@ -174,7 +174,7 @@ async def test_a_resume_takes_the_session_up_under_a_new_generation(node: Node) 
     assert await node.take() == []
     # And again, while that one is connected.
     await node.resume()
-    assert await node.take() == [("kick", "ann", resumed.generation)]
+    assert await node.take() == [("loss", "ann", resumed.generation)]
 
 
 async def test_a_session_may_be_taken_up_at_another_node(house: House) -> None:
@@ -182,7 +182,7 @@ async def test_a_session_may_be_taken_up_at_another_node(house: House) -> None:
     first = await here.log_in()
     await first.join()
     moved = await there.resume()
-    assert await here.take("kick") == [("kick", "ann", first.generation)]
+    assert await here.take("loss") == [("loss", "ann", first.generation)]
     await house.node.log_in(BOB)
     bob = await here.resume(BOB)
     await bob.post("hi", to=ANN)

@@ -17,16 +17,24 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.server.clock import clocks
-from signal_sdk.server.engine.base import AccountKey, Asked, ChannelKey, Post, Presence
+from signal_sdk.server.engine.base import (
+    AccountKey,
+    Asked,
+    ChannelKey,
+    Post,
+    Presence,
+    UnknownError,
+)
 from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.engine.redis.engine import RedisEngine
+from signal_sdk.server.engine.redis.holding import ODD_BEATS
 from signal_sdk.server.engine.redis.servers import slot_of
 from signal_sdk.wire.events import ChannelMessage
 from tests.redis.clusters import RedisCluster
 from tests.redis.servers import RedisServer
 from tests.server.engine.contract.harness import login_facts
 
-ANN, BOB = AccountKey("app", "ann"), AccountKey("app", "bob")
+ANN, BOB, EVE = (AccountKey("app", name) for name in ("ann", "bob", "eve"))
 ROOM = ChannelKey("app", "room")
 LOOK_SECONDS = 0.01
 WAIT_SECONDS = 20
@@ -46,6 +54,9 @@ class Heard:
 
     def deliver_kick(self, key: AccountKey, generation: int) -> None:
         self.all.append(("kick", key.account, generation))
+
+    def deliver_loss(self, key: AccountKey, generation: int) -> None:
+        self.all.append(("loss", key.account, generation))
 
     def deliver_expiry(self, key: AccountKey, generation: int) -> None:
         self.all.append(("expiry", key.account, generation))
@@ -140,8 +151,85 @@ async def test_what_sessions_were_told_meanwhile_they_hear(
         for text in "xy":
             await waited(there.engine.post(asked, post(ANN, text)))
         await until(lambda: len(here.heard.all) >= 2)
-        assert sorted(here.heard.all) == [("entry", "ann", 2), ("kick", "bob", bob.generation)]
+        assert sorted(here.heard.all) == [("entry", "ann", 2), ("loss", "bob", bob.generation)]
         assert ann.generation == 1
+
+
+async def test_a_node_that_was_taken_for_dead_meanwhile_is_fenced_and_nobody_kicked(
+    shared_redis: RedisServer, redis_prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings: Any = {"prefix": f"{redis_prefix}:", "life_seconds": 0.3}
+    async with nodes(2, shared_redis.unix_url, **settings) as (here, there):
+        await here.log_in(ANN)
+        await there.log_in(BOB)
+        here.lose()
+        await trio.sleep(0.5)
+        await waited(there.engine.sweep())
+        here.lose()
+        await until(lambda: bool(here.heard.all))
+        await trio.sleep(0.1)
+        assert here.heard.all == [("fencing",)]
+        caplog.clear()
+
+
+async def lease_of(node: Node, key: AccountKey) -> float | None:
+    presence = await waited(node.engine.presence(key))
+    assert presence is not None
+    return presence.lease_ends
+
+
+async def test_a_connection_s_end_that_could_not_be_told_is_told_afterwards(
+    shared_redis: RedisServer, redis_prefix: str
+) -> None:
+    """Else the account would be online for as long as its node lives."""
+    async with nodes(2, shared_redis.unix_url, prefix=f"{redis_prefix}:") as (here, there):
+        ann, bob, eve = [await here.log_in(it) for it in (ANN, BOB, EVE)]
+        here.lose()
+        await until(lambda: not here.is_up)
+        for ended in (
+            here.engine.disconnect(ANN, ann.generation),
+            here.engine.end(BOB, bob.generation),
+        ):
+            with pytest.raises(SignalError, match="is away"):
+                await waited(ended)
+        await until(lambda: here.is_up)
+        await waited(here.engine.presence(EVE))
+        for key, has_lease in ((ANN, True), (BOB, True), (EVE, False)):
+            assert (await lease_of(there, key) is not None) is has_lease
+        assert eve == await waited(there.engine.presence(EVE))
+        assert here.heard.all == []
+
+
+async def test_a_session_that_is_not_here_has_lost_its_connection_in_the_end(
+    shared_redis: RedisServer, redis_prefix: str
+) -> None:
+    """The end was refused, without a connection having been lost."""
+    async with nodes(1, shared_redis.unix_url, prefix=f"{redis_prefix}:") as (node,):
+        ann = await node.log_in(ANN)
+        await node.log_in(BOB)
+        node.engine._forget(ANN, ann.generation)
+        for _ in range(ODD_BEATS):
+            assert await lease_of(node, ANN) is None
+            await waited(node.engine.sweep())
+        await waited(node.engine.sweep())
+        assert await lease_of(node, ANN) is not None
+        assert await lease_of(node, BOB) is None
+
+
+async def test_what_was_under_way_when_the_connection_was_lost_may_be_done(
+    shared_redis: RedisServer, redis_prefix: str
+) -> None:
+    async with nodes(1, shared_redis.unix_url, prefix=f"{redis_prefix}:") as (node,):
+        ann = await node.log_in(ANN)
+        asked = node.engine.leave(Asked(ANN, ann.generation), "room")
+        node.lose()
+        with pytest.raises(UnknownError) as caught:
+            await waited(asked)
+        assert caught.value.ecode is ECode.GENERAL_E_FAILED
+        # What could not be asked was not done.
+        with pytest.raises(SignalError) as told:
+            await waited(node.engine.leave(Asked(ANN, ann.generation), "room"))
+        assert not isinstance(told.value, UnknownError)
 
 
 def post(key: AccountKey, text: str) -> Any:

@@ -32,10 +32,14 @@ local function drop_line(c, digest)
   end
 end
 
-local function kick(c, account)
+local function tell_holder(c, account, what)
   if not account.lease then
-    tell_node(c, account.node, 'kick', account.name, tonumber(account.generation))
+    tell_node(c, account.node, what, account.name, tonumber(account.generation))
   end
+end
+
+local function kick(c, account)
+  tell_holder(c, account, 'kick')
 end
 
 -- When is something due of the account's presence? Whoever comes back behind the end of a token is
@@ -85,9 +89,7 @@ end
 
 -- The session's token is good no more.
 local function expire(c, account)
-  if not account.lease then
-    tell_node(c, account.node, 'expiry', account.name, tonumber(account.generation))
-  end
+  tell_holder(c, account, 'expiry')
   end_session(c, account, false)
 end
 
@@ -163,7 +165,7 @@ define('resume', function(c, args)
     return refused('dead')
   end
   local account = account_of(c, name)
-  kick(c, account)
+  tell_holder(c, account, 'loss')
   hold(c, account)
   watch_presence(c, name, tonumber(args[6]))
   return record_of(c, name)
@@ -241,6 +243,9 @@ end)
 -- ARGV: accounts and generations by turns, packed, which this node holds. Answers for each, after a
 -- time in which it heard nothing, whether it is still so (0: no), and the newest entry that waits.
 define('look_over', function(c, args)
+  if not call('ZSCORE', c.base .. 'nodes', c.node) then
+    return refused('dead')
+  end
   local asked, found = unpack_one(args[4]), {}
   for at = 1, #asked, 2 do
     local account = held(c, asked[at], tostring(asked[at + 1]))
@@ -251,4 +256,18 @@ define('look_over', function(c, args)
     end
   end
   return {0, 'looked', found}
+end)
+
+-- ARGV: cursor. Answers the next cursor, and accounts and generations by turns, of those who are
+-- connected to this node; one may come twice.
+define('connected', function(c, args)
+  local found, pairs_found = call('SSCAN', c.base .. 'n:' .. c.node, args[4], 'COUNT', 500), {}
+  for _, name in ipairs(found[2]) do
+    local account = account_of(c, name)
+    if account and account.digest and account.node == c.node then
+      pairs_found[#pairs_found + 1] = name
+      pairs_found[#pairs_found + 1] = account.generation
+    end
+  end
+  return {0, 'connected', found[1], pairs_found}
 end)

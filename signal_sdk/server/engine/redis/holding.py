@@ -1,0 +1,148 @@
+"""Which sessions are connected to this node, as it knows itself and as Redis has it.
+
+Owns: that the two agree again after a connection to Redis was lost, or something was refused. Must
+not know how a session begins or ends, nor a node's heartbeats.
+
+A login may have been done whose answer never came, and the end of a connection may never have come
+to Redis. Then Redis has a session of this node that is not here: its connection is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+import attrs
+
+from signal_sdk.errors import SignalError
+from signal_sdk.server.engine.base import AccountKey
+from signal_sdk.server.engine.pending import Pending
+from signal_sdk.server.engine.redis import answers, events
+from signal_sdk.server.engine.redis.answers import About
+from signal_sdk.server.engine.redis.core import pack
+from signal_sdk.server.engine.redis.topics import Topics
+
+__all__ = ["Holding", "Served"]
+
+logger: logging.Logger = logging.getLogger("signal_sdk.server")
+
+HELD_PER_LOOK: Final = 500
+ODD_BEATS: Final = 5
+"""After how many heartbeats in which Redis has counted other sessions than there are here they are
+compared: those that are just coming and going make a difference, too."""
+
+
+@attrs.define(eq=False)
+class Served:
+    """An app, as this node knows it. `heard_at` is when the heartbeat was sent that was answered
+    last, None where it does not live there; `due_ms` is when something is due; `counts` is how much
+    there is; `held` are the sessions that are connected here, and `odd_beats` for how many
+    heartbeats Redis has counted otherwise.
+    """
+
+    heard_at: float | None = None
+    beats: int = 0
+    is_asked: bool = False
+    due_ms: int = -1
+    counts: Sequence[int] = (0, 0, 0, 0, 0)
+    held: dict[str, int] = attrs.field(factory=dict)
+    odd_beats: int = 0
+
+
+class Holding(Topics):
+    """What this node holds."""
+
+    def _start_holding(self) -> None:
+        self._served: dict[str, Served] = {}
+
+    def _be_reborn(self) -> None:
+        """Others took this node for dead, in some app: it begins anew in all, under another id."""
+        raise NotImplementedError
+
+    def _is_heard_again(self, app: str) -> None:
+        served = self._served.get(app)
+        if served is None or served.heard_at is None:
+            return
+        held = list(served.held.items())
+        for at in range(0, len(held), HELD_PER_LOOK):
+            some = held[at : at + HELD_PER_LOOK]
+            packed = pack([part for pair in some for part in pair])
+            asked = self._ask(app, "look_over", (packed,), _looked)
+            asked.when_done(partial(self._has_looked, app, self.node, some, asked))
+        self._part_from_others(app)
+
+    def _has_looked(
+        self, app: str, node: str, held: Sequence[tuple[str, int]], asked: Pending[Any]
+    ) -> None:
+        """What were these sessions told while nothing was heard?"""
+        served = self._served.get(app)
+        try:
+            found = asked.result()
+        except answers.Dead:
+            if node == self.node:
+                self._be_reborn()
+            return
+        except SignalError:
+            return
+        if served is None:
+            return
+        for (account, generation), entry in zip(held, found, strict=True):
+            if served.held.get(account) != generation:
+                continue
+            key = AccountKey(app, account)
+            if entry == 0:
+                # Whether by another login, its client finds out when it comes back.
+                del served.held[account]
+                self._own.deliver_loss(key, generation)
+            elif entry:
+                version, _, _, line = events.unpack(entry)
+                self._own.deliver_entry(key, version, line)
+
+    def _compare(self, app: str, served: Served, connected: int) -> None:
+        """Redis has counted so many sessions of this node."""
+        served.odd_beats = served.odd_beats + 1 if connected != len(served.held) else 0
+        if served.odd_beats == ODD_BEATS:
+            served.odd_beats = 0
+            self._part_from_others(app)
+
+    def _part_from_others(self, app: str, cursor: bytes = b"0") -> None:
+        """Sessions that Redis has of this node, and that are not here, have lost their connection.
+        What was asked before is answered before.
+        """
+        asked = self._ask(app, "connected", (cursor,), _connected)
+        asked.when_done(partial(self._part_from, app, self.node, asked))
+
+    def _part_from(self, app: str, node: str, asked: Pending[Any]) -> None:
+        served = self._served.get(app)
+        try:
+            cursor, found = asked.result()
+        except SignalError:
+            return
+        if served is None or node != self.node:
+            return
+        strange = [it for it in found if served.held.get(it[0]) != it[1]]
+        for account, generation in strange:
+            self._ask(app, "disconnect", (account, generation), _nothing)
+        if strange:
+            logger.info("%d sessions of this node were not here any more", len(strange))
+        if cursor != b"0":
+            self._part_from_others(app, cursor)
+
+
+def _looked(reply: Any) -> Any:
+    if reply[1] == b"dead":
+        raise answers.refusal(About(), reply)
+    return reply[2]
+
+
+def _connected(reply: Any) -> tuple[bytes, list[tuple[str, int]]]:
+    names, generations = reply[3][::2], reply[3][1::2]
+    return reply[2], [
+        (name.decode(), int(number)) for name, number in zip(names, generations, strict=True)
+    ]
+
+
+def _nothing(_: object) -> None:
+    return None
