@@ -31,6 +31,8 @@ TEXT: Final = (COMPOSE / "compose.yaml").read_text()
 HAPROXY: Final = (COMPOSE / "haproxy.cfg").read_text()
 CERTIFICATE: Final = "0123456789abcdef0123456789abcdef"
 WAIT_SECONDS: Final = 20
+READY_IN_A_ROW: Final = 10
+"""One that is not ready has the fewest connections, and is asked among the first."""
 
 
 def settings(port: int = 8001) -> Config:
@@ -101,27 +103,32 @@ async def node(config: Config) -> AsyncIterator[LocalServer]:
 
 async def log_in(signal: Signal, account: str, heard: Heard) -> LoginSession:
     """A session, as soon as there is a way."""
-    token = make_token("demo", CERTIFICATE, account, int(time.time()) + 1000)
-    return await signal.login(account, token, heard.login)
+    return await signal.login(account, token(account), heard.login)
+
+
+def token(account: str) -> str:
+    return make_token("demo", CERTIFICATE, account, int(time.time()) + 1000)
 
 
 async def until_ready(port: int) -> None:
-    """Wait until HAProxy hands somebody on."""
+    """Wait until HAProxy hands everybody to a node that is ready."""
+    ready = 0
     with trio.fail_after(WAIT_SECONDS):
-        while True:
+        while ready < READY_IN_A_ROW:
             try:
-                stream = await trio.open_tcp_stream("127.0.0.1", port)
-                async with stream:
+                async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
                     await stream.send_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
-                    if b" 200 " in await stream.receive_some(1000):
-                        return
+                    ready = ready + 1 if b" 200 " in await stream.receive_some(1000) else 0
             except (OSError, trio.BrokenResourceError):
-                pass
-            await trio.sleep(0.05)
+                ready = 0
+            await trio.sleep(0.02)
 
 
-async def test_haproxy_spreads_clients_over_the_nodes_and_sends_none_to_one_that_goes(
-    tmp_path: Path, shared_redis: RedisServer, redis_prefix: str
+async def test_haproxy_spreads_clients_over_the_nodes_and_sends_none_to_one_that_is_not_ready(
+    tmp_path: Path,
+    shared_redis: RedisServer,
+    redis_prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     port = free_port()
     config = settings(port)
@@ -141,18 +148,25 @@ async def test_haproxy_spreads_clients_over_the_nodes_and_sends_none_to_one_that
         async with httpx.AsyncClient(trust_env=False) as client:
             found = (await client.get(f"http://127.0.0.1:{port}/getaddr?vid=demo")).json()
         assert found["web2"] == [["127.0.0.1", port]]
-        signal = await stack.enter_async_context(Signal("demo", server=f"127.0.0.1:{port}"))
-        heard = {account: Heard() for account in ("ann", "bob", "eve")}
-        sessions = {it: await log_in(signal, it, heard[it]) for it in ("ann", "bob")}
-        assert [it.node.sessions for it in nodes] == [1, 1]
-        await sessions["ann"].message_instant_send("bob", "hi")
-        assert (await heard["bob"].wait("on_message_instant_receive"))[-1] == "hi"
-        # One goes away: its client comes back to the other, and whoever is new goes there.
-        nodes[0].node.stop(1)
-        with trio.fail_after(WAIT_SECONDS):
-            while [it.node.sessions for it in nodes] != [0, 2]:  # noqa: ASYNC110  two processes
-                await trio.sleep(0.05)
-        await log_in(signal, "eve", heard["eve"])
-        assert nodes[1].node.sessions == 3
-        await sessions["bob"].message_instant_send("ann", "still here")
-        assert (await heard["ann"].wait("on_message_instant_receive"))[-1] == "still here"
+        # Without lookups, each login is one connection.
+        url = f"ws://127.0.0.1:{port}/"
+        signal = await stack.enter_async_context(Signal("demo", server=url))
+        heard = {account: Heard() for account in ("ann", "bob", "cat", "dan", "eve", "fay", "gil")}
+        first = ("ann", "bob", "cat", "dan")
+        sessions = {account: await log_in(signal, account, heard[account]) for account in first}
+        assert sum(it.node.sessions for it in nodes) == len(first)
+        assert all(it.node.sessions for it in nodes)
+        for text, account in enumerate(first):
+            await sessions["ann"].message_instant_send(account, f"{text}")
+            assert (await heard[account].wait("on_message_instant_receive"))[-1] == f"{text}"
+        # The one that has the fewest lets nobody in any more, and is sent nobody.
+        fewest = min(nodes, key=lambda it: it.node.sessions)
+        before = fewest.node.sessions
+        monkeypatch.setattr(fewest.node.acceptor, "why_not_ready", lambda: "it goes away")
+        await until_ready(port)
+        for account in ("eve", "fay", "gil"):
+            await log_in(signal, account, heard[account])
+        assert fewest.node.sessions == before
+        for account in first:
+            await sessions[account].message_instant_send("eve", account)
+        await heard["eve"].wait("on_message_instant_receive", len(first))
