@@ -177,6 +177,7 @@ class ManyNodes(World):
                 if fault == "stop":
                     # The last one that lives is the embedded engine's end.
                     if any(it.is_well for it in self.lives if it not in (None, life)):
+                        life.is_well = False
                         self.events["stops"] += 1
                         await self._stop(draw, server)
                         return

@@ -1,4 +1,4 @@
-"""The embedded engine's nodes: a dead one rings no more, and lives anew as soon as it is asked."""
+"""The embedded engine's nodes: a dead one rings no more, and lives anew when it sweeps again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from signal_sdk.server.engine.base import LIFE_SECONDS, Asked, FencedError
+from signal_sdk.server.engine.base import LIFE_SECONDS, Asked
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from tests.server.engine.contract.harness import ANN, Heard, login_facts
 from tests.server.engine.hand import HandClock
@@ -74,16 +74,3 @@ def test_the_clock_that_has_gone_furthest_tells_what_is_due() -> None:
     assert clock.run(lambda: engine.presence(ANN)) is not None
     clock.advance(2)
     assert clock.run(lambda: engine.presence(ANN)) is None
-
-
-def test_a_dead_node_is_told_before_what_it_asks_is_refused() -> None:
-    """So that its connections are over when the refusal would go out, and their clients ask again
-    when they are back.
-    """
-    pair = Pair()
-    asked = pair.log_in(0)
-    pair.bury_the_first()
-    for _ in range(2):
-        with pytest.raises(FencedError):
-            pair.engines[0].keep(asked)
-        assert [it for it in pair.heard[0].all if it[0] == "fencing"] == [("fencing",)]

@@ -68,7 +68,7 @@ def refusal(about: About, reply: Sequence[Any]) -> Exception:
     if kind == "fenced":
         return FencedError(about.fenced)
     if kind == "dead":
-        return Dead()
+        return Dead(about.fenced)
     if kind in _MOST:
         what, ecode, limit = _MOST[kind]
         text = what.format(account=repr(about.account))

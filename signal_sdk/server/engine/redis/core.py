@@ -173,7 +173,7 @@ class Core:
                 keys.append(f"{base}!")
             head = self._heads[app, function] = self._head(keys, function, len(args))
         data = self._spell(head, args)
-        ask = Ask(data, partial(self._read, app, read), servers.slot(tag(app)))
+        ask = Ask(data, partial(self._read, app, self.node, read), servers.slot(tag(app)))
         servers.ask(ask)
         return ask
 
@@ -190,10 +190,15 @@ class Core:
         self._servers.ask(ask)
         return ask
 
-    def _read(self, app: str, read: Callable[[Any], T], reply: Any) -> T:
+    def _read(self, app: str, node: str, read: Callable[[Any], T], reply: Any) -> T:
         if reply is not None and reply[0]:
             self._due_at(app, reply[0])
-        return read(reply)
+        try:
+            return read(reply)
+        except answers.Dead:
+            # Before whoever has asked hears of it.
+            self._found_dead(app, node)
+            raise
 
     def _change(
         self, asked: Asked, function: str, args: Sequence[str | bytes | int], about: About
@@ -207,6 +212,10 @@ class Core:
 
     def _due_at(self, app: str, due_ms: int) -> None:
         """Something of the app is due then."""
+        raise NotImplementedError
+
+    def _found_dead(self, app: str, node: str) -> None:
+        """Others have taken `node`, as which this one has asked, for dead in the app."""
         raise NotImplementedError
 
     def _heard(self, topic: bytes, message: bytes) -> None:

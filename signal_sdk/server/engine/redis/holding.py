@@ -61,6 +61,12 @@ class Holding(Topics):
         """Others took this node for dead, in some app: it begins anew in all, under another id."""
         raise NotImplementedError
 
+    def _found_dead(self, app: str, node: str) -> None:
+        served = self._served.get(app)
+        # What one that does not live there any more had under way says nothing of its next life.
+        if node == self.node and served is not None and served.heard_at is not None:
+            self._be_reborn()
+
     def _is_heard_again(self, app: str) -> None:
         served = self._served.get(app)
         if served is None or served.heard_at is None:
@@ -70,20 +76,14 @@ class Holding(Topics):
             some = held[at : at + HELD_PER_LOOK]
             packed = pack([part for pair in some for part in pair])
             asked = self._ask(app, "look_over", (packed,), _looked)
-            asked.when_done(partial(self._has_looked, app, self.node, some, asked))
+            asked.when_done(partial(self._has_looked, app, some, asked))
         self._part_from_others(app)
 
-    def _has_looked(
-        self, app: str, node: str, held: Sequence[tuple[str, int]], asked: Pending[Any]
-    ) -> None:
+    def _has_looked(self, app: str, held: Sequence[tuple[str, int]], asked: Pending[Any]) -> None:
         """What were these sessions told while nothing was heard?"""
         served = self._served.get(app)
         try:
             found = asked.result()
-        except answers.Dead:
-            if node == self.node:
-                self._be_reborn()
-            return
         except SignalError:
             return
         if served is None:

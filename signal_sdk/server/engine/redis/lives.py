@@ -143,11 +143,8 @@ class Lives(Holding):
             served.is_asked = False
         try:
             _, _, is_more, now_ms, dead, counts, connected, nodes = reply.result()
-        except answers.Dead:
-            if node == self.node:
-                self._be_reborn()
         except SignalError:
-            # Redis is away, which is told once where that is noticed.
+            # Redis is away, which is told once where that is noticed, or this node was dead.
             pass
         else:
             self._saw(now_ms / 1000)

@@ -87,8 +87,6 @@ class PresenceOperations(Lives):
             try:
                 found = await self._ask(app, function, (*args, is_registered, self._shift()), read)
             except answers.Dead:
-                if node == self.node:
-                    self._be_reborn()
                 continue
             if not is_registered and node == self.node:
                 self._lives_in(served, since)

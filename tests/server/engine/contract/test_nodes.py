@@ -212,6 +212,9 @@ async def test_whatever_a_dead_node_asks_for_its_sessions_is_refused(
     before = await here.engine.presence(ANN)
     with pytest.raises(FencedError):
         await ASKING[what](ann)
+    # It is told by then: its connections are over before the refusal would go out on them, and
+    # their clients ask again when they are back.
+    assert there.heard.all == [("fencing",)]
     assert await here.take() == []
     # What is under way still of those sessions once it lives anew is refused as well.
     there.is_silent = False

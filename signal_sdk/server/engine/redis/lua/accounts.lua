@@ -75,6 +75,11 @@ local function asker(c, name, generation)
   return nil
 end
 
+-- Whoever asks is no session of this node's: was the node taken for dead?
+local function stranger(c)
+  return refused(call('ZSCORE', c.base .. 'nodes', c.node) and 'fenced' or 'dead')
+end
+
 local function uid_if_online(c, name)
   local found = call('HMGET', c.base .. 'a:' .. name, 'u', 'd')
   return found[2] and found[1] or '0'

@@ -46,7 +46,7 @@ end
 local function changing(c, args)
   local account = asker(c, args[4], args[5])
   if not account then
-    return nil, nil, refused('fenced')
+    return nil, nil, stranger(c)
   end
   local answer = known(c, args[4], args[6], args[7])
   if answer then
@@ -150,7 +150,7 @@ end)
 -- how many bytes its name has in JSON
 define('set_user_attr', function(c, args)
   if not asker(c, args[4], args[5]) then
-    return refused('fenced')
+    return stranger(c)
   end
   local answer = known(c, args[4], args[6], args[7])
   if answer then

@@ -81,7 +81,7 @@ define('invite', function(c, args)
   local name = args[4]
   local account = asker(c, name, args[5])
   if not account then
-    return refused('fenced')
+    return stranger(c)
   end
   local answer = known(c, name, args[6], args[7])
   if answer then
@@ -128,7 +128,7 @@ end)
 define('step', function(c, args)
   local name, key, peer = args[4], args[9], args[10]
   if not asker(c, name, args[5]) then
-    return refused('fenced')
+    return stranger(c)
   end
   local answer = known(c, name, args[6], args[7])
   if answer then

@@ -168,7 +168,7 @@ end
 define('publish', function(c, args)
   local account = asker(c, args[4], args[5])
   if not account then
-    return refused('fenced')
+    return stranger(c)
   end
   local answer = known(c, args[4], args[6], args[7])
   if answer then

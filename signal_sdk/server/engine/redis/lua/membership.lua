@@ -89,7 +89,7 @@ end
 define('join', function(c, args)
   local account = asker(c, args[4], args[5])
   if not account then
-    return refused('fenced')
+    return stranger(c)
   end
   local name = args[9]
   local answer = known(c, args[4], args[6], args[7])
@@ -134,7 +134,7 @@ end)
 define('leave', function(c, args)
   local account = asker(c, args[4], args[5])
   if not account then
-    return refused('fenced')
+    return stranger(c)
   end
   local answer = known(c, args[4], args[6], args[7])
   if answer then

@@ -231,7 +231,7 @@ end, 'allow-oom')
 -- ARGV: account, generation, callid, ack, reply
 define('keep', function(c, args)
   if not asker(c, args[4], args[5]) then
-    return refused('fenced')
+    return stranger(c)
   end
   local answer = known(c, args[4], args[6], args[7])
   if not answer then
