@@ -92,6 +92,7 @@ ON_TIME = {
     "signal_sdk.flat.life": "it pauses before a try",
     "signal_sdk.server.acceptor": "it sends the clients away at a pace",
     "signal_sdk.server.connection": "a shield has to end where no reactor runs any more, too",
+    "signal_sdk.server.engine.redis.engine": "a stop has to end without a reactor, too",
     "signal_sdk.testing.faulty_link": "a fault strikes in its time",
 }
 """Who has a reason to go by trio's clock."""

@@ -146,7 +146,11 @@ class Presences:
         """`line_login`: the session of that line, under a new generation, and the channel that it
         is in. Raises `LoginError`.
         """
-        found = await settled(self._engine.resume(digest(request.line)))
+        try:
+            found = await settled(self._engine.resume(digest(request.line)))
+        except SignalError as exc:
+            # What it needs is away: it may come again.
+            raise as_login_error(exc) from None
         if found is None:
             raise LoginError(ECode.LOGIN_E_FAILED, "there is no session of this line any more")
         key, presence = found

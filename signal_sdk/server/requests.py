@@ -263,7 +263,7 @@ class Requests:
         end: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         """Answer `user_logout`: have the session ended by `end`, and close the link behind the
-        answer. Raises `SignalError` where the engine is away.
+        answer; or refuse it, where the engine is away, and close as well.
         """
         try:
             session, _, args = self.decode(session, request)
@@ -271,16 +271,20 @@ class Requests:
             self._link.send(typed.Failure(request.callid, exc))
             return
         ver_clear = args.ver_clear if isinstance(args, functions.UserLogout) else 0
-        if ver_clear:
-            # Everything up to this version is handled, as a poll says.
-            await settled(self._services.engine.read_inbox(session.key, ver_clear, 0))
-        await end()
 
         def close(error: SignalError | None) -> None:
             self._reply(request.callid, call2.encode_result(results.DONE), error)
             self._link.end(typed.Farewell(end=typed.End.DONE))
 
-        self._services.engine.when_durable(close)
+        try:
+            if ver_clear:
+                # Everything up to this version is handled, as a poll says.
+                await settled(self._services.engine.read_inbox(session.key, ver_clear, 0))
+            await end()
+        except SignalError as exc:
+            close(exc)
+        else:
+            self._services.engine.when_durable(close)
 
     def durable(self) -> Pending[SignalError | None]:
         """When all that was done so far is durable: None, or why it cannot be made so."""

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, Queue
 from types import TracebackType
@@ -65,13 +65,20 @@ class Program:
 
     def expect(self, start: str) -> str:
         """Wait for a line that begins so."""
+        return self._expect(start, str.startswith)
+
+    def expect_within(self, text: str) -> str:
+        """Wait for a line with this in it."""
+        return self._expect(text, str.__contains__)
+
+    def _expect(self, text: str, fits: Callable[[str, str], bool]) -> str:
         seen: list[str] = []
         while True:
             try:
                 line = self._lines.get(timeout=PATIENCE_SECONDS)
             except Empty:
-                raise AssertionError(f"no line {start!r}, but {seen}") from None
-            if line.startswith(start):
+                raise AssertionError(f"no line {text!r}, but {seen}") from None
+            if fits(line, text):
                 return line
             assert line, f"it ended with {seen}"
             seen.append(line)

@@ -91,6 +91,8 @@ def test_of_what_was_acknowledged_nothing_is_lost_or_comes_twice(tmp_path: Path)
     )
     assert lost == []
     assert twice == {}
+    # The pages came back by their SDK alone.
+    assert [text for name in WEB for text in told[name]["again"]] == []
     assert resumes >= KILLS * 3
     assert all(told[name]["logouts"] == 0 for name in NATIVE)
     assert told[NATIVE[0]]["reconnected"] >= KILLS

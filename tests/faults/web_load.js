@@ -4,7 +4,9 @@
 //   node tests/faults/web_load.js URL NAME,NAME,… PEER,PEER,…
 //
 // The names log in, and again whenever they are logged out; each sends to the peers in turn. A line
-// "stop" on stdin ends the sending, a line "tell" the program.
+// "stop" on stdin ends the sending, a line "tell" the program. The SDK knows what it has had for as
+// long as it comes back by itself, and nothing of it after another login of the page's: what comes
+// again then is told apart.
 "use strict";
 
 const readline = require("node:readline");
@@ -37,13 +39,15 @@ let isSending = true;
 let ready = 0;
 
 function live(name) {
-  const record = (records[name] = { acked: [], unknown: [], heard: [], reconnected: -1 });
+  const record = (records[name] = { acked: [], unknown: [], heard: [], again: [], reconnected: -1 });
+  const before = new Set();
   const signal = Signal("app");
   let session = null;
   let isIn = false;
   function logIn() {
     signal.setup_debugging("ap_url", url);
     session = signal.login(name, "_no_need_token");
+    record.heard.forEach((text) => before.add(text));
     session.onLoginSuccess = () => {
       isIn = true;
       record.reconnected += 1;
@@ -59,7 +63,8 @@ function live(name) {
     };
     session.onLoginFailed = again;
     session.onLogout = again;
-    session.onMessageInstantReceive = (_account, _uid, text) => record.heard.push(text);
+    session.onMessageInstantReceive = (_account, _uid, text) =>
+      (before.has(text) ? record.again : record.heard).push(text);
   }
   logIn();
   const others = peers.filter((peer) => peer !== name);

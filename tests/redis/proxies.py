@@ -32,6 +32,9 @@ class _Pair:
     redis: trio.SocketStream
 
     def reset(self) -> None:
+        if self.client.socket.fileno() < 0:
+            # It was cut on the other side at the same time.
+            return
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self.close()
 
@@ -46,6 +49,10 @@ class Proxy:
     - `delay_seconds`: how much later a reply comes, on trio's clock; many are under way at once.
     - `swallows`: are replies lost now? What was asked is done nevertheless, and the connection
       stays; what was lost never comes.
+    - `is_silent`: does nothing get through now, either way? Connections stay, and new ones are let
+      in, on which nothing is said.
+    - `command_bytes`, `reply_bytes`: behind so many bytes more, of all connections together, the
+      one that they are on is cut, in the midst of what it says; then these are None again.
     """
 
     def __init__(self, target: Address) -> None:
@@ -53,6 +60,9 @@ class Proxy:
         self.port = 0
         self.delay_seconds = 0.0
         self.swallows = False
+        self.is_silent = False
+        self.command_bytes: int | None = None
+        self.reply_bytes: int | None = None
         self._lost = trio.Event()
         self.accepted = 0
         """How many connections there have been so far."""
@@ -149,6 +159,15 @@ class Proxy:
     async def _pass_commands(self, pair: _Pair, scope: trio.CancelScope) -> None:
         try:
             while data := await pair.client.receive_some(CHUNK_BYTES):
+                if self.is_silent:
+                    continue
+                if self.command_bytes is not None:
+                    left, self.command_bytes = self.command_bytes - len(data), None
+                    if left < 0:
+                        await pair.redis.send_all(data[:left])
+                        pair.reset()
+                        break
+                    self.command_bytes = left
                 await pair.redis.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
@@ -162,7 +181,7 @@ class Proxy:
                 while data := await pair.redis.receive_some(CHUNK_BYTES):
                     if self.swallows:
                         self._lost.set()
-                    else:
+                    elif not self.is_silent:
                         send.send_nowait((trio.current_time() + self.delay_seconds, data))
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 pass
@@ -176,6 +195,13 @@ class Proxy:
         try:
             async for due, data in receive:
                 await trio.sleep_until(due)
+                if self.reply_bytes is not None:
+                    left, self.reply_bytes = self.reply_bytes - len(data), None
+                    if left < 0:
+                        await pair.client.send_all(data[:left])
+                        pair.reset()
+                        break
+                    self.reply_bytes = left
                 await pair.client.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass

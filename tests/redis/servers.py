@@ -253,7 +253,10 @@ class RedisServer:
         return {key for key in self.command("KEYS", "*") if key.startswith(prefix)}
 
     def fill(self, prefix: str) -> None:
-        """Write keys that begin so until `maxmemory` lets nothing more in."""
+        """Write keys that begin so until `maxmemory` lets nothing more in. The last of the
+        connections that wrote them counts as well: when it has ended, there is room for as much as
+        it took (20 KB). For a Redis that is full for certain, set a smaller `maxmemory`.
+        """
         for size in (100_000, 1_000, 1):
             for number in range(MAX_FILLING):
                 try:

@@ -46,7 +46,9 @@ logger: logging.Logger = logging.getLogger("signal_sdk.server")
 CONNECT_SECONDS: Final = 5.0
 """How long a server may take to accept a connection, and for each answer until it is open."""
 
-# What it says of lost connections, the engine says itself, in one line.
+# What it says of lost connections, the engine says itself, in one line; and of one that is given up
+# while it is being made, it says an error with a traceback.
+logging.getLogger("coredis").setLevel(logging.CRITICAL)
 logging.getLogger("coredis").addHandler(logging.NullHandler())
 logging.getLogger("coredis").propagate = False
 
@@ -60,6 +62,11 @@ class Failure:
     code: str
     text: str = attrs.field(repr=False)
     moved: Place | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Has Redis no room for more?"""
+        return self.code == "OOM" or "OOM" in self.text.partition(":")[0]
 
 
 _CODES: Final[dict[type[Exception], str]] = {
@@ -245,8 +252,11 @@ async def ask_once(place: Place, address: Address, data: bytes) -> Any:
         nursery.start_soon(read)
         nursery.start_soon(give_up)
         await is_open.wait()
-        await connection.send(data)
-        await trio.Event().wait()
+        # Where it is lost by now, that is said below.
+        with contextlib.suppress(StorageError):
+            await connection.send(data)
+            await trio.sleep_forever()
+        nursery.cancel_scope.cancel()
     if not replies:
         raise StorageError(f"Redis at {place} cannot be reached, or does not answer")
     failure = failure_of(replies[0])

@@ -16,16 +16,18 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
+from signal_sdk.errors import SignalError
 from signal_sdk.server.engine import core as embedded
 from signal_sdk.server.engine.base import LIFE_SECONDS, Asked, Clocks, Delivery
 from signal_sdk.server.engine.bounds import MAX_UID, Bounds
 from signal_sdk.server.engine.call_table import EVENT_TTL_SECONDS
 from signal_sdk.server.engine.facts import Known
+from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.redis import answers, resp
 from signal_sdk.server.engine.redis.addresses import CLUSTER, parse
 from signal_sdk.server.engine.redis.answers import About
 from signal_sdk.server.engine.redis.library import library
-from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline, Subscribing
+from signal_sdk.server.engine.redis.pipeline import Ask, Full, Pipeline, Subscribing
 from signal_sdk.server.engine.redis.servers import Servers
 from signal_sdk.wire import names
 
@@ -155,6 +157,18 @@ class Core:
         words: list[str | bytes | int] = ["FCALL", self._names.name(function), len(keys), *keys]
         return resp.head(len(words) + HEAD_ARGS + count, words)
 
+    def _command(self, app: str, function: str, args: Sequence[str | bytes | int]) -> bytes:
+        """The command that has a function done in this app."""
+        head = self._heads.get((app, function))
+        if head is None:
+            keys = [base := self._base(app)]
+            if self._servers.is_cluster:
+                # One that never is there: while a slot moves, all that would be done halfway in one
+                # place is refused before it begins.
+                keys.append(f"{base}!")
+            head = self._heads[app, function] = self._head(keys, function, len(args))
+        return self._spell(head, args)
+
     def _ask(
         self,
         app: str,
@@ -164,15 +178,7 @@ class Core:
     ) -> Ask[T]:
         """Have a function done; `read` makes the result of its answer."""
         servers = self._servers
-        head = self._heads.get((app, function))
-        if head is None:
-            keys = [base := self._base(app)]
-            if servers.is_cluster:
-                # One that never is there: while a slot moves, all that would be done halfway in one
-                # place is refused before it begins.
-                keys.append(f"{base}!")
-            head = self._heads[app, function] = self._head(keys, function, len(args))
-        data = self._spell(head, args)
+        data = self._command(app, function, args)
         ask = Ask(data, partial(self._read, app, self.node, read), servers.slot(tag(app)))
         servers.ask(ask)
         return ask
@@ -204,11 +210,19 @@ class Core:
         self, asked: Asked, function: str, args: Sequence[str | bytes | int], about: About
     ) -> Ask[Known | None]:
         """Have a function done that a session asks for, and that has no other result."""
-        return self._ask(
-            asked.key.app, function, (*asker(asked), *args), partial(answers.known, about)
-        )
+        servers, app = self._servers, asked.key.app
+        data = self._command(app, function, (*asker(asked), *args))
+        read = partial(self._read, app, self.node, partial(answers.known, about))
+        change = _Change(data, read, servers.slot(tag(app)))
+        change.asked, change.recall = asked, self.recall
+        servers.ask(change)
+        return change
 
     # --- what those above do ---
+
+    def recall(self, asked: Asked) -> Pending[Known | None]:
+        """As the contract has it."""
+        raise NotImplementedError
 
     def _due_at(self, app: str, due_ms: int) -> None:
         """Something of the app is due then."""
@@ -231,6 +245,32 @@ class Core:
     def _is_up(self, pipeline: Pipeline) -> None:
         """A server is there, perhaps again: from here on it may be asked."""
         raise NotImplementedError
+
+
+class _Change(Ask[Known | None]):
+    """A change. Where there is no room for it, it may have been done before: that is looked up."""
+
+    __slots__ = ("asked", "recall")
+    asked: Asked
+    recall: Callable[[Asked], Pending[Known | None]] | None
+
+    def fail(self, error: Exception) -> None:
+        recall, self.recall = self.recall, None
+        if not isinstance(error, Full) or recall is None or self.asked.callid is None:
+            super().fail(error)
+            return
+        found = recall(self.asked)
+        found.when_done(partial(self._has_found, found, error))
+
+    def _has_found(self, found: Pending[Known | None], error: Exception) -> None:
+        try:
+            known = found.result()
+        except SignalError:
+            known = None
+        if known is None:
+            super().fail(error)
+        else:
+            self.resolve(known)
 
 
 def asker(asked: Asked) -> tuple[str | int, ...]:

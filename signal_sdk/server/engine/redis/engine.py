@@ -7,12 +7,13 @@ Owns: the engine's life on this node, and what is durable. Must not know how an 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
 import trio
 
-from signal_sdk.errors import SignalError
+from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.server.engine.base import Then
 from signal_sdk.server.engine.facts import Revoked
 from signal_sdk.server.engine.pending import Pending, drive, waited
@@ -28,6 +29,8 @@ logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 REPLICAS_MS: Final = 1000
 """How long replicas have to say that they have it, in milliseconds."""
+FAREWELL_SECONDS: Final = 5.0
+"""How long a node that stops may take to tell Redis so: a stop that hangs is killed."""
 BEHIND: Final = 2_000
 """How much may be asked and not answered before who has asked already is not heard."""
 
@@ -62,6 +65,14 @@ class RedisEngine(PresenceOperations, ChannelOperations, CallOperations):
         if not apps:
             await trio.lowlevel.checkpoint()
             return
+        try:
+            with trio.move_on_after(FAREWELL_SECONDS):
+                await self._say_farewell(apps)
+        except* (SignalError, StorageError) as exc:
+            logger.info("Redis was not told that this node is going: %s", exc.exceptions[0])
+        self._served.clear()
+
+    async def _say_farewell(self, apps: Sequence[str]) -> None:
         async with trio.open_nursery() as nursery:
             await nursery.start(self._servers.run)
             for app in apps:
@@ -70,7 +81,6 @@ class RedisEngine(PresenceOperations, ChannelOperations, CallOperations):
                     asked: Pending[bool] = self._ask(app, "go", (), _is_more)
                     is_more = await waited(asked)
             nursery.cancel_scope.cancel()
-        self._served.clear()
 
     # --- durability ---
 

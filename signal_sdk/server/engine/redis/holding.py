@@ -29,17 +29,16 @@ __all__ = ["Holding", "Served"]
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 HELD_PER_LOOK: Final = 500
-ODD_BEATS: Final = 5
-"""After how many heartbeats in which Redis has counted other sessions than there are here they are
-compared: those that are just coming and going make a difference, too."""
+COMPARED_EVERY: Final = 10
+"""So many heartbeats are between two looks at who is connected here, at least."""
 
 
 @attrs.define(eq=False)
 class Served:
     """An app, as this node knows it. `heard_at` is when the heartbeat was sent that was answered
     last, None where it does not live there; `due_ms` is when something is due; `counts` is how much
-    there is; `held` are the sessions that are connected here, and `odd_beats` for how many
-    heartbeats Redis has counted otherwise.
+    there is; `held` are the sessions that are connected here, `leaving` how many have ended here
+    and not in Redis yet, `compared` at which heartbeat both were compared.
     """
 
     heard_at: float | None = None
@@ -48,7 +47,8 @@ class Served:
     due_ms: int = -1
     counts: Sequence[int] = (0, 0, 0, 0, 0)
     held: dict[str, int] = attrs.field(factory=dict)
-    odd_beats: int = 0
+    leaving: int = 0
+    compared: int = -COMPARED_EVERY
 
 
 class Holding(Topics):
@@ -69,15 +69,16 @@ class Holding(Topics):
 
     def _is_heard_again(self, app: str) -> None:
         served = self._served.get(app)
-        if served is None or served.heard_at is None:
+        if served is None:
             return
+        served.compared = served.beats
+        self._look_for_strays(app, b"0")
         held = list(served.held.items())
         for at in range(0, len(held), HELD_PER_LOOK):
             some = held[at : at + HELD_PER_LOOK]
             packed = pack([part for pair in some for part in pair])
             asked = self._ask(app, "look_over", (packed,), _looked)
             asked.when_done(partial(self._has_looked, app, some, asked))
-        self._part_from_others(app)
 
     def _has_looked(self, app: str, held: Sequence[tuple[str, int]], asked: Pending[Any]) -> None:
         """What were these sessions told while nothing was heard?"""
@@ -100,35 +101,70 @@ class Holding(Topics):
                 version, _, _, line = events.unpack(entry)
                 self._own.deliver_entry(key, version, line)
 
-    def _compare(self, app: str, served: Served, connected: int) -> None:
-        """Redis has counted so many sessions of this node."""
-        served.odd_beats = served.odd_beats + 1 if connected != len(served.held) else 0
-        if served.odd_beats == ODD_BEATS:
-            served.odd_beats = 0
-            self._part_from_others(app)
+    # --- who is connected ---
 
-    def _part_from_others(self, app: str, cursor: bytes = b"0") -> None:
-        """Sessions that Redis has of this node, and that are not here, have lost their connection.
-        What was asked before is answered before.
+    def _compare(self, app: str, served: Served, connected: int) -> None:
+        """Redis has counted so many sessions of this node, at the moment in which this node has
+        what it holds.
+        """
+        if connected == len(served.held) + served.leaving:
+            return
+        if served.beats - served.compared >= COMPARED_EVERY:
+            self._is_heard_again(app)
+
+    def _look_for_strays(self, app: str, cursor: bytes) -> None:
+        """Which sessions does Redis take for connected here that are not? Those that ended while it
+        could not be told, and logins whose answer was lost.
         """
         asked = self._ask(app, "connected", (cursor,), _connected)
-        asked.when_done(partial(self._part_from, app, self.node, asked))
+        asked.when_done(partial(self._found_connected, app, self.node, asked))
 
-    def _part_from(self, app: str, node: str, asked: Pending[Any]) -> None:
+    def _found_connected(self, app: str, node: str, asked: Pending[Any]) -> None:
         served = self._served.get(app)
         try:
             cursor, found = asked.result()
         except SignalError:
+            # It is asked on the next connection.
             return
         if served is None or node != self.node:
             return
-        strange = [it for it in found if served.held.get(it[0]) != it[1]]
-        for account, generation in strange:
-            self._ask(app, "disconnect", (account, generation), _nothing)
-        if strange:
-            logger.info("%d sessions of this node were not here any more", len(strange))
+        # What was answered before this is known here, so that nobody is on the way in.
+        strays = [it for it in found if served.held.get(it[0]) != it[1]]
+        for account, generation in strays:
+            self._lease(AccountKey(app, account), generation)
+        if strays:
+            logger.info("%d sessions of this node were not here any more", len(strays))
         if cursor != b"0":
-            self._part_from_others(app, cursor)
+            self._look_for_strays(app, cursor)
+
+    def _lease(self, key: AccountKey, generation: int) -> Pending[None]:
+        """Have a session's lease begin, now or when Redis is there: until it is done, Redis takes
+        it for connected here, which is noticed.
+        """
+        asked = self._ask(key.app, "disconnect", (key.account, generation), _nothing)
+        self._is_leaving(key.app, asked)
+        done: Pending[None] = Pending()
+        asked.when_done(partial(_lease_began, asked, done))
+        return done
+
+    def _is_leaving(self, app: str, asked: Pending[Any]) -> None:
+        """A session that is held here no more has ended in Redis once this is answered."""
+        served = self._served.get(app)
+        if served is not None:
+            served.leaving += 1
+            asked.when_done(partial(_has_left, served))
+
+
+def _has_left(served: Served) -> None:
+    served.leaving -= 1
+
+
+def _lease_began(asked: Pending[Any], done: Pending[None]) -> None:
+    try:
+        asked.result()
+    except SignalError as exc:
+        logger.debug("a lease begins later: %s", exc)
+    done.resolve(None)
 
 
 def _looked(reply: Any) -> Any:

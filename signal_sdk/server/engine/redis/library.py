@@ -43,6 +43,8 @@ FILES: Final = (
 )
 """In this order they are one text: each stands on those before it."""
 MIN_VERSION: Final = 7
+KEPT: Final = "kept"
+"""The lineage of all data of which nothing was lost."""
 _EVICTING: Final = "noeviction"
 
 
@@ -99,9 +101,13 @@ async def prepare(pipeline: Pipeline, prefix: str, *, is_cluster: bool) -> None:
     with one line that says what is wrong.
     """
     where = f"Redis at {pipeline.place}"
-    problem = unfit(await facts_of(pipeline), is_cluster=is_cluster)
+    facts = await facts_of(pipeline)
+    # In microseconds: from here on this node goes by that clock.
+    pipeline.time = int(facts.get("server_time_usec", 0)) / 1e6
+    problem = unfit(facts, is_cluster=is_cluster)
     if problem:
         raise StorageError(f"{where} {problem}")
+    pipeline.lineage = await _lineage(pipeline, facts)
     names = library(is_cluster=is_cluster)
     known = await _asked(
         pipeline, where, "FUNCTION", "LIST", "LIBRARYNAME", f"signal_{names.digest}"
@@ -111,6 +117,23 @@ async def prepare(pipeline: Pipeline, prefix: str, *, is_cluster: bool) -> None:
     if not is_cluster:
         await check_schema(pipeline, prefix)
         await _check_rights(pipeline, where, prefix, names)
+
+
+async def _lineage(pipeline: Pipeline, facts: Mapping[str, str]) -> str:
+    """Whose data it is that the server has. One that has each change on its disk before it answers
+    has lost nothing where it begins again; of any other, and of one that was a replica, each life
+    is another's.
+    """
+    was_replica = facts.get("master_replid2", "").strip("0") != ""
+    if facts.get("aof_enabled") == "1" and not was_replica:
+        try:
+            found = await waited(pipeline.raw("CONFIG", "GET", "appendfsync"))
+        except SignalError:
+            # Its user may not ask.
+            found = ()
+        if b"always" in (found.values() if isinstance(found, dict) else found):
+            return KEPT
+    return facts.get("run_id", "")
 
 
 async def _check_rights(pipeline: Pipeline, where: str, prefix: str, names: Library) -> None:
@@ -132,7 +155,9 @@ async def check_schema(pipeline: Pipeline, prefix: str) -> None:
     """Whose data is there, and of which form? Raises `StorageError`."""
     where = f"Redis at {pipeline.place}"
     key = f"{prefix}schema"
-    await _asked(pipeline, where, "SET", key, SCHEMA, "NX")
+    # One that is full takes nothing new, and serves whoever knows it.
+    if await _asked(pipeline, where, "GET", key) is None:
+        await _asked(pipeline, where, "SET", key, SCHEMA, "NX")
     found = (await _asked(pipeline, where, "GET", key)).decode("utf-8", "replace")
     if problem := unknown(found, key):
         raise StorageError(f"{where} has {problem}")
@@ -158,9 +183,9 @@ def _itself(reply: Any) -> Any:
     return reply
 
 
-async def _asked(pipeline: Pipeline, where: str, *words: str) -> bytes:
+async def _asked(pipeline: Pipeline, where: str, *words: str) -> Any:
     try:
-        reply: bytes = await waited(pipeline.raw(*words))
+        reply = await waited(pipeline.raw(*words))
     except SignalError as exc:
         raise StorageError(f"{where} refuses {' '.join(words[:2])[:40]}: {exc.reason}") from None
     return reply

@@ -71,9 +71,19 @@ class Lives(Holding):
         served = self._served.get(app)
         if served is None:
             served = self._served[app] = Served()
+            self._greet(app)
             self._hear_as(app, self.node)
             self._name(app)
         return served
+
+    def _greet(self, app: str) -> None:
+        """Say whose data it is that the app is in, before anything is done to it."""
+        self._ask(app, "greet", self._lineage(app), _itself)
+
+    def _lineage(self, app: str) -> tuple[str, str]:
+        """Whose data it is, and whose it may have been before."""
+        others = ",".join(sorted(it.lineage for it in self._servers if it.is_up))
+        return self._servers.of(tag(app)).lineage, others
 
     def _name(self, app: str) -> None:
         """Put the app among those that are known."""
@@ -123,7 +133,8 @@ class Lives(Holding):
             served.beats += 1
             if served.beats % NAMED_EVERY == 0:
                 self._name(app)
-        reply: Ask[Any] = self._ask(app, "tick", (lives,), partial(_ticked, About()))
+        args = (lives, *self._lineage(app))
+        reply: Ask[Any] = self._ask(app, "tick", args, partial(_ticked, About()))
         done: Pending[None] = Pending()
         since = trio.current_time()
         reply.when_done(partial(self._has_ticked, app, served, lives, node, since, reply, done))
@@ -153,8 +164,12 @@ class Lives(Holding):
             if served is not None:
                 served.counts = counts
                 if lives and node == self.node:
+                    was_mute = self._is_mute(app)
                     self._lives_in(served, since)
-                    self._compare(app, served, connected)
+                    if was_mute:
+                        self._hears_again(app)
+                    else:
+                        self._compare(app, served, connected)
             else:
                 self._round_found(app, counts, nodes)
             if is_more:
@@ -234,6 +249,11 @@ class Lives(Holding):
     # --- a connection anew ---
 
     def _is_up(self, pipeline: Pipeline) -> None:
+        if pipeline.time and self._now is None:
+            self._saw(pipeline.time)
+        for app in self._served:
+            if self._servers.of(tag(app)) is pipeline:
+                self._greet(app)
         self._hear_again(pipeline)
         for app, served in self._served.items():
             if self._servers.of(tag(app)) is pipeline:
@@ -305,6 +325,10 @@ def all_done(asked: Sequence[Pending[Any]]) -> Pending[None]:
     for it in asked:
         it.when_done(one)
     return done
+
+
+def _itself(reply: Any) -> Any:
+    return reply
 
 
 def _places(reply: Any) -> list[Place]:

@@ -20,13 +20,14 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.net.sleeper import Sleeper
+from signal_sdk.server.complaints import Complaint
 from signal_sdk.server.engine.base import UnknownError
 from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.redis import resp
 from signal_sdk.server.engine.redis.addresses import Address, Place
 from signal_sdk.server.engine.redis.connection import Connection, Failure, failure_of
 
-__all__ = ["Ask", "Pipeline", "Subscribing", "away", "refusal"]
+__all__ = ["Ask", "Full", "Pipeline", "Subscribing", "away", "refusal"]
 
 T = TypeVar("T")
 
@@ -43,6 +44,13 @@ RETRY_SECONDS: Final = (0.1, 0.2, 0.5, 1.0)
 def away(why: str = "Redis is away") -> SignalError:
     """What is answered while nothing can be done."""
     return SignalError(ECode.GENERAL_E_FAILED, f"{why}: nothing can be changed now")
+
+
+class Full(SignalError):
+    """Redis has no room for what was asked, and has not even looked at it."""
+
+    def __init__(self) -> None:
+        super().__init__(ECode.GENERAL_E_FAILED, "Redis is full: nothing can be changed now")
 
 
 class Ask(Pending[T]):
@@ -111,6 +119,10 @@ class Pipeline:
         self._find = find
         self.is_up: bool = False
         self.place: Place | None = None
+        self.time: float = 0.0
+        """What the server's clock showed when the connection was made, in Unix seconds."""
+        self.lineage: str = ""
+        """Whose data the server has: another where it may have lost some of it meanwhile."""
         self.why: str = "Redis is away"
         """Why it is not."""
         self._asked: deque[Ask[Any]] = deque()
@@ -118,6 +130,7 @@ class Pipeline:
         self._answered = 0
         self._sleeper = Sleeper()
         self._scope: trio.CancelScope | None = None
+        self._told_full = Complaint("whatever would change something is refused")
 
     def __len__(self) -> int:
         """How much is asked and not answered."""
@@ -158,6 +171,8 @@ class Pipeline:
         if failure is None:
             ask.answer(reply)
         elif not self._on_refused(self, ask, failure):
+            if failure.is_full:
+                self._told_full.tell(f"Redis at {self.place} has all that its maxmemory allows")
             ask.fail(refusal(failure))
 
     def _pushed(self, message: list[Any]) -> None:
@@ -313,8 +328,8 @@ def _nothing(_: object) -> None:
 
 def refusal(failure: Failure) -> SignalError:
     """What is answered where Redis has refused."""
-    if failure.code == "OOM" or "OOM" in failure.text.partition(":")[0]:
-        return away("Redis is full")
+    if failure.is_full:
+        return Full()
     if failure.code in ("LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "TRYAGAIN", "ASK"):
         return away(f"Redis is not ready ({failure.code})")
     logger.warning("Redis has refused a command: %s", failure.text)

@@ -109,14 +109,17 @@ class PresenceOperations(Lives):
     def disconnect(self, key: AccountKey, generation: int) -> Pending[None]:
         """As the contract has it."""
         self._forget(key, generation)
-        return self._ask(key.app, "disconnect", (key.account, generation), _nothing)
+        return self._lease(key, generation)
 
     def end(self, key: AccountKey, generation: int, *, expires: bool = False) -> Pending[bool]:
         """As the contract has it."""
         if not expires:
             self._forget(key, generation)
         args = (key.account, generation, int(expires))
-        return self._ask(key.app, "end", args, _has_ended)
+        asked = self._ask(key.app, "end", args, _has_ended)
+        if not expires:
+            self._is_leaving(key.app, asked)
+        return asked
 
     def _forget(self, key: AccountKey, generation: int) -> None:
         served = self._served.get(key.app)
@@ -228,10 +231,6 @@ class PresenceOperations(Lives):
 
 def _number(value: int | None) -> str:
     return "" if value is None else str(value)
-
-
-def _nothing(_: object) -> None:
-    return None
 
 
 def _itself(reply: Any) -> Any:

@@ -6,7 +6,8 @@ or who is told in the end.
 
 Redis tells of what is published while a connection lasts, in order and once. A hole is what
 happened between two connections. It is filled from the channel's history before anything later is
-handed on; what that does not hold any more stays a hole, which each member sees by itself.
+handed on; what that does not hold any more stays a hole, which each member sees by itself by what
+follows.
 """
 
 from __future__ import annotations
@@ -125,6 +126,14 @@ class Topics(Core):
             heard.held = []
             self._fill(heard)
 
+    def _hears_again(self, app: str) -> None:
+        """What was told in the app was passed over for a while, and is not any more."""
+        self._is_heard_again(app)
+        for heard in self._topics.values():
+            if heard.key.app == app and heard.held is None:
+                heard.held = []
+                self._fill(heard)
+
     def _is_heard_again(self, app: str) -> None:
         """The node hears again of what it is told in the app: of what not, meanwhile?"""
         raise NotImplementedError
@@ -155,7 +164,7 @@ class Topics(Core):
         asked = self._events(heard.key, heard.last or 0)
         asked.when_done(partial(self._fill_with, heard, asked))
 
-    def _fill_with(self, heard: Heard, asked: Pending[tuple[int, Sequence[Event] | None]]) -> None:
+    def _fill_with(self, heard: Heard, asked: Pending[tuple[int, Sequence[Event]]]) -> None:
         held, heard.held = heard.held or [], None
         if self._topics.get(self._topic(heard.key)) is not heard:
             return
@@ -164,12 +173,12 @@ class Topics(Core):
         except SignalError:
             # The connection is lost once more: it is filled with the next.
             return
-        newest = heard.last or 0
-        for event in missed or ():
-            newest = event.msgid
+        # What is not held any more is a hole before the first of these.
+        for event in missed:
             self._hand_on(heard, event)
-        if missed is None:
-            heard.last = newest = min([msgid, *(it.msgid - 1 for it in held)])
+        if not missed:
+            heard.last = min([max(msgid, 0), *(it.msgid - 1 for it in held)])
+        newest = heard.last or 0
         for event in held:
             if event.msgid > newest:
                 self._hand_on(heard, event)
@@ -178,22 +187,20 @@ class Topics(Core):
 
     def history(self, key: ChannelKey, after_msgid: int) -> Pending[Sequence[Event] | None]:
         """As the contract has it."""
-        return self._events(key, after_msgid).map(_second)
+        return self._events(key, after_msgid).map(partial(_all_behind, after_msgid))
 
-    def _events(self, key: ChannelKey, after_msgid: int) -> Ask[tuple[int, Sequence[Event] | None]]:
+    def _events(self, key: ChannelKey, after_msgid: int) -> Ask[tuple[int, Sequence[Event]]]:
+        """The channel's last msgid, and what is held of the events after that one."""
         read = partial(self._read_events, key, after_msgid)
         return self._ask(key.app, "history", (key.channel, after_msgid), read)
 
     def _read_events(
         self, key: ChannelKey, after_msgid: int, reply: Any
-    ) -> tuple[int, Sequence[Event] | None]:
+    ) -> tuple[int, Sequence[Event]]:
         _, _, msgid, now_ms, packed = reply
-        if msgid < 0:
-            return 0, None
         since = now_ms - self._bounds.history_seconds * 1000 if self._bounds.history_seconds else 0
         found = [events.event(key.channel, it) for it in packed]
-        found = [it for it in found if it.msgid > after_msgid and it.time_ms > since]
-        return msgid, found if len(found) == msgid - after_msgid else None
+        return msgid, [it for it in found if it.msgid > after_msgid and it.time_ms > since]
 
     # --- a connection anew ---
 
@@ -207,5 +214,7 @@ class Topics(Core):
                 self._hear_anew(topic, heard)
 
 
-def _second(pair: tuple[int, Sequence[Event] | None]) -> Sequence[Event] | None:
-    return pair[1]
+def _all_behind(after_msgid: int, found: tuple[int, Sequence[Event]]) -> Sequence[Event] | None:
+    """The events, where these are all that there were; None also where there is no channel."""
+    msgid, events = found
+    return events if msgid >= 0 and len(events) == msgid - after_msgid else None

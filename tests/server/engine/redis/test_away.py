@@ -26,8 +26,9 @@ from signal_sdk.server.engine.base import (
     UnknownError,
 )
 from signal_sdk.server.engine.pending import waited
+from signal_sdk.server.engine.redis import engine as engine_module
 from signal_sdk.server.engine.redis.engine import RedisEngine
-from signal_sdk.server.engine.redis.holding import ODD_BEATS
+from signal_sdk.server.engine.redis.holding import COMPARED_EVERY
 from signal_sdk.server.engine.redis.servers import slot_of
 from signal_sdk.wire.events import ChannelMessage
 from tests.redis.clusters import RedisCluster
@@ -208,10 +209,9 @@ async def test_a_session_that_is_not_here_has_lost_its_connection_in_the_end(
         ann = await node.log_in(ANN)
         await node.log_in(BOB)
         node.engine._forget(ANN, ann.generation)
-        for _ in range(ODD_BEATS):
-            assert await lease_of(node, ANN) is None
+        assert await lease_of(node, ANN) is None
+        for _ in range(COMPARED_EVERY + 2):
             await waited(node.engine.sweep())
-        await waited(node.engine.sweep())
         assert await lease_of(node, ANN) is not None
         assert await lease_of(node, BOB) is None
 
@@ -263,6 +263,22 @@ async def test_while_redis_is_away_all_is_refused_and_it_comes_back_by_itself() 
             known = await node.say(ANN, ann, "x", 1)
             assert known is not None
             assert (await waited(node.engine.presence(ANN))) == attrs_of(ann, channel="room")
+
+
+@pytest.mark.parametrize("how", ["gone", "silent"])
+async def test_a_node_stops_in_time_while_redis_is_away(
+    monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(engine_module, "FAREWELL_SECONDS", 0.2)
+    with RedisServer() as redis:
+        async with nodes(1, redis.unix_url) as (node,):
+            await node.log_in(ANN)
+        if how == "gone":
+            redis.kill()
+        else:
+            redis.stand_still()
+        with trio.fail_after(WAIT_SECONDS):
+            await node.engine.aclose()
 
 
 def attrs_of(presence: Presence, **changes: Any) -> Presence:

@@ -5,13 +5,13 @@ local MAX_UID = 2147483647
 
 -- An account's facts; nil where nobody knows it. `lease` is there while no connection is.
 local function account_of(c, name)
-  local found = call('HMGET', c.base .. 'a:' .. name, 'u', 'g', 'd', 'n', 'ch', 'le')
+  local found = call('HMGET', c.base .. 'a:' .. name, 'u', 'g', 'd', 'n', 'ch', 'le', 'j')
   if not found[1] then
     return nil
   end
   return {
     name = name, uid = found[1], generation = found[2], digest = found[3], node = found[4],
-    channel = found[5], lease = found[6],
+    channel = found[5], lease = found[6], jumped = found[7],
   }
 end
 

@@ -182,9 +182,9 @@ define('channel_attrs', function(c, args)
     0, 'attributes', members_of(c, args[4]), channel.total, channel.counts or 0,
     channel.totals or 0, call('HGETALL', c.base .. 'ca:' .. args[4]),
   }
-end)
+end, 'no-writes')
 
 -- ARGV: account. Answers names and texts by turns.
 define('user_attrs', function(c, args)
   return {0, 'attributes', call('HGETALL', c.base .. 'ua:' .. args[4])}
-end)
+end, 'no-writes')

@@ -172,4 +172,4 @@ define('calls_of', function(c, args)
     found[index] = call('HGET', c.base .. 'calls', key)
   end
   return {0, 'calls', found}
-end)
+end, 'no-writes')

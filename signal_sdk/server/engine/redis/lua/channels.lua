@@ -15,7 +15,8 @@ end
 
 local function channel_of(c, name)
   local found = call(
-    'HMGET', c.base .. 'c:' .. name, 'm', 't', 'id', 'un', 'ttl', 'an', 'at', 'sl', 'al'
+    'HMGET', c.base .. 'c:' .. name, 'm', 't', 'id', 'un', 'ttl', 'an', 'at', 'sl', 'al',
+    'j'
   )
   if not found[1] then
     return nil
@@ -24,13 +25,15 @@ local function channel_of(c, name)
     name = name, msgid = tonumber(found[1]), total = tonumber(found[2]), idle = tonumber(found[3]),
     notifies = found[4], ttl = tonumber(found[5]), counts = tonumber(found[6]),
     totals = tonumber(found[7]), messages = tonumber(found[8]), changes = tonumber(found[9]),
+    jumped = found[10],
   }
 end
 
 -- Give the event its msgid and deliver it.
 local function tell(c, channel, kind, ...)
   local base, name = c.base, channel.name
-  channel.msgid = call('HINCRBY', base .. 'c:' .. name, 'm', 1)
+  channel.msgid = next_number(c, base .. 'c:' .. name, 'm', 'j', channel.jumped)
+  channel.jumped = jumps_known[base]
   local packed = pack({channel.msgid, ms_of(c.now), kind, ...})
   local key, most = base .. 'h:' .. name, c.bounds.history_events
   if call('RPUSH', key, packed) > most and most > 0 then
@@ -178,7 +181,7 @@ define('publish', function(c, args)
   if args[10] == '1' and account.channel ~= name then
     return refused('elsewhere')
   end
-  local found = call('HMGET', c.base .. 'c:' .. name, 'm', 'sl')
+  local found = call('HMGET', c.base .. 'c:' .. name, 'm', 'sl', 'j')
   if found[1] then
     local limit, own = c.bounds.messages, tonumber(found[2]) or 0
     if own > 0 and (limit == 0 or own < limit) then
@@ -188,7 +191,7 @@ define('publish', function(c, args)
     if ms > 0 then
       return refused('messages', limit, ms)
     end
-    tell(c, {name = name}, 'message', account.name, tonumber(args[11]), args[12], args[13])
+    tell(c, {name = name, jumped = found[3]}, 'message', account.name, tonumber(args[11]), args[12], args[13])
   end
   keep(c, args[4], args[6], args[8])
   return nil
@@ -203,4 +206,4 @@ define('history', function(c, args)
     events = call('LRANGE', c.base .. 'h:' .. args[4], -count, -1)
   end
   return {0, 'events', msgid, ms_of(c.now), events}
-end)
+end, 'no-writes')

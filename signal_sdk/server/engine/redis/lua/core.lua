@@ -3,11 +3,11 @@
 --
 -- Keys are all of one app (but for places.lua), and begin with KEYS[1], which ends in its hash tag
 -- and a colon. Behind that: `app` (what the app uses), `u` (account -> uid), `on` (who is online),
--- `lines` (digest -> account), `nodes` (node -> when it was heard), `dying`, `due`, `stale` (inboxes
--- by the end of their first entry), `calls`; of an account `a:` (facts), `i:` (inbox), `r:`
--- (replies), `ua:` (attributes), `k:` (its calls); of a channel `c:` (facts), `m:` (members), `ca:`
--- (attributes), `h:` (history), `q:`, `x:` (rates); of a node `n:` (who is connected there).
--- Topics: `e:` (a channel's events), `t:` (what a node is told).
+-- `lines` (digest -> account), `nodes` (node -> when it was heard), `heard` (when any was), `dying`,
+-- `due`, `stale` (inboxes by the end of their first entry), `calls`; of an account `a:` (facts),
+-- `i:` (inbox), `r:` (replies), `ua:` (attributes), `k:` (its calls); of a channel `c:` (facts),
+-- `m:` (members), `ca:` (attributes), `h:` (history), `q:`, `x:` (rates); of a node `n:` (who is
+-- connected there). Topics: `e:` (a channel's events), `t:` (what a node is told).
 --
 -- ARGV begins with the time (empty: Redis' own), the node's id and the bounds, in one text.
 -- An answer is null, or an array: when something is due next in milliseconds (0: as before), what
@@ -66,6 +66,9 @@ local function refused(what, ...)
   return {0, what, ...}
 end
 
+-- The flags say what Redis has done where it is full, which it looks at before the function begins
+-- and never within it, so that none is done by halves: what only asks (`no-writes`), and what lets go
+-- of something or lets somebody stay who is there (`allow-oom`). All else is refused then.
 local function define(name, body, ...)
   redis.register_function({
     function_name = 'signal_VERSION_' .. name,
@@ -93,6 +96,43 @@ redis.register_function({
     return 1
   end,
 })
+
+-- Numbers are never given twice, though Redis may have lost the latest: it began again on what it had
+-- on its disk, or a replica became the master that had not all. Nodes say whose data it is that they
+-- find (`lineage`): where that is another's than the app knows, and not one of `others`, from whom a
+-- slot may have come, all numbers of the app go on so much further up.
+local JUMP = 100000
+-- Of each app that was asked about here: a memory, refreshed by each tick.
+local jumps_known = {}
+
+local function follow(c, lineage, others)
+  local key = c.base .. 'app'
+  local found = call('HMGET', key, 'l', 'j')
+  local jumps = tonumber(found[2]) or 0
+  if found[1] ~= lineage and call('EXISTS', key) == 1 then
+    if found[1] and not string.find(others, found[1], 1, true) then
+      jumps = jumps + 1
+      call('HSET', key, 'j', jumps)
+    end
+    call('HSET', key, 'l', lineage)
+  end
+  jumps_known[c.base] = jumps
+end
+
+-- The next number of a channel or an inbox, which has it under `field`, and under `jump_field` how many
+-- jumps it has made, `jumped`.
+local function next_number(c, key, field, jump_field, jumped)
+  local jumps = jumps_known[c.base]
+  if not jumps then
+    jumps = tonumber(call('HGET', c.base .. 'app', 'j')) or 0
+    jumps_known[c.base] = jumps
+  end
+  local missing = jumps - (tonumber(jumped) or 0)
+  if missing > 0 then
+    call('HSET', key, jump_field, jumps)
+  end
+  return call('HINCRBY', key, field, 1 + math.max(missing, 0) * JUMP)
+end
 
 -- What a node is told.
 

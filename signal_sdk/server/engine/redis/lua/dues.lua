@@ -4,6 +4,7 @@
 local DUES_PER_LOOK = 200
 local INBOXES_PER_LOOK = 100
 local BURIED_PER_LOOK = 500
+local HEARD_SECONDS = 3600
 
 local function do_due(c, what)
   local kind, name = string.sub(what, 1, 1), string.sub(what, 2)
@@ -51,19 +52,41 @@ local function give_up(c, node)
   call('SADD', c.base .. 'dying', node)
 end
 
--- ARGV: lives (does this node say that it lives, and in which way: new, known, or not at all)
+-- Has this server been there for long enough that a node's silence is its own? While it was not, or
+-- all nodes stood still together, nobody could say that it lives. `heard` is since when ticks have
+-- come without a pause, and the latest.
+local function judges(c)
+  local key, life = c.base .. 'heard', c.bounds.life
+  local since, latest = c.now, nil
+  local text = call('GET', key)
+  if text then
+    since, latest = struct.unpack('dd', text)
+  end
+  if not latest or math.abs(c.now - latest) > life / 2 then
+    since = c.now
+  end
+  call('SET', key, struct.pack('dd', since, c.now), 'EX', HEARD_SECONDS)
+  return c.now - since > life
+end
+
+-- ARGV: lives (does this node say that it lives, and in which way: new, known, or not at all), lineage,
+-- others
 -- Answers whether there is more to do, the time, which nodes were found dead, how much there is, and
 -- how many are connected to this node.
 define('tick', function(c, args)
   local base = c.base
+  follow(c, args[5], args[6])
   if args[4] == 'known' and not call('ZSCORE', base .. 'nodes', c.node) then
     return refused('dead')
   end
   if args[4] ~= '' then
     call('ZADD', base .. 'nodes', string.format('%.6f', c.now), c.node)
   end
-  local until_then = string.format('(%.6f', c.now - c.bounds.life)
-  local dead = call('ZRANGE', base .. 'nodes', '-inf', until_then, 'BYSCORE')
+  local dead = {}
+  if call('EXISTS', base .. 'nodes') == 1 and judges(c) then
+    local until_then = string.format('(%.6f', c.now - c.bounds.life)
+    dead = call('ZRANGE', base .. 'nodes', '-inf', until_then, 'BYSCORE')
+  end
   for _, node in ipairs(dead) do
     give_up(c, node)
   end
@@ -106,5 +129,11 @@ define('go', function(c, args)
   if bury(c, c.node) >= BURIED_PER_LOOK then
     return {0, 'more'}
   end
+  return nil
+end, 'allow-oom')
+
+-- ARGV: lineage, others. What a node asks first wherever it comes to.
+define('greet', function(c, args)
+  follow(c, args[4], args[5])
   return nil
 end, 'allow-oom')

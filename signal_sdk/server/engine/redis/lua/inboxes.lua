@@ -108,7 +108,8 @@ local function put_entry(c, account, sender, line, expires)
     end
   end
   local key = base .. 'a:' .. name
-  local version = call('HINCRBY', key, 'v', 1)
+  local version = next_number(c, key, 'v', 'j', account.jumped)
+  account.jumped = jumps_known[base]
   local count = call('RPUSH', base .. 'i:' .. name, pack({version, expires, sender, line}))
   if count == 1 then
     call('ZADD', base .. 'stale', string.format('%.6f', expires), name)

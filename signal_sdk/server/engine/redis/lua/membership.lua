@@ -159,7 +159,7 @@ define('roster', function(c, args)
     0, 'roster', members_of(c, args[4]), channel.total, channel.msgid,
     newest_of(c, args[4], tonumber(args[5])),
   }
-end)
+end, 'no-writes')
 
 -- ARGV: channel, account. Answers the channel's last msgid at the join, where it is a member.
 define('membership', function(c, args)
@@ -168,4 +168,4 @@ define('membership', function(c, args)
     return {0, 'member', tonumber(found[2]) or 0}
   end
   return nil
-end)
+end, 'no-writes')

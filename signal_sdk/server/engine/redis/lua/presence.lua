@@ -169,7 +169,7 @@ define('resume', function(c, args)
   hold(c, account)
   watch_presence(c, name, tonumber(args[6]))
   return record_of(c, name)
-end)
+end, 'allow-oom')
 
 -- The account, where this generation holds it.
 local function held(c, name, generation)
@@ -209,7 +209,7 @@ define('presence', function(c, args)
     return nil
   end
   return record_of(c, args[4])
-end)
+end, 'no-writes')
 
 -- ARGV: cursor. Answers the next cursor, and some who are online; one may come twice.
 define('online', function(c, args)
@@ -218,7 +218,7 @@ define('online', function(c, args)
     records[index] = record_of(c, name)
   end
   return {0, 'online', found[1], records}
-end)
+end, 'no-writes')
 
 -- ARGV: account, generation, callid, ack
 define('recall', function(c, args)
@@ -256,7 +256,7 @@ define('look_over', function(c, args)
     end
   end
   return {0, 'looked', found}
-end)
+end, 'no-writes')
 
 -- ARGV: cursor. Answers the next cursor, and accounts and generations by turns, of those who are
 -- connected to this node; one may come twice.
@@ -270,4 +270,4 @@ define('connected', function(c, args)
     end
   end
   return {0, 'connected', found[1], pairs_found}
-end)
+end, 'no-writes')
