@@ -18,7 +18,14 @@ from signal_sdk.errors import LoginError, ParameterError, SignalError
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.complaints import Complaint
 from signal_sdk.server.config import AppConfig, Config
-from signal_sdk.server.engine.base import AccountKey, Answer, Engine, LoginFacts, Presence
+from signal_sdk.server.engine.base import (
+    AccountKey,
+    Answer,
+    Engine,
+    LoginFacts,
+    Presence,
+    UnknownError,
+)
 from signal_sdk.server.engine.pending import after, settled, waited
 from signal_sdk.server.hub import Hub
 from signal_sdk.server.rates import Paces, Rates
@@ -148,6 +155,9 @@ class Presences:
         """
         try:
             found = await settled(self._engine.resume(digest(request.line)))
+        except UnknownError:
+            # It may have been done, which nobody is told: the connection breaks.
+            raise
         except SignalError as exc:
             # What it needs is away: it may come again.
             raise as_login_error(exc) from None

@@ -221,7 +221,7 @@ async def test_tokens_that_are_taken_back_meanwhile_end_their_sessions_afterward
         revoke(tmp_path, Revocation(app=APP, before=int(EPOCH) + 1))
         server.node.reload(server.node.config)
         await trio.sleep(1)
-        assert "tokens were taken back, whose sessions go on" in caplog.text
+        assert "who is to be logged out is looked for again" in caplog.text
         engine.heal()
         await trio.sleep(LOOK_SECONDS + 1)
         assert (await ann.expect("close"))["ecode"] == 105
