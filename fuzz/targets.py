@@ -80,7 +80,7 @@ class Still:
         self.sent = bytearray()
 
     def schedule(self, outbox: Any) -> None:
-        outbox.flush()
+        outbox.flush(0.0)
 
     def send_nowait(self, data: bytes) -> int:
         self.sent += data

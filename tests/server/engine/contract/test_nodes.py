@@ -237,7 +237,7 @@ async def test_a_dead_node_that_is_alone_lives_anew_and_does_what_is_due(house: 
     here, there = await neighbours(house)
     ann = await in_the_room(there, ANN)
     there.is_silent = True
-    await trio.sleep(LIFE_SECONDS + 2)
+    await trio.sleep(LIFE_SECONDS + 3)
     here.die()
     await there.take()
     with pytest.raises(FencedError):
