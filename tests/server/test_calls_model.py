@@ -308,6 +308,8 @@ class CallsMachine(RuleBasedStateMachine):
                     # Whoever was forgotten meanwhile begins behind all that were.
                     is_first = entry is page.entries[0]
                     assert is_first or entry.version == self.seen[who] + 1
+                    if self.seen[who] == self.missed[who]:
+                        self.missed[who] = entry.version - 1
                     self.seen[who] = entry.version
                     line = lines.decode(entry.line)
                     self.entries[who].append((line.type, line.src))
