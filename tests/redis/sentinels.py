@@ -71,6 +71,8 @@ class RedisSentinel:
             "status=ok,address=" in facts
             and ",slaves=1," in facts
             and self.replica.info("replication")["master_link_status"] == "up"
+            # The master counts it from its first word on.
+            and "state=online" in self.master.info("replication").get("slave0", "")
         )
 
     @property
