@@ -48,8 +48,8 @@ cluster: .venv/has-redis samples/web/node_modules/.package-lock.json
 	@.ci/need redis-server:redis-server
 	$(BIN)/python -m samples.cluster $(if $(SECONDS),--seconds $(SECONDS))
 
-bench: .venv/has-server benchmarks/.venv/has-peers benchmarks/peers/node_modules/.package-lock.json
-	@PATH="$$PATH:/usr/sbin" .ci/need nats-server:nats-server
+bench: .venv/has-redis benchmarks/.venv/has-peers benchmarks/peers/node_modules/.package-lock.json
+	@PATH="$$PATH:/usr/sbin" .ci/need nats-server:nats-server redis-server:redis-server
 	$(BIN)/python -m benchmarks $(BENCH)
 	$(BIN)/python -m benchmarks.report
 

@@ -12,7 +12,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import direct, fanout, growth, idle, sdk, slow_reader, storm, wires
+from benchmarks import (
+    costs,
+    direct,
+    fanout,
+    growth,
+    idle,
+    nodes,
+    sdk,
+    slow_reader,
+    storm,
+    wires,
+)
 from benchmarks.results import Row, Work
 from benchmarks.svg import Chart, Point, Series, draw
 
@@ -74,6 +85,15 @@ ABOUT: Final = {
         "off."
     ),
     growth.NAME: "Ours alone.",
+    nodes.NAME: (
+        "Redis runs on the load's core, and keeps nothing on a disk; all nodes are on one core. "
+        "Point to point is on one node, as above; socket.io has each account in a room of its own "
+        "then."
+    ),
+    costs.NAME: (
+        "One node of ours on a Redis, both fresh in each round; what is used more afterwards, "
+        "divided by how many there are more."
+    ),
     wires.NAME: (
         "Ours alone: a channel whose members are on WebSocket, on the original native SDK's wire, "
         "or half on each, and idle connections of each kind."

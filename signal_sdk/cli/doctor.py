@@ -21,7 +21,7 @@ from signal_sdk.cli.account import trusting
 from signal_sdk.cli.failures import FAILED
 from signal_sdk.cli.output import complain, say
 from signal_sdk.cli.probes import Asked, Step
-from signal_sdk.cli.redis import needs_redis, redis_of, visit
+from signal_sdk.cli.redis import needs_redis, redis_of, redis_option, visit
 from signal_sdk.cli.settings import Settings
 from signal_sdk.printable import one_line
 from signal_sdk.server.config import MAX_PORT, ServerConfig
@@ -38,12 +38,7 @@ MAX_LOOKUP_PORTS: Final = 2
 
 @click.command()
 @click.option("--data", metavar="DIR", help="The directory that state is kept in.")
-@click.option(
-    "--redis",
-    multiple=True,
-    metavar="URL",
-    help="The Redis that state is kept in; repeat it for a Cluster and for Sentinels.",
-)
+@redis_option
 @click.option(
     "--config",
     metavar="FILE",

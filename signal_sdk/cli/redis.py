@@ -7,17 +7,26 @@ is done there. No `repr` shows a URL: a password may be in it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+import click
 import trio
 
 from signal_sdk.cli.settings import Settings
 from signal_sdk.errors import ConfigError
 from signal_sdk.server.config import ServerConfig
 
-__all__ = ["needs_redis", "redis_of", "visit"]
+__all__ = ["needs_redis", "redis_of", "redis_option", "visit"]
 
 T = TypeVar("T")
+
+redis_option: Final = click.option(
+    "--redis",
+    multiple=True,
+    metavar="URL",
+    help="The Redis that state is kept in; repeat it for a Cluster and for Sentinels.",
+)
+"""The flag of commands that look into one."""
 
 
 def redis_of(urls: Sequence[str], config: str | None) -> ServerConfig:

@@ -14,7 +14,7 @@ from typing import Final
 import click
 
 from signal_sdk.cli.output import say
-from signal_sdk.cli.redis import needs_redis, redis_of, visit
+from signal_sdk.cli.redis import needs_redis, redis_of, redis_option, visit
 from signal_sdk.cli.settings import Settings
 from signal_sdk.cli.times import read_time, shown_time
 from signal_sdk.errors import StorageError
@@ -32,12 +32,7 @@ JOURNAL: Final = "signal.db"
 
 @click.command()
 @click.option("--data", metavar="DIR", help="The directory that state is kept in.")
-@click.option(
-    "--redis",
-    multiple=True,
-    metavar="URL",
-    help="The Redis that state is kept in; repeat it for a Cluster and for Sentinels.",
-)
+@redis_option
 @click.option(
     "--config",
     metavar="FILE",

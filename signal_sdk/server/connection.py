@@ -196,10 +196,6 @@ class Connection:
         try:
             if waited_for is not None:
                 waited_for.result()
-        except SignalError as exc:
-            # The engine has lost what it needs, in the midst of it: the client comes back.
-            logger.info("%s: what was begun failed: %s", self._link.peer, exc)
-            self._link.abort()
         except Exception:
             logger.exception("%s: what was begun failed", self._link.peer)
             self._link.abort()

@@ -14,7 +14,7 @@ from signal_sdk.server.engine.redis.engine import RedisEngine
 from signal_sdk.server.engine.redis.pipeline import away
 from signal_sdk.testing.server import LocalServer, local_server
 from tests.redis.servers import RedisServer
-from tests.server.engine.redis.test_away import until
+from tests.server.engine.redis.nodes import until
 from tests.server.helpers import dial, is_refusal, resume
 from tests.wire_client import WireClient, wire_client
 

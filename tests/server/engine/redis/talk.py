@@ -22,7 +22,7 @@ from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import AccountKey, Asked, ChannelKey, Post
 from signal_sdk.server.engine.pending import Pending, waited
 from signal_sdk.wire.events import ChannelMessage
-from tests.server.engine.redis.test_away import ROOM, Heard, Node, until
+from tests.server.engine.redis.nodes import ROOM, Heard, Node, until
 
 PAUSE_SECONDS: Final = 0.005
 BEAT_SECONDS: Final = 0.2

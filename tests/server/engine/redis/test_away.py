@@ -4,9 +4,6 @@ the real clock: they wait for another process.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -15,110 +12,29 @@ from msgspec.structs import replace
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError, StorageError
-from signal_sdk.net.reactor import Reactor
-from signal_sdk.server.clock import clocks
 from signal_sdk.server.engine.base import (
     AccountKey,
     Asked,
-    ChannelKey,
-    Post,
     Presence,
     UnknownError,
 )
 from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.engine.redis import engine as engine_module
-from signal_sdk.server.engine.redis.engine import RedisEngine
 from signal_sdk.server.engine.redis.holding import COMPARED_EVERY
 from signal_sdk.server.engine.redis.servers import slot_of
-from signal_sdk.wire.events import ChannelMessage
 from tests.redis.clusters import RedisCluster
 from tests.redis.servers import RedisServer
-from tests.server.engine.contract.harness import login_facts
-
-ANN, BOB, EVE = (AccountKey("app", name) for name in ("ann", "bob", "eve"))
-ROOM = ChannelKey("app", "room")
-LOOK_SECONDS = 0.01
-WAIT_SECONDS = 20
-
-
-class Heard:
-    """All that a node was handed."""
-
-    def __init__(self) -> None:
-        self.all: list[tuple[Any, ...]] = []
-
-    def deliver_event(self, key: ChannelKey, msgid: int, content: Any, time_ms: int) -> None:
-        self.all.append(("event", msgid))
-
-    def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:
-        self.all.append(("entry", key.account, version))
-
-    def deliver_kick(self, key: AccountKey, generation: int) -> None:
-        self.all.append(("kick", key.account, generation))
-
-    def deliver_loss(self, key: AccountKey, generation: int) -> None:
-        self.all.append(("loss", key.account, generation))
-
-    def deliver_expiry(self, key: AccountKey, generation: int) -> None:
-        self.all.append(("expiry", key.account, generation))
-
-    def deliver_fencing(self) -> None:
-        self.all.append(("fencing",))
-
-    def gather(self) -> AbstractContextManager[None]:
-        return contextlib.nullcontext()
-
-
-class Node:
-    """A node, by the real clock."""
-
-    def __init__(self, engine: RedisEngine) -> None:
-        self.engine = engine
-        self.heard = Heard()
-
-    async def log_in(self, key: AccountKey, **more: Any) -> Presence:
-        made: Presence | None = await waited(self.engine.log_in(key, login_facts(key), **more))
-        assert made is not None
-        return made
-
-    async def join(self, key: AccountKey, presence: Presence) -> None:
-        await waited(self.engine.join(Asked(key, presence.generation), "room", newest=1))
-
-    async def say(self, key: AccountKey, presence: Presence, text: str, callid: int) -> Any:
-        message = ChannelMessage(channel="room", account=key.account, uid=1, msg=text)
-        asked = Asked(key, presence.generation, callid, 0, "said")
-        return await waited(self.engine.publish(asked, message, members_only=False))
-
-    def lose(self) -> None:
-        """Its connections are lost."""
-        for pipeline in self.engine._servers:
-            pipeline.drop()
-
-    @property
-    def is_up(self) -> bool:
-        return all(pipeline.is_up for pipeline in self.engine._servers)
-
-
-@asynccontextmanager
-async def nodes(count: int, *urls: str, **settings: Any) -> AsyncIterator[list[Node]]:
-    """So many nodes on one Redis."""
-    async with trio.open_nursery() as nursery:
-        reactor = Reactor()
-        await nursery.start(reactor.run)
-        made = [Node(RedisEngine(urls, **settings)) for _ in range(count)]
-        for node in made:
-            node.engine.attach(node.heard, clocks(trio.current_time, reactor))
-            await nursery.start(node.engine.run)
-        yield made
-        nursery.cancel_scope.cancel()
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    for _ in range(int(WAIT_SECONDS / LOOK_SECONDS)):
-        if is_so():
-            return
-        await trio.sleep(LOOK_SECONDS)
-    raise AssertionError("it does not come")
+from tests.server.engine.redis.nodes import (
+    ANN,
+    BOB,
+    EVE,
+    ROOM,
+    WAIT_SECONDS,
+    Node,
+    nodes,
+    post,
+    until,
+)
 
 
 async def test_what_was_missed_while_a_connection_was_lost_is_filled_in(
@@ -229,10 +145,6 @@ async def test_what_was_under_way_when_the_connection_was_lost_may_be_done(
         with pytest.raises(SignalError) as told:
             await waited(node.engine.leave(Asked(ANN, ann.generation), "room"))
         assert not isinstance(told.value, UnknownError)
-
-
-def post(key: AccountKey, text: str) -> Any:
-    return Post(key=key, sender="eve", line=text, expires=trio.current_time() + 100)
 
 
 async def test_while_redis_is_away_all_is_refused_and_it_comes_back_by_itself() -> None:

@@ -19,7 +19,7 @@ from signal_sdk.server.engine.redis.engine import RedisEngine
 from signal_sdk.wire import names
 from tests.redis.servers import RedisServer
 from tests.server.engine.contract.harness import login_facts
-from tests.server.engine.redis.test_away import ANN, BOB, Node, until
+from tests.server.engine.redis.nodes import ANN, BOB, Node, until
 
 OFF_SECONDS = (-45.0, 45.0)
 SLACK_SECONDS = 2.0

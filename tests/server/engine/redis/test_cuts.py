@@ -16,8 +16,8 @@ from signal_sdk.server.engine.redis.addresses import parse
 from signal_sdk.server.engine.redis.connection import Connection, ask_once
 from tests.redis.proxies import Proxy, proxied
 from tests.redis.servers import RedisServer
+from tests.server.engine.redis.nodes import nodes, until
 from tests.server.engine.redis.talk import talking
-from tests.server.engine.redis.test_away import nodes, until
 
 CUTS = 20
 

@@ -16,7 +16,7 @@ from signal_sdk.server.engine.pending import waited
 from signal_sdk.wire import events
 from tests.redis.servers import RedisServer
 from tests.server.engine.contract.harness import login_facts
-from tests.server.engine.redis.test_away import ANN, BOB, ROOM, Node, nodes, post, until
+from tests.server.engine.redis.nodes import ANN, BOB, ROOM, Node, nodes, post, until
 
 EVE = AccountKey("app", "eve")
 OF_NODES = ("heard", "nodes")

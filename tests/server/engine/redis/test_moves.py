@@ -10,8 +10,8 @@ import trio
 from signal_sdk.server.engine.redis.servers import slot_of
 from tests.redis.clusters import RedisCluster
 from tests.redis.sentinels import RedisSentinel
+from tests.server.engine.redis.nodes import nodes, until
 from tests.server.engine.redis.talk import talking
-from tests.server.engine.redis.test_away import nodes, until
 
 MOVES = 6
 

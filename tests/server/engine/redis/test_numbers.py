@@ -11,7 +11,7 @@ from signal_sdk.server.engine.base import Asked
 from signal_sdk.server.engine.pending import waited
 from tests.redis.sentinels import RedisSentinel
 from tests.redis.servers import RedisServer, wait_until
-from tests.server.engine.redis.test_away import ANN, BOB, ROOM, Node, nodes, post, until
+from tests.server.engine.redis.nodes import ANN, BOB, ROOM, Node, nodes, post, until
 
 
 async def begin(here: Node, there: Node) -> tuple[Asked, Asked]:

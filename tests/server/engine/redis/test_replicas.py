@@ -9,7 +9,7 @@ from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.pending import Pending, waited
 from tests.redis.sentinels import RedisSentinel
 from tests.redis.servers import RedisServer
-from tests.server.engine.redis.test_away import ANN, BOB, Node, nodes, until
+from tests.server.engine.redis.nodes import ANN, BOB, Node, nodes, until
 
 
 async def durable(node: Node) -> SignalError | None:

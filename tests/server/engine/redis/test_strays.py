@@ -12,7 +12,7 @@ from signal_sdk.server.engine.base import LIFE_SECONDS, AccountKey, Asked, Prese
 from signal_sdk.server.engine.pending import waited
 from tests.redis.proxies import proxied
 from tests.redis.servers import RedisServer
-from tests.server.engine.redis.test_away import (
+from tests.server.engine.redis.nodes import (
     ANN,
     BOB,
     LOOK_SECONDS,

@@ -80,6 +80,22 @@ local function stranger(c)
   return refused(call('ZSCORE', c.base .. 'nodes', c.node) and 'fenced' or 'dead')
 end
 
+-- A change that a session asks for: ARGV begins with account, generation, callid, ack and reply. One
+-- that was made before is not made again; `body` returns why it is refused, or nil where it is made.
+local function change(name, body, ...)
+  define(name, function(c, args)
+    local account = asker(c, args[4], args[5])
+    if not account then
+      return stranger(c)
+    end
+    local answer = known(c, args[4], args[6], args[7]) or body(c, args, account)
+    if not answer then
+      keep(c, args[4], args[6], args[8])
+    end
+    return answer
+  end, ...)
+end
+
 local function uid_if_online(c, name)
   local found = call('HMGET', c.base .. 'a:' .. name, 'u', 'd')
   return found[2] and found[1] or '0'

@@ -42,40 +42,33 @@ local function measure(c, key, facts, name, text, name_size)
   return {size = size, total = total}
 end
 
--- Who asks, for which channel that may be changed; or an answer. `args` as in `set_channel_attr`.
-local function changing(c, args)
-  local account = asker(c, args[4], args[5])
-  if not account then
-    return nil, nil, stranger(c)
-  end
-  local answer = known(c, args[4], args[6], args[7])
-  if answer then
-    return nil, nil, answer
-  end
+-- The channel that may be changed, and why it may not. `args` as in `set_channel_attr`.
+local function changing(c, args, account)
   local name = args[9]
   if args[10] == '1' and account.channel ~= name then
-    return nil, nil, refused('elsewhere')
+    return nil, refused('elsewhere')
   end
   local channel = channel_of(c, name)
   local own = channel and channel.changes or 0
   local limit = own > 0 and own or c.bounds.changes
   local ms = too_often(c, c.base .. 'x:' .. name, limit)
   if ms > 0 then
-    return nil, nil, refused('changes', limit, ms)
+    return nil, refused('changes', limit, ms)
   end
-  return account, channel, nil
+  return channel, nil
 end
 
 -- ARGV: account, generation, callid, ack, reply; channel, members_only, name, text, its number, how
 -- many bytes its name has in JSON
-define('set_channel_attr', function(c, args)
-  local account, channel, answer = changing(c, args)
-  if answer then
-    return answer
+change('set_channel_attr', function(c, args, account)
+  local channel, refusal = changing(c, args, account)
+  if refusal then
+    return refusal
   end
   local base, name, text = c.base, args[11], args[12]
   local key, facts = base .. 'ca:' .. args[9], base .. 'c:' .. args[9]
-  local measured, refusal = measure(c, key, facts, name, text, tonumber(args[14]))
+  local measured
+  measured, refusal = measure(c, key, facts, name, text, tonumber(args[14]))
   if refusal then
     return refusal
   end
@@ -95,15 +88,14 @@ define('set_channel_attr', function(c, args)
   end
   tell(c, channel, 'changed', account.name, tonumber(account.uid), 'update', name, text)
   watch_attribute(c, channel, name)
-  keep(c, args[4], args[6], args[8])
   return nil
 end)
 
 -- ARGV: account, generation, callid, ack, reply; channel, members_only, name, its bytes in JSON
-define('del_channel_attr', function(c, args)
-  local account, channel, answer = changing(c, args)
-  if answer then
-    return answer
+change('del_channel_attr', function(c, args, account)
+  local channel, refusal = changing(c, args, account)
+  if refusal then
+    return refusal
   end
   local key, facts, name = c.base .. 'ca:' .. args[9], c.base .. 'c:' .. args[9], args[11]
   local old = call('HGET', key, name)
@@ -119,15 +111,14 @@ define('del_channel_attr', function(c, args)
   end
   tell(c, channel, 'changed', account.name, tonumber(account.uid), 'del', name, '""')
   watch_attribute(c, channel, name)
-  keep(c, args[4], args[6], args[8])
   return nil
 end)
 
 -- ARGV: account, generation, callid, ack, reply; channel, members_only
-define('clear_channel_attrs', function(c, args)
-  local account, channel, answer = changing(c, args)
-  if answer then
-    return answer
+change('clear_channel_attrs', function(c, args, account)
+  local channel, refusal = changing(c, args, account)
+  if refusal then
+    return refusal
   end
   if channel then
     local key, facts, size = c.base .. 'ca:' .. args[9], c.base .. 'c:' .. args[9], 0
@@ -142,20 +133,12 @@ define('clear_channel_attrs', function(c, args)
     watch_end(c, channel)
     watch_counts(c, channel)
   end
-  keep(c, args[4], args[6], args[8])
   return nil
 end)
 
 -- ARGV: account, generation, callid, ack, reply; name, text, `_conn_timeout` in seconds or nothing,
 -- how many bytes its name has in JSON
-define('set_user_attr', function(c, args)
-  if not asker(c, args[4], args[5]) then
-    return stranger(c)
-  end
-  local answer = known(c, args[4], args[6], args[7])
-  if answer then
-    return answer
-  end
+change('set_user_attr', function(c, args, account)
   local key, facts = c.base .. 'ua:' .. args[4], c.base .. 'a:' .. args[4]
   local measured, refusal = measure(c, key, facts, args[9], args[10], tonumber(args[12]))
   if refusal then
@@ -167,7 +150,6 @@ define('set_user_attr', function(c, args)
   if args[11] ~= '' then
     call('HSET', facts, 'ct', args[11])
   end
-  keep(c, args[4], args[6], args[8])
   return nil
 end)
 

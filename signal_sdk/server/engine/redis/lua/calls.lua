@@ -77,16 +77,8 @@ end
 
 -- ARGV: account, generation, callid, ack, reply; key, callee, its first uid, channel, extra, id,
 -- timeout, is_online, lines of its end, line of the invitation, its ttl, the id within JSON
-define('invite', function(c, args)
-  local name = args[4]
-  local account = asker(c, name, args[5])
-  if not account then
-    return stranger(c)
-  end
-  local answer = known(c, name, args[6], args[7])
-  if answer then
-    return answer
-  end
+change('invite', function(c, args, account)
+  local name = account.name
   local key, callee = args[9], args[10]
   if call('HEXISTS', c.base .. 'calls', key) == 1 then
     return refused('exists')
@@ -119,21 +111,13 @@ define('invite', function(c, args)
     unpack_one(args[17]), args[20],
   })
   tell_side(c, callee, name, unpack_one(args[18]), tonumber(args[19]))
-  keep(c, name, args[6], args[8])
   return nil
 end)
 
 -- ARGV: account, generation, callid, ack, reply; key, peer, which state follows on which for whom,
 -- the line, in four pieces: the last stands behind the call's id
-define('step', function(c, args)
-  local name, key, peer = args[4], args[9], args[10]
-  if not asker(c, name, args[5]) then
-    return stranger(c)
-  end
-  local answer = known(c, name, args[6], args[7])
-  if answer then
-    return answer
-  end
+change('step', function(c, args, account)
+  local name, key, peer = account.name, args[9], args[10]
   local record = call_under(c, key)
   if not record then
     return refused('no_call')
@@ -160,7 +144,6 @@ define('step', function(c, args)
   if state == 'ended' then
     let_sides_go(c, record)
   end
-  keep(c, name, args[6], args[8])
   return nil
 end)
 

@@ -168,15 +168,7 @@ local function too_often(c, key, limit)
 end
 
 -- ARGV: account, generation, callid, ack, reply; channel, members_only, uid, text, id
-define('publish', function(c, args)
-  local account = asker(c, args[4], args[5])
-  if not account then
-    return stranger(c)
-  end
-  local answer = known(c, args[4], args[6], args[7])
-  if answer then
-    return answer
-  end
+change('publish', function(c, args, account)
   local name = args[9]
   if args[10] == '1' and account.channel ~= name then
     return refused('elsewhere')
@@ -193,7 +185,6 @@ define('publish', function(c, args)
     end
     tell(c, {name = name, jumped = found[3]}, 'message', account.name, tonumber(args[11]), args[12], args[13])
   end
-  keep(c, args[4], args[6], args[8])
   return nil
 end)
 

@@ -126,22 +126,13 @@ local function put_entry(c, account, sender, line, expires)
 end
 
 -- ARGV: account, generation, callid, ack, reply; to, its first uid, sender, line, ttl
-define('post', function(c, args)
-  local account = asker(c, args[4], args[5])
-  if not account then
-    return stranger(c)
-  end
-  local answer = known(c, args[4], args[6], args[7])
-  if answer then
-    return answer
-  end
+change('post', function(c, args, account)
   local to, refusal = account_or_new(c, args[9], args[10])
   refusal = refusal or put_entry(c, to, args[11], args[12], c.now + tonumber(args[13]))
   if refusal then
     let_go(c, args[9])
     return refusal
   end
-  keep(c, args[4], args[6], args[8])
   return nil
 end)
 

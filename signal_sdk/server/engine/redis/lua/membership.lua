@@ -131,21 +131,12 @@ define('join', function(c, args)
 end)
 
 -- ARGV: account, generation, callid, ack, reply; channel
-define('leave', function(c, args)
-  local account = asker(c, args[4], args[5])
-  if not account then
-    return stranger(c)
-  end
-  local answer = known(c, args[4], args[6], args[7])
-  if answer then
-    return answer
-  end
+change('leave', function(c, args, account)
   if account.channel ~= args[9] then
     return refused('elsewhere')
   end
   call('HDEL', c.base .. 'a:' .. account.name, 'ch')
   depart(c, args[9], account)
-  keep(c, args[4], args[6], args[8])
   return nil
 end, 'allow-oom')
 

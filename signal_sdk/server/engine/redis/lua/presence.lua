@@ -229,15 +229,8 @@ define('recall', function(c, args)
 end, 'allow-oom')
 
 -- ARGV: account, generation, callid, ack, reply
-define('keep', function(c, args)
-  if not asker(c, args[4], args[5]) then
-    return stranger(c)
-  end
-  local answer = known(c, args[4], args[6], args[7])
-  if not answer then
-    keep(c, args[4], args[6], args[8])
-  end
-  return answer
+change('keep', function()
+  return nil
 end)
 
 -- ARGV: accounts and generations by turns, packed, which this node holds. Answers for each, after a
