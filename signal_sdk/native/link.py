@@ -58,15 +58,13 @@ class NativeLink(StreamLink[M]):
     def _feed(self, data: bytes) -> None:
         if data:
             self._messages += map(self._message, self._reader.feed(data))
+            self._has_more = self._reader.has_more
         else:
             self._has_eof = True
 
-    @property
-    def _has_more(self) -> bool:
-        return self._reader.has_more
-
     def _feed_more(self) -> None:
         self._messages += map(self._message, self._reader.feed(b""))
+        self._has_more = self._reader.has_more
 
     @property
     def _kept_bytes(self) -> int:

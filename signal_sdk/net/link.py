@@ -58,6 +58,7 @@ class StreamLink(Generic[M]):
 
     __slots__ = (
         "_failure",
+        "_has_more",
         "_is_closed",
         "_is_held",
         "_messages",
@@ -79,6 +80,8 @@ class StreamLink(Generic[M]):
         self._reactor = reactor
         self._is_closed = False
         self._is_held = False
+        self._has_more = False
+        """Is there something that was received, and is not taken apart yet?"""
         self._messages: list[M] = []
         self._take: Callable[[M], bool] | None = None
         self._failure: Exception | None = None
@@ -107,13 +110,8 @@ class StreamLink(Generic[M]):
         """Is nothing more to come, but for what is in `_messages`?"""
         raise NotImplementedError
 
-    @property
-    def _has_more(self) -> bool:
-        """Is there something that was received, and is not taken apart yet?"""
-        return False
-
     def _feed_more(self) -> None:
-        """Take some of that."""
+        """Take some of what was received, and is not taken apart yet."""
 
     def _end_reason(self) -> LinkClosed:
         """Why nothing more is to come."""
@@ -293,6 +291,7 @@ class StreamLink(Generic[M]):
     def _hand_out_all(self) -> None:
         """What is not taken at once is for `receive`."""
         if self._messages and self._affords(len(self._messages) * FRAME_COST_BYTES):
+            self.heard_at = self._reactor.clock.time()
             self._hand_out(math.inf)
 
     def wake(self) -> None:
@@ -310,15 +309,20 @@ class StreamLink(Generic[M]):
         """Take what has arrived, without waiting. The reactor's: in how many seconds to call it
         again, if anything is left.
         """
-        if not self._sleeper.is_asleep and self._rouse is None:
+        if self._rouse is None and not self._sleeper.is_asleep:
             # Whoever receives has been woken, and is not there yet.
             return None
         was_behind = self._has_more or bool(self._messages)
         later = None
         try:
-            if not self._messages:
+            if not was_behind and self._tab is None:
+                data = self._transport.receive_nowait()
+                if data is not None:
+                    self._feed(data)
+            elif not self._messages:
                 self._take_in()
             if self._messages:
+                self.heard_at = self._reactor.read_at
                 later = self._hand_out(self._reactor.turn_ends)
         except LinkError as exc:
             self._fail(LinkClosed(ABNORMAL_CLOSURE, str(exc)))
@@ -353,26 +357,21 @@ class StreamLink(Generic[M]):
         """Let `take` have what it takes until `ends`, by the reactor's time. In how many seconds
         the rest is to be handed out; None where there is none, or it is for `receive`.
         """
-        take, messages = self._take, self._messages
-        self.heard_at = self._reactor.clock.time()
+        take, messages, outbox = self._take, self._messages, self.outbox
         if take is None:
             return None
-        later = None
-        taken = 0
-        for message in messages[:MESSAGES_PER_TURN]:
-            if not self.is_listening or not take(message):
-                if self._pause:
-                    later, self._pause = self._pause, 0.0
-                break
-            taken += 1
-            if taken < len(messages) and self._reactor.time() >= ends:
-                later = 0.0
-                break
-        else:
-            if taken < len(messages):
-                later = 0.0
-        del messages[:taken]
-        return later
+        last = len(messages)
+        for taken, message in enumerate(messages):
+            if taken and (taken == MESSAGES_PER_TURN or self._reactor.time() >= ends):
+                del messages[:taken]
+                return 0.0
+            # As `is_listening`.
+            if self._is_closed or outbox.broken or not take(message):
+                del messages[:taken]
+                later, self._pause = self._pause or None, 0.0
+                return later
+        del messages[:last]
+        return None
 
     def send_encoded(self, data: bytes) -> None:
         """Send bytes that are whole messages of this kind of link. Never waits; on a link that is

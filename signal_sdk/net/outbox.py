@@ -39,7 +39,8 @@ class Flusher:
     """
 
     def __init__(self) -> None:
-        self._ready: list[Outbox] = []
+        self.ready: list[Outbox] = []
+        """What has something that was not late yet."""
         self._late: list[Outbox] = []
         """Very many, which must not keep those waiting that come after them; the last is next."""
         self._gathered: list[Outbox] = []
@@ -48,28 +49,25 @@ class Flusher:
         self._gatherers = 0
         self._others_wait = False
         self._sleeper = Sleeper()
-        self._is_held = False
+        self.is_held: bool = False
+        """Is whoever schedules about to `release`?"""
         self._nursery: trio.Nursery | None = None
-
-    def __len__(self) -> int:
-        """How many outboxes have something that was not late yet."""
-        return len(self._ready)
 
     def schedule(self, outbox: Outbox) -> None:
         """Have `outbox` flushed in the next pass."""
-        if not self._ready and not self._is_held:
+        if not self.ready and not self.is_held:
             self._sleeper.wake()
-        self._ready.append(outbox)
+        self.ready.append(outbox)
 
     def hold(self) -> None:
         """Whoever calls this is about to schedule much, and `release` flushes it."""
-        self._is_held = True
+        self.is_held = True
 
     def release(self, *, others_wait: bool = False) -> None:
         """Flush now, without a task's turn in between; but of very much, leave the rest to it.
         While `others_wait`, whoever called this calls it again, and as long as `is_gathering`.
         """
-        self._is_held = False
+        self.is_held = False
         self._others_wait = others_wait
         self._flush_ready()
 
@@ -88,29 +86,29 @@ class Flusher:
             yield
         finally:
             self._gatherers -= 1
-            if not self._is_held:
+            if not self.is_held:
                 self._flush_ready()
 
     def put_off(self, count: int) -> None:
         """All but the first `count` are late: others come before them."""
-        late = self._ready[count:]
-        del self._ready[count:]
+        late = self.ready[count:]
+        del self.ready[count:]
         late.reverse()
         self._late[:0] = late
         self._sleeper.wake()
 
     def _flush_ready(self) -> None:
-        if not self._ready and not self._gathered:
+        if not self.ready and not self._gathered:
             return
         now = trio.current_time()
         if self._others_wait or self._gatherers:
             self._gather(now)
         else:
-            self._ready += self._gathered
+            self.ready += self._gathered
             self._gathered = []
-        if len(self._ready) > FLUSHES_PER_TURN:
+        if len(self.ready) > FLUSHES_PER_TURN:
             self.put_off(0)
-        ready, self._ready = self._ready, []
+        ready, self.ready = self.ready, []
         for outbox in ready:
             outbox.flush(now)
 
@@ -122,12 +120,12 @@ class Flusher:
         if not gathered:
             self._gathered_until = now + GATHER_SECONDS
         first: list[Outbox] = []
-        for outbox in self._ready:
+        for outbox in self.ready:
             (first if outbox.flushed_at < quiet else gathered).append(outbox)
         if now >= self._gathered_until:
             first += gathered
             self._gathered = []
-        self._ready = first
+        self.ready = first
 
     def _flush_late(self) -> None:
         late = self._late
@@ -151,7 +149,7 @@ class Flusher:
             task_status.started()
             try:
                 while True:
-                    if self._ready or self._late or (self._gathered and self._gatherers):
+                    if self.ready or self._late or (self._gathered and self._gatherers):
                         await trio.lowlevel.checkpoint()
                     else:
                         await self._sleeper.sleep()
@@ -235,7 +233,11 @@ class Outbox:
             )
         elif not self._scheduled:
             self._scheduled = True
-            self._flusher.schedule(self)
+            flusher = self._flusher
+            if flusher.is_held:
+                flusher.ready.append(self)
+            else:
+                flusher.schedule(self)
 
     def let_go(self) -> None:
         """The transport is closed: drop what waits, and know nobody any more."""
@@ -301,7 +303,8 @@ class Outbox:
             return False
         if self._eof:
             self._transport.send_eof()
-        self._tell_drained()
+        if self._drained is not None:
+            self._tell_drained()
         return True
 
     def _tell_drained(self) -> None:

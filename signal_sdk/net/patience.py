@@ -46,12 +46,15 @@ class PatientClock:
 
     def time(self) -> float:
         """What it shows, in seconds."""
-        now = trio.current_time()
+        return self.time_at(trio.current_time())
+
+    def time_at(self, now: float) -> float:
+        """What it shows while trio's clock shows `now`."""
         if now - self._beat_at > BEAT_SECONDS + LATE_SECONDS:
             self._stood_still(now)
         self._beat_at = now
         shown = now - self._lost
-        return max(shown, self._held_at)
+        return max(self._held_at, shown)
 
     def when(self, time: float) -> float:
         """When it shows `time`, by trio's clock, unless the process stands still once more; now,

@@ -67,6 +67,8 @@ class Reactor:
         """Until when whoever is called may go on with what it has, by `time`, once something is
         handled.
         """
+        self.read_at: float = -math.inf
+        """When what is being read was read, by the patient clock."""
         self.time: Callable[[], float] = lambda: 0.0
         """Trio's clock, while it runs."""
         self._epoll: select.epoll | None = None
@@ -206,6 +208,7 @@ class Reactor:
     def _read_slice(self, events: Sequence[tuple[int, int]]) -> None:
         """Have read what is ready, as far as there is time. What that says goes out at its end."""
         now = self.time()
+        self.read_at = self.clock.time_at(now)
         ends = now + SLICE_SECONDS
         self._is_reading = True
         self.flusher.hold()
@@ -249,12 +252,12 @@ class Reactor:
             on_readable = watched.get(key) if isinstance(key, int) else key
             if on_readable is None or key in self._resting:
                 continue
-            began, written = now, len(flusher)
+            began, written = now, len(flusher.ready)
             # Of those of whom nothing is known yet there may be very many.
             self.turn_ends = began if turns.is_new(key) else began + TURN_SECONDS
             seconds = on_readable()
             now = time()
-            told = len(flusher) - written
+            told = len(flusher.ready) - written
             if told > MANY_TOLD:
                 flusher.put_off(written)
             used = now - began + FLUSH_SECONDS * told

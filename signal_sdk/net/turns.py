@@ -72,8 +72,10 @@ class Turns(Generic[K]):
         """`key` waits, unless it does already."""
         if key not in self._waiting:
             self._number += 1
-            self._waiting[key] = self._number
-            heapq.heappush(self._heap, (self._used(key), self._number, key))
+            self._waiting[key] = number = self._number
+            # Of most nothing was counted.
+            is_new = key not in self._young and key not in self._old
+            heapq.heappush(self._heap, (0.0 if is_new else self._used(key), number, key))
 
     def pop(self) -> K | None:
         """Whose turn it is; None where nobody waits."""

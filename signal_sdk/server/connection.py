@@ -177,7 +177,13 @@ class Connection:
             services.refusals.count("frames_per_second")
             self._link.pause(min(max(seconds, PAUSE_SECONDS), MAX_PAUSE_SECONDS))
             return False
-        self._handle_one(frame)
+        if type(frame) is call2.MessageRequest:
+            # Nearly all that comes.
+            waits_for = self._requests.answer(self._session, frame)
+            if waits_for is not None:
+                self._wait_for(waits_for)
+        else:
+            self._handle_one(frame)
         return True
 
     def _handle_one(self, frame: typed.ClientFrame) -> None:
@@ -185,10 +191,13 @@ class Connection:
         before = hub.deliveries
         waits_for = self._handle(frame)
         if waits_for is not None:
-            self._waits_for = waits_for
-            waits_for.when_done(self._go_on)
+            self._wait_for(waits_for)
         elif (made := hub.deliveries - before) > DELIVERIES_PER_FRAME:
             self._charge(made)
+
+    def _wait_for(self, waits_for: Pending[None]) -> None:
+        self._waits_for = waits_for
+        waits_for.when_done(self._go_on)
 
     def _go_on(self) -> None:
         """What the next frame had to wait for is done."""
@@ -221,6 +230,8 @@ class Connection:
         anything.
         """
         match frame:
+            case call2.MessageRequest():
+                return self._requests.answer(self._session, frame)
             case call2.Request():
                 if frame.function == functions.UserLogout.function:
                     work = self._requests.log_out(self._session, frame, self._end_session)

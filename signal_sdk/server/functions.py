@@ -21,8 +21,8 @@ from signal_sdk.server.engine.base import Answer, Asked, Engine, Known
 from signal_sdk.server.inbox import Inboxes
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.session import Session
+from signal_sdk.wire import call2, results
 from signal_sdk.wire import functions as wire
-from signal_sdk.wire import results
 from signal_sdk.wire.arguments import Arguments
 
 Question = Callable[[Session, Any], Answer[results.Result]]
@@ -64,6 +64,7 @@ def handlers(
         },
         changes={
             wire.UserSendMessage: inboxes.send,
+            call2.Message: inboxes.send,
             wire.UserSetAttr: users.set,
             wire.ChannelJoin: channels.join,
             wire.ChannelLeave: channels.leave,

@@ -20,7 +20,7 @@ from signal_sdk.server.engine.base import AccountKey, Answer, Asked, Engine, Kno
 from signal_sdk.server.engine.pending import after
 from signal_sdk.server.refusals import too_often
 from signal_sdk.server.session import Session
-from signal_sdk.wire import events, functions, lines, names, results
+from signal_sdk.wire import call2, events, functions, lines, names, results
 
 MAX_PAGE_CHARS: Final = 512 * 1024
 """How many characters one poll gets, but for a single entry that is longer: more than 30 of the
@@ -59,27 +59,23 @@ class Inboxes:
         self._clock = clock
 
     def send(
-        self, session: Session, args: functions.UserSendMessage, asked: Asked
+        self, session: Session, args: functions.UserSendMessage | call2.Message, asked: Asked
     ) -> Answer[Known | None]:
         """`user_sendmsg`."""
         check_user_rate(session, self._limits)
-        now, key = self._clock(), session.key
+        now, (app, account), content = self._clock(), session.key, args.content
         ttl = lines.parse_flag(args.flag)
-        post = Post(
-            key=AccountKey(key.app, args.peer),
-            line=lines.MessageLine(
-                # The sender's uid keeps one user's choice of ids from hiding another's messages.
-                msg_id=f"{session.uid}.{args.message_id or secrets.token_hex(8)}",
-                src=key.account,
-                dst=args.peer,
-                ttl=ttl,
-                type=events.INSTANT,
-                time=int(now * 1000),
-                content=names.json_text(args.content),
-            ).encode(),
-            sender=key.account,
-            expires=now + ttl,
+        line = lines.encode_message(
+            # The sender's uid keeps one user's choice of ids from hiding another's messages.
+            f"{session.uid}.{args.message_id or secrets.token_hex(8)}",
+            account,
+            args.peer,
+            ttl,
+            events.INSTANT,
+            int(now * 1000),
+            content if type(content) is str else names.json_text(content),
         )
+        post = Post(AccountKey(app, args.peer), account, line, now + ttl)
         return self._engine.post(asked, post)
 
     def push(

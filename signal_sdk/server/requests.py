@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, Final, TypeGuard, TypeVar
+from typing import Any, Final, TypeAlias, TypeGuard, TypeVar
 
 import trio
 
@@ -19,6 +19,7 @@ from signal_sdk.errors import SignalError
 from signal_sdk.server import rights
 from signal_sdk.server.engine.base import Answer, Asked, Known, Pending, UnknownError
 from signal_sdk.server.engine.pending import after, drive, left, settled
+from signal_sdk.server.functions import Question
 from signal_sdk.server.hearing import Hearing
 from signal_sdk.server.hub import Gate
 from signal_sdk.server.inbox import Polled
@@ -32,11 +33,13 @@ from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.rights import ALL
 
 T = TypeVar("T")
+AnyRequest: TypeAlias = "call2.Request | call2.MessageRequest"
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 SENDING: Final = frozenset(
     {
+        call2.Message,
         functions.UserSendMessage,
         functions.ChannelSendMessage,
         functions.PushSendMessage,
@@ -91,17 +94,21 @@ class Requests:
         self.unwritten: int = 0
         """How many have changed something that is not durable yet."""
 
-    def answer(self, session: Session | None, request: call2.Request) -> Pending[None] | None:
+    def answer(self, session: Session | None, request: AnyRequest) -> Pending[None] | None:
         """Answer a request, now or when it is done and durable. Returns what the connection's next
         frame has to wait for, if for anything.
         """
         try:
-            return self._answer(session, request)
+            session, ack, args = self.decode(session, request)
+            question = self._services.handlers.questions.get(type(args))
+            if question is not None:
+                return self._ask(session, request, question, args)
+            return self._change(session, request, ack, args)
         except Exception as exc:  # noqa: BLE001  it is told
             self._refuse(request, exc)
             return None
 
-    def _refuse(self, request: call2.Request, exc: Exception) -> None:
+    def _refuse(self, request: AnyRequest, exc: Exception) -> None:
         if isinstance(exc, SignalError):
             logger.debug("%s: %.40r refused: %s", self._link.peer, request.function, exc)
             self._services.refusals.told(exc)
@@ -111,30 +118,38 @@ class Requests:
         self._link.send(typed.Failure(request.callid, exc))
 
     def decode(
-        self, session: Session | None, request: call2.Request
+        self, session: Session | None, request: AnyRequest
     ) -> tuple[Session, int | None, Arguments]:
         """A request's session, its `ack` and its arguments. Raises `SignalError`."""
         if session is None:
             raise SignalError(ECode.GENERAL_E_NOT_LOGIN, "not logged in")
-        line, ack, args = call2.decode_args(request)
+        args: Arguments
+        if isinstance(request, call2.MessageRequest):
+            args = request.args
+            line, ack = args.line, args.ack
+        else:
+            line, ack, args = call2.decode_args(request)
         if not session.is_its_line(line):
             raise SignalError(ECode.GENERAL_E_NOT_LOGIN, WRONG_LINE)
         if session.rights is not ALL:
             rights.check(session.rights, args)
         return session, ack, args
 
-    def _answer(self, session: Session | None, request: call2.Request) -> Pending[None] | None:
-        session, ack, args = self.decode(session, request)
+    def _ask(
+        self, session: Session, request: AnyRequest, question: Question, args: Arguments
+    ) -> Pending[None] | None:
+        most = self._services.limits.questions_per_second
+        self._check_pace(session.questions, most, "questions_per_second")
+        found = question(session, args)
+        if isinstance(found, Pending):
+            return self._later(request, found, partial(self._tell, session, request.callid))
+        self._tell(session, request.callid, found)
+        return None
+
+    def _change(
+        self, session: Session, request: AnyRequest, ack: int | None, args: Arguments
+    ) -> Pending[None] | None:
         services, callid = self._services, request.callid
-        question = services.handlers.questions.get(type(args))
-        if question is not None:
-            most = services.limits.questions_per_second
-            self._check_pace(session.questions, most, "questions_per_second")
-            found = question(session, args)
-            if isinstance(found, Pending):
-                return self._later(request, found, partial(self._tell, session, callid))
-            self._tell(session, callid, found)
-            return None
         services.engine.check_writable()
         asked = Asked(
             session.key,
@@ -161,7 +176,7 @@ class Requests:
         return None
 
     def _later(
-        self, request: call2.Request, result: Pending[T], tell: Callable[[T], None]
+        self, request: AnyRequest, result: Pending[T], tell: Callable[[T], None]
     ) -> Pending[None] | None:
         """Tell a result when it is there, or why there is none. Of more than so many nothing is
         read meanwhile.
@@ -195,7 +210,7 @@ class Requests:
     def _sent(
         self, _: Session, callid: call2.CallId, asked: Asked, result: results.Result | Known | None
     ) -> None:
-        self._link.send(typed.Reply(callid, _text(asked, result)))
+        self._link.send(typed.Reply(callid, asked.reply if result is None else _text(result)))
 
     def _changed(
         self,
@@ -207,9 +222,8 @@ class Requests:
     ) -> None:
         """A change is acknowledged when it is durable."""
         self.unwritten += 1
-        self._services.engine.when_durable(
-            partial(self._acknowledge, session, gate, callid, _text(asked, result))
-        )
+        text = asked.reply if result is None else _text(result)
+        self._services.engine.when_durable(partial(self._acknowledge, session, gate, callid, text))
 
     def _tell(self, session: Session, callid: call2.CallId, result: results.Result) -> None:
         """Answer a question."""
@@ -247,7 +261,10 @@ class Requests:
         error: SignalError | None,
     ) -> None:
         self.unwritten -= 1
-        self._reply(callid, text, error)
+        if error is None:
+            self._link.send(typed.Reply(callid, text))
+        else:
+            self._link.send(typed.Failure(callid, error))
         if gate is not None:
             self._hearing.open(session, gate)
 
@@ -297,7 +314,7 @@ class Requests:
     def _move(
         self,
         session: Session,
-        request: call2.Request,
+        request: AnyRequest,
         args: functions.ChannelJoin | functions.ChannelLeave,
         asked: Asked,
     ) -> Pending[None] | None:
@@ -309,7 +326,7 @@ class Requests:
     async def _do_move(
         self,
         session: Session,
-        request: call2.Request,
+        request: AnyRequest,
         args: functions.ChannelJoin | functions.ChannelLeave,
         asked: Asked,
     ) -> None:
@@ -358,10 +375,8 @@ class Requests:
         return result, None
 
 
-def _text(asked: Asked, result: results.Result | Known | None) -> str:
+def _text(result: results.Result | Known) -> str:
     """The result that a change's answer has."""
-    if result is None:
-        return asked.reply
     return result.reply if isinstance(result, Known) else call2.encode_result(result)
 
 

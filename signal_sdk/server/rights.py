@@ -10,7 +10,7 @@ from typing import Final
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
-from signal_sdk.wire import functions, names
+from signal_sdk.wire import call2, functions, names
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.rights import Rights, covers
 
@@ -32,6 +32,7 @@ a later login's rights may be fewer.
 """
 PEERS: Final[dict[type[Arguments], ECode]] = {
     functions.UserSendMessage: ECode.SENDMESSAGE_E_OTHER,
+    call2.Message: ECode.SENDMESSAGE_E_OTHER,
     functions.PushSendMessage: ECode.SENDMESSAGE_E_OTHER,
     functions.VoipInvite: ECode.INVITE_E_OTHER,
     functions.PstnInvite: ECode.INVITE_E_OTHER,

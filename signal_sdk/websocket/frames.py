@@ -8,6 +8,7 @@ the rest of the protocol: fragments, control frames and whatever is wrong are th
 from __future__ import annotations
 
 import os
+import struct
 from typing import Final
 
 import msgspec
@@ -17,7 +18,17 @@ try:
 except ImportError:
     from websockets.utils import apply_mask
 
-__all__ = ["BINARY", "TEXT", "FrameHead", "encode", "encode_masked", "read_head", "unmask"]
+__all__ = [
+    "BINARY",
+    "TEXT",
+    "FrameHead",
+    "encode",
+    "encode_masked",
+    "encode_text",
+    "read_head",
+    "take_texts",
+    "unmask",
+]
 
 TEXT: Final = 0x81
 """The first byte of a text message that is one frame."""
@@ -28,6 +39,8 @@ _MASKED: Final = 0x80
 _LENGTH_16: Final = 126
 _LENGTH_64: Final = 127
 _MASK_BYTES: Final = 4
+_TEXT_HEADS: Final = tuple(bytes((TEXT, size)) for size in range(_LENGTH_16))
+_pack_head: Final = struct.Struct(">BBH").pack
 
 
 class FrameHead(msgspec.Struct, frozen=True, gc=False):
@@ -63,6 +76,36 @@ def read_head(data: bytes | bytearray, at: int) -> FrameHead | None:
     return FrameHead(data[at], start, start + length, is_masked)
 
 
+def take_texts(
+    data: bytes | bytearray, most: int, most_bytes: int, *, masked: bool
+) -> tuple[list[bytes], int]:
+    """The payloads of the text messages that `data` begins with, each one whole frame, masked or
+    not; and where they end. At most `most` of them, and none of more than `most_bytes`.
+    """
+    texts: list[bytes] = []
+    at, end = 0, len(data)
+    mark, shortest = (_MASKED, 2 + _MASK_BYTES) if masked else (0, 2)
+    while at + shortest <= end and data[at] == TEXT and len(texts) < most:
+        length = data[at + 1] - mark
+        start = at + shortest
+        if length == _LENGTH_16:
+            start += 2
+            if start > end:
+                break
+            length = (data[at + 2] << 8) | data[at + 3]
+        elif not 0 <= length < _LENGTH_16:
+            break
+        stop = start + length
+        if stop > end or length > most_bytes:
+            break
+        payload = data[start:stop]
+        texts.append(
+            apply_mask(payload, data[start - _MASK_BYTES : start]) if masked else bytes(payload)
+        )
+        at = stop
+    return texts, at
+
+
 def unmask(data: bytes | bytearray, head: FrameHead) -> bytes:
     """The payload of a masked frame, whose mask is before it."""
     start = head.start
@@ -71,9 +114,19 @@ def unmask(data: bytes | bytearray, head: FrameHead) -> bytes:
 
 def encode(first: int, payload: bytes) -> bytes:
     """A whole message, unmasked, as a server sends it."""
-    size = len(payload)
-    head = bytes((first, size)) if size < _LENGTH_16 else _head(first, size, 0)
-    return head + payload
+    return _head(first, len(payload), 0) + payload
+
+
+def encode_text(text: bytes) -> bytes:
+    """A text message, unmasked, as every client of a server may be sent it: one encoding serves
+    all.
+    """
+    size = len(text)
+    if size < _LENGTH_16:
+        return _TEXT_HEADS[size] + text
+    if size < 1 << 16:
+        return _pack_head(TEXT, _LENGTH_16, size) + text
+    return _head(TEXT, size, 0) + text
 
 
 def encode_masked(first: int, payload: bytes) -> bytes:

@@ -63,11 +63,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
         return f"Message({len(self.data)} bytes, binary={self.binary})"
 
 
-def encode_text(text: bytes) -> bytes:
-    """A text message as every client of a server may be sent it: unmasked, so that one encoding
-    serves all.
-    """
-    return frames.encode(frames.TEXT, text)
+encode_text: Final = frames.encode_text
 
 
 def encode_binary(data: bytes) -> bytes:
@@ -83,7 +79,6 @@ class WebSocketLink(StreamLink[M]):
         "_fragments",
         "_fragments_binary",
         "_frame_bytes",
-        "_has_left",
         "_library",
         "_max_bytes",
         "_rest",
@@ -108,7 +103,6 @@ class WebSocketLink(StreamLink[M]):
         self._fragments = bytearray()
         self._fragments_binary = False
         self._rest = bytearray()
-        self._has_left = False
         self._farewell: trio.Lock | None = None
 
     def distrust(self, bounds: StrangerBounds, pool: Pool | None = None) -> None:
@@ -186,7 +180,7 @@ class WebSocketLink(StreamLink[M]):
     def _feed(self, data: bytes) -> None:
         # Whole messages at once, all else through the library.
         if not data:
-            self._has_left = False
+            self._has_more = False
             self._give_to_library(bytes(self._rest))
             self._rest.clear()
             self._protocol.receive_eof()
@@ -200,19 +194,24 @@ class WebSocketLink(StreamLink[M]):
         elif (at := self._take_whole_frames(data)) < len(data):
             rest += data[at:]
 
-    @property
-    def _has_more(self) -> bool:
-        return self._has_left
-
     def _feed_more(self) -> None:
         rest = self._rest
         del rest[: self._take_whole_frames(rest)]
 
     def _take_whole_frames(self, data: bytes | bytearray) -> int:
         """Take the frames that are whole, or of very many some; how many bytes that is."""
-        at = 0
-        self._has_left = False
-        for _ in range(MESSAGES_PER_TURN):
+        library = self._library
+        at = taken = 0
+        if library is None or self._is_library_idle:
+            # Nearly all that ever comes.
+            texts, at = frames.take_texts(
+                data, MESSAGES_PER_TURN, self._frame_bytes, masked=self.is_server
+            )
+            taken = len(texts)
+            for text in texts:
+                self._messages.append(self._message(text, binary=False))
+        self._has_more = False
+        for _ in range(MESSAGES_PER_TURN - taken):
             if at >= len(data):
                 return at
             library = self._library
@@ -220,7 +219,7 @@ class WebSocketLink(StreamLink[M]):
                 # It is ended, or about to be.
                 end = min(at + LIBRARY_BYTES, len(data))
                 self._give_to_library(bytes(data[at:end]))
-                self._has_left = end < len(data)
+                self._has_more = end < len(data)
                 return end
             head = frames.read_head(data, at)
             if head is None:
@@ -249,7 +248,7 @@ class WebSocketLink(StreamLink[M]):
                 # Whole, so that where the next one begins is never for the library alone to know.
                 self._give_to_library(bytes(data[at : head.end]))
             at = head.end
-        self._has_left = at < len(data)
+        self._has_more = at < len(data)
         return at
 
     @property
@@ -288,7 +287,7 @@ class WebSocketLink(StreamLink[M]):
     def _turn_away(self, reason: str, *, is_full: bool) -> None:
         self._rest = bytearray()
         self._fragments = bytearray()
-        self._has_left = False
+        self._has_more = False
         self._fail_library(TRY_AGAIN_LATER if is_full else POLICY_VIOLATION, reason)
 
     def _send_pending(self) -> None:
@@ -343,7 +342,7 @@ class WebSocketLink(StreamLink[M]):
                 await self.outbox.drained()
                 async with self._farewell:
                     while self._protocol.state is not State.CLOSED and not self.outbox.broken:
-                        if self._has_left:
+                        if self._has_more:
                             await trio.lowlevel.checkpoint()
                             self._feed_more()
                         else:

@@ -1,20 +1,21 @@
 """`call2` and `call2-ret`: the text of a request and of its reply.
 
 Owns: protocol.md, section 2's two frames, for both roles, and how a refusal carries its code. Must
-not know the functions one by one: functions.py's table does.
+not know the functions one by one: functions.py's table does; but for the one that is nearly all
+that is asked, a message to an account, which is decoded and checked in one go.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import attrs
 import msgspec
 
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import ParameterError, SignalError
-from signal_sdk.wire import frames, names
+from signal_sdk.errors import ParameterError, ProtocolError, SignalError
+from signal_sdk.wire import frames, lines, names
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.functions import FUNCTIONS
 from signal_sdk.wire.hidden import hides
@@ -32,6 +33,7 @@ R = TypeVar("R", bound=Result)
 _request = msgspec.json.Decoder(tuple[str, CallId, msgspec.Raw])
 _plain_request = msgspec.json.Decoder(tuple[str, tuple[str, CallId, dict[str, Any]]])
 _PLAIN_HEAD: Final = b'["call2",'
+_MESSAGE_HEAD: Final = b'["call2",["user_sendmsg",'
 _reply = msgspec.json.Decoder(tuple[CallId, str, str])
 _args = msgspec.json.Decoder(dict[str, Any])
 
@@ -68,6 +70,64 @@ def decode_plain_request(text: bytes) -> Request | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
         return None
     return Request(*request)
+
+
+@hides("content", "line")
+class Message(Arguments, msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """The arguments of a `user_sendmsg`, as `functions.UserSendMessage` has them, with its `line`
+    and `ack`.
+    """
+
+    function = "user_sendmsg"
+
+    peer: str
+    flag: str
+    kind: Literal["instant"] = msgspec.field(name="t")
+    content: str
+    message_id: str = msgspec.field(default="", name="messageID")
+    line: str = ""
+    ack: int | None = None
+
+
+class MessageRequest(msgspec.Struct, array_like=True, gc=False):
+    """A `user_sendmsg` all of whose values are as they ought to be."""
+
+    function: str
+    callid: CallId
+    args: Message
+
+    def __repr__(self) -> str:
+        # As a `Request`.
+        return f"MessageRequest({self.callid!r})"
+
+
+_message = msgspec.json.Decoder(tuple[Literal["call2"], MessageRequest])
+
+
+def decode_message(text: bytes) -> MessageRequest | None:
+    """The message to an account that a frame's text asks to be sent, decoded and checked in one go,
+    as nearly all can be. None for whatever else it is, and where anything is wrong with it:
+    `decode_plain_request` and `decode_args` find out.
+    """
+    if not text.startswith(_MESSAGE_HEAD):
+        return None
+    try:
+        _, request = _message.decode(text)
+        args = request.args
+        names.check_account_text(args.peer)
+        lines.parse_flag(args.flag)
+    except (msgspec.MsgspecError, SignalError, ProtocolError, ValueError, RecursionError):
+        return None
+    number = args.message_id
+    if (
+        len(args.content) > names.MAX_MESSAGE_CHARS
+        or len(number) > names.MAX_NAME_CHARS
+        or not number.isascii()
+        or not number.isprintable()
+        or " " in number
+    ):
+        return None
+    return request
 
 
 def decode_args(request: Request) -> tuple[str, int | None, Arguments]:
@@ -119,10 +179,13 @@ def encode_invoke(
 
 def encode_success(callid: CallId, text: str) -> bytes:
     """The frame of a success; `text` is the result's JSON."""
+    if text is _DONE_TEXT and type(callid) is int:
+        return _DONE_FRAME % callid
     return frames.encode_frame(REPLY, [callid, "", text])
 
 
 _DONE_TEXT: Final = frames.encode_json(DONE).decode()
+_DONE_FRAME: Final = frames.encode_frame(REPLY, ["%d", "", _DONE_TEXT]).replace(b'"%d"', b"%d")
 
 
 def encode_result(result: Result) -> str:

@@ -20,6 +20,7 @@ from signal_sdk.wire.names import JsonValue
 NOTIFY: Final = "notify"
 INSTANT: Final = "instant"
 
+_encode = msgspec.json.Encoder().encode
 _notified = msgspec.json.Decoder(list[str | int])
 _pushed = msgspec.json.Decoder(tuple[int, str])
 
@@ -56,7 +57,8 @@ def encode_announcement(version: int) -> bytes:
 
 def encode_push(version: int, line: str) -> bytes:
     """The frame that hands an entry to a `websdk` client."""
-    return frames.encode_frame(NOTIFY, ["recvmsg", frames.encode_json([version, line]).decode()])
+    # Text and a number, which JSON always can hold: a line that came in is free of surrogates.
+    return _encode([NOTIFY, ["recvmsg", _encode([version, line]).decode()]])
 
 
 def encode_java_push(version: int, line: str) -> bytes:

@@ -23,7 +23,7 @@ _decoders: Final[Mapping[str, Callable[[frames.Frame], typed.ClientFrame]]] = {
 
 
 def decode_client(text: bytes) -> typed.ClientFrame:
-    """What a client says. Never raises."""
+    """What a client says, but for what `call2.decode_message` decodes. Never raises."""
     request = call2.decode_plain_request(text)
     if request is not None:
         return request

@@ -19,6 +19,7 @@ from signal_sdk.wire.hidden import hides
 
 V2: Final = "msg-v2"
 V3: Final = "msg-v3"
+_FLAG: Final = "v1:E:"
 EVENT_TTL_SECONDS: Final = 3600
 """The TTL on the line of an event: a call's is kept for an hour, a channel's is in no inbox."""
 FLAGS_KEPT: Final = 256
@@ -48,6 +49,13 @@ class MessageLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return f"{head} {self.src} {self.dst} {flag} {self.type} {self.time} {self.content}"
 
 
+def encode_message(
+    msg_id: str, src: str, dst: str, ttl: int, kind: str, time: int, content: str
+) -> str:
+    """The text of a v3 line; `time` is in Unix milliseconds, `ttl` in seconds."""
+    return f"{V3} {msg_id} {src} {dst} {_FLAG}{ttl} {kind} {time} {content}"
+
+
 def without_id(text: str) -> str:
     """A line's text as it is without a message id."""
     version, _, rest = text.partition(" ")
@@ -67,7 +75,7 @@ def field(text: str) -> str:
 
 def make_flag(ttl: int) -> str:
     """FLAG for a message that its inbox keeps for `ttl` seconds."""
-    return f"v1:E:{ttl}"
+    return f"{_FLAG}{ttl}"
 
 
 @functools.lru_cache(FLAGS_KEPT)

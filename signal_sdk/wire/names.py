@@ -263,11 +263,12 @@ def check_account(value: JsonValue) -> str:
     that do not look like an account of the server's own. Another JSON value is taken as its JSON
     text.
     """
-    return _check_account(value if isinstance(value, str) else _text_of("account", value))
+    return check_account_text(value if isinstance(value, str) else _text_of("account", value))
 
 
 @functools.lru_cache(NAMES_KEPT)
-def _check_account(text: str) -> str:
+def check_account_text(text: str) -> str:
+    """As `check_account`."""
     _check_name("account", text, MAX_ACCOUNT_CHARS)
     if _holds_white_space(text):
         raise wrong("account", text, "holds white space")

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from signal_sdk.errors import LoginError, SignalError
-from signal_sdk.wire.call2 import CallId, Request
+from signal_sdk.wire.call2 import CallId, MessageRequest, Request
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.login import LineLogin, Login, LoginSucceeded, SetFlag
 from signal_sdk.wire.results import GetMessagesResult
@@ -52,7 +52,7 @@ class Unknown(msgspec.Struct, frozen=True, gc=False):
 
 
 ClientFrame: TypeAlias = (
-    Request | Ping | Login | LineLogin | ChannelSub | SetFlag | Malformed | Unknown
+    MessageRequest | Request | Ping | Login | LineLogin | ChannelSub | SetFlag | Malformed | Unknown
 )
 
 # --- from the server ------------------------------------------------------------------------------

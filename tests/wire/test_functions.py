@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import attrs
 import pytest
@@ -168,6 +169,69 @@ def test_a_request_in_one_go_is_the_request_step_by_step(
         assert (quick.function, quick.callid) == (steps.function, steps.callid)
         assert type(quick.callid) is type(steps.callid)
         assert _outcome(quick) == _outcome(steps)
+
+
+some_messages = st.builds(
+    functions.UserSendMessage,
+    peer=sts.accounts,
+    flag=st.sampled_from(["v1:E:0", "v1:E:3600", "v1:E:999999999"]),
+    kind=st.just("instant"),
+    content=st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | sts.json_dicts,
+    message_id=st.text("ab1-", max_size=9),
+)
+
+
+@given(sts.callids, sts.session_lines, some_messages, st.data())
+def test_a_message_in_one_go_is_the_message_step_by_step(
+    callid: int | str, line: str, args: functions.UserSendMessage, data: st.DataObject
+) -> None:
+    """Whatever is done to a message's text, both ways find the same, or the quick one nothing."""
+    text = call2.encode_request(callid, line, args, data.draw(st.none() | st.integers(0, 9)))
+    if isinstance(args.content, str):
+        assert call2.decode_message(text) is not None
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, min(start + 9, len(text))))
+    text = text[:start] + data.draw(st.sampled_from(PIECES)) + text[end:]
+    quick = call2.decode_message(text)
+    if quick is not None:
+        steps = call2.decode_request(frames.decode_frame(text))
+        assert (quick.function, quick.callid) == (steps.function, steps.callid)
+        assert type(quick.callid) is type(steps.callid)
+        found = quick.args
+        same = functions.UserSendMessage(
+            peer=found.peer,
+            flag=found.flag,
+            kind=found.kind,
+            content=found.content,
+            message_id=found.message_id,
+        )
+        assert (found.line, found.ack, same) == call2.decode_args(steps)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"content": "x" * 8193},
+        {"messageID": "a b"},
+        {"messageID": "x" * 129},
+        {"messageID": "\x7f"},
+        {"messageID": 7},
+        {"peer": ""},
+        {"peer": "a b"},
+        {"flag": "v1:E:x"},
+        {"t": "other"},
+        {"ack": "1"},
+        {"more": 1},
+    ],
+)
+def test_what_may_be_wrong_with_a_message_is_not_for_the_quick_way(wrong: dict[str, Any]) -> None:
+    args = {"peer": "ann", "flag": "v1:E:60", "t": "instant", "content": "x", "line": "L"}
+    right = frames.encode_frame("call2", ["user_sendmsg", 1, args])
+    assert call2.decode_message(right) is not None
+    assert (
+        call2.decode_message(frames.encode_frame("call2", ["user_sendmsg", 1, {**args, **wrong}]))
+        is None
+    )
 
 
 def _outcome(request: call2.Request) -> tuple[object, ...]:

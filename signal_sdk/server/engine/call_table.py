@@ -127,4 +127,4 @@ def entry(
         time=int(now * 1000),
         content=events.encode_call_content(content),
     ).encode()
-    return Post(key=AccountKey(app, to), line=line, expires=now + ttl)
+    return Post(key=AccountKey(app, to), sender="", line=line, expires=now + ttl)

@@ -139,26 +139,26 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 @hides("line")
-class Entry(msgspec.Struct, kw_only=True, gc=False):
+class Entry(msgspec.Struct, gc=False):
     """An inbox entry that has its version. `number` is its place in the journal, if it has one;
     `sender` is not known any more after a restart.
     """
 
     version: int
-    sender: str = ""
+    sender: str
     expires: float
     line: str
     number: int = 0
 
 
 @hides("line")
-class Post(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Post(msgspec.Struct, frozen=True, gc=False):
     """An inbox entry to be: for whom, from whom, what, and until when. `line` is a message line's
     text. A call's event is from nobody, since nobody's share of the inbox is to stop it.
     """
 
     key: AccountKey
-    sender: str = ""
+    sender: str
     line: str
     expires: float
 

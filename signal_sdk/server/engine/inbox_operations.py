@@ -18,16 +18,17 @@ class InboxOperations(Core):
     """Inboxes, as the contract has them."""
 
     def post(self, asked: Asked, post: Post) -> Known | None:
-        sender = self._asker(asked)
-        if known := self._known(sender, asked):
+        sender, is_kept = self._asker(asked), asked.callid is not None
+        if is_kept and sender.replies and (known := self._known(sender, asked)):
             return known
         self._post(post)
-        self._keep(sender, asked)
+        if is_kept:
+            self._keep(sender, asked)
         return None
 
     def _post(self, post: Post) -> None:
-        account = self._state.account(post.key)
-        entry = self._inboxes.post(account, post, self._wall())
+        account = self._accounts.get(post.key) or self._state.account(post.key)
+        entry = self._inboxes.post(account, post, self._wall)
         self._commits.when_durable(partial(self._tell_of, account, entry))
 
     def _tell_of(self, account: Account, entry: Entry, _: SignalError | None) -> None:

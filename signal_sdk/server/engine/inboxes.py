@@ -7,7 +7,7 @@ of an entry, or where the journal has it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final
 
@@ -40,21 +40,19 @@ class Inboxes:
             else:
                 self.let_go(account)
 
-    def post(self, account: Account, post: Post, now: float) -> Entry:
+    def post(self, account: Account, post: Post, clock: Callable[[], float]) -> Entry:
         """Put an entry into the account's inbox. Raises `QuotaError`."""
-        bounds, inbox, usage = self._state.bounds, account.inbox, account.usage
-        size = size_of(post.line)
+        bounds, inbox, usage, line = self._state.bounds, account.inbox, account.usage, post.line
+        size = len(line) if line.isascii() else size_of(line)
         if (
             0 < bounds.inbox_messages <= len(inbox.entries)
             or 0 < bounds.inbox_bytes < inbox.size + size
             or 0 < bounds.inbox_sender_messages <= inbox.senders.get(post.sender, 0)
             or 0 < bounds.app_bytes < usage.bytes + size
         ):
-            self._make_room(account, post, size, now)
+            self._make_room(account, post, size, clock())
         inbox.last_version += 1
-        entry = Entry(
-            version=inbox.last_version, sender=post.sender, expires=post.expires, line=post.line
-        )
+        entry = Entry(inbox.last_version, post.sender, post.expires, line)
         inbox.append(entry, size)
         usage.bytes += size
         if not inbox.is_swept:

@@ -285,7 +285,7 @@ class State:
 
         def take_entry(row: Row) -> None:
             number, owner, version, expires, line = row
-            entry = Entry(version=version, expires=expires, line=line, number=number)
+            entry = Entry(version=version, sender="", expires=expires, line=line, number=number)
             size = size_of(line)
             accounts[owner].inbox.append(entry, size)
             accounts[owner].usage.bytes += size

@@ -7,6 +7,7 @@ of its own, java.py does. Must not know who is logged in.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from signal_sdk.net.reactor import Reactor
@@ -23,7 +24,7 @@ from signal_sdk.websocket.link import (
     encode_binary,
     encode_text,
 )
-from signal_sdk.wire import events, frames, json_frames, login, names, typed
+from signal_sdk.wire import call2, events, frames, json_frames, login, names, typed
 
 MAX_REASON_BYTES: Final = 120
 """A close frame's reason holds 123."""
@@ -54,9 +55,8 @@ class _TextWire:
     def plain(self) -> Wire:
         return self
 
-    def encode(self, text: bytes) -> bytes:
-        """A frame's text, as bytes for an outbox."""
-        return encode_text(text)
+    encode: Callable[[bytes], bytes] = staticmethod(encode_text)
+    """A frame's text, as bytes for an outbox."""
 
     def encode_event(
         self, channel: str, msgid: int, content: events.ChannelContent, time_ms: int
@@ -118,6 +118,9 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
     def _message(self, data: bytes, *, binary: bool) -> typed.ClientFrame:
         if binary:
             return typed.Malformed(reason="a binary frame, which only the server may send")
+        message = call2.decode_message(data)
+        if message is not None:
+            return message
         frame = json_frames.decode_client(data)
         if self._java is not None:
             self._java.hear(frame)
@@ -136,7 +139,7 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
         return self.heard_at
 
     def send(self, frame: typed.ServerFrame) -> None:
-        if isinstance(frame, typed.LoggedIn):
+        if type(frame) is typed.LoggedIn:
             self.trust()
             self._is_web = frame.device == login.WEB_DEVICE
             self._has_ids = self._has_ids or frame.ver >= login.PUSH_VERSION
@@ -147,8 +150,11 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
         if self._java is not None:
             self._java.say(frame)
             return
+        if self._library is not None and not self.is_open:
+            return
         text = json_frames.encode_server(frame, has_ids=self._has_ids, is_pushed=self._is_pushed)
-        self.send_encoded(self.outbox.wire.encode(text))
+        outbox = self.outbox
+        outbox.append(outbox.wire.encode(text))
 
     def end(self, farewell: typed.Farewell) -> None:
         if farewell.end is typed.End.DONE and self._java is not None:

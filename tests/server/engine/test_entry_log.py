@@ -45,7 +45,7 @@ class Process:
             "entries", "account, version"
         ):
             assert line == f"{owner} {version}"
-            entry = Entry(version=version, expires=expires, line=line, number=number)
+            entry = Entry(version=version, sender="", expires=expires, line=line, number=number)
             self.accounts[owner].inbox.append(entry, len(entry.line))
         self.log = EntryLog(self.commits, self.accounts)
 
@@ -58,7 +58,7 @@ class Process:
         return {it.id: [entry.version for entry in it.inbox.entries] for it in self.accounts}
 
     def post(self, owner: int, version: int) -> None:
-        entry = Entry(version=version, expires=5.0, line=f"{owner} {version}")
+        entry = Entry(version=version, sender="", expires=5.0, line=f"{owner} {version}")
         self.accounts[owner].inbox.append(entry, len(entry.line))
         self.log.append(owner, entry)
 
