@@ -9,8 +9,8 @@ however many those are. What anybody has used is forgotten in a second or two.
 
 from __future__ import annotations
 
-import heapq
 import math
+from collections import deque
 from collections.abc import Hashable
 from typing import Final, Generic, TypeVar
 
@@ -19,9 +19,13 @@ __all__ = ["Turns"]
 K = TypeVar("K", bound=Hashable)
 
 REMEMBERED_SECONDS: Final = 1.0
-MOST_SECONDS: Final = 0.01
-"""Whoever has used more is not made to wait for more than that: these take turns."""
-MOST_AT_ONCE_SECONDS: Final = MOST_SECONDS / 4
+STEP_SECONDS: Final = 0.0005
+"""Those who have used as much, but for so much, are read in the order in which they came."""
+STEPS: Final = 20
+"""Whoever has used more than so many steps, 10 ms, is not made to wait for more than that: these
+take turns.
+"""
+MOST_AT_ONCE_SECONDS: Final = STEPS * STEP_SECONDS / 4
 """What one turn counts at most. All may have stood still in it, for the garbage collector or
 another process: that is not to be laid to one who asks seldom. Who always takes so long is soon
 among the last.
@@ -34,7 +38,12 @@ class Turns(Generic[K]):
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, K]] = []
+        self._lines: list[deque[tuple[int, K]]] = [deque() for _ in range(STEPS + 2)]
+        """Those who wait, by how many steps they have used: nobody whose turn it is has to be
+        looked for. Before all others, those of whom nothing was counted.
+        """
+        self._first = 0
+        """All lines before this one are empty."""
         self._waiting: dict[K, int] = {}
         self._number = 0
         self._young: dict[K, float] = {}
@@ -71,26 +80,39 @@ class Turns(Generic[K]):
     def add(self, key: K) -> None:
         """`key` waits, unless it does already."""
         if key not in self._waiting:
-            self._number += 1
-            self._waiting[key] = number = self._number
-            # Of most nothing was counted.
-            is_new = key not in self._young and key not in self._old
-            heapq.heappush(self._heap, (0.0 if is_new else self._used(key), number, key))
+            self._number = number = self._number + 1
+            self._waiting[key] = number
+            self._line_up(key, number)
+
+    def _line_up(self, key: K, number: int) -> None:
+        young, old = self._young.get(key), self._old.get(key)
+        step = 0
+        if young is not None or old is not None:
+            used = int(((young or 0.0) + (old or 0.0)) / STEP_SECONDS)
+            step = used + 1 if used < STEPS else STEPS + 1
+        self._lines[step].append((number, key))
+        self._first = min(self._first, step)
 
     def pop(self) -> K | None:
         """Whose turn it is; None where nobody waits."""
-        while self._heap:
-            _, number, key = heapq.heappop(self._heap)
-            if self._waiting.get(key) == number:
-                del self._waiting[key]
-                return key
-        return None
+        waiting = self._waiting
+        if not waiting:
+            return None
+        while True:
+            line = self._lines[self._first]
+            while line:
+                number, key = line.popleft()
+                if waiting.get(key) == number:
+                    del waiting[key]
+                    return key
+            self._first += 1
 
     def charge(self, key: K, seconds: float, now: float) -> None:
         """Count what `key` has used."""
         if now - self._turned_at >= REMEMBERED_SECONDS:
             self._turn(now)
-        self._young[key] = self._young.get(key, 0.0) + min(seconds, MOST_AT_ONCE_SECONDS)
+        seconds = min(seconds, MOST_AT_ONCE_SECONDS)
+        self._young[key] = self._young.get(key, 0.0) + seconds
 
     def is_new(self, key: K) -> bool:
         """Has nothing been counted of it lately?"""
@@ -102,14 +124,13 @@ class Turns(Generic[K]):
         self._young.pop(key, None)
         self._old.pop(key, None)
 
-    def _used(self, key: K) -> float:
-        return min(self._young.get(key, 0.0) + self._old.get(key, 0.0), MOST_SECONDS)
-
     def _turn(self, now: float) -> None:
         is_late = now - self._turned_at >= 2 * REMEMBERED_SECONDS
         self._old = {} if is_late else self._young
         self._young = {}
         self._turned_at = now
         # Who has waited since is better off: nobody waits for ever.
-        self._heap = [(self._used(key), number, key) for key, number in self._waiting.items()]
-        heapq.heapify(self._heap)
+        for line in self._lines:
+            line.clear()
+        for key, number in self._waiting.items():
+            self._line_up(key, number)

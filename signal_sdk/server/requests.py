@@ -99,6 +99,11 @@ class Requests:
         frame has to wait for, if for anything.
         """
         try:
+            if type(request) is call2.MessageRequest and session is not None:
+                # Nearly all that is asked, decoded and checked where it was read.
+                message = request.args
+                if session.rights is ALL and session.is_its_line(message.line):
+                    return self._change(session, request, message.ack, message)
             session, ack, args = self.decode(session, request)
             question = self._services.handlers.questions.get(type(args))
             if question is not None:
@@ -149,27 +154,30 @@ class Requests:
     def _change(
         self, session: Session, request: AnyRequest, ack: int | None, args: Arguments
     ) -> Pending[None] | None:
-        services, callid = self._services, request.callid
-        services.engine.check_writable()
+        services, callid, kind = self._services, request.callid, type(args)
+        engine = services.engine
+        if not engine.is_volatile:
+            engine.check_writable()
         asked = Asked(
             session.key,
             session.generation,
             callid if ack is not None and _is_countable(callid) else None,
             ack or 0,
-            REPLIES.get(type(args), DONE),
+            REPLIES.get(kind, DONE),
         )
         result: Answer[results.Result | Known | None]
         try:
-            if type(args) not in SENDING:
+            if kind not in SENDING:
                 most = services.limits.changes_per_second
                 self._check_pace(session.changes, most, "changes_per_second")
-            if isinstance(args, MOVING):
-                return self._move(session, request, args, asked)
-            result = services.handlers.changes[type(args)](session, args, asked)
+                if isinstance(args, MOVING):
+                    return self._move(session, request, args, asked)
+            result = services.handlers.changes[kind](session, args, asked)
         except SignalError as exc:
             result = self._recall(asked, exc)
         # What becomes of a channel's message has been handed to everybody, and is in no journal.
-        done = self._sent if isinstance(args, functions.ChannelSendMessage) else self._changed
+        is_done = kind is functions.ChannelSendMessage or engine.is_volatile
+        done = self._done if is_done else self._changed
         if isinstance(result, Pending):
             return self._later(request, result, partial(done, session, callid, asked))
         done(session, callid, asked, result)
@@ -207,7 +215,7 @@ class Requests:
 
         return after(self._services.engine.recall(asked), known_or_refused)
 
-    def _sent(
+    def _done(
         self, _: Session, callid: call2.CallId, asked: Asked, result: results.Result | Known | None
     ) -> None:
         self._link.send(typed.Reply(callid, asked.reply if result is None else _text(result)))

@@ -30,6 +30,7 @@ INVOKE_PREFIX: Final = "io.agora.signal."
 CallId = int | str
 R = TypeVar("R", bound=Result)
 
+_encode = msgspec.json.Encoder().encode
 _request = msgspec.json.Decoder(tuple[str, CallId, msgspec.Raw])
 _plain_request = msgspec.json.Decoder(tuple[str, tuple[str, CallId, dict[str, Any]]])
 _PLAIN_HEAD: Final = b'["call2",'
@@ -179,13 +180,13 @@ def encode_invoke(
 
 def encode_success(callid: CallId, text: str) -> bytes:
     """The frame of a success; `text` is the result's JSON."""
-    if text is _DONE_TEXT and type(callid) is int:
-        return _DONE_FRAME % callid
+    if text is _DONE_TEXT:
+        return _DONE_FRAME % _encode(callid)
     return frames.encode_frame(REPLY, [callid, "", text])
 
 
 _DONE_TEXT: Final = frames.encode_json(DONE).decode()
-_DONE_FRAME: Final = frames.encode_frame(REPLY, ["%d", "", _DONE_TEXT]).replace(b'"%d"', b"%d")
+_DONE_FRAME: Final = frames.encode_frame(REPLY, ["%b", "", _DONE_TEXT]).replace(b'"%b"', b"%b")
 
 
 def encode_result(result: Result) -> str:

@@ -233,6 +233,9 @@ class Engine(Protocol):
         """
         return False
 
+    is_volatile: bool = False
+    """Is all durable at once, since nothing outlives the process? Then nobody need ask when."""
+
     def recall(self, asked: Asked) -> Answer[Known | None]:
         """What the request was answered, if it has come before. All up to its `ack` are forgotten.
         For a request that is refused before it reaches an operation.

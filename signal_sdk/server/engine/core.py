@@ -65,6 +65,7 @@ class Core:
             shared = state, Inboxes(state, commits)
         self._state, self._inboxes = state, _ = shared
         self._commits = commits = state.commits
+        self.is_volatile: bool = not isinstance(commits, JournalCommits)
         # No methods of this class around them: they are called for each message.
         self.check_writable: Callable[[], None] = commits.check
         self.when_durable: Callable[[Then], None] = commits.when_durable

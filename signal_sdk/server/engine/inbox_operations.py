@@ -29,9 +29,12 @@ class InboxOperations(Core):
     def _post(self, post: Post) -> None:
         account = self._accounts.get(post.key) or self._state.account(post.key)
         entry = self._inboxes.post(account, post, self._wall)
-        self._commits.when_durable(partial(self._tell_of, account, entry))
+        if self.is_volatile:
+            self._tell_of(account, entry)
+        else:
+            self._commits.when_durable(partial(self._tell_of, account, entry))
 
-    def _tell_of(self, account: Account, entry: Entry, _: SignalError | None) -> None:
+    def _tell_of(self, account: Account, entry: Entry, _: SignalError | None = None) -> None:
         # What cannot be written now is in the inbox all the same, and will be.
         presence = account.presence
         if presence is not None:

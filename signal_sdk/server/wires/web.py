@@ -152,7 +152,14 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
             return
         if self._library is not None and not self.is_open:
             return
-        text = json_frames.encode_server(frame, has_ids=self._has_ids, is_pushed=self._is_pushed)
+        if type(frame) is typed.Entry and self._has_ids:
+            text = events.encode_push(frame.version, frame.line)
+        elif type(frame) is typed.Reply and type(frame.result) is str:
+            text = call2.encode_success(frame.callid, frame.result)
+        else:
+            text = json_frames.encode_server(
+                frame, has_ids=self._has_ids, is_pushed=self._is_pushed
+            )
         outbox = self.outbox
         outbox.append(outbox.wire.encode(text))
 

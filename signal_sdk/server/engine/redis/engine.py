@@ -126,6 +126,8 @@ class RedisEngine(PresenceOperations, ChannelOperations, CallOperations):
         if self._unsaid and not self._is_asking:
             self._ask_replicas()
 
+    is_volatile = False
+
     @property
     def is_behind(self) -> bool:
         """As the contract has it."""
