@@ -73,6 +73,7 @@ class StreamLink(Generic[M]):
         "_transport",
         "heard_at",
         "outbox",
+        "taken_at",
     )
 
     def __init__(self, transport: Transport, reactor: Reactor, *, outbox_bytes: int = 0) -> None:
@@ -95,6 +96,8 @@ class StreamLink(Generic[M]):
         self._outbox_bytes = outbox_bytes
         self.heard_at: float = reactor.clock.time()
         """When the last message arrived, or the link began, by the reactor's patient clock."""
+        self.taken_at: float = -math.inf
+        """When what is being handed to `take` was read, by trio's clock."""
         self.outbox: Outbox = Outbox(
             transport, reactor.flusher, self._on_broken, max_bytes=outbox_bytes
         )
@@ -291,7 +294,8 @@ class StreamLink(Generic[M]):
     def _hand_out_all(self) -> None:
         """What is not taken at once is for `receive`."""
         if self._messages and self._affords(len(self._messages) * FRAME_COST_BYTES):
-            self.heard_at = self._reactor.clock.time()
+            now = self.taken_at = trio.current_time()
+            self.heard_at = self._reactor.clock.time_at(now)
             self._hand_out(math.inf)
 
     def wake(self) -> None:
@@ -322,7 +326,7 @@ class StreamLink(Generic[M]):
             elif not self._messages:
                 self._take_in()
             if self._messages:
-                self.heard_at = self._reactor.read_at
+                self.heard_at, self.taken_at = self._reactor.read_at
                 later = self._hand_out(self._reactor.turn_ends)
         except LinkError as exc:
             self._fail(LinkClosed(ABNORMAL_CLOSURE, str(exc)))

@@ -67,8 +67,10 @@ class Reactor:
         """Until when whoever is called may go on with what it has, by `time`, once something is
         handled.
         """
-        self.read_at: float = -math.inf
-        """When what is being read was read, by the patient clock."""
+        self.read_at: tuple[float, float] = (-math.inf, -math.inf)
+        """When what is being read was read, by the patient clock and by trio's: one reading serves
+        all of a slice.
+        """
         self.time: Callable[[], float] = lambda: 0.0
         """Trio's clock, while it runs."""
         self._epoll: select.epoll | None = None
@@ -208,7 +210,7 @@ class Reactor:
     def _read_slice(self, events: Sequence[tuple[int, int]]) -> None:
         """Have read what is ready, as far as there is time. What that says goes out at its end."""
         now = self.time()
-        self.read_at = self.clock.time_at(now)
+        self.read_at = (self.clock.time_at(now), now)
         ends = now + SLICE_SECONDS
         self._is_reading = True
         self.flusher.hold()

@@ -154,7 +154,9 @@ class Connection:
         for number, frame in enumerate(frames, 1):
             if self._waits_for is not None:
                 await ended(self._waits_for)
-            while seconds := self._seconds_left():
+            while seconds := self._seconds_left(
+                services.limits.frames_per_second, trio.current_time()
+            ):
                 services.refusals.count("frames_per_second")
                 await trio.sleep(seconds)
             if not self._link.is_listening:
@@ -173,7 +175,8 @@ class Connection:
         if self._requests.unwritten and services.engine.is_behind:
             self._link.pause(BEHIND_SECONDS)
             return False
-        if services.limits.frames_per_second and (seconds := self._seconds_left()):
+        limit = services.limits.frames_per_second
+        if limit and (seconds := self._seconds_left(limit, self._link.taken_at)):
             services.refusals.count("frames_per_second")
             self._link.pause(min(max(seconds, PAUSE_SECONDS), MAX_PAUSE_SECONDS))
             return False
@@ -216,14 +219,11 @@ class Connection:
             limit = self._services.limits.frames_per_second
             self._pace.charge(made / DELIVERIES_PER_FRAME, limit, trio.current_time())
 
-    def _seconds_left(self) -> float:
+    def _seconds_left(self, limit: int, now: float) -> float:
         """How long it will be until one more frame is read; where it is now, it counts."""
-        limit = self._services.limits.frames_per_second
-        if not limit:
-            return 0.0
         if self._pace is None:
             self._pace = Pace()
-        return self._pace.seconds_left(limit, trio.current_time())
+        return self._pace.seconds_left(limit, now)
 
     def _handle(self, frame: typed.ClientFrame) -> Pending[None] | None:
         """Begin what a frame asks for. Returns what the next one has to wait for, if for

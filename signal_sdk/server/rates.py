@@ -115,7 +115,8 @@ class Pace:
         """
         if not limit:
             return 0.0
-        paid_until = max(self._paid_until, now) + window_seconds / limit
+        paid_until = self._paid_until
+        paid_until = (max(now, paid_until)) + window_seconds / limit
         late = paid_until - now - window_seconds
         if late > 1e-9:
             return late

@@ -66,6 +66,10 @@ class ClientLink(Protocol):
         """
 
     @property
+    def taken_at(self) -> float:
+        """When what is being handed out was read, by trio's clock."""
+
+    @property
     def outbox(self) -> Ear:
         """Where events go."""
 
