@@ -128,13 +128,11 @@ async def _calls_a_message(engine: EmbeddedEngine | None, each: int) -> tuple[fl
 
 async def test_a_message_takes_few_calls() -> None:
     python, c = await _calls_a_message(None, 1)
-    print("N", python, c)
     assert 20 < python <= CALLS
     assert 20 < c <= CALLS_IN_C
 
 
 async def test_a_message_that_comes_with_others_takes_fewer() -> None:
     python, c = await _calls_a_message(None, 8)
-    print("N", python, c)
     assert 20 < python <= CALLS_OF_A_BATCH
     assert 20 < c <= CALLS_IN_C
