@@ -73,7 +73,6 @@ class StreamLink(Generic[M]):
         "_transport",
         "heard_at",
         "outbox",
-        "taken_at",
     )
 
     def __init__(self, transport: Transport, reactor: Reactor, *, outbox_bytes: int = 0) -> None:
@@ -96,8 +95,6 @@ class StreamLink(Generic[M]):
         self._outbox_bytes = outbox_bytes
         self.heard_at: float = reactor.clock.time()
         """When the last message arrived, or the link began, by the reactor's patient clock."""
-        self.taken_at: float = -math.inf
-        """When what is being handed to `take` was read, by trio's clock."""
         self.outbox: Outbox = Outbox(
             transport, reactor.flusher, self._on_broken, max_bytes=outbox_bytes
         )
@@ -199,6 +196,11 @@ class StreamLink(Generic[M]):
         """
         return not self._is_closed and not self.outbox.broken
 
+    @property
+    def taken_at(self) -> float:
+        """When what is being handed to `take` was read, by trio's clock."""
+        return self._reactor.read_at[1]
+
     def _on_broken(self, reason: str) -> None:
         kind = ReadsTooSlowly if self.outbox.is_overrun else LinkClosed
         self._fail(kind(ABNORMAL_CLOSURE, reason))
@@ -294,8 +296,8 @@ class StreamLink(Generic[M]):
     def _hand_out_all(self) -> None:
         """What is not taken at once is for `receive`."""
         if self._messages and self._affords(len(self._messages) * FRAME_COST_BYTES):
-            now = self.taken_at = trio.current_time()
-            self.heard_at = self._reactor.clock.time_at(now)
+            self._reactor.look_at_clock()
+            self.heard_at, _ = self._reactor.read_at
             self._hand_out(math.inf)
 
     def wake(self) -> None:
@@ -326,7 +328,7 @@ class StreamLink(Generic[M]):
             elif not self._messages:
                 self._take_in()
             if self._messages:
-                self.heard_at, self.taken_at = self._reactor.read_at
+                self.heard_at, _ = self._reactor.read_at
                 later = self._hand_out(self._reactor.turn_ends)
         except LinkError as exc:
             self._fail(LinkClosed(ABNORMAL_CLOSURE, str(exc)))

@@ -207,10 +207,15 @@ class Reactor:
                 epoll.modify(fileno, select.EPOLLIN)
         return events
 
+    def look_at_clock(self) -> float:
+        """What is read from here on is read now, by trio's clock."""
+        now = trio.current_time()
+        self.read_at = (self.clock.time_at(now), now)
+        return now
+
     def _read_slice(self, events: Sequence[tuple[int, int]]) -> None:
         """Have read what is ready, as far as there is time. What that says goes out at its end."""
-        now = self.time()
-        self.read_at = (self.clock.time_at(now), now)
+        now = self.look_at_clock()
         ends = now + SLICE_SECONDS
         self._is_reading = True
         self.flusher.hold()

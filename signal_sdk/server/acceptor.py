@@ -25,6 +25,7 @@ from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.connection import Connection
 from signal_sdk.server.forwarded import Forwarded
 from signal_sdk.server.http import HEALTH_PATH, READY_PATH, Routes, too_many, unavailable
+from signal_sdk.server.lookout import Lookout
 from signal_sdk.server.memory import SHORT_OF_MEMORY
 from signal_sdk.server.openings import Opening, RefusedOpening
 from signal_sdk.server.refusals import Limit
@@ -89,6 +90,7 @@ class Acceptor:
         self._openings: dict[Transport, Opening] = {}
         """Transports whose handshake is not done."""
         self._connections: dict[Transport, Connection] = {}
+        self._lookout = Lookout(self._reactor.clock, self._connections)
         self._gone = trio.Event()
 
     def take_limits(self) -> None:
@@ -284,11 +286,14 @@ class Acceptor:
         opening.let_go()
         connection = Connection(link, self._services, opening.ends_at)
         self._connections[transport] = connection
+        self._lookout.look_later(transport)
         return connection
 
     def _close(self, transport: Transport) -> None:
         transport.close()
         gone = self._openings.pop(transport, None) or self._connections.pop(transport, None)
+        if isinstance(gone, Connection):
+            self._lookout.forget(transport, gone)
         if gone is not None:
             gone.let_go()
             self._services.visitors.leave(transport.host)
@@ -435,32 +440,23 @@ class Acceptor:
         """Close what has lasted too long: a handshake, a login, a token, a silence. What has
         arrived is read before that.
         """
-        if not self._overdue_openings() and not self._overdue_connections():
-            return
-        await self._reactor.catch_up()
+        overdue = self._lookout.overdue()
+        if overdue or self._overdue_openings():
+            await self._reactor.catch_up()
         for transport in self._overdue_openings():
             self._services.refusals.count("handshake_seconds")
             self._close(transport)
-        for number, (transport, connection) in enumerate(self._overdue_connections(), 1):
+        for number, (transport, connection) in enumerate(overdue, 1):
             # It may have gone, or have been heard, while others ran.
             if transport in self._connections:
                 connection.end_overdue(self._reactor.clock.time())
+                self._lookout.look_later(transport)
             if number % ENDED_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
 
     def _overdue_openings(self) -> list[Transport]:
         now = self._reactor.clock.time()
         return [transport for transport, it in self._openings.items() if it.ends_at <= now]
-
-    def _overdue_connections(self) -> list[tuple[Transport, Connection]]:
-        """Those whose time may be over."""
-        patient_now, now = self._reactor.clock.time(), trio.current_time()
-        return [
-            (transport, connection)
-            for transport, connection in self._connections.items()
-            if connection.alive_at + connection.silence_seconds <= patient_now
-            or connection.ends_at <= now
-        ]
 
     def abort_all(self) -> None:
         """Break every connection that somebody has logged in on: others have taken this node for

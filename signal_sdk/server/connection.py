@@ -25,6 +25,7 @@ from signal_sdk.server.refusals import REVOKED, Limit
 from signal_sdk.server.requests import Requests
 from signal_sdk.server.services import Services
 from signal_sdk.server.session import Session
+from signal_sdk.server.wheel import NEVER
 from signal_sdk.server.wires.base import ClientLink
 from signal_sdk.wire import call2, functions, login, typed
 from signal_sdk.wire.typed import End, Farewell
@@ -33,6 +34,8 @@ logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 FRAMES_PER_TURN: Final = 8
 """How many frames of one client are handled before others run, where a task handles them."""
+LOOK_SECONDS: Final = 1.0
+"""How often a client is looked at that is not logged in: what it has to do by when changes."""
 PAUSE_SECONDS: Final = 0.02
 """For how long a client that is too fast is not read, at least: to look again for each of its
 frames would cost more than most of them do."""
@@ -70,6 +73,7 @@ class Connection:
         "_waits_for",
         "ends_at",
         "generation",
+        "place",
         "silence_seconds",
     )
 
@@ -92,11 +96,15 @@ class Connection:
         self._waits_for: Pending[None] | None = None
         """What the next frame has to wait for."""
         self.generation: int = 0
+        self.place: int = NEVER
+        """Where its acceptor has it in its wheel."""
 
-    @property
-    def alive_at(self) -> float:
-        """When there was last a sign that the client is there."""
-        return self._link.alive_at
+    def patience(self, now: float) -> float:
+        """For how many seconds more nothing has to be heard of the client, while the patient clock
+        shows `now`. Of one that is not logged in nobody knows for more than a second.
+        """
+        left = self._link.alive_at + self.silence_seconds - now
+        return left if self._session is not None else min(left, self.ends_at - now, LOOK_SECONDS)
 
     def rest(self, rouse: Callable[[], None]) -> bool:
         """Serve the client without a task for as long as nothing has to wait; `rouse` is called
@@ -185,6 +193,8 @@ class Connection:
             waits_for = self._requests.answer(self._session, frame)
             if waits_for is not None:
                 self._wait_for(waits_for)
+        elif type(frame) is typed.Ping:
+            self._link.send(typed.Pong(frame.number))
         else:
             self._handle_one(frame)
         return True
@@ -394,7 +404,7 @@ class Connection:
         if self._session is None:
             if self.ends_at <= now:
                 self._end_over("handshake_seconds", "nothing was said in time")
-        elif self.alive_at + self.silence_seconds <= now:
+        elif self.patience(now) <= 0:
             reason = f"nothing was heard for {self.silence_seconds:g} s"
             self._end_over("silence_seconds", reason)
 

@@ -13,6 +13,10 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ProtocolError
 from signal_sdk.wire import call2, events, frames, lines, login, typed
 
+_PING_HEAD: Final = b'["ping",'
+PLAIN_DIGITS: Final = 15
+"""A ping of a longer number is read as any other frame."""
+
 _decoders: Final[Mapping[str, Callable[[frames.Frame], typed.ClientFrame]]] = {
     call2.CALL: call2.decode_request,
     login.PING: lambda frame: typed.Ping(frame.decode(int)),
@@ -24,6 +28,12 @@ _decoders: Final[Mapping[str, Callable[[frames.Frame], typed.ClientFrame]]] = {
 
 def decode_client(text: bytes) -> typed.ClientFrame:
     """What a client says, but for what `call2.decode_message` decodes. Never raises."""
+    if text.startswith(_PING_HEAD):
+        # Most that is ever said says no more than this.
+        number = text[len(_PING_HEAD) : -1]
+        is_plain = number.isdigit() and number[:1] != b"0" and len(number) <= PLAIN_DIGITS
+        if is_plain and text.endswith(b"]"):
+            return typed.Ping(int(number))
     request = call2.decode_plain_request(text)
     if request is not None:
         return request
@@ -65,7 +75,7 @@ def encode_server(frame: typed.ServerFrame, *, has_ids: bool, is_pushed: bool) -
 # All but the two that are nearly all that is said.
 _encoders: Final[Mapping[type[typed.ServerFrame], Callable[[Any], bytes]]] = {
     typed.Failure: lambda frame: call2.encode_failure(frame.callid, frame.error),
-    typed.Pong: lambda frame: frames.encode_frame(login.PONG, frame.number),
+    typed.Pong: lambda frame: b'["pong",%d]' % frame.number,
     typed.LoggedIn: lambda frame: login.encode_success(frame.success),
     typed.Refused: lambda frame: login.encode_failure(frame.error),
 }

@@ -39,6 +39,19 @@ def test_each_event_is_its_typed_frame() -> None:
         assert json_frames.decode_client(frames.encode_frame(event, payload)) == frame
 
 
+@given(
+    st.integers(-1, 10**20).map(b"%d".__mod__)
+    | st.sampled_from([b"007", b"1.5", b"", b"x", b"1 "]),
+    st.sampled_from([b"]", b"", b" ]", b"]]", b"}"]),
+)
+def test_a_ping_in_one_go_is_the_ping_step_by_step(number: bytes, end: bytes) -> None:
+    said, slowly = b'["ping",' + number + end, b'[ "ping",' + number + end
+    quick, steps = json_frames.decode_client(said), json_frames.decode_client(slowly)
+    assert type(quick) is type(steps)
+    if isinstance(quick, typed.Ping):
+        assert quick == steps
+
+
 @given(st.binary() | st.text().map(str.encode) | sts.mutated())
 def test_whatever_comes_is_a_typed_frame(data: bytes) -> None:
     assert isinstance(json_frames.decode_client(data), typed.ClientFrame)
