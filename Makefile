@@ -3,7 +3,8 @@
 #                       ends by itself
 # make test             lint, types and tests; installs all that they need
 # make bench            all benchmarks, ours and other systems side by side, and docs/performance.md;
-#                       BENCH="--only direct --rounds 3" measures some, BENCH=--quick tries all
+#                       BENCH="--only direct --rounds 3" measures some, BENCH=--quick tries all, and
+#                       BENCH="--against COMMIT" measures ours as they were then, too
 # make bench-comeback   a server with 2,000 sessions is killed: how long until all are back
 # make simulation       worlds of faults from SEEDS=2000 seeds on, of one server or, with WORLDS=nodes, of several
 #                       nodes on one state; a failing one is named
@@ -28,7 +29,7 @@ test: needs lint types pytest
 needs:
 	@PATH="$$PATH:/usr/sbin" .ci/need $(PYTHON):python3 ensurepip:python3-venv node:nodejs npm:npm \
 		chromium:chromium chromedriver:chromium-driver openssl:openssl \
-		redis-server:redis-server haproxy:haproxy setpriv:util-linux
+		redis-server:redis-server haproxy:haproxy setpriv:util-linux git:git
 
 lint: .venv/has-tools
 	$(BIN)/ruff check

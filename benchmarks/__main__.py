@@ -6,10 +6,12 @@ Owns: the command line, and the file that benchmarks/report.py reads. Must not k
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
 import json
 import os
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,11 +31,13 @@ from benchmarks import (
     slow_reader,
     storm,
     targets,
+    trees,
     wires,
 )
 from benchmarks.bench import Bench
 from benchmarks.process import BenchmarkError, Cores, raise_file_limit
 from benchmarks.results import Work
+from benchmarks.trees import Tree
 
 WORKS: Final[dict[str, Callable[[Bench], Work]]] = {
     fanout.NAME: fanout.run,
@@ -59,21 +63,34 @@ def main(arguments: Sequence[str]) -> None:
     """Measure, print and write. Raises `BenchmarkError`."""
     options = _parser().parse_args(arguments)
     raise_file_limit()
+    name = options.against
+    with trees.checkout(name) if name is not None else contextlib.nullcontext() as against:
+        _measure(options, against)
+
+
+def _measure(options: argparse.Namespace, against: Tree | None) -> None:
     cores = Cores.choose()
     bench = Bench(
         rounds=1 if options.quick and options.rounds is None else options.rounds or 5,
         is_quick=options.quick,
         cores=cores,
         chosen=tuple(options.peers),
+        against=against,
     )
+    commit = against.commit if against is not None else ""
     record: dict[str, Any] = {
         "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": _command(options),
+        "command": _command(options, commit),
         "rounds": bench.rounds,
         "is_quick": bench.is_quick,
+        "peers": list(bench.chosen),
+        "tree": trees.describe(),
+        "against": commit,
         "machine": machine.describe(),
         "versions": machine.versions(),
     }
+    if against is not None and (unknown := servers.unknown_keys(against)):
+        bench.say(f"{commit} has no setting {', '.join(unknown)}: it is measured without")
     os.sched_setaffinity(0, {cores.load})
     works: dict[str, Work] = {}
     started, stolen = time.monotonic(), machine.stolen_seconds()
@@ -81,7 +98,9 @@ def main(arguments: Sequence[str]) -> None:
         began = time.monotonic()
         bench.say(name)
         works[name] = WORKS[name](bench)
-        bench.say(f"{works[name].table()}\n({time.monotonic() - began:.0f} s)\n")
+        tables = [works[name].table(), works[name].ratio_table(commit) if commit else ""]
+        bench.say("\n\n".join(filter(None, tables)))
+        bench.say(f"({time.monotonic() - began:.0f} s)\n")
         stolen_share = (machine.stolen_seconds() - stolen) / (time.monotonic() - started)
         record["machine"]["taken by the host meanwhile"] = f"{stolen_share:.0%} of a core"
         # After each, so that what was measured is kept whatever becomes of the next.
@@ -91,7 +110,7 @@ def main(arguments: Sequence[str]) -> None:
     bench.say(f"\nwritten to {options.json}")
 
 
-def _command(options: argparse.Namespace) -> str:
+def _command(options: argparse.Namespace, against: str) -> str:
     """How to measure the same again."""
     words = ["python", "-m", "benchmarks", *(["--quick"] if options.quick else [])]
     if options.only:
@@ -100,6 +119,8 @@ def _command(options: argparse.Namespace) -> str:
         words += ["--peers", ";".join(options.peers)]
     if options.rounds is not None:
         words += ["--rounds", str(options.rounds)]
+    if against:
+        words += ["--against", against]
     return shlex.join(words)
 
 
@@ -136,6 +157,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="small sizes and short rounds, in about 3 minutes: to see that all of it works",
     )
+    parser.add_argument(
+        "--against",
+        metavar="COMMIT",
+        help="measure ours as they were at that commit, too, by turns, and how many times that is",
+    )
     parser.add_argument("--json", type=Path, default=RESULTS, metavar="FILE", help="to write to")
     return parser
 
@@ -153,7 +179,16 @@ def _names_of(what: str, known: Sequence[str]) -> Callable[[str], list[str]]:
     return names
 
 
+def _end(number: int, _: object) -> None:
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As by an error: what was started is stopped, and what was made is removed. What `nohup`
+        # has told us to pass over is passed over.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _end)
     try:
         main(sys.argv[1:])
     except BenchmarkError as exc:

@@ -71,7 +71,7 @@ def run(bench: Bench) -> Work:
     count = 100 if bench.is_quick else CONNECTIONS
     messages = 500 if bench.is_quick else MESSAGES
     for peer in bench.turns([servers.OURS_REDIS], at_most=MAX_ROUNDS):
-        with nodes.serving(bench, peer.name, 1) as there:
+        with nodes.serving(bench, peer, 1) as there:
             server = there.servers[0]
             # Whatever is made once is there by then.
             with logged_in(server.dialect, server.port, [Plan("first", "first")]) as first:
@@ -79,23 +79,23 @@ def run(bench: Bench) -> Work:
                 plans = [Plan(f"user{number}") for number in range(count)]
                 with logged_in(server.dialect, server.port, plans):
                     logged = Used.by(there)
-                    work.add(peer.name, {"what": "a connection"}, logged.since(before, count))
+                    work.add(peer.label, {"what": "a connection"}, logged.since(before, count))
                     # What is measured is real time in which nothing is said.
                     time.sleep(idle_seconds)
                     each = Used.by(there).since(logged, count)
                     second = {name: each[name] / idle_seconds for name in ("server_us", "redis_us")}
-                    work.add(peer.name, {"what": "a second of it, idle"}, second)
+                    work.add(peer.label, {"what": "a second of it, idle"}, second)
                 rooms = [
                     Plan(f"member{number}", f"hall{number % CHANNELS}") for number in range(count)
                 ]
                 before = Used.by(there)
                 with logged_in(server.dialect, server.port, rooms):
                     case = {"what": f"a connection, one of {count // CHANNELS} in a channel"}
-                    work.add(peer.name, dict(case), Used.by(there).since(before, count))
+                    work.add(peer.label, dict(case), Used.by(there).since(before, count))
                 before = Used.by(there)
                 _write(first[0], server.dialect.ack, messages)
                 case = {"what": f"a message of {BYTES} characters that waits"}
-                work.add(peer.name, dict(case), Used.by(there).since(before, messages))
+                work.add(peer.label, dict(case), Used.by(there).since(before, messages))
     return work
 
 

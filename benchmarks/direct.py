@@ -65,7 +65,7 @@ def run(bench: Bench) -> Work:
         with peer.serving(bench.cores.measured) as server, ring(server, count) as load:
             for in_flight in IN_FLIGHT:
                 case: Case = {"clients": count, "in flight": in_flight}
-                work.add(peer.name, case, measure(server, load, in_flight, seconds))
+                work.add(peer.label, case, measure(server, load, in_flight, seconds))
     return work
 
 

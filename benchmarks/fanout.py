@@ -60,7 +60,7 @@ def run(bench: Bench) -> Work:
                     for in_flight in IN_FLIGHT:
                         case: Case = {"members": count, "bytes": size, "in flight": in_flight}
                         metrics = measure(server, load, size, in_flight, seconds)
-                        work.add(peer.name, case, metrics)
+                        work.add(peer.label, case, metrics)
     return work
 
 

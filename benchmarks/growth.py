@@ -54,8 +54,9 @@ def _slow_reader(peer: Peer, bench: Bench, count: int) -> Metrics:
         return slow_reader.measure(server, load, seconds)
 
 
-def _sdk(_: Peer, bench: Bench, count: int) -> Metrics:
-    return sdk.measure(bench, sdk.LIBRARIES[0], count)
+def _sdk(peer: Peer, bench: Bench, count: int) -> Metrics:
+    library = attrs.evolve(sdk.LIBRARIES[0], tree=peer.tree)
+    return sdk.measure(bench, library, count)
 
 
 @attrs.frozen
@@ -107,7 +108,7 @@ def run(bench: Bench) -> Work:
             for name, words in grown.figures.items():
                 size = f"{base:,} to {base * 10:,} {grown.what}"
                 work.add(
-                    peer.name,
+                    peer.label,
                     {"figure": words, "size": size},
                     _compared(name, first[name], second[name]),
                 )

@@ -53,7 +53,7 @@ def run(bench: Bench) -> Work:
     count = 500 if bench.is_quick else CONNECTIONS
     seconds = 2.0 if bench.is_quick else WATCH_SECONDS
     for peer in bench.turns(PEERS, at_most=MAX_ROUNDS):
-        work.add(peer.name, {"connections": count}, measure(peer, bench, count, seconds))
+        work.add(peer.label, {"connections": count}, measure(peer, bench, count, seconds))
     return work
 
 

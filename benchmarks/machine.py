@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import servers
+from benchmarks.trees import HERE
 
 PYTHON_PACKAGES: Final = (
     "agora-signaling-sdk",
@@ -61,7 +62,7 @@ def stolen_seconds() -> float:
 def versions() -> dict[str, str]:
     """All that took part and is there."""
     found = {
-        "signal_sdk": _said("git", "-C", str(servers.ROOT), "describe", "--always", "--dirty"),
+        "signal_sdk": _said("git", "-C", str(HERE.root), "describe", "--always", "--dirty"),
         "python": platform.python_version(),
         "node": _said("node", "--version"),
         "nats-server": _said(servers.nats_command(), "--version").removeprefix("nats-server: "),

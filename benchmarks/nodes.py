@@ -25,7 +25,7 @@ from benchmarks.dialects import text_of
 from benchmarks.direct import DirectLoad
 from benchmarks.process import Process, running
 from benchmarks.results import Case, Metric, Metrics, Work
-from benchmarks.servers import Server
+from benchmarks.servers import Peer, Server
 
 NAME: Final = "nodes"
 TITLE: Final = "Nodes on one Redis: point to point, and one channel"
@@ -71,21 +71,21 @@ def run(bench: Bench) -> Work:
     seconds = 0.3 if bench.is_quick else direct.ROUND_SECONDS
     count = 20 if bench.is_quick else CLIENTS
     for peer in bench.turns(DIRECT):
-        with serving(bench, peer.name, 1) as nodes, direct.ring(nodes.servers[0], count) as load:
+        with serving(bench, peer, 1) as nodes, direct.ring(nodes.servers[0], count) as load:
             for in_flight in IN_FLIGHT:
                 case: Case = {"what": TO_ONE, "nodes": 1, "clients": count, "in flight": in_flight}
-                work.add(peer.name, case, to_one(nodes, load, in_flight, seconds))
+                work.add(peer.label, case, to_one(nodes, load, in_flight, seconds))
     count = 50 if bench.is_quick else MEMBERS
     for peer in bench.turns(FANOUT):
         for number in (1, 2) if peer.name == servers.OURS_REDIS else (1,):
-            with serving(bench, peer.name, number) as nodes, channel(nodes, count) as hall:
+            with serving(bench, peer, number) as nodes, channel(nodes, count) as hall:
                 case = {
                     "what": TO_ALL,
                     "nodes": number,
                     "clients": count,
                     "in flight": MESSAGES_IN_FLIGHT,
                 }
-                work.add(peer.name, case, to_all(nodes, hall, seconds))
+                work.add(peer.label, case, to_all(nodes, hall, seconds))
     return work
 
 
@@ -131,9 +131,8 @@ def channel(nodes: Nodes, count: int) -> Iterator[ChannelLoad]:
 
 
 @contextlib.contextmanager
-def serving(bench: Bench, name: str, count: int) -> Iterator[Nodes]:
+def serving(bench: Bench, peer: Peer, count: int) -> Iterator[Nodes]:
     """So many nodes of the peer, fresh, on the measured core, and a Redis where it needs one."""
-    peer = servers.BY_NAME[name]
     with contextlib.ExitStack() as stack:
         redis, port, url = None, 0, ""
         if peer.needs_redis:

@@ -1,7 +1,7 @@
 """Figures: what a round gave, the medians of many rounds, and the tables that show them.
 
-Owns: percentiles, medians with their spread, the printed tables and their JSON form. Must not know
-what was measured.
+Owns: percentiles, medians with their spread, ratios of what was measured by turns, the printed
+tables and their JSON form. Must not know what was measured.
 """
 
 from __future__ import annotations
@@ -28,6 +28,13 @@ class Metric:
     def shown(self, figure: float) -> str:
         return f"{figure:,.{self.digits}f}"
 
+    @property
+    def has_ratios(self) -> bool:
+        """Is so many times as much of it worth saying? Not of a change, which may be less than
+        nothing.
+        """
+        return not self.name.startswith("change_")
+
 
 RATE: Final = Metric("rate", "deliveries/s")
 SERVER_US: Final = Metric("server_us", "server µs", 2)
@@ -35,6 +42,15 @@ LOAD_US: Final = Metric("load_us", "load µs", 2)
 P50: Final = Metric("p50_ms", "p50 ms", 2)
 P99: Final = Metric("p99_ms", "p99 ms", 2)
 P999: Final = Metric("p999_ms", "p99.9 ms", 2)
+RATIO: Final = Metric("ratio", "ratio", 2)
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
+
+
+def at(name: str, commit: str) -> str:
+    """What a peer's row is called that was measured as it was at a commit; without one, as it is
+    now.
+    """
+    return f"{name} at {commit}" if commit else name
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -79,6 +95,16 @@ class Row:
         """The least and the greatest; NaN where no round has a figure."""
         values = self.values(name) or [math.nan]
         return min(values), max(values)
+
+    def ratios_to(self, then: Row, metric: Metric) -> list[float]:
+        """A metric's figure of each round over the other's in the same round; none where there is
+        nothing to compare.
+        """
+        ours, theirs = self.values(metric.name), then.values(metric.name)
+        is_comparable = metric.has_ratios and len(ours) == len(theirs)
+        if not is_comparable or min([*ours, *theirs], default=0) <= 0:
+            return []
+        return [now / before for now, before in zip(ours, theirs, strict=True)]
 
     def to_json(self) -> dict[str, Any]:
         names = list(dict.fromkeys(name for metrics in self.rounds for name in metrics))
@@ -155,30 +181,65 @@ class Work:
         cases = list(dict.fromkeys(tuple(row.case.items()) for row in self.rows))
         return sorted(self.rows, key=lambda row: cases.index(tuple(row.case.items())))
 
-    def cells(self) -> tuple[list[str], list[list[str]]]:
-        """The headings, and each row's cells: case, peer, and medians with their spread."""
-        case_names = list(dict.fromkeys(name for row in self.rows for name in row.case))
+    def cells(self, before: Sequence[Row] = ()) -> tuple[list[str], list[list[str]]]:
+        """The headings, and each row's cells: case, peer, and medians with their spread, beside
+        those of the rows from `before`.
+        """
+        past = {(row.peer, tuple(row.case.items())): row for row in before}
         shown = [each for each in self.columns if any(row.values(each.name) for row in self.rows)]
-        heads = [*case_names, "peer", *(each.heading for each in shown)]
-        body = [
-            [
-                *(_case_cell(row.case.get(name, "")) for name in case_names),
-                row.peer,
-                *(_figure_cell(row, each) for each in shown),
-            ]
+        heads = [*self._case_names(), "peer", *(each.heading for each in shown)]
+        body = []
+        for row in self.sorted_rows():
+            then = past.get((row.peer, tuple(row.case.items())))
+            figures = [_figure_cell(row, each) + _past_cell(row, then, each) for each in shown]
+            body.append([*self._case_cells(row), row.peer, *figures])
+        return heads, body
+
+    def ratio_cells(self, commit: str) -> tuple[list[str], list[list[str]]]:
+        """The headings and cells of what was measured at a commit, too, by turns: medians of the
+        rounds' ratios of now to then, with their spread. No cells where nothing was.
+        """
+        pairs = [
+            (row, then)
             for row in self.sorted_rows()
+            if (then := self.find(at(row.peer, commit), **row.case)) is not None
         ]
+        found = [
+            (row, {each: row.ratios_to(then, each) for each in self.columns}) for row, then in pairs
+        ]
+        shown = [each for each in self.columns if any(ratios[each] for _, ratios in found)]
+        heads = [*self._case_names(), "peer", *(each.heading for each in shown)]
+        body = []
+        for row, ratios in found:
+            figures = [_spread_cell(ratios[each], RATIO) for each in shown]
+            body.append([*self._case_cells(row), row.peer, *figures])
         return heads, body
 
     def table(self) -> str:
         """The table as text."""
-        heads, body = self.cells()
-        widths = [max(len(line[index]) for line in [heads, *body]) for index in range(len(heads))]
-        lines = [
-            "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-            for line in [heads, *body]
-        ]
-        return "\n".join([f"{self.title}: medians (least to greatest)", *lines])
+        return "\n".join([f"{self.title}: medians (least to greatest)", _aligned(*self.cells())])
+
+    def ratio_table(self, commit: str) -> str:
+        """The ratios as text; nothing where there are none."""
+        heads, body = self.ratio_cells(commit)
+        if not body:
+            return ""
+        title = f"{self.title}: now / {commit}, medians of the rounds' ratios (least to greatest)"
+        return "\n".join([title, _aligned(heads, body)])
+
+    def _case_names(self) -> list[str]:
+        return list(dict.fromkeys(name for row in self.rows for name in row.case))
+
+    def _case_cells(self, row: Row) -> list[str]:
+        return [_case_cell(row.case.get(name, "")) for name in self._case_names()]
+
+
+def _aligned(heads: list[str], body: list[list[str]]) -> str:
+    widths = [max(len(line[index]) for line in [heads, *body]) for index in range(len(heads))]
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in [heads, *body]
+    )
 
 
 def _case_cell(value: int | str) -> str:
@@ -186,11 +247,23 @@ def _case_cell(value: int | str) -> str:
 
 
 def _figure_cell(row: Row, metric: Metric) -> str:
-    values = row.values(metric.name)
+    return _spread_cell(row.values(metric.name), metric)
+
+
+def _spread_cell(values: Sequence[float], metric: Metric) -> str:
     if not values:
         return "-"
-    median = metric.shown(row.median(metric.name))
+    median = metric.shown(statistics.median(values))
     if len(values) == 1:
         return median
-    least, greatest = row.spread(metric.name)
-    return f"{median} ({metric.shown(least)} to {metric.shown(greatest)})"
+    return f"{median} ({metric.shown(min(values))} to {metric.shown(max(values))})"
+
+
+def _past_cell(row: Row, then: Row | None, metric: Metric) -> str:
+    """How many times that is of what it was, or only what it was."""
+    if then is None or not row.values(metric.name) or not then.values(metric.name):
+        return ""
+    now, before = row.median(metric.name), then.median(metric.name)
+    if metric.has_ratios and now > 0 and before > 0:
+        return f" = {RATIO.shown(now / before)} {TIMES} {metric.shown(before)}"
+    return f", was {metric.shown(before)}"

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import select
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +30,7 @@ from benchmarks.dialects import text_of
 from benchmarks.process import BenchmarkError, Process, own_cpu_seconds, running
 from benchmarks.results import Metric, Metrics, Work
 from benchmarks.servers import Server
+from benchmarks.trees import HERE, SHOWS_PATH, Tree
 
 NAME: Final = "sdk"
 TITLE: Final = "Client libraries: sessions in one process that answer each message, 100 bytes"
@@ -57,6 +60,8 @@ OURS: Final = "ours"
 RETIRED: Final = "agora-signaling-sdk"
 PYTHON_SOCKET_IO: Final = "python-socketio"
 NATS_PY: Final = "nats-py"
+NEEDS: Final = "from signal_sdk import LoginCallback, LoginSession, Signal"
+"""What our own bots begin with."""
 
 
 @attrs.frozen
@@ -66,6 +71,13 @@ class Library:
     name: str
     program: str
     server: str
+    tree: Tree | None = None
+    """Whose code it is, where it is ours; the servers are always this tree's."""
+
+    @property
+    def label(self) -> str:
+        """What its rows are called."""
+        return self.tree.label(self.name) if self.tree is not None else self.name
 
     @property
     def python(self) -> str:
@@ -73,7 +85,7 @@ class Library:
 
 
 LIBRARIES: Final = (
-    Library(OURS, "bots_ours.py", servers.OURS),
+    Library(OURS, "bots_ours.py", servers.OURS, HERE),
     Library(RETIRED, "bots_retired.py", servers.OURS),
     Library(PYTHON_SOCKET_IO, "bots_socketio.py", servers.SOCKET_IO),
     Library(NATS_PY, "bots_nats.py", servers.NATS),
@@ -88,11 +100,28 @@ def run(bench: Bench) -> Work:
     for library in libraries:
         if library.name != OURS and (lack := servers.lacks_python()):
             raise BenchmarkError(f"{library.name} cannot take part: {lack}")
-    for number in range(1, bench.rounds + 1):
-        for library in libraries:
-            bench.say(f"  round {number} of {bench.rounds}: {library.name}")
-            work.add(library.name, {"sessions": count}, measure(bench, library, count))
+    for library in bench.in_turns([[each, *_as_it_was(bench, each)] for each in libraries]):
+        work.add(library.label, {"sessions": count}, measure(bench, library, count))
     return work
+
+
+def _as_it_was(bench: Bench, library: Library) -> list[Library]:
+    """The library with the code of the commit that is measured against, where it has any."""
+    if bench.against is None or library.tree is None:
+        return []
+    then = attrs.evolve(library, tree=bench.against)
+    done = subprocess.run(
+        (library.python, "-c", NEEDS),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(bench.against.root)},
+        check=False,
+    )
+    if done.returncode:
+        bench.left_out(f"{then.label} as a client", done.stderr.strip().splitlines()[-1])
+        return []
+    return [then]
 
 
 def measure(bench: Bench, library: Library, count: int) -> Metrics:
@@ -136,13 +165,13 @@ def _bots(bench: Bench, library: Library, server: Server, count: int) -> Iterato
         "APP_ID": dialects.APP_ID,
         "CERTIFICATE": dialects.CERTIFICATE,
         "TOKENS": json.dumps([dialects.token(f"bot{number}") for number in range(count)]),
-        "PYTHONPATH": str(servers.ROOT),
+        "PYTHONPATH": str((library.tree or HERE).root),
     }
     command = (library.python, str(servers.PEERS / library.program), str(server.port), str(count))
     with (
         tempfile.TemporaryDirectory(prefix="benchmark-") as folder,
         running(
-            f"{library.name} bots",
+            f"{library.label} bots",
             command,
             core=bench.cores.measured,
             folder=Path(folder),
@@ -150,6 +179,8 @@ def _bots(bench: Bench, library: Library, server: Server, count: int) -> Iterato
         ) as process,
     ):
         process.wait_for(r"^ready\b", READY_SECONDS)
+        if library.tree is not None:
+            library.tree.check(process.wait_for(SHOWS_PATH)[1])
         yield process
 
 

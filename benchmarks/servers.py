@@ -23,8 +23,8 @@ from benchmarks import dialects
 from benchmarks.dialects import Dialect
 from benchmarks.native_dialect import Native
 from benchmarks.process import BenchmarkError, Process, running
+from benchmarks.trees import HERE, SHOWS_PATH, Tree
 
-ROOT: Final = Path(__file__).parents[1]
 PEERS: Final = Path(__file__).parent / "peers"
 PEERS_PYTHON: Final = Path(__file__).parent / ".venv" / "bin" / "python"
 REDIS_URL: Final = "REDIS_URL"
@@ -89,7 +89,9 @@ class Start:
 
 @attrs.frozen
 class Peer:
-    """A server that can be started. `missing` says what it lacks, or nothing."""
+    """A server that can be started. `missing` says what it lacks, or nothing. Ours have a tree,
+    whose code they are.
+    """
 
     name: str
     dialect: Dialect
@@ -97,6 +99,16 @@ class Peer:
     missing: Callable[[], str]
     other: Dialect | None = None
     needs_redis: bool = False
+    tree: Tree | None = None
+
+    @property
+    def label(self) -> str:
+        """What its rows are called."""
+        return self.called(self.name)
+
+    def called(self, name: str) -> str:
+        """What its rows are called in a work that has another name for it."""
+        return self.tree.label(name) if self.tree is not None else name
 
     @contextlib.contextmanager
     def serving(
@@ -111,7 +123,7 @@ class Peer:
             "PING_SECONDS": str(ping_seconds),
             "NODE_ENV": "production",
             REDIS_URL: redis,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str((self.tree or HERE).root),
             # Go counts cores before it knows that it has one.
             "GOMAXPROCS": "1",
         }
@@ -119,7 +131,7 @@ class Peer:
             folder = Path(name)
             start = self.start(folder)
             with running(
-                self.name,
+                self.label,
                 tuple(redis if part == REDIS_URL else part for part in start.command),
                 core=core,
                 folder=folder,
@@ -130,6 +142,8 @@ class Peer:
                 other = None
                 if self.other is not None:
                     other = (self.other, int(process.wait_for(start.listens_too)[1]))
+                if self.tree is not None:
+                    self.tree.check(process.wait_for(SHOWS_PATH)[1])
                 yield Server(self.name, process, port, self.dialect, other)
 
 
@@ -137,23 +151,55 @@ class Peer:
 
 
 def _our_command(*args: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", "signal_sdk", "serve", *args)
+    return (sys.executable, str(PEERS / "serve_ours.py"), *args)
 
 
 @functools.cache
-def _ask_ours(*args: str) -> str:
-    """What our command line says of itself."""
+def _ask_ours(tree: Tree, *args: str) -> str:
+    """What the tree's command line says of itself."""
     done = subprocess.run(
-        _our_command(*args), capture_output=True, text=True, timeout=60, cwd=ROOT, check=False
+        _our_command(*args),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(tree.root)},
+        check=False,
     )
     if done.returncode:
-        raise BenchmarkError(f"signal-sdk serve {' '.join(args)}: {done.stderr.strip()}")
+        # What is wrong is in the last line, be it a refusal's or a traceback's.
+        said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise BenchmarkError(f"its `signal-sdk serve {' '.join(args)}` says: {said}")
     return done.stdout
 
 
-def _our_config(folder: Path) -> str:
+def _lacks_flags(tree: Tree, *flags: str) -> str:
+    """Which of these flags the tree's command line does not have, or nothing."""
+    try:
+        text = _ask_ours(tree, "--help")
+    except BenchmarkError as exc:
+        return str(exc)
+    needed = ("--config", "--print-config", *flags)
+    lacking = [flag for flag in needed if not re.search(rf"^ +{flag}\b", text, re.MULTILINE)]
+    return f"its `signal-sdk serve` has no {', '.join(lacking)}" if lacking else ""
+
+
+def _known_keys(tree: Tree) -> list[str]:
+    return re.findall(r"^#? ?(\w+) = ", _ask_ours(tree, "--dev", "--print-config"), re.MULTILINE)
+
+
+def unknown_keys(tree: Tree) -> list[str]:
+    """Which keys of the configuration that ours are measured with the tree does not have; none
+    where its command line cannot say.
+    """
+    if _lacks_flags(tree):
+        return []
+    known = _known_keys(tree)
+    return [name for name in (*OUR_SERVER, *OUR_LIMITS) if name not in known]
+
+
+def _our_config(tree: Tree, folder: Path) -> str:
     """The file's path. The rates are lifted, since the load is a few users who say much."""
-    known = re.findall(r"^#? ?(\w+) = ", _ask_ours("--dev", "--print-config"), re.MULTILINE)
+    known = _known_keys(tree)
 
     def lines(keys: dict[str, int]) -> list[str]:
         # A release that does not have a key yet, or any more, does without it.
@@ -178,34 +224,59 @@ def _our_config(folder: Path) -> str:
     return str(path)
 
 
-def _start_ours(folder: Path, *flags: str) -> Start:
-    command = _our_command("--config", _our_config(folder), *flags)
-    return Start(command, r"^listening on ws://[^ ]*:(\d+)/", ROOT)
+def _start_ours(tree: Tree, *flags: str, folder: Path) -> Start:
+    command = _our_command("--config", _our_config(tree, folder), *flags)
+    return Start(command, r"^listening on ws://[^ ]*:(\d+)/", tree.root)
 
 
-def _start_ours_in_memory(folder: Path) -> Start:
+def _start_ours_in_memory(tree: Tree, folder: Path) -> Start:
     # Only in development may state be in memory. The app's tokens are checked all the same.
-    return _start_ours(folder, "--dev")
+    return _start_ours(tree, "--dev", folder=folder)
 
 
-def _start_ours_native(folder: Path) -> Start:
-    start = _start_ours(folder, "--dev", "--native")
+def _start_ours_native(tree: Tree, folder: Path) -> Start:
+    start = _start_ours(tree, "--dev", "--native", folder=folder)
     return attrs.evolve(start, listens=NATIVE_LISTENS)
 
 
-def _start_ours_both(folder: Path) -> Start:
-    start = _start_ours(folder, "--dev", "--native")
+def _start_ours_both(tree: Tree, folder: Path) -> Start:
+    start = _start_ours(tree, "--dev", "--native", folder=folder)
     return attrs.evolve(start, listens_too=NATIVE_LISTENS)
 
 
-def _start_ours_journal(folder: Path) -> Start:
+def _start_ours_journal(tree: Tree, folder: Path) -> Start:
     data = folder / "data"
     data.mkdir()
-    return _start_ours(folder, "--data", str(data))
+    return _start_ours(tree, "--data", str(data), folder=folder)
 
 
-def _start_ours_redis(folder: Path) -> Start:
-    return _start_ours(folder, "--redis", REDIS_URL)
+def _start_ours_redis(tree: Tree, folder: Path) -> Start:
+    return _start_ours(tree, "--redis", REDIS_URL, folder=folder)
+
+
+def ours(tree: Tree) -> tuple[Peer, ...]:
+    """Our peers, with the code of that tree."""
+
+    def peer(
+        name: str, start: Callable[[Tree, Path], Start], *flags: str, dialect: Dialect | None = None
+    ) -> Peer:
+        return Peer(
+            name,
+            dialect or dialects.Ours(),
+            functools.partial(start, tree),
+            functools.partial(_lacks_flags, tree, *flags),
+            tree=tree,
+        )
+
+    both = peer(OURS_BOTH, _start_ours_both, "--dev", "--native")
+    redis = peer(OURS_REDIS, _start_ours_redis, "--redis")
+    return (
+        peer(OURS, _start_ours_in_memory, "--dev"),
+        peer(OURS_NATIVE, _start_ours_native, "--dev", "--native", dialect=Native()),
+        attrs.evolve(both, other=Native()),
+        peer(OURS_JOURNAL, _start_ours_journal, "--data"),
+        attrs.evolve(redis, needs_redis=True, missing=lambda: _lacks_redis() or redis.missing()),
+    )
 
 
 # --- The others
@@ -246,10 +317,6 @@ def redis_command() -> str:
     return shutil.which("redis-server") or ""
 
 
-def _lacks_nothing() -> str:
-    return ""
-
-
 def _lacks_redis() -> str:
     return "" if redis_command() else "redis-server is not installed"
 
@@ -276,11 +343,7 @@ def _lacks_nats() -> str:
 
 
 ALL: Final = (
-    Peer(OURS, dialects.Ours(), _start_ours_in_memory, _lacks_nothing),
-    Peer(OURS_NATIVE, Native(), _start_ours_native, _lacks_nothing),
-    Peer(OURS_BOTH, dialects.Ours(), _start_ours_both, _lacks_nothing, other=Native()),
-    Peer(OURS_JOURNAL, dialects.Ours(), _start_ours_journal, _lacks_nothing),
-    Peer(OURS_REDIS, dialects.Ours(), _start_ours_redis, _lacks_redis, needs_redis=True),
+    *ours(HERE),
     Peer(WS, dialects.Ws(), _start_ws, _lacks_node),
     Peer(SOCKET_IO, dialects.SocketIo(), _start_socket_io, _lacks_node),
     Peer(

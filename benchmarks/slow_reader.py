@@ -39,16 +39,17 @@ def run(bench: Bench) -> Work:
     work = Work(NAME, TITLE, COLUMNS)
     count = 50 if bench.is_quick else MEMBERS
     seconds = 0.6 if bench.is_quick else ROUND_SECONDS
-    slow_first = dict.fromkeys(PEERS, False)
+    slow_first: dict[str, bool] = {}
     for peer in bench.turns(PEERS):
         with (
             peer.serving(bench.cores.measured) as server,
             fanout.channel(server, count, slow_bytes=RECEIVE_BYTES) as load,
         ):
             # Whichever comes second finds a warmer server: each does so in every other turn.
-            metrics = measure(server, load, seconds, slow_first=slow_first[peer.name])
-            slow_first[peer.name] = not slow_first[peer.name]
-            work.add(peer.name, {"members": count}, metrics)
+            is_slow_first = slow_first.get(peer.label, False)
+            metrics = measure(server, load, seconds, slow_first=is_slow_first)
+            slow_first[peer.label] = not is_slow_first
+            work.add(peer.label, {"members": count}, metrics)
     return work
 
 

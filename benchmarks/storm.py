@@ -45,7 +45,7 @@ def run(bench: Bench) -> Work:
     work = Work(NAME, TITLE, COLUMNS)
     count = 300 if bench.is_quick else LOGINS
     for peer in bench.turns(PEERS):
-        work.add(peer.name, {"logins": count}, measure(peer, bench, count))
+        work.add(peer.label, {"logins": count}, measure(peer, bench, count))
     return work
 
 

@@ -115,6 +115,8 @@ def _nodes(work: Work) -> Iterator[Target]:
                 ratio = ours.median("rate") / theirs.median("rate")
                 yield Target(f"{_case(ours)}: {ours.peer} over {other}", ratio, TIMES, least=least)
     for row in work.rows:
+        if row.peer != servers.OURS_REDIS:
+            continue
         if row.case["what"] == nodes.TO_ALL and row.case["nodes"] == 2:
             one = work.find(row.peer, **{**row.case, "nodes": 1})
             if one is not None:
@@ -155,6 +157,8 @@ def _sdk(work: Work) -> Iterator[Target]:
 
 def _growth(work: Work) -> Iterator[Target]:
     for row in work.rows:
+        if row.peer != servers.OURS:
+            continue
         words = str(row.case["figure"])
         name = f"growth, {words}, {row.case['size']}"
         if words.startswith("fan-out"):

@@ -42,7 +42,7 @@ def run(bench: Bench) -> Work:
     seconds = 0.2 if bench.is_quick else fanout.ROUND_SECONDS
     peers = {WEB: servers.OURS, HALF: servers.OURS_BOTH, NATIVE: servers.OURS_NATIVE}
     for peer in bench.turns(tuple(peers.values())):
-        name = next(wire for wire, its in peers.items() if its == peer.name)
+        name = peer.called(next(wire for wire, its in peers.items() if its == peer.name))
         with peer.serving(bench.cores.measured) as server, channel(server, members) as load:
             for size in BYTES:
                 for in_flight in IN_FLIGHT:
@@ -52,7 +52,7 @@ def run(bench: Bench) -> Work:
     watched = 2.0 if bench.is_quick else idle.WATCH_SECONDS
     alone = (peers[WEB], peers[NATIVE])
     for peer in bench.turns(alone, at_most=idle.MAX_ROUNDS):
-        name = next(wire for wire, its in peers.items() if its == peer.name)
+        name = peer.called(next(wire for wire, its in peers.items() if its == peer.name))
         work.add(name, {"connections": count}, idle.measure(peer, bench, count, watched))
     return work
 

@@ -2,7 +2,8 @@
 
     python bots_ours.py PORT SESSIONS
 
-Prints how much memory it has before the first login, and a line when all are logged in.
+Prints where its code is, how much memory it has before the first login, and a line when all are
+logged in.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import trio
 
+import signal_sdk
 from signal_sdk import LoginCallback, LoginSession, Signal
 
 TOKENS = json.loads(os.environ["TOKENS"])
@@ -32,6 +34,7 @@ def print_memory() -> None:
 
 
 async def main(port: int, sessions: int) -> None:
+    print("signal_sdk is of", Path(signal_sdk.__file__).parents[1], flush=True)
     print_memory()
     async with Signal(os.environ["APP_ID"], server=f"127.0.0.1:{port}") as signal:
         answering = Answering()
