@@ -4,7 +4,8 @@
 # make test             lint, types and tests; installs all that they need
 # make bench            all benchmarks, ours and other systems side by side, and docs/performance.md;
 #                       BENCH="--only direct --rounds 3" measures some, BENCH=--quick tries all, and
-#                       BENCH="--against COMMIT" measures ours as they were then, too
+#                       BENCH="--against COMMIT" measures ours as they were then, too. What a clean
+#                       checkout gives is kept in benchmarks/history.json
 # make bench-comeback   a server with 2,000 sessions is killed: how long until all are back
 # make simulation       worlds of faults from SEEDS=2000 seeds on, of one server or, with WORLDS=nodes, of several
 #                       nodes on one state; a failing one is named
@@ -52,6 +53,7 @@ cluster: .venv/has-redis samples/web/node_modules/.package-lock.json
 bench: .venv/has-redis benchmarks/.venv/has-peers benchmarks/peers/node_modules/.package-lock.json
 	@PATH="$$PATH:/usr/sbin" .ci/need nats-server:nats-server redis-server:redis-server
 	$(BIN)/python -m benchmarks $(BENCH)
+	$(BIN)/python -m benchmarks.history
 	$(BIN)/python -m benchmarks.report
 
 bench-comeback: .venv/has-server

@@ -1,4 +1,5 @@
-"""`python -m benchmarks.report`: a page and its plots from the JSON of a run.
+"""`python -m benchmarks.report`: a page and its plots from the JSON of a run, beside what the last
+release gave.
 
 Owns: docs/performance.md and docs/performance/. Must not know how anything is measured.
 """
@@ -17,6 +18,7 @@ from benchmarks import (
     direct,
     fanout,
     growth,
+    history,
     idle,
     nodes,
     sdk,
@@ -24,20 +26,25 @@ from benchmarks import (
     storm,
     wires,
 )
-from benchmarks.results import Row, Work
+from benchmarks.history import Release
+from benchmarks.results import TIMES, Row, Work
 from benchmarks.svg import Chart, Point, Series, draw
 
 ROOT: Final = Path(__file__).parents[1]
 RESULTS: Final = Path(__file__).parent / "results.json"
 PAGE: Final = ROOT / "docs" / "performance.md"
 PLOTS: Final = "performance"
+SAME: Final = ("processor", "python")
+"""What must be the same where figures of two runs are to be compared."""
 
 INTRODUCTION: Final = """\
 # Performance
 
 How fast the server and the SDK are, beside others that do the same work, each started for real on
 the same machine. This page is made from a run's JSON by `python -m benchmarks.report`; `make bench`
-does both.
+does both. It also keeps the medians in `benchmarks/history.json`, one record for each release, and
+the next release's page shows each figure beside them. `make bench BENCH="--against COMMIT"`
+measures ours as they were at a commit, too, by turns.
 
 The server runs on one core, and the load, one Python process on raw sockets that decodes nothing,
 on another; its CPU time stands beside the server's. All is on the loopback interface, in rounds
@@ -48,6 +55,15 @@ Latencies are from the sending of a message to its being read.
 Which build of Python runs matters: Debian's takes a tenth to a sixth less for a point-to-point
 message than a 3.11 that was built without profile-guided optimization, as pyenv does by default. In
 a fresh checkout, `make bench PYTHON=/usr/bin/python3` measures with Debian's.
+"""
+BESIDE: Final = f"""\
+Each median is followed by how many times the last release's it is, as in
+`= 1.25 {TIMES} 13,000`. The other systems' figures, too, are compared with themselves: what became
+of theirs is the machine's doing.
+"""
+OTHER_MACHINE: Final = """\
+**Not all of these were measured on the processor and the Python of this run: only how ours did
+beside the others can be compared with them.**
 """
 
 ABOUT: Final = {
@@ -107,19 +123,29 @@ def main() -> None:
         prog="python -m benchmarks.report", description="A page and plots from a run's JSON."
     )
     parser.add_argument("--json", type=Path, default=RESULTS, metavar="FILE", help="to read")
+    parser.add_argument(
+        "--history", type=Path, default=history.HISTORY, metavar="FILE", help="to compare with"
+    )
     parser.add_argument("--page", type=Path, default=PAGE, metavar="FILE", help="to write")
     options = parser.parse_args()
     document = json.loads(options.json.read_text())
     works = {name: Work.from_json(name, data) for name, data in document["works"].items()}
     folder = options.page.parent / PLOTS
     folder.mkdir(parents=True, exist_ok=True)
-    sections = [INTRODUCTION, _circumstances(document), _targets(document)]
+    release = _last_release(document, options.history)
+    sections = [INTRODUCTION, _circumstances(document)]
+    if release is not None:
+        sections.append(_beside(document, release))
+    sections.append(_targets(document))
     for name, work in works.items():
         pictures = []
         for plot, text in PLOTS_OF.get(name, _no_plots)(work).items():
             (folder / f"{plot}.svg").write_text(text)
             pictures.append(f"![{work.title}]({PLOTS}/{plot}.svg)")
-        parts = [f"## {work.title}", ABOUT.get(name, ""), *pictures, _markdown(*work.cells())]
+        before = release.works[name].rows if release is not None and name in release.works else []
+        table = _markdown(*work.cells(before))
+        ratios = _ratios(work, document.get("against", ""))
+        parts = [f"## {work.title}", ABOUT.get(name, ""), *pictures, table, ratios]
         sections.append("\n\n".join(part for part in parts if part) + "\n")
     options.page.write_text("\n".join(sections))
     print(f"written: {options.page} and {folder}")
@@ -143,6 +169,38 @@ def _circumstances(document: Mapping[str, Any]) -> str:
             "little.**\n"
         )
     return text
+
+
+def _last_release(document: Mapping[str, Any], path: Path) -> Release | None:
+    """What this run is shown beside: nothing, where its sizes are a quick run's."""
+    if document["is_quick"]:
+        return None
+    return history.last_release(history.load(path), history.tree_of(document)["version"])
+
+
+def _beside(document: Mapping[str, Any], release: Release) -> str:
+    """Where the last release's figures are from, of those works that both have."""
+    kept = {name: release.works[name] for name in document["works"] if name in release.works}
+    if not kept:
+        return f"## The last release: {release.version}\n\nIt has none of these figures.\n"
+    here = history.measured(document)
+    heads = ["", *next(iter(kept.values())).measured]
+    rows = [[name, *each.measured.values()] for name, each in kept.items()]
+    parts = [f"## The last release: {release.version}", release.note, BESIDE.strip()]
+    if any(each.measured[key] != here[key] for each in kept.values() for key in SAME):
+        parts.append(OTHER_MACHINE.strip())
+    return "\n\n".join(filter(None, [*parts, _markdown(heads, rows)])) + "\n"
+
+
+def _ratios(work: Work, commit: str) -> str:
+    """How many times what they were at the commit that was measured, too, ours are."""
+    heads, rows = work.ratio_cells(commit)
+    if not rows:
+        return ""
+    return (
+        f"Now, divided by what it was at {commit}: medians of the rounds' ratios.\n\n"
+        f"{_markdown(heads, rows)}"
+    )
 
 
 def _targets(document: Mapping[str, Any]) -> str:
@@ -243,20 +301,23 @@ def _bar_plots(name: str, metrics: dict[str, str]) -> Callable[[Work], dict[str,
 
 def _growth_plots(work: Work) -> dict[str, str]:
     """Each figure as a share of its base."""
-    charts = []
+    grown: dict[tuple[int | str, int | str], list[Series]] = {}
     for row in work.rows:
         if not row.values("change_percent"):
             continue
         least, greatest = (figure + 100 for figure in row.spread("change_percent"))
-        grown = Point(row.median("change_percent") + 100, least, greatest)
-        charts.append(
-            Chart(
-                title=str(row.case["figure"]),
-                x_heading=f"{row.case['size']}; the base's figure is 100",
-                labels=("base", "tenfold"),
-                series=(Series(row.peer, (Point(100, 100, 100), grown)),),
-            )
+        tenfold = Point(row.median("change_percent") + 100, least, greatest)
+        series = Series(row.peer, (Point(100, 100, 100), tenfold))
+        grown.setdefault((row.case["figure"], row.case["size"]), []).append(series)
+    charts = [
+        Chart(
+            title=str(figure),
+            x_heading=f"{size}; the base's figure is 100",
+            labels=("base", "tenfold"),
+            series=tuple(series),
         )
+        for (figure, size), series in grown.items()
+    ]
     return {"growth": draw(charts, 2)}
 
 
