@@ -20,6 +20,8 @@ from trio.testing import wait_all_tasks_blocked
 from signal_sdk.cli import workers as module
 from signal_sdk.cli.settings import Settings
 from signal_sdk.cli.workers import Workers
+from signal_sdk.server import node
+from signal_sdk.server.engine.redis import engine
 
 WORKER = """
 import os, signal, socket, sys, time
@@ -256,3 +258,8 @@ async def test_settings_go_to_a_worker_as_they_are() -> None:
     )
     assert Settings.decode(settings.encode()) == settings
     assert "secret" not in repr(settings)
+
+
+def test_no_worker_is_killed_for_what_it_waits_for() -> None:
+    """The other nodes hear that it goes, its clients take their farewell, and Redis is told."""
+    assert module.END_SECONDS > node.STOP_SECONDS * 2 + engine.FAREWELL_SECONDS + 5
