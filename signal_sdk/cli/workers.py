@@ -35,8 +35,8 @@ logger: logging.Logger = logging.getLogger("signal_sdk.server")
 COMMAND: Final = (sys.executable, "-P", "-m", "signal_sdk.cli.worker")
 """It takes the worker's number. The directory that one happens to be in has no modules for it."""
 END_SECONDS: Final = 20.0
-"""How much longer than it drains a worker may take to end, before it is killed: what it waits for by
-itself, of its clients and of Redis, takes up to 11 s.
+"""How much longer than it drains a worker may take to end, before it is killed: what it waits for
+by itself, of its clients and of Redis, takes up to 11 s.
 """
 LASTING_SECONDS: Final = 30.0
 """A worker that has served for so long did not fail at its start."""

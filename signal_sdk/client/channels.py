@@ -34,6 +34,11 @@ from signal_sdk.wire import events, functions, names, results
 __all__ = ["Channels"]
 
 JOIN_CODES: Final = Codes(other=ECode.JOINCHANNEL_E_OTHER, timeout=ECode.JOINCHANNEL_E_OTHER)
+REJOIN_SECONDS: Final = 5.0
+"""When a channel is joined again that could not be, for a reason that may pass."""
+SETTLE_SECONDS: Final = 0.1
+"""When a channel is left that nobody is in here: what is sent again goes ahead, since behind it all
+that would be out of its order, and refused."""
 
 
 class Channels:
@@ -202,6 +207,8 @@ class Channels:
         mine, _ = self.where()
         self._is_out_of_sync = there != mine or (member is not None and member.is_absent)
         self._server_channel = there
+        if member is None and there is not None:
+            self._settle_in(SETTLE_SECONDS)
         if member is not None and there == member.name and not member.is_absent:
             if is_gap:
                 member.missed_until(msgid + 1)
@@ -232,6 +239,11 @@ class Channels:
                 always=True,
             )
 
+    def _settle_in(self, seconds: float) -> None:
+        """Not earlier than in so many seconds."""
+        self._rejoin_at = trio.current_time() + seconds
+        self._wake(self._rejoin_at)
+
     def settle_if_due(self) -> float:
         """Join again what could not be joined again before; when to ask for that."""
         if self._rejoin_at > trio.current_time():
@@ -260,11 +272,16 @@ class Channels:
         elif error.retry_after is not None:
             # So many come back that the channel takes no more for the moment.
             self._is_out_of_sync = True
-            self._rejoin_at = trio.current_time() + error.retry_after
-            self._wake(self._rejoin_at)
+            self._settle_in(error.retry_after)
+        elif error.ecode is ECode.GENERAL_E_FAILED:
+            # The server cannot change anything for the moment, or has no room.
+            self._is_out_of_sync = True
+            self._settle_in(REJOIN_SECONDS)
         else:
             warn("%s: the channel is lost: %s", self._account, error)
             self._over(member, ECode.LEAVECHANNEL_E_DISCONN)
+            # Where the server has the session is left, too.
+            self._is_out_of_sync = True
         self._settle()
 
     def _leave_quietly(self, name: str) -> None:

@@ -11,6 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from signal_sdk import Backoff, Channel, ECode, Gap, LoginSession, Signal, SignalError
+from signal_sdk.client import channels
 from signal_sdk.wire import events
 from signal_sdk.wire.events import ChannelAttrUpdate, ChannelMessage
 from tests.client.fakes import TOKEN, FakeServer, Heard, Peer
@@ -418,10 +419,10 @@ async def test_a_channel_that_nobody_is_in_here_is_left(
     session: LoginSession, peer: Peer, server: FakeServer, heard: Heard, autojump_clock: MockClock
 ) -> None:
     again, _ = await resumed(server, peer, channel="stray", msgid=3)
+    await again.answer("user_getmsg", ver_clear=0, msgs=[])
     callid, args = await again.expect_call("channel_leave")
     assert args == {"name": "stray"}
     again.refuse(callid, 600)
-    await again.answer("user_getmsg", ver_clear=0, msgs=[])
     await wait_all_tasks_blocked()
     assert heard.of("on_error") == []
 
@@ -467,6 +468,49 @@ async def test_a_join_again_for_which_there_are_too_many_comes_when_the_server_s
     await answers_roster(again)
     assert channel.is_joined
     assert heard.of("on_channel_leaved") == []
+
+
+async def test_a_join_again_that_the_server_cannot_do_now_is_tried_again(
+    session: LoginSession, peer: Peer, server: FakeServer, heard: Heard, autojump_clock: MockClock
+) -> None:
+    """It cannot store anything, say."""
+    channel = await join(session, peer, heard)
+    again, _ = await resumed(server, peer)
+    callid, _ = await again.expect_call("channel_join")
+    await again.answer("user_getmsg", ver_clear=0, msgs=[])
+    for _ in range(2):
+        again.refuse(callid, 1001)
+        due = trio.current_time() + channels.REJOIN_SECONDS
+        callid, args = await again.expect_call("channel_join")
+        assert args == {"name": "room"}
+        assert trio.current_time() == pytest.approx(due, abs=0.2)
+    again.reply(callid, **EMPTY)
+    await answers_roster(again)
+    assert channel.is_joined
+    assert heard.of("on_channel_leaved") == []
+
+
+async def test_where_a_channel_is_lost_the_one_that_the_server_has_is_left(
+    session: LoginSession, peer: Peer, server: FakeServer, heard: Heard, autojump_clock: MockClock
+) -> None:
+    await join(session, peer, heard)
+    again, _ = await resumed(server, peer, channel="stray", msgid=3)
+    callid, _ = await again.expect_call("channel_join")
+    await again.answer("user_getmsg", ver_clear=0, msgs=[])
+    again.refuse(callid, 300)
+    await heard.wait("on_channel_leaved")
+    assert await again.answer("channel_leave") == {"name": "stray"}
+
+
+async def test_what_is_sent_again_goes_ahead_of_leaving_what_nobody_is_in_here(
+    session: LoginSession, peer: Peer, server: FakeServer, heard: Heard, autojump_clock: MockClock
+) -> None:
+    """A later request that is done has those before it refused that were not."""
+    session.message_instant_send("bob", "hi")
+    await peer.expect_call("user_sendmsg")
+    again, _ = await resumed(server, peer, channel="stray", msgid=3)
+    asked = [(await again.expect("call2"))[0].rpartition(".")[2] for _ in range(3)]
+    assert asked == ["user_sendmsg", "user_getmsg", "channel_leave"]
 
 
 async def test_a_join_again_that_waits_is_moot_where_the_user_has_gone_elsewhere(

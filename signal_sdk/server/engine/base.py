@@ -20,10 +20,12 @@ pushed) is the engine's own affair: some node does it, once, when its time has c
 
 Whatever is asked by a session (`Asked`) raises `FencedError` where a newer generation holds the
 account, or others have taken its node for dead since, and nothing was done; what came before is
-answered with `Known`. Every refusal is a `SignalError` with the code that its client hears, and has
-changed nothing, but for `UnknownError`: where a node has lost sight of the state, nobody knows what
-became of what was under way. When it is back, a session that is this node's there and not here is
-as if its connection had broken then.
+answered with `Known`. What was refused before is `OvertakenError` once something is done that the
+session has asked for later and that is answered alike: nothing is done out of its order. Every
+refusal is a `SignalError` with the code that its client hears, and has changed nothing, but for
+`UnknownError`: where a node has lost sight of the state, nobody knows what became of what was under
+way. When it is back, a session that is this node's there and not here is as if its connection had
+broken then.
 """
 
 from __future__ import annotations
@@ -80,6 +82,7 @@ __all__ = [
     "Joined",
     "Known",
     "LoginFacts",
+    "OvertakenError",
     "Page",
     "Pending",
     "Place",
@@ -109,6 +112,17 @@ class FencedError(SignalError):
 
     def __init__(self, ecode: ECode = ECode.GENERAL_E_NOT_LOGIN) -> None:
         super().__init__(ecode, "the account has logged in elsewhere")
+
+
+class OvertakenError(SignalError):
+    """What the session asked for later has been done: this was not, and is not any more. Who asks
+    had been refused, and has not heard of it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            ECode.GENERAL_E_FAILED, "it was refused, and what was asked for later has been done"
+        )
 
 
 class UnknownError(SignalError):
@@ -237,7 +251,7 @@ class Engine(Protocol):
     """Is all durable at once, since nothing outlives the process? Then nobody need ask when."""
 
     def recall(self, asked: Asked) -> Answer[Known | None]:
-        """What the request was answered, if it has come before. All up to its `ack` are forgotten.
+        """What the request was answered, if it was done before. All up to its `ack` are forgotten.
         For a request that is refused before it reaches an operation.
         """
 

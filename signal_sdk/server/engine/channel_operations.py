@@ -47,7 +47,7 @@ class ChannelOperations(Core):
 
     def publish(self, asked: Asked, message: ChannelMessage, *, members_only: bool) -> Known | None:
         sender = self._asker(asked)
-        if known := self._known(sender, asked):
+        if known := self._known(sender, asked, durably=False):
             return known
         key = ChannelKey(asked.key.app, message.channel)
         channel = self._channels.get(key)

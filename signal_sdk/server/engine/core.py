@@ -22,6 +22,7 @@ from signal_sdk.server.engine.base import (
     Delivery,
     FencedError,
     Known,
+    OvertakenError,
     Then,
 )
 from signal_sdk.server.engine.bounds import Bounds
@@ -135,7 +136,21 @@ class Core:
 
     # --- replies ---
 
-    def _known(self, account: Account, asked: Asked) -> Known | None:
+    def _known(self, account: Account, asked: Asked, *, durably: bool = True) -> Known | None:
+        """What the request was answered before; all up to its `ack` are forgotten. Its reply would
+        be kept `durably` or not. Raises `OvertakenError`.
+        """
+        known = self._answered(account, asked)
+        if known is None and account.replies and asked.callid is not None:
+            for callid, reply in reversed(account.replies.items()):
+                # Of replies that the process has lost nothing can be told.
+                if reply.text == asked.reply and (reply.number is not None) is durably:
+                    if callid > asked.callid:
+                        raise OvertakenError
+                    break
+        return known
+
+    def _answered(self, account: Account, asked: Asked) -> Known | None:
         """What the request was answered before; all up to its `ack` are forgotten."""
         replies = account.replies
         if asked.callid is None or not replies:
@@ -175,7 +190,7 @@ class Core:
 
     def recall(self, asked: Asked) -> Known | None:
         account = self._held(asked.key, asked.generation)
-        return self._known(account, asked) if account is not None else None
+        return self._answered(account, asked) if account is not None else None
 
     def keep(self, asked: Asked) -> Known | None:
         account = self._asker(asked)

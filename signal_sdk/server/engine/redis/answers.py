@@ -13,7 +13,7 @@ import attrs
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine import call_table, told
-from signal_sdk.server.engine.base import FencedError
+from signal_sdk.server.engine.base import FencedError, OvertakenError
 from signal_sdk.server.engine.bounds import QuotaError
 from signal_sdk.server.engine.facts import Call, Entry, Joined, Known, Page, Presence, Roster
 from signal_sdk.server.engine.redis.events import unpack
@@ -125,6 +125,8 @@ def _full(about: About, kind: str, most: int) -> QuotaError:
 
 
 def _other(about: About, kind: str, more: Sequence[Any]) -> SignalError:
+    if kind == "overtaken":
+        return OvertakenError()
     texts = _attribute if kind in ("unset", "attributes", "large") else _call
     if kind == "elsewhere":
         return SignalError(

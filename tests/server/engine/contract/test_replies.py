@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from signal_sdk.server.engine import core
-from signal_sdk.server.engine.base import Asked, Joined, Known
+from signal_sdk.server.engine.base import Asked, Joined, Known, OvertakenError
 from tests.server.engine.contract.harness import ANN, BOB, BOUNDS, HALL, ROOM, House, Node, User
 
 Operation = Callable[[User, Asked], Awaitable[Known | Joined | None]]
@@ -86,6 +86,46 @@ async def test_what_has_no_number_is_a_new_request_each_time(node: Node, what: s
     outcome = await OPERATIONS[what](ann, ann.asked())
     assert not isinstance(outcome, Known)
     assert await node.engine.recall(ann.asked()) is None
+
+
+@pytest.mark.parametrize("what", OPERATIONS)
+async def test_what_a_later_request_has_overtaken_is_not_done(node: Node, what: str) -> None:
+    """It was refused, and who asks has not heard of it: done now, it would be out of its order."""
+    ann = await node.log_in()
+    await node.log_in(BOB)
+    await ann.join()
+    await ann.set("a", 1)
+    await ann.call()
+    await OPERATIONS[what](ann, ann.asked(8))
+    after = await all_there_is(node)
+    await node.take()
+    with pytest.raises(OvertakenError):
+        await OPERATIONS[what](ann, ann.asked(7))
+    assert await all_there_is(node) == after
+    assert await node.take() == []
+    assert await recalled(ann, 7, 8) == [None, "done"]
+
+
+async def test_a_request_of_another_kind_overtakes_nothing(node: Node) -> None:
+    """One that is answered otherwise: a client joins its channel again ahead of what it sends."""
+    ann = await node.log_in()
+    await node.log_in(BOB)
+    await ann.join(asked=ann.asked(9, reply="joined"))
+    assert await ann.post("x", asked=ann.asked(7)) is None
+    assert await ann.post("y", asked=ann.asked(8)) is None
+    with pytest.raises(OvertakenError):
+        await ann.post("z", asked=ann.asked(6))
+    assert await node.house.inbox(BOB) == [(1, "x"), (2, "y")]
+
+
+async def test_numbers_that_are_nearly_alike_are_two(node: Node) -> None:
+    ann = await node.log_in()
+    await node.log_in(BOB)
+    for number in range(3):
+        assert await ann.post(f"{number}", asked=ann.asked(2**62 + number)) is None
+    for number in range(3):
+        assert await ann.post("again", asked=ann.asked(2**62 + number)) == Known("done")
+    assert await node.house.inbox(BOB) == [(1, "0"), (2, "1"), (3, "2")]
 
 
 async def recalled(user: User, *callids: int, ack: int = 0) -> list[str | None]:
@@ -172,3 +212,17 @@ async def test_what_was_answered_durably_is_known_to_the_next_process(
     node = await lasting.reopen(how)
     ann = await node.log_in(line="new")
     assert await recalled(ann, 1, 2) == [None, None]
+
+
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+async def test_a_message_to_a_channel_is_not_overtaken_by_what_outlives_it(
+    lasting: House, how: str
+) -> None:
+    """That it was done may be lost with the process."""
+    ann = await lasting.node.log_in()
+    await ann.say("x", asked=ann.asked(1))
+    await ann.post("x", asked=ann.asked(2))
+    node = await lasting.reopen(how)
+    ann = await node.resume()
+    assert await ann.say("x", asked=ann.asked(1)) in (None, Known("done"))
+    assert await ann.post("x", asked=ann.asked(2)) == Known("done")

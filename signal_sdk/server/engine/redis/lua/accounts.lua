@@ -88,7 +88,7 @@ local function change(name, body, ...)
     if not account then
       return stranger(c)
     end
-    local answer = known(c, args[4], args[6], args[7]) or body(c, args, account)
+    local answer = known(c, args[4], args[6], args[7], args[8]) or body(c, args, account)
     if not answer then
       keep(c, args[4], args[6], args[8])
     end

@@ -142,7 +142,11 @@ end
 
 -- Replies are members of a sorted set by their call ids, each behind its own.
 
-local function known(c, account, callid, ack)
+local LATER_LOOKED_AT = 64
+
+-- What the request was answered before. With the reply that it would be answered now, also whether a
+-- later one that was answered so has been done: it is refused then.
+local function known(c, account, callid, ack, reply)
   if callid == '' then
     return nil
   end
@@ -150,9 +154,24 @@ local function known(c, account, callid, ack)
   if ack ~= '0' then
     call('ZREMRANGEBYSCORE', key, '-inf', ack)
   end
-  local found = call('ZRANGE', key, callid, callid, 'BYSCORE')[1]
-  if found then
+  local found = call('ZRANGE', key, callid, '+inf', 'BYSCORE', 'LIMIT', 0, 1)[1]
+  if not found then
+    return nil
+  end
+  if string.sub(found, 1, #callid + 1) == callid .. ':' then
     return {0, 'known', string.sub(found, #callid + 2)}
+  end
+  local later = call('ZRANGE', key, callid, '+inf', 'BYSCORE', 'LIMIT', 0, LATER_LOOKED_AT)
+  for _, kept in ipairs(later) do
+    local colon = string.find(kept, ':', 1, true)
+    local id, text = string.sub(kept, 1, colon - 1), string.sub(kept, colon + 1)
+    -- Very large numbers may be one to Redis.
+    if id == callid then
+      return {0, 'known', text}
+    end
+    if text == reply and tonumber(id) > tonumber(callid) then
+      return refused('overtaken')
+    end
   end
   return nil
 end

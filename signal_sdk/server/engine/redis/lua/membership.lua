@@ -92,8 +92,8 @@ define('join', function(c, args)
     return stranger(c)
   end
   local name = args[9]
-  local answer = known(c, args[4], args[6], args[7])
-  if answer and account.channel ~= name then
+  local answer = known(c, args[4], args[6], args[7], args[8])
+  if answer and (answer[2] ~= 'known' or account.channel ~= name) then
     return answer
   end
   local channel, key = channel_of(c, name), c.base .. 'c:' .. name
