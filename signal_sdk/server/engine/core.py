@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Final
 
 import trio
@@ -35,6 +36,8 @@ from signal_sdk.server.engine.tables import Account, Reply
 DEFAULTS: Final = Bounds()
 MAX_REPLIES: Final = 10_000
 """How many replies a session keeps, which is how many requests our SDK has under way at most."""
+LATEST_LOOKED_AT: Final = 64
+"""Among how many of the latest replies one is looked for that overtakes a request."""
 
 
 class Core:
@@ -136,22 +139,12 @@ class Core:
 
     # --- replies ---
 
-    def _known(self, account: Account, asked: Asked, *, durably: bool = True) -> Known | None:
-        """What the request was answered before; all up to its `ack` are forgotten. Its reply would
-        be kept `durably` or not. Raises `OvertakenError`.
+    def _known(
+        self, account: Account, asked: Asked, *, durably: bool | None = True
+    ) -> Known | None:
+        """What the request was answered before; all up to its `ack` are forgotten. `durably` is
+        how its reply would be kept, None where it would not be. Raises `OvertakenError`.
         """
-        known = self._answered(account, asked)
-        if known is None and account.replies and asked.callid is not None:
-            for callid, reply in reversed(account.replies.items()):
-                # Of replies that the process has lost nothing can be told.
-                if reply.text == asked.reply and (reply.number is not None) is durably:
-                    if callid > asked.callid:
-                        raise OvertakenError
-                    break
-        return known
-
-    def _answered(self, account: Account, asked: Asked) -> Known | None:
-        """What the request was answered before; all up to its `ack` are forgotten."""
         replies = account.replies
         if asked.callid is None or not replies:
             return None
@@ -164,7 +157,11 @@ class Core:
         if acked:
             self._forget_replies(account, acked)
         reply = replies.get(asked.callid)
-        return Known(reply.text) if reply else None
+        if reply:
+            return Known(reply.text)
+        if replies and durably is not None:
+            _check_overtaking(replies, asked, asked.callid, durably=durably)
+        return None
 
     def _keep(self, account: Account, asked: Asked, *, durably: bool = True) -> None:
         """Keep the reply; not `durably`, it may be lost with the process."""
@@ -190,7 +187,7 @@ class Core:
 
     def recall(self, asked: Asked) -> Known | None:
         account = self._held(asked.key, asked.generation)
-        return self._answered(account, asked) if account is not None else None
+        return self._known(account, asked, durably=None) if account is not None else None
 
     def keep(self, asked: Asked) -> Known | None:
         account = self._asker(asked)
@@ -202,3 +199,16 @@ class Core:
     @property
     def is_behind(self) -> bool:
         return self._commits.is_behind
+
+
+def _check_overtaking(
+    replies: dict[int, Reply], asked: Asked, callid: int, *, durably: bool
+) -> None:
+    """Raise `OvertakenError` where a later request that was answered alike has been done. Of those
+    that are not kept `durably`, the process may have lost some.
+    """
+    for kept, reply in islice(reversed(replies.items()), LATEST_LOOKED_AT):
+        if reply.text == asked.reply and (reply.number is not None) is durably:
+            if kept > callid:
+                raise OvertakenError
+            return
