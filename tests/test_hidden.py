@@ -29,8 +29,8 @@ SECRET: Final[frozenset[str]] = frozenset(
 """The names of fields that hold what nobody but their users is to read."""
 NOT_SECRET: Final = {
     "signal_sdk.client.mailbox._EntryTurn": {"line"},
-    "signal_sdk.server.config_keys.LimitsConfig": {"attributes"},
     "signal_sdk.server.config_keys.ServerConfig": {"data"},
+    "signal_sdk.server.config_limits.LimitsConfig": {"attributes"},
     "signal_sdk.wire.call2._Failure": {"data"},
     "signal_sdk.wire.events.ChannelEvent": {"content"},
     "signal_sdk.server.engine.bounds.Bounds": {"attributes"},

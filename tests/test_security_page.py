@@ -12,7 +12,8 @@ import attrs
 import pytest
 
 from signal_sdk.server.config import loads
-from signal_sdk.server.config_keys import TABLES, LimitsConfig
+from signal_sdk.server.config_keys import TABLES
+from signal_sdk.server.config_limits import LimitsConfig
 from signal_sdk.server.refusals import LIMITS
 from signal_sdk.wire import names
 

@@ -40,11 +40,11 @@ from signal_sdk.server.config_keys import (
     TABLES,
     AppConfig,
     Config,
-    LimitsConfig,
     NativeConfig,
     ServerConfig,
     Table,
 )
+from signal_sdk.server.config_limits import LimitsConfig
 from signal_sdk.server.redis_urls import parse_redis
 from signal_sdk.server.toml_lines import key_lines
 

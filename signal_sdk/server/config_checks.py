@@ -20,13 +20,8 @@ from signal_sdk.server.redis_urls import RedisUrlError, parse_redis
 from signal_sdk.wire import names
 
 if TYPE_CHECKING:
-    from signal_sdk.server.config_keys import (
-        AppConfig,
-        Config,
-        LimitsConfig,
-        NativeConfig,
-        ServerConfig,
-    )
+    from signal_sdk.server.config_keys import AppConfig, Config, NativeConfig, ServerConfig
+    from signal_sdk.server.config_limits import LimitsConfig
 
 __all__ = [
     "ANY_ORIGIN",
