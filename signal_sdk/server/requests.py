@@ -190,7 +190,7 @@ class Requests:
         read meanwhile.
         """
         self._under_way += 1
-        told: Pending[None] = Pending()
+        told: Pending[None] | None = Pending() if self._under_way >= MOST_UNDER_WAY else None
 
         def when() -> None:
             self._under_way -= 1
@@ -198,10 +198,11 @@ class Requests:
                 tell(result.result())
             except Exception as exc:  # noqa: BLE001  it is told
                 self._refuse(request, exc)
-            told.resolve(None)
+            if told is not None:
+                told.resolve(None)
 
         result.when_done(when)
-        return told if self._under_way >= MOST_UNDER_WAY else None
+        return None if result.is_done else told
 
     def _recall(self, asked: Asked, refusal: SignalError) -> Answer[Known | None]:
         """What was done before is not refused now."""

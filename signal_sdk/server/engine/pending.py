@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
-from typing import Any, Generic, TypeAlias, TypeVar, Union, cast, overload
+from typing import Any, Final, Generic, TypeAlias, TypeVar, Union, cast, overload
 
 import trio
 
@@ -18,6 +18,9 @@ __all__ = ["Answer", "Pending", "after", "drive", "ended", "left", "settled", "w
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 U = TypeVar("U")
+
+
+TWICE: Final = "a result that was pending came twice"
 
 
 class Pending(Generic[T_co]):
@@ -35,21 +38,25 @@ class Pending(Generic[T_co]):
 
     def resolve(self, value: T_co) -> None:  # type: ignore[misc]
         """This is the result."""
+        if self.is_done:
+            raise RuntimeError(TWICE)
+        self.is_done = True
         self._value = value
-        self._end()
+        whens = self._whens
+        for when in whens:
+            when()
+        whens.clear()
 
     def fail(self, error: Exception) -> None:
         """There is none, for this reason."""
-        self._error = error
-        self._end()
-
-    def _end(self) -> None:
         if self.is_done:
-            raise RuntimeError("a result that was pending came twice")
+            raise RuntimeError(TWICE)
         self.is_done = True
-        whens, self._whens = self._whens, []
+        self._error = error
+        whens = self._whens
         for when in whens:
             when()
+        whens.clear()
 
     def when_done(self, call: Callable[[], None]) -> None:
         """Call `call`, which must not raise, once it is done: at once where it is."""
