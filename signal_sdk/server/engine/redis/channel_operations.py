@@ -1,7 +1,7 @@
-"""Channels, attributes and inboxes on Redis.
+"""Channels and attributes on Redis.
 
-Owns: these operations, as they are asked for. Must not know how they are done: channels.lua,
-attributes.lua and inboxes.lua do.
+Owns: these operations, as they are asked for. Must not know how they are done: channels.lua and
+attributes.lua do.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from signal_sdk.ecodes import ECode
-from signal_sdk.server.engine.base import AccountKey, Asked, ChannelKey, Known, Page, Post
+from signal_sdk.server.engine.base import AccountKey, Asked, ChannelKey, Known
 from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.redis import answers
 from signal_sdk.server.engine.redis.answers import About
-from signal_sdk.server.engine.redis.core import Core, first_uid
+from signal_sdk.server.engine.redis.core import Core
 from signal_sdk.server.engine.tables import encode_json
 from signal_sdk.wire import names
 from signal_sdk.wire.events import ChannelMessage
@@ -37,7 +37,7 @@ MEMBERS_ONLY: Final = (
 
 
 class ChannelOperations(Core):
-    """Channels, attributes and inboxes, as the contract has them."""
+    """Channels and attributes, as the contract has them."""
 
     def publish(
         self, asked: Asked, message: ChannelMessage, *, members_only: bool
@@ -90,21 +90,6 @@ class ChannelOperations(Core):
     def user_attrs(self, key: AccountKey) -> Pending[Mapping[str, JsonValue]]:
         """As the contract has it."""
         return self._ask(key.app, "user_attrs", (key.account,), _user_attrs)
-
-    # --- inboxes ---
-
-    def post(self, asked: Asked, post: Post) -> Pending[Known | None]:
-        """As the contract has it. For how long an entry is good goes by Redis' clock: what this
-        node's shows was the same when its end was set.
-        """
-        to = post.key.account
-        ttl = f"{post.expires - self._wall():.3f}"
-        args = (to, first_uid(*post.key), post.sender, post.line, ttl)
-        return self._change(asked, "post", args, About(account=post.sender, what=to))
-
-    def read_inbox(self, key: AccountKey, ver_clear: int, limit: int) -> Pending[Page]:
-        """As the contract has it."""
-        return self._ask(key.app, "read_inbox", (key.account, ver_clear, limit), answers.entries)
 
 
 def _about(asked: Asked, channel: str, name: str = "") -> About:

@@ -63,6 +63,12 @@ class Failure:
     text: str = attrs.field(repr=False)
     moved: Place | None = None
 
+    @classmethod
+    def of(cls, text: str) -> Failure:
+        """The error of this text."""
+        text = text.removeprefix("-")
+        return cls(text.partition(" ")[0], text)
+
     @property
     def is_full(self) -> bool:
         """Has Redis no room for more?"""

@@ -16,7 +16,6 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from signal_sdk.errors import SignalError
 from signal_sdk.server.engine import core as embedded
 from signal_sdk.server.engine.base import LIFE_SECONDS, Asked, Clocks, Delivery
 from signal_sdk.server.engine.bounds import MAX_UID, Bounds
@@ -26,8 +25,9 @@ from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.redis import answers, resp
 from signal_sdk.server.engine.redis.addresses import CLUSTER, parse
 from signal_sdk.server.engine.redis.answers import About
+from signal_sdk.server.engine.redis.changes import Change, Posts
 from signal_sdk.server.engine.redis.library import library
-from signal_sdk.server.engine.redis.pipeline import Ask, Full, Pipeline, Subscribing
+from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline, Subscribing
 from signal_sdk.server.engine.redis.servers import Servers
 from signal_sdk.wire import names
 
@@ -85,6 +85,8 @@ class Core:
         self._ahead = 0.0
         """By how much Redis' clock is ahead of this node's."""
         self._heads: dict[tuple[str, str], bytes] = {}
+        self._posts: dict[str, Posts] = {}
+        """Of each app, what is posted together, as long as nothing else is asked there."""
         address = parse(urls, password)
         self._names = library(is_cluster=address.kind == CLUSTER)
         self._servers = Servers(
@@ -148,17 +150,22 @@ class Core:
         """How the keys of an app begin."""
         return f"{self.prefix}{{{tag(app)}}}:"
 
-    def _spell(self, head: bytes, args: Sequence[str | bytes | int]) -> bytes:
-        """The command that has a function done, which begins with `head`."""
+    def _spell(self, head: bytes, args: Sequence[str | bytes | int], node: str) -> bytes:
+        """The command that has a function done for `node`, which begins with `head`."""
         now = "" if self._now is None else f"{self._now():.6f}"
-        return b"".join((head, resp.words((now, self.node)), self._packed, resp.words(args)))
+        return b"".join((head, resp.words((now, node)), self._packed, resp.words(args)))
 
     def _head(self, keys: Sequence[str], function: str, count: int) -> bytes:
         words: list[str | bytes | int] = ["FCALL", self._names.name(function), len(keys), *keys]
         return resp.head(len(words) + HEAD_ARGS + count, words)
 
-    def _command(self, app: str, function: str, args: Sequence[str | bytes | int]) -> bytes:
-        """The command that has a function done in this app."""
+    def _command(
+        self, app: str, function: str, args: Sequence[str | bytes | int], node: str
+    ) -> bytes:
+        """The command that has a function done in this app, for `node`. Nothing is posted any more
+        together with what was before.
+        """
+        self._posts.pop(app, None)
         head = self._heads.get((app, function))
         if head is None:
             keys = [base := self._base(app)]
@@ -167,7 +174,7 @@ class Core:
                 # place is refused before it begins.
                 keys.append(f"{base}!")
             head = self._heads[app, function] = self._head(keys, function, len(args))
-        return self._spell(head, args)
+        return self._spell(head, args, node)
 
     def _ask(
         self,
@@ -178,7 +185,7 @@ class Core:
     ) -> Ask[T]:
         """Have a function done; `read` makes the result of its answer."""
         servers = self._servers
-        data = self._command(app, function, args)
+        data = self._command(app, function, args, self.node)
         ask = Ask(data, partial(self._read, app, self.node, read), servers.slot(tag(app)))
         servers.ask(ask)
         return ask
@@ -191,7 +198,7 @@ class Core:
         read: Callable[[Any], T],
     ) -> Ask[T]:
         """Have a function done that is about this key, and no app."""
-        data = self._spell(self._head([key], function, len(args)), args)
+        data = self._spell(self._head([key], function, len(args)), args, self.node)
         ask = Ask(data, read, self._servers.slot(key))
         self._servers.ask(ask)
         return ask
@@ -211,9 +218,9 @@ class Core:
     ) -> Ask[Known | None]:
         """Have a function done that a session asks for, and that has no other result."""
         servers, app = self._servers, asked.key.app
-        data = self._command(app, function, (*asker(asked), *args))
+        data = self._command(app, function, (*asker(asked), *args), self.node)
         read = partial(self._read, app, self.node, partial(answers.known, about))
-        change = _Change(data, read, servers.slot(tag(app)))
+        change = Change(data, read, servers.slot(tag(app)))
         change.asked, change.recall = asked, self.recall
         servers.ask(change)
         return change
@@ -232,6 +239,10 @@ class Core:
         """Others have taken `node`, as which this one has asked, for dead in the app."""
         raise NotImplementedError
 
+    def _is_mute(self, app: str) -> bool:
+        """May others have taken this node for dead?"""
+        raise NotImplementedError
+
     def _heard(self, topic: bytes, message: bytes) -> None:
         """Something was published; empty where the topic is heard no more."""
         raise NotImplementedError
@@ -245,32 +256,6 @@ class Core:
     def _is_up(self, pipeline: Pipeline) -> None:
         """A server is there, perhaps again: from here on it may be asked."""
         raise NotImplementedError
-
-
-class _Change(Ask[Known | None]):
-    """A change. Where there is no room for it, it may have been done before: that is looked up."""
-
-    __slots__ = ("asked", "recall")
-    asked: Asked
-    recall: Callable[[Asked], Pending[Known | None]] | None
-
-    def fail(self, error: Exception) -> None:
-        recall, self.recall = self.recall, None
-        if not isinstance(error, Full) or recall is None or self.asked.callid is None:
-            super().fail(error)
-            return
-        found = recall(self.asked)
-        found.when_done(partial(self._has_found, found, error))
-
-    def _has_found(self, found: Pending[Known | None], error: Exception) -> None:
-        try:
-            known = found.result()
-        except SignalError:
-            known = None
-        if known is None:
-            super().fail(error)
-        else:
-            self.resolve(known)
 
 
 def asker(asked: Asked) -> tuple[str | int, ...]:

@@ -21,6 +21,7 @@ from signal_sdk.server.engine.redis import resp, revoked
 from signal_sdk.server.engine.redis.call_operations import CallOperations
 from signal_sdk.server.engine.redis.channel_operations import ChannelOperations
 from signal_sdk.server.engine.redis.core import Core
+from signal_sdk.server.engine.redis.inbox_operations import InboxOperations
 from signal_sdk.server.engine.redis.lives import all_done
 from signal_sdk.server.engine.redis.pipeline import Ask, away
 from signal_sdk.server.engine.redis.presence_operations import PresenceOperations
@@ -35,7 +36,7 @@ BEHIND: Final = 2_000
 """How much may be asked and not answered before who has asked already is not heard."""
 
 
-class RedisEngine(PresenceOperations, ChannelOperations, CallOperations):
+class RedisEngine(PresenceOperations, ChannelOperations, InboxOperations, CallOperations):
     """An engine of many processes, one for each node.
 
     `urls` is where Redis is (server/redis_urls.py has the forms), `password` for those without
@@ -86,7 +87,7 @@ class RedisEngine(PresenceOperations, ChannelOperations, CallOperations):
 
     def check_writable(self) -> None:
         """As the contract has it."""
-        for pipeline in self._servers:
+        for pipeline in self._servers.used:
             if not pipeline.is_up:
                 raise away(pipeline.why)
 

@@ -27,7 +27,7 @@ from signal_sdk.server.engine.redis import resp
 from signal_sdk.server.engine.redis.addresses import Address, Place
 from signal_sdk.server.engine.redis.connection import Connection, Failure, failure_of
 
-__all__ = ["Ask", "Full", "Pipeline", "Subscribing", "away", "refusal"]
+__all__ = ["Ask", "Full", "Pipeline", "Subscribing", "away", "refusal", "settle"]
 
 T = TypeVar("T")
 
@@ -55,10 +55,11 @@ class Full(SignalError):
 
 class Ask(Pending[T]):
     """What was asked: the bytes of the command, `read`, which makes the result of the reply, and
-    the slot of a Cluster that it is about; -1 where it is about this server.
+    the slot of a Cluster that it is about; -1 where it is about this server. `count` is how much it
+    is, `pipeline` where it is asked and not answered.
     """
 
-    __slots__ = ("data", "read", "slot", "tries")
+    __slots__ = ("count", "data", "pipeline", "read", "slot", "tries")
 
     def __init__(self, data: bytes, read: Callable[[Any], T], slot: int = -1) -> None:
         super().__init__()
@@ -66,18 +67,29 @@ class Ask(Pending[T]):
         self.data: bytes = data
         self.read: Callable[[Any], T] = read
         self.tries: int = 0
+        self.count: int = 1
+        self.pipeline: Pipeline | None = None
+
+    def command(self) -> bytes:
+        """The command, as it is written."""
+        return self.data
 
     def answer(self, reply: Any) -> None:
         """This is the reply, which is no error."""
-        try:
-            value = self.read(reply)
-        except SignalError as exc:
-            self.fail(exc)
-        except Exception as exc:
-            logger.exception("an answer of Redis's cannot be read")
-            self.fail(away(f"an answer of Redis's cannot be read ({type(exc).__name__})"))
-        else:
-            self.resolve(value)
+        settle(self, self.read, reply)
+
+
+def settle(pending: Pending[T], read: Callable[[Any], T], reply: Any) -> None:
+    """Give it what `read` makes of the reply."""
+    try:
+        value = read(reply)
+    except SignalError as exc:
+        pending.fail(exc)
+    except Exception as exc:
+        logger.exception("an answer of Redis's cannot be read")
+        pending.fail(away(f"an answer of Redis's cannot be read ({type(exc).__name__})"))
+    else:
+        pending.resolve(value)
 
 
 class Subscribing(Ask[None]):
@@ -126,7 +138,8 @@ class Pipeline:
         self.why: str = "Redis is away"
         """Why it is not."""
         self._asked: deque[Ask[Any]] = deque()
-        self._outgoing: list[bytes] = []
+        self._outgoing: list[Ask[Any]] = []
+        self._count = 0
         self._answered = 0
         self._sleeper = Sleeper()
         self._scope: trio.CancelScope | None = None
@@ -134,7 +147,7 @@ class Pipeline:
 
     def __len__(self) -> int:
         """How much is asked and not answered."""
-        return len(self._asked)
+        return self._count
 
     # --- asking ---
 
@@ -142,7 +155,7 @@ class Pipeline:
         """Have the command done, if the server is there."""
         if not self.is_up:
             ask.fail(away(self.why))
-        elif len(self._asked) >= MAX_ASKED:
+        elif self._count >= MAX_ASKED:
             ask.fail(away("Redis has too much to do"))
         else:
             self.ask_now(ask)
@@ -151,9 +164,16 @@ class Pipeline:
     def ask_now(self, ask: Ask[T]) -> Ask[T]:
         """As `ask`, also while the connection is being prepared."""
         self._asked.append(ask)
-        self._outgoing.append(ask.data)
+        self._outgoing.append(ask)
+        self._count += ask.count
+        ask.pipeline = self
         self._sleeper.wake()
         return ask
+
+    def ask_more(self, ask: Ask[Any]) -> None:
+        """What is asked, and not written, is one more than before."""
+        ask.count += 1
+        self._count += 1
 
     def raw(self, *words: str | bytes | int) -> Ask[Any]:
         """A command whose reply is the result, also while the connection is being prepared."""
@@ -165,8 +185,7 @@ class Pipeline:
         if not self._asked:
             logger.error("Redis has answered what was not asked")
             return
-        self._answered += 1
-        ask = self._asked.popleft()
+        ask = self._take()
         failure = failure_of(reply)
         if failure is None:
             ask.answer(reply)
@@ -174,6 +193,14 @@ class Pipeline:
             if failure.is_full:
                 self._told_full.tell(f"Redis at {self.place} has all that its maxmemory allows")
             ask.fail(refusal(failure))
+
+    def _take(self) -> Ask[Any]:
+        """What is answered now."""
+        self._answered += 1
+        ask = self._asked.popleft()
+        self._count -= ask.count
+        ask.pipeline = None
+        return ask
 
     def _pushed(self, message: list[Any]) -> None:
         kind = message[0]
@@ -188,8 +215,7 @@ class Pipeline:
     def _confirmed(self, kind: bytes, topic: bytes) -> None:
         first = self._asked[0] if self._asked else None
         if isinstance(first, Subscribing) and (first.confirmed, first.topic) == (kind, topic):
-            self._answered += 1
-            self._asked.popleft().answer(None)
+            self._take().answer(None)
         elif kind == b"sunsubscribe":
             # By itself: the server does not have that topic any more.
             self._on_message(topic, b"")
@@ -290,15 +316,17 @@ class Pipeline:
         self.is_up = False
         self._scope = None
         self._outgoing.clear()
+        self._count = 0
         asked, self._asked = self._asked, deque()
         for ask in asked:
+            ask.pipeline = None
             ask.fail(UnknownError(f"{self.why}, and whether this was done is not known"))
 
     async def _write(self, connection: Connection) -> None:
         while True:
             if self._outgoing:
                 outgoing, self._outgoing = self._outgoing, []
-                await connection.send(b"".join(outgoing))
+                await connection.send(b"".join([ask.command() for ask in outgoing]))
             else:
                 await self._rest()
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import binascii
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -72,6 +72,8 @@ class Servers:
         self._sleeper = Sleeper()
         self._nobody = self._pipeline(self._find)
         """Has all slots of what is no Cluster, and those that nobody has."""
+        self.used: Sequence[Pipeline] = () if self.is_cluster else (self._nobody,)
+        """All of them."""
 
     def _pipeline(self, find: Callable[[], Awaitable[Place]]) -> Pipeline:
         return self._make(
@@ -117,7 +119,7 @@ class Servers:
         return ask
 
     def __iter__(self) -> Iterator[Pipeline]:
-        return iter(list(self._pipelines.values()) if self.is_cluster else [self._nobody])
+        return iter(self.used)
 
     # --- life ---
 
@@ -130,6 +132,7 @@ class Servers:
         # Those of an earlier run have ended with it.
         self._pipelines.clear()
         self._scopes.clear()
+        self.used = ()
         async with trio.open_nursery() as nursery:
             await self._use(layout, nursery, is_needed=True)
             await self._check_data()
@@ -199,6 +202,7 @@ class Servers:
             if place in self._pipelines:
                 continue
             pipeline = self._pipelines[place] = self._pipeline(partial(_place, place))
+            self.used = tuple(self._pipelines.values())
             scope = self._scopes[place] = trio.CancelScope()
             run = partial(self._run, pipeline, scope, is_needed)
             if is_needed:
@@ -213,6 +217,7 @@ class Servers:
             if not any(place == it for *_, it in layout):
                 del self._pipelines[place]
                 self._scopes.pop(place).cancel()
+        self.used = tuple(self._pipelines.values())
 
     @staticmethod
     async def _run(

@@ -138,10 +138,6 @@ class Topics(Core):
         """The node hears again of what it is told in the app: of what not, meanwhile?"""
         raise NotImplementedError
 
-    def _is_mute(self, app: str) -> bool:
-        """May others have taken this node for dead?"""
-        raise NotImplementedError
-
     def _told(self, app: str, told: Sequence[Any]) -> None:
         """This node is told something of an account."""
         raise NotImplementedError

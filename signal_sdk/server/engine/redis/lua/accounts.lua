@@ -5,13 +5,13 @@ local MAX_UID = 2147483647
 
 -- An account's facts; nil where nobody knows it. `lease` is there while no connection is.
 local function account_of(c, name)
-  local found = call('HMGET', c.base .. 'a:' .. name, 'u', 'g', 'd', 'n', 'ch', 'le', 'j')
+  local found = call('HMGET', c.base .. 'a:' .. name, 'u', 'g', 'd', 'n', 'ch', 'le')
   if not found[1] then
     return nil
   end
   return {
     name = name, uid = found[1], generation = found[2], digest = found[3], node = found[4],
-    channel = found[5], lease = found[6], jumped = found[7],
+    channel = found[5], lease = found[6],
   }
 end
 
@@ -101,18 +101,17 @@ local function uid_if_online(c, name)
   return found[2] and found[1] or '0'
 end
 
--- The bytes of all that the app keeps.
+-- The bytes of all that the app keeps: read once, and written where the function ends (`define`).
 
 local function lacks_bytes(c, size)
   local most = c.bounds.app_bytes
   if size <= 0 or most == 0 then
     return false
   end
-  return (tonumber(call('HGET', c.base .. 'app', 'b')) or 0) + size > most
+  c.bytes = c.bytes or tonumber(call('HGET', c.base .. 'app', 'b')) or 0
+  return c.bytes + c.added + size > most
 end
 
 local function add_bytes(c, size)
-  if size ~= 0 then
-    call('HINCRBY', c.base .. 'app', 'b', size)
-  end
+  c.added = c.added + size
 end

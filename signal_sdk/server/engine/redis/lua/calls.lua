@@ -9,11 +9,14 @@
 local BYE_TO_CALLER, BYE_TO_CALLEE, UNANSWERED, AWAY = 1, 2, 3, 4
 
 local function tell_side(c, to, from, pieces, seconds)
-  local account = account_of(c, to)
-  if account then
+  local inbox = inbox_of(c, to, '')
+  if inbox then
     local line = pieces[1] .. ms_of(c.now) .. ' ' .. pieces[2] .. uid_if_online(c, from) .. pieces[3]
     -- What there is no room for is not told: a call must be able to end all the same.
-    put_entry(c, account, '', line, c.now + seconds)
+    local version = put_entry(c, inbox, '', line, c.now + seconds)
+    if version and inbox.node then
+      tell_node(c, inbox.node, 'entry', to, version, line)
+    end
   end
 end
 

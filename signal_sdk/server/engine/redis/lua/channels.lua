@@ -32,8 +32,12 @@ end
 -- Give the event its msgid and deliver it.
 local function tell(c, channel, kind, ...)
   local base, name = c.base, channel.name
-  channel.msgid = next_number(c, base .. 'c:' .. name, 'm', 'j', channel.jumped)
-  channel.jumped = jumps_known[base]
+  local step = step_of(c, tonumber(channel.jumped) or 0)
+  if step > 1 then
+    channel.jumped = jumps_of(c)
+    call('HSET', base .. 'c:' .. name, 'j', channel.jumped)
+  end
+  channel.msgid = call('HINCRBY', base .. 'c:' .. name, 'm', step)
   local packed = pack({channel.msgid, ms_of(c.now), kind, ...})
   local key, most = base .. 'h:' .. name, c.bounds.history_events
   if call('RPUSH', key, packed) > most and most > 0 then

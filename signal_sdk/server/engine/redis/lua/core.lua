@@ -66,6 +66,12 @@ local function refused(what, ...)
   return {0, what, ...}
 end
 
+-- What one of several was not done by, though the others are.
+local function failed(raised)
+  local text = type(raised) == 'table' and raised.err or tostring(raised)
+  return refused('error', (string.gsub(text, '[^\32-\126]', '?')))
+end
+
 -- The flags say what Redis has done where it is full, which it looks at before the function begins
 -- and never within it, so that none is done by halves: what only asks (`no-writes`), and what lets go
 -- of something or lets somebody stay who is there (`allow-oom`). All else is refused then.
@@ -77,8 +83,12 @@ local function define(name, body, ...)
       call, pack, unpack_one = redis.call, cmsgpack.pack, cmsgpack.unpack
       local c = {
         base = keys[1], now = now_of(args[1]), node = args[2], bounds = bounds_of(args[3]),
+        added = 0,
       }
       local answer = body(c, args)
+      if c.added ~= 0 then
+        call('HINCRBY', c.base .. 'app', 'b', c.added)
+      end
       if c.has_dues_changed then
         answer = answer or {0}
         answer[1] = next_due(c)
@@ -119,19 +129,20 @@ local function follow(c, lineage, others)
   jumps_known[c.base] = jumps
 end
 
--- The next number of a channel or an inbox, which has it under `field`, and under `jump_field` how many
--- jumps it has made, `jumped`.
-local function next_number(c, key, field, jump_field, jumped)
+-- How many jumps the app's numbers have made.
+local function jumps_of(c)
   local jumps = jumps_known[c.base]
   if not jumps then
     jumps = tonumber(call('HGET', c.base .. 'app', 'j')) or 0
     jumps_known[c.base] = jumps
   end
-  local missing = jumps - (tonumber(jumped) or 0)
-  if missing > 0 then
-    call('HSET', key, jump_field, jumps)
-  end
-  return call('HINCRBY', key, field, 1 + math.max(missing, 0) * JUMP)
+  return jumps
+end
+
+-- By how much the next number is higher than the last one of a channel or an inbox that has made so
+-- many jumps.
+local function step_of(c, jumped)
+  return 1 + math.max(jumps_of(c) - jumped, 0) * JUMP
 end
 
 -- What a node is told.

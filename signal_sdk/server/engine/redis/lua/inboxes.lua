@@ -4,13 +4,21 @@
 
 local ENTRIES_PER_LOOK = 100
 
--- Of entries that were taken out: whose they were, and how many bytes.
-local function count_out(c, name, entries)
-  local key, size = c.base .. 'a:' .. name, 0
-  for _, entry in ipairs(entries) do
-    size = size + #entry[4]
-    if entry[3] ~= '' and call('HINCRBY', key, 's:' .. entry[3], -1) <= 0 then
-      call('HDEL', key, 's:' .. entry[3])
+-- The entry's version, end and sender, and its bytes, of which no copy is made; behind the head of an
+-- array of four there are the first three, and then the line with a head of its own.
+local function look_at(packed)
+  local behind, version, expires, sender = cmsgpack.unpack_limit(packed, 3, 1)
+  local size = #packed - behind
+  local head = size <= 32 and 1 or size <= 257 and 2 or size <= 65538 and 3 or 5
+  return version, expires, sender, size - head
+end
+
+-- Of entries that were taken out: how many of each sender, and how many bytes.
+local function count_out(c, name, senders, size)
+  local key = c.base .. 'a:' .. name
+  for sender, count in pairs(senders) do
+    if sender ~= '' and call('HINCRBY', key, 's:' .. sender, -count) <= 0 then
+      call('HDEL', key, 's:' .. sender)
     end
   end
   call('HINCRBY', key, 'ib', -size)
@@ -21,7 +29,7 @@ end
 local function watch_inbox(c, name)
   local first = call('LINDEX', c.base .. 'i:' .. name, 0)
   if first then
-    call('ZADD', c.base .. 'stale', unpack_one(first)[2], name)
+    call('ZADD', c.base .. 'stale', string.format('%.6f', select(2, look_at(first))), name)
   else
     call('ZREM', c.base .. 'stale', name)
   end
@@ -29,111 +37,179 @@ end
 
 -- Drop what is handled, and what has expired at the head.
 local function drop_head(c, name, ver_clear)
-  local key, dropped = c.base .. 'i:' .. name, {}
+  local key, dropped, senders, bytes = c.base .. 'i:' .. name, 0, {}, 0
   local is_done = false
   while not is_done do
-    local found = call('LRANGE', key, #dropped, #dropped + ENTRIES_PER_LOOK - 1)
+    local found = call('LRANGE', key, dropped, dropped + ENTRIES_PER_LOOK - 1)
     is_done = #found < ENTRIES_PER_LOOK
     for _, packed in ipairs(found) do
-      local entry = unpack_one(packed)
-      if entry[1] > ver_clear and entry[2] > c.now then
+      local version, expires, sender, size = look_at(packed)
+      if version > ver_clear and expires > c.now then
         is_done = true
         break
       end
-      dropped[#dropped + 1] = entry
+      dropped, bytes, senders[sender] = dropped + 1, bytes + size, (senders[sender] or 0) + 1
     end
   end
-  if #dropped > 0 then
-    call('LTRIM', key, #dropped, -1)
-    count_out(c, name, dropped)
+  if dropped > 0 then
+    call('LTRIM', key, dropped, -1)
+    count_out(c, name, senders, bytes)
     watch_inbox(c, name)
   end
 end
 
+-- Until when an inbox has nothing that has expired, as far as was seen here: a memory, so that many
+-- messages to one that is full cost one look at all of it a second, and not one each.
+local LOOK_SECONDS, MOST_LOOKED = 1, 1000
+local fresh_until, looked = {}, 0
+
 -- Drop all that has expired.
 local function drop_expired(c, name)
+  local key = c.base .. 'i:' .. name
+  local fresh = fresh_until[key]
+  if fresh and c.now < fresh and fresh <= c.now + LOOK_SECONDS then
+    return
+  end
   drop_head(c, name, 0)
-  local key, kept, dropped = c.base .. 'i:' .. name, {}, {}
-  for _, packed in ipairs(call('LRANGE', key, 0, -1)) do
-    local entry = unpack_one(packed)
-    if entry[2] > c.now then
-      kept[#kept + 1] = packed
+  local kept, senders, bytes, first = {}, {}, 0, c.now + LOOK_SECONDS
+  local all = call('LRANGE', key, 0, -1)
+  for _, packed in ipairs(all) do
+    local _, expires, sender, size = look_at(packed)
+    if expires > c.now then
+      kept[#kept + 1], first = packed, math.min(first, expires)
     else
-      dropped[#dropped + 1] = entry
+      bytes, senders[sender] = bytes + size, (senders[sender] or 0) + 1
     end
   end
-  if #dropped > 0 then
+  if #kept < #all then
     call('DEL', key)
     for _, packed in ipairs(kept) do
       call('RPUSH', key, packed)
     end
-    count_out(c, name, dropped)
+    count_out(c, name, senders, bytes)
   end
+  if looked >= MOST_LOOKED then
+    fresh_until, looked = {}, 0
+  end
+  fresh_until[key], looked = first, looked + 1
+end
+
+-- An account as its inbox has it, and how much of that is from `sender`; nil where nobody knows it.
+local function inbox_of(c, name, sender)
+  local found = call('HMGET', c.base .. 'a:' .. name, 'v', 'ib', 's:' .. sender, 'j', 'd', 'le', 'n')
+  if not found[1] then
+    return nil
+  end
+  return {
+    name = name, version = tonumber(found[1]), size = tonumber(found[2]) or 0,
+    share = tonumber(found[3]) or 0, jumped = tonumber(found[4]) or 0,
+    node = found[5] and not found[6] and found[7],
+  }
 end
 
 -- Which limit there is no room by, and what that is; nil where there is room.
-local function lack(c, name, sender, size)
-  local bounds, key = c.bounds, c.base .. 'a:' .. name
+local function lack(c, inbox, sender, size)
+  local bounds = c.bounds
   -- A call must be able to begin and to end, however many messages wait.
   local function room(bound)
     return sender == '' and math.ceil(bound * 1.1) or bound
   end
-  local found = call('HMGET', key, 'ib', 's:' .. sender)
   local most = bounds.inbox_messages
-  if most > 0 and call('LLEN', c.base .. 'i:' .. name) >= room(most) then
-    return {0, 'inbox_messages', most}
+  -- None has no byte at all.
+  if most > 0 and inbox.size >= most and call('LLEN', c.base .. 'i:' .. inbox.name) >= room(most) then
+    return refused('inbox_messages', most)
   end
   most = bounds.inbox_bytes
-  if most > 0 and (tonumber(found[1]) or 0) + size > room(most) then
-    return {0, 'inbox_bytes', most}
+  if most > 0 and inbox.size + size > room(most) then
+    return refused('inbox_bytes', most)
   end
   most = bounds.inbox_sender_messages
-  if most > 0 and sender ~= '' and (tonumber(found[2]) or 0) >= most then
-    return {0, 'inbox_sender_messages', most}
+  if most > 0 and sender ~= '' and inbox.share >= most then
+    return refused('inbox_sender_messages', most)
   end
   if lacks_bytes(c, size) then
-    return {0, 'inbox_app_bytes', bounds.app_bytes}
+    return refused('inbox_app_bytes', bounds.app_bytes)
   end
   return nil
 end
 
--- Put an entry into the inbox of an account that is there, and tell of it; or the refusal.
-local function put_entry(c, account, sender, line, expires)
-  local name, base, size = account.name, c.base, #line
-  if lack(c, name, sender, size) then
+-- Put an entry into an inbox. Its version, or nil and the refusal.
+local function put_entry(c, inbox, sender, line, expires)
+  local name, base, size = inbox.name, c.base, #line
+  if lack(c, inbox, sender, size) then
     drop_expired(c, name)
-    local lacking = lack(c, name, sender, size)
+    inbox = inbox_of(c, name, sender)
+    local lacking = lack(c, inbox, sender, size)
     if lacking then
-      return lacking
+      return nil, lacking
     end
   end
-  local key = base .. 'a:' .. name
-  local version = next_number(c, key, 'v', 'j', account.jumped)
-  account.jumped = jumps_known[base]
-  local count = call('RPUSH', base .. 'i:' .. name, pack({version, expires, sender, line}))
-  if count == 1 then
+  local step = step_of(c, inbox.jumped)
+  local version = inbox.version + step
+  if call('RPUSH', base .. 'i:' .. name, pack({version, expires, sender, line})) == 1 then
     call('ZADD', base .. 'stale', string.format('%.6f', expires), name)
   end
-  call('HINCRBY', key, 'ib', size)
+  -- A number that is handed over as such is spelt with all digits of a fraction, for longer than all
+  -- else takes.
+  local facts = {'v', string.format('%d', version), 'ib', string.format('%d', inbox.size + size)}
   if sender ~= '' then
-    call('HINCRBY', key, 's:' .. sender, 1)
+    facts[5], facts[6] = 's:' .. sender, string.format('%d', inbox.share + 1)
   end
+  if step > 1 then
+    facts[#facts + 1], facts[#facts + 2] = 'j', jumps_of(c)
+  end
+  call('HSET', base .. 'a:' .. name, unpack(facts))
   add_bytes(c, size)
-  if account.digest and not account.lease then
-    tell_node(c, account.node, 'entry', name, version, line)
-  end
-  return nil
+  return version
 end
 
--- ARGV: account, generation, callid, ack, reply; to, its first uid, sender, line, ttl
-change('post', function(c, args, account)
-  local to, refusal = account_or_new(c, args[9], args[10])
-  refusal = refusal or put_entry(c, to, args[11], args[12], c.now + tonumber(args[13]))
+-- One message: account, generation, callid, ack, reply; to, its first uid, sender, line, ttl. Answers
+-- 0, or the version where whoever it is for is connected to the node that asks, which is told so by
+-- that; or why nothing is done.
+local function post(c, it)
+  local name, to, sender, line = it[1], it[6], it[8], it[9]
+  -- Whoever sends many at once is looked for once.
+  if c.name ~= name or c.generation ~= it[2] then
+    if not asker(c, name, it[2]) then
+      return stranger(c)
+    end
+    c.name, c.generation = name, it[2]
+  end
+  local answer = known(c, name, it[3], it[4])
+  if answer then
+    return answer
+  end
+  local inbox = inbox_of(c, to, sender)
+  if not inbox then
+    local _, refusal = account_or_new(c, to, it[7])
+    if refusal then
+      return refusal
+    end
+    inbox = inbox_of(c, to, sender)
+  end
+  local version, refusal = put_entry(c, inbox, sender, line, c.now + it[10])
   if refusal then
-    let_go(c, args[9])
+    let_go(c, to)
     return refusal
   end
-  return nil
+  keep(c, name, it[3], it[5])
+  if inbox.node == c.node then
+    return version
+  end
+  if inbox.node then
+    tell_node(c, inbox.node, 'entry', to, version, line)
+  end
+  return 0
+end
+
+-- ARGV: messages, in their order. Each is done or not by itself, whatever becomes of the others.
+define('post', function(c, args)
+  local outcomes = {}
+  for index, message in ipairs(unpack_one(args[4])) do
+    local is_done, outcome = pcall(post, c, message)
+    outcomes[index] = is_done and outcome or failed(outcome)
+  end
+  return {0, pack(outcomes)}
 end)
 
 -- ARGV: account, ver_clear, limit. Answers up to which version all is gone, and the next entries.
@@ -148,11 +224,11 @@ define('read_inbox', function(c, args)
   drop_head(c, name, ver_clear <= latest and ver_clear or 0)
   local key, entries, at = c.base .. 'i:' .. name, {}, 0
   local first = call('LINDEX', key, 0)
-  local floor = first and unpack_one(first)[1] - 1 or latest
+  local floor = first and look_at(first) - 1 or latest
   while #entries < limit do
     local found = call('LRANGE', key, at, at + ENTRIES_PER_LOOK - 1)
     for _, packed in ipairs(found) do
-      if #entries < limit and unpack_one(packed)[2] > c.now then
+      if #entries < limit and select(2, look_at(packed)) > c.now then
         entries[#entries + 1] = packed
       end
     end
