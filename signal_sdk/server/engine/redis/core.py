@@ -7,6 +7,7 @@ Owns: the form of what is asked, and the names of keys. Must not know an operati
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from signal_sdk.server.engine import core as embedded
-from signal_sdk.server.engine.base import LIFE_SECONDS, Asked, Clocks, Delivery
+from signal_sdk.server.engine.base import LIFE_SECONDS, AccountKey, Asked, Clocks, Delivery
 from signal_sdk.server.engine.bounds import MAX_UID, Bounds
 from signal_sdk.server.engine.call_table import EVENT_TTL_SECONDS
 from signal_sdk.server.engine.facts import Known
@@ -32,6 +33,8 @@ from signal_sdk.server.engine.redis.servers import Servers
 from signal_sdk.wire import names
 
 T = TypeVar("T")
+
+logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 PREFIX: Final = "signal:"
 HEAD_ARGS: Final = 3
@@ -57,6 +60,13 @@ def first_uid(app: str, account: str) -> int:
     return int.from_bytes(digest, "big") % MAX_UID + 1
 
 
+def new_node() -> str:
+    """An id for a node, or for its next life. What it begins with says that the node knows several
+    entries in one message (`tell_all` of inboxes.lua).
+    """
+    return f"m{secrets.token_hex(8)}"
+
+
 class Core:
     """The engine of one node below its operations; the arguments are `RedisEngine`'s."""
 
@@ -73,7 +83,7 @@ class Core:
         life_seconds: float = LIFE_SECONDS,
         now: Callable[[], float] | None = None,
     ) -> None:
-        self.node: str = secrets.token_hex(8)
+        self.node: str = new_node()
         self.prefix: str = prefix
         self.replicas: int = replicas
         self._life_seconds = life_seconds
@@ -256,6 +266,14 @@ class Core:
     def _is_up(self, pipeline: Pipeline) -> None:
         """A server is there, perhaps again: from here on it may be asked."""
         raise NotImplementedError
+
+
+def deliver(own: Delivery, key: AccountKey, version: int, line: str) -> None:
+    """Hand on one entry of several: whatever comes of it, the others follow."""
+    try:
+        own.deliver_entry(key, version, line)
+    except Exception:
+        logger.exception("what was posted cannot be delivered")
 
 
 def asker(asked: Asked) -> tuple[str | int, ...]:

@@ -12,7 +12,6 @@ it was done.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -23,11 +22,9 @@ from signal_sdk.server.engine.redis import answers
 from signal_sdk.server.engine.redis.answers import About
 from signal_sdk.server.engine.redis.changes import Posts
 from signal_sdk.server.engine.redis.connection import Failure
-from signal_sdk.server.engine.redis.core import Core, first_uid, pack, tag
+from signal_sdk.server.engine.redis.core import Core, deliver, first_uid, pack, tag
 from signal_sdk.server.engine.redis.events import unpack
 from signal_sdk.server.engine.redis.pipeline import refusal, settle
-
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 
 class InboxOperations(Core):
@@ -68,16 +65,13 @@ class InboxOperations(Core):
     def read_posts(self, posts: Posts, reply: Any) -> None:
         """As `Poster` has it."""
         is_heard = posts.node == self.node and not self._is_mute(posts.app)
-        deliver = self._own.deliver_entry
+        own = self._own
         for (_, post, outcome), found in zip(posts.asked, unpack(reply[1]), strict=True):
             if type(found) is not int:
                 settle(outcome, partial(self._known, posts, post), found)
                 continue
             if found and is_heard:
-                try:
-                    deliver(post.key, found, post.line)
-                except Exception:
-                    logger.exception("what was posted cannot be delivered")
+                deliver(own, post.key, found, post.line)
             outcome.resolve(None)
 
     def _known(self, posts: Posts, post: Post, found: Sequence[Any]) -> Known | None:

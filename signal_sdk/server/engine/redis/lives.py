@@ -12,7 +12,6 @@ there. Apps that no node serves any more are found by a slow round over all that
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
@@ -32,7 +31,7 @@ from signal_sdk.server.engine.base import (
 from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.redis import answers, resp
 from signal_sdk.server.engine.redis.answers import About
-from signal_sdk.server.engine.redis.core import pack, tag
+from signal_sdk.server.engine.redis.core import new_node, pack, tag
 from signal_sdk.server.engine.redis.holding import Holding, Served
 from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline
 
@@ -105,7 +104,7 @@ class Lives(Holding):
         for app in self._served:
             self._hear_no_more_as(app, self.node)
         self._hear_nothing()
-        self.node: str = secrets.token_hex(8)
+        self.node: str = new_node()
         for app, served in self._served.items():
             served.heard_at = None
             served.held.clear()

@@ -26,7 +26,7 @@ from signal_sdk.server.engine.base import (
 from signal_sdk.server.engine.pending import Pending, drive
 from signal_sdk.server.engine.redis import answers
 from signal_sdk.server.engine.redis.answers import About
-from signal_sdk.server.engine.redis.core import asker, first_uid, tag, untag
+from signal_sdk.server.engine.redis.core import asker, deliver, first_uid, tag, untag
 from signal_sdk.server.engine.redis.lives import Lives
 
 LINE_SECONDS = 30 * 24 * 3600
@@ -127,11 +127,13 @@ class PresenceOperations(Lives):
             del served.held[key.account]
 
     def _told(self, app: str, told: Sequence[Any]) -> None:
-        kind, account, number, *more = told
-        key = AccountKey(app, account)
+        kind, account, number, *_ = told
         if kind == "entry":
-            self._own.deliver_entry(key, number, more[0])
+            # Or several, one behind the other.
+            for at in range(1, len(told), 3):
+                deliver(self._own, AccountKey(app, told[at]), told[at + 1], told[at + 2])
             return
+        key = AccountKey(app, account)
         self._forget(key, number)
         if kind == "kick":
             self._own.deliver_kick(key, number)

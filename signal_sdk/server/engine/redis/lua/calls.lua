@@ -15,7 +15,7 @@ local function tell_side(c, to, from, pieces, seconds)
     -- What there is no room for is not told: a call must be able to end all the same.
     local version = put_entry(c, inbox, '', line, c.now + seconds)
     if version and inbox.node then
-      tell_node(c, inbox.node, 'entry', to, version, line)
+      tell_node(c, inbox.node, {'entry', to, version, line})
     end
   end
 end

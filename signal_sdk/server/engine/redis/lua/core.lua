@@ -147,8 +147,8 @@ end
 
 -- What a node is told.
 
-local function tell_node(c, node, ...)
-  call('SPUBLISH', c.base .. 't:' .. node, pack({...}))
+local function tell_node(c, node, told)
+  call('SPUBLISH', c.base .. 't:' .. node, pack(told))
 end
 
 -- Replies are members of a sorted set by their call ids, each behind its own.

@@ -197,18 +197,35 @@ local function post(c, it)
     return version
   end
   if inbox.node then
-    tell_node(c, inbox.node, 'entry', to, version, line)
+    local told = c.told[inbox.node] or {'entry'}
+    c.told[inbox.node], told[#told + 1], told[#told + 2], told[#told + 3] = told, to, version, line
   end
   return 0
+end
+
+-- Tell other nodes of the entries for them. One of a release that knows no more than one in a message
+-- has an id that does not begin as those of the later ones (`new_node`).
+local function tell_all(c)
+  for node, told in pairs(c.told) do
+    if string.sub(node, 1, 1) == 'm' then
+      tell_node(c, node, told)
+    else
+      for at = 2, #told, 3 do
+        tell_node(c, node, {'entry', told[at], told[at + 1], told[at + 2]})
+      end
+    end
+  end
 end
 
 -- ARGV: messages, in their order. Each is done or not by itself, whatever becomes of the others.
 define('post', function(c, args)
   local outcomes = {}
+  c.told = {}
   for index, message in ipairs(unpack_one(args[4])) do
     local is_done, outcome = pcall(post, c, message)
     outcomes[index] = is_done and outcome or failed(outcome)
   end
+  tell_all(c)
   return {0, pack(outcomes)}
 end)
 

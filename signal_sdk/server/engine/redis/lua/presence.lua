@@ -34,7 +34,7 @@ end
 
 local function tell_holder(c, account, what)
   if not account.lease then
-    tell_node(c, account.node, what, account.name, tonumber(account.generation))
+    tell_node(c, account.node, {what, account.name, tonumber(account.generation)})
   end
 end
 
