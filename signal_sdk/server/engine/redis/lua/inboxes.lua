@@ -175,7 +175,7 @@ local function post(c, it)
     end
     c.name, c.generation = name, it[2]
   end
-  local answer = known(c, name, it[3], it[4])
+  local answer = known(c, name, it[3], it[4], it[5])
   if answer then
     return answer
   end
