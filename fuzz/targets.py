@@ -29,7 +29,7 @@ from signal_sdk.server.engine.checkup import examine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.files import FILE_NAME
 from signal_sdk.server.engine.journal import Journal
-from signal_sdk.server.engine.schema import TABLES, Batch
+from signal_sdk.server.engine.schema import ENTRIES, FLOORS, TABLES, Batch
 from signal_sdk.server.wires.native import NativeClientLink, NativeWires
 from signal_sdk.server.wires.web import WebClientLink, WebWires
 from signal_sdk.testing.memory import memory_transport_pair
@@ -405,6 +405,10 @@ def make_image() -> Image:
     with tempfile.TemporaryDirectory() as name:
         with closing(Journal.open(name)) as journal:
             journal.write(batch)
+            # One that was moved up, and the floor that says so.
+            journal.write(
+                {ENTRIES: {(9,): (9, 2, 1, 9e9, texts[0])}, FLOORS: {(ENTRIES,): (ENTRIES, 1)}}
+            )
         return Image((Path(name) / FILE_NAME).read_bytes(), frozenset(texts))
 
 
@@ -471,7 +475,7 @@ def journal_seeds() -> list[bytes]:
         _images.append(make_image())
     image = _images[0].data
     found = []
-    for text in (SECRET.encode(), b"digest", b"room", b"ann", b"instance"):
+    for text in (SECRET.encode(), b"digest", b"room", b"ann", b"instance", b"entries_floor"):
         at = image.index(text)
         found.append(at.to_bytes(3, "big") + b"\0\xff")
         found.append(at.to_bytes(3, "big") + b"\3A")

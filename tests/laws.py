@@ -154,16 +154,18 @@ def the_engine_is_known_by_its_contract(module: Module) -> list[str]:
 
 
 def the_journal_knows_no_state(module: Module) -> list[str]:
-    """The journal imports of ours only `errors`, its schema, its checksums, who has a file, and how
-    text is made a line: to it, a row is a row. The records import no journal.
+    """The journal imports of ours only `errors`, its schema, its checksums, its chunks, its
+    statements, who has a file, and how text is made a line: to it, a row is a row. The records
+    import no journal.
     """
     ours = [name for name in module.imports() if is_in(name, PACKAGE)]
     if module.is_in(f"{ENGINE}.schema"):
         return ours
-    if module.is_in(f"{ENGINE}.journal"):
+    below = tuple(f"{ENGINE}.{name}" for name in ("schema", "checksums", "chunks", "statements"))
+    if module.is_in(f"{ENGINE}.journal", *below):
         known = (
             *("signal_sdk.errors", "signal_sdk.net", "signal_sdk.printable"),
-            *(f"{ENGINE}.schema", f"{ENGINE}.checksums", f"{ENGINE}.files"),
+            *(f"{ENGINE}.files", *below),
         )
         return [it for it in ours if not is_in(it, *known)]
     if module.is_in(f"{ENGINE}.base", f"{ENGINE}.tables", f"{ENGINE}.inboxes"):

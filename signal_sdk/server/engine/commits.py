@@ -15,7 +15,8 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 
 import trio
 
@@ -23,7 +24,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.server.engine.base import Then
 from signal_sdk.server.engine.journal import Journal
-from signal_sdk.server.engine.schema import Batch, Row
+from signal_sdk.server.engine.schema import ENTRIES, Batch, Row
 from signal_sdk.server.engine.tables import Account, Channel
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
@@ -33,9 +34,13 @@ GATHER_SECONDS: Final = 0.002
 acknowledgements late, and clients wait for them; shorter makes batches small.
 """
 RETRY_SECONDS: Final = 1.0
-BEHIND: Final = 500
+BEHIND: Final = 2000
 """How many may wait for the batch that is being gathered before that is said to be large: a message
-to an account is two. One of so many is written in some 10 ms.
+to an account is two. One of so many is written in some 2 ms, and they are told in some 10.
+"""
+BEHIND_CHARS: Final = 2 * 1024 * 1024
+"""How many characters its rows may have before that is said, too: messages, attributes and replies
+may be long. So many are written in some 10 ms.
 """
 TELL_SECONDS: Final = 0.001
 """For how long those are told who have waited for a batch, before others run."""
@@ -79,7 +84,7 @@ class Commits:
 
     @property
     def is_behind(self) -> bool:
-        """Do very many wait for the batch that is being gathered?"""
+        """Do very many wait for the batch that is being gathered, or is there very much in it?"""
         return False
 
     async def run(self, gather: Gather) -> None:  # noqa: ARG002  there is nothing to tell of
@@ -99,7 +104,15 @@ class JournalCommits(Commits):
         self._in_thread = run_in_thread
         self._accounts: dict[int, Account] = {}
         self._channels: dict[int, Channel] = {}
+        self.entries: dict[Any, Row | None] = {}
+        """The inbox entries of the batch that is being gathered, by their numbers, which rise: one
+        that is taken out of here is never written. Whoever puts the first there says so by
+        `changed`."""
         self._rows: Batch = {}
+        self.chars = 0
+        """How many characters are in these, of texts that may be long; whoever adds entries counts
+        theirs here."""
+        self.is_dirty = False
         self._waiting: list[Then] = []
         self._written_for: list[Then] | None = None
         self._wake = trio.Event()
@@ -109,25 +122,28 @@ class JournalCommits(Commits):
 
     # --- noting ---
 
-    @property
-    def _is_dirty(self) -> bool:
-        return bool(self._rows or self._accounts or self._channels)
+    def changed(self) -> None:
+        """There is something to be written: whoever commits is woken."""
+        self.is_dirty = True
+        self._wake.set()
 
     def account(self, account: Account) -> None:
         self._accounts[account.id] = account
-        self._wake.set()
+        self.changed()
 
     def channel(self, channel: Channel) -> None:
         self._channels[channel.id] = channel
-        self._wake.set()
+        self.changed()
 
     def put(self, table: str, key: Row, row: Row) -> None:
         rows = self._rows.get(table)
         if rows is None:
-            # Where it is in the batch already, whoever commits is awake.
             rows = self._rows[table] = {}
-            self._wake.set()
         rows[key] = row
+        if type(row[-1]) is str:
+            self.chars += len(row[-1])
+        if not self.is_dirty:
+            self.changed()
 
     def drop(self, table: str, key: Row) -> None:
         if table == "channels":
@@ -135,11 +151,7 @@ class JournalCommits(Commits):
         elif table == "accounts":
             self._accounts.pop(key[0], None)
         self._rows.setdefault(table, {})[key] = None
-        self._wake.set()
-
-    def take_back(self, table: str, key: Row) -> bool:
-        """Write this row, which was put, never; False where that has begun."""
-        return self._rows.get(table, {}).pop(key, None) is not None
+        self.changed()
 
     def check(self) -> None:
         if self._failed is not None:
@@ -148,7 +160,7 @@ class JournalCommits(Commits):
     def when_durable(self, then: Then) -> None:
         if self._failed is not None:
             then(_refusal())
-        elif self._rows or self._accounts or self._channels:
+        elif self.is_dirty:
             self._waiting.append(then)
         elif self._written_for is not None:
             self._written_for.append(then)
@@ -157,7 +169,7 @@ class JournalCommits(Commits):
 
     @property
     def is_behind(self) -> bool:
-        return len(self._waiting) > BEHIND
+        return len(self._waiting) > BEHIND or self.chars > BEHIND_CHARS
 
     # --- committing ---
 
@@ -174,7 +186,7 @@ class JournalCommits(Commits):
         """Commit what there is, and close. What cannot be written is nothing that was
         acknowledged.
         """
-        if self._is_dirty:
+        if self.is_dirty:
             await self.commit()
         self._journal.close()
 
@@ -209,20 +221,25 @@ class JournalCommits(Commits):
 
     def _take(self) -> tuple[Batch, list[Then]]:
         batch, self._rows = self._rows, {}
+        if self.entries:
+            batch[ENTRIES], self.entries = self.entries, {}
         for table, records in (("accounts", self._accounts), ("channels", self._channels)):
             if records:
                 rows = batch.setdefault(table, {})
                 rows.update({(number,): record.row() for number, record in records.items()})
         self._accounts, self._channels = {}, {}
+        self.is_dirty = False
+        self.chars = 0
         waiting, self._waiting = self._waiting, []
         self._wake = trio.Event()
         return batch, waiting
 
     def _put_back(self, batch: Batch) -> None:
         """A batch was not written: what has been noted since has precedence over it."""
+        self.entries = batch.pop(ENTRIES, {}) | self.entries
         for table, rows in batch.items():
             self._rows[table] = {**rows, **self._rows.get(table, {})}
-        self._wake.set()
+        self.changed()
 
     def _fail(self, exc: StorageError) -> None:
         if self._failed is None:
@@ -243,12 +260,14 @@ def _refusal() -> SignalError:
 async def _tell(waiting: list[Then], error: SignalError | None) -> None:
     """Tell all of them, those too that come meanwhile, in turns: very many take a while."""
     ends = trio.current_time() + TELL_SECONDS
-    for number, then in enumerate(waiting, 1):
-        try:
-            then(error)
-        except Exception:
-            # One client's reply must not take the others' away.
-            logger.exception("what was to follow a commit failed")
-        if number % TELLS_PER_LOOK == 0 and trio.current_time() >= ends:
+    left = iter(waiting)
+    while some := list(islice(left, TELLS_PER_LOOK)):
+        for then in some:
+            try:
+                then(error)
+            except Exception:
+                # One client's reply must not take the others' away.
+                logger.exception("what was to follow a commit failed")
+        if trio.current_time() >= ends:
             await trio.lowlevel.cancel_shielded_checkpoint()
             ends = trio.current_time() + TELL_SECONDS

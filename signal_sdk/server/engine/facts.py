@@ -140,8 +140,8 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 @hides("line")
 class Entry(msgspec.Struct, gc=False):
-    """An inbox entry that has its version. `number` is its place in the journal, if it has one;
-    `sender` is not known any more after a restart.
+    """An inbox entry that has its version. `number` is its place in the journal, if it has one, and
+    `owner` its account's number there; `sender` is not known any more after a restart.
     """
 
     version: int
@@ -149,6 +149,7 @@ class Entry(msgspec.Struct, gc=False):
     expires: float
     line: str
     number: int = 0
+    owner: int = 0
 
 
 @hides("line")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from signal_sdk.errors import StorageError
+from signal_sdk.net import holders
 from signal_sdk.printable import one_line
 
 FILE_NAME: Final = "signal.db"
@@ -24,6 +25,7 @@ UTF_8: Final = 1
 """How the header says that texts are in UTF-8."""
 MAX_FORMAT: Final = 2
 """The newest format of a file that SQLite has, for reading and for writing."""
+UNOPENED: Final = "it, or the file beside it that ends in -wal, cannot be opened"
 READ_ONLY: Final = "the file or its directory is read-only; the server must be able to write both"
 
 
@@ -116,3 +118,20 @@ def unreadable(why: object) -> str:
     """The same, without the file's name."""
     told = one_line(str(why))
     return f"the file is corrupt ({told}): run signal-sdk doctor, and put a backup in its place"
+
+
+def reason(exc: Exception, path: Path) -> str:
+    """What SQLite's library says of the file, and what can be done."""
+    name = getattr(exc, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return f"{holders.of_file(path)} is using it; stop that one first"
+    if name.startswith("SQLITE_READONLY"):
+        return READ_ONLY
+    if name.startswith("SQLITE_CANTOPEN"):
+        return UNOPENED
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return unreadable(exc)
+    if name.startswith("SQLITE_FULL"):
+        return "the disk is full"
+    # What has no name is Python's own, which may quote what it could not read or write.
+    return f"{exc} ({name})" if name else f"SQLite's library failed ({type(exc).__name__})"

@@ -20,20 +20,20 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import attrs
 
 from signal_sdk.errors import StorageError
-from signal_sdk.net import holders
 from signal_sdk.printable import one_line
+from signal_sdk.server.engine import chunks, statements
 from signal_sdk.server.engine.checksums import (
     checksum,
     checksum_of,
     is_as_written,
     pack,
-    sealed,
     to_bytes,
     to_text,
 )
@@ -41,21 +41,26 @@ from signal_sdk.server.engine.files import (
     APPLICATION_ID,
     FILE_NAME,
     FOREIGN,
-    READ_ONLY,
     check_header,
     corrupt,
     make_private,
+    reason,
     unreadable,
     unusable,
 )
 from signal_sdk.server.engine.schema import (
     CHECKSUM,
+    CHUNK_OF,
+    CHUNKS,
+    DROPPED,
     ENTRIES,
-    FLOORS,
+    FACTS,
+    FLOOR,
     HANDLED,
     INDEXED,
     MIGRATIONS,
     SET_ASIDE,
+    STORED,
     TABLES,
     Batch,
     Row,
@@ -83,11 +88,6 @@ MIN_FREE_PAGES: Final = 256
 PAGES_AT_ONCE: Final = 1024
 """How many pages, of 4 KiB, are given back after one batch: some 10 ms."""
 PAGES_IN_QUIET: Final = 8192
-ROWS_PER_STATEMENT: Final = 256
-"""How many rows one statement writes: each gives the interpreter lock away once, and gets it back
-only when the busy server lets go of it."""
-
-UNOPENED: Final = "it, or the file beside it that ends in -wal, cannot be opened"
 CHANGED: Final = "it is not what was written"
 HOMELESS: Final = "what it belongs to is not there"
 UNREADABLE: Final = "its values cannot be read"
@@ -114,6 +114,8 @@ class Journal:
         self.path = path
         self._db = db
         self._bad: dict[tuple[str, Row], BadRow] = {}
+        self._to_clean: set[int] = set()
+        """Which chunks have entries that are of no use any more."""
         self._at = 0
         self._written = 0
         self._needed = 0.0
@@ -123,10 +125,15 @@ class Journal:
         # What is no UTF-8 comes out as what no checksum is of.
         db.text_factory = to_text
         db.create_function(CHECKSUM, -1, checksum_of, deterministic=True)
+        db.create_function(CHUNK_OF, -1, chunks.chunk_of, deterministic=True)
 
     @classmethod
-    def open(cls, directory: str | Path, durability: str = "process") -> Self:
-        """Open the journal in `directory`; both are made where there are none.
+    def open(
+        cls, directory: str | Path, durability: str = "process", *, erases: bool = False
+    ) -> Self:
+        """Open the journal in `directory`; both are made where there are none. One that `erases`
+        overwrites what is deleted, which costs as much as to write it; else it stays in the file
+        until its room is used.
 
         Raises `StorageError`, whose text is one line, where the file cannot be used: it is corrupt,
         another program's, a newer version's, in use, or cannot be written.
@@ -141,13 +148,13 @@ class Journal:
             db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
         journal = cls(path, db)
         try:
-            journal._prepare(durability)
+            journal._prepare(durability, erases=erases)
         except BaseException:
             db.close()
             raise
         return journal
 
-    def _prepare(self, durability: str) -> None:
+    def _prepare(self, durability: str, *, erases: bool) -> None:
         db = self._db
         with _named(self.path):
             # Exclusive also means: no second server, and no shared memory file beside.
@@ -161,6 +168,8 @@ class Journal:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
             db.execute(f"PRAGMA synchronous = {'FULL' if durability == POWER else 'NORMAL'}")
+            # The library's own default is the one or the other, by who has built it.
+            db.execute(f"PRAGMA secure_delete = {'ON' if erases else 'FAST'}")
             damage = db.execute("PRAGMA quick_check(1)").fetchone()[0]
             if damage != "ok":
                 raise StorageError(corrupt(self.path, damage))
@@ -196,30 +205,70 @@ class Journal:
 
     def rows(self, name: str, order: str = "") -> Iterator[Row]:
         """Every row of a table that is as it was written, its columns in `TABLES`' order; by
-        `order`, else by the key. Entries that are handled are left out.
+        `order`, else by the key. Entries that are handled or otherwise gone are left out.
         """
         table = TABLES[name]
+        if name == ENTRIES:
+            yield from self._entries(table, order)
+            return
         columns, by = ", ".join(table.columns), order or ", ".join(table.key)
-        upto: dict[int, int] = dict(self.rows(HANDLED)) if name == ENTRIES else {}
         with _named(self.path):
             found = self._db.execute(f"SELECT {columns}, {CHECKSUM} FROM {name} ORDER BY {by}")  # noqa: S608  names of ours
             for number, (*values, told) in enumerate(found, 1):
                 row = tuple(values)
                 self._at = number
-                if not is_as_written(row, told):
-                    self._note(table, row, CHANGED)
-                elif name != ENTRIES or row[2] > upto.get(row[1], -1):
+                if is_as_written(row, told):
                     yield row
+                else:
+                    self._note(table, row, CHANGED)
+
+    def _entries(self, table: Table, order: str) -> Iterator[Row]:
+        """The entries that wait, as `rows` has them."""
+        if order:
+            by = [table.columns.index(name) for name in order.split(", ")]
+            yield from sorted(self._entries(table, ""), key=itemgetter(*by))
+            return
+        is_waiting = self._waiting()
+        at = 0
+        with _named(self.path):
+            found = self._db.execute(f"SELECT id, contents FROM {CHUNKS} ORDER BY id")  # noqa: S608  names of ours
+            for name, contents in found:
+                rows, rest = chunks.read(contents)
+                for row, is_good in rows:
+                    self._at = at = at + 1
+                    if not is_good:
+                        # By its place: its number may be another's.
+                        self._note(table, row, CHANGED, (name, at))
+                    elif is_waiting(row):
+                        yield row
+                    else:
+                        self._to_clean.add(name)
+                # It is called by the last.
+                if rest or not rows or (rows[-1][1] and rows[-1][0][0] != name):
+                    self._note(TABLES[CHUNKS], (name, rest), CHANGED)
+
+    def _waiting(self) -> Callable[[Row], bool]:
+        """Is an entry one that is not gone?"""
+        upto: dict[int, int] = dict(self.rows(HANDLED))
+        facts: dict[str, float] = dict(self.rows(FACTS))
+        floor = facts.get(FLOOR, 0.0)
+        dropped = {number for (number,) in self.rows(DROPPED)}
+
+        def is_waiting(row: Row) -> bool:
+            number, account, version, *_ = row
+            return version > upto.get(account, -1) and number > floor and number not in dropped
+
+        return is_waiting
 
     def refuse(self, name: str, row: Row, why: str) -> None:
         """The row that was read last cannot be used: it is to be set aside."""
         self._note(TABLES[name], row, why)
 
-    def _note(self, table: Table, row: Row, why: str) -> None:
+    def _note(self, table: Table, row: Row, why: str, place: Row = ()) -> None:
         key = row[: len(table.key)]
         has_id = table.key == ("id",) and isinstance(key[0], int)
         name = str(key[0] if has_id else self._at)
-        self._bad.setdefault((table.name, key), BadRow(table.name, name, why, row))
+        self._bad.setdefault((table.name, place or key), BadRow(table.name, name, why, row))
 
     @property
     def bad_rows(self) -> Sequence[BadRow]:
@@ -277,17 +326,29 @@ class Journal:
                 f"INSERT INTO {SET_ASIDE} (origin, why, contents) VALUES (?, ?, ?)",  # noqa: S608  ours
                 ((it.table, it.why, pack([*map(to_bytes, it.row)])) for it in bad),
             )
-            for table in TABLES.values():
-                if any(it.table == table.name for it in bad) or self._is_index_wrong(table):
+            damaged = {CHUNKS if it.table == ENTRIES else it.table for it in bad}
+            for table in STORED:
+                if table.name in damaged or self._is_index_wrong(table):
                     self._rebuild(table)
-            db.execute(
-                f"DELETE FROM {ENTRIES} WHERE version <="  # noqa: S608  names of ours
-                f" (SELECT upto FROM {HANDLED} WHERE account = {ENTRIES}.account)"
-            )
-            db.execute(f"DELETE FROM {HANDLED}")  # noqa: S608  names of ours
+            if CHUNKS not in damaged:
+                self._clean()
+            for name in (HANDLED, DROPPED):
+                db.execute(f"DELETE FROM {name}")  # noqa: S608  names of ours
+            db.execute(f"DELETE FROM {FACTS} WHERE name = ?", (FLOOR,))  # noqa: S608  names of ours
             db.execute("COMMIT")
         self._bad.clear()
+        self._to_clean.clear()
         return bad
+
+    def _clean(self) -> None:
+        """Write the chunks anew in which some entries are of no use any more."""
+        is_waiting = self._waiting()
+        for name in sorted(self._to_clean):
+            sql = f"SELECT contents FROM {CHUNKS} WHERE id = ?"  # noqa: S608  names of ours
+            (contents,) = self._db.execute(sql, (name,)).fetchone()
+            self._db.execute(f"DELETE FROM {CHUNKS} WHERE id = ?", (name,))  # noqa: S608  names of ours
+            rows, _ = chunks.read(contents)
+            self._run(statements.puts(TABLES[ENTRIES], [row for row, _ in rows if is_waiting(row)]))
 
     def _is_index_wrong(self, table: Table) -> bool:
         """Does an index of the table tell otherwise than its rows? Then it could not be written."""
@@ -300,15 +361,17 @@ class Journal:
         """Make the table anew, of its good rows: a bad one may be where its key is not looked for,
         and an index may tell of what it was, so that it could not be deleted.
         """
-        name, length = table.name, len(table.key)
-        good = [row for row in self.rows(name) if (name, row[:length]) not in self._bad]
+        name = table.name
+        rows = TABLES[ENTRIES] if name == CHUNKS else table
+        length = len(rows.key)
+        good = [row for row in self.rows(rows.name) if (rows.name, row[:length]) not in self._bad]
         sql = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?"
         (made_by,) = self._db.execute(sql, (name,)).fetchone()
         if not made_by.isascii():
             raise StorageError(f"{self.path}: {unreadable(f'the schema of {name} is not ours')}")
         self._db.execute(f"ALTER TABLE {name} RENAME TO damaged")
         self._db.execute(made_by)
-        self._put(table, good)
+        self._run(statements.puts(rows, good))
         self._db.execute("DROP TABLE damaged")
 
     def write(self, batch: Batch) -> None:
@@ -344,61 +407,19 @@ class Journal:
             self._db.executescript(f"PRAGMA incremental_vacuum({min(too_many, at_once)})")
 
     def _write(self, batch: Batch) -> None:
-        db = self._db
-        db.execute("BEGIN IMMEDIATE")
-        floors = batch.get(FLOORS, {})
-        for name, rows in batch.items():
-            if rows is floors:
-                continue
-            table = TABLES[name]
-            self._put(table, [row for row in rows.values() if row is not None])
-            self._drop(table, [key for key, row in rows.items() if row is None])
-        # Last: what is put here may be beneath the floor by now.
-        for log, floor in filter(None, floors.values()):
-            db.execute(f"DELETE FROM {log} WHERE id <= ?", (floor,))  # noqa: S608  names of ours
-        db.execute("COMMIT")
+        prepared = list(statements.of_batch(batch))
+        self._db.execute("BEGIN IMMEDIATE")
+        self._run(prepared)
+        self._db.execute("COMMIT")
 
-    def _put(self, table: Table, rows: Sequence[Row]) -> None:
-        width = len(table.columns) + 1
-        for chunk in _chunks(rows):
-            values, count = _filled_up(sealed(table, chunk), width)
-            marks = ", ".join([_marks(width)] * count)
-            self._db.execute(f"INSERT OR REPLACE INTO {table.name} VALUES {marks}", values)  # noqa: S608  names of ours
-
-    def _drop(self, table: Table, keys: Sequence[Row]) -> None:
-        width = len(table.key)
-        for chunk in _chunks(keys):
-            values, count = _filled_up([value for key in chunk for value in key], width)
-            marks = ", ".join([_marks(width)] * count)
-            self._db.execute(
-                f"DELETE FROM {table.name} WHERE ({', '.join(table.key)}) IN (VALUES {marks})",  # noqa: S608  names of ours
-                values,
-            )
+    def _run(self, some: Iterable[statements.Statement]) -> None:
+        for sql, values in some:
+            self._db.execute(sql, values)
 
     def close(self) -> None:
         """Close the file."""
         with _named(self.path):
             self._db.close()
-
-
-def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """`rows` as one statement takes them."""
-    for start in range(0, len(rows), ROWS_PER_STATEMENT):
-        yield rows[start : start + ROWS_PER_STATEMENT]
-
-
-def _filled_up(values: list[Any], width: int) -> tuple[list[Any], int]:
-    """The values of rows of that width, filled up to the next power of two of rows with the last
-    one, and how many that is. Writing a row twice changes nothing, and few different statements are
-    to be prepared.
-    """
-    count = len(values) // width
-    size = 1 << (count - 1).bit_length()
-    return values + values[-width:] * (size - count), size
-
-
-def _marks(width: int) -> str:
-    return f"({', '.join('?' * width)})"
 
 
 # --- what can be wrong ---
@@ -427,26 +448,10 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as exc:
-        raise StorageError(f"{path}: {_reason(exc, path)}") from None
+        raise StorageError(f"{path}: {reason(exc, path)}") from None
     except UnicodeDecodeError:
         # It is what the library would say that cannot be read: it quotes the file.
         raise StorageError(f"{path}: {unreadable('what it says of itself is no text')}") from None
-
-
-def _reason(exc: sqlite3.Error, path: Path) -> str:
-    name = getattr(exc, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return f"{holders.of_file(path)} is using it; stop that one first"
-    if name.startswith("SQLITE_READONLY"):
-        return READ_ONLY
-    if name.startswith("SQLITE_CANTOPEN"):
-        return UNOPENED
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return unreadable(exc)
-    if name.startswith("SQLITE_FULL"):
-        return "the disk is full"
-    # What has no name is Python's own, which may quote what it could not read or write.
-    return f"{exc} ({name})" if name else f"SQLite's library failed ({type(exc).__name__})"
 
 
 # --- looking ---

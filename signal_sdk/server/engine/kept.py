@@ -23,7 +23,7 @@ from signal_sdk.server.engine.bounds import size_of
 from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.files import FILE_NAME, unusable
 from signal_sdk.server.engine.journal import Journal, looked_at
-from signal_sdk.server.engine.schema import ENTRIES, HANDLED, MAKERS, Batch
+from signal_sdk.server.engine.schema import DROPPED, ENTRIES, HANDLED, MAKERS, Batch
 from signal_sdk.server.engine.state import State
 from signal_sdk.server.engine.tables import Account, Channel, encode_json
 from signal_sdk.wire import names
@@ -233,7 +233,7 @@ def changed(directory: str | Path) -> Iterator[Keeper]:
     also where a server uses it, and where there is damage that one has to set aside first.
     """
     with _found(directory) as path:
-        journal = Journal.open(path.parent)
+        journal = Journal.open(path.parent, erases=True)
         try:
             state = loaded(journal)
             if journal.bad_rows:
@@ -293,20 +293,27 @@ class Keeper:
             if channel.maker is not None:
                 made.setdefault(channel.maker.key, []).append(channel.id)
         for some in _chunks([it.record for it in accounts]):
+            gone = [(entry.number,) for it in some for entry in it.inbox.entries]
             self._remove(
                 {
                     "accounts": [(it.id,) for it in some],
                     HANDLED: [(it.id,) for it in some],
                     "user_attributes": [(it.id, name) for it in some for name in it.attributes],
-                    ENTRIES: [(entry.number,) for it in some for entry in it.inbox.entries],
                     "replies": [(reply.number,) for it in some for reply in it.replies.values()],
                     MAKERS: [(number,) for it in some for number in made.get(it.key, ())],
-                }
+                },
+                {DROPPED: {key: key for key in gone}},
             )
+        # Their messages are to be in the file no more.
+        for _ in self._journal.rows(ENTRIES):
+            pass
+        self._journal.settle()
 
-    def _remove(self, keys: Mapping[str, Iterable[tuple[object, ...]]]) -> None:
+    def _remove(
+        self, keys: Mapping[str, Iterable[tuple[object, ...]]], put: Batch | None = None
+    ) -> None:
         batch: Batch = {table: dict.fromkeys(some) for table, some in keys.items()}
-        self._journal.write(batch)
+        self._journal.write({**batch, **(put or {})})
 
 
 def _chunks(records: Sequence[Record]) -> Iterator[Sequence[Record]]:

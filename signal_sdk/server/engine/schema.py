@@ -5,10 +5,11 @@ Owns: the schema. Must not know SQLite's library, nor what a row means.
 Inbox entries and kept replies have numbers that rise whosever they are, so that a batch writes a
 few pages at the end of their tables and not one for each account. Which entries are handled is told
 by one row for each account, up to which version; the entries themselves are deleted later, many at
-a time, up to the floor of their log (entry_log.py).
+a time, up to the floor of their log (entry_log.py). Many entries are one row of the file, a chunk
+(chunks.py), which goes when all of them are beneath the floor.
 
 Each row ends in a checksum of what is before it, so that one that a disk has changed is not taken
-for what was written.
+for what was written; in a chunk, each entry has one.
 """
 
 from __future__ import annotations
@@ -19,10 +20,16 @@ from typing import Any, Final
 import attrs
 
 Row = tuple[Any, ...]
-Batch = dict[str, dict[Row, Row | None]]
+Batch = dict[str, dict[Any, Row | None]]
+"""Each table's rows by their keys, None where one is gone. Inbox entries are only ever added, and
+their keys do not matter."""
 
 
 ENTRIES: Final = "entries"
+CHUNKS: Final = "entry_chunks"
+"""The table of inbox entries, many in a row (chunks.py), each by the largest number in it."""
+DROPPED: Final = "entries_dropped"
+"""The numbers of entries that are gone, though others before them in their inboxes are not."""
 HANDLED: Final = "entries_done"
 """Up to which version each account's entries are handled."""
 FACTS: Final = "facts"
@@ -30,23 +37,29 @@ FACTS: Final = "facts"
 MAKERS: Final = "makers"
 """Which account has made each channel, where that is known."""
 FLOORS: Final = "floors"
-"""Not a table: in a batch, up to which id a table's rows are gone."""
+"""Not a table: in a batch, up to which number the entries are gone."""
+FLOOR: Final = "entries_floor"
+"""The fact that says so, since a chunk may have some of them beside others."""
 SET_ASIDE: Final = "set_aside"
 """The table of rows that could not be used: which table's each was, why, and what it held."""
 CHECKSUM: Final = "checksum"
 """Each table's last column, and the function of SQL by which a migration computes it."""
+CHUNK_OF: Final = "chunk_of"
+"""The function of SQL by which a migration makes a chunk of a row."""
 
 
 @attrs.frozen
 class Table:
     """A table and its columns without the checksum, those of the key first; `reals` are those whose
-    whole numbers come back as floats.
+    whole numbers come back as floats. One that is not `is_summed` has no such column: what is in
+    its rows has sums of its own.
     """
 
     name: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
     reals: tuple[str, ...] = ()
+    is_summed: bool = True
     real_at: tuple[int, ...] = attrs.field(
         init=False,
         default=attrs.Factory(
@@ -76,6 +89,8 @@ TABLES: Final[Mapping[str, Table]] = {
             ("id", "account", "version", "expires", "line"),
             reals=("expires",),
         ),
+        Table(CHUNKS, ("id",), ("id", "contents"), is_summed=False),
+        Table(DROPPED, ("id",), ("id",)),
         Table(HANDLED, ("account",), ("account", "upto")),
         Table("replies", ("id",), ("id", "account", "callid", "text")),
         Table(FACTS, ("name",), ("name", "value"), reals=("value",)),
@@ -101,7 +116,11 @@ TABLES: Final[Mapping[str, Table]] = {
 }
 
 
-COUNTED: Final = tuple(name for name in TABLES if name not in (HANDLED, FACTS, MAKERS))
+STORED: Final = tuple(table for name, table in TABLES.items() if name != ENTRIES)
+"""The tables that the file has; the rows of `ENTRIES` are in those of `CHUNKS`."""
+COUNTED: Final = tuple(
+    name for name in TABLES if name not in (CHUNKS, DROPPED, HANDLED, FACTS, MAKERS)
+)
 """The tables that are worth a user's look."""
 INDEXED: Final = ("accounts", "channels")
 """The tables that have an index beside their key."""
@@ -235,5 +254,14 @@ MIGRATIONS: Final[Sequence[str]] = (
         channel INTEGER PRIMARY KEY, account INTEGER NOT NULL, checksum INTEGER
     );
     """,
+    # 7: entries are in chunks. Each has the checksum that it had, even where that is wrong.
+    f"""
+    CREATE TABLE entry_chunks (id INTEGER PRIMARY KEY, contents BLOB NOT NULL);
+    INSERT INTO entry_chunks SELECT
+        id, {CHUNK_OF}(checksum, id, account, version, expires, CAST(line AS BLOB), typeof(line))
+        FROM entries ORDER BY id;
+    DROP TABLE entries;
+    CREATE TABLE entries_dropped (id INTEGER PRIMARY KEY, checksum INTEGER);
+    """,  # noqa: S608  ours
 )
 """`MIGRATIONS[n]` makes a file of version n one of version n + 1."""

@@ -286,8 +286,12 @@ class State:
         def take_entry(row: Row) -> None:
             number, owner, version, expires, line = row
             entry = Entry(version=version, sender="", expires=expires, line=line, number=number)
-            size = size_of(line)
-            accounts[owner].inbox.append(entry, size)
+            inbox, size = accounts[owner].inbox, size_of(line)
+            if inbox.entries and inbox.entries[-1].version == version:
+                # It was appended again, and the floor, which said so, could not be read.
+                inbox.entries[-1] = entry
+                return
+            inbox.append(entry, size)
             accounts[owner].usage.bytes += size
 
         def take_reply(row: Row) -> None:

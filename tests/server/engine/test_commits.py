@@ -15,9 +15,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError, StorageError
-from signal_sdk.server.engine.base import AccountKey, ChannelKey
+from signal_sdk.server.engine.base import AccountKey, ChannelKey, Entry
 from signal_sdk.server.engine.commits import (
     BEHIND,
+    BEHIND_CHARS,
     GATHER_SECONDS,
     RETRY_SECONDS,
     TELL_SECONDS,
@@ -25,8 +26,9 @@ from signal_sdk.server.engine.commits import (
     Commits,
     JournalCommits,
 )
+from signal_sdk.server.engine.entry_log import EntryLog
 from signal_sdk.server.engine.journal import Journal
-from signal_sdk.server.engine.schema import Batch
+from signal_sdk.server.engine.schema import ENTRIES, Batch, Row
 from signal_sdk.server.engine.tables import Account, Channel
 
 
@@ -99,6 +101,12 @@ def put(commits: Commits, number: int, text: str = "text") -> None:
     commits.put("user_attributes", (1, number), (1, number, text))
 
 
+def append(commits: JournalCommits, number: int, row: Row) -> None:
+    commits.entries[number] = row
+    if not commits.is_dirty:
+        commits.changed()
+
+
 def attributes(*numbers: int, text: str = "text") -> Batch:
     return {"user_attributes": {(1, number): (1, number, text) for number in numbers}}
 
@@ -157,18 +165,45 @@ async def test_a_record_is_written_as_it_stands_when_the_batch_goes(
     assert account.row()[4] == 7
 
 
-async def test_what_is_taken_back_before_its_batch_goes_is_never_written(
+async def test_an_entry_that_is_taken_out_before_its_batch_goes_is_never_written(
     journal: FakeJournal, commits: JournalCommits
 ) -> None:
-    put(commits, 1)
-    put(commits, 2)
-    key = (1, 1)
-    assert commits.take_back("user_attributes", key)
-    assert not commits.take_back("user_attributes", key)
-    assert not commits.take_back("entries", key)
+    append(commits, 1, (1, "a"))
+    append(commits, 2, (2, "b"))
+    del commits.entries[1]
     await commits.commit()
-    assert journal.batches == [attributes(2)]
-    assert not commits.take_back("user_attributes", (1, 2))
+    assert journal.batches == [{ENTRIES: {2: (2, "b")}}]
+    assert commits.entries == {}
+
+
+async def test_entries_that_could_not_be_written_are_before_those_that_came_since(
+    journal: FakeJournal, commits: JournalCommits, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A chunk is called by its last number."""
+    journal.failure = FULL
+    append(commits, 1, (1, "a"))
+    append(commits, 2, (2, "b"))
+    await commits.commit()
+    append(commits, 3, (3, "c"))
+    del commits.entries[1]
+    journal.failure = None
+    await commits.commit()
+    (batch,) = journal.batches
+    assert list(batch[ENTRIES].items()) == [(2, (2, "b")), (3, (3, "c"))]
+    caplog.clear()
+
+
+async def test_an_entry_wakes_whoever_commits(
+    journal: FakeJournal, commits: JournalCommits, told: Told, autojump_clock: MockClock
+) -> None:
+    async with running(commits):
+        for number in (1, 2):
+            await trio.sleep(1)
+            append(commits, number, (number,))
+            told.wait(f"{number}")
+            await trio.sleep(1)
+    assert journal.batches == [{ENTRIES: {number: (number,)}} for number in (1, 2)]
+    assert told.all == [("1", None), ("2", None)]
 
 
 async def test_what_is_dropped_is_dropped_even_where_it_was_put_again(
@@ -511,3 +546,24 @@ async def test_it_says_when_very_many_wait(
     assert len(journal.batches) == 1
     said += [commits.is_behind, Commits().is_behind]
     assert said == [False, True, False, False]
+
+
+async def test_it_says_when_there_is_very_much_in_the_batch(
+    journal: FakeJournal, commits: JournalCommits
+) -> None:
+    """However few wait: what is long takes as long to write as what are many."""
+    half = "x" * (BEHIND_CHARS // 2)
+    said = []
+    put(commits, 1, half)
+    put(commits, 2, half)
+    said.append(commits.is_behind)
+    put(commits, 3, "x")
+    said.append(commits.is_behind)
+    await commits.commit()
+    said.append(commits.is_behind)
+    log = EntryLog(commits, [])
+    for version in range(3):
+        log.append(1, Entry(version, "ann", 5.0, half))
+        said.append(commits.is_behind)
+    assert said == [False, True, False, False, False, True]
+    assert len(journal.batches) == 1

@@ -26,7 +26,7 @@ from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.files import FILE_NAME
 from signal_sdk.server.engine.journal import CHANGED, HOMELESS, UNREADABLE, Journal
 from signal_sdk.server.engine.pending import waited
-from signal_sdk.server.engine.schema import HANDLED, TABLES, Batch, Row
+from signal_sdk.server.engine.schema import CHUNKS, FLOORS, HANDLED, TABLES, Batch, Row
 from tests.server.engine.contract.harness import ROOM, OnJournal, login_facts, open_house
 from tests.server.engine.test_journal import contents, old_file
 from tests.server.helpers import inline
@@ -142,14 +142,33 @@ def by_bytes(old: bytes, new: bytes) -> Change:
     return lambda file: overwrite(file, old, new)
 
 
+def by_entry(at: int, change: Callable[[Row], Row]) -> Change:
+    """Another entry in the place of one, with the sum of that."""
+
+    def do(file: Path) -> None:
+        with closing(sqlite3.connect(file)) as db:
+            (contents,) = db.execute("SELECT contents FROM entry_chunks").fetchone()
+            records = msgspec.msgpack.decode(contents)
+            row = tuple(msgspec.msgpack.decode(records[at - 1][1]))
+            records[at - 1][1] = msgspec.msgpack.encode(change(row))
+            changed = msgspec.msgpack.encode(records)
+            db.execute("UPDATE entry_chunks SET contents = ?", (changed,))
+            db.commit()
+
+    return do
+
+
 CHANGES: Final[tuple[tuple[Change, list[str]], ...]] = (
     (by_bytes(b"plantedsecret3", b"plantedsecreT3"), ["entries, row 3"]),
     (by_bytes(b"plantedsecret3", b"\xff\xfe\xfdntedsecret3"), ["entries, row 3"]),
-    (by_sql("UPDATE entries SET version = 44 WHERE id = 2"), ["entries, row 2"]),
-    (by_sql("UPDATE entries SET expires = 5 WHERE id = 2"), ["entries, row 2"]),
-    (by_sql("UPDATE entries SET account = 7 WHERE id = 2"), ["entries, row 2"]),
-    (by_sql("UPDATE entries SET line = CAST(line AS BLOB) WHERE id = 2"), ["entries, row 2"]),
-    (by_sql("UPDATE entries SET checksum = NULL WHERE id = 2"), ["entries, row 2"]),
+    (by_entry(2, lambda row: (row[0], row[1], 44, *row[3:])), ["entries, row 2"]),
+    (by_entry(2, lambda row: (*row[:3], 5.0, row[4])), ["entries, row 2"]),
+    (by_entry(2, lambda row: (row[0], 7, *row[2:])), ["entries, row 2"]),
+    # It is looked for under no other's number.
+    (by_entry(2, lambda row: (3, *row[1:])), ["entries, row 3"]),
+    (by_entry(2, lambda row: (*row[:4], row[4].encode())), ["entries, row 2"]),
+    (by_entry(2, lambda row: row[:4]), ["entries, row 2"]),
+    (by_sql("UPDATE entry_chunks SET id = 9"), ["entry_chunks, row 9"]),
     (by_sql("UPDATE replies SET text = '{}' WHERE id = 1"), ["replies, row 1"]),
     (
         by_sql("UPDATE user_attributes SET value = '8' WHERE name = 'bbb'"),
@@ -193,11 +212,13 @@ def test_a_row_that_was_changed_is_set_aside_and_the_rest_is_used(
     (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert f"{len(rows)} rows could not be used, and were set aside" in record.getMessage()
     assert SECRET not in record.getMessage()
-    kept = {name: list(engine._commits._journal.rows(name)) for name in TABLES}  # type: ignore[attr-defined]
+    tables = TABLES.keys() - {CHUNKS}
+    kept = {name: list(engine._commits._journal.rows(name)) for name in tables}  # type: ignore[attr-defined]
     engine._commits._journal.close()  # type: ignore[attr-defined]
     everything = {name: len(table) for name, table in batch().items()}
     lost = {name: sum(row.startswith(f"{name},") for row in rows) for name in everything}
     assert {name: len(kept[name]) + lost[name] for name in everything} == everything
+    assert [row[0] for row in kept["entries"]] == sorted(row[0] for row in kept["entries"])
     aside = set_aside(tmp_path)
     assert [f"{origin}" for origin, _, _ in aside] == [row.partition(",")[0] for row in rows]
     assert [why for _, why, _ in aside] == [CHANGED, *[HOMELESS] * (len(rows) - 1)]
@@ -262,12 +283,63 @@ def test_what_told_of_handled_entries_was_changed_and_they_come_again(
         assert list(journal.rows(HANDLED)) == []
 
 
+def test_of_a_chunk_whose_framing_was_damaged_the_rest_is_set_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = filled(tmp_path)
+    with opened(tmp_path) as journal:
+        journal.write({"entries": {(6,): (6, 1, 6, 9e9, "behind")}})
+    data = file.read_bytes()
+    at = data.index(b"plantedsecret3")
+    # How the fourth record begins.
+    at = data.index(b"\x92", at)
+    file.write_bytes(data[:at] + b"\xc1" + data[at + 1 :])
+    told = [it for it in examine(tmp_path).problems if "set it aside" in it]
+    assert told == [
+        f"{file}: entry_chunks, row 5: {CHANGED}; the server will set it aside",
+    ]
+    engine = started(tmp_path)
+    assert "1 rows could not be used, and were set aside (1 of entry_chunks)" in caplog.text
+    journal = engine._commits._journal  # type: ignore[attr-defined]
+    assert [row[0] for row in journal.rows("entries")] == [1, 2, 3, 6]
+    journal.close()
+    ((origin, why, (number, rest)),) = set_aside(tmp_path)
+    assert (origin, why, number) == ("entry_chunks", CHANGED, 5)
+    assert f"{SECRET}4".encode() in rest
+    assert f"{SECRET}5".encode() in rest
+    assert list(examine(tmp_path).problems) == []
+
+
+def test_where_the_floor_was_damaged_no_entry_comes_twice(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was moved up in the log is beneath the floor, too, in the midst of a chunk."""
+    file = filled(tmp_path)
+    with opened(tmp_path) as journal:
+        ((_, owner, version, *rest),) = [row for row in journal.rows("entries") if row[0] == 2]
+        moved = (6, owner, version, *rest)
+        journal.write({"entries": {(6,): moved}, FLOORS: {("entries",): ("entries", 2)}})
+        assert [row[0] for row in journal.rows("entries")] == [3, 4, 5, 6]
+    execute(file, "UPDATE facts SET value = 1 WHERE name = 'entries_floor'")
+    assert any("facts, row 1" in problem for problem in examine(tmp_path).problems)
+    engine = started(tmp_path)
+    assert "1 rows could not be used, and were set aside (1 of facts)" in caplog.text
+    for name in ("ann1", "bob2"):
+        inbox = engine._accounts[AccountKey("app", name)].inbox
+        versions = [entry.version for entry in inbox.entries]
+        assert versions == sorted(set(versions))
+        assert inbox.size == sum(len(entry.line) for entry in inbox.entries)
+        if name == "ann1":
+            # It is the one that may be waited for further up.
+            assert [entry.number for entry in inbox.entries if entry.version == version] == [6]
+    engine._commits._journal.close()  # type: ignore[attr-defined]
+
+
 def test_the_doctor_names_the_first_bad_rows_and_counts_the_others(tmp_path: Path) -> None:
     file = filled(tmp_path)
     with opened(tmp_path) as journal:
-        more = {(n,): (n, 1, n, 9e9, "line") for n in range(10, 10 + 2 * NAMED)}
-        journal.write({"entries": {**more}})
-    execute(file, "UPDATE entries SET expires = 1 WHERE id >= 10")
+        journal.write({"replies": {(n,): (n, 1, n, "line") for n in range(10, 10 + 2 * NAMED)}})
+    execute(file, "UPDATE replies SET text = '' WHERE id >= 10")
     problems = examine(tmp_path).problems
     assert len(problems) == NAMED + 1
     assert problems[-1] == f"{file}: and {NAMED} more such rows"
@@ -324,9 +396,9 @@ def test_an_error_of_the_library_quotes_nothing(
     filled(tmp_path)
     with opened(tmp_path) as journal:
         journal._db.text_factory = str
-        journal._db.execute("UPDATE entries SET line = CAST(x'ff' || line AS TEXT)")
+        journal._db.execute("UPDATE replies SET text = CAST(x'ff' || text AS TEXT)")
         with pytest.raises(StorageError) as caught:
-            list(journal.rows("entries"))
+            list(journal.rows("replies"))
     assert SECRET not in str(caught.value)
     assert str(caught.value).endswith("SQLite's library failed (OperationalError)")
 
@@ -383,14 +455,14 @@ def test_a_checksum_is_of_all_that_a_row_holds(row: Row, data: st.DataObject) ->
 
 
 def test_a_whole_number_in_a_column_of_floats_is_summed_as_one(tmp_path: Path) -> None:
-    row = (1, 1, 1, 5, "line")
-    read = (1, 1, 1, 5.0, "line")
-    assert sealed(TABLES["entries"], [row, read]) == [*read, checksum(read)] * 2
+    row = (1, "app", "room", 2000, 0, 7)
+    read = (1, "app", "room", 2000, 0, 7.0)
+    assert sealed(TABLES["channels"], [row, read]) == [*read, checksum(read)] * 2
     with opened(tmp_path) as journal:
-        journal.write({"entries": {(1,): row}})
-        journal.write({"channels": {(1,): (1, "app", "room", 2000, 0, 7)}})
-        assert list(journal.rows("entries")) == [read]
-        assert list(journal.rows("channels")) == [(1, "app", "room", 2000, 0, 7.0)]
+        journal.write({"channels": {(1,): row}, "entries": {(1,): (1, 1, 1, 5, "line")}})
+        found = [*journal.rows("channels"), *journal.rows("entries")]
+        assert found == [read, (1, 1, 1, 5.0, "line")]
+        assert [type(it) for it in (found[0][5], found[1][3])] == [float, float]
         assert list(journal.bad_rows) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,24 +12,32 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signal_sdk.server.engine import entry_log
+from signal_sdk.errors import StorageError
+from signal_sdk.server.engine import chunks, entry_log
 from signal_sdk.server.engine.base import AccountKey, Entry
 from signal_sdk.server.engine.commits import JournalCommits
 from signal_sdk.server.engine.entry_log import EntryLog
 from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.schema import Batch
 from signal_sdk.server.engine.tables import Account
 from tests.server.helpers import inline
 
 ACCOUNTS = 3
 SLACK = 8
+CHUNK = 7
 
 Waiting = dict[int, list[int]]
 """Each account's versions, in order."""
 
 
 @pytest.fixture(autouse=True)
-def little_slack(monkeypatch: pytest.MonkeyPatch) -> None:
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Little slack, and small chunks; what the log says of a full disk is another test's."""
     monkeypatch.setattr(entry_log, "SLACK", SLACK)
+    monkeypatch.setattr(chunks, "CHUNK_ENTRIES", CHUNK)
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
 
 
 class Process:
@@ -47,12 +56,14 @@ class Process:
             assert line == f"{owner} {version}"
             entry = Entry(version=version, sender="", expires=expires, line=line, number=number)
             self.accounts[owner].inbox.append(entry, len(entry.line))
+        # As a server does at its start.
+        assert list(self.journal.settle()) == []
         self.log = EntryLog(self.commits, self.accounts)
 
     def stored(self) -> int:
-        """How many rows the file has."""
-        (count,) = self.journal._db.execute("SELECT COUNT(*) FROM entries").fetchone()
-        return int(count)
+        """How many entries the file has."""
+        found = self.journal._db.execute("SELECT contents FROM entry_chunks").fetchall()
+        return sum(len(chunks.read(contents)[0]) for (contents,) in found)
 
     def waiting(self) -> Waiting:
         return {it.id: [entry.version for entry in it.inbox.entries] for it in self.accounts}
@@ -78,8 +89,19 @@ class Process:
     def commit(self) -> None:
         trio.run(self.commits.commit)
 
+    def fail(self) -> None:
+        """A commit that writes nothing, as on a full disk."""
+        write = self.journal.write
+        self.journal.write = fail_to_write  # type: ignore[method-assign]
+        self.commit()
+        self.journal.write = write  # type: ignore[method-assign]
+
     def die(self) -> None:
         self.journal._db.close()
+
+
+def fail_to_write(batch: Batch) -> None:
+    raise StorageError("the disk is full")
 
 
 @pytest.fixture
@@ -91,7 +113,7 @@ def process(tmp_path: Path) -> Iterator[Process]:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["post", "post", "handle", "drop", "commit", "commit", "die"]),
+        st.sampled_from(["post", "post", "handle", "drop", "commit", "commit", "fail", "die"]),
         st.integers(0, ACCOUNTS - 1),
         st.integers(1, 30),
     ),
@@ -121,6 +143,8 @@ def test_a_process_that_dies_leaves_what_waited_at_its_last_commit(
             case "commit":
                 process.commit()
                 committed = process.waiting()
+            case "fail":
+                process.fail()
             case _:
                 process.die()
                 process = Process(directory)
@@ -156,11 +180,28 @@ def test_what_is_handled_before_its_batch_is_written_is_never_written(process: P
     assert list(process.journal.rows("entries_done")) == []
 
 
-def test_what_goes_from_between_others_is_gone_from_the_file(process: Process) -> None:
+def test_what_goes_from_between_others_does_not_come_back(process: Process) -> None:
     for version in range(1, 6):
         process.post(0, version)
     process.commit()
     process.drop(0, 2)
     process.commit()
     assert [row[2] for row in process.journal.rows("entries")] == [1, 2, 4, 5]
-    assert process.stored() == 4
+    assert list(process.journal.rows("entries_dropped")) == [(3,)]
+    # What says so goes when the log is cut off there.
+    process.handle(0, 2)
+    process.commit()
+    assert list(process.journal.rows("entries_dropped")) == []
+    assert [row[2] for row in process.journal.rows("entries")] == [4, 5]
+
+
+def test_what_goes_from_between_others_before_it_is_written_is_never_written(
+    process: Process,
+) -> None:
+    for version in range(1, 4):
+        process.post(0, version)
+    process.drop(0, 1)
+    process.commit()
+    assert [row[2] for row in process.journal.rows("entries")] == [1, 3]
+    assert process.stored() == 2
+    assert list(process.journal.rows("entries_dropped")) == []

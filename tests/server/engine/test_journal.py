@@ -18,25 +18,32 @@ from typing import Any, Final
 import pytest
 
 from signal_sdk.errors import StorageError
-from signal_sdk.server.engine import checkup
+from signal_sdk.server.engine import checkup, chunks
 from signal_sdk.server.engine import journal as journals
+from signal_sdk.server.engine.checksums import checksum, checksum_of
 from signal_sdk.server.engine.checkup import examine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
-from signal_sdk.server.engine.files import APPLICATION_ID, FILE_NAME, FOREIGN, READ_ONLY
-from signal_sdk.server.engine.journal import (
-    ROWS_PER_STATEMENT,
+from signal_sdk.server.engine.files import (
+    APPLICATION_ID,
+    FILE_NAME,
+    FOREIGN,
+    READ_ONLY,
     UNOPENED,
-    Journal,
 )
+from signal_sdk.server.engine.journal import CHANGED, Journal
 from signal_sdk.server.engine.schema import (
     CHECKSUM,
     COUNTED,
+    DROPPED,
+    ENTRIES,
+    FACTS,
     FLOORS,
     HANDLED,
     MIGRATIONS,
-    TABLES,
+    STORED,
     Batch,
 )
+from signal_sdk.server.engine.statements import ROWS_PER_STATEMENT
 
 NOBODY: Final = 65534
 """A user of no privilege: root may write whatever is read-only."""
@@ -63,8 +70,8 @@ def positions(*numbers: int) -> Batch:
 
 def stored(journal: Journal) -> int:
     """How many entries the file has, handled ones too."""
-    (count,) = journal._db.execute("SELECT COUNT(*) FROM entries").fetchone()
-    return int(count)
+    found = journal._db.execute("SELECT contents FROM entry_chunks").fetchall()
+    return sum(len(chunks.read(contents)[0]) for (contents,) in found)
 
 
 def versions(journal: Journal) -> list[int]:
@@ -100,9 +107,10 @@ def test_a_new_journal_is_its_users_own_and_has_the_tables_that_the_code_names(
     with closing(sqlite3.connect(directory / FILE_NAME)) as db:
         assert db.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
-        for table in TABLES.values():
+        for table in STORED:
             columns = db.execute(f"PRAGMA table_info({table.name})").fetchall()
-            assert tuple(column[1] for column in columns) == (*table.columns, CHECKSUM)
+            named = (*table.columns, CHECKSUM) if table.is_summed else table.columns
+            assert tuple(column[1] for column in columns) == named
             key = sorted((column[5], column[1]) for column in columns if column[5])
             assert tuple(name for _, name in key) == table.key
 
@@ -164,14 +172,68 @@ def test_many_inboxes_are_handled_at_once(tmp_path: Path, count: int) -> None:
         assert left == [(account, 3) for account in range(count)]
 
 
-def test_up_to_its_floor_a_table_is_empty_whatever_is_put_there(tmp_path: Path) -> None:
+def test_up_to_the_floor_there_are_no_entries_whatever_is_put_there(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
-        journal.write(entries(1, 2, 5))
+        journal.write(entries(1, 2))
+        journal.write(entries(5))
         journal.write({FLOORS: {("entries",): ("entries", 4)}, **entries(3, 6)})
         assert versions(journal) == [5, 6]
+        # The chunk that has some above it stays whole: of it the floor tells.
+        assert stored(journal) == 3
+    with opened(tmp_path) as journal:
+        assert versions(journal) == [5, 6]
+        assert stored(journal) == 3
+        assert list(journal.settle()) == []
+        assert versions(journal) == [5, 6]
         assert stored(journal) == 2
+        assert list(journal.rows(FACTS)) == []
         journal.write({FLOORS: {("entries",): ("entries", 9)}})
         assert stored(journal) == 0
+
+
+def test_the_floor_outlives_a_process_that_is_killed_in_its_transaction(tmp_path: Path) -> None:
+    """A chunk is cut off in one step with the word of what is gone of the next."""
+    with opened(tmp_path / "here") as journal:
+        journal.write(entries(1, 2))
+        journal.write(entries(3, 4))
+        journal.write({FLOORS: {("entries",): ("entries", 3)}})
+        shutil.copytree(tmp_path / "here", tmp_path / "there")
+    with opened(tmp_path / "there") as journal:
+        assert versions(journal) == [4]
+        assert stored(journal) == 2
+
+
+def test_what_is_gone_from_between_others_does_not_come_back(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        journal.write(entries(1, 2, 3, 4))
+        journal.write({DROPPED: {(2,): (2,), (3,): (3,)}})
+        assert versions(journal) == [1, 4]
+    with opened(tmp_path) as journal:
+        assert versions(journal) == [1, 4]
+        journal.settle()
+        assert versions(journal) == [1, 4]
+        assert stored(journal) == 2
+        assert list(journal.rows(DROPPED)) == []
+        journal.write({DROPPED: {(4,): (4,)}})
+        journal.write({FLOORS: {(DROPPED,): (DROPPED, 4)}})
+        assert list(journal.rows(DROPPED)) == []
+
+
+def test_only_chunks_with_something_that_is_of_no_use_are_written_anew(tmp_path: Path) -> None:
+    with opened(tmp_path) as journal:
+        for first in (1, 11, 21):
+            journal.write(entries(*range(first, first + 10)))
+        journal.write({FLOORS: {("entries",): ("entries", 5)}, DROPPED: {(30,): (30,)}})
+        left = [*range(6, 30)]
+        assert versions(journal) == left
+        sql = "SELECT rowid, contents FROM entry_chunks"
+        before = dict(journal._db.execute(sql).fetchall())
+        journal.settle()
+        after = dict(journal._db.execute(sql).fetchall())
+        assert versions(journal) == left
+    assert sorted(after) == [10, 20, 29]
+    assert after[20] == before[20]
+    assert len(after[10]) < len(before[10])
 
 
 def test_rows_come_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
@@ -203,12 +265,12 @@ def test_a_channel_that_was_destroyed_and_made_again_in_one_batch_is_the_new_one
         assert list(journal.rows("channels")) == [(2, "app", "room", 2000, 0, 5.0)]
 
 
-@pytest.mark.parametrize("wrong", [(4, 1, 4, None, "line"), (4, 1, 4, 5.0, "line", "too much")])
+@pytest.mark.parametrize("wrong", [(1, 4, None), (1, 4, 4, "too much")])
 def test_a_batch_that_fails_leaves_nothing_behind(tmp_path: Path, wrong: tuple[Any, ...]) -> None:
     with opened(tmp_path) as journal:
         journal.write(entries(1))
-        batch: Batch = {**accounts(1), **entries(2, 3)}
-        batch["entries"][4,] = wrong
+        batch: Batch = {**accounts(1), **entries(2, 3), **positions(3)}
+        batch["members"][1, 4] = wrong
         with pytest.raises(StorageError, match=rf"^{tmp_path}/{FILE_NAME}: .+$"):
             journal.write(batch)
         assert versions(journal) == [1]
@@ -238,6 +300,13 @@ def test_only_what_outlives_a_power_cut_waits_for_the_disk(
     assert (tmp_path / FILE_NAME).exists()
 
 
+def test_only_an_operator_s_removal_pays_for_overwriting(tmp_path: Path) -> None:
+    """Whatever the library's own default is."""
+    for erases, secure in ((False, 2), (True, 1)):
+        with closing(Journal.open(tmp_path, erases=erases)) as journal:
+            assert journal._db.execute("PRAGMA secure_delete").fetchone() == (secure,)
+
+
 def test_what_was_written_outlives_a_process_that_never_closed_its_journal(tmp_path: Path) -> None:
     with opened(tmp_path / "here") as journal:
         journal.write(entries(1, 2))
@@ -249,7 +318,7 @@ def test_what_was_written_outlives_a_process_that_never_closed_its_journal(tmp_p
 
 # --- versions ---
 
-SECOND: Final = "ALTER TABLE entries ADD COLUMN colour TEXT; CREATE TABLE more (x INTEGER)"
+SECOND: Final = "ALTER TABLE calls ADD COLUMN colour TEXT; CREATE TABLE more (x INTEGER)"
 
 
 def test_a_newer_release_brings_an_older_file_up_to_date(
@@ -270,9 +339,8 @@ def test_a_newer_release_brings_an_older_file_up_to_date(
     assert contents(tmp_path) == before
     for _ in range(2):
         with opened(tmp_path) as journal:
-            assert journal._db.execute("SELECT version, colour FROM entries").fetchall() == [
-                (1, None)
-            ]
+            assert versions(journal) == [1]
+            assert journal._db.execute("SELECT colour FROM calls").fetchall() == []
             assert journal._db.execute("PRAGMA user_version").fetchone() == (then,)
     monkeypatch.undo()
     before = contents(tmp_path)
@@ -288,6 +356,7 @@ def test_a_newer_release_brings_an_older_file_up_to_date(
 def old_file(directory: Path, version: int, *statements: str) -> None:
     """A file of an earlier version, in which these have been done."""
     with closing(sqlite3.connect(directory / FILE_NAME)) as db:
+        db.create_function(CHECKSUM, -1, checksum_of, deterministic=True)
         db.executescript(
             f"{''.join(MIGRATIONS[:version])}; PRAGMA application_id = {APPLICATION_ID};"
             f"PRAGMA user_version = {version}; {';'.join(statements)}"
@@ -327,6 +396,45 @@ def test_a_file_of_the_second_version_keeps_what_was_not_done_with(tmp_path: Pat
     with opened(tmp_path) as journal:
         assert list(journal.rows("entries")) == [(6, 1, 8, 6.0, "c"), (9, 2, 1, 5.0, "b")]
         assert list(journal.rows("replies")) == [(6, 1, 51, "b"), (7, 2, 50, "c")]
+
+
+def test_a_file_of_the_sixth_version_keeps_all_entries_as_they_are(tmp_path: Path) -> None:
+    """Each with the checksum that it had, so that one that was damaged then is found now."""
+    lines = ["a", "\U0001f600 \0", "c" * 10_000, "", "e"]
+    rows = [(3 * n, 1 + n % 2, n, 9e9 + n, line) for n, line in enumerate(lines, 1)]
+    old_file(tmp_path, 6, "INSERT INTO entries_done VALUES (2, 1, NULL)")
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        db.execute("UPDATE entries_done SET checksum = ?", (checksum((2, 1)),))
+        insert = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?)"
+        db.executemany(insert, [(*row, checksum(row)) for row in rows])
+        db.execute("UPDATE entries SET version = 99 WHERE id = 9")
+        db.execute("UPDATE entries SET line = CAST(line AS BLOB) WHERE id = 15")
+        db.commit()
+    before = contents(tmp_path)
+    health = examine(tmp_path)
+    assert contents(tmp_path) == before
+    told = [problem.partition(": ")[2] for problem in health.problems]
+    # Nobody has the others' accounts.
+    assert [it for it in told if CHANGED in it] == [
+        "entries, row 9: it is not what was written; the server will set it aside",
+        "entries, row 15: it is not what was written; the server will set it aside",
+    ]
+    for _ in range(2):
+        with opened(tmp_path) as journal:
+            assert list(journal.rows(ENTRIES)) == [rows[1], rows[3]]
+            assert [(it.table, it.row) for it in journal.bad_rows] == [
+                (ENTRIES, (9, 2, 99, 9e9 + 3, lines[2])),
+                (ENTRIES, (15, 2, 5, 9e9 + 5, b"e")),
+            ]
+            assert stored(journal) == 5
+    with opened(tmp_path) as journal:
+        journal.write({ENTRIES: {(16,): (16, 1, 7, 5.0, "new")}})
+        list(journal.rows(ENTRIES))
+        assert len(journal.settle()) == 2
+        assert list(journal.rows(ENTRIES)) == [rows[1], rows[3], (16, 1, 7, 5.0, "new")]
+        # Many are one row now.
+        (count,) = journal._db.execute("SELECT COUNT(*) FROM entry_chunks").fetchone()
+        assert count == 1
 
 
 def test_a_migration_that_fails_changes_nothing(
@@ -501,8 +609,9 @@ def public() -> Iterator[Path]:
 AS_NOBODY: Final = f"""
 import os, sys
 from signal_sdk.errors import StorageError
+from signal_sdk.server.engine.checksums import checksum, checksum_of
 from signal_sdk.server.engine.checkup import examine
-from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.journal import CHANGED, Journal
 if os.geteuid() == 0:
     os.setuid({NOBODY})
 try:
@@ -579,7 +688,7 @@ WITH_UMASK: Final = f"""
 import os, sys
 from pathlib import Path
 from signal_sdk.server.engine.files import exposed
-from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.journal import CHANGED, Journal
 if os.geteuid() == 0:
     os.setuid({NOBODY})
 os.umask(int(sys.argv[2], 8))

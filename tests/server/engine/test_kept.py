@@ -114,11 +114,28 @@ async def test_of_an_account_that_is_removed_nothing_is_left(
     journal = Journal.open(tmp_path)
     for table, rows in (("accounts", 1), ("user_attributes", 0), ("makers", 1), ("channels", 4)):
         assert len(list(journal.rows(table))) == rows
-    for table in ("entries", "entries_done", "replies"):
+    for table in ("entry_chunks", "entries_dropped", "entries_done", "replies"):
         (count,) = journal._db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()  # noqa: S608  ours
         assert count == 0
     journal.close()
     assert {it.maker for it in kept.channels_of(kept.read(tmp_path))} == {"", "bob"}
+
+
+async def test_of_a_message_of_an_account_that_is_removed_no_byte_is_left(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    text = "plantedsecret" * 1000
+    async with open_house(OnJournal(tmp_path)) as house:
+        ann = await house.node.log_in()
+        for number in range(20):
+            await ann.post(f"{text}{number}", AccountKey("app", "cem"))
+        await ann.post("stays", AccountKey("app", "bob"))
+    assert b"plantedsecret" in (tmp_path / FILE_NAME).read_bytes()
+    with kept.changed(tmp_path) as keeper:
+        keeper.remove_accounts(it for it in kept.accounts_of(keeper.state) if it.name == "cem")
+    left = (tmp_path / FILE_NAME).read_bytes()
+    assert b"plantedsecret" not in left
+    assert b"stays" in left
 
 
 async def test_many_are_removed_in_several_steps(
@@ -165,7 +182,9 @@ async def test_an_older_file_is_looked_at_unchanged(
     """Nobody knows who has made what was made before there was a table of that."""
     await fill(tmp_path)
     journal = Journal.open(tmp_path)
-    journal._db.executescript("DROP TABLE makers; PRAGMA user_version = 5")
+    made = "CREATE TABLE entries (id, account, version, expires, line, checksum)"
+    gone = "DROP TABLE makers; DROP TABLE entry_chunks; DROP TABLE entries_dropped"
+    journal._db.executescript(f"{gone}; {made}; PRAGMA user_version = 5")
     journal.close()
     before = (tmp_path / FILE_NAME).read_bytes()
     assert kept.uses(kept.read(tmp_path))[0].makers == {"": 4}

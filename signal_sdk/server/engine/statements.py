@@ -1,0 +1,93 @@
+"""The statements of SQL that write a batch.
+
+Owns: which they are, and in what order. Must not know SQLite's library, nor what a row means.
+
+They are few, whatever a batch holds: each gives the interpreter lock away, and gets it back only
+when the busy server lets go of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from signal_sdk.server.engine.checksums import sealed
+from signal_sdk.server.engine.chunks import chunked
+from signal_sdk.server.engine.schema import (
+    CHUNKS,
+    ENTRIES,
+    FACTS,
+    FLOOR,
+    FLOORS,
+    TABLES,
+    Batch,
+    Row,
+    Table,
+)
+
+__all__ = ["ROWS_PER_STATEMENT", "Statement", "of_batch", "puts"]
+
+Statement = tuple[str, Sequence[Any]]
+
+ROWS_PER_STATEMENT: Final = 256
+
+
+def of_batch(batch: Batch) -> Iterator[Statement]:
+    """What writes a batch. Raises `ValueError` where a text in it is none."""
+    floors = batch.get(FLOORS, {})
+    for name, rows in batch.items():
+        if rows is floors:
+            continue
+        table = TABLES[name]
+        yield from puts(table, [row for row in rows.values() if row is not None])
+        yield from _drops(table, [key for key, row in rows.items() if row is None])
+    # Last: what is put here may be beneath the floor by now.
+    for log, floor in filter(None, floors.values()):
+        if log == ENTRIES:
+            yield from puts(TABLES[FACTS], [(FLOOR, floor)])
+        yield f"DELETE FROM {CHUNKS if log == ENTRIES else log} WHERE id <= ?", (floor,)  # noqa: S608  names of ours
+
+
+def puts(table: Table, rows: Sequence[Row]) -> Iterator[Statement]:
+    """What writes these rows, whatever was there under their keys."""
+    if table.name == ENTRIES:
+        # Each by itself: one is as much as a statement ought to write.
+        for chunk in chunked(rows):
+            yield f"INSERT OR REPLACE INTO {CHUNKS} VALUES (?, ?)", chunk  # noqa: S608  names of ours
+        return
+    width = len(table.columns) + 1
+    for some in _sliced(rows):
+        values, count = _filled_up(sealed(table, some), width)
+        marks = ", ".join([_marks(width)] * count)
+        yield f"INSERT OR REPLACE INTO {table.name} VALUES {marks}", values  # noqa: S608  names of ours
+
+
+def _drops(table: Table, keys: Sequence[Row]) -> Iterator[Statement]:
+    width = len(table.key)
+    for some in _sliced(keys):
+        values, count = _filled_up([value for key in some for value in key], width)
+        marks = ", ".join([_marks(width)] * count)
+        yield (
+            f"DELETE FROM {table.name} WHERE ({', '.join(table.key)}) IN (VALUES {marks})",  # noqa: S608  names of ours
+            values,
+        )
+
+
+def _sliced(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """`rows` as one statement takes them."""
+    for start in range(0, len(rows), ROWS_PER_STATEMENT):
+        yield rows[start : start + ROWS_PER_STATEMENT]
+
+
+def _filled_up(values: list[Any], width: int) -> tuple[list[Any], int]:
+    """The values of rows of that width, filled up to the next power of two of rows with the last
+    one, and how many that is. Writing a row twice changes nothing, and few different statements are
+    to be prepared.
+    """
+    count = len(values) // width
+    size = 1 << (count - 1).bit_length()
+    return values + values[-width:] * (size - count), size
+
+
+def _marks(width: int) -> str:
+    return f"({', '.join('?' * width)})"
