@@ -19,6 +19,7 @@ from signal_sdk.server.engine.base import (
     Asked,
     FencedError,
     Known,
+    OvertakenError,
     Pending,
     Post,
     UnknownError,
@@ -139,10 +140,12 @@ async def test_each_has_its_own_outcome(
         ]
         assert here.heard.all == [("entry", "bob", 1), ("entry", "bob", 2)]
         await until(lambda: there.heard.all == [("entry", "eve", 1)])
-        # What was refused was not kept, and may come again.
+        # What was refused was not kept, and may come again, but not behind what came later.
         assert await waited(engine.recall(asked_by(ANN, ann.generation, 3))) is None
         shared_redis.command("DEL", f"{prefix}{{app}}:i:damaged")
-        again = engine.post(asked_by(ANN, ann.generation, 4), post(damaged, "y"))
+        late = engine.post(asked_by(ANN, ann.generation, 4), post(damaged, "y"))
+        assert await outcome_of(late) == OvertakenError.__name__
+        again = engine.post(asked_by(ANN, ann.generation, 7), post(damaged, "y"))
         assert await outcome_of(again) == ""
 
 
