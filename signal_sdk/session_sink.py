@@ -10,11 +10,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-import trio
-
 from signal_sdk.call import Call
 from signal_sdk.callbacks import ChannelCallback, LoginCallback
 from signal_sdk.client.call_side import Invited
+from signal_sdk.client.crew import Crew
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.facts import (
     EventsMissed,
@@ -44,13 +43,14 @@ SENDER_UID: Final = 0
 
 
 class SessionSink:
-    """What hears of one login of `account`, and has its objects. `cb` is the user's; `spare` runs
-    the callbacks of what is asked of a session that has ended.
+    """What hears of one login of `account`, and has its objects. `cb` is the user's; `crew` runs
+    its callbacks, and has `spare` for those of what is asked of a session that has ended.
     """
 
     def __init__(
         self,
         shared: Shared,
+        crew: Crew,
         spare: Dispatcher,
         *,
         account: str,
@@ -60,7 +60,9 @@ class SessionSink:
         seen: Seen | None,
     ) -> None:
         self._dispatcher = Dispatcher(
-            partial(self._tell_raised, cb) if cb is not None else None, spare=spare
+            crew,
+            partial(self._tell_raised, cb) if cb is not None else None,
+            spare=spare,
         )
         self.client: SessionClient = SessionClient(
             shared,
@@ -76,12 +78,11 @@ class SessionSink:
 
     async def run(self) -> None:
         """Live the session, and run its callbacks to the last one."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._dispatcher.run)
-            try:
-                await self.client.run()
-            finally:
-                self._dispatcher.finish()
+        try:
+            await self.client.run()
+        finally:
+            self._dispatcher.finish()
+        await self._dispatcher.ended()
 
     def query_num(self, channel: str, cb: ChannelCallback | None) -> Operation[int]:
         """Ask how many users are in a channel; without a callback, that of the channel that the

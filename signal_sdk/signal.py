@@ -19,6 +19,7 @@ from signal_sdk import callbacks as _callbacks
 from signal_sdk import login_session as _login_session
 from signal_sdk.client import given
 from signal_sdk.client.backoff import Backoff
+from signal_sdk.client.crew import Crew
 from signal_sdk.client.dialer import Dialer, dialer_of
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.log import Log, warn
@@ -109,7 +110,8 @@ class Signal(DocumentedNames):
         self.appid = appid
         self._log = Log()
         self._reactor = Reactor()
-        self._spare = Dispatcher()
+        self._crew = Crew()
+        self._spare = Dispatcher(self._crew)
         self._shared = Shared(
             appid=appid,
             dialer=dialer_of(server, ssl_context, proxy),
@@ -153,7 +155,7 @@ class Signal(DocumentedNames):
         self._manager = trio.open_nursery()
         self._nursery = await self._manager.__aenter__()
         self._nursery.start_soon(self._reactor.run)
-        self._nursery.start_soon(self._spare.run)
+        self._nursery.start_soon(self._crew.run)
         return self
 
     async def __aexit__(
@@ -241,6 +243,7 @@ class Signal(DocumentedNames):
             return before.session
         login = SessionSink(
             self._shared,
+            self._crew,
             self._spare,
             account=key,
             token=token,

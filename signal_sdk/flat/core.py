@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import trio
 
+from signal_sdk.client.crew import Crew
 from signal_sdk.client.dialer import Dialer
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.log import Log
@@ -90,7 +91,9 @@ class Core:
         self._reactor: Reactor | None = None
         self._life: Life | None = None
         self._seen: tuple[str, str, Seen] = ("", "", Seen())
-        self.dispatcher: Dispatcher = Dispatcher(partial(self.tell, "on_error", "callbacks"))
+        self._crew = Crew()
+        tell_raised = partial(self.tell, "on_error", "callbacks")
+        self.dispatcher: Dispatcher = Dispatcher(self._crew, tell_raised)
 
     # --- from any thread ---
 
@@ -167,9 +170,10 @@ class Core:
             async with trio.open_nursery() as nursery:
                 self._nursery, self._reactor = nursery, reactor
                 end = Deadline(reactor, nursery.cancel_scope.cancel)
+                nursery.start_soon(self._crew.run)
                 nursery.start_soon(self._make_calls, end)
                 try:
-                    await self.dispatcher.run()
+                    await self.dispatcher.ended()
                 finally:
                     end.cancel()
                 nursery.cancel_scope.cancel()

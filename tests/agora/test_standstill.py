@@ -16,6 +16,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from signal_sdk.client.connection import WITHDRAW_SECONDS
+from signal_sdk.client.crew import Crew
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.log import Log
 from signal_sdk.client.seen import Seen
@@ -55,7 +56,8 @@ class Here:
         self.told.append((name, *args))
 
     def log_in(self, policy: RetryPolicy) -> Life:
-        dispatcher = Dispatcher()
+        crew = Crew()
+        dispatcher = Dispatcher(crew)
         means = Means(
             dialer=self.server,
             reactor=self.reactor,
@@ -64,7 +66,7 @@ class Here:
             tell=self.tell,
         )
         life = Life(means, ALICE, policy, Seen(), None)
-        self.nursery.start_soon(dispatcher.run)
+        self.nursery.start_soon(crew.run)
         self.nursery.start_soon(life.run)
         return life
 

@@ -19,6 +19,7 @@ from signal_sdk.client.call_side import (
     Invited,
 )
 from signal_sdk.client.call_states import CallState, CallStep
+from signal_sdk.client.crew import Crew
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.facts import (
     ChannelFact,
@@ -52,7 +53,7 @@ class World:
         self.told: list[SessionFact | ChannelFact | CallFact] = []
         shared = Shared(appid="app", dialer=server, reactor=reactor, log=Log(), backoff=Backoff())
         self.client = SessionClient(
-            shared, account="alice", token=TOKEN, sink=self.tell, dispatcher=Dispatcher()
+            shared, account="alice", token=TOKEN, sink=self.tell, dispatcher=Dispatcher(Crew())
         )
 
     def tell(self, fact: SessionFact | ChannelFact | CallFact) -> None:
