@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, overload
 
 from signal_sdk import call as _call
 from signal_sdk import channel as _channel
@@ -26,6 +26,8 @@ from signal_sdk.wire import events, functions, lines, names, results
 from signal_sdk.wire.names import JsonValue
 
 __all__ = ["LoginSession"]
+
+_DEFAULT_FLAG: Final = lines.make_flag(names.DEFAULT_TTL_SECONDS)
 
 
 class LoginSession(DocumentedNames):
@@ -154,7 +156,17 @@ class LoginSession(DocumentedNames):
         given.callback(cb, MessageCallback)
         seconds = names.DEFAULT_TTL_SECONDS if ttl is None else ttl
 
-        def make() -> functions.UserSendMessage:
+        def make() -> functions.UserSendMessage | functions.InstantMessage:
+            if (
+                ttl is None
+                and type(account) is str
+                and type(msg) is str
+                and len(msg) <= names.MAX_MESSAGE_CHARS
+                and msg.isascii()
+            ):
+                # As below, where nothing can be wrong but the account.
+                peer, message_id = names.check_account_text(account), self._client.next_message_id()
+                return functions.InstantMessage(peer, _DEFAULT_FLAG, msg, message_id)
             wanted = names.check_integer("ttl", seconds, 0, show=names.as_python)
             kept = min(wanted, names.MAX_TTL_SECONDS)
             return functions.UserSendMessage(

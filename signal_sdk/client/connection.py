@@ -20,6 +20,7 @@ from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.websocket.link import Link, Message
 from signal_sdk.wire import call2, frames, functions, login, names
+from signal_sdk.wire.heard import Heard, decode_plain
 
 __all__ = ["Connection", "closing_delay", "login_frame"]
 
@@ -70,6 +71,8 @@ class Connection:
         self._label = label
         self._frames: deque[frames.Frame] = deque()
         self._handed_out = 0
+        self.send: Callable[[bytes], None] = link.send_text
+        """Send one frame. Never waits; on a connection that is closing, nothing is sent."""
         self.delay: float = 0.0
         """How long the server, which has closed the connection, asks its client to stay away."""
 
@@ -83,19 +86,20 @@ class Connection:
         """When the server was last heard of."""
         return self._link.heard_at
 
-    def send(self, frame: bytes) -> None:
-        """Send one frame. Never waits; on a connection that is closing, nothing is sent."""
-        self._link.send_text(frame)
-
-    def watch(self, take: Callable[[frames.Frame], None]) -> None:
+    def watch(self, take: Callable[[Heard], None]) -> None:
         """From here on, frames are handed to `take` where they are read; what `receive` still gets
         comes before them.
         """
         log = self._log
 
         def take_all(message: Message) -> bool:
+            if not message.binary and not log.is_on:
+                plain = decode_plain(message.data)
+                if plain is not None:
+                    take(plain)
+                    return True
             for frame in self._unpack(message):
-                if log.is_heard:
+                if log.is_on:
                     self._note(frame)
                 take(frame)
             return True

@@ -193,39 +193,16 @@ class Crew:
         scope or a nursery open, until that is closed: no other session's may run in it. False
         where it never was.
         """
-        work, turn, coroutine, trap = begun
-        queue = work.queue
-        if coroutine is None:
-            has_waited = False
-            await trio.lowlevel.cancel_shielded_checkpoint()
-        else:
-            has_waited = True
-            try:
-                await _drive(coroutine, trap)
-            except Exception as exc:  # noqa: BLE001  it is anybody's code, and is reported
-                work.failed(exc)
-            if turn is not None:
-                turn.end()
+        work = begun.work
+        sleeper = Sleeper()
+        has_waited = await _go_on(begun)
         count = 0
         while True:
-            while queue:
-                run, turn = queue.popleft()
+            while work.queue:
+                run, turn = work.queue.popleft()
                 if turn is not None:
                     turn.begin()
-                has_waited = False
-                try:
-                    result = run()
-                    coroutine = None if result is None else _coroutine_of(result)
-                    if coroutine is not None:
-                        try:
-                            trap = coroutine.send(None)
-                        except StopIteration:
-                            pass
-                        else:
-                            has_waited = True
-                            await _drive(coroutine, trap)
-                except Exception as exc:  # noqa: BLE001  as above
-                    work.failed(exc)
+                has_waited = await _run_here(run, work)
                 if turn is not None:
                     turn.end()
                 count += 1
@@ -235,12 +212,46 @@ class Crew:
             if is_clean and not has_waited:
                 work.rest()
                 return True
-            self._kept[work] = sleeper = Sleeper()
+            self._kept[work] = sleeper
             work.rest()
             if work.is_over:
                 del self._kept[work]
                 return is_clean
             await sleeper.sleep()
+
+
+async def _go_on(begun: _Begun) -> bool:
+    """Go on with what has begun, from here on in its own context. Does it wait?"""
+    work, turn, coroutine, trap = begun
+    if coroutine is None:
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return False
+    try:
+        await _drive(coroutine, trap)
+    except Exception as exc:  # noqa: BLE001  it is anybody's code, and is reported
+        work.failed(exc)
+    if turn is not None:
+        turn.end()
+    return True
+
+
+async def _run_here(run: Thunk, work: Work) -> bool:
+    """Run a callback, in its own context already. Has it waited?"""
+    has_waited = False
+    try:
+        result = run()
+        coroutine = None if result is None else _coroutine_of(result)
+        if coroutine is not None:
+            try:
+                trap = coroutine.send(None)
+            except StopIteration:
+                pass
+            else:
+                has_waited = True
+                await _drive(coroutine, trap)
+    except Exception as exc:  # noqa: BLE001  it is anybody's code, and is reported
+        work.failed(exc)
+    return has_waited
 
 
 def _scopes(task: trio.lowlevel.Task) -> object:

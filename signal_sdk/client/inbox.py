@@ -60,8 +60,9 @@ class InboxWindow:
 
     def push(self, version: int) -> bool:
         """The server has handed an entry over: is it to be taken? Else it will be polled for."""
-        if version == self.fetched + 1 and not self.is_full:
-            self._fetch(version)
+        if version == self.fetched + 1 and self._unhandled < WINDOW:
+            self.fetched = version
+            self._unhandled += 1
             return True
         self.announce(version)
         return False
@@ -74,12 +75,18 @@ class InboxWindow:
         """The entry's callback runs."""
         self.begun = max(self.begun, version)
 
-    def handle(self, version: int, now: float) -> None:
-        """The entry's callback has returned."""
+    def handle(self, version: int, now: float) -> bool:
+        """The entry's callback has returned. Is it time for anything, or will it be sooner than it
+        would have been?
+        """
         self.handled = max(self.handled, version)
         self._unhandled -= 1
         self._untold += 1
-        self._tell_at = min(self._tell_at, now + TELL_SECONDS)
+        tell_at = now + TELL_SECONDS
+        is_sooner = tell_at < self._tell_at
+        if is_sooner:
+            self._tell_at = tell_at
+        return is_sooner or self.wants_poll(now)
 
     # --- polls ---
 

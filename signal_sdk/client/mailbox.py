@@ -155,7 +155,7 @@ class Mailbox:
     def _take(self, version: int, line: MessageLine) -> None:
         key = key_of(line)
         turn = _EntryTurn(self, self._window, version, line, key)
-        if self._seen.has(version, line) or key in self._in_hand:
+        if key in self._in_hand or self._seen.has(version, line, key):
             self._sink(PassedOver(turn))
             return
         if key is not None:
@@ -170,15 +170,15 @@ class Mailbox:
     def entry_began(self, turn: _EntryTurn) -> None:
         """The callback of an entry runs."""
         turn.window.begin(turn.version)
-        if turn.line is not None:
+        line = turn.line
+        if line is not None:
             if turn.key is not None:
                 self._in_hand.discard(turn.key)
-            self._seen.add(turn.version, turn.line)
+            self._seen.add(turn.version, line, turn.key)
 
     def entry_ended(self, turn: _EntryTurn) -> None:
         """The callback of an entry has returned."""
-        turn.window.handle(turn.version, trio.current_time())
-        if not self._is_closed:
+        if turn.window.handle(turn.version, trio.current_time()) and not self._is_closed:
             self._wake(self.poll_if_due())
 
     # --- polls ---

@@ -30,6 +30,7 @@ from signal_sdk.net.link import LinkClosed
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.raised import text_of
 from signal_sdk.wire import frames, login
+from signal_sdk.wire.heard import Heard
 
 __all__ = ["LOGIN_SECONDS", "LOGOUT_SECONDS", "NO_ANSWER", "Credentials", "Delegate", "Reconnector"]
 
@@ -65,8 +66,8 @@ class Delegate(Protocol):
     """The session, as its connections see it: who is told of them, and asked what to do."""
 
     @property
-    def is_over(self) -> bool:
-        """Is the session over?"""
+    def ended(self) -> Operation[ECode]:
+        """The session's end."""
 
     def accepted(
         self, success: login.LoginSucceeded, connection: Connection, *, is_fresh: bool
@@ -78,7 +79,7 @@ class Delegate(Protocol):
     def ticket(self) -> login.LineLogin:
         """What takes the session up again."""
 
-    def take(self, frame: frames.Frame) -> None:
+    def take(self, heard: Heard) -> None:
         """A frame has come. Raises `ProtocolError`."""
 
     def lost(self, reason: str) -> bool:
@@ -127,6 +128,7 @@ class Reconnector:
         log: Log,
     ) -> None:
         self._delegate = delegate
+        self._ended = delegate.ended
         self._credentials = credentials
         self._dialer = dialer
         self._reactor = reactor
@@ -237,7 +239,7 @@ class Reconnector:
     async def _stay(self) -> None:
         while self._connection is not None:
             reason = await self._talk(self._connection)
-            if self._delegate.is_over:
+            if self._ended.is_done:
                 return
             lost = self._connection
             lost.abort()
@@ -266,16 +268,17 @@ class Reconnector:
     @property
     def _is_done(self) -> bool:
         """Is there nothing more to be read?"""
-        return self._loss is not None or self._delegate.is_over
+        return self._loss is not None or self._ended.is_done
 
-    def _take(self, connection: Connection, frame: frames.Frame) -> None:
-        if self._is_done:
+    def _take(self, connection: Connection, heard: Heard) -> None:
+        if self._loss is not None or self._ended.is_done:
             return
         try:
-            self._delegate.take(frame)
+            self._delegate.take(heard)
         except ProtocolError as exc:
             connection.pass_over(exc)
-        if self._delegate.is_over:
+        if self._is_done:
+            # By what was heard.
             self._talking.cancel()
 
     async def _come_back(self, lost: Connection) -> None:
@@ -349,7 +352,7 @@ class Reconnector:
         """Ping, notice silence, have done what is due, and set the alarm for when to look again."""
         if self._alarm is None:
             return
-        if self._delegate.is_over:
+        if self._ended.is_done:
             # The reader waits for a frame that may never come.
             self._scope.cancel()
             return

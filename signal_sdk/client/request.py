@@ -18,7 +18,7 @@ from signal_sdk.client.operation import Operation, Promise
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.wire import call2, frames, results
-from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.arguments import Spelled
 from signal_sdk.wire.names import JsonValue
 
 R = TypeVar("R", bound=results.Result)
@@ -97,7 +97,7 @@ class Request(Asked[T], kw_only=True, eq=False):
 class CallRequest(Request[T], Generic[R, T], kw_only=True, eq=False):
     """A request for a function of the server, with arguments of its own class."""
 
-    args: Arguments
+    args: Spelled
     type_: type[R]
     convert: Callable[[R], T]
     done: Callable[[R], None] | None

@@ -32,7 +32,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
 from signal_sdk.raised import text_of, type_name
 from signal_sdk.wire import call2, frames, names, results
-from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.arguments import Spelled
 from signal_sdk.wire.names import JsonValue
 
 R = TypeVar("R", bound=results.Result)
@@ -138,7 +138,7 @@ class Requests:
 
     def call(
         self,
-        make: Callable[[], Arguments],
+        make: Callable[[], Spelled],
         type_: type[R],
         convert: Callable[[R], T],
         *,
@@ -224,10 +224,10 @@ class Requests:
     def _submit(self, request: Request[Any], *, always: bool = False) -> None:
         if self._sealed is not None:
             request.fail(self._sealed)
-        elif len(self) >= MAX_REQUESTS and not always:
+        elif not always and len(self._waiting) + len(self._pending) >= MAX_REQUESTS:
             reason = f"{MAX_REQUESTS} requests are under way already"
             request.fail(SignalError(request.codes.other, reason))
-        elif self._is_full() and not always:
+        elif not always and self._is_full():
             reason = "callbacks have fallen too far behind for another request"
             request.fail(SignalError(request.codes.other, reason))
         elif not self._was_open:
@@ -237,34 +237,32 @@ class Requests:
 
     def _accept(self, request: Request[Any]) -> None:
         """Give the request its id and its time, and send it where that is possible."""
-        self._last_id += 1
+        callid = self._last_id = self._last_id + 1
         request.deadline = self._clock() + REPLY_SECONDS
-        self._pending[self._last_id] = request
-        self._put_on_wire(self._last_id, request)
-
-    @property
-    def _ack(self) -> int:
-        """Up to which call id nothing is waited for any more. Ids rise in the dictionary, too."""
-        return next(iter(self._pending), self._last_id + 1) - 1
+        self._pending[callid] = request
+        self._put_on_wire(callid, request)
 
     def _put_on_wire(self, callid: int, request: Request[Any]) -> None:
-        if callid not in self._pending:
+        pending = self._pending
+        if callid not in pending:
             return
+        # Up to which id nothing is waited for any more: they rise in the dictionary.
+        ack = next(iter(pending)) - 1
         try:
-            frame = request.encode(callid, self._line, self._ack)
+            frame = request.encode(callid, self._line, ack)
         except ParameterError as exc:
-            del self._pending[callid]
+            del pending[callid]
             request.fail(exc)
             return
         if len(frame) > names.MAX_FRAME_BYTES:
             # The server would close the connection over it.
-            del self._pending[callid]
+            del pending[callid]
             reason = f"{request.what} takes {len(frame)} bytes, over {names.MAX_FRAME_BYTES}"
             request.fail(ParameterError(ECode.GENERAL_E_LARGE_PARAM, reason))
             return
         if self._send is None:
             return
-        if self._log.is_heard:
+        if self._log.is_on:
             self._log.debug("%s: > %s #%d, %d bytes", self._label, request.what, callid, len(frame))
         self._send(frame)
 
@@ -285,7 +283,7 @@ class Requests:
             reason = f"the answer to {request.what} is not understood: {exc}"
             error = UnansweredError(request.codes.other, reason)
         else:
-            if self._log.is_heard:
+            if self._log.is_on:
                 self._log.debug("%s: < %s #%s, ok", self._label, request.what, callid)
             return
         name = error.ecode.name
@@ -314,7 +312,7 @@ def nothing(_: object) -> None:
     """What an operation gives whose result says no more than that it is done."""
 
 
-def _checked(make: Callable[[], Arguments]) -> Arguments:
+def _checked(make: Callable[[], Spelled]) -> Spelled:
     """The arguments. Raises `ParameterError` also where a value raises anything itself."""
     try:
         return make()

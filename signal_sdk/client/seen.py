@@ -32,15 +32,16 @@ class Recent(Generic[K]):
     """The last `size` keys that were added."""
 
     def __init__(self, size: int) -> None:
+        self.keys: set[K] = set()
+        """They, to be looked at."""
         self._size = size
         self._order: deque[K] = deque()
-        self._keys: set[K] = set()
 
     def __contains__(self, key: object) -> bool:
-        return key in self._keys
+        return key in self.keys
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self.keys)
 
     def newest(self, count: int) -> list[K]:
         """The last `count` keys, oldest first."""
@@ -48,12 +49,12 @@ class Recent(Generic[K]):
 
     def add(self, key: K) -> bool:
         """Add a key; False where it is among them already, and stays at its place."""
-        if key in self._keys:
+        if key in self.keys:
             return False
         if len(self._order) >= self._size:
-            self._keys.remove(self._order.popleft())
+            self.keys.remove(self._order.popleft())
         self._order.append(key)
-        self._keys.add(key)
+        self.keys.add(key)
         return True
 
 
@@ -99,16 +100,16 @@ class Seen:
         """May the server still have some, or get them again?"""
         return bool(self._lines) or len(self._ids) > 0
 
-    def has(self, version: int, line: MessageLine) -> bool:
-        """Has this entry been seen?"""
-        return self._lines.get(version) == line or key_of(line) in self._ids
+    def has(self, version: int, line: MessageLine, key: str | None) -> bool:
+        """Has this entry been seen, whose `key_of` is `key`?"""
+        return key in self._ids.keys or self._lines.get(version) == line
 
-    def add(self, version: int, line: MessageLine) -> None:
-        """The callback of an entry begins."""
-        while len(self._lines) >= MAX_SEEN_ENTRIES:
-            del self._lines[next(iter(self._lines))]
-        self._lines[version] = line
-        key = key_of(line)
+    def add(self, version: int, line: MessageLine, key: str | None) -> None:
+        """The callback of an entry begins, whose `key_of` is `key`."""
+        lines = self._lines
+        while len(lines) >= MAX_SEEN_ENTRIES:
+            del lines[next(iter(lines))]
+        lines[version] = line
         if key is not None:
             self._ids.add(key)
 
@@ -123,13 +124,14 @@ class Seen:
         for key in self._ids.newest(KEPT_IDS):
             kept._ids.add(key)
         for version, line in self._lines.items():
-            kept.add(version, line)
+            kept.add(version, line, key_of(line))
         return kept
 
 
 def key_of(line: MessageLine) -> str | None:
     """What tells a message from any other; None where the server gave it no id."""
-    return _key(line.src, line.msg_id) if line.msg_id else None
+    # As `_key`, without another call.
+    return f"{line.src} {line.msg_id}" if line.msg_id else None
 
 
 def _key(account: str, message_id: str) -> str:

@@ -45,7 +45,8 @@ from signal_sdk.errors import LoginError, LogoutError, SignalError
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.raised import type_name
 from signal_sdk.wire import call2, events, frames, functions, login, results
-from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.arguments import Spelled
+from signal_sdk.wire.heard import Heard
 from signal_sdk.wire.message_ids import new_series
 
 __all__ = ["SessionClient", "SessionFact", "Shared"]
@@ -110,7 +111,8 @@ class SessionClient:
         self._after = after
         self._line = ""
         self._instance = secrets.token_urlsafe(12)
-        self._message_ids = new_series()
+        self.next_message_id: Callable[[], str] = new_series().__next__
+        """An id that no other message has, in the order in which they are sent."""
         self._logout: Promise[None] | None = None
         log = shared.log
         requests = Requests(
@@ -270,8 +272,16 @@ class SessionClient:
 
     # --- frames ---
 
-    def take(self, frame: frames.Frame) -> None:
+    def take(self, heard: Heard) -> None:
         """A frame of the session. Raises `ProtocolError`."""
+        if type(heard) is call2.Reply:
+            self.requests.answer(heard)
+        elif type(heard) is events.InboxPushed:
+            self._mailbox.pushed(heard.version, heard.line)
+        else:
+            self._take_frame(heard)  # type: ignore[arg-type]  # it is none of the others
+
+    def _take_frame(self, frame: frames.Frame) -> None:
         match frame.event:
             case call2.REPLY:
                 self.requests.answer(call2.decode_reply(frame))
@@ -361,13 +371,9 @@ class SessionClient:
 
     # --- outcomes ---
 
-    def next_message_id(self) -> str:
-        """An id that no other message has, in the order in which they are sent."""
-        return next(self._message_ids)
-
     def send_message(
         self,
-        make: Callable[[], Arguments],
+        make: Callable[[], Spelled],
         sent: Callable[[SignalError | None], None] | None = None,
         unless: SignalError | None = None,
     ) -> Operation[None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -40,6 +41,10 @@ _LENGTH_16: Final = 126
 _LENGTH_64: Final = 127
 _MASK_BYTES: Final = 4
 _TEXT_HEADS: Final = tuple(bytes((TEXT, size)) for size in range(_LENGTH_16))
+MASKS_PER_BLOCK: Final = 256
+"""How many masks the system is asked for at once: one at a time, that costs more than the rest of
+a short frame."""
+_pack_masked: Final = struct.Struct(">BBH4s").pack
 _pack_head: Final = struct.Struct(">BBH").pack
 
 
@@ -131,8 +136,43 @@ def encode_text(text: bytes) -> bytes:
 
 def encode_masked(first: int, payload: bytes) -> bytes:
     """A whole message, masked, as a client sends it."""
-    mask = os.urandom(_MASK_BYTES)
-    return _head(first, len(payload), _MASKED) + mask + apply_mask(payload, mask)
+    mask = next(_masks.left, None) or _masks.next_block()
+    size = len(payload)
+    masked = apply_mask(payload, mask)
+    if size < _LENGTH_16:
+        return b"%c%c%b%b" % (first, _MASKED | size, mask, masked)
+    if size < 1 << 16:
+        return _pack_masked(first, _MASKED | _LENGTH_16, size, mask) + masked
+    return _head(first, size, _MASKED) + mask + masked
+
+
+class _Masks:
+    """Masks of a block of random bytes, each of them used once. A list's iterator gives each of any
+    threads another one.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left: Iterator[bytes] = iter(())
+
+    def next_block(self) -> bytes:
+        """The first mask of a new block."""
+        block = os.urandom(_MASK_BYTES * MASKS_PER_BLOCK)
+        left = iter([block[at : at + _MASK_BYTES] for at in range(0, len(block), _MASK_BYTES)])
+        first = next(left)
+        self.left = left
+        return first
+
+    def forget(self) -> None:
+        """Use none of the block's any more."""
+        self.left = iter(())
+
+
+_masks: Final = _Masks()
+if hasattr(os, "register_at_fork"):
+    # Else both sides of a fork would use the same ones.
+    os.register_at_fork(after_in_child=_masks.forget)
 
 
 def _head(first: int, size: int, masked: int) -> bytes:

@@ -16,7 +16,7 @@ import msgspec
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
 from signal_sdk.wire import frames, lines, names
-from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.arguments import Arguments, Spelled
 from signal_sdk.wire.functions import FUNCTIONS
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
@@ -158,10 +158,11 @@ def decode_args(request: Request) -> tuple[str, int | None, Arguments]:
     return line, ack, function.from_wire(args)
 
 
-def encode_request(callid: CallId, line: str, args: Arguments, ack: int | None = None) -> bytes:
-    """The frame of a request; `ack` as in `decode_args`."""
+def encode_request(callid: CallId, line: str, args: Spelled, ack: int | None = None) -> bytes:
+    """The frame of a request; `ack` as in `decode_args`. Raises `ParameterError`."""
     common: dict[str, JsonValue] = {"line": line} if ack is None else {"line": line, "ack": ack}
-    return frames.encode_frame(CALL, [args.function, callid, {**common, **args.to_wire()}])
+    common.update(args.to_wire())
+    return frames.encode_frame(CALL, (args.function, callid, common))
 
 
 def encode_invoke(
@@ -223,7 +224,7 @@ def encode_failure_text(error: SignalError) -> str:
 
 
 @hides("text")
-class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """A `call2-ret` as it arrived: `err` is empty on success, `text` is JSON."""
 
     callid: CallId
@@ -234,6 +235,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """The result of a success. Raises `SignalError` with the server's code for a refusal,
         `ProtocolError` for nonsense.
         """
+        if type_ is Result and self.text == _DONE_TEXT and not self.err:
+            return DONE  # type: ignore[return-value]  # it is a Result
         status = frames.decode_json(self.text, _Failure, REPLY) if self.err else None
         if status is None:
             head = frames.decode_json(self.text, Result, REPLY)

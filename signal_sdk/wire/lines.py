@@ -22,12 +22,14 @@ V3: Final = "msg-v3"
 _FLAG: Final = "v1:E:"
 EVENT_TTL_SECONDS: Final = 3600
 """The TTL on the line of an event: a call's is kept for an hour, a channel's is in no inbox."""
+_V3_HEAD: Final = f"{V3} "
+_TOO_FEW: Final = "a message line has too few fields"
 FLAGS_KEPT: Final = 256
 """How many FLAGs are remembered as they were read: few different ones are ever sent."""
 
 
 @hides("content")
-class MessageLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class MessageLine(msgspec.Struct, frozen=True, gc=False):
     """One message as the protocol's text carries it.
 
     `time` is in Unix milliseconds (ours: the original clients read past it); `ttl` in seconds;
@@ -96,24 +98,21 @@ def cut_flag(flag: str) -> str:
 
 def decode(text: str) -> MessageLine:
     """Take a line apart. Raises `ProtocolError` for anything that is not one."""
-    version, _, rest = text.partition(" ")
     msg_id = None
-    if version == V3:
-        msg_id, _, rest = rest.partition(" ")
-    elif version != V2:
-        raise ProtocolError(f"a message line begins with neither {V2} nor {V3}")
-    fields = rest.split(" ", 5)
-    if len(fields) != 6 or not all(fields[:5]) or msg_id == "":
-        raise ProtocolError("a message line has too few fields")
-    src, dst, flag, kind, time, content = fields
+    if text.startswith(_V3_HEAD):
+        fields = text.split(" ", 7)
+        if len(fields) != 8:
+            raise ProtocolError(_TOO_FEW)
+        _, msg_id, src, dst, flag, kind, time, content = fields
+    else:
+        fields = text.split(" ", 6)
+        if fields[0] not in (V2, V3):
+            raise ProtocolError(f"a message line begins with neither {V2} nor {V3}")
+        if len(fields) != 7:
+            raise ProtocolError(_TOO_FEW)
+        _, src, dst, flag, kind, time, content = fields
+    if not (src and dst and flag and kind and time) or msg_id == "":
+        raise ProtocolError(_TOO_FEW)
     if not time.isascii() or not time.isdigit() or len(time) > 16:
         raise ProtocolError("a message line's time is not a number")
-    return MessageLine(
-        src=src,
-        dst=dst,
-        type=kind,
-        content=content,
-        time=int(time),
-        ttl=parse_flag(flag),
-        msg_id=msg_id,
-    )
+    return MessageLine(src, dst, kind, content, int(time), parse_flag(flag), msg_id)

@@ -12,12 +12,21 @@ from signal_sdk.client.seen import (
     Heard,
     Recent,
     Seen,
+    key_of,
 )
 from signal_sdk.wire.lines import MessageLine
 
 
 def line(text: str, msg_id: str | None = None, src: str = "bob") -> MessageLine:
     return MessageLine(src=src, dst="alice", type="instant", content=text, time=1, msg_id=msg_id)
+
+
+def add(seen: Seen, version: int, entry: MessageLine) -> None:
+    seen.add(version, entry, key_of(entry))
+
+
+def has(seen: Seen, version: int, entry: MessageLine) -> bool:
+    return seen.has(version, entry, key_of(entry))
 
 
 @given(st.lists(st.integers(0, 20)), st.integers(1, 10))
@@ -34,30 +43,30 @@ def test_the_last_keys_are_known_and_no_others(keys: list[int], size: int) -> No
 
 def test_an_entry_is_known_by_its_id_under_any_version() -> None:
     seen = Seen()
-    seen.add(1, line("one", "2.a"))
-    assert seen.has(1, line("one", "2.a"))
-    assert seen.has(99, line("one", "2.a"))
-    assert not seen.has(1, line("other", "2.b"))
-    assert not seen.has(1, line("one", "2.a", src="carol"))
+    add(seen, 1, line("one", "2.a"))
+    assert has(seen, 1, line("one", "2.a"))
+    assert has(seen, 99, line("one", "2.a"))
+    assert not has(seen, 1, line("other", "2.b"))
+    assert not has(seen, 1, line("one", "2.a", src="carol"))
 
 
 def test_an_entry_without_an_id_is_known_by_its_version_and_text() -> None:
     seen = Seen()
-    seen.add(1, line("one"))
-    assert seen.has(1, line("one"))
-    assert not seen.has(2, line("one"))
-    assert not seen.has(1, line("two"))
+    add(seen, 1, line("one"))
+    assert has(seen, 1, line("one"))
+    assert not has(seen, 2, line("one"))
+    assert not has(seen, 1, line("two"))
 
 
 def test_what_the_server_has_dropped_may_come_again_from_its_sender_only() -> None:
     seen = Seen()
     assert not Seen().may_come_again
-    seen.add(1, line("without an id"))
-    seen.add(2, line("two", "2.b"))
+    add(seen, 1, line("without an id"))
+    add(seen, 2, line("two", "2.b"))
     seen.forget(1)
     trimmed = seen.trimmed()
-    assert trimmed.has(9, line("two", "2.b"))
-    assert not trimmed.has(1, line("without an id"))
+    assert has(trimmed, 9, line("two", "2.b"))
+    assert not has(trimmed, 1, line("without an id"))
     seen.forget(2)
     assert seen.may_come_again
     assert seen.trimmed().has(9, line("two", "2.b"))
@@ -66,23 +75,23 @@ def test_what_the_server_has_dropped_may_come_again_from_its_sender_only() -> No
 def test_the_next_session_knows_the_last_messages_and_what_the_server_has() -> None:
     seen = Seen()
     for version in range(2 * KEPT_IDS):
-        seen.add(version, line("x", f"2.{version}"))
+        add(seen, version, line("x", f"2.{version}"))
     seen.forget(2 * KEPT_IDS)
-    seen.add(500, line("waits still"))
+    add(seen, 500, line("waits still"))
     trimmed = seen.trimmed()
-    assert trimmed.has(-1, line("x", f"2.{KEPT_IDS}"))
-    assert not trimmed.has(-1, line("x", f"2.{KEPT_IDS - 1}"))
-    assert trimmed.has(500, line("waits still"))
+    assert has(trimmed, -1, line("x", f"2.{KEPT_IDS}"))
+    assert not has(trimmed, -1, line("x", f"2.{KEPT_IDS - 1}"))
+    assert has(trimmed, 500, line("waits still"))
 
 
 def test_what_is_kept_is_bounded() -> None:
     seen = Seen()
     for version in range(MAX_SEEN_ENTRIES + 1):
-        seen.add(version, line("x", f"2.{version}"))
-    assert not seen.has(0, line("x", "2.0"))
-    assert seen.has(1, line("x", "2.1"))
+        add(seen, version, line("x", f"2.{version}"))
+    assert not has(seen, 0, line("x", "2.0"))
+    assert has(seen, 1, line("x", "2.1"))
     seen.forget(MAX_SEEN_ENTRIES)
-    assert not seen.has(-1, line("x", "2.0"))
+    assert not has(seen, -1, line("x", "2.0"))
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.integers(1, 9))))
