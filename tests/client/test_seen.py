@@ -69,7 +69,7 @@ def test_what_the_server_has_dropped_may_come_again_from_its_sender_only() -> No
     assert not has(trimmed, 1, line("without an id"))
     seen.forget(2)
     assert seen.may_come_again
-    assert seen.trimmed().has(9, line("two", "2.b"))
+    assert has(seen.trimmed(), 9, line("two", "2.b"))
 
 
 def test_the_next_session_knows_the_last_messages_and_what_the_server_has() -> None:
