@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import pytest
@@ -35,10 +39,43 @@ def test_a_masked_message_is_encoded_as_the_library_does_it(size: int) -> None:
     assert frames.unmask(data, head) == payload
 
 
+def masks_of(count: int) -> list[bytes]:
+    return [frames.encode_masked(frames.TEXT, b"")[2:] for _ in range(count)]
+
+
 def test_each_message_has_a_mask_of_its_own() -> None:
-    masks = {frames.encode_masked(frames.TEXT, b"")[2:] for _ in range(20)}
-    assert len(masks) > 1
+    masks = masks_of(3 * frames.MASKS_PER_BLOCK)
     assert {len(mask) for mask in masks} == {4}
+    # Of so few random ones, hardly any are alike.
+    assert len(set(masks)) > len(masks) - 5
+
+
+def test_threads_share_no_mask() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        every = [mask for masks in pool.map(masks_of, [2000] * 4) for mask in masks]
+    assert len(set(every)) > len(every) - 50
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_the_two_sides_of_a_fork_share_no_mask() -> None:
+    """Nor do they know by one's masks the other's."""
+    program = """
+import os, sys
+from signal_sdk.websocket import frames
+frames.encode_masked(frames.TEXT, b"")
+child = os.fork()
+masks = [frames.encode_masked(frames.TEXT, b"")[2:].hex() for _ in range(10)]
+if child:
+    os.waitpid(child, 0)
+print(*masks, flush=True)
+os._exit(0)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    child, parent = (set(line.split()) for line in ran.stdout.splitlines())
+    assert len(child) == len(parent) == 10
+    assert len(child | parent) > 15
 
 
 @given(
