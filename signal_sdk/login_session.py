@@ -20,7 +20,7 @@ from signal_sdk.client.membership import Membership
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import SignalError
+from signal_sdk.errors import ParameterError, SignalError
 from signal_sdk.spelling import DocumentedNames
 from signal_sdk.wire import events, functions, lines, names, results
 from signal_sdk.wire.names import JsonValue
@@ -28,6 +28,17 @@ from signal_sdk.wire.names import JsonValue
 __all__ = ["LoginSession"]
 
 _DEFAULT_FLAG: Final = lines.make_flag(names.DEFAULT_TTL_SECONDS)
+
+
+def _is_plain(account: object, msg: object) -> bool:
+    """Can nothing be wrong with these, as with nearly all?"""
+    if type(account) is not str or type(msg) is not str:
+        return False
+    try:
+        names.check_account_text(account)
+    except ParameterError:
+        return False
+    return len(msg) <= names.MAX_MESSAGE_CHARS and msg.isascii()
 
 
 class LoginSession(DocumentedNames):
@@ -153,20 +164,20 @@ class LoginSession(DocumentedNames):
         """
         if ttl is not None and not isinstance(ttl, int | float | str):
             cb, ttl = ttl, None
-        given.callback(cb, MessageCallback)
+        client = self._client
+        if cb is None:
+            sent = None
+        else:
+            given.callback(cb, MessageCallback)
+            sent = _channel.message_sent(cb, self, client)
+        if ttl is None and _is_plain(account, msg):
+            # As below, of which nothing is wrong here.
+            message_id = client.next_message_id()
+            message = functions.InstantMessage(account, _DEFAULT_FLAG, msg, message_id)
+            return client.requests.send(message, sent)
         seconds = names.DEFAULT_TTL_SECONDS if ttl is None else ttl
 
-        def make() -> functions.UserSendMessage | functions.InstantMessage:
-            if (
-                ttl is None
-                and type(account) is str
-                and type(msg) is str
-                and len(msg) <= names.MAX_MESSAGE_CHARS
-                and msg.isascii()
-            ):
-                # As below, where nothing can be wrong but the account.
-                peer, message_id = names.check_account_text(account), self._client.next_message_id()
-                return functions.InstantMessage(peer, _DEFAULT_FLAG, msg, message_id)
+        def make() -> functions.UserSendMessage:
             wanted = names.check_integer("ttl", seconds, 0, show=names.as_python)
             kept = min(wanted, names.MAX_TTL_SECONDS)
             return functions.UserSendMessage(
@@ -174,11 +185,10 @@ class LoginSession(DocumentedNames):
                 flag=lines.make_flag(kept),
                 kind=events.INSTANT,
                 content=given.content("message", msg),
-                message_id=self._client.next_message_id(),
+                message_id=client.next_message_id(),
             )
 
-        sent = _channel.message_sent(cb, self, self._client)
-        return self._client.send_message(make, sent)
+        return client.send_message(make, sent)
 
     def message_channel_send_force(
         self, channel: str, msg: str, cb: MessageCallback | None = None

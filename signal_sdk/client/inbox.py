@@ -12,7 +12,7 @@ function does both.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
 from signal_sdk.wire import names
@@ -75,18 +75,15 @@ class InboxWindow:
         """The entry's callback runs."""
         self.begun = max(self.begun, version)
 
-    def handle(self, version: int, now: float) -> bool:
-        """The entry's callback has returned. Is it time for anything, or will it be sooner than it
-        would have been?
-        """
+    def handle(self, version: int, clock: Callable[[], float]) -> bool:
+        """The entry's callback has returned. Is it worth asking what is due?"""
         self.handled = max(self.handled, version)
         self._unhandled -= 1
         self._untold += 1
-        tell_at = now + TELL_SECONDS
-        is_sooner = tell_at < self._tell_at
-        if is_sooner:
-            self._tell_at = tell_at
-        return is_sooner or self.wants_poll(now)
+        if self._tell_at == math.inf:
+            self._tell_at = clock() + TELL_SECONDS
+            return True
+        return self._untold >= WINDOW // 2 or self._has_more or self._announced > self.fetched
 
     # --- polls ---
 

@@ -44,10 +44,17 @@ class _EntryTurn(msgspec.Struct, frozen=True, eq=False):
     key: str | None = None
 
     def begin(self) -> None:
-        self.mailbox.entry_began(self)
+        """The callback of the entry runs."""
+        version, line, mailbox = self.version, self.line, self.mailbox
+        self.window.begin(version)
+        if line is not None:
+            mailbox.in_hand.discard(self.key)
+            mailbox.seen.add(version, line, self.key)
 
     def end(self) -> None:
-        self.mailbox.entry_ended(self)
+        """The callback of the entry has returned."""
+        if self.window.handle(self.version, trio.current_time):
+            self.mailbox.look()
 
 
 class Mailbox:
@@ -71,8 +78,8 @@ class Mailbox:
         self._wake = wake
         self._withdraw = withdraw
         self._window = InboxWindow()
-        self._seen = seen
-        self._in_hand: set[str] = set()
+        self.seen = seen
+        self.in_hand: set[str | None] = set()
         self._is_closed = True
         self._is_paused = False
 
@@ -150,38 +157,27 @@ class Mailbox:
         self._wake(self.poll_if_due())
 
     def _forget_seen(self, result: results.GetMessagesResult) -> None:
-        self._seen.forget(result.ver_clear)
+        self.seen.forget(result.ver_clear)
 
     def _take(self, version: int, line: MessageLine) -> None:
         key = key_of(line)
         turn = _EntryTurn(self, self._window, version, line, key)
-        if key in self._in_hand or self._seen.has(version, line, key):
+        if key in self.in_hand or self.seen.has(version, line, key):
             self._sink(PassedOver(turn))
             return
         if key is not None:
-            self._in_hand.add(key)
+            self.in_hand.add(key)
         if line.type == events.INSTANT:
             self._sink(MessageReceived(line.src, line.content, turn))
         elif not self._calls.take(line, turn):
             self._sink(PassedOver(turn))
 
-    # --- what callbacks do ---
-
-    def entry_began(self, turn: _EntryTurn) -> None:
-        """The callback of an entry runs."""
-        turn.window.begin(turn.version)
-        line = turn.line
-        if line is not None:
-            if turn.key is not None:
-                self._in_hand.discard(turn.key)
-            self._seen.add(turn.version, line, turn.key)
-
-    def entry_ended(self, turn: _EntryTurn) -> None:
-        """The callback of an entry has returned."""
-        if turn.window.handle(turn.version, trio.current_time()) and not self._is_closed:
-            self._wake(self.poll_if_due())
-
     # --- polls ---
+
+    def look(self) -> None:
+        """Something may be due, or sooner than it was."""
+        if not self._is_closed:
+            self._wake(self.poll_if_due())
 
     def poll_if_due(self) -> float:
         """Poll, if it is time; when to ask again."""

@@ -72,16 +72,19 @@ class Promise(Operation[T]):
         """End it with a result."""
         if not self.is_done:
             self._value = value
-            self._finish()
+            self.is_done = True
+            if self._event is not None:
+                self._wake()
 
     def fail(self, error: SignalError) -> None:
         """End it with an error."""
         if not self.is_done:
             self._error = error
-            self._finish()
+            self.is_done = True
+            if self._event is not None:
+                self._wake()
 
-    def _finish(self) -> None:
-        self.is_done = True
+    def _wake(self) -> None:
         if self._event is not None:
             self._event.set()
             self._event = None

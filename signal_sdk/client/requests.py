@@ -19,6 +19,7 @@ from signal_sdk.client.log import Log
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.request import (
     GENERAL,
+    MESSAGE_CODES,
     Asked,
     CallRequest,
     Codes,
@@ -180,6 +181,27 @@ class Requests:
             done=done,
         )
         self._submit(request, always=always)
+        return request.promise
+
+    def send(
+        self,
+        message: Spelled,
+        sent: Callable[[SignalError | None], None] | None = None,
+    ) -> Operation[None]:
+        """Send a message of which all is known to be right; `sent` is told of its outcome, by the
+        error if there is one.
+        """
+        request = CallRequest(
+            what=message.function,
+            unheard=self._unheard,
+            failed=sent,
+            codes=MESSAGE_CODES,
+            args=message,
+            type_=results.Result,
+            convert=nothing,
+            done=None if sent is None else lambda _: sent(None),
+        )
+        self._submit(request)
         return request.promise
 
     def invoke(

@@ -162,7 +162,11 @@ def encode_request(callid: CallId, line: str, args: Spelled, ack: int | None = N
     """The frame of a request; `ack` as in `decode_args`. Raises `ParameterError`."""
     common: dict[str, JsonValue] = {"line": line} if ack is None else {"line": line, "ack": ack}
     common.update(args.to_wire())
-    return frames.encode_frame(CALL, (args.function, callid, common))
+    try:
+        return _encode((CALL, (args.function, callid, common)))
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError, OverflowError):
+        # It says what is wrong.
+        return frames.encode_frame(CALL, (args.function, callid, common))
 
 
 def encode_invoke(

@@ -56,7 +56,7 @@ def test_no_more_is_taken_than_a_page() -> None:
     assert not window.push(WINDOW + 1)
     assert not window.wants_poll(0)
     for version in range(1, WINDOW // 2 + 1):
-        window.handle(version, 0)
+        window.handle(version, lambda: 0)
     assert window.wants_poll(0)
     assert window.poll() == WINDOW // 2
     assert window.polled(WINDOW // 2, page(WINDOW // 2 + 1, WINDOW + 1)) == [
@@ -67,7 +67,7 @@ def test_no_more_is_taken_than_a_page() -> None:
 def test_the_server_is_told_within_a_second_of_the_last_entry() -> None:
     window = fresh()
     window.push(1)
-    window.handle(1, 5.0)
+    window.handle(1, lambda: 5.0)
     assert not window.wants_poll(5.0)
     assert window.due(5.0) == 5.0 + TELL_SECONDS
     assert window.wants_poll(5.0 + TELL_SECONDS)
@@ -81,7 +81,7 @@ def test_the_server_is_told_at_half_a_window_at_once() -> None:
     for version in range(1, WINDOW // 2 + 1):
         assert not window.wants_poll(0)
         window.push(version)
-        window.handle(version, 0)
+        window.handle(version, lambda: 0)
     assert window.wants_poll(0)
 
 
@@ -90,7 +90,7 @@ def test_a_full_page_is_followed_by_another_poll() -> None:
     window.poll()
     assert len(window.polled(0, page(1, WINDOW))) == WINDOW
     for version in range(1, WINDOW + 1):
-        window.handle(version, 0)
+        window.handle(version, lambda: 0)
     assert window.wants_poll(0)
     assert window.poll() == WINDOW
 
@@ -103,7 +103,7 @@ def test_what_expired_leaves_a_gap() -> None:
     assert window.push(58)
     window.announce(60)
     window.poll()
-    window.handle(58, 0)
+    window.handle(58, lambda: 0)
     window.polled(58, [])
     # 59 and 60 were announced, and have expired: there is no point in asking again and again.
     assert not window.wants_poll(0)
@@ -144,7 +144,7 @@ def test_at_the_end_a_callback_that_has_begun_counts_as_handled() -> None:
         window.push(version)
     assert window.last_told() is None
     window.begin(1)
-    window.handle(1, 0)
+    window.handle(1, lambda: 0)
     window.begin(2)
     assert window.last_told() == 2
 
@@ -210,7 +210,7 @@ class Inbox(RuleBasedStateMachine):
         version = self.queue.pop(0)
         self.window.begin(version)
         self.delivered.append(version)
-        self.window.handle(version, self.now)
+        self.window.handle(version, lambda: self.now)
 
     @rule()
     def wait(self) -> None:
