@@ -173,8 +173,7 @@ class LoginSession(DocumentedNames):
         if ttl is None and _is_plain(account, msg):
             # As below, of which nothing is wrong here.
             message_id = client.next_message_id()
-            message = functions.InstantMessage(account, _DEFAULT_FLAG, msg, message_id)
-            return client.requests.send(message, sent)
+            return client.requests.message(account, _DEFAULT_FLAG, msg, message_id, sent)
         seconds = names.DEFAULT_TTL_SECONDS if ttl is None else ttl
 
         def make() -> functions.UserSendMessage:

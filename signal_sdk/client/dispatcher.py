@@ -57,7 +57,6 @@ class Dispatcher:
     def __len__(self) -> int:
         return len(self.queue)
 
-    @property
     def is_full(self) -> bool:
         """Have callbacks fallen so far behind that nothing more should be asked for?"""
         return len(self.queue) >= MAX_QUEUED_CALLBACKS
@@ -75,7 +74,7 @@ class Dispatcher:
 
     def put_event(self, run: Thunk) -> None:
         """As `put`, for a channel's event, which is dropped and counted where the queue is full."""
-        if self.is_full:
+        if self.is_full():
             self._note_drop()
             self._dropped_events += 1
         else:

@@ -18,7 +18,7 @@ from signal_sdk.client.operation import Operation, Promise
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.wire import call2, frames, results
-from signal_sdk.wire.arguments import Spelled
+from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.names import JsonValue
 
 R = TypeVar("R", bound=results.Result)
@@ -97,7 +97,7 @@ class Request(Asked[T], kw_only=True, eq=False):
 class CallRequest(Request[T], Generic[R, T], kw_only=True, eq=False):
     """A request for a function of the server, with arguments of its own class."""
 
-    args: Spelled
+    args: Arguments
     type_: type[R]
     convert: Callable[[R], T]
     done: Callable[[R], None] | None
@@ -112,6 +112,29 @@ class CallRequest(Request[T], Generic[R, T], kw_only=True, eq=False):
         if self.done is not None:
             self.done(result)
         self.promise.succeed(self.convert(result))
+
+
+class MessageRequest(Request[None], kw_only=True, eq=False):
+    """A message to an account, of which all is known to be right."""
+
+    peer: str
+    flag: str
+    content: str
+    message_id: str
+    sent: Callable[[SignalError | None], None] | None
+
+    def encode(self, callid: call2.CallId, line: str, ack: int) -> bytes:
+        """Its frame."""
+        return call2.encode_message(
+            callid, line, ack, self.peer, self.flag, self.content, self.message_id
+        )
+
+    def finish(self, reply: call2.Reply) -> None:
+        """The server has it."""
+        reply.result(results.Result)
+        if self.sent is not None:
+            self.sent(None)
+        self.promise.succeed(None)
 
 
 class Invocation(Request[dict[str, JsonValue]], kw_only=True, eq=False):

@@ -24,6 +24,7 @@ from signal_sdk.client.request import (
     CallRequest,
     Codes,
     Invocation,
+    MessageRequest,
     Request,
     TimeOutError,
     UnansweredError,
@@ -33,7 +34,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
 from signal_sdk.raised import text_of, type_name
 from signal_sdk.wire import call2, frames, names, results
-from signal_sdk.wire.arguments import Spelled
+from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.names import JsonValue
 
 R = TypeVar("R", bound=results.Result)
@@ -108,7 +109,7 @@ class Requests:
                 request.fail(error)
         waiting, self._waiting = self._waiting, []
         for request in waiting:
-            self._accept(request)
+            self._put_on_wire(self._accept(request), request)
 
     def suspend(self) -> None:
         """The connection is lost: what is asked from now on waits for another."""
@@ -139,7 +140,7 @@ class Requests:
 
     def call(
         self,
-        make: Callable[[], Spelled],
+        make: Callable[[], Arguments],
         type_: type[R],
         convert: Callable[[R], T],
         *,
@@ -183,23 +184,27 @@ class Requests:
         self._submit(request, always=always)
         return request.promise
 
-    def send(
+    def message(
         self,
-        message: Spelled,
-        sent: Callable[[SignalError | None], None] | None = None,
+        peer: str,
+        flag: str,
+        content: str,
+        message_id: str,
+        sent: Callable[[SignalError | None], None] | None,
     ) -> Operation[None]:
-        """Send a message of which all is known to be right; `sent` is told of its outcome, by the
-        error if there is one.
+        """Send a message to an account, of which all is known to be right; `sent` is told of its
+        outcome, by the error if there is one.
         """
-        request = CallRequest(
-            what=message.function,
+        request = MessageRequest(
+            what="user_sendmsg",
             unheard=self._unheard,
             failed=sent,
             codes=MESSAGE_CODES,
-            args=message,
-            type_=results.Result,
-            convert=nothing,
-            done=None if sent is None else lambda _: sent(None),
+            peer=peer,
+            flag=flag,
+            content=content,
+            message_id=message_id,
+            sent=sent,
         )
         self._submit(request)
         return request.promise
@@ -255,14 +260,14 @@ class Requests:
         elif not self._was_open:
             self._waiting.append(request)
         else:
-            self._accept(request)
+            self._put_on_wire(self._accept(request), request)
 
-    def _accept(self, request: Request[Any]) -> None:
-        """Give the request its id and its time, and send it where that is possible."""
+    def _accept(self, request: Request[Any]) -> int:
+        """Give the request its time, and its id."""
         callid = self._last_id = self._last_id + 1
         request.deadline = self._clock() + REPLY_SECONDS
         self._pending[callid] = request
-        self._put_on_wire(callid, request)
+        return callid
 
     def _put_on_wire(self, callid: int, request: Request[Any]) -> None:
         pending = self._pending
@@ -334,7 +339,7 @@ def nothing(_: object) -> None:
     """What an operation gives whose result says no more than that it is done."""
 
 
-def _checked(make: Callable[[], Spelled]) -> Spelled:
+def _checked(make: Callable[[], Arguments]) -> Arguments:
     """The arguments. Raises `ParameterError` also where a value raises anything itself."""
     try:
         return make()

@@ -45,7 +45,7 @@ from signal_sdk.errors import LoginError, LogoutError, SignalError
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.raised import type_name
 from signal_sdk.wire import call2, events, frames, functions, login, results
-from signal_sdk.wire.arguments import Spelled
+from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.heard import Heard
 from signal_sdk.wire.message_ids import new_series
 
@@ -114,13 +114,14 @@ class SessionClient:
         self.next_message_id: Callable[[], str] = new_series().__next__
         """An id that no other message has, in the order in which they are sent."""
         self._logout: Promise[None] | None = None
-        log = shared.log
+        log, reactor = shared.log, shared.reactor
+        patient = reactor.clock
         requests = Requests(
             self._unheard,
-            lambda: dispatcher.is_full,
+            dispatcher.is_full,
             log,
             account,
-            clock=shared.reactor.clock.time,
+            clock=lambda: patient.time_at(reactor.time()),
         )
         self.requests = requests
         who = Credentials(appid=shared.appid, account=account, token=token, instance=self._instance)
@@ -373,7 +374,7 @@ class SessionClient:
 
     def send_message(
         self,
-        make: Callable[[], Spelled],
+        make: Callable[[], Arguments],
         sent: Callable[[SignalError | None], None] | None = None,
         unless: SignalError | None = None,
     ) -> Operation[None]:

@@ -6,7 +6,7 @@ Owns: making a class from JSON, and JSON from a class. Must not know any functio
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import attrs
 import msgspec
@@ -20,17 +20,6 @@ from signal_sdk.wire.results import Result
 def arg(wire: str, convert: Callable[[Any], Any], default: Any = attrs.NOTHING) -> Any:
     """A field named `wire` in JSON; `convert` checks a value and normalises it."""
     return attrs.field(converter=convert, default=default, metadata={"wire": wire})
-
-
-class Spelled(Protocol):
-    """A function's name, and its arguments as JSON values."""
-
-    @property
-    def function(self) -> str:
-        """Its name."""
-
-    def to_wire(self) -> dict[str, JsonValue]:
-        """The request's `args` without `line`; what was left at its default is left out."""
 
 
 class Arguments:

@@ -16,14 +16,17 @@ import msgspec
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
 from signal_sdk.wire import frames, lines, names
-from signal_sdk.wire.arguments import Arguments, Spelled
-from signal_sdk.wire.functions import FUNCTIONS
+from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.functions import FUNCTIONS, UserSendMessage
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
 from signal_sdk.wire.results import DONE, Result
 
 CALL: Final = "call2"
 REPLY: Final = "call2-ret"
+INSTANT: Final = "instant"
+"""The one kind of message that there is."""
+_MESSAGE: Final = UserSendMessage.function
 INVOKE_PREFIX: Final = "io.agora.signal."
 """What `invoke` writes before a function's name."""
 
@@ -158,15 +161,28 @@ def decode_args(request: Request) -> tuple[str, int | None, Arguments]:
     return line, ack, function.from_wire(args)
 
 
-def encode_request(callid: CallId, line: str, args: Spelled, ack: int | None = None) -> bytes:
-    """The frame of a request; `ack` as in `decode_args`. Raises `ParameterError`."""
+def encode_request(callid: CallId, line: str, args: Arguments, ack: int | None = None) -> bytes:
+    """The frame of a request; `ack` as in `decode_args`."""
     common: dict[str, JsonValue] = {"line": line} if ack is None else {"line": line, "ack": ack}
-    common.update(args.to_wire())
-    try:
-        return _encode((CALL, (args.function, callid, common)))
-    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError, OverflowError):
-        # It says what is wrong.
-        return frames.encode_frame(CALL, (args.function, callid, common))
+    return frames.encode_frame(CALL, [args.function, callid, {**common, **args.to_wire()}])
+
+
+def encode_message(
+    callid: CallId, line: str, ack: int, peer: str, flag: str, content: str, message_id: str
+) -> bytes:
+    """As `encode_request` does it of `functions.UserSendMessage`, where all is text that JSON can
+    hold: in one go.
+    """
+    args = {
+        "line": line,
+        "ack": ack,
+        "peer": peer,
+        "flag": flag,
+        "t": INSTANT,
+        "content": content,
+        "messageID": message_id,
+    }
+    return _encode((CALL, (_MESSAGE, callid, args)))
 
 
 def encode_invoke(

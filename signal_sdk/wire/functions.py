@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
 import attrs
-import msgspec
 
 from signal_sdk.errors import ProtocolError
 from signal_sdk.wire import lines, names
@@ -74,28 +73,6 @@ class UserSendMessage(Arguments):
     kind: str = arg("t", _check_kind)
     content: JsonValue = arg("content", names.check_message)
     message_id: str = arg("messageID", names.check_message_id, "")
-
-
-@hides("content")
-class InstantMessage(msgspec.Struct, frozen=True):
-    """A `UserSendMessage` of which all is known to be right: quicker to make, and to spell."""
-
-    peer: str
-    flag: str
-    content: JsonValue
-    message_id: str
-
-    function: ClassVar[str] = UserSendMessage.function
-
-    def to_wire(self) -> dict[str, JsonValue]:
-        """As that of `UserSendMessage`."""
-        return {
-            "peer": self.peer,
-            "flag": self.flag,
-            "t": "instant",
-            "content": self.content,
-            "messageID": self.message_id,
-        }
 
 
 @attrs.frozen(kw_only=True)

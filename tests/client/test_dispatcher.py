@@ -244,7 +244,7 @@ async def test_events_over_the_bound_are_dropped_counted_and_reported_once(
     dispatcher = Dispatcher(crew, log.on_error)
     for number in range(7):
         dispatcher.put_event(partial(log.plain, str(number)))
-    assert dispatcher.is_full
+    assert dispatcher.is_full()
     dispatcher.put(partial(log.plain, "never dropped"))
     await run(dispatcher, crew)
     reason = "3 channel events were dropped because callbacks fell behind"
