@@ -20,7 +20,6 @@ from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.websocket.link import Link, Message
 from signal_sdk.wire import call2, frames, functions, login, names
-from signal_sdk.wire.heard import Heard, decode_plain
 
 __all__ = ["Connection", "closing_delay", "login_frame"]
 
@@ -86,18 +85,16 @@ class Connection:
         """When the server was last heard of."""
         return self._link.heard_at
 
-    def watch(self, take: Callable[[Heard], None]) -> None:
-        """From here on, frames are handed to `take` where they are read; what `receive` still gets
-        comes before them.
+    def watch(self, take: Callable[[frames.Frame], None], hear: Callable[[bytes], bool]) -> None:
+        """From here on, frames are handed to `take` where they are read, unless `hear`, which is
+        asked first while nobody wants to read the log, takes a frame's text; what `receive` still
+        gets comes before them.
         """
         log = self._log
 
         def take_all(message: Message) -> bool:
-            if not message.binary and not log.is_on:
-                plain = decode_plain(message.data)
-                if plain is not None:
-                    take(plain)
-                    return True
+            if not message.binary and not log.is_on and hear(message.data):
+                return True
             for frame in self._unpack(message):
                 if log.is_on:
                     self._note(frame)

@@ -30,7 +30,6 @@ from signal_sdk.net.link import LinkClosed
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.raised import text_of
 from signal_sdk.wire import frames, login
-from signal_sdk.wire.heard import Heard
 
 __all__ = ["LOGIN_SECONDS", "LOGOUT_SECONDS", "NO_ANSWER", "Credentials", "Delegate", "Reconnector"]
 
@@ -79,7 +78,10 @@ class Delegate(Protocol):
     def ticket(self) -> login.LineLogin:
         """What takes the session up again."""
 
-    def take(self, heard: Heard) -> None:
+    def hear(self, text: bytes) -> bool:
+        """A frame has come; False where it is to be taken step by step."""
+
+    def take(self, frame: frames.Frame) -> None:
         """A frame has come. Raises `ProtocolError`."""
 
     def lost(self, reason: str) -> bool:
@@ -138,7 +140,8 @@ class Reconnector:
         self._scope = trio.CancelScope()
         self._end = Deadline(reactor, self._scope.cancel)
         self._talking = trio.CancelScope()
-        self._loss: str | None = None
+        self.loss: str | None = None
+        """Why the present connection is taken for lost; None where it is not."""
         self._is_leaving = False
         self._hurry = trio.Event()
         self._alarm: Alarm | None = None
@@ -154,7 +157,11 @@ class Reconnector:
 
     def give_up(self, reason: str) -> None:
         """Take the present connection for lost."""
-        self._loss = reason
+        self.loss = reason
+        self._talking.cancel()
+
+    def hang_up(self) -> None:
+        """The session is over: listen no more."""
         self._talking.cancel()
 
     def stay_away(self, seconds: float) -> None:
@@ -251,11 +258,11 @@ class Reconnector:
     async def _talk(self, connection: Connection) -> str:
         """Read until the connection is lost, and why; or until the session is over."""
         self._ping_at = trio.current_time() + login.PING_INTERVAL_SECONDS
-        self._loss = None
+        self.loss = None
         self.wake()
         try:
             with trio.CancelScope() as self._talking:
-                connection.watch(partial(self._take, connection))
+                connection.watch(partial(self._take, connection), self._delegate.hear)
                 while not self._is_done:
                     self._take(connection, await connection.receive())
         except LinkClosed as exc:
@@ -263,23 +270,20 @@ class Reconnector:
         return self._why("")
 
     def _why(self, reason: str) -> str:
-        return reason if self._loss is None else self._loss
+        return reason if self.loss is None else self.loss
 
     @property
     def _is_done(self) -> bool:
         """Is there nothing more to be read?"""
-        return self._loss is not None or self._ended.is_done
+        return self.loss is not None or self._ended.is_done
 
-    def _take(self, connection: Connection, heard: Heard) -> None:
-        if self._loss is not None or self._ended.is_done:
+    def _take(self, connection: Connection, frame: frames.Frame) -> None:
+        if self._is_done:
             return
         try:
-            self._delegate.take(heard)
+            self._delegate.take(frame)
         except ProtocolError as exc:
             connection.pass_over(exc)
-        if self._is_done:
-            # By what was heard.
-            self._talking.cancel()
 
     async def _come_back(self, lost: Connection) -> None:
         """Dial until the session is taken up again, or over."""
@@ -372,13 +376,13 @@ class Reconnector:
     @property
     def _silent_at(self) -> float:
         """When, by the patient clock, the connection has been silent for too long."""
-        if self._connection is None or self._loss is not None:
+        if self._connection is None or self.loss is not None:
             return math.inf
         return self._connection.heard_at + login.SILENCE_SECONDS
 
     def _ping(self) -> float:
         """Ping, if it is time, also where the process stood still; when to do so again."""
-        if self._connection is None or self._loss is not None:
+        if self._connection is None or self.loss is not None:
             return math.inf
         now = trio.current_time()
         if now >= self._ping_at:

@@ -19,6 +19,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.wire import call2, frames, results
 from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
 
 R = TypeVar("R", bound=results.Result)
@@ -114,6 +115,7 @@ class CallRequest(Request[T], Generic[R, T], kw_only=True, eq=False):
         self.promise.succeed(self.convert(result))
 
 
+@hides("content")
 class MessageRequest(Request[None], kw_only=True, eq=False):
     """A message to an account, of which all is known to be right."""
 

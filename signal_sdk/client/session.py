@@ -46,7 +46,7 @@ from signal_sdk.net.reactor import Reactor
 from signal_sdk.raised import type_name
 from signal_sdk.wire import call2, events, frames, functions, login, results
 from signal_sdk.wire.arguments import Arguments
-from signal_sdk.wire.heard import Heard
+from signal_sdk.wire.heard import decode_plain
 from signal_sdk.wire.message_ids import new_series
 
 __all__ = ["SessionClient", "SessionFact", "Shared"]
@@ -273,16 +273,22 @@ class SessionClient:
 
     # --- frames ---
 
-    def take(self, heard: Heard) -> None:
-        """A frame of the session. Raises `ProtocolError`."""
-        if type(heard) is call2.Reply:
-            self.requests.answer(heard)
-        elif type(heard) is events.InboxPushed:
-            self._mailbox.pushed(heard.version, heard.line)
-        else:
-            self._take_frame(heard)  # type: ignore[arg-type]  # it is none of the others
+    def hear(self, text: bytes) -> bool:
+        """A frame of the session, if it is what nearly all are; False where it is to be taken step
+        by step.
+        """
+        heard = decode_plain(text)
+        if heard is None:
+            return False
+        if self._reconnector.loss is None and not self.ended.is_done:
+            if isinstance(heard, call2.Reply):
+                self.requests.answer(heard)
+            else:
+                self._mailbox.pushed(heard.version, heard.line)
+        return True
 
-    def _take_frame(self, frame: frames.Frame) -> None:
+    def take(self, frame: frames.Frame) -> None:
+        """A frame of the session. Raises `ProtocolError`."""
         match frame.event:
             case call2.REPLY:
                 self.requests.answer(call2.decode_reply(frame))
@@ -369,6 +375,7 @@ class SessionClient:
         if self._logout is not None:
             self._logout.succeed(None)
         self.ended.succeed(ecode)
+        self._reconnector.hang_up()
 
     # --- outcomes ---
 

@@ -7,19 +7,16 @@ of its text, or nothing. Must not know who hears it.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 
 from signal_sdk.errors import ProtocolError
-from signal_sdk.wire import frames, lines
+from signal_sdk.wire import lines
 from signal_sdk.wire.call2 import CallId, Reply
 from signal_sdk.wire.events import InboxPushed
 
-__all__ = ["Heard", "decode_plain"]
-
-Heard: TypeAlias = frames.Frame | Reply | InboxPushed
-"""A frame, or what it says where that was decoded with it."""
+__all__ = ["decode_plain"]
 
 _PUSH_HEAD: Final = b'["notify",["recvmsg",'
 _REPLY_HEAD: Final = b'["call2-ret",['
