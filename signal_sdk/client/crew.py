@@ -139,7 +139,8 @@ class Crew:
                 task.context = begun.work.context
                 if not await self._stay(begun, task, scopes):
                     return
-                task.context = context
+                # Nothing of the session's is held while this is idle.
+                begun, task.context = None, context
             elif self._ready:
                 await trio.lowlevel.checkpoint()
                 continue

@@ -4,7 +4,9 @@ callbacks wait. Order, contexts, scopes and locks are as if each session had a t
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -137,6 +139,33 @@ async def test_a_task_that_a_callback_starts_is_in_its_context_and_no_task_of_th
         Dispatcher(crew).put(start)
         await wait_all_tasks_blocked()
     assert sorted(said) == [("other", "nothing"), ("own", "said"), ("started", "said")]
+
+
+async def test_a_task_that_is_idle_holds_nothing_of_a_session_s(crew: Crew) -> None:
+    """Neither the one that has run its callbacks, nor one that was begun while one of them ran."""
+
+    class Value:
+        pass
+
+    held: ContextVar[Value] = ContextVar("held")
+    values: list[weakref.ref[Value]] = []
+
+    async def hold() -> None:
+        value = Value()
+        held.set(value)
+        values.append(weakref.ref(value))
+        await trio.lowlevel.checkpoint()
+        other.put(trio.lowlevel.checkpoint)
+
+    other, dispatcher = Dispatcher(crew), Dispatcher(crew)
+    dispatcher.put(hold)
+    await wait_all_tasks_blocked()
+    dispatcher.finish()
+    await dispatcher.ended()
+    await wait_all_tasks_blocked()
+    del dispatcher, hold
+    gc.collect()
+    assert [value() for value in values] == [None]
 
 
 async def test_a_session_s_callbacks_have_the_context_that_it_was_made_in(crew: Crew) -> None:
