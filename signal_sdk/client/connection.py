@@ -93,10 +93,10 @@ class Connection:
         log = self._log
 
         def take_all(message: Message) -> bool:
-            if not message.binary and not log.is_on and hear(message.data):
+            if not message.binary and not log.is_heard and hear(message.data):
                 return True
             for frame in self._unpack(message):
-                if log.is_on:
+                if log.is_heard:
                     self._note(frame)
                 take(frame)
             return True

@@ -289,7 +289,7 @@ class Requests:
             return
         if self._send is None:
             return
-        if self._log.is_on:
+        if self._log.is_heard:
             self._log.debug("%s: > %s #%d, %d bytes", self._label, request.what, callid, len(frame))
         self._send(frame)
 
@@ -310,7 +310,7 @@ class Requests:
             reason = f"the answer to {request.what} is not understood: {exc}"
             error = UnansweredError(request.codes.other, reason)
         else:
-            if self._log.is_on:
+            if self._log.is_heard:
                 self._log.debug("%s: < %s #%s, ok", self._label, request.what, callid)
             return
         name = error.ecode.name

@@ -26,7 +26,7 @@ from signal_sdk.wire import call2, events, lines, login, results
 
 PACKAGE: Final = str(Path(signal_sdk.__file__).parent)
 BOTS: Final = 16
-CALLS: Final = 60
+CALLS: Final = 62
 """How many Python functions of the package a bot may call from the packet with a message (and the
 answer to what it said before) to the packet with what it says."""
 
