@@ -78,7 +78,7 @@ class Mailbox:
         self._wake = wake
         self._withdraw = withdraw
         self._window = InboxWindow()
-        self.seen = seen
+        self.seen: Seen = seen
         self.in_hand: set[str | None] = set()
         self._is_closed = True
         self._is_paused = False

@@ -72,7 +72,7 @@ class Promise(Operation[T]):
         """End it with a result."""
         if not self.is_done:
             self._value = value
-            self.is_done = True
+            self.is_done: bool = True
             if self._event is not None:
                 self._wake()
 
