@@ -28,6 +28,8 @@ from signal_sdk.wire import call2, events, frames, json_frames, login, names, ty
 
 MAX_REASON_BYTES: Final = 120
 """A close frame's reason holds 123."""
+PYTHON_LOGIN: Final = b'["login", {'
+"""How the retired Python SDK's login begins; those of all others have no blank there."""
 _CODES: Final = {
     typed.End.DONE: NORMAL_CLOSURE,
     typed.End.GOING_AWAY: GOING_AWAY,
@@ -96,7 +98,7 @@ class WebWires:
 class WebClientLink(WebSocketLink[typed.ClientFrame]):
     """A WebSocket client's link."""
 
-    __slots__ = ("_has_flag", "_has_ids", "_is_pushed", "_is_web", "_java", "_wires")
+    __slots__ = ("_has_flag", "_has_ids", "_is_pushed", "_is_python", "_is_web", "_java", "_wires")
 
     def __init__(
         self, wires: WebWires, transport: Transport, reactor: Reactor, *args: Any, **kwargs: Any
@@ -112,6 +114,10 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
         self._is_pushed = False
         """Is it handed its inbox entries, instead of being told to poll?"""
         self._is_web = False
+        self._is_python = False
+        """Is it the retired Python SDK? It says that it is the Java one, but cannot read an entry
+        that is handed to it.
+        """
         self._java: JavaTongue | None = None
         """How it is spoken to where it is the original Java SDK."""
 
@@ -127,6 +133,7 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
         elif isinstance(frame, login.Login):
             # It may be kicked before its login is answered.
             self._is_web = frame.device == login.WEB_DEVICE
+            self._is_python = data.startswith(PYTHON_LOGIN)
         elif isinstance(frame, login.SetFlag):
             self.outbox.wire = self._wires.packed if frame.binary else self._wires.text
             # Only the web SDK 1.4 says this, which reads v3 lines: by their ids it knows what it
@@ -144,7 +151,8 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
             self._is_web = frame.device == login.WEB_DEVICE
             self._has_ids = self._has_ids or frame.ver >= login.PUSH_VERSION
             self._is_pushed = self._is_web or self._has_ids
-            if frame.device == login.NATIVE_DEVICE and not self._has_ids:
+            is_old = frame.device == login.NATIVE_DEVICE and not self._has_ids
+            if is_old and not self._is_python:
                 self._java = JavaTongue(self._wires.java, self.send_text)
                 self.outbox.wire = self._wires.java.wire
         if self._java is not None:

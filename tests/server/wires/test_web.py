@@ -13,7 +13,7 @@ from signal_sdk.server.wires import web
 from signal_sdk.testing.server import LocalServer
 from signal_sdk.websocket.frames import BINARY, TEXT, read_head
 from signal_sdk.wire import frames
-from tests.server.helpers import LogIn, dev_config, settle, told
+from tests.server.helpers import APP, LogIn, dev_config, settle, told
 from tests.wire_client import WireClient, wire_client
 
 LONG = "a long message " * 400
@@ -179,3 +179,31 @@ async def test_after_a_login_a_page_hears_its_channel_once_it_joins_again(
     await bob.call("channel_sendmsg", name="room", msg="heard")
     assert [content["msg"] for *_, content in await told(ann)] == ["heard"]
     assert [kind for _, kind, _ in await told(bob)] == ["channel_msg"] * 2
+
+
+@pytest.mark.parametrize(
+    ("separators", "told"),
+    [((", ", ": "), ["msg", 1]), ((",", ":"), None)],
+    ids=["the retired Python SDK", "the Java one"],
+)
+async def test_who_cannot_read_an_entry_is_told_to_poll(
+    server: LocalServer, log_in: LogIn, separators: tuple[str, str], told: list[object] | None
+) -> None:
+    """Both say the same of themselves, each as its language writes JSON."""
+    login = {"account": "bot", "token": "_no_need_token", "vid": APP, "device": "javasdk"}
+    ann = await log_in("ann")
+    async with wire_client(server.connect()) as bot:
+        hello = ["login", {**login, "ip": "", "uid": 0, "ver": 1_01_00_02_000}]
+        bot.send_raw(json.dumps(hello, separators=separators).encode())
+        bot.line = (await bot.login_ret())["line"]
+        # The Java one is handed what comes behind an entry that it has had: it polls first.
+        assert (await bot.call("user_getmsg", ver_clear=0, max=30))["msgs"] == []
+        said = {"peer": "bot", "flag": "v1:E:60", "t": "instant", "content": "hello"}
+        await ann.call("user_sendmsg", **said)
+        notified = await bot.expect("notify")
+        if told is not None:
+            assert notified == told
+            page = await bot.call("user_getmsg", ver_clear=0, max=30)
+            assert [entry[0] for entry in page["msgs"]] == [1]
+        else:
+            assert notified.startswith("notify recvmsg [1,")
