@@ -125,6 +125,13 @@ async def be_busy(journal: FakeJournal, commits: JournalCommits, waiting: int = 
     journal.tries = 0
 
 
+async def durable(commits: JournalCommits) -> None:
+    """Wait until all that was noted is."""
+    done = trio.Event()
+    commits.when_durable(lambda _: done.set())
+    await done.wait()
+
+
 @pytest.mark.parametrize("waiting", [FEW, FEW + 1])
 async def test_who_comes_alone_waits_for_nobody(
     journal: FakeJournal,
@@ -137,9 +144,7 @@ async def test_who_comes_alone_waits_for_nobody(
         for number in range(3):
             began = trio.current_time()
             put(commits, number)
-            durable = trio.Event()
-            commits.when_durable(lambda _, durable=durable: durable.set())
-            await durable.wait()
+            await durable(commits)
             is_gathered = waiting > FEW and number == 0
             assert (trio.current_time() - began >= GATHER_SECONDS) is is_gathered
     assert journal.batches == [attributes(0), attributes(1), attributes(2)]
