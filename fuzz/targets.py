@@ -74,9 +74,10 @@ class Still:
     has_unsent = False
 
     def __init__(self) -> None:
-        self.clock = SimpleNamespace(time=lambda: 0.0)
+        self.clock = SimpleNamespace(time=lambda: 0.0, time_at=lambda _: 0.0)
         self.flusher = self
         self.alarms = SimpleNamespace(add=lambda *_: None)
+        self.is_held = False
         self.sent = bytearray()
 
     def schedule(self, outbox: Any) -> None:
@@ -317,10 +318,24 @@ def check_call2(data: bytes) -> None:
         assert frame.reason.isprintable() or "\n" not in frame.reason
     if isinstance(frame, call2.Request):
         _check_request(data, frame)
+    if (message := call2.decode_message(data)) is not None:
+        _check_message(data, message)
     with contextlib.suppress(ProtocolError):
         text = data.decode(errors="replace")
         line = lines.decode(text)
         assert lines.decode(line.encode()) == line
+
+
+def _check_message(data: bytes, message: call2.MessageRequest) -> None:
+    """What is decoded and checked in one go is right, and what it is step by step."""
+    stepwise = call2.decode_request(frames.decode_frame(data))
+    assert (stepwise.function, stepwise.callid) == (message.function, message.callid)
+    line, ack, args = call2.decode_args(stepwise)
+    said = message.args
+    assert (said.line, said.ack) == (line, ack)
+    assert isinstance(args, functions.UserSendMessage)
+    assert (said.peer, said.content, said.message_id) == (args.peer, args.content, args.message_id)
+    assert lines.parse_flag(said.flag) == lines.parse_flag(args.flag)
 
 
 def _check_request(data: bytes, request: call2.Request) -> None:
