@@ -113,10 +113,10 @@ class JournalCommits(Commits):
         that is taken out of here is never written. Whoever puts the first there says so by
         `changed`."""
         self._rows: Batch = {}
-        self.chars = 0
+        self.chars: int = 0
         """How many characters are in these, of texts that may be long; whoever adds entries counts
         theirs here."""
-        self.is_dirty = False
+        self.is_dirty: bool = False
         self._waiting: list[Then] = []
         self._written_for: list[Then] | None = None
         self._wake = trio.Event()

@@ -82,9 +82,11 @@ class Posts(Ask[None]):
 
     __slots__ = ("app", "asked", "is_open", "messages", "node", "poster")
 
+    data: bytes
+
     def __init__(self, poster: Poster, app: str, node: str, slot: int) -> None:
         super().__init__(b"", _nothing, slot)
-        self.count = 0
+        self.count: int = 0
         self.poster: Poster = poster
         self.app: str = app
         self.node: str = node

@@ -127,7 +127,7 @@ class RedisEngine(PresenceOperations, ChannelOperations, InboxOperations, CallOp
         if self._unsaid and not self._is_asking:
             self._ask_replicas()
 
-    is_volatile = False
+    is_volatile: bool = False
 
     @property
     def is_behind(self) -> bool:
