@@ -156,7 +156,7 @@ def test_a_clock_that_shows_another_time_is_a_warning(
     ended = doctor("--redis", shared_redis.unix_url, prefix=redis_prefix)
     assert ended.code == 0
     # A machine that is busy takes its time.
-    assert 90 <= float(facts(ended)["clock"].split()[0]) < 100
+    assert 89 < float(facts(ended)["clock"].split()[0]) < 100
     assert "Redis' clock decides" in ended.out
 
 
