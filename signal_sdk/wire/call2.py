@@ -15,7 +15,7 @@ import msgspec
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
-from signal_sdk.wire import frames, lines, names
+from signal_sdk.wire import events, frames, lines, names
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.functions import FUNCTIONS, UserSendMessage
 from signal_sdk.wire.hidden import hides
@@ -24,8 +24,6 @@ from signal_sdk.wire.results import DONE, Result
 
 CALL: Final = "call2"
 REPLY: Final = "call2-ret"
-INSTANT: Final = "instant"
-"""The one kind of message that there is."""
 _MESSAGE: Final = UserSendMessage.function
 INVOKE_PREFIX: Final = "io.agora.signal."
 """What `invoke` writes before a function's name."""
@@ -37,7 +35,7 @@ _encode = msgspec.json.Encoder().encode
 _request = msgspec.json.Decoder(tuple[str, CallId, msgspec.Raw])
 _plain_request = msgspec.json.Decoder(tuple[str, tuple[str, CallId, dict[str, Any]]])
 _PLAIN_HEAD: Final = b'["call2",'
-_MESSAGE_HEAD: Final = b'["call2",["user_sendmsg",'
+_MESSAGE_HEAD: Final = f'["{CALL}",["{_MESSAGE}",'.encode()
 _reply = msgspec.json.Decoder(tuple[CallId, str, str])
 _args = msgspec.json.Decoder(dict[str, Any])
 
@@ -82,7 +80,7 @@ class Message(Arguments, msgspec.Struct, gc=False, forbid_unknown_fields=True):
     and `ack`.
     """
 
-    function = "user_sendmsg"
+    function = _MESSAGE
 
     peer: str
     flag: str
@@ -178,7 +176,7 @@ def encode_message(
         "ack": ack,
         "peer": peer,
         "flag": flag,
-        "t": INSTANT,
+        "t": events.INSTANT,
         "content": content,
         "messageID": message_id,
     }

@@ -46,16 +46,16 @@ class MessageLine(msgspec.Struct, frozen=True, gc=False):
 
     def encode(self) -> str:
         """The line's text: v3 where there is a message id, v2 otherwise."""
-        head = f"{V3} {self.msg_id}" if self.msg_id else V2
-        flag = make_flag(self.ttl)
-        return f"{head} {self.src} {self.dst} {flag} {self.type} {self.time} {self.content}"
+        facts = self.src, self.dst, self.ttl, self.type, self.time, self.content
+        return encode_message(self.msg_id or "", *facts)
 
 
 def encode_message(
     msg_id: str, src: str, dst: str, ttl: int, kind: str, time: int, content: str
 ) -> str:
-    """The text of a v3 line; `time` is in Unix milliseconds, `ttl` in seconds."""
-    return f"{V3} {msg_id} {src} {dst} {_FLAG}{ttl} {kind} {time} {content}"
+    """As `MessageLine.encode`, without the object; an empty `msg_id` is none."""
+    head = f"{V3} {msg_id}" if msg_id else V2
+    return f"{head} {src} {dst} {_FLAG}{ttl} {kind} {time} {content}"
 
 
 def without_id(text: str) -> str:

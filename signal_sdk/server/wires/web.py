@@ -160,6 +160,7 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
             return
         if self._library is not None and not self.is_open:
             return
+        # The first two are nearly all that is said, and as `encode_server` has them.
         if type(frame) is typed.Entry and self._has_ids:
             text = events.encode_push(frame.version, frame.line)
         elif type(frame) is typed.Reply and type(frame.result) is str:

@@ -62,7 +62,10 @@ def test_whatever_bytes_are_changed_no_row_comes_out_that_did_not_go_in(
 
 @given(st.binary(max_size=200))
 def test_any_bytes_can_be_read(contents: bytes) -> None:
-    read(contents)
+    found, rest = read(contents)
+    assert sum(len(it[-1]) for it, _ in found if isinstance(it[-1], bytes)) <= len(contents)
+    assert isinstance(rest, bytes)
+    assert contents.endswith(rest)
 
 
 @given(st.integers(0, 2), st.integers(0, 255))
