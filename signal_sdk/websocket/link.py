@@ -150,9 +150,7 @@ class WebSocketLink(StreamLink[M]):
         """Take the frames that the library has read behind the opening handshake."""
         self._take_events(events)
         self._send_pending()
-        if self._is_library_idle:
-            self._end_library()
-            self._library = None
+        self._do_without_library()
 
     def feed_early(self, data: bytes) -> None:
         """Take what came in one packet with the opening handshake."""
@@ -261,6 +259,15 @@ class WebSocketLink(StreamLink[M]):
             self._protocol.receive_data(data)
             self._take_events(self._protocol.events_received())
             self._send_pending()
+            if self._tab is not None:
+                # A stranger's is a third of what it may take.
+                self._do_without_library()
+
+    def _do_without_library(self) -> None:
+        """Let go of the library where it is in the midst of nothing."""
+        if self._is_library_idle:
+            self._end_library()
+            self._library = None
 
     def _fail_library(self, code: int, reason: str) -> None:
         """End the connection over what came, and hear nothing more."""
