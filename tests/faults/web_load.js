@@ -40,14 +40,14 @@ let ready = 0;
 
 function live(name) {
   const record = (records[name] = { acked: [], unknown: [], heard: [], again: [], reconnected: -1 });
-  const before = new Set();
+  const known = new Set();
   const signal = Signal("app");
   let session = null;
   let isIn = false;
   function logIn() {
     signal.setup_debugging("ap_url", url);
     session = signal.login(name, "_no_need_token");
-    record.heard.forEach((text) => before.add(text));
+    const its = new Set();
     session.onLoginSuccess = () => {
       isIn = true;
       record.reconnected += 1;
@@ -63,8 +63,13 @@ function live(name) {
     };
     session.onLoginFailed = again;
     session.onLogout = again;
-    session.onMessageInstantReceive = (_account, _uid, text) =>
-      (before.has(text) ? record.again : record.heard).push(text);
+    session.onMessageInstantReceive = (_account, _uid, text) => {
+      // An earlier login of the page's may hear something when this one has begun.
+      const isAgain = known.has(text) && !its.has(text);
+      known.add(text);
+      its.add(text);
+      (isAgain ? record.again : record.heard).push(text);
+    };
   }
   logIn();
   const others = peers.filter((peer) => peer !== name);
