@@ -19,7 +19,10 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.server.config import AppConfig, Config, ServerConfig
 from signal_sdk.server.engine.base import Revoked
+from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.pending import waited
+from signal_sdk.server.engine.schema import Batch
 from signal_sdk.server.revocations import FILE_NAME, LOOK_SECONDS, Revocation, Revocations, revoke
 from signal_sdk.testing.server import EPOCH, LocalServer, local_server
 from tests.server.helpers import APP, CERTIFICATE, journal_engine, members, resume, told
@@ -304,10 +307,19 @@ async def test_who_logged_in_without_a_token_is_not_meant(
 
 
 async def test_one_whose_login_is_on_its_way_is_refused(
-    server: LocalServer, tmp_path: Path
+    config: Config, tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     """It was let in, and has not heard so yet, as its login is being written."""
-    async with wire_client(server.connect()) as ann:
+
+    async def write(write: Callable[[Batch], None], batch: Batch) -> None:
+        await trio.sleep(1)
+        write(batch)
+
+    engine = EmbeddedEngine(journal=Journal.open(tmp_path), write_in_thread=write)
+    async with (
+        local_server(config, listens=False, engine=engine) as server,
+        wire_client(server.connect()) as ann,
+    ):
         ann.send("login", {"vid": APP, "account": "ann", "token": modern("ann", 9000)})
         while not await waited(server.node.engine.online()):
             await trio.lowlevel.checkpoint()
@@ -315,7 +327,7 @@ async def test_one_whose_login_is_on_its_way_is_refused(
         server.node.reload(server.node.config)
         assert (await ann.login_ret())["ecode"] == 206
         await ann.wait_closed()
-    assert await waited(server.node.engine.online()) == []
+        assert await waited(server.node.engine.online()) == []
 
 
 async def test_no_token_is_told_of(

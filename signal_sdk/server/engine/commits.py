@@ -33,6 +33,10 @@ GATHER_SECONDS: Final = 0.002
 """How long a batch is gathered, beside what comes while the one before it is written. Longer makes
 acknowledgements late, and clients wait for them; shorter makes batches small.
 """
+FEW: Final = 4
+"""Where no more waited for the last batch, nothing is gathered for the next one but what one pass
+of the scheduler brings: whoever comes alone, one change behind the other, waits for nobody.
+"""
 RETRY_SECONDS: Final = 1.0
 BEHIND: Final = 2000
 """How many may wait for the batch that is being gathered before that is said to be large: a message
@@ -118,6 +122,8 @@ class JournalCommits(Commits):
         self._wake = trio.Event()
         self._writer = trio.Lock()
         self._failed: StorageError | None = None
+        self._waited = 0
+        """How many waited for the last batch."""
         self._gather: Gather = contextlib.nullcontext
 
     # --- noting ---
@@ -179,7 +185,12 @@ class JournalCommits(Commits):
             self._gather = gather
             while True:
                 await self._wake.wait()
-                await trio.sleep(GATHER_SECONDS if self._failed is None else RETRY_SECONDS)
+                if self._failed is not None:
+                    await trio.sleep(RETRY_SECONDS)
+                elif self._waited > FEW:
+                    await trio.sleep(GATHER_SECONDS)
+                else:
+                    await trio.lowlevel.checkpoint()
                 await self.commit()
 
     async def aclose(self) -> None:
@@ -231,6 +242,7 @@ class JournalCommits(Commits):
         self.is_dirty = False
         self.chars = 0
         waiting, self._waiting = self._waiting, []
+        self._waited = len(waiting)
         self._wake = trio.Event()
         return batch, waiting
 

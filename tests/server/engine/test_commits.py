@@ -19,6 +19,7 @@ from signal_sdk.server.engine.base import AccountKey, ChannelKey, Entry
 from signal_sdk.server.engine.commits import (
     BEHIND,
     BEHIND_CHARS,
+    FEW,
     GATHER_SECONDS,
     RETRY_SECONDS,
     TELL_SECONDS,
@@ -114,9 +115,45 @@ def attributes(*numbers: int, text: str = "text") -> Batch:
 # --- gathering ---
 
 
+async def be_busy(journal: FakeJournal, commits: JournalCommits, waiting: int = FEW + 1) -> None:
+    """So many have waited for the batch before."""
+    put(commits, 0)
+    for _ in range(waiting):
+        commits.when_durable(lambda _: None)
+    await commits.commit()
+    journal.batches.clear()
+    journal.tries = 0
+
+
+async def durable(commits: JournalCommits) -> None:
+    """Wait until all that was noted is."""
+    done = trio.Event()
+    commits.when_durable(lambda _: done.set())
+    await done.wait()
+
+
+@pytest.mark.parametrize("waiting", [FEW, FEW + 1])
+async def test_who_comes_alone_waits_for_nobody(
+    journal: FakeJournal,
+    commits: JournalCommits,
+    waiting: int,
+    autojump_clock: MockClock,
+) -> None:
+    await be_busy(journal, commits, waiting)
+    async with running(commits):
+        for number in range(3):
+            began = trio.current_time()
+            put(commits, number)
+            await durable(commits)
+            is_gathered = waiting > FEW and number == 0
+            assert (trio.current_time() - began >= GATHER_SECONDS) is is_gathered
+    assert journal.batches == [attributes(0), attributes(1), attributes(2)]
+
+
 async def test_what_is_changed_within_a_moment_is_one_batch(
     journal: FakeJournal, commits: JournalCommits, autojump_clock: MockClock
 ) -> None:
+    await be_busy(journal, commits)
     async with running(commits):
         put(commits, 1)
         await trio.sleep(GATHER_SECONDS / 2)
@@ -139,11 +176,11 @@ async def test_what_comes_while_a_batch_is_written_is_the_next(
     journal.seconds = 1
     async with running(commits):
         put(commits, 1)
-        await trio.sleep(GATHER_SECONDS + 0.5)
+        await trio.sleep(0.5)
         put(commits, 2)
-        await trio.sleep(0.5 + GATHER_SECONDS / 2)
+        await trio.sleep(0.4)
         put(commits, 3)
-        await trio.sleep(GATHER_SECONDS)
+        await trio.sleep(0.2)
         assert journal.tries == 1
         await trio.sleep(1)
         assert journal.batches == [attributes(1), attributes(2, 3)]

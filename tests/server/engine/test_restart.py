@@ -475,7 +475,8 @@ async def writes_of(tmp_path: Path, work: Callable[[WireClient], Any]) -> list[B
         logged_in(server, "ann", **OURS) as ann,
     ):
         await ann.call("channel_join", name="room")
-        await trio.sleep(1)
+        # Not in the moment in which the engine notes the time.
+        await trio.sleep(1.5)
         batches.clear()
         await work(ann)
         await trio.sleep(1)
@@ -488,7 +489,10 @@ async def test_nobody_hears_of_an_entry_before_its_batch_is_done_with(
 ) -> None:
     """Where the disk is full, who is there hears of it all the same: it is in the inbox."""
 
+    may = trio.Event()
+
     async def write(write: Callable[[Batch], None], batch: Batch) -> None:
+        await may.wait()
         if fails:
             raise StorageError("the disk is full")
         write(batch)
@@ -502,6 +506,7 @@ async def test_nobody_hears_of_an_entry_before_its_batch_is_done_with(
         for number in range(3):
             await ann.post(f"{number}", ANN)
         assert house.node.heard.all == []
+        may.set()
         assert await house.node.entries() == [("ann", n + 1, f"{n}") for n in range(3)]
         fails = False
         await trio.sleep(2)
