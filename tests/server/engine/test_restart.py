@@ -488,7 +488,6 @@ async def test_nobody_hears_of_an_entry_before_its_batch_is_done_with(
     tmp_path: Path, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, *, fails: bool
 ) -> None:
     """Where the disk is full, who is there hears of it all the same: it is in the inbox."""
-
     may = trio.Event()
 
     async def write(write: Callable[[Batch], None], batch: Batch) -> None:
