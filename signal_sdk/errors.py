@@ -86,7 +86,18 @@ class LinkError(SignalSdkError):
 
 
 class ConfigError(SignalSdkError, ValueError):
-    """The configuration file is wrong; the text is one line with the file, the line and the key."""
+    """The configuration file is wrong; the text is one line with the file, the line and the key.
+
+    `faults` is all that was found to be wrong, a line each, of which the text is the first.
+    """
+
+    def __init__(self, text: str, *others: str) -> None:
+        super().__init__(text, *others)
+        self.text = text
+        self.faults: tuple[str, ...] = (text, *others)
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class InUseError(ConfigError):

@@ -20,6 +20,8 @@ from signal_sdk.cli.output import say
 __all__ = ["COMMANDS", "cli", "run"]
 
 COMMANDS: Final = {
+    "init": "signal_sdk.cli.init",
+    "check": "signal_sdk.cli.check",
     "serve": "signal_sdk.cli.serve",
     "doctor": "signal_sdk.cli.doctor",
     "migrate": "signal_sdk.cli.migrate",

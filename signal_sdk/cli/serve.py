@@ -18,7 +18,7 @@ from signal_sdk.cli.exposure import warnings
 from signal_sdk.cli.failures import PROGRAM
 from signal_sdk.cli.logs import log_on_stderr
 from signal_sdk.cli.output import complain, say
-from signal_sdk.cli.settings import Settings
+from signal_sdk.cli.settings import NO_STATE, Settings
 from signal_sdk.errors import ConfigError
 from signal_sdk.server import config as configs
 from signal_sdk.server import config_env
@@ -138,10 +138,7 @@ def serve(
         return 0
     server = chosen.server
     if not (server.data or server.redis or server.dev):
-        raise ConfigError(
-            "where is state to be kept? Give --data DIR or --redis URL, or data or redis in"
-            " [server]; only with --dev may it be in memory"
-        )
+        raise ConfigError(NO_STATE)
     with log_on_stderr(settings.level):
         return _serve(settings, chosen, server.workers or usable_cores())
 

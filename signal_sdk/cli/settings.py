@@ -19,9 +19,14 @@ import msgspec
 from signal_sdk.errors import ConfigError
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import Config
+from signal_sdk.server.config_checks import ConfigKeyError
 
-__all__ = ["LEVELS", "Settings"]
+__all__ = ["LEVELS", "NO_STATE", "Settings"]
 
+NO_STATE: Final = (
+    "where is state to be kept? Give --data DIR or --redis URL, or data or redis in [server]; only "
+    "with --dev may it be in memory"
+)
 LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
@@ -55,7 +60,8 @@ class Settings:
                 native_by_default=found.native_by_default and not self.native,
             )
         except ConfigError as exc:
-            raise ConfigError(f"with the flags given, {exc}") from None
+            told = (exc, *exc.others) if isinstance(exc, ConfigKeyError) else (exc,)
+            raise ConfigError(*(f"with the flags given, {it}" for it in told)) from None
 
     def encode(self) -> bytes:
         """One line for another process."""

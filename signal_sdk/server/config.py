@@ -95,7 +95,8 @@ def load(
     What a variable of `environ` says has precedence over the file. With `is_draft`, one in which
     nobody could log in is not refused: it is to be shown, and not to be served.
 
-    Raises `ConfigError`, whose text is one line with the file, the line and the key.
+    Raises `ConfigError`, whose text is one line with the file, the line and the key; its `faults`
+    are all that is wrong.
     """
     try:
         data = Path(path).read_bytes()
@@ -128,14 +129,28 @@ def loads(
     except ValueError:
         raise ConfigError(f"{name}: a number has too many digits") from None
     named = config_env.overlay(document, environ)
-    try:
-        config_env.resolve_secrets(document, environ)
-        return _from_document(document, dev=dev, is_draft=is_draft)
-    except ConfigKeyError as problem:
-        if variable := _variable_of(problem.path, named):
-            raise ConfigError(f"{variable}: {problem}") from None
-        line = _line_of(problem.path, text)
-        raise ConfigError(f"{name}:{line}: {problem}" if line else f"{name}: {problem}") from None
+    faults = list(config_env.resolve_secrets(document, environ))
+    found = _from_document(document, faults, dev=dev, is_draft=is_draft)
+    if isinstance(found, Config):
+        return found
+    told = partial(_told, lines=key_lines(text), name=name, named=named)
+    # In the order of the file, behind what the environment says; what stands nowhere comes last.
+    raise ConfigError(*(line for _, line in sorted(map(told, (found, *found.others)), key=_number)))
+
+
+def _told(
+    fault: ConfigKeyError, *, lines: Mapping[ConfigPath, int], name: str, named: config_env.Named
+) -> tuple[int, str]:
+    """A fault with where it stands, a variable, or the file and the line; and the line's number."""
+    if variable := _variable_of(fault.path, named):
+        return 0, f"{variable}: {fault}"
+    if line := _line_of(fault.path, lines):
+        return line, f"{name}:{line}: {fault}"
+    return sys.maxsize, f"{name}: {fault}"
+
+
+def _number(told: tuple[int, str]) -> int:
+    return told[0]
 
 
 def _syntax_error(text: str, message: str) -> str:
@@ -154,52 +169,73 @@ def _variable_of(path: ConfigPath, named: config_env.Named) -> str:
     return next((named[path[:end]] for end in range(len(path), 0, -1) if path[:end] in named), "")
 
 
-def _line_of(path: ConfigPath, text: str) -> int | None:
-    lines = key_lines(text)
+def _line_of(path: ConfigPath, lines: Mapping[ConfigPath, int]) -> int:
+    """Where that is, or what it is in; of an array of tables, its first; 0 is nowhere."""
+    if (*path, 0) in lines and path not in lines:
+        return lines[*path, 0]
     while path:
         if path in lines:
             return lines[path]
         path = path[:-1]
-    return None
+    return 0
 
 
-def _from_document(document: dict[str, Any], *, dev: bool, is_draft: bool) -> Config:
+Faults = list[ConfigKeyError]
+"""What is wrong, as it is found: whoever finds something goes on as if the key were not there."""
+
+
+def _from_document(
+    document: dict[str, Any], faults: Faults, *, dev: bool, is_draft: bool
+) -> Config | ConfigKeyError:
+    """The configuration, or what is wrong with it; `faults` are what was found before."""
     for name in document:
         if name not in TABLES:
             known = ", ".join(map(header, TABLES))
             text = f"unknown table or key {name!r}; known tables: {known}"
-            raise ConfigKeyError((name,), text, said_of=())
+            faults.append(ConfigKeyError((name,), text, said_of=()))
     apps = document.get(APPS, [])
     if not isinstance(apps, list):
-        raise ConfigKeyError((APPS,), f"expected an array of tables, got {_kind(apps)}")
-    server = _table(ServerConfig, document.get("server", {}), ("server",))
+        faults.append(ConfigKeyError((APPS,), f"expected an array of tables, got {_kind(apps)}"))
+        apps = []
+    server = _table(ServerConfig, document.get("server", {}), ("server",), faults)
     server = attrs.evolve(server, dev=server.dev or dev)
     native = document.get("native", {})
     if isinstance(native, dict):
         native = {"enabled": server.dev, **native}
-    return Config(
-        server=server,
-        native=_table(NativeConfig, native, ("native",)),
-        apps=tuple(_table(AppConfig, app, (APPS, index)) for index, app in enumerate(apps)),
-        limits=_table(LimitsConfig, document.get("limits", {}), ("limits",)),
-        native_by_default=server.dev and not document.get("native"),
-        is_draft=is_draft,
-    )
+    try:
+        config = Config(
+            server=server,
+            native=_table(NativeConfig, native, ("native",), faults),
+            apps=tuple(
+                _table(AppConfig, app, (APPS, index), faults) for index, app in enumerate(apps)
+            ),
+            limits=_table(LimitsConfig, document.get("limits", {}), ("limits",), faults),
+            native_by_default=server.dev and not document.get("native"),
+            is_draft=is_draft,
+        )
+    except ConfigKeyError as fault:
+        return ConfigKeyError.first_of([*faults, fault]) or fault
+    return ConfigKeyError.first_of(faults) or config
 
 
-def _table(cls: type[T], table: object, path: ConfigPath) -> T:
+def _table(cls: type[T], table: object, path: ConfigPath, faults: Faults) -> T:
     if not isinstance(table, dict):
-        raise ConfigKeyError(path, f"expected a table, got {_kind(table)}")
+        faults.append(ConfigKeyError(path, f"expected a table, got {_kind(table)}"))
+        return cls()
     fields = attrs.fields_dict(attrs.resolve_types(cls))
     values = {}
     for name, value in table.items():
         if name not in fields:
             text = f"unknown key {name!r}; known keys: {', '.join(fields)}"
-            raise ConfigKeyError((*path, name), text, said_of=path)
+            faults.append(ConfigKeyError((*path, name), text, said_of=path))
+            continue
         field = fields[name]
         found = _kind if field.metadata["secret"] else partial(_found, path=path)
         many = [value] if name in ONE_OR_MORE and isinstance(value, str) else value
-        values[name] = _value(field.type, many, (*path, name), found)
+        try:
+            values[name] = _value(field.type, many, (*path, name), found)
+        except ConfigKeyError as fault:
+            faults.append(fault)
     return cls(**values)
 
 

@@ -59,13 +59,29 @@ def header(table: str) -> str:
 
 
 class ConfigKeyError(ConfigError):
-    """A `ConfigError` that knows at which `path` it stands, but no file and no line."""
+    """A `ConfigError` that knows at which `path` it stands, but no file and no line; with `others`,
+    what else is wrong.
+    """
 
     def __init__(self, path: ConfigPath, text: str, *, said_of: ConfigPath | None = None) -> None:
         self.path = path
+        self.others: tuple[ConfigKeyError, ...] = ()
         names = [part for part in (path if said_of is None else said_of) if isinstance(part, str)]
         where = [header(names[0]), *(f"{name}:" for name in names[1:])] if names else []
         super().__init__(" ".join([*where, text]))
+
+    @classmethod
+    def first_of(cls, faults: Iterable[ConfigKeyError]) -> ConfigKeyError | None:
+        """The first fault, which has the others; of several at one place, only the first counts."""
+        by_path: dict[ConfigPath, ConfigKeyError] = {}
+        for fault in faults:
+            for one in (fault, *fault.others):
+                by_path.setdefault(one.path, one)
+        if not by_path:
+            return None
+        first, *others = by_path.values()
+        first.others = tuple(others)
+        return first
 
 
 def toml_value(value: object) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeGuard
 
@@ -90,37 +90,51 @@ def _put(table: object, key: str, value: Any) -> None:
         table[key] = value
 
 
-def resolve_secrets(document: dict[str, Any], environ: Mapping[str, str]) -> None:
+def resolve_secrets(
+    document: dict[str, Any], environ: Mapping[str, str]
+) -> Iterator[ConfigKeyError]:
     """Put the certificates of apps, and what leads to Redis, in their places that stand in files of
-    their own, or in the environment. Raises `ConfigKeyError`.
+    their own, or in the environment; what is wrong there. A secret that is not to be had is left
+    out.
     """
-    _resolve(document.get("server"), ServerConfig, ("server",), environ)
+    yield from _resolve(document.get("server"), ServerConfig, ("server",), environ)
     apps = document.get(APPS)
     for index, app in enumerate(apps if isinstance(apps, list) else ()):
-        _resolve(app, AppConfig, (APPS, index), environ)
+        yield from _resolve(app, AppConfig, (APPS, index), environ)
 
 
-def _resolve(table: object, cls: type[Table], at: ConfigPath, environ: Mapping[str, str]) -> None:
+def _resolve(
+    table: object, cls: type[Table], at: ConfigPath, environ: Mapping[str, str]
+) -> Iterator[ConfigKeyError]:
     if not isinstance(table, dict):
         return
     for field in attrs.fields(cls):
         if not field.metadata["secret"]:
             continue
-        key, file_key = field.name, field.metadata["file"]
-        value, path = table.get(key), (*at, key)
-        if isinstance(value, str):
-            table[key] = _referred(value, environ, path)
-        elif _are_texts(value):
-            table[key] = [_referred(one, environ, path) for one in value]
-        files, path = table.get(file_key), (*at, file_key)
-        if not files or not (isinstance(files, str) or _are_texts(files)):
-            continue
-        if value:
-            raise ConfigKeyError(path, f"give either this or {key}")
-        if isinstance(files, str):
-            table[key] = _read(files, path)
-        else:
-            table[key] = [_read(file, path) for file in files]
+        try:
+            _resolve_key(table, field.name, field.metadata["file"], at, environ)
+        except ConfigKeyError as fault:
+            table.pop(field.name, None)
+            yield fault
+
+
+def _resolve_key(
+    table: dict[str, Any], key: str, file_key: str, at: ConfigPath, environ: Mapping[str, str]
+) -> None:
+    value, path = table.get(key), (*at, key)
+    if isinstance(value, str):
+        table[key] = _referred(value, environ, path)
+    elif _are_texts(value):
+        table[key] = [_referred(one, environ, path) for one in value]
+    files, path = table.get(file_key), (*at, file_key)
+    if not files or not (isinstance(files, str) or _are_texts(files)):
+        return
+    if value:
+        raise ConfigKeyError(path, f"give either this or {key}")
+    if isinstance(files, str):
+        table[key] = _read(files, path)
+    else:
+        table[key] = [_read(file, path) for file in files]
 
 
 def _are_texts(value: object) -> TypeGuard[list[str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import attrs
 
-from signal_sdk.server.config_checks import APPS, MAX_PORT, problems
+from signal_sdk.server.config_checks import APPS, MAX_PORT, ConfigKeyError, problems
 from signal_sdk.server.config_fields import config_key
 from signal_sdk.server.config_limits import LimitsConfig
 from signal_sdk.server.redis_urls import shown_redis
@@ -254,7 +254,7 @@ class Config:
     """Is it only to be shown, and not yet to be served? Then nobody need be able to log in."""
 
     def __attrs_post_init__(self) -> None:
-        for problem in problems(self):
+        if problem := ConfigKeyError.first_of(problems(self)):
             raise problem
 
 
