@@ -14,6 +14,8 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
 from signal_sdk.callbacks import CallCallback
 from signal_sdk.client import given
 from signal_sdk.client.call_side import (
@@ -23,6 +25,7 @@ from signal_sdk.client.call_side import (
     CallSide,
     CallStepped,
     InvitationRefused,
+    SelfRefused,
 )
 from signal_sdk.client.call_states import CallState, CallStep
 from signal_sdk.client.operation import Operation
@@ -30,6 +33,9 @@ from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, SignalError
 from signal_sdk.spelling import DocumentedNames
+from signal_sdk.stream_events import CallEvent
+from signal_sdk.streamed import call_event
+from signal_sdk.streams import LIMIT, Readers, Stream
 from signal_sdk.wire import events
 from signal_sdk.wire.names import JsonValue
 
@@ -69,6 +75,7 @@ class Call(DocumentedNames):
         self._session = session
         self._side = side
         self._cb = cb
+        self._readers: Readers[CallEvent] | None = None
         side.sink = self._tell
 
     @property
@@ -143,6 +150,30 @@ class Call(DocumentedNames):
             # Over is over: the peer, or the session's end, was quicker.
             await self.channel_invite_end()
 
+    def events(self) -> Stream[CallEvent]:
+        """A stream of what becomes of the call, beside its callback: `CallRinging`, `CallAccepted`,
+        `CallMessage`; the last is one of `CallRefused`, `CallEnded` and `CallFailed`, but where
+        this side has refused, which just ends it.
+
+        What the peer does has been handled when the next event is asked for, as of
+        `LoginSession.messages`; nothing is dropped. Where the call has come by
+        `LoginSession.invitations`, the stream begins with what has become of it since, the newest
+        1000 events. The original SDKs have none of it.
+        """
+        return Stream(self._wanted(0))
+
+    def keep_events(self) -> None:
+        """Keep what becomes of it for the first stream, the newest 1000. For who is called."""
+        self._wanted(LIMIT)
+
+    def _wanted(self, keep: int) -> Readers[CallEvent]:
+        """From here on, readers are told."""
+        if self._readers is None:
+            self._readers = Readers(keep)
+            if self.state is CallState.ENDED:
+                self._readers.end()
+        return self._readers
+
     def channel_invite_accept(self, extra: JsonValue = "") -> Operation[None]:
         """Accept an incoming call.
 
@@ -186,6 +217,8 @@ class Call(DocumentedNames):
     def _tell(self, fact: CallFact) -> None:
         """Put the callback that hears of the fact into the queue."""
         dispatcher = self._client.dispatcher
+        if self._readers is not None:
+            fact = self._tell_readers(self._readers, fact)
         match fact:
             case CallStepped(turn=turn):
                 dispatcher.put(partial(self._tell_step, fact), turn)
@@ -195,6 +228,20 @@ class Call(DocumentedNames):
                 dispatcher.put_outcome(partial(self._tell_failed, error.ecode))
             case CallEnded(extra=extra):
                 dispatcher.put(partial(self._tell_ended, extra))
+            case SelfRefused():
+                pass
+
+    def _tell_readers(self, readers: Readers[CallEvent], fact: CallFact) -> CallFact:
+        """Tell it; returns the fact with the turn that the callback has part in."""
+        event = call_event(fact)
+        if event is not None:
+            turn = fact.turn if isinstance(fact, CallStepped | CallFailed) else None
+            shared = readers.tell(event, turn, is_heard=self._cb is not None)
+            if shared is not turn:
+                fact = msgspec.structs.replace(fact, turn=shared)
+        if self.state is CallState.ENDED:
+            readers.end()
+        return fact
 
     def _tell_step(self, fact: CallStepped) -> object:
         cb, session, extra = self._cb, self._session, fact.extra

@@ -33,6 +33,9 @@ from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.spelling import DocumentedNames
+from signal_sdk.stream_events import ChannelEvent, ChannelLeft, Missed
+from signal_sdk.streamed import channel_events
+from signal_sdk.streams import LIMIT, Readers, Stream
 from signal_sdk.wire import events, functions, names, results
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.names import JsonValue
@@ -76,6 +79,7 @@ class Channel(DocumentedNames):
         self._session = session
         self._member = member
         self._cb = cb
+        self._readers: Readers[ChannelEvent] | None = None
         if cb is not None:
             member.sink = partial(self._tell, cb)
 
@@ -143,6 +147,30 @@ class Channel(DocumentedNames):
         with contextlib.suppress(SignalError):
             # Left is left: joining another channel, or the session's end, was quicker.
             await self.channel_leave()
+
+    def events(self, limit: int = LIMIT) -> Stream[ChannelEvent]:
+        """A stream of what happens in the channel, beside its callback: `ChannelMessage`,
+        `UserJoined`, `UserLeft`, `AttributeUpdated`, `SpecialEvent`; the first is `ChannelJoined`
+        where it has begun before that, and the last is always `ChannelLeft`.
+
+        `limit` is how many events wait for the reader. One that falls behind by more loses the
+        oldest, and is told how many by `Missed`, at their place. What is missing after a lost
+        connection tells `gap`. The original SDKs have none of it.
+        """
+        return Stream(self._wanted(0), limit)
+
+    def keep_events(self) -> None:
+        """Keep what happens for the first stream, the newest 1000. For who has just joined."""
+        self._wanted(LIMIT)
+
+    def _wanted(self, keep: int) -> Readers[ChannelEvent]:
+        """From here on, readers are told."""
+        if self._readers is None:
+            self._readers = Readers(keep, missed=Missed)
+            if self._member.is_over:
+                self._readers.end()
+            self._member.sink = partial(self._tell_both, self._readers)
+        return self._readers
 
     def channel_leave(self) -> Operation[None]:
         """Leave the channel.
@@ -213,7 +241,15 @@ class Channel(DocumentedNames):
             make, results.Result, nothing, unless=self._member.why_not()
         )
 
-    # --- what its callback hears ---
+    # --- what its readers and its callback hear ---
+
+    def _tell_both(self, readers: Readers[ChannelEvent], fact: ChannelFact) -> None:
+        for event in channel_events(fact):
+            readers.tell(event, is_heard=False)
+            if isinstance(event, ChannelLeft):
+                readers.end()
+        if self._cb is not None:
+            self._tell(self._cb, fact)
 
     def _tell(self, cb: ChannelCallback, fact: ChannelFact) -> None:
         """Put the callback that hears of the fact into the queue."""

@@ -22,6 +22,8 @@ from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, SignalError
 from signal_sdk.spelling import DocumentedNames
+from signal_sdk.stream_events import Message
+from signal_sdk.streams import Readers, Stream
 from signal_sdk.wire import events, functions, lines, names, results
 from signal_sdk.wire.names import JsonValue
 
@@ -70,8 +72,15 @@ class LoginSession(DocumentedNames):
     Channel: TypeAlias = _channel.Channel
     Call: TypeAlias = _call.Call
 
-    def __init__(self, client: SessionClient) -> None:
+    def __init__(
+        self,
+        client: SessionClient,
+        messages: Readers[Message],
+        invitations: Readers[_call.Call],
+    ) -> None:
         self._client = client
+        self._messages = messages
+        self._invitations = invitations
         self._channels: dict[Membership, _channel.Channel] = {}
 
     @property
@@ -134,6 +143,39 @@ class LoginSession(DocumentedNames):
         Where the session is logged out already, it fails with 108. Java server SDK, `logout`.
         """
         return self._client.log_out()
+
+    # --- streams; the original SDKs have none of them ---
+
+    def messages(self) -> Stream[Message]:
+        """A stream of the point-to-point messages that come, beside `on_message_instant_receive`.
+
+        A message has been handled when the next one is asked for. As of a callback that takes its
+        time, the server hands over no more than 30 that were not, of all kinds; the others wait in
+        the inbox, so that nothing is dropped, and who never reads his stream has nothing handed
+        over at all. Where the session has no `LoginCallback`, what nobody reads is kept, the newest
+        1000, for the next stream. The stream ends where the session is logged out by its own user;
+        else it raises `LogoutError` or `LoginError`, with what `on_logout` or `on_login_failed`
+        hears.
+        """
+        return Stream(self._messages)
+
+    def invitations(self) -> Stream[_call.Call]:
+        """A stream of the calls that come in, beside `on_invite_received`: as `messages`.
+
+        What becomes of a call until its own stream is begun is kept for that (`Call.events`).
+        """
+        return Stream(self._invitations)
+
+    def channel(self, name: str) -> _channel.Channel:
+        """Join a channel, as `channel_join`, of which `Channel.events` tells all that happens, from
+        the join on: what comes before that stream is begun is kept for it, the newest 1000. Joining
+        the channel that the session is in returns the `Channel` that there is.
+
+            async with session.channel("room") as channel:
+                async for event in channel.events():
+                    ...
+        """
+        return self._join(name, None, keeps_events=True)
 
     # --- messages ---
 
@@ -221,10 +263,18 @@ class LoginSession(DocumentedNames):
         `ChannelCallback.on_special_event`. Java server SDK, `channelJoin`.
         """
         given.callback(cb, ChannelCallback)
+        return self._join(name, cb)
+
+    def _join(
+        self, name: str, cb: ChannelCallback | None, *, keeps_events: bool = False
+    ) -> _channel.Channel:
         member = self._client.channels.membership(name)
         if member not in self._channels:
             there = {it: channel for it, channel in self._channels.items() if not it.is_over}
-            self._channels = {**there, member: _channel.Channel(self._client, self, member, cb)}
+            channel = _channel.Channel(self._client, self, member, cb)
+            self._channels = {**there, member: channel}
+            if keeps_events:
+                channel.keep_events()
             self._client.channels.join(member)
         return self._channels[member]
 

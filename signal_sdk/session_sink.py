@@ -1,8 +1,8 @@
 """One login, between the client that tells what happens and the callbacks that hear of it.
 
-Owns: which callback each fact of a session is, and the queue that all of the session's callbacks
-wait in. Must not know a session's life, or when anything happens: client/ does. What happens in a
-channel or a call, `Channel` and `Call` hear themselves.
+Owns: which callback each fact of a session is, which streams give it, and the queue that all of the
+session's callbacks wait in. Must not know a session's life, or when anything happens: client/ does.
+What happens in a channel or a call, `Channel` and `Call` hear themselves.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 from signal_sdk.call import Call
 from signal_sdk.callbacks import ChannelCallback, LoginCallback
-from signal_sdk.client.call_side import Invited
+from signal_sdk.client.call_side import CallSide, Invited
 from signal_sdk.client.crew import Crew
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.facts import (
@@ -26,6 +26,7 @@ from signal_sdk.client.facts import (
     Reconnected,
     Reconnecting,
     Sink,
+    Turn,
     UsersCounted,
 )
 from signal_sdk.client.log import warn
@@ -33,7 +34,10 @@ from signal_sdk.client.operation import Operation
 from signal_sdk.client.seen import Seen
 from signal_sdk.client.session import SessionClient, SessionFact, Shared
 from signal_sdk.ecodes import ECode
+from signal_sdk.errors import LoginError, LogoutError, SignalError
 from signal_sdk.login_session import LoginSession
+from signal_sdk.stream_events import Message
+from signal_sdk.streams import LIMIT, Readers
 from signal_sdk.user_attributes import UserAttributes
 
 __all__ = ["SessionSink"]
@@ -73,7 +77,9 @@ class SessionSink:
             after=after,
             seen=seen,
         )
-        self.session: LoginSession = LoginSession(self.client)
+        self._messages: Readers[Message] = Readers(0 if cb is not None else LIMIT)
+        self._invitations: Readers[Call] = Readers(0 if cb is not None else LIMIT)
+        self.session: LoginSession = LoginSession(self.client, self._messages, self._invitations)
         self.attributes: UserAttributes = UserAttributes(self.client.requests, self._dispatcher)
 
     async def run(self) -> None:
@@ -107,18 +113,22 @@ class SessionSink:
         session, put = self.session, self._dispatcher.put
         match fact:
             case MessageReceived(account=account, text=text, turn=turn):
+                its: Turn | None = turn
+                if self._messages.is_wanted:
+                    its = self._messages.tell(Message(account, text), turn, is_heard=True)
                 receive = cb.on_message_instant_receive
-                put(partial(receive, session, account, SENDER_UID, text), turn)
+                put(partial(receive, session, account, SENDER_UID, text), its)
             case PassedOver(turn=turn):
                 put(_nothing, turn)
             case Invited(side=side, turn=turn):
-                put(partial(cb.on_invite_received, session, Call(self.client, session, side)), turn)
+                call, its = self._called(side, turn, is_heard=True)
+                put(partial(cb.on_invite_received, session, call), its)
             case LoggedIn(uid=uid):
                 put(partial(cb.on_login_success, session, uid))
-            case LoginFailed(ecode=ecode):
-                put(partial(cb.on_login_failed, session, ecode))
-            case LoggedOut(ecode=ecode):
-                put(partial(cb.on_logout, session, ecode))
+            case LoginFailed() | LoggedOut():
+                self._end_streams(fact)
+                tell = cb.on_logout if isinstance(fact, LoggedOut) else cb.on_login_failed
+                put(partial(tell, session, fact.ecode))
             case Reconnecting(attempt=attempt):
                 self._dispatcher.put_outcome(partial(cb.on_reconnecting, session, attempt))
             case Reconnected():
@@ -134,16 +144,44 @@ class SessionSink:
         return cb.on_error(self.session, fact.error.ecode, fact.reason)
 
     def _tell_nobody(self, fact: SessionFact) -> None:
-        """There is no callback: what goes wrong is logged."""
+        """There is no callback: what nobody reads is kept, and what goes wrong is logged."""
         match fact:
-            case MessageReceived(turn=turn) | PassedOver(turn=turn) | Invited(turn=turn):
-                self._dispatcher.put(_nothing, turn)
+            case MessageReceived(account=account, text=text, turn=turn):
+                message = Message(account, text)
+                self._pass_over(self._messages.tell(message, turn, is_heard=False))
+            case Invited(side=side, turn=turn):
+                _, left = self._called(side, turn, is_heard=False)
+                self._pass_over(left)
+            case PassedOver(turn=turn):
+                self._pass_over(turn)
+            case LoginFailed() | LoggedOut():
+                self._end_streams(fact)
             case EventsMissed(reason=reason):
                 warn("%s: %s", self.client.account, reason)
             case OperationFailed():
                 self._dispatcher.put_outcome(partial(self._warn_of, fact))
             case _:
                 pass
+
+    def _pass_over(self, turn: Turn | None) -> None:
+        """An entry that no callback hears of has its turn all the same, unless readers have it."""
+        if turn is not None:
+            self._dispatcher.put(_nothing, turn)
+
+    def _called(self, side: CallSide, turn: Turn, *, is_heard: bool) -> tuple[Call, Turn | None]:
+        call = Call(self.client, self.session, side)
+        if self._invitations.is_wanted:
+            call.keep_events()
+        return call, self._invitations.tell(call, turn, is_heard=is_heard)
+
+    def _end_streams(self, fact: LoginFailed | LoggedOut) -> None:
+        error: SignalError | None = None
+        if isinstance(fact, LoginFailed):
+            error = LoginError(fact.ecode)
+        elif fact.ecode is not ECode.LOGOUT_E_USER:
+            error = LogoutError(fact.ecode)
+        self._messages.end(error, withdraws=True)
+        self._invitations.end(error, withdraws=True)
 
     def _warn_of(self, fact: OperationFailed) -> None:
         if not fact.operation.is_awaited:

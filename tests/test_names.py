@@ -36,7 +36,7 @@ def test_type_checkers_are_told_of_what_there_is() -> None:
     for name, home in told.items():
         there = getattr(importlib.import_module(home), name)
         assert getattr(signal_sdk, name) is there, name
-        assert getattr(there, "__module__", home) in {home, "typing"}, name
+        assert getattr(there, "__module__", home) in {home, "typing", "types"}, name
 
 
 def run(code: str) -> Any:

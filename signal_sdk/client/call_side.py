@@ -24,6 +24,7 @@ __all__ = [
     "InvitationRefused",
     "Invited",
     "Key",
+    "SelfRefused",
 ]
 
 Key = tuple[str, str]
@@ -120,4 +121,10 @@ class InvitationRefused(msgspec.Struct, frozen=True):
     error: SignalError
 
 
-CallFact = CallStepped | CallEnded | CallFailed | InvitationRefused
+class SelfRefused(msgspec.Struct, frozen=True):
+    """This side has refused the call, of which no callback hears."""
+
+    side: CallSide
+
+
+CallFact = CallStepped | CallEnded | CallFailed | InvitationRefused | SelfRefused

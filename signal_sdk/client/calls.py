@@ -20,6 +20,7 @@ from signal_sdk.client.call_side import (
     InvitationRefused,
     Invited,
     Key,
+    SelfRefused,
 )
 from signal_sdk.client.call_states import TABLE, CallState, CallStep
 from signal_sdk.client.facts import Sink, Turn
@@ -168,8 +169,11 @@ class Calls:
     def _stepped(
         self, side: CallSide, step: CallStep, extra: str, done: Callable[[], None] | None
     ) -> None:
-        if self._step(side, step) and step is CallStep.END:
-            side.tell(CallEnded(side, extra))
+        if self._step(side, step):
+            if step is CallStep.END:
+                side.tell(CallEnded(side, extra))
+            elif step is CallStep.REFUSE:
+                side.tell(SelfRefused(side))
         if done is not None:
             done()
 

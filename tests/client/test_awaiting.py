@@ -116,6 +116,7 @@ ENDING: Final = {"Call.channel_invite_refuse", "Call.channel_invite_end"}
 
 ELSEWHERE: Final = {
     "Signal.login",
+    "LoginSession.channel",
     "LoginSession.logout",
     "LoginSession.wait_logged_out",
     "Channel.gap",

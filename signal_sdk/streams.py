@@ -1,0 +1,264 @@
+"""Streams: what happens, as async iterators beside callbacks.
+
+Owns: who reads what, each reader's bound, and what becomes of what was not read. Must not know what
+is told: whoever makes `Readers` does.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Generic, Self, TypeVar
+
+import trio
+
+from signal_sdk.client.facts import Turn
+from signal_sdk.client.log import warn
+from signal_sdk.errors import SignalError
+from signal_sdk.net.sleeper import Sleeper
+
+__all__ = ["LIMIT", "Readers", "Stream"]
+
+LIMIT: Final = 1000
+"""How many events wait for a reader, or for the first one, before the oldest are dropped."""
+READS_PER_TURN: Final = 32
+"""How many events a reader takes that are there already before other tasks get their turn."""
+
+T = TypeVar("T")
+
+
+class _SharedTurn:
+    """An inbox entry's turn, which several have part in: it begins with the first, and ends when
+    all have ended.
+    """
+
+    __slots__ = ("_left", "_turn", "has_begun")
+
+    def __init__(self, turn: Turn, parts: int) -> None:
+        self._turn = turn
+        self._left = parts
+        self.has_begun: bool = False
+
+    def begin(self) -> None:
+        """One of them begins."""
+        if not self.has_begun:
+            self.has_begun = True
+            self._turn.begin()
+
+    def end(self) -> None:
+        """One of them has ended."""
+        self._left -= 1
+        if not self._left:
+            self._turn.end()
+
+
+class _Buffer(Generic[T]):
+    """What one reader has not read yet. What has a turn is bounded by whoever gives turns."""
+
+    __slots__ = ("error", "events", "is_over", "limit", "missed", "sleeper")
+
+    def __init__(self, limit: int) -> None:
+        self.events: deque[tuple[T, _SharedTurn | None]] = deque()
+        self.limit: int = limit
+        self.missed: int = 0
+        """How many were dropped before these, of which its reader does not know yet."""
+        self.sleeper: Sleeper = Sleeper()
+        self.is_over: bool = False
+        self.error: SignalError | None = None
+
+    def put(self, event: T, turn: _SharedTurn | None) -> None:
+        if turn is None and len(self.events) >= self.limit:
+            self.events.popleft()
+            self.missed += 1
+        self.events.append((event, turn))
+        self.sleeper.wake()
+
+    def end(self, error: SignalError | None, *, withdraws: bool = False) -> None:
+        """Nothing more comes."""
+        self.is_over, self.error = True, error
+        if withdraws:
+            left = [it for it in self.events if it[1] is None or it[1].has_begun]
+            self.events.clear()
+            self.events.extend(left)
+        self.sleeper.wake()
+
+
+class Readers(Generic[T]):
+    """Who reads one kind of event. With `keep`, what nobody hears is kept for whoever reads next,
+    so many at most. `missed` makes an event of how many were dropped; where there is none, the log
+    tells of it.
+    """
+
+    __slots__ = ("_buffers", "_error", "_is_over", "_kept", "_lost", "is_wanted", "missed")
+
+    def __init__(self, keep: int = 0, *, missed: Callable[[int], T] | None = None) -> None:
+        self.missed: Callable[[int], T] | None = missed
+        self._buffers: list[_Buffer[T]] = []
+        self._kept: deque[T] = deque(maxlen=keep)
+        self._lost = 0
+        self._is_over = False
+        self._error: SignalError | None = None
+        self.is_wanted: bool = keep > 0
+        """Is `tell` to be called at all?"""
+
+    def tell(self, event: T, turn: Turn | None = None, *, is_heard: bool) -> Turn | None:
+        """Something has happened, which a callback hears of, too, where it `is_heard`. Returns the
+        turn that whoever calls has part in, None where it is the readers' alone.
+        """
+        buffers = self._buffers
+        if not buffers:
+            if not is_heard:
+                self._keep(event)
+            return turn
+        shared = None if turn is None else _SharedTurn(turn, len(buffers) + is_heard)
+        for buffer in buffers:
+            buffer.put(event, shared)
+        return shared if is_heard else None
+
+    def _keep(self, event: T) -> None:
+        if self._kept.maxlen:
+            self._lost += len(self._kept) == self._kept.maxlen
+            self._kept.append(event)
+
+    def end(self, error: SignalError | None = None, *, withdraws: bool = False) -> None:
+        """Nothing more happens: each reader hears so behind what it has not read, by `error` where
+        there is one. With `withdraws`, what has a turn that nobody has begun is not read: it stays
+        with the server.
+        """
+        if not self._is_over:
+            self._is_over, self._error = True, error
+            for buffer in self._buffers:
+                buffer.end(error, withdraws=withdraws)
+
+    def open(self, limit: int) -> _Buffer[T]:
+        """There is another reader."""
+        buffer: _Buffer[T] = _Buffer(limit)
+        buffer.missed, self._lost = self._lost, 0
+        for event in self._kept:
+            buffer.put(event, None)
+        self._kept.clear()
+        if self._is_over:
+            buffer.end(self._error)
+        else:
+            self._buffers.append(buffer)
+            self.is_wanted = True
+        return buffer
+
+    def close(self, buffer: _Buffer[T]) -> None:
+        """A reader goes. What it has not read is kept where nobody else has it."""
+        if buffer not in self._buffers:
+            return
+        self._buffers.remove(buffer)
+        self.is_wanted = bool(self._buffers or self._kept.maxlen)
+        for event, turn in buffer.events:
+            if turn is not None:
+                turn.begin()
+                turn.end()
+            if not self._buffers:
+                self._keep(event)
+        buffer.events.clear()
+
+
+class Stream(Generic[T]):
+    """What happens, one event after the other: `async for event in stream`.
+
+    Made by `LoginSession.messages`, `LoginSession.invitations`, `Channel.events` and `Call.events`,
+    which say what it gives. It begins where its loop does, or its `async with` block: nothing waits
+    for it before. Any number of streams may be read at a time, beside callbacks; each gives all
+    that happens, in order. One stream has one reader: `RuntimeError` is raised to a second task
+    that waits for it.
+
+    It ends (the loop is left) behind the last event. Leaving its block, `close`, or dropping it
+    lets go of it; leaving a loop over `session.messages()` itself drops it. `limit` is how many
+    events wait for its reader, where whoever makes it does not say otherwise. Taking an event waits
+    where none is there, and lets other tasks run each 32nd time; a cancellation loses nothing.
+    """
+
+    def __init__(self, readers: Readers[T], limit: int = LIMIT) -> None:
+        if limit < 1:
+            raise ValueError(f"a stream's limit is a number from 1 on: {limit!r} is none")
+        self._readers = readers
+        self._limit = limit
+        self._buffer: _Buffer[T] | None = None
+        self._turn: Turn | None = None
+        self._reads = 0
+        self._is_closed = False
+
+    def __repr__(self) -> str:
+        buffer = self._buffer
+        if buffer is None:
+            return f"<Stream {'closed' if self._is_closed else 'not begun'}>"
+        return f"<Stream {'over' if buffer.is_over else 'open'}: {len(buffer.events)} wait>"
+
+    def _begin(self) -> _Buffer[T]:
+        if self._is_closed:
+            raise RuntimeError("the stream is closed: ask for another one")
+        if self._buffer is None:
+            self._buffer = self._readers.open(self._limit)
+        return self._buffer
+
+    def __aiter__(self) -> Self:
+        self._begin()
+        return self
+
+    async def __aenter__(self) -> Self:
+        self._begin()
+        await trio.lowlevel.checkpoint()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go: nothing waits for this stream any more. May be called again."""
+        self._is_closed = True
+        buffer, self._buffer = self._buffer, None
+        self._end_turn()
+        if buffer is not None:
+            self._readers.close(buffer)
+            buffer.end(None)
+
+    def __del__(self) -> None:
+        # Nobody can read it any more.
+        if getattr(self, "_buffer", None) is not None:
+            self.close()
+
+    def _end_turn(self) -> None:
+        """Whoever reads has done with the event before."""
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.end()
+
+    async def __anext__(self) -> T:
+        buffer = self._begin()
+        if buffer.sleeper.is_asleep:
+            raise RuntimeError("another task waits for this stream: ask for another one")
+        self._end_turn()
+        self._reads += 1
+        if self._reads % READS_PER_TURN == 0:
+            await trio.lowlevel.checkpoint()
+        elif buffer.events:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        while not buffer.events and not buffer.missed:
+            if buffer.is_over:
+                if buffer.error is not None:
+                    raise copy.copy(buffer.error)
+                raise StopAsyncIteration
+            await buffer.sleeper.sleep()
+        if buffer.missed:
+            count, buffer.missed = buffer.missed, 0
+            if self._readers.missed is not None:
+                return self._readers.missed(count)
+            warn("%d events were dropped before anybody read them", count)
+        event, turn = buffer.events.popleft()
+        if turn is not None:
+            turn.begin()
+            self._turn = turn
+        return event
