@@ -11,6 +11,7 @@
 #                       nodes on one state; a failing one is named
 # make fuzz-short       two minutes of coverage-guided fuzzing, as in CI
 # make fuzz             the same for SECONDS=14400; what is found is in fuzz/findings
+# make dist             the sdist and the wheel, checked, in dist
 # make clean            removes all that these made
 #
 # PYTHON=python3.12 makes .venv with another Python.
@@ -23,7 +24,7 @@ BIN := .venv/bin
 .DELETE_ON_ERROR:
 # Steps run one after the other even under -j: they share apt, two cores and the reader's screen.
 .NOTPARALLEL:
-.PHONY: test needs lint types pytest demo cluster bench bench-comeback simulation fuzz-short fuzz clean
+.PHONY: test needs lint types pytest demo cluster bench bench-comeback simulation fuzz-short fuzz dist clean
 
 test: needs lint types pytest
 
@@ -71,8 +72,13 @@ fuzz-short: .venv/has-fuzz
 fuzz: .venv/has-fuzz
 	$(BIN)/python -m fuzz --seconds $(or $(SECONDS),14400)
 
+dist: .venv/has-tools
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
 clean:
-	rm -rf .venv build *.egg-info tests/node_modules samples/web/node_modules tests/artifacts fuzz/findings
+	rm -rf .venv build dist *.egg-info tests/node_modules samples/web/node_modules tests/artifacts fuzz/findings
 	rm -rf benchmarks/.venv benchmarks/peers/node_modules benchmarks/results.json
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find signal_sdk tests samples benchmarks fuzz -name __pycache__ -prune -exec rm -rf {} +
@@ -85,19 +91,19 @@ $(BIN)/python:
 		{ echo 'error: $(PYTHON) is older than Python 3.11; name another: make PYTHON=python3.11' >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
-.venv/has-server: setup.cfg pyproject.toml | $(BIN)/python
+.venv/has-server: setup.cfg setup.py pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server]'
 	@touch $@
 
-.venv/has-redis: setup.cfg pyproject.toml | $(BIN)/python
+.venv/has-redis: setup.cfg setup.py pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,redis]'
 	@touch $@ .venv/has-server
 
-.venv/has-tools: setup.cfg pyproject.toml | $(BIN)/python
+.venv/has-tools: setup.cfg setup.py pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,redis,test,lint]'
 	@touch $@ .venv/has-server .venv/has-redis
 
-.venv/has-fuzz: setup.cfg pyproject.toml | $(BIN)/python
+.venv/has-fuzz: setup.cfg setup.py pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,fuzz]'
 	@touch $@
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import sys
 
-MISSING = "signal-sdk's command line needs the extra: pip install 'signal-sdk[server]'"
+from signal_sdk.extras import needs_extra
+
+MISSING = needs_extra("signal-sdk's command line", "server")
 
 
 def main() -> int:

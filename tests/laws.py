@@ -19,6 +19,7 @@ SHARED = (
     "signal_sdk.native",
     "signal_sdk.ecodes",
     "signal_sdk.errors",
+    "signal_sdk.extras",
     "signal_sdk.printable",
     "signal_sdk.raised",
 )

@@ -1,15 +1,9 @@
-"""The project is whole by itself: nothing in it names a file outside of it, and an sdist has all of
-it.
-"""
+"""The project is whole by itself: nothing in it names a file outside of it."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
-import sys
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -132,59 +126,3 @@ def test_no_link_leads_out_of_the_project() -> None:
 )
 def test_what_leads_out_is_seen(place: str, text: str, found: list[str]) -> None:
     assert leads_out(place, text) == found
-
-
-# --- the sdist
-
-
-@pytest.fixture(scope="module")
-def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An sdist, unpacked, with nothing beside it."""
-    folder = tmp_path_factory.mktemp("sdist")
-    # Made from a copy: building puts files beside its sources, where other tests would see them.
-    checkout = folder / "checkout"
-    for place, path in contents().items():
-        copy = checkout / place
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, copy)
-    run(checkout, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(folder))
-    shutil.rmtree(checkout)
-    [archive] = folder.glob("*.tar.gz")
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
-    [unpacked] = [path for path in folder.iterdir() if path.is_dir()]
-    return unpacked
-
-
-def run(folder: Path, *args: str) -> str:
-    """What Python says in that folder, where all goes well."""
-    command = [sys.executable, *args]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return done.stdout
-
-
-@pytest.mark.xdist_group("sdist")
-def test_an_sdist_has_all_that_a_checkout_has(sdist: Path) -> None:
-    assert [place for place in contents() if not (sdist / place).is_file()] == []
-
-
-@pytest.mark.xdist_group("sdist")
-def test_all_tests_are_found_in_an_sdist(sdist: Path) -> None:
-    run(sdist, "-m", "pytest", "--collect-only", "-qq", "-n0", "tests")
-
-
-QUICK: Final = (
-    *("tests/wire/test_names.py", "tests/wire/test_json_frames.py", "tests/wire/test_tokens.py"),
-    *("tests/test_ecodes.py", "tests/test_spelling.py", "tests/agora/test_surface.py"),
-)
-"""Tests of code, of data and of pages, some seconds of them."""
-
-
-@pytest.mark.xdist_group("sdist")
-def test_the_quick_ones_pass_there_and_are_of_what_is_there(sdist: Path) -> None:
-    where = run(sdist, "-c", "import signal_sdk; print(signal_sdk.__file__)")
-    assert sdist.resolve() in Path(where.strip()).resolve().parents
-    passed = re.search(r"(\d+) passed", run(sdist, "-m", "pytest", "-n0", *QUICK))
-    assert passed is not None
-    assert int(passed[1]) > 500

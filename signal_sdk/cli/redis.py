@@ -14,6 +14,7 @@ import trio
 
 from signal_sdk.cli.settings import Settings
 from signal_sdk.errors import ConfigError
+from signal_sdk.extras import needs_extra
 from signal_sdk.server.config import ServerConfig
 
 __all__ = ["needs_redis", "redis_of", "redis_option", "visit"]
@@ -51,7 +52,7 @@ def needs_redis() -> Any:
     except ModuleNotFoundError as exc:
         if exc.name != "coredis":
             raise
-        raise ConfigError("Redis needs the extra: pip install 'signal-sdk[redis]'") from None
+        raise ConfigError(needs_extra("Redis", "redis")) from None
     return visiting
 
 

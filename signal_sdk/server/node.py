@@ -15,6 +15,7 @@ import attrs
 import trio
 
 from signal_sdk.errors import ConfigError, SignalError
+from signal_sdk.extras import needs_extra
 from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.server import functions
@@ -49,7 +50,7 @@ logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 SWEEP_SECONDS: Final = 1.0
 """Between two of the engine's sweeps."""
-NO_REDIS: Final = "[server] redis needs the extra: pip install 'signal-sdk[redis]'"
+NO_REDIS: Final = needs_extra("[server] redis", "redis")
 STOP_SECONDS: Final = 3.0
 """How long a stop waits for the clients to take their farewell."""
 

@@ -119,7 +119,8 @@ def test_without_click_one_line_says_what_to_install() -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "signal-sdk's command line needs the extra: pip install 'signal-sdk[server]'\n"
+        "signal-sdk's command line needs the extra server: pip install '.[server]' in a clone,"
+        " or pip install './FILE.whl[server]' with a wheel\n"
     )
 
 

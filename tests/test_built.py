@@ -1,0 +1,234 @@
+"""What is built of the project: an sdist and a wheel that have all they should, say nothing that is
+not so, and work where nothing else is.
+"""
+
+from __future__ import annotations
+
+import email.message
+import email.parser
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Final
+
+import attrs
+import pytest
+import trio
+
+from tests.test_contents import contents
+
+ROOT: Final = Path(__file__).parents[1]
+REPOSITORY: Final = "https://git.example/us/signal"
+LINKS: Final = re.compile(r"\]\(([^)\s]+)\)")
+SECONDS: Final = 60
+
+pytestmark = pytest.mark.xdist_group("built")
+
+
+@attrs.frozen
+class Built:
+    """An sdist and the wheel that was built from it."""
+
+    sdist: Path
+    wheel: Path
+
+    def metadata(self) -> email.message.Message:
+        with zipfile.ZipFile(self.wheel) as archive:
+            [name] = [it for it in archive.namelist() if it.endswith(".dist-info/METADATA")]
+            return email.parser.Parser().parsestr(archive.read(name).decode())
+
+
+def build(folder: Path, repository: str = "") -> Built:
+    # Made from a copy: building puts files beside its sources, where other tests would see them.
+    checkout = folder / "checkout"
+    for place, path in contents().items():
+        copy = checkout / place
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
+    environment = {**os.environ, "SIGNAL_SDK_REPOSITORY": repository}
+    run(checkout, "-m", "build", "--no-isolation", "--outdir", str(folder), environment=environment)
+    shutil.rmtree(checkout)
+    [sdist] = folder.glob("*.tar.gz")
+    [wheel] = folder.glob("*.whl")
+    return Built(sdist, wheel)
+
+
+def run(
+    folder: Path,
+    *args: str,
+    python: Path | str = sys.executable,
+    environment: dict[str, str] | None = None,
+) -> str:
+    """What Python says in that folder, where all goes well."""
+    done = subprocess.run(
+        [python, *args], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return build(tmp_path_factory.mktemp("built"))
+
+
+@pytest.fixture(scope="module")
+def sdist(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sdist, unpacked, with nothing beside it."""
+    folder = tmp_path_factory.mktemp("sdist")
+    with tarfile.open(built.sdist) as tar:
+        tar.extractall(folder, filter="data")
+    [unpacked] = folder.iterdir()
+    return unpacked
+
+
+# --- What they say
+
+
+def test_an_index_takes_them(built: Built) -> None:
+    run(ROOT, "-m", "twine", "check", "--strict", str(built.sdist), str(built.wheel))
+
+
+def test_the_licence_is_an_expression_and_its_text_is_there(built: Built) -> None:
+    metadata = built.metadata()
+    assert metadata["License-Expression"] == "MIT"
+    assert metadata.get_all("License-File") == ["LICENSE"]
+    with zipfile.ZipFile(built.wheel) as archive:
+        [text] = [name for name in archive.namelist() if Path(name).name == "LICENSE"]
+        assert archive.read(text) == (ROOT / "LICENSE").read_bytes()
+
+
+def test_no_address_is_made_up(built: Built) -> None:
+    """Nobody has said where the project is: it names no place, and no link needs one."""
+    metadata = built.metadata()
+    assert metadata.get_all("Project-URL") is None
+    links = LINKS.findall(str(metadata.get_payload()))
+    assert [link for link in links if not link.startswith("https://")] == []
+    assert "docs/delivery.md" in str(metadata.get_payload())
+
+
+def test_whoever_publishes_names_the_repository(tmp_path: Path) -> None:
+    metadata = build(tmp_path, f"{REPOSITORY}/").metadata()
+    addresses = metadata.get_all("Project-URL") or []
+    assert f"Source, {REPOSITORY}" in addresses
+    assert all(f", {REPOSITORY}" in address for address in addresses)
+    links = LINKS.findall(str(metadata.get_payload()))
+    ours = [link for link in LINKS.findall((ROOT / "README.md").read_text()) if "://" not in link]
+    assert f"{REPOSITORY}/blob/HEAD/docs/delivery.md#in-which-order" in links
+    assert {f"{REPOSITORY}/blob/HEAD/{link}" for link in ours} <= set(links)
+
+
+def test_the_changelog_has_the_version_with_its_date(built: Built) -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    titles = re.findall(r"^## \[(.*?)\](.*)$", changelog, re.MULTILINE)
+    assert titles[0] == ("Unreleased", "")
+    version, date = titles[1]
+    assert version == built.metadata()["Version"]
+    assert re.fullmatch(r" - \d{4}-\d\d-\d\d", date)
+
+
+# --- The sdist has the whole project
+
+
+def test_an_sdist_has_all_that_a_checkout_has(sdist: Path) -> None:
+    assert [place for place in contents() if not (sdist / place).is_file()] == []
+
+
+def test_all_tests_are_found_in_an_sdist(sdist: Path) -> None:
+    run(sdist, "-m", "pytest", "--collect-only", "-qq", "-n0", "tests")
+
+
+QUICK: Final = (
+    *("tests/wire/test_names.py", "tests/wire/test_json_frames.py", "tests/wire/test_tokens.py"),
+    *("tests/test_ecodes.py", "tests/test_spelling.py", "tests/agora/test_surface.py"),
+)
+"""Tests of code, of data and of pages, some seconds of them."""
+
+
+def test_the_quick_ones_pass_there_and_are_of_what_is_there(sdist: Path) -> None:
+    where = run(sdist, "-c", "import signal_sdk; print(signal_sdk.__file__)")
+    assert sdist.resolve() in Path(where.strip()).resolve().parents
+    passed = re.search(r"(\d+) passed", run(sdist, "-m", "pytest", "-n0", *QUICK))
+    assert passed is not None
+    assert int(passed[1]) > 500
+
+
+# --- Where nothing else is
+
+
+@pytest.fixture(scope="module", params=["wheel", "sdist"])
+def installed(
+    built: Built, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of programs of an environment that had nothing, and into which one of the two was
+    installed as docs/installing.md says.
+    """
+    folder = tmp_path_factory.mktemp("installed")
+    run(folder, "-m", "venv", str(folder))
+    archive = built.wheel if request.param == "wheel" else built.sdist
+    pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    run(folder, *pip, f"{archive}[server]", python=folder / "bin" / "python")
+    return folder / "bin"
+
+
+async def said(command: list[str | Path], *, within: str) -> str:
+    """Start a program, wait for a line that has `within`, and end it."""
+    async with trio.open_nursery() as nursery:
+        line = await nursery.start(program, command, within)
+        nursery.cancel_scope.cancel()
+    return str(line)
+
+
+async def program(
+    command: list[str | Path], within: str, task_status: trio.TaskStatus[str]
+) -> None:
+    """Run a program until cancelled; it has started when a line has come that has `within`."""
+    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, cwd="/")
+    assert process.stdout is not None
+    seen = b""
+    try:
+        async for data in process.stdout:
+            seen += data
+            [*lines, _] = seen.decode().split("\n")
+            if found := [line for line in lines if within in line]:
+                task_status.started(found[0])
+                await trio.sleep_forever()
+        pytest.fail(f"{command} ended after {seen!r}")
+    finally:
+        process.terminate()
+        with trio.CancelScope(shield=True):
+            await process.wait()
+
+
+async def test_the_first_message_comes(installed: Path) -> None:
+    command = installed / "signal-sdk"
+    with trio.fail_after(SECONDS):
+        async with trio.open_nursery() as nursery:
+            serve = [command, "serve", "--dev", "--no-native", "--port", "0"]
+            line = await nursery.start(program, serve, "listening on")
+            address = re.search(r"ws://([\d.:]+)/", line)
+            assert address is not None
+            there = ["--server", address[1], "--app", "demo"]
+            send = [command, "send", *there, "--account", "me", "--to", "you", "hello"]
+            await trio.run_process(send, cwd="/")
+            listen = [command, "listen", *there, "--account", "you"]
+            assert "hello" in await said(listen, within="hello")
+            nursery.cancel_scope.cancel()
+
+
+def test_what_a_server_needs_is_known(installed: Path) -> None:
+    """docs/installing.md names each package that comes with a server, and how many they are."""
+    listed = run(
+        installed, "-m", "pip", "list", "--format=freeze", python=installed / "python"
+    ).split()
+    there = {re.sub(r"[-_.]+", "-", it.partition("==")[0]).lower() for it in listed}
+    page = (ROOT / "docs" / "installing.md").read_text()
+    rows = re.findall(r"(?m)^\| (`[^|]*) \| [^|]+ \| [^|]*\|$", page.partition("What is inst")[2])
+    named = {name.lower().replace("_", "-") for row in rows for name in re.findall("`(.+?)`", row)}
+    assert there - {"pip", "setuptools", "signal-sdk"} == named
+    assert f"A server is {len(named)} packages" in page
