@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "init": "signal_sdk.cli.init",
     "check": "signal_sdk.cli.check",
     "serve": "signal_sdk.cli.serve",
+    "ready": "signal_sdk.cli.ready",
     "doctor": "signal_sdk.cli.doctor",
     "migrate": "signal_sdk.cli.migrate",
     "token": "signal_sdk.cli.token",

@@ -24,6 +24,7 @@ from signal_sdk.server import config as configs
 from signal_sdk.server import config_env
 from signal_sdk.server.config import DURABILITIES, MAX_DRAIN_SECONDS, MAX_PORT, MAX_WORKERS, Config
 from signal_sdk.server.control_groups import usable_cores
+from signal_sdk.server.handed import handed_over
 from signal_sdk.server.sockets import Addresses
 
 __all__ = ["serve"]
@@ -145,13 +146,19 @@ def serve(
 
 def _serve(settings: Settings, config: Config, workers: int) -> int:
     tell = partial(_tell, config, list(warnings(config, settings.config)))
+    handed = handed_over(os.environ)
     if workers > 1:
+        if handed:
+            raise ConfigError(
+                "LISTEN_FDS hands over sockets to one process, and several workers would listen:"
+                " workers = 1, or no socket unit"
+            )
         from signal_sdk.cli.workers import supervise  # noqa: PLC0415  one of the two is needed
 
         return supervise(settings, config, workers, tell)
     from signal_sdk.cli.serving import serve_here  # noqa: PLC0415
 
-    serve_here(config, settings.read, tell)
+    serve_here(config, settings.read, tell, handed=handed)
     return 0
 
 

@@ -21,6 +21,7 @@ from signal_sdk.cli.exposure import app_warnings
 from signal_sdk.cli.hangup import HANGUP
 from signal_sdk.errors import ConfigError
 from signal_sdk.server.config import Config
+from signal_sdk.server.handed import Handed
 from signal_sdk.server.node import Node
 from signal_sdk.server.sockets import Addresses
 
@@ -44,13 +45,15 @@ def serve_here(
     read: Callable[[], Config],
     tell: Callable[[Addresses], None],
     supervisor: trio.abc.ReceiveStream | None = None,
+    handed: Handed | None = None,
 ) -> None:
     """Serve until signals end it; `tell` is called once it listens, and `read` has the
     configuration that SIGHUP asks for. With a `supervisor`, it is one of its workers: it ends when
-    that stream does, as at SIGTERM, and leaves telling of the configuration to the supervisor.
+    that stream does, as at SIGTERM, and leaves telling of the configuration to the supervisor. What
+    was `handed` over is listened on.
     """
     with all_descriptors(config.limits.max_connections), _tuned():
-        trio.run(_serve, config, read, tell, supervisor)
+        trio.run(_serve, config, read, tell, supervisor, handed)
 
 
 @contextmanager
@@ -76,6 +79,7 @@ async def _serve(
     read: Callable[[], Config],
     tell: Callable[[Addresses], None],
     supervisor: trio.abc.ReceiveStream | None,
+    handed: Handed | None,
 ) -> None:
     node = Node(config)
     is_worker = supervisor is not None
@@ -85,14 +89,16 @@ async def _serve(
             if supervisor is not None:
                 nursery.start_soon(_end_with, supervisor, node)
             async with trio.open_nursery() as running:
-                addresses: Addresses = await running.start(_run, node, is_worker)
+                addresses: Addresses = await running.start(_run, node, is_worker, handed)
                 gc.freeze()
                 tell(addresses)
             nursery.cancel_scope.cancel()
 
 
-async def _run(node: Node, is_worker: bool, task_status: trio.TaskStatus[Addresses]) -> None:
-    await node.run(is_worker=is_worker, task_status=task_status)
+async def _run(
+    node: Node, is_worker: bool, handed: Handed | None, task_status: trio.TaskStatus[Addresses]
+) -> None:
+    await node.run(is_worker=is_worker, handed=handed, task_status=task_status)
 
 
 async def _end_with(supervisor: trio.abc.ReceiveStream, node: Node) -> None:

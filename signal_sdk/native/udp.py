@@ -20,7 +20,7 @@ from signal_sdk.net.addresses import bind_all, plain_address, share
 from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 
-__all__ = ["Answer", "ask", "listen", "serve"]
+__all__ = ["Answer", "ask", "listen", "serve", "tell_asked"]
 
 DATAGRAM_BYTES: Final = 65535
 ANSWERS_PER_TURN: Final = 64
@@ -44,16 +44,16 @@ def listen(host: str, port: int, *, is_shared: bool = False) -> list[socket.sock
     """Sockets that take datagrams, one for each address that `host` stands for, shared with other
     processes or not. Raises `ConfigError` where that cannot be.
     """
-    prepare = _share_and_tell if is_shared else _tell_asked
+    prepare = _share_and_tell if is_shared else tell_asked
     return bind_all(host, port, socket.SOCK_DGRAM, prepare)
 
 
 def _share_and_tell(sock: socket.socket) -> None:
     share(sock)
-    _tell_asked(sock)
+    tell_asked(sock)
 
 
-def _tell_asked(sock: socket.socket) -> None:
+def tell_asked(sock: socket.socket) -> None:
     """Have it told with each datagram on which of the machine's addresses that came in. Elsewhere
     than on Linux, a socket of all addresses does not know.
     """

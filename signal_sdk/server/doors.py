@@ -21,6 +21,7 @@ from signal_sdk.server import listener
 from signal_sdk.server.acceptor import NO_ROOM, Acceptor
 from signal_sdk.server.certificate import Certificate
 from signal_sdk.server.config import Config
+from signal_sdk.server.handed import Handed
 from signal_sdk.server.http import unavailable
 from signal_sdk.server.native_lookup import NativeLookup
 from signal_sdk.server.places import Places
@@ -36,7 +37,7 @@ _Context = Callable[[], ssl.SSLContext]
 
 class Doors:
     """A node's listening sockets, which are open from the beginning. `serve` takes who comes. They
-    are shared with other processes, or not.
+    are shared with other processes, or not, and those that were `handed` over are used.
 
     Raises `ConfigError` where one cannot be opened; without those for native clients a server goes
     on that serves them by default only, and says so.
@@ -50,6 +51,7 @@ class Doors:
         lookup: NativeLookup,
         *,
         is_shared: bool = False,
+        handed: Handed | None = None,
     ) -> None:
         self._acceptor = acceptor
         self._lookup = lookup
@@ -57,7 +59,7 @@ class Doors:
         server = config.server
         if server.cert:
             self._certificate = Certificate(server.cert, server.key)
-        self._sockets = sockets = Sockets(config, is_shared=is_shared)
+        self._sockets = sockets = Sockets(config, is_shared=is_shared, handed=handed)
         self._ways: list[tuple[socket.socket, _Context | None]] = [
             (sock, None) for sock in sockets.plain
         ]

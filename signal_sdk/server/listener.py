@@ -43,20 +43,16 @@ def _prepare(sock: socket.socket) -> None:
 
 
 def listen_pair(
-    host: str, port: int, *, is_shared: bool = False
+    host: str, *, is_shared: bool = False
 ) -> tuple[list[socket.socket], list[socket.socket]]:
-    """Sockets that listen on a port and on the one after it; with port 0, on any such pair that is
-    free.
-    """
+    """Sockets that listen on any port and on the one after it. Raises `ConfigError`."""
     for _ in range(50):
-        plain = listen(host, port, is_shared=is_shared)
+        plain = listen(host, 0, is_shared=is_shared)
         try:
             return plain, listen(host, plain[0].getsockname()[1] + 1, is_shared=is_shared)
         except ConfigError:
             for sock in plain:
                 sock.close()
-            if port:
-                raise
     raise ConfigError(f"no two neighbouring ports are free on {host}")
 
 

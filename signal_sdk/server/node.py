@@ -33,6 +33,7 @@ from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.memory import give_back
 from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.forwarded import Forwarded
+from signal_sdk.server.handed import Handed
 from signal_sdk.server.http import Routes
 from signal_sdk.server.hub import Hub
 from signal_sdk.server.inbox import Inboxes
@@ -183,17 +184,24 @@ class Node:
         *,
         listens: bool = True,
         is_worker: bool = False,
+        handed: Handed | None = None,
         task_status: trio.TaskStatus[Addresses] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve until stopped or cancelled. Starts with the addresses that it listens on; without
         `listens`, on none. A worker shares its ports with other processes, and leaves them to those
-        as soon as it is stopped.
+        as soon as it is stopped. Sockets that were `handed` over take the places of those that it
+        would open.
         """
         doors = None
         try:
             if listens:
                 doors = Doors(
-                    self.config, self.acceptor, self._places, self._lookup, is_shared=is_worker
+                    self.config,
+                    self.acceptor,
+                    self._places,
+                    self._lookup,
+                    is_shared=is_worker,
+                    handed=handed,
                 )
                 self._doors = doors
             async with trio.open_nursery() as nursery:

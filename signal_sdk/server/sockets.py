@@ -1,7 +1,7 @@
 """The sockets that a server listens on: which there are, where they are, and how they are shared.
 
-Owns: opening all that a configuration names, and closing them. Must not know who comes in, nor what
-is said there.
+Owns: opening all that a configuration names and that were not handed over, and closing them. Must
+not know who comes in, nor what is said there.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from signal_sdk.net.addresses import bind_all, share, takes_ipv4
 from signal_sdk.server import listener
 from signal_sdk.server.config import Config
 from signal_sdk.server.config_checks import shown
+from signal_sdk.server.handed import Handed
 from signal_sdk.wire.datagrams import LOOKUP_PORTS
 
 __all__ = ["Address", "Addresses", "Sockets", "hold", "with_ports"]
@@ -41,45 +42,60 @@ class Addresses:
 
 class Sockets:
     """Every socket that `config` names, open from the beginning. Each that is shared is listened on
-    by other processes, too, and the system gives each of them its share of who comes.
+    by other processes, too, and the system gives each of them its share of who comes. Where one was
+    `handed` over for a port, it is used, wherever it listens, and none is opened.
 
-    Raises `ConfigError` where one cannot be opened; without those for native clients a server goes
-    on that serves them by default only, and says so.
+    Raises `ConfigError` where one cannot be opened, or was handed over for a port that `config`
+    does not name; without those for native clients a server goes on that serves them by default
+    only, and says so.
     """
 
-    def __init__(self, config: Config, *, is_shared: bool = False) -> None:
+    def __init__(
+        self, config: Config, *, is_shared: bool = False, handed: Handed | None = None
+    ) -> None:
         self.plain: list[socket.socket] = []
         self.tls: list[socket.socket] = []
         self.native: list[socket.socket] = []
         self.udp: list[socket.socket] = []
         self._is_shared = is_shared
+        self._handed = handed or Handed()
         try:
             self._open(config)
             if config.native.enabled:
                 self._open_native(config)
+            self._handed.refuse_rest()
         except BaseException:
             self.close()
             raise
 
     def _open(self, config: Config) -> None:
-        server, shares = config.server, self._is_shared
-        if server.cert:
-            self.plain, self.tls = listener.listen_pair(server.host, server.port, is_shared=shares)
+        server = config.server
+        if server.cert and server.port == 0:
+            self.plain, self.tls = listener.listen_pair(server.host, is_shared=self._is_shared)
         else:
-            self.plain = listener.listen(server.host, server.port, is_shared=shares)
+            self.plain = self._listen(server.host, server.port)
+            if server.cert:
+                self.tls = self._listen(server.host, server.port + 1)
         for port in server.also_listen:
-            self.plain += listener.listen(server.host, port, is_shared=shares)
+            self.plain += self._listen(server.host, port)
+
+    def _listen(self, host: str, port: int) -> list[socket.socket]:
+        return self._handed.take(port) or listener.listen(host, port, is_shared=self._is_shared)
+
+    def _listen_udp(self, host: str, port: int) -> list[socket.socket]:
+        handed = self._handed.take(port, socket.SOCK_DGRAM)
+        for sock in handed:
+            udp.tell_asked(sock)
+        return handed or udp.listen(host, port, is_shared=self._is_shared)
 
     def _open_native(self, config: Config) -> None:
-        server, native, shares = config.server, config.native, self._is_shared
+        server, native = config.server, config.native
         any_port = server.port == 0
         try:
             for port in (native.port, *native.also_listen):
-                self.native += listener.listen(
-                    server.host, 0 if any_port else port, is_shared=shares
-                )
+                self.native += self._listen(server.host, 0 if any_port else port)
             for port in native.lookup_ports:
-                self.udp += udp.listen(server.host, 0 if any_port else port, is_shared=shares)
+                self.udp += self._listen_udp(server.host, 0 if any_port else port)
         except ConfigError as exc:
             if not config.native_by_default:
                 raise
@@ -119,6 +135,7 @@ class Sockets:
     def close(self) -> None:
         """Close all that are open."""
         self.close_native()
+        self._handed.close()
         for sock in (*self.plain, *self.tls):
             sock.close()
         self.plain = []
