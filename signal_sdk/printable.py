@@ -16,7 +16,16 @@ __all__ = ["LOGGERS", "EscapingFilter", "escape_logs", "one_line", "traceback_li
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
-LOGGERS: Final = ("signal_sdk", "signal_sdk.server")
+LOGGERS: Final = (
+    "signal_sdk",
+    "signal_sdk.server",
+    "signal_sdk.server.connections",
+    "signal_sdk.server.logins",
+    "signal_sdk.server.requests",
+    "signal_sdk.server.limits",
+    "signal_sdk.server.engine",
+    "signal_sdk.server.redis",
+)
 """The package's loggers: a filter sees what its own logger is handed, not what those below it are.
 """
 MAX_CHARS: Final = 1000

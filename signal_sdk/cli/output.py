@@ -9,13 +9,22 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Callable, Iterator
+from typing import Final
 
 import click
 import trio
 
 from signal_sdk.printable import one_line
 
-__all__ = ["StdoutClosedError", "StdoutWriter", "complain", "give_up_stdout", "say"]
+__all__ = [
+    "StdoutClosedError",
+    "StdoutWriter",
+    "complain",
+    "complaints_in",
+    "give_up_stdout",
+    "say",
+]
 
 
 class StdoutClosedError(Exception):
@@ -30,10 +39,32 @@ def say(text: str) -> None:
         raise StdoutClosedError from None
 
 
-def complain(text: str) -> None:
+Style = Callable[[str, bool], str]
+"""How a complaint becomes a line; is it a warning only?"""
+
+
+def _plain(text: str, _: bool) -> str:
+    return one_line(text)
+
+
+_styles: Final[list[Style]] = [_plain]
+"""The last one holds."""
+
+
+@contextlib.contextmanager
+def complaints_in(style: Style) -> Iterator[None]:
+    """While the block runs, complaints are written in this style."""
+    _styles.append(style)
+    try:
+        yield
+    finally:
+        _styles.pop()
+
+
+def complain(text: str, *, is_warning: bool = False) -> None:
     """Write one line to stderr, where there is one."""
     with contextlib.suppress(OSError):
-        click.echo(one_line(text), err=True)
+        click.echo(_styles[-1](text, is_warning), err=True)
 
 
 def give_up_stdout() -> None:

@@ -9,30 +9,43 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final
 
 import click
 
+from signal_sdk.cli.events import as_json
 from signal_sdk.cli.exposure import warnings
-from signal_sdk.cli.failures import PROGRAM
-from signal_sdk.cli.logs import log_on_stderr
+from signal_sdk.cli.failures import PROGRAM, exit_code
+from signal_sdk.cli.logs import json_complaints, log_on_stderr
 from signal_sdk.cli.output import complain, say
 from signal_sdk.cli.settings import NO_STATE, Settings
 from signal_sdk.errors import ConfigError
 from signal_sdk.server import config as configs
 from signal_sdk.server import config_env
 from signal_sdk.server.config import DURABILITIES, MAX_DRAIN_SECONDS, MAX_PORT, MAX_WORKERS, Config
+from signal_sdk.server.config_checks import LOG_FORMATS, parse_log_level
 from signal_sdk.server.control_groups import usable_cores
 from signal_sdk.server.handed import handed_over
 from signal_sdk.server.sockets import Addresses
 
 __all__ = ["serve"]
 
+JSON: Final = "json"
 DEV_WARNING: Final = (
     f"{PROGRAM}: DEVELOPMENT MODE: any app id and no token are accepted, "
     "so that anybody who reaches this server can log in as anybody"
 )
+
+
+def _log_levels(_: click.Context, __: click.Parameter, entries: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in entries:
+        try:
+            parse_log_level(entry)
+        except ValueError as exc:
+            raise click.BadParameter(str(exc)) from None
+    return entries
 
 
 def _workers(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
@@ -105,6 +118,26 @@ def _workers(_: click.Context, __: click.Parameter, value: str | None) -> int | 
 @click.option(
     "-v", "--verbose", count=True, help="Log logins and refusals (-v), or all there is (-vv)."
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(LOG_FORMATS),
+    help="Log lines to read, or a JSON object on each line.  [default: text]",
+)
+@click.option(
+    "--log-level",
+    "log_levels",
+    multiple=True,
+    callback=_log_levels,
+    metavar="[LOGGER=]LEVEL",
+    help="What to log: debug, info, warning or error, of all or of a part, such as"
+    " signal_sdk.server.logins=debug; again for more.  [default: warning]",
+)
+@click.option(
+    "--json",
+    "is_json",
+    is_flag=True,
+    help="Print what it listens on as one JSON object.",
+)
 def serve(
     *,
     dev: bool,
@@ -113,6 +146,8 @@ def serve(
     prints_config: bool,
     verbose: int,
     redis: tuple[str, ...],
+    log_levels: tuple[str, ...],
+    is_json: bool,
     **flags: str | int | None,
 ) -> int:
     """Run a server, until SIGTERM or SIGINT ends it.
@@ -122,8 +157,10 @@ def serve(
     SIGHUP has the certificate, the apps and the limits read again.
     """
     overrides: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
-    if redis:
-        overrides["redis"] = redis
+    several = {"redis": redis, "log_levels": log_levels}
+    overrides |= {name: values for name, values in several.items() if values}
+    if is_json and prints_config:
+        raise click.UsageError("--json does not go with --print-config, which prints TOML.")
     if not (config or dev or prints_config or config_env.has_settings(os.environ)):
         raise click.UsageError("Give --config FILE, or --dev for development.")
     settings = Settings(
@@ -133,19 +170,31 @@ def serve(
         native={} if native is None else {"enabled": native},
         verbose=verbose,
     )
-    chosen = settings.read(is_draft=prints_config)
     if prints_config:
-        say(configs.print_config(chosen).rstrip("\n"))
+        say(configs.print_config(settings.read(is_draft=True)).rstrip("\n"))
         return 0
-    server = chosen.server
+    with ExitStack() as style:
+        if flags["log_format"] == JSON:
+            style.enter_context(json_complaints())
+        try:
+            chosen = settings.read()
+            if chosen.server.log_format == JSON:
+                style.enter_context(json_complaints())
+            return _log_and_serve(settings, chosen, is_json=is_json)
+        except BaseException as exc:  # noqa: BLE001  what is not an error of ours is raised again
+            return exit_code(exc)
+
+
+def _log_and_serve(settings: Settings, config: Config, *, is_json: bool) -> int:
+    server = config.server
     if not (server.data or server.redis or server.dev):
         raise ConfigError(NO_STATE)
-    with log_on_stderr(settings.level):
-        return _serve(settings, chosen, server.workers or usable_cores())
+    with log_on_stderr(settings.levels(config), is_json=server.log_format == JSON):
+        return _serve(settings, config, server.workers or usable_cores(), is_json=is_json)
 
 
-def _serve(settings: Settings, config: Config, workers: int) -> int:
-    tell = partial(_tell, config, list(warnings(config, settings.config)))
+def _serve(settings: Settings, config: Config, workers: int, *, is_json: bool) -> int:
+    tell = partial(_tell, config, list(warnings(config, settings.config)), is_json)
     handed = handed_over(os.environ)
     if workers > 1:
         if handed:
@@ -162,14 +211,28 @@ def _serve(settings: Settings, config: Config, workers: int) -> int:
     return 0
 
 
-def _tell(config: Config, told: list[str], addresses: Addresses) -> None:
+def _tell(config: Config, told: list[str], is_json: bool, addresses: Addresses) -> None:
     """It serves: say what an operator has to know."""
     if config.server.dev:
-        complain(DEV_WARNING)
+        complain(DEV_WARNING, is_warning=True)
     for warning in told:
-        complain(f"{PROGRAM}: warning: {warning}")
+        complain(f"{PROGRAM}: warning: {warning}", is_warning=True)
+    if is_json:
+        say(as_json(_places(addresses)))
+        return
     for line in _listening(addresses):
         say(line)
+
+
+def _places(addresses: Addresses) -> dict[str, list[str]]:
+    """What a program has to know."""
+    found = {
+        "plain": addresses.plain,
+        "tls": addresses.tls,
+        "native": addresses.native,
+        "lookup": addresses.lookup,
+    }
+    return {name: list(map(_place, some)) for name, some in found.items()}
 
 
 def _listening(addresses: Addresses) -> Iterator[str]:

@@ -17,9 +17,10 @@ import attrs
 import msgspec
 
 from signal_sdk.errors import ConfigError
+from signal_sdk.printable import LOGGERS
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import Config
-from signal_sdk.server.config_checks import ConfigKeyError
+from signal_sdk.server.config_checks import ConfigKeyError, parse_log_level
 
 __all__ = ["LEVELS", "NO_STATE", "Settings"]
 
@@ -41,10 +42,12 @@ class Settings:
     native: Mapping[str, Any] = attrs.field(factory=dict)
     verbose: int = 0
 
-    @property
-    def level(self) -> int:
-        """What the log has."""
-        return LEVELS[min(self.verbose, len(LEVELS) - 1)]
+    def levels(self, config: Config) -> dict[str, int]:
+        """What the log has of each logger, by the flags and by `config`."""
+        levels = {LOGGERS[0]: LEVELS[0], **dict(map(parse_log_level, config.server.log_levels))}
+        if self.verbose:
+            levels[LOGGERS[0]] = LEVELS[min(self.verbose, len(LEVELS) - 1)]
+        return levels
 
     def read(self, *, is_draft: bool = False) -> Config:
         """The configuration as it is now. Raises `ConfigError`."""

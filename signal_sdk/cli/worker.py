@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack
 from typing import Final
 
 import trio
 
 from signal_sdk.cli.failures import exit_code
-from signal_sdk.cli.logs import log_on_stderr
+from signal_sdk.cli.logs import json_complaints, log_on_stderr
 from signal_sdk.cli.output import say
 from signal_sdk.cli.settings import Settings
 
@@ -50,17 +51,22 @@ class _Stdin(trio.abc.ReceiveStream):
 
 
 def _main(number: str) -> int:
-    try:
-        settings = Settings.decode(_read_line())
-        with log_on_stderr(settings.level, f"worker {number}"):
-            # It brings the whole server with it.
-            from signal_sdk.cli.serving import serve_here  # noqa: PLC0415
+    who = f"worker {number}"
+    with ExitStack() as style:
+        try:
+            settings = Settings.decode(_read_line())
+            config = settings.read()
+            if is_json := config.server.log_format == "json":
+                style.enter_context(json_complaints(who))
+            with log_on_stderr(settings.levels(config), is_json=is_json, who=who):
+                # It brings the whole server with it.
+                from signal_sdk.cli.serving import serve_here  # noqa: PLC0415
 
-            serve_here(settings.read(), settings.read, lambda _: say(SERVES), _Stdin())
-    except EOFError:
-        return 0
-    except BaseException as exc:  # noqa: BLE001  what is not an error of ours is raised again
-        return exit_code(exc)
+                serve_here(config, settings.read, lambda _: say(SERVES), _Stdin())
+        except EOFError:
+            return 0
+        except BaseException as exc:  # noqa: BLE001  what is not an error of ours is raised again
+            return exit_code(exc)
     return 0
 
 

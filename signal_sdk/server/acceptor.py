@@ -37,7 +37,7 @@ from signal_sdk.server.wires.web import WebClientLink, WebWires
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest, encode_answer
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.connections")
 
 SWEEP_SECONDS: Final = 1.0
 """Between two looks at all connections, of which 10,000 take a millisecond and a half."""

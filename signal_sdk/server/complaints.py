@@ -13,7 +13,7 @@ import trio
 
 __all__ = ["SILENT_SECONDS", "Complaint"]
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.limits")
 
 SILENT_SECONDS: Final = 60.0
 """Between two lines of one kind."""

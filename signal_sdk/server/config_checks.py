@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ import attrs
 
 from signal_sdk.errors import ConfigError, ParameterError
 from signal_sdk.net.addresses import plain_address
+from signal_sdk.printable import LOGGERS
 from signal_sdk.server.redis_urls import RedisUrlError, parse_redis
 from signal_sdk.wire import names
 
@@ -27,11 +29,13 @@ __all__ = [
     "ANY_ORIGIN",
     "APPS",
     "DURABILITIES",
+    "LOG_FORMATS",
     "MAX_PORT",
     "ConfigKeyError",
     "ConfigPath",
     "header",
     "parse_address",
+    "parse_log_level",
     "parse_origin",
     "problems",
     "shown",
@@ -44,6 +48,8 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 """What browsers leave out of an origin."""
 MAX_PORT = 65535
 DURABILITIES = ("process", "power", "redis", "replicas")
+LOG_FORMATS = ("text", "json")
+LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_SHOWN_CHARS = 40
 MIN_CERTIFICATE_CHARS = 32
 """What the original ones have, and what HMAC-SHA256 asks of its key (RFC 7518, 3.2)."""
@@ -199,6 +205,7 @@ def _server_problems(server: ServerConfig) -> Iterator[ConfigKeyError]:
         _each(server.also_listen, "server"), {_tls_port(server): "TLS, on [server] port + 1"}
     )
     yield from _comer_problems(server)
+    yield from _log_problems(server)
     for index, address in enumerate(server.advertise):
         try:
             parse_address(address)
@@ -237,6 +244,19 @@ def _state_problems(server: ServerConfig) -> Iterator[ConfigKeyError]:
     if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", server.redis_prefix):
         text = f"expected 1 to 64 of A-Z a-z 0-9 _ . : -, got {shown(server.redis_prefix)}"
         yield ConfigKeyError(("server", "redis_prefix"), text)
+
+
+def _log_problems(server: ServerConfig) -> Iterator[ConfigKeyError]:
+    """Of what is logged, and how."""
+    if server.log_format not in LOG_FORMATS:
+        named = " or ".join(map(toml_value, LOG_FORMATS))
+        text = f"expected {named}, got {shown(server.log_format)}"
+        yield ConfigKeyError(("server", "log_format"), text)
+    for index, entry in enumerate(server.log_levels):
+        try:
+            parse_log_level(entry)
+        except ValueError as error:
+            yield ConfigKeyError(("server", "log_levels", index), str(error))
 
 
 def _comer_problems(server: ServerConfig) -> Iterator[ConfigKeyError]:
@@ -326,6 +346,19 @@ def _address(text: str) -> str:
         return plain_address(str(ipaddress.ip_address(text)))
     except ValueError:
         return ""
+
+
+def parse_log_level(entry: str) -> tuple[str, int]:
+    """The logger and the level of an entry of `[server] log_levels`: `LEVEL`, or `LOGGER=LEVEL`.
+    Raises `ValueError`.
+    """
+    name, _, level = entry.rpartition("=")
+    name = name or LOGGERS[0]
+    if level.lower() not in LOG_LEVELS:
+        raise ValueError(f"expected one of {', '.join(LOG_LEVELS)}, got {shown(level)}")
+    if name not in LOGGERS:
+        raise ValueError(f"expected one of {', '.join(LOGGERS)}, got {shown(name)}")
+    return name, int(getattr(logging, level.upper()))
 
 
 def parse_origin(origin: str) -> str:

@@ -143,6 +143,16 @@ class ServerConfig:
         "forgets a newer time.",
         least=0,
     )
+    log_format: str = config_key(
+        "text",
+        "How the log on stderr is written: `text`, lines to read, or `json`, an object on each "
+        "line. The same as `--log-format`.",
+    )
+    log_levels: tuple[str, ...] = config_key(
+        (),
+        'What the log has, as `-v` says for all of it: `"info"`, and for a part '
+        '`"signal_sdk.server.logins=debug"`. The same as `--log-level`.',
+    )
     dev: bool = config_key(
         False,
         "For development only: any app id is accepted, and no login needs a token. "

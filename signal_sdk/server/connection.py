@@ -30,7 +30,7 @@ from signal_sdk.server.wires.base import ClientLink
 from signal_sdk.wire import call2, functions, login, typed
 from signal_sdk.wire.typed import End, Farewell
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.connections")
 
 FRAMES_PER_TURN: Final = 8
 """How many frames of one client are handled before others run, where a task handles them."""

@@ -28,7 +28,7 @@ from signal_sdk.server.places import Places
 from signal_sdk.server.sockets import Addresses, Sockets
 from signal_sdk.websocket.handshake import encode_answer
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.connections")
 
 FULL: Final = encode_answer(unavailable(NO_ROOM))
 """What HTTP clients hear for whom there are no descriptors."""

@@ -20,7 +20,7 @@ from signal_sdk.wire import login, typed
 
 __all__ = ["LoggingIn", "refuse_login", "refuse_second"]
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.logins")
 
 GUESSES = frozenset({ECode.LOGIN_E_TOKENWRONG, ECode.LOGIN_E_FAILED})
 """How a token, an app id or a session's line is refused that may have been guessed."""

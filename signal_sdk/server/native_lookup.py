@@ -20,7 +20,7 @@ from signal_sdk.server.refusals import Refusals
 from signal_sdk.wire import datagrams
 from signal_sdk.wire.datagrams import Address
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.connections")
 
 WINDOW_SECONDS: Final = 1.0
 LOGGED_PER_SECOND: Final = 5

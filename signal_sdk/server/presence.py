@@ -37,7 +37,7 @@ from signal_sdk.server.visitors import RESERVED_PART, RETRY_SECONDS
 from signal_sdk.wire import functions, login, names, results
 from signal_sdk.wire.rights import Rights
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.logins")
 
 LINE_BYTES = 24
 MINUTE_SECONDS = 60.0

@@ -35,7 +35,7 @@ from signal_sdk.wire.rights import ALL
 T = TypeVar("T")
 AnyRequest: TypeAlias = "call2.Request | call2.MessageRequest"
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.requests")
 
 SENDING: Final = frozenset(
     {

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
 import signal
 import socket
@@ -180,7 +181,7 @@ def sdk_log() -> Iterator[io.StringIO]:
         logging.getLogger(name).setLevel(level)
 
 
-@pytest.mark.parametrize("verbosity", [(), ("-v",), ("-vv",)])
+@pytest.mark.parametrize("verbosity", [(), ("-v",), ("-vv",), ("-vv", "--log-format", "json")])
 async def test_no_secret_and_no_foreign_character_is_written(
     tmp_path: Path, sdk_log: io.StringIO, verbosity: tuple[str, ...]
 ) -> None:
@@ -204,6 +205,8 @@ async def test_no_secret_and_no_foreign_character_is_written(
     assert ended.err.count("bytes behind it not read") == (2 if verbosity else 0)
     assert ("forged" in ended.err) == bool(verbosity)
     assert ("unknown event" in ended.err) == ("-vv" in verbosity)
+    if "json" in verbosity:
+        assert all(json.loads(line)["message"] for line in ended.err.splitlines())
     told = sdk_log.getvalue()
     assert_fit_to_read(told, secrets)
     assert "Traceback (most recent call last):\n" in told

@@ -27,7 +27,7 @@ from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.schema import ENTRIES, Batch, Row
 from signal_sdk.server.engine.tables import Account, Channel
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.engine")
 
 GATHER_SECONDS: Final = 0.002
 """How long a batch is gathered, beside what comes while the one before it is written. Longer makes

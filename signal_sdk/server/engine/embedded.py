@@ -23,7 +23,7 @@ from signal_sdk.server.engine.presence_operations import EXPIRY, LEASE, Presence
 from signal_sdk.server.engine.state import Due
 from signal_sdk.server.engine.tables import Account, Channel
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.engine")
 
 GIVEN_BACK_SECONDS: Final = 60.0
 """How often memory is given back, at most."""

@@ -16,7 +16,7 @@ from signal_sdk.server.engine.base import LIFE_SECONDS, PLACE_SECONDS, Delivery,
 from signal_sdk.server.engine.core import Core
 from signal_sdk.server.engine.tables import Account
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.engine")
 
 
 class NodeLives(Core):

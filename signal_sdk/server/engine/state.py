@@ -42,7 +42,7 @@ from signal_sdk.server.engine.tables import (
 )
 from signal_sdk.server.rates import Paces, Rates
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.engine")
 
 Due: TypeAlias = "tuple[str, Account | Channel | CallKey]"
 """What is due: its kind, and of what."""

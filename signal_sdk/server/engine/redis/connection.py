@@ -41,7 +41,7 @@ from signal_sdk.server.engine.redis.addresses import Address, Place
 
 __all__ = ["Connection", "Failure", "ask_once", "failure_of"]
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.redis")
 
 CONNECT_SECONDS: Final = 5.0
 """How long a server may take to accept a connection, and for each answer until it is open."""

@@ -34,7 +34,7 @@ from signal_sdk.wire import names
 
 T = TypeVar("T")
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.redis")
 
 PREFIX: Final = "signal:"
 HEAD_ARGS: Final = 3

@@ -26,7 +26,7 @@ from signal_sdk.server.engine.redis.lives import all_done
 from signal_sdk.server.engine.redis.pipeline import Ask, away
 from signal_sdk.server.engine.redis.presence_operations import PresenceOperations
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.redis")
 
 REPLICAS_MS: Final = 1000
 """How long replicas have to say that they have it, in milliseconds."""

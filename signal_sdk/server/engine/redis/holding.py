@@ -26,7 +26,7 @@ from signal_sdk.server.engine.redis.topics import Topics
 
 __all__ = ["Holding", "Served"]
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.redis")
 
 HELD_PER_LOOK: Final = 500
 COMPARED_EVERY: Final = 10

@@ -35,7 +35,7 @@ from signal_sdk.server.engine.redis.core import new_node, pack, tag
 from signal_sdk.server.engine.redis.holding import Holding, Served
 from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.redis")
 
 ROUNDING_SECONDS: Final = 0.002
 """How much later than it is due something is looked for: both clocks are only so exact."""

@@ -31,7 +31,7 @@ __all__ = ["Ask", "Full", "Pipeline", "Subscribing", "away", "refusal", "settle"
 
 T = TypeVar("T")
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.redis")
 
 MAX_ASKED: Final = 20_000
 """How much may be asked and not answered: a fifth of a second's work of a busy Redis."""

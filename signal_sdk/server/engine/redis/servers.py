@@ -28,7 +28,7 @@ from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline, away
 
 __all__ = ["Servers", "slot_of"]
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.redis")
 
 SLOTS: Final = 16384
 RENEWING: Final = ("READONLY", "LOADING", "MASTERDOWN")
