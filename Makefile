@@ -100,7 +100,7 @@ $(BIN)/python:
 	@touch $@ .venv/has-server
 
 .venv/has-tools: setup.cfg setup.py pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,redis,test,lint]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,redis,cli,test,lint]'
 	@touch $@ .venv/has-server .venv/has-redis
 
 .venv/has-fuzz: setup.cfg setup.py pyproject.toml | $(BIN)/python

@@ -199,6 +199,7 @@ only_jwt_tokens_knows_pyjwt = only("signal_sdk.wire.jwt_tokens", libraries=("jwt
 only_the_command_line_knows_click = only(
     "signal_sdk.cli", "signal_sdk.__main__", libraries=("click",)
 )
+only_the_command_line_knows_rich = only("signal_sdk.cli", libraries=("rich",))
 
 
 def modules_are_short(module: Module) -> list[str]:

@@ -18,6 +18,7 @@ from tests.laws import (
     only_jwt_tokens_knows_pyjwt,
     only_lookup_knows_httpx,
     only_the_command_line_knows_click,
+    only_the_command_line_knows_rich,
     only_the_journal_knows_sqlite,
     only_the_redis_engine_knows_redis,
     only_websocket_knows_websockets,
@@ -50,6 +51,7 @@ from tests.modules import ROOT, Module, circles, is_in, modules
         pytest.param(only_the_redis_engine_knows_redis, id="only engine.redis knows Redis"),
         pytest.param(only_jwt_tokens_knows_pyjwt, id="only wire.jwt_tokens knows PyJWT"),
         pytest.param(only_the_command_line_knows_click, id="only the command line knows click"),
+        pytest.param(only_the_command_line_knows_rich, id="only the command line knows rich"),
         pytest.param(others_are_judged_patiently, id="others are judged patiently"),
         pytest.param(modules_are_short, id="modules are short"),
     ],
@@ -281,6 +283,7 @@ def test_the_law_of_the_journal_lets_pass(name: str, source: str) -> None:
         ),
         (only_the_command_line_knows_click, "click", "signal_sdk.cli.serve", "signal_sdk.signal"),
         (only_the_command_line_knows_click, "click", "signal_sdk.__main__", "signal_sdk.server"),
+        (only_the_command_line_knows_rich, "rich.table", "signal_sdk.cli.screen", "signal_sdk.net"),
     ],
 )
 def test_the_law_of_a_library_s_home_sees(

@@ -1,4 +1,4 @@
 """The command line, one module a command; `main` puts them together.
 
-Needs click, which only the extra `signal-sdk[server]` brings: nothing outside `cli` imports it.
+Needs click, which only the extra `server` brings: nothing outside `cli` imports it.
 """

@@ -12,24 +12,24 @@ from importlib.util import find_spec
 import click
 
 from signal_sdk.cli import exposure
-from signal_sdk.cli.events import as_json
+from signal_sdk.cli.events import as_json, json_option
 from signal_sdk.cli.failures import WRONG_USE
 from signal_sdk.cli.output import complain, say
+from signal_sdk.cli.screen import say_well
 from signal_sdk.cli.settings import NO_STATE, Settings
 from signal_sdk.errors import ConfigError
+from signal_sdk.extras import needs_extra
 from signal_sdk.server.certificate import tls_context
 from signal_sdk.server.config import Config
 
 __all__ = ["check"]
-
-WELL = "all is well"
 
 
 @click.command()
 @click.argument("file", metavar="CONFIG")
 @click.option("--dev", is_flag=True, help="As with serve --dev.")
 @click.option("--data", metavar="DIR", help="As with serve --data DIR.")
-@click.option("--json", "is_json", is_flag=True, help="Print it as one JSON object.")
+@json_option
 def check(*, file: str, dev: bool, data: str | None, is_json: bool) -> int:
     """Read the configuration CONFIG as `serve` would, and say all that is wrong with it.
 
@@ -63,7 +63,7 @@ def _faults(config: Config) -> Iterator[str]:
         except ConfigError as exc:
             yield str(exc)
     if server.redis and find_spec("coredis") is None:
-        yield "Redis needs the extra: pip install 'signal-sdk[redis]'"
+        yield needs_extra("[server] redis", "redis")
 
 
 def _tell(faults: Sequence[str], warnings: Sequence[str]) -> None:
@@ -72,4 +72,4 @@ def _tell(faults: Sequence[str], warnings: Sequence[str]) -> None:
     for warning in warnings:
         complain(f"warning: {warning}")
     if not faults:
-        say(WELL)
+        say_well()

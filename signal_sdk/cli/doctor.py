@@ -18,19 +18,19 @@ from click.core import ParameterSource
 
 from signal_sdk.cli import old_clients
 from signal_sdk.cli.account import trusting
+from signal_sdk.cli.events import as_json, json_option
 from signal_sdk.cli.failures import FAILED
 from signal_sdk.cli.output import complain, say
 from signal_sdk.cli.probes import Asked, Step
 from signal_sdk.cli.redis import needs_redis, redis_of, redis_option, visit
+from signal_sdk.cli.screen import say_fact, say_well
 from signal_sdk.cli.settings import Settings
-from signal_sdk.printable import one_line
 from signal_sdk.server.config import MAX_PORT, ServerConfig
 from signal_sdk.server.engine.checkup import Health, examine
 from signal_sdk.wire import names
 
 __all__ = ["doctor"]
 
-WELL: Final = "all is well"
 DEFAULT_APP: Final = "demo"
 DEFAULT_ACCOUNT: Final = "signal-sdk-doctor"
 MAX_LOOKUP_PORTS: Final = 2
@@ -80,6 +80,7 @@ MAX_LOOKUP_PORTS: Final = 2
     "443 (web) or 80 (java).",
 )
 @click.option("--ca", metavar="FILE", help="With web: a CA to trust beside the system's, in PEM.")
+@json_option
 @click.pass_context
 def doctor(
     context: click.Context,
@@ -89,6 +90,7 @@ def doctor(
     redis: tuple[str, ...],
     config: str | None,
     client: str | None,
+    is_json: bool,
     **options: Any,
 ) -> int:
     """Look over what a server keeps, or the way on which an original client gets to it.
@@ -108,20 +110,20 @@ def doctor(
     if sum(ways) != 1:
         raise click.UsageError("Give either --data, --redis or --config, or --client.")
     if client is not None:
-        return _try(client, **options)
+        return _try(client, is_json=is_json, **options)
     _refuse_others(context)
     if data is not None:
-        return _tell_health(examine(data))
+        return _tell_health(examine(data), is_json=is_json)
     if not redis and (kept := Settings(config=config).read(is_draft=True).server.data):
-        return _tell_health(examine(kept))
-    return _tell_health(_visit(redis_of(redis, config)))
+        return _tell_health(examine(kept), is_json=is_json)
+    return _tell_health(_visit(redis_of(redis, config)), is_json=is_json)
 
 
 def _refuse_others(context: click.Context) -> None:
     """What only --client has a use for is refused; a token in the environment is not."""
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))
-        is_ours = parameter.name in ("data", "redis", "config")
+        is_ours = parameter.name in ("data", "redis", "config", "is_json")
         if source is ParameterSource.COMMANDLINE and not is_ours:
             raise click.UsageError(f"{parameter.opts[0]} goes with --client.")
 
@@ -134,14 +136,19 @@ def _visit(server: ServerConfig) -> Health:
     return visit(server, partial(look, replicas=replicas), is_careful=False)
 
 
-def _tell_health(health: Health) -> int:
+def _tell_health(health: Health, *, is_json: bool) -> int:
+    if is_json:
+        facts = [{"name": name, "fact": fact} for name, fact in health.facts]
+        problems = list(health.problems)
+        say(as_json({"ok": not problems, "facts": facts, "problems": problems}))
+        return FAILED if problems else 0
     for name, fact in health.facts:
-        say(one_line(f"{name}: {fact}"))
+        say_fact(name, fact)
     for problem in health.problems:
         complain(problem)
     if health.problems:
         return FAILED
-    say(WELL)
+    say_well()
     return 0
 
 
@@ -154,6 +161,7 @@ def _try(
     token: str | None,
     lookup_ports: tuple[int, ...],
     ca: str | None,
+    is_json: bool,
 ) -> int:
     if ca is not None and client != "web":
         raise click.UsageError("--ca goes with --client web: the others use no TLS.")
@@ -170,16 +178,22 @@ def _try(
         lookup_ports=lookup_ports,
         ssl_context=trusting(ca) if ca is not None else None,
     )
-    problem = trio.run(old_clients.run, client, asked, _tell)
+    steps: list[Step] = []
+    problem = trio.run(old_clients.run, client, asked, steps.append if is_json else _tell)
+    if is_json:
+        said = [{"name": it.name, "seen": it.seen, "is_warning": it.is_warning} for it in steps]
+        problems = [] if problem is None else [str(problem)]
+        say(as_json({"ok": not problems, "steps": said, "problems": problems}))
+        return FAILED if problems else 0
     if problem is not None:
         complain(str(problem))
         return FAILED
-    say(WELL)
+    say_well()
     return 0
 
 
 def _tell(step: Step) -> None:
-    say(one_line(str(step)))
+    say_fact(step.name, step.seen, is_warning=step.is_warning)
 
 
 def _check_host(host: str) -> None:

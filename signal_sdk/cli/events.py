@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import click
+
 from signal_sdk.printable import one_line
 
-__all__ = ["EVENTS", "Event", "as_json", "as_text"]
+__all__ = ["EVENTS", "Event", "as_json", "as_text", "json_option"]
 
 Event = Mapping[str, Any]
 """`event`, its name; `ts`, when it was, in Unix milliseconds; and what the name asks for."""
@@ -38,6 +40,12 @@ EVENTS: Final[Mapping[str, str]] = {
     "error": "error: {reason} ({ecode})",
 }
 """How each event reads."""
+
+
+json_option: Final = click.option(
+    "--json", "is_json", is_flag=True, help="Print it as one JSON object."
+)
+"""The flag of commands that print one thing."""
 
 
 def as_json(event: Event) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 import attrs
 import click
 
-from signal_sdk.cli.events import as_json
+from signal_sdk.cli.events import as_json, json_option
 from signal_sdk.cli.output import say
 from signal_sdk.errors import ConfigError
 from signal_sdk.printable import one_line
@@ -114,7 +114,7 @@ SECTIONS: Final[list[Callable[[Fresh], str]]] = [_beginning, _server, _native, _
     help=f"The directory that state is to be kept in.  [default: {DATA} beside FILE]",
 )
 @click.option("--force", is_flag=True, help="Replace FILE where it is there already.")
-@click.option("--json", "is_json", is_flag=True, help="Print what was made as one JSON object.")
+@json_option
 def init(*, file: str, data: str | None, force: bool, is_json: bool) -> None:
     """Write a configuration to start from to FILE (signal.toml), with a new app and its secret.
 

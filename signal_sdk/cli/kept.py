@@ -15,8 +15,9 @@ from typing import Any, Final, TypeVar
 import attrs
 import click
 
-from signal_sdk.cli.events import as_json
+from signal_sdk.cli.events import as_json, json_option
 from signal_sdk.cli.output import say
+from signal_sdk.cli.screen import say_table, screen
 from signal_sdk.cli.times import shown_time
 from signal_sdk.errors import StorageError
 from signal_sdk.printable import one_line
@@ -28,6 +29,8 @@ __all__ = ["account", "channel"]
 
 Kept = TypeVar("Kept", KeptAccount, KeptChannel)
 ANY_END: Final = "*"
+TIMES: Final = ("empty_since", "ends")
+"""Which facts of a channel are times."""
 
 
 @click.group(no_args_is_help=False)
@@ -42,13 +45,14 @@ def account() -> None:
 
 def _options(*, is_list: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """What all of these commands have, and what both lists, or both ways to remove."""
-    own = [
-        click.option("--by-size", is_flag=True, help="The largest first."),
-        click.option("--json", "is_json", is_flag=True, help="Print each as one JSON object."),
-    ]
-    if not is_list:
-        text = "Print what would be removed, and change nothing."
-        own = [click.option("--dry-run", is_flag=True, help=text)]
+    text = "Print what would be removed, and change nothing."
+    own = [click.option("--dry-run", is_flag=True, help=text), json_option]
+    if is_list:
+        text = "Print each as one JSON object."
+        own = [
+            click.option("--by-size", is_flag=True, help="The largest first."),
+            click.option("--json", "is_json", is_flag=True, help=text),
+        ]
     text = "The app id.  [default: all apps]" if is_list else "The app id."
     every = [
         click.argument("wanted", metavar="[NAME]...", nargs=-1),
@@ -99,6 +103,7 @@ def remove_channels(
     data: str,
     app: str,
     dry_run: bool,
+    is_json: bool,
     empty: bool,
     older_than: int,
 ) -> None:
@@ -115,12 +120,12 @@ def remove_channels(
         return _empty(chosen, older_than) if empty or older_than else chosen
 
     if dry_run:
-        _would_remove(choose(kept.channels_of(kept.read(data))))
+        _would_remove(choose(kept.channels_of(kept.read(data))), is_json=is_json)
         return
     with kept.changed(data) as keeper:
         chosen = choose(kept.channels_of(keeper.state))
         keeper.remove_channels(it for it in chosen if not it.use)
-    _sum_up("removed", chosen)
+    _sum_up(chosen, dry_run=False, is_json=is_json)
 
 
 @account.command("list")
@@ -134,7 +139,9 @@ def list_accounts(*, data: str, **options: Any) -> None:
 
 @account.command("remove")
 @_options(is_list=False)
-def remove_accounts(*, wanted: tuple[str, ...], data: str, app: str, dry_run: bool) -> None:
+def remove_accounts(
+    *, wanted: tuple[str, ...], data: str, app: str, dry_run: bool, is_json: bool
+) -> None:
     """Remove accounts, with their attributes and all that waits in their inboxes; NAME* is all that
     begin so.
 
@@ -145,12 +152,12 @@ def remove_accounts(*, wanted: tuple[str, ...], data: str, app: str, dry_run: bo
     names.check_app_id(app)
     if dry_run:
         found = kept.accounts_of(kept.read(data))
-        _would_remove(_chosen(found, app, wanted, "account"))
+        _would_remove(_chosen(found, app, wanted, "account"), is_json=is_json)
         return
     with kept.changed(data) as keeper:
         chosen = _chosen(kept.accounts_of(keeper.state), app, wanted, "account")
         keeper.remove_accounts(it for it in chosen if not it.use)
-    _sum_up("removed", chosen)
+    _sum_up(chosen, dry_run=False, is_json=is_json)
 
 
 # --- which are meant ---
@@ -203,8 +210,24 @@ def _print(
         found = [it for it in found if _is_meant(it.name, wanted)]
     if by_size:
         found = sorted(found, key=lambda it: -it.bytes)
+    terminal = None if is_json else screen()
+    if terminal is not None:
+        facts = list(map(_facts, found))
+        heads = [name.replace("_", " ") for name in facts[0]] if facts else []
+        say_table(terminal, heads, [list(map(_shown, it.items())) for it in facts])
+        return
     for it in found:
         say(as_json(_facts(it)) if is_json else _line(it))
+
+
+def _shown(fact: tuple[str, Any]) -> object:
+    """A fact in a table's cell."""
+    name, value = fact
+    if value is None:
+        return ""
+    if name in TIMES:
+        return shown_time(int(value))
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
 
 
 def _facts(it: KeptAccount | KeptChannel) -> dict[str, Any]:
@@ -234,15 +257,25 @@ def _said_of_account(it: KeptAccount) -> list[str]:
     return [*said, *(f"{what}: {count}" for what, count in counts if count)]
 
 
-def _would_remove(chosen: Sequence[Kept]) -> None:
+def _would_remove(chosen: Sequence[Kept], *, is_json: bool) -> None:
     for it in chosen:
-        if not it.use:
+        if not (it.use or is_json):
             say(_line(it))
-    _sum_up("would be removed", chosen)
+    _sum_up(chosen, dry_run=True, is_json=is_json)
 
 
-def _sum_up(what: str, chosen: Sequence[Kept]) -> None:
+def _sum_up(chosen: Sequence[Kept], *, dry_run: bool, is_json: bool) -> None:
     gone = [it for it in chosen if not it.use]
+    if is_json:
+        told = {
+            "dry_run": dry_run,
+            "names": [it.name for it in gone],
+            "bytes": sum(it.bytes for it in gone),
+            "in_use": len(chosen) - len(gone),
+        }
+        say(as_json(told))
+        return
+    what = "would be removed" if dry_run else "removed"
     say(f"{what}: {len(gone)}, bytes: {sum(it.bytes for it in gone)}")
     if len(gone) < len(chosen):
         say(f"left alone, since they are in use: {len(chosen) - len(gone)}")

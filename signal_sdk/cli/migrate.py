@@ -10,6 +10,7 @@ from functools import partial
 
 import click
 
+from signal_sdk.cli.events import as_json, json_option
 from signal_sdk.cli.output import say
 from signal_sdk.cli.redis import needs_redis, redis_of, visit
 from signal_sdk.server import revocations
@@ -29,7 +30,8 @@ __all__ = ["migrate"]
     metavar="FILE",
     help="The configuration, of which redis_password, redis_password_file and redis_prefix count.",
 )
-def migrate(*, source: str, target: str, config: str | None) -> None:
+@json_option
+def migrate(*, source: str, target: str, config: str | None, is_json: bool) -> None:
     """Carry what a stopped server keeps in a directory into a Redis, or back.
 
     One of --from and --to is a directory, the other the URL of a Redis. The state stays where it
@@ -44,6 +46,9 @@ def migrate(*, source: str, target: str, config: str | None) -> None:
     server = redis_of([target if is_in else source], config)
     needs_redis()
     counts = _carry_in(source, server) if is_in else _carry_out(server, target)
+    if is_json:
+        say(as_json(counts))
+        return
     said = ", ".join(f"{what}: {count}" for what, count in counts.items())
     say(f"carried over: {said}")
 

@@ -13,6 +13,7 @@ from typing import Final
 
 import click
 
+from signal_sdk.cli.events import as_json, json_option
 from signal_sdk.cli.output import say
 from signal_sdk.cli.redis import needs_redis, redis_of, redis_option, visit
 from signal_sdk.cli.settings import Settings
@@ -52,6 +53,7 @@ JOURNAL: Final = "signal.db"
     metavar="SECONDS",
     help="How long tokens of the original form are made to last at most.  [default: unknown]",
 )
+@json_option
 def revoke(
     *,
     data: str | None,
@@ -61,6 +63,7 @@ def revoke(
     account: str | None,
     before: int | None,
     old_lifetime: int | None,
+    is_json: bool,
 ) -> None:
     """Take tokens back: who is logged in with one is logged out, and nobody logs in with it.
 
@@ -87,6 +90,10 @@ def revoke(
         _write(data, revocation)
     else:
         _share(redis_of(redis, config), revocation)
+    if is_json:
+        told = {"app": app, "account": account, "before": until, "old_before": old_before}
+        say(as_json(told))
+        return
     whose = f" of {account!r}" if account else ""
     say(one_line(f"revoked: tokens{whose} of the app {app!r} made before {shown_time(until)}"))
     if old_before is None:

@@ -5,6 +5,7 @@ Owns: who gets it, and that nothing else comes of the login. Must not know how m
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,7 +14,9 @@ import trio
 
 from signal_sdk.callbacks import LoginCallback
 from signal_sdk.cli.account import Account, account_options
+from signal_sdk.cli.events import as_json, json_option
 from signal_sdk.cli.hangup import hangup_ignored
+from signal_sdk.cli.output import say
 from signal_sdk.cli.stdin import read_stdin
 from signal_sdk.errors import SignalError
 from signal_sdk.login_session import LoginSession
@@ -39,6 +42,7 @@ __all__ = ["send"]
     help="Send it to the channel without joining it, or join first, which its members hear of."
     "  [default: --force]",
 )
+@json_option
 @click.argument("message")
 def send(
     *,
@@ -46,6 +50,7 @@ def send(
     ttl: int | None,
     channel: str | None,
     force: bool,
+    is_json: bool,
     message: str,
     **options: Any,
 ) -> None:
@@ -79,6 +84,8 @@ def send(
 
     with hangup_ignored():
         trio.run(_send, account, send_in)
+    if is_json:
+        say(as_json({"event": "sent", "ts": int(time.time() * 1000), "to": to, "channel": channel}))
 
 
 class _Deaf(LoginCallback):

@@ -15,11 +15,13 @@ from typing import Any, Final
 
 import click
 
+from signal_sdk.cli.events import as_json, json_option
+from signal_sdk.cli.failures import FAILED
 from signal_sdk.cli.output import say
 from signal_sdk.cli.revoke import revoke
 from signal_sdk.cli.stdin import read_stdin
 from signal_sdk.cli.times import shown_time
-from signal_sdk.errors import ConfigError
+from signal_sdk.errors import ConfigError, LoginError
 from signal_sdk.printable import one_line
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import AppConfig
@@ -89,6 +91,7 @@ def _with_app(command: Callable[..., Any]) -> Callable[..., Any]:
     help="A JWT: writes to and calls nobody but ACCOUNT; again for more.",
 )
 @click.option("--listener", is_flag=True, help="A JWT: may join the special channels.")
+@json_option
 def make(
     *,
     app: str,
@@ -102,6 +105,7 @@ def make(
     channels: tuple[str, ...],
     peers: tuple[str, ...],
     listener: bool,
+    is_json: bool,
 ) -> None:
     """Print a token with which ACCOUNT can log in to the app.
 
@@ -121,7 +125,8 @@ def make(
             raise click.UsageError(f"Only a JWT can say that: {text} need --jwt.")
         if not found.allow_old_tokens:
             raise click.UsageError("This app takes no tokens of the original form: give --jwt.")
-        say(tokens.make_token(app, found.certificate, account, expiry))
+        made = tokens.make_token(app, found.certificate, account, expiry)
+        _print(made, app, account, expiry, is_json=is_json)
         return
     claims = jwt_tokens.Claims(
         aud=app,
@@ -132,15 +137,28 @@ def make(
         jti=secrets.token_urlsafe(JTI_BYTES),
         rights=rights,
     )
-    say(jwt_tokens.make_jwt(claims, found.certificate))
+    made = jwt_tokens.make_jwt(claims, found.certificate)
+    _print(made, app, account, expiry, is_json=is_json)
+
+
+def _print(made: str, app: str, account: str, expiry: int, *, is_json: bool) -> None:
+    told = {"token": made, "app": app, "account": account, "expires": expiry}
+    say(as_json(told) if is_json else made)
 
 
 @token.command()
 @click.argument("text", metavar="TOKEN")
 @_with_app
+@json_option
 def check(
-    *, text: str, app: str, account: str, certificate_file: str | None, config: str | None
-) -> None:
+    *,
+    text: str,
+    app: str,
+    account: str,
+    certificate_file: str | None,
+    config: str | None,
+    is_json: bool,
+) -> int:
     """Print until when TOKEN is good, and what it allows if that is not all, or why it is not good
     (exit code 1).
 
@@ -154,8 +172,29 @@ def check(
     account = names.check_account(account)
     if text in ("", names.NO_TOKEN):
         raise click.UsageError("That is no token, but what stands for none.")
-    token = check_token(found, text, account, time.time(), skew=0.0)
+    try:
+        token = check_token(found, text, account, time.time(), skew=0.0)
+    except LoginError as exc:
+        if not is_json:
+            raise
+        say(as_json({"ok": False, "ecode": int(exc.ecode), "reason": exc.reason}))
+        return FAILED
+    if is_json:
+        rights = token.rights
+        say(
+            as_json(
+                {
+                    "ok": True,
+                    "expires": token.expires,
+                    "channels": rights.channels,
+                    "peers": rights.peers,
+                    "listener": rights.listener,
+                }
+            )
+        )
+        return 0
     say(f"good until {shown_time(token.expires or 0)}{_shown_rights(token.rights)}")
+    return 0
 
 
 def _shown_rights(rights: Rights) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 from pathlib import Path
@@ -88,3 +89,19 @@ async def test_what_a_server_left_is_looked_over_and_left_so(
     ended = run("doctor", "--data", str(tmp_path))
     assert (ended.code, ended.err) == (0, "")
     assert contents(tmp_path) == before
+
+
+def test_programs_are_told_the_same(tmp_path: Path) -> None:
+    args = ["doctor", "--data", str(tmp_path), "--json"]
+    Journal.open(tmp_path).close()
+    result = CliRunner().invoke(cli, args)
+    told = json.loads(result.stdout)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert (told["ok"], told["problems"]) == (True, [])
+    assert told["facts"][0] == {"name": "file", "fact": str(tmp_path / FILE_NAME)}
+    (tmp_path / FILE_NAME).write_text("what is this?")
+    result = CliRunner().invoke(cli, args)
+    told = json.loads(result.stdout)
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert told["ok"] is False
+    assert [it.rpartition(": ")[2] for it in told["problems"]] == ["it is no SQLite file"]

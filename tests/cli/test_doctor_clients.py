@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -234,3 +235,23 @@ def test_a_token_in_the_environment_is_no_option_of_data(tmp_path: Path) -> None
     ended = doctor("--data", str(tmp_path), environment={"SIGNAL_SDK_TOKEN": "t"})
     assert ended.code == 1
     assert ended.err.endswith("there is no such file\n")
+
+
+async def test_programs_are_told_each_step(server: LocalServer) -> None:
+    args = ("--client", "java", "--host", "127.0.0.1", "--json", "--app", APP)
+    where = ("--lookup-port", str(server.port))
+    good = await trio.to_thread.run_sync(
+        lambda: doctor(*args, *where, environment={"SIGNAL_SDK_TOKEN": GOOD})
+    )
+    assert (good.code, good.err) == (0, "")
+    told = json.loads(good.out)
+    assert (told["ok"], told["problems"]) == (True, [])
+    steps = [it["name"] for it in told["steps"]]
+    assert steps[0] == "name"
+    assert steps[-1] == "logout"
+    bad = await trio.to_thread.run_sync(lambda: doctor(*args, *where))
+    assert (bad.code, bad.err) == (1, "")
+    told = json.loads(bad.out)
+    assert told["ok"] is False
+    assert [it.partition(":")[0] for it in told["problems"]] == ["token"]
+    assert not any(it["is_warning"] for it in told["steps"])

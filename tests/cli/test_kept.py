@@ -241,3 +241,16 @@ async def test_a_server_that_runs_is_named_and_not_disturbed(tmp_path: Path) -> 
     async with dev_server(*arguments) as (server, _):
         assert (await server.end(signal.SIGTERM)).code == 0
     assert channels(str(tmp_path)) == set()
+
+
+async def test_programs_are_told_what_was_removed(data: str) -> None:
+    args = ("channel", "remove", "--data", data, "--app", "app", "x-*", "room*", "--json")
+    told = {"names": [FORGED, "x-2"], "bytes": 6, "in_use": 1}
+    (line,) = good(*args, "--dry-run")
+    assert json.loads(line) == {"dry_run": True, **told}
+    assert len(channels(data)) == 4
+    (line,) = good(*args)
+    assert json.loads(line) == {"dry_run": False, **told}
+    assert channels(data) == {"room", "big"}
+    (line,) = good("account", "remove", "--data", data, "--app", "app", "ann", "--json")
+    assert json.loads(line)["names"] == ["ann"]

@@ -69,6 +69,11 @@ def test_every_option_says_what_it_is() -> None:
                 assert parameter.help, f"{path} {parameter.name}"
 
 
+def test_every_command_that_prints_does_so_for_programs() -> None:
+    without = {path for path, it in commands() if "is_json" not in {p.name for p in it.params}}
+    assert without == set()
+
+
 # --- The ways in
 
 

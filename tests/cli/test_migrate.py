@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -275,3 +276,12 @@ def test_one_that_was_killed_before_it_began_has_left_nothing(
     assert "already" in line
     shared_redis.command("DEL", f"{redis_prefix}:{{app}}:app")
     good(invoke("--from", source, "--to", url, prefix=redis_prefix))
+
+
+def test_programs_are_told_how_much(
+    tmp_path: Path, shared_redis: RedisServer, redis_prefix: str
+) -> None:
+    source = fill(tmp_path / "data", 3)
+    args = ("--from", source, "--to", shared_redis.unix_url, "--json")
+    told = json.loads(good(invoke(*args, prefix=redis_prefix)))
+    assert (told["accounts"], told["messages"], told["revocations"]) == (3, 3, 0)

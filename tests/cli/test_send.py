@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -239,3 +241,12 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     assert text in result.stderr
     assert result.stderr.endswith("; see signal-sdk send --help\n")
     assert result.stderr.count("\n") == 1
+
+
+async def test_programs_are_told_that_the_server_has_it() -> None:
+    async with dev_server() as (_, address):
+        ended = await send(address, "--to", "bob", "--json", "hello")
+    assert (ended.code, ended.err) == (0, "")
+    told = json.loads(ended.out)
+    assert abs(told.pop("ts") / 1000 - time.time()) < 300
+    assert told == {"event": "sent", "to": "bob", "channel": None}

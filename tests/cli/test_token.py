@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from pathlib import Path
@@ -211,3 +212,29 @@ def test_what_is_made_is_good_when_checked() -> None:
     ended = run("token", "check", "-", *WHOSE, stdin=made.out, environment=BY_VARIABLE)
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.startswith("good until ")
+
+
+def test_programs_are_told_what_was_made_and_what_it_is_good_for() -> None:
+    made = json.loads(
+        good(invoke("make", *WHOSE, "--expiry", "1446455471", "--json", environment=BY_VARIABLE))
+    )
+    assert made == {
+        "token": VECTOR,
+        "app": APP,
+        "account": "TestAccount",
+        "expires": 1446455471,
+    }
+    late = invoke("check", VECTOR, *WHOSE, "--json", environment=BY_VARIABLE)
+    assert (late.exit_code, late.stderr) == (1, "")
+    told = json.loads(late.stdout)
+    assert (told["ok"], told["ecode"]) == (False, 204)
+    args = ("make", *WHOSE, "--jwt", "--expiry", "4102444800", "--channel", "a*", "--json")
+    jwt = json.loads(good(invoke(*args, environment=BY_VARIABLE)))["token"]
+    checked = good(invoke("check", jwt, *WHOSE, "--json", environment=BY_VARIABLE))
+    assert json.loads(checked) == {
+        "ok": True,
+        "expires": 4102444800,
+        "channels": ["a*"],
+        "peers": None,
+        "listener": False,
+    }

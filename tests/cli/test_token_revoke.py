@@ -228,3 +228,12 @@ async def test_a_running_server_takes_it_up(tmp_path: Path) -> None:
         assert "(206" in ended.err
         assert token not in ended.err
         assert (await server.end(signal.SIGINT)).code == 0
+
+
+def test_programs_are_told_what_was_taken_back(data: str) -> None:
+    args = ("revoke", "--data", data, "--app", APP, "--before", "1000", "--old-lifetime", "60")
+    told = json.loads(good(invoke(*args, "--json")))
+    assert told == {"app": APP, "account": None, "before": 1000, "old_before": 1060}
+    told = json.loads(good(invoke("revoke", "--data", data, *WHOSE, "--json")))
+    assert (told["account"], told["old_before"]) == ("ann", None)
+    assert len(kept(data)) == 2
