@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Delivery
+from signal_sdk.server.engine.happened import Happening
 from signal_sdk.server.wires.base import Ear, Wire
 from signal_sdk.wire import events
 
@@ -116,6 +117,8 @@ class Hub(Delivery):
         self.msgid: int = 0
         """Of the event that is being delivered."""
         self.on_fencing: Callable[[], None] = _nothing
+        self.on_happening: Callable[[Happening], None] = _nobody
+        self.on_kept: Callable[[], None] = _nothing
 
     def __len__(self) -> int:
         """How many logged-in connections there are."""
@@ -217,8 +220,18 @@ class Hub(Delivery):
     def gather(self) -> AbstractContextManager[None]:
         return self._gathering()
 
+    def deliver_happening(self, happening: Happening) -> None:
+        self.on_happening(happening)
+
+    def deliver_kept(self) -> None:
+        self.on_kept()
+
     def deliver_fencing(self) -> None:
         self.on_fencing()
+
+
+def _nobody(_: Happening) -> None:
+    """Nobody follows yet."""
 
 
 def _nothing() -> None:

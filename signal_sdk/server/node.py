@@ -32,6 +32,7 @@ from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.memory import give_back
 from signal_sdk.server.engine.pending import waited
+from signal_sdk.server.feed import Feed
 from signal_sdk.server.forwarded import Forwarded
 from signal_sdk.server.handed import Handed
 from signal_sdk.server.http import Routes
@@ -108,6 +109,9 @@ class Node:
         self._hub = Hub(self._reactor.flusher.gathering)
         self.engine.bound(_bounds(config))
         self.engine.attach(self._hub, clocks(clock, self._reactor))
+        self.feed: Feed = Feed(self.engine)
+        """What happens, for those who follow it."""
+        self._hub.on_happening = self.feed.take
         self._places = Places(config)
         self._routes = Routes(config.server, self._places)
         self._stopping = trio.Event()

@@ -26,6 +26,7 @@ from signal_sdk.server.engine.base import (
     Presence,
     UnknownError,
 )
+from signal_sdk.server.engine.happened import Why
 from signal_sdk.server.engine.pending import after, settled, waited
 from signal_sdk.server.hub import Hub
 from signal_sdk.server.rates import Paces, Rates
@@ -166,7 +167,7 @@ class Presences:
         key, presence = found
         session = self._session(key, presence)
         if session.token_expires is not None and session.token_expires <= self.token_time():
-            await settled(self.log_out(session))
+            await settled(self.log_out(session, why=Why.EXPIRED))
             raise LoginError(ECode.LOGIN_E_TOKENEXPIRED, "the session's token has expired")
         try:
             self._check_room(key, is_resume=True)
@@ -196,10 +197,10 @@ class Presences:
 
     # --- the end ---
 
-    def log_out(self, session: Session) -> Answer[bool]:
+    def log_out(self, session: Session, *, why: str = Why.LOGOUT) -> Answer[bool]:
         """`user_logout`, or the end of the token: presence ends at once."""
         session.let_go()
-        return self._engine.end(session.key, session.generation)
+        return self._engine.end(session.key, session.generation, why=why)
 
     def disconnected(self, session: Session) -> Answer[None]:
         """The session's connection is gone: it has `_conn_timeout` to come back."""
@@ -229,7 +230,9 @@ class Presences:
         online = await waited(self._engine.online())
         for number, (key, presence) in enumerate(online, 1):
             if self._revocations.is_revoked(*key, presence.token_issued, presence.token_expires):
-                await waited(self._engine.end(key, presence.generation, expires=True))
+                await waited(
+                    self._engine.end(key, presence.generation, expires=True, why=Why.REVOKED)
+                )
             if number % LOOKED_AT_PER_TURN == 0:
                 await trio.lowlevel.checkpoint()
 

@@ -66,6 +66,12 @@ def without_id(text: str) -> str:
     return f"{V2} {rest}"
 
 
+def content_size(text: str) -> int:
+    """How many bytes the content of a line's text has, which is one of ours."""
+    content = text.split(" ", 7 if text.startswith(_V3_HEAD) else 6)[-1]
+    return len(content) if content.isascii() else len(content.encode())
+
+
 def field(text: str) -> str:
     """`text` as one field of a line, which white space would cut in two.
 

@@ -24,6 +24,7 @@ from signal_sdk.errors import SignalError
 from signal_sdk.net.sleeper import Sleeper
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Clocks, Delivery, UnknownError
 from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.server.engine.happened import Happening
 from signal_sdk.server.engine.pending import Answer, Pending
 from signal_sdk.wire.events import ChannelContent
 
@@ -350,6 +351,12 @@ class _Behind(Delivery):
             delivery.deliver_fencing()
 
         self._far.tell(None, deliver)
+
+    def deliver_happening(self, happening: Happening) -> None:
+        self._far.tell(None, lambda it: it.deliver_happening(happening))
+
+    def deliver_kept(self) -> None:
+        self._far.tell(None, lambda it: it.deliver_kept())
 
     def gather(self) -> AbstractContextManager[None]:
         # What is behind goes its own way, and says nothing of turns.

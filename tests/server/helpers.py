@@ -29,6 +29,7 @@ from signal_sdk.server import config as configs
 from signal_sdk.server.config import AppConfig, Config, LimitsConfig
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Clocks, Delivery, Engine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.server.engine.happened import Happening
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.schema import Batch
@@ -155,7 +156,7 @@ def is_refusal(reply: dict[str, Any], ecode: int) -> bool:
 
 NOT_SLOW: Final = (
     *("bound", "aclose", "check_writable", "when_durable", "newest_time", "forget_newer_time"),
-    *("token_time", "statistics"),
+    *("token_time", "statistics", "keep_happenings"),
 )
 """What an engine does without waiting, whatever it is."""
 SLOW_SECONDS: Final = 0.001
@@ -230,6 +231,12 @@ class _LateDelivery:
 
     def deliver_fencing(self) -> None:
         self._delivery.deliver_fencing()
+
+    def deliver_happening(self, happening: Happening) -> None:
+        self._later(("app", happening.app), partial(self._delivery.deliver_happening, happening))
+
+    def deliver_kept(self) -> None:
+        self._delivery.deliver_kept()
 
     def gather(self) -> AbstractContextManager[None]:
         return self._delivery.gather()

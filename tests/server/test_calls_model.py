@@ -29,6 +29,7 @@ from signal_sdk.server.engine.base import (
 )
 from signal_sdk.server.engine.call_table import ACCEPTED, INVITING, RINGING, call_key
 from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.server.engine.happened import Happening
 from signal_sdk.server.session import Session
 from signal_sdk.wire import functions, lines
 from signal_sdk.wire.events import ChannelContent
@@ -74,6 +75,12 @@ class Heard:
 
     def deliver_fencing(self) -> None:
         raise AssertionError("there is one node")
+
+    def deliver_happening(self, happening: Happening) -> None:
+        raise AssertionError("nobody follows")
+
+    def deliver_kept(self) -> None:
+        raise AssertionError("nothing is kept")
 
     def gather(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()

@@ -30,7 +30,7 @@ broken then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
@@ -59,6 +59,7 @@ from signal_sdk.server.engine.facts import (
     Roster,
     Statistics,
 )
+from signal_sdk.server.engine.happened import Backlog, Follow, Happening, Why
 from signal_sdk.server.engine.pending import Answer, Pending
 from signal_sdk.wire.events import ChannelContent, ChannelMessage
 from signal_sdk.wire.names import JsonValue
@@ -193,6 +194,14 @@ class Delivery(Protocol):
         and their sessions wait for their clients to come back.
         """
 
+    def deliver_happening(self, happening: Happening) -> None:
+        """Something has happened that this node follows."""
+
+    def deliver_kept(self) -> None:
+        """Something that is kept for hooks may be taken; an engine behind a network may say nothing
+        of it.
+        """
+
     def gather(self) -> AbstractContextManager[None]:
         """Within this, much is delivered and called back in turns, between which others run: what
         is written for it may wait for its end.
@@ -284,6 +293,34 @@ class Engine(Protocol):
     def forget_newer_time(self) -> None:
         """Nothing later than now was seen: it was a clock's mistake."""
 
+    # --- what happens ---
+
+    def follow(self, app: str, follow: Follow) -> Answer[None]:
+        """Deliver to this node what happens in the app and is of `follow`, in place of what it has
+        followed there: as it happens, and not again where it is lost on the way.
+        """
+
+    def keep_happenings(self, kinds: Collection[str], most: int) -> None:
+        """Keep for hooks what happens of these kinds, in every app, from here on: of an app at most
+        so many, and of more the oldest go. With no kinds nothing is kept; what was may go.
+        """
+
+    def backlogs(self) -> Answer[Mapping[str, Backlog]]:
+        """What is kept for hooks, by apps, as far as this node knows them."""
+
+    def take_happenings(
+        self, app: str, most: int, *, seconds: float
+    ) -> Answer[Sequence[Happening] | None]:
+        """The oldest that are kept for hooks, at most so many, in the order of their numbers, which
+        are durable. No other node is given them for so many `seconds`; None where that is so of
+        this one. They stay until they are done.
+        """
+
+    def happenings_done(self, app: str, upto: int) -> Answer[bool]:
+        """All up to this number are with whom they are for. Does nothing, and is False, where
+        another node has taken them meanwhile.
+        """
+
     # --- presence and membership ---
 
     def log_in(
@@ -308,9 +345,12 @@ class Engine(Protocol):
         account's `_conn_timeout`. Does nothing where another holds the account.
         """
 
-    def end(self, key: AccountKey, generation: int, *, expires: bool = False) -> Answer[bool]:
+    def end(
+        self, key: AccountKey, generation: int, *, expires: bool = False, why: str = Why.LOGOUT
+    ) -> Answer[bool]:
         """End this session, its membership and its calls. False where it is over already. Where it
-        `expires`, a connection that holds it is told by `deliver_expiry`.
+        `expires`, a connection that holds it is told by `deliver_expiry`. `why` is for those who
+        hear what happens.
         """
 
     def presence(self, key: AccountKey) -> Answer[Presence | None]:

@@ -13,9 +13,11 @@ from typing import Final
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
-from signal_sdk.server.engine import call_table
+from signal_sdk.server.engine import call_table, happened
 from signal_sdk.server.engine.base import AccountKey, Asked, Call, CallKey, Known, Post
 from signal_sdk.server.engine.bounds import QuotaError, check
+from signal_sdk.server.engine.happened import CALL as CALL_HAPPENS
+from signal_sdk.server.engine.happened import Why
 from signal_sdk.server.engine.inbox_operations import InboxOperations
 from signal_sdk.server.engine.tables import Account, call_row
 from signal_sdk.wire import events
@@ -63,8 +65,10 @@ class CallOperations(InboxOperations):
         for side in (caller, other):
             side.calls[key] = None
         self._replace(key, call)
+        if CALL_HAPPENS in self._wanted:
+            self._call_happens(app, call, call.state)
         # An invitation that nobody fetched in time is void: it expires with its deadline.
-        self._tell(app, call, to=callee, kind=events.VOIP_INVITE, extra=extra, ttl=timeout)
+        self._tell_side(app, call, to=callee, kind=events.VOIP_INVITE, extra=extra, ttl=timeout)
         self._keep(caller, asked)
         return None
 
@@ -81,7 +85,10 @@ class CallOperations(InboxOperations):
             raise call_table.no_call(peer, channel)
         after = call_table.step(call, account, kind, self._wall())
         self._replace(key, after)
-        self._tell(app, call, to=peer, kind=kind, extra=extra)
+        if CALL_HAPPENS in self._wanted and kind != events.VOIP_MSG:
+            state = call_table.ENDED if after is None else after.state
+            self._call_happens(app, call, state, call_table.ENDED_BY.get(kind, ""))
+        self._tell_side(app, call, to=peer, kind=kind, extra=extra)
         self._let_go(key)
         self._keep(side, asked)
         return None
@@ -136,7 +143,7 @@ class CallOperations(InboxOperations):
         found = self._accounts.get(AccountKey(app, account))
         return found.uid if found is not None and found.presence is not None else 0
 
-    def _tell(
+    def _tell_side(
         self,
         app: str,
         call: Call,
@@ -162,6 +169,19 @@ class CallOperations(InboxOperations):
         with contextlib.suppress(QuotaError):
             self._post(post)
 
+    def _call_happens(self, app: str, call: Call, state: str, why: str = "") -> None:
+        self._tell(
+            happened.Call(
+                app=app,
+                call=call.id,
+                caller=call.caller,
+                callee=call.callee,
+                channel=call.channel,
+                state=state,
+                why=why,
+            )
+        )
+
     # --- the end ---
 
     def _end_calls(self, account: Account) -> None:
@@ -170,7 +190,9 @@ class CallOperations(InboxOperations):
         for key in list(account.calls):
             call = self._calls[key]
             self._replace(key, None)
-            self._tell(key.app, call, to=call.other(name), kind=events.VOIP_BYE, extra="")
+            self._tell_side(key.app, call, to=call.other(name), kind=events.VOIP_BYE, extra="")
+            if CALL_HAPPENS in self._wanted:
+                self._call_happens(key.app, call, call_table.ENDED, Why.GONE)
             self._let_go(key)
 
     def _run_out(self, key: CallKey) -> None:
@@ -178,12 +200,14 @@ class CallOperations(InboxOperations):
         call = self._calls.get(key)
         if call is None:
             return
-        ecode = ECode.INVITE_E_TIMEOUT
+        ecode, why = ECode.INVITE_E_TIMEOUT, Why.UNANSWERED
         self._replace(key, None)
         if call.state == call_table.INVITING and not self._uid(key.app, call.callee):
-            ecode = ECode.INVITE_E_PEEROFFLINE
+            ecode, why = ECode.INVITE_E_PEEROFFLINE, Why.OFFLINE
         else:
-            self._tell(key.app, call, to=call.callee, kind=events.VOIP_BYE, extra="")
+            self._tell_side(key.app, call, to=call.callee, kind=events.VOIP_BYE, extra="")
         kind, extra = events.VOIP_FAILED, call.extra
-        self._tell(key.app, call, to=call.caller, kind=kind, extra=extra, ecode=ecode)
+        self._tell_side(key.app, call, to=call.caller, kind=kind, extra=extra, ecode=ecode)
+        if CALL_HAPPENS in self._wanted:
+            self._call_happens(key.app, call, call_table.ENDED, why)
         self._let_go(key)

@@ -16,6 +16,7 @@ import attrs
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.facts import AccountKey, Call, CallKey, Post
+from signal_sdk.server.engine.happened import Why
 from signal_sdk.wire import events, lines
 from signal_sdk.wire.names import JsonValue
 
@@ -32,6 +33,9 @@ INVITING: Final = "inviting"
 RINGING: Final = "ringing"
 ACCEPTED: Final = "accepted"
 ENDED: Final = "ended"
+
+ENDED_BY: Final[Mapping[str, str]] = {events.VOIP_REFUSE: Why.REFUSED, events.VOIP_BYE: Why.BYE}
+"""Why a call has ended, by the step that has ended it."""
 
 # Who may do what, in which state, and what comes of it. A step that is not here fails, and changes
 # nothing.

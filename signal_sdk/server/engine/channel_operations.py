@@ -18,6 +18,7 @@ from signal_sdk.server.engine import told
 from signal_sdk.server.engine.base import AccountKey, Asked, ChannelKey, Event, Known
 from signal_sdk.server.engine.bounds import check_attributes, check_bytes, size_of
 from signal_sdk.server.engine.core import Core
+from signal_sdk.server.engine.happened import MESSAGE, Message
 from signal_sdk.server.engine.tables import FEW, RESERVED, Account, Channel, encode_json
 from signal_sdk.server.refusals import too_often
 from signal_sdk.wire import names
@@ -59,6 +60,10 @@ class ChannelOperations(Core):
         self._check_messages(key, channel)
         if channel is not None:
             self._publish(channel, message)
+            if MESSAGE in self._wanted:
+                app, name = key
+                size = size_of(message.msg)
+                self._tell(Message(app=app, channel=name, sender=message.account, size=size))
         self._keep(sender, asked, durably=False)
         return None
 

@@ -15,7 +15,6 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from itertools import islice
 from typing import Any, Final
 
 import trio
@@ -272,8 +271,9 @@ def _refusal() -> SignalError:
 async def _tell(waiting: list[Then], error: SignalError | None) -> None:
     """Tell all of them, those too that come meanwhile, in turns: very many take a while."""
     ends = trio.current_time() + TELL_SECONDS
-    left = iter(waiting)
-    while some := list(islice(left, TELLS_PER_LOOK)):
+    at = 0
+    while some := waiting[at : at + TELLS_PER_LOOK]:
+        at += len(some)
         for then in some:
             try:
                 then(error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
@@ -28,6 +28,7 @@ from signal_sdk.server.engine.base import (
 )
 from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.commits import Commits, InThread, JournalCommits, in_thread
+from signal_sdk.server.engine.happened import Backlog, Follow, Happening
 from signal_sdk.server.engine.inboxes import Inboxes
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.state import Due, State
@@ -80,6 +81,8 @@ class Core:
         self._channels = state.channels
         self._calls = state.calls
         self._listening = state.listening
+        self._happenings = state.happenings
+        self._wanted = state.happenings.wanted
 
     def attach(self, delivery: Delivery, clocks: Clocks) -> None:
         self._delivery = delivery
@@ -99,6 +102,28 @@ class Core:
 
     def bound(self, bounds: Bounds) -> None:
         self._state.bounds = bounds
+
+    # --- what happens ---
+
+    def _tell(self, happening: Happening) -> None:
+        """It has happened; whoever calls this has looked whether anybody wants to hear."""
+        self._happenings.tell(happening, self._wall())
+
+    def keep_happenings(self, kinds: Collection[str], most: int) -> None:
+        self._happenings.keep(kinds, most)
+
+    def follow(self, app: str, follow: Follow) -> None:
+        delivery, _ = self._own
+        self._happenings.follow(delivery, app, follow)
+
+    def backlogs(self) -> Mapping[str, Backlog]:
+        return self._happenings.backlogs()
+
+    def take_happenings(self, app: str, most: int, *, seconds: float) -> Sequence[Happening] | None:
+        return self._happenings.take(app, most, self.node, self._patient(), seconds)
+
+    def happenings_done(self, app: str, upto: int) -> bool:
+        return self._happenings.done(app, upto, self.node)
 
     @property
     def _own(self) -> tuple[Delivery, Clocks]:

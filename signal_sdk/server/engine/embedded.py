@@ -18,6 +18,7 @@ import trio
 from signal_sdk.server.engine.base import CallKey, Engine, Statistics
 from signal_sdk.server.engine.call_operations import CALL
 from signal_sdk.server.engine.channel_operations import END
+from signal_sdk.server.engine.happened import Why
 from signal_sdk.server.engine.memory import give_back
 from signal_sdk.server.engine.presence_operations import EXPIRY, LEASE, PresenceOperations
 from signal_sdk.server.engine.state import Due
@@ -97,6 +98,8 @@ class EmbeddedEngine(PresenceOperations, Engine):
     async def aclose(self) -> None:
         if self._state.lives.keys() - {self.node}:
             self._bury(self.node)
+            delivery, _ = self._own
+            self._happenings.forget(delivery)
             return
         self._part_from(self.node)
         self._state.reserve_no_more()
@@ -114,9 +117,9 @@ class EmbeddedEngine(PresenceOperations, Engine):
         try:
             match due:
                 case (kind, Account() as account) if kind == LEASE and account.presence is not None:
-                    self._end(account, account.presence)
+                    self._end(account, account.presence, why=Why.LOST)
                 case (kind, Account() as account) if kind == EXPIRY:
-                    self._expire(account)
+                    self._expire(account, why=Why.EXPIRED)
                 case (kind, CallKey() as key) if kind == CALL:
                     self._run_out(key)
                 case (kind, Channel() as channel) if kind == END:

@@ -11,7 +11,9 @@ from functools import partial
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import AccountKey, Asked, Entry, Known, Page, Post
 from signal_sdk.server.engine.core import Core
+from signal_sdk.server.engine.happened import ABSENT, MESSAGE, Absent, Message
 from signal_sdk.server.engine.tables import Account
+from signal_sdk.wire import lines
 
 
 class InboxOperations(Core):
@@ -29,10 +31,23 @@ class InboxOperations(Core):
     def _post(self, post: Post) -> None:
         account = self._accounts.get(post.key) or self._state.account(post.key)
         entry = self._inboxes.post(account, post, self._wall)
+        if self._wanted and post.sender:
+            self._message_happens(account, post)
         if self.is_volatile:
             self._tell_of(account, entry)
         else:
             self._commits.when_durable(partial(self._tell_of, account, entry))
+
+    def _message_happens(self, account: Account, post: Post) -> None:
+        app, name = post.key
+        if ABSENT in self._wanted:
+            presence = account.presence
+            if presence is None or presence.lease_ends is not None:
+                size = lines.content_size(post.line)
+                self._tell(Absent(app=app, account=name, sender=post.sender, size=size))
+        if MESSAGE in self._wanted:
+            size = lines.content_size(post.line)
+            self._tell(Message(app=app, account=name, sender=post.sender, size=size))
 
     def _tell_of(self, account: Account, entry: Entry, _: SignalError | None = None) -> None:
         # What cannot be written now is in the inbox all the same, and will be.

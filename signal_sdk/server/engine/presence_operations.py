@@ -29,6 +29,17 @@ from signal_sdk.server.engine.base import (
 )
 from signal_sdk.server.engine.call_operations import CallOperations
 from signal_sdk.server.engine.channel_operations import ChannelOperations
+from signal_sdk.server.engine.happened import (
+    JOIN,
+    LEAVE,
+    LOGIN,
+    LOGOUT,
+    Join,
+    Leave,
+    Login,
+    Logout,
+    Why,
+)
 from signal_sdk.server.engine.node_lives import NodeLives
 from signal_sdk.server.engine.tables import Account, Channel
 from signal_sdk.server.refusals import too_often
@@ -58,7 +69,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         if again and before is not None and before.instance != facts.instance:
             return None
         if before is not None and not keeps:
-            self._end(account, before)
+            self._end(account, before, why=Why.KICKED)
             before = None
             # It may have been forgotten with that.
             account = self._state.account(key, was_known=True)
@@ -83,6 +94,8 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
             self._tell_special(
                 names.USER_ONLINE_CHANNEL, told.ONLINE, names.USER_ONLINE_CHANNEL, account
             )
+            if LOGIN in self._wanted:
+                self._tell(Login(app=key.app, account=key.account, device=facts.device))
         return presence
 
     def resume(self, line_digest: bytes) -> tuple[AccountKey, Presence] | None:
@@ -152,17 +165,19 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         self._commits.account(account)
         self._watch_presence(account)
 
-    def end(self, key: AccountKey, generation: int, *, expires: bool = False) -> bool:
+    def end(
+        self, key: AccountKey, generation: int, *, expires: bool = False, why: str = Why.LOGOUT
+    ) -> bool:
         account = self._held(key, generation)
         if account is None or account.presence is None:
             return False
         if expires:
-            self._expire(account)
+            self._expire(account, why=why)
         else:
-            self._end(account, account.presence, kicks=False)
+            self._end(account, account.presence, why=why, kicks=False)
         return True
 
-    def _expire(self, account: Account) -> None:
+    def _expire(self, account: Account, *, why: str) -> None:
         """The session's token is good no more."""
         presence = account.presence
         if presence is None:
@@ -170,9 +185,9 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         delivery = self._holder(presence)
         if delivery is not None:
             delivery.deliver_expiry(account.key, presence.generation)
-        self._end(account, presence, kicks=False)
+        self._end(account, presence, why=why, kicks=False)
 
-    def _end(self, account: Account, presence: Presence, *, kicks: bool = True) -> None:
+    def _end(self, account: Account, presence: Presence, *, why: str, kicks: bool = True) -> None:
         account.presence = None
         del self._lines[presence.line_digest]
         self._forget_replies(account, list(account.replies))
@@ -186,6 +201,8 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         self._tell_special(
             names.USER_ONLINE_CHANNEL, told.OFFLINE, names.USER_ONLINE_CHANNEL, account
         )
+        if LOGOUT in self._wanted:
+            self._tell(Logout(app=account.key.app, account=account.key.account, why=why))
         self._inboxes.let_go(account)
 
     def presence(self, key: AccountKey) -> Presence | None:
@@ -254,6 +271,8 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         )
         if key.channel not in names.SPECIAL_CHANNELS:
             self._tell_special(names.CHANNEL_EVENT_CHANNEL, told.JOIN, key.channel, account)
+            if JOIN in self._wanted:
+                self._tell(Join(account=name, members=len(channel.members), **key._asdict()))
 
     def leave(self, asked: Asked, channel: str) -> Known | None:
         account = self._asker(asked, ECode.LEAVECHANNEL_E_OTHER)
@@ -285,6 +304,8 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
             self._commits.channel(channel)
         if key.channel not in names.SPECIAL_CHANNELS:
             self._tell_special(names.CHANNEL_EVENT_CHANNEL, told.LEAVE, key.channel, account)
+            if LEAVE in self._wanted:
+                self._tell(Leave(account=name, members=len(channel.members), **key._asdict()))
 
     def roster(self, key: ChannelKey, newest: int) -> Roster:
         channel = self._channels.get(key)

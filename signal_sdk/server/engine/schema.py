@@ -36,6 +36,9 @@ FACTS: Final = "facts"
 """What is known of the server itself, each under its name: the newest time that it has seen."""
 MAKERS: Final = "makers"
 """Which account has made each channel, where that is known."""
+HAPPENINGS: Final = "happenings"
+"""What has happened and is kept for hooks, by numbers that rise whatever app each is of; `number`
+is its own within its app."""
 FLOORS: Final = "floors"
 """Not a table: in a batch, up to which number the entries are gone."""
 FLOOR: Final = "entries_floor"
@@ -112,6 +115,7 @@ TABLES: Final[Mapping[str, Table]] = {
             ),
             reals=("timeout", "deadline"),
         ),
+        Table(HAPPENINGS, ("id",), ("id", "app", "number", "text")),
     )
 }
 
@@ -119,7 +123,7 @@ TABLES: Final[Mapping[str, Table]] = {
 STORED: Final = tuple(table for name, table in TABLES.items() if name != ENTRIES)
 """The tables that the file has; the rows of `ENTRIES` are in those of `CHUNKS`."""
 COUNTED: Final = tuple(
-    name for name in TABLES if name not in (CHUNKS, DROPPED, HANDLED, FACTS, MAKERS)
+    name for name in TABLES if name not in (CHUNKS, DROPPED, HANDLED, FACTS, MAKERS, HAPPENINGS)
 )
 """The tables that are worth a user's look."""
 INDEXED: Final = ("accounts", "channels")
@@ -263,5 +267,12 @@ MIGRATIONS: Final[Sequence[str]] = (
     DROP TABLE entries;
     CREATE TABLE entries_dropped (id INTEGER PRIMARY KEY, checksum INTEGER);
     """,  # noqa: S608  ours
+    # 8: what has happened and is kept for hooks.
+    """
+    CREATE TABLE happenings (
+        id INTEGER PRIMARY KEY, app TEXT NOT NULL, number INTEGER NOT NULL, text TEXT NOT NULL,
+        checksum INTEGER
+    );
+    """,
 )
 """`MIGRATIONS[n]` makes a file of version n one of version n + 1."""

@@ -29,9 +29,10 @@ from signal_sdk.server.engine.bounds import Bounds, Usage, check, size_of
 from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.dues import Dues
 from signal_sdk.server.engine.files import exposed
+from signal_sdk.server.engine.happenings import Happenings
 from signal_sdk.server.engine.journal import HOMELESS, UNREADABLE, Journal
 from signal_sdk.server.engine.memory import shrink
-from signal_sdk.server.engine.schema import FACTS, MAKERS, Row
+from signal_sdk.server.engine.schema import FACTS, HAPPENINGS, MAKERS, Row
 from signal_sdk.server.engine.tables import (
     RESERVED,
     Account,
@@ -93,6 +94,12 @@ class State:
     changes: Rates[ChannelKey] = attrs.field(factory=Rates)
     joins: Paces[ChannelKey] = attrs.field(factory=Paces)
     histories: deque[ChannelKey] = attrs.field(factory=deque)
+    happenings: Happenings = attrs.field(
+        init=False,
+        default=attrs.Factory(
+            lambda state: Happenings(state.commits, state.deliveries), takes_self=True
+        ),
+    )
     _gone: int = 0
     _last_account: int = 0
     _noted_time: float = 0.0
@@ -263,7 +270,10 @@ class State:
             if kind in GIVEN and app:
                 setattr(self.usage(app), kind, int(number))
                 self._given.add(name)
+            self.happenings.take_number(name, number)
         self._load_channels(journal, self._load_accounts(journal))
+        _take(journal, HAPPENINGS, self.happenings.take_row)
+        self.happenings.resumed()
 
     def _load_accounts(self, journal: Journal) -> Mapping[int, Account]:
         """The accounts, and what each has, by their ids."""

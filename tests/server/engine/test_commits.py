@@ -541,6 +541,26 @@ async def test_a_batch_is_written_in_a_thread_by_default(tmp_path: Path) -> None
 # --- very many who wait ---
 
 
+@pytest.mark.parametrize("others", [0, TELLS_PER_LOOK - 1, TELLS_PER_LOOK])
+async def test_who_asks_while_others_are_told_is_told_behind_them(
+    journal: FakeJournal, commits: JournalCommits, autojump_clock: MockClock, others: int
+) -> None:
+    """Having changed nothing, however many were told before."""
+    told: list[object] = []
+
+    def ask(_: object) -> None:
+        commits.when_durable(told.append)
+
+    async with running(commits):
+        commits.put("members", (1, 1), (1, 1, 1))
+        commits.when_durable(ask)
+        for _ in range(others):
+            commits.when_durable(lambda _: None)
+        await trio.sleep(1)
+    assert told == [None]
+    assert journal.tries == 1
+
+
 async def test_very_many_are_told_in_turns_and_in_order(
     journal: FakeJournal, commits: JournalCommits, autojump_clock: MockClock
 ) -> None:

@@ -108,6 +108,7 @@ class CallOperations(Core):
             peer,
             pack(FOLLOWING.get(kind, {})),
             pack([time, content, more, end]),
+            "-" if kind == events.VOIP_MSG else call_table.ENDED_BY.get(kind, ""),
         )
         about = About(account=account, what=channel, name=peer, step=kind)
         return self._change(asked, "step", args, about)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.server.engine.base import AccountKey, Asked, ChannelKey, Known
+from signal_sdk.server.engine.bounds import size_of
 from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.redis import answers
 from signal_sdk.server.engine.redis.answers import About
@@ -46,8 +47,8 @@ class ChannelOperations(Core):
         about = About(
             account=asked.key.account, what=message.channel, ecode=ECode.SENDMESSAGE_E_OTHER
         )
-        text = encode_json(message.msg)
-        args = (message.channel, int(members_only), message.uid, text, message.id)
+        text, size = encode_json(message.msg), size_of(message.msg)
+        args = (message.channel, int(members_only), message.uid, text, message.id, size)
         return self._change(asked, "publish", args, about)
 
     # --- attributes of channels ---

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote
@@ -89,6 +89,8 @@ class Core:
         self._life_seconds = life_seconds
         self._now = now
         self._bounds = bounds
+        self._kept_kinds: frozenset[str] = frozenset()
+        self._kept_most = 0
         self._packed = b""
         self._delivery: Delivery | None = None
         self._wall: Callable[[], float] = time.time
@@ -145,10 +147,17 @@ class Core:
                         self._life_seconds,
                         EVENT_TTL_SECONDS,
                         names.MAX_ATTRS_BYTES,
+                        sorted(self._kept_kinds),
+                        self._kept_most,
                     ]
                 )
             ]
         )
+
+    def keep_happenings(self, kinds: Collection[str], most: int) -> None:
+        """As the contract has it: by what is done from here on. What is kept already stays."""
+        self._kept_kinds, self._kept_most = frozenset(kinds), most
+        self.bound(self._bounds)
 
     def redis_time(self) -> float:
         """What Redis' clock shows, as far as this node knows."""

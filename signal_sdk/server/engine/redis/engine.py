@@ -21,6 +21,7 @@ from signal_sdk.server.engine.redis import resp, revoked
 from signal_sdk.server.engine.redis.call_operations import CallOperations
 from signal_sdk.server.engine.redis.channel_operations import ChannelOperations
 from signal_sdk.server.engine.redis.core import Core
+from signal_sdk.server.engine.redis.happening_operations import HappeningOperations
 from signal_sdk.server.engine.redis.inbox_operations import InboxOperations
 from signal_sdk.server.engine.redis.lives import all_done
 from signal_sdk.server.engine.redis.pipeline import Ask, away
@@ -36,7 +37,9 @@ BEHIND: Final = 2_000
 """How much may be asked and not answered before who has asked already is not heard."""
 
 
-class RedisEngine(PresenceOperations, ChannelOperations, InboxOperations, CallOperations):
+class RedisEngine(
+    PresenceOperations, ChannelOperations, InboxOperations, CallOperations, HappeningOperations
+):
     """An engine of many processes, one for each node.
 
     `urls` is where Redis is (server/redis_urls.py has the forms), `password` for those without

@@ -31,6 +31,7 @@ INCOMPLETE: Final = "incomplete"
 about to be, and then, with the number of the run, that some of it may be there."""
 FILES: Final = (
     "core",
+    "happenings",
     "accounts",
     "inboxes",
     "channels",

@@ -23,6 +23,7 @@ from signal_sdk.server.engine.base import (
     Presence,
     Roster,
 )
+from signal_sdk.server.engine.happened import Why
 from signal_sdk.server.engine.pending import Pending, drive
 from signal_sdk.server.engine.redis import answers
 from signal_sdk.server.engine.redis.answers import About
@@ -111,11 +112,13 @@ class PresenceOperations(Lives):
         self._forget(key, generation)
         return self._lease(key, generation)
 
-    def end(self, key: AccountKey, generation: int, *, expires: bool = False) -> Pending[bool]:
+    def end(
+        self, key: AccountKey, generation: int, *, expires: bool = False, why: str = Why.LOGOUT
+    ) -> Pending[bool]:
         """As the contract has it."""
         if not expires:
             self._forget(key, generation)
-        args = (key.account, generation, int(expires))
+        args = (key.account, generation, int(expires), why)
         asked = self._ask(key.app, "end", args, _has_ended)
         if not expires:
             self._is_leaving(key.app, asked)
@@ -132,6 +135,9 @@ class PresenceOperations(Lives):
             # Or several, one behind the other.
             for at in range(1, len(told), 3):
                 deliver(self._own, AccountKey(app, told[at]), told[at + 1], told[at + 2])
+            return
+        if kind == "kept":
+            self._own.deliver_kept()
             return
         key = AccountKey(app, account)
         self._forget(key, number)

@@ -34,6 +34,7 @@ from signal_sdk.server.engine.base import (
 )
 from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.server.engine.happened import Happening
 from signal_sdk.server.engine.pending import waited
 from signal_sdk.testing.server import EPOCH
 from signal_sdk.wire import events, lines, names
@@ -228,6 +229,8 @@ class Heard:
 
     wall: Callable[[], float]
     all: list[tuple[Any, ...]] = attrs.field(factory=list)
+    happened: list[Happening] = attrs.field(factory=list)
+    kept: int = 0
 
     def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:
         entry = lines.decode(line)
@@ -251,6 +254,12 @@ class Heard:
 
     def deliver_fencing(self) -> None:
         self.all.append(("fencing",))
+
+    def deliver_happening(self, happening: Happening) -> None:
+        self.happened.append(happening)
+
+    def deliver_kept(self) -> None:
+        self.kept += 1
 
     def gather(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()

@@ -26,6 +26,7 @@ from signal_sdk.server.engine.base import (
     Known,
 )
 from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.server.engine.happened import Happening
 from signal_sdk.wire.events import ChannelContent
 from tests.server.engine.contract.harness import (
     HALL,
@@ -97,6 +98,12 @@ class Observer:
 
     def deliver_fencing(self) -> None:
         self.fencings += 1
+
+    def deliver_happening(self, happening: Happening) -> None:
+        raise AssertionError("nobody follows")
+
+    def deliver_kept(self) -> None:
+        raise AssertionError("nothing is kept")
 
     def gather(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()

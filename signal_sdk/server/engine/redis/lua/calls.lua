@@ -41,6 +41,16 @@ local function let_sides_go(c, record)
   let_go(c, record[3])
 end
 
+-- The call, whose record this is, is in this state now, and has ended for this reason if it has.
+local function call_happens(c, record, state, why)
+  if wanted(c, 'call') then
+    happen(c, 'call', {
+      call = record[1], caller = record[2], callee = record[3], channel = record[4], state = state,
+      why = why,
+    })
+  end
+end
+
 local function call_under(c, key)
   local packed = call('HGET', c.base .. 'calls', key)
   return packed and unpack_one(packed) or nil
@@ -56,6 +66,7 @@ local function end_calls(c, name)
     else
       tell_side(c, record[2], name, record[9][BYE_TO_CALLER], c.bounds.event_seconds)
     end
+    call_happens(c, record, 'ended', 'gone')
     let_sides_go(c, record)
   end
 end
@@ -67,14 +78,15 @@ local function run_out(c, key)
     return
   end
   local caller, callee, lines = record[2], record[3], record[9]
-  local failed = lines[UNANSWERED]
+  local failed, why = lines[UNANSWERED], 'unanswered'
   drop_call(c, key, record)
   if record[6] == 'inviting' and uid_if_online(c, callee) == '0' then
-    failed = lines[AWAY]
+    failed, why = lines[AWAY], 'offline'
   else
     tell_side(c, callee, caller, lines[BYE_TO_CALLEE], c.bounds.event_seconds)
   end
   tell_side(c, caller, callee, failed, c.bounds.event_seconds)
+  call_happens(c, record, 'ended', why)
   let_sides_go(c, record)
 end
 
@@ -109,16 +121,19 @@ change('invite', function(c, args, account)
   if callee ~= name then
     call('RPUSH', c.base .. 'k:' .. callee, key)
   end
-  write_call(c, key, {
+  local record = {
     args[14], name, callee, args[12], args[13], 'inviting', timeout, c.now + timeout,
     unpack_one(args[17]), args[20],
-  })
+  }
+  write_call(c, key, record)
+  call_happens(c, record, 'inviting', '')
   tell_side(c, callee, name, unpack_one(args[18]), tonumber(args[19]))
   return nil
 end)
 
 -- ARGV: account, generation, callid, ack, reply; key, peer, which state follows on which for whom,
--- the line, in four pieces: the last stands behind the call's id
+-- the line, in four pieces: the last stands behind the call's id; why it has ended where that ends
+-- it, or that it says nothing new (`-`)
 change('step', function(c, args, account)
   local name, key, peer = account.name, args[9], args[10]
   local record = call_under(c, key)
@@ -140,6 +155,9 @@ change('step', function(c, args, account)
       record[8] = false
     end
     write_call(c, key, record)
+  end
+  if args[13] ~= '-' then
+    call_happens(c, record, state, state == 'ended' and args[13] or '')
   end
   local pieces = unpack_one(args[12])
   tell_side(c, peer, name, {pieces[1], pieces[2], pieces[3] .. record[10] .. pieces[4]},

@@ -171,7 +171,7 @@ local function too_often(c, key, limit)
   return 0
 end
 
--- ARGV: account, generation, callid, ack, reply; channel, members_only, uid, text, id
+-- ARGV: account, generation, callid, ack, reply; channel, members_only, uid, text, id, its bytes
 change('publish', function(c, args, account)
   local name = args[9]
   if args[10] == '1' and account.channel ~= name then
@@ -188,6 +188,10 @@ change('publish', function(c, args, account)
       return refused('messages', limit, ms)
     end
     tell(c, {name = name, jumped = found[3]}, 'message', account.name, tonumber(args[11]), args[12], args[13])
+    local follows = follows_of(c)
+    if follows.kinds.message and (follows.channels[name] or follows.accounts[account.name]) then
+      happen(c, 'message', {channel = name, sender = account.name, size = tonumber(args[14])})
+    end
   end
   return nil
 end)

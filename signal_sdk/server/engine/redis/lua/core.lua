@@ -4,10 +4,12 @@
 -- Keys are all of one app (but for places.lua), and begin with KEYS[1], which ends in its hash tag
 -- and a colon. Behind that: `app` (what the app uses), `u` (account -> uid), `on` (who is online),
 -- `lines` (digest -> account), `nodes` (node -> when it was heard), `heard` (when any was), `dying`,
--- `due`, `stale` (inboxes by the end of their first entry), `calls`; of an account `a:` (facts),
+-- `due`, `stale` (inboxes by the end of their first entry), `calls`, `hs` and `hl` (what is kept for
+-- hooks, and who takes it), `fo` (which node follows what); of an account `a:` (facts),
 -- `i:` (inbox), `r:` (replies), `ua:` (attributes), `k:` (its calls); of a channel `c:` (facts),
 -- `m:` (members), `ca:` (attributes), `h:` (history), `q:`, `x:` (rates); of a node `n:` (who is
--- connected there). Topics: `e:` (a channel's events), `t:` (what a node is told).
+-- connected there). Topics: `e:` (a channel's events), `t:` (what a node is told), `f` (what
+-- happens).
 --
 -- ARGV begins with the time (empty: Redis' own), the node's id and the bounds, in one text.
 -- An answer is null, or an array: when something is due next in milliseconds (0: as before), what
@@ -20,7 +22,7 @@ local BOUNDS = {
   'history_events', 'history_seconds', 'count_push_seconds', 'inbox_messages', 'inbox_bytes',
   'inbox_sender_messages', 'app_bytes', 'app_accounts', 'app_channels', 'account_channels',
   'account_calls', 'attributes', 'joins', 'messages', 'changes', 'replies', 'life', 'event_seconds',
-  'attributes_bytes',
+  'attributes_bytes', 'kept_kinds', 'kept_most',
 }
 -- The latest text and its table: a memory of what was computed, and no state.
 local bounds_text, bounds_table
@@ -31,6 +33,11 @@ local function bounds_of(text)
     for index, value in ipairs(unpack_one(text)) do
       found[BOUNDS[index]] = value
     end
+    local kinds = {}
+    for _, kind in ipairs(found.kept_kinds) do
+      kinds[kind] = true
+    end
+    found.kept_kinds = kinds
     bounds_text, bounds_table = text, found
   end
   return bounds_table

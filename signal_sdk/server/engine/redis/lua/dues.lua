@@ -19,9 +19,9 @@ local function do_due(c, what)
     local account = account_of(c, name)
     if account and account.digest then
       if kind == 'L' then
-        end_session(c, account, true)
+        end_session(c, account, 'lost', true)
       else
-        expire(c, account)
+        expire(c, account, 'expired')
       end
     end
   end
@@ -76,6 +76,7 @@ end
 define('tick', function(c, args)
   local base = c.base
   follow(c, args[5], args[6])
+  read_follows(c)
   if args[4] == 'known' and not call('ZSCORE', base .. 'nodes', c.node) then
     return refused('dead')
   end
@@ -115,7 +116,7 @@ define('tick', function(c, args)
     {
       call('ZCARD', base .. 'u'), call('SCARD', base .. 'on'),
       tonumber(call('HGET', base .. 'app', 'c')) or 0, call('HLEN', base .. 'calls'),
-      call('ZCARD', base .. 'due'),
+      call('ZCARD', base .. 'due'), call('LLEN', base .. 'hs'),
     },
     call('SCARD', base .. 'n:' .. c.node), call('ZCARD', base .. 'nodes'),
   }

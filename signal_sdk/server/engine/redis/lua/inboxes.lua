@@ -193,6 +193,7 @@ local function post(c, it)
     return refusal
   end
   keep(c, name, it[3], it[5])
+  message_happens(c, to, sender, line, inbox.node)
   if inbox.node == c.node then
     return version
   end

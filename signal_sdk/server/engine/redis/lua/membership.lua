@@ -37,6 +37,9 @@ local function arrive(c, channel, account)
   end
   if not is_special(name) then
     tell_special(c, MOVES_CHANNEL, 'join', name, account)
+    if wanted(c, 'join') then
+      happen(c, 'join', {account = account.name, channel = name, members = members_of(c, name)})
+    end
   end
 end
 
@@ -58,6 +61,9 @@ local function depart(c, name, account)
   end
   if not is_special(name) then
     tell_special(c, MOVES_CHANNEL, 'leave', name, account)
+    if wanted(c, 'leave') then
+      happen(c, 'leave', {account = account.name, channel = name, members = members_of(c, name)})
+    end
   end
 end
 

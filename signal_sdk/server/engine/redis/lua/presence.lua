@@ -67,7 +67,7 @@ local function lease(c, account)
   watch_presence(c, account.name)
 end
 
-local function end_session(c, account, kicks)
+local function end_session(c, account, why, kicks)
   local base, name = c.base, account.name
   call('HDEL', base .. 'a:' .. name, 'd', 'n', 'dv', 'vr', 'te', 'ti', 'in', 'ri', 'ch', 'ja', 'le')
   drop_line(c, account.digest)
@@ -84,13 +84,16 @@ local function end_session(c, account, kicks)
   end
   end_calls(c, name)
   tell_special(c, ONLINE_CHANNEL, 'offline', ONLINE_CHANNEL, account)
+  if wanted(c, 'logout') then
+    happen(c, 'logout', {account = name, why = why})
+  end
   let_go(c, name)
 end
 
 -- The session's token is good no more.
-local function expire(c, account)
+local function expire(c, account, why)
   tell_holder(c, account, 'expiry')
-  end_session(c, account, false)
+  end_session(c, account, why, false)
 end
 
 -- Is the node alive that says it is `registered` here? One that is not is from here on.
@@ -130,7 +133,7 @@ define('log_in', function(c, args)
     return nil
   end
   if is_online and args[14] ~= '1' then
-    end_session(c, account, true)
+    end_session(c, account, 'kicked', true)
     -- It may have been forgotten with that.
     account = account_or_new(c, name, account.uid, true)
     is_online = false
@@ -151,6 +154,9 @@ define('log_in', function(c, args)
   watch_presence(c, name, tonumber(args[16]))
   if not is_online then
     tell_special(c, ONLINE_CHANNEL, 'online', ONLINE_CHANNEL, account)
+    if wanted(c, 'login') then
+      happen(c, 'login', {account = name, device = args[7]})
+    end
   end
   return record_of(c, name)
 end)
@@ -189,16 +195,16 @@ define('disconnect', function(c, args)
   return nil
 end, 'allow-oom')
 
--- ARGV: account, generation, expires
+-- ARGV: account, generation, expires, why
 define('end', function(c, args)
   local account = held(c, args[4], args[5])
   if not account then
     return nil
   end
   if args[6] == '1' then
-    expire(c, account)
+    expire(c, account, args[7])
   else
-    end_session(c, account, false)
+    end_session(c, account, args[7], false)
   end
   return {0, 'ended'}
 end, 'allow-oom')
