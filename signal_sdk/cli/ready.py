@@ -12,6 +12,7 @@ from typing import Final
 
 import click
 
+from signal_sdk.cli.events import as_json
 from signal_sdk.cli.output import say
 from signal_sdk.errors import LinkError
 
@@ -39,7 +40,8 @@ def _place(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     help=f"The server's plain port.  [default: $SIGNAL_SDK_SERVER, or {DEFAULT}]",
 )
 @click.option("--alive", is_flag=True, help="Ask only whether it serves, be it full or going away.")
-def ready(place: tuple[str, int], *, alive: bool) -> None:
+@click.option("--json", "is_json", is_flag=True, help="Print it as one JSON object.")
+def ready(place: tuple[str, int], *, alive: bool, is_json: bool) -> None:
     """Ask a server whether it lets clients in, and end with 0 if it does, else with 1."""
     host, port = place
     where = f"{f'[{host}]' if ':' in host else host}:{port}"
@@ -56,4 +58,7 @@ def ready(place: tuple[str, int], *, alive: bool) -> None:
         connection.close()
     if answer.status != http.HTTPStatus.OK:
         raise LinkError(f"{where} lets nobody in: {answer.status} {said}")
+    if is_json:
+        say(as_json({"server": where, "alive" if alive else "ready": True}))
+        return
     say(f"{where} {'serves' if alive else 'lets clients in'}")

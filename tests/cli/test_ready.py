@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from functools import partial
@@ -21,6 +22,9 @@ async def test_a_server_that_lets_clients_in_is_ready() -> None:
             done = await trio.to_thread.run_sync(run, "ready", "--server", address, *option)
             assert (done.code, done.err) == (0, "")
             assert done.out.startswith(f"{address} ")
+            asked = partial(run, "ready", "--json", "--server", address, *option)
+            told = json.loads((await trio.to_thread.run_sync(asked)).out)
+            assert told == {"server": address, "alive" if option else "ready": True}
 
 
 async def test_one_that_is_going_away_is_alive_and_not_ready() -> None:
