@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from signal_sdk.client.dialer import Dialer
     from signal_sdk.client.facts import Gap
     from signal_sdk.client.operation import Operation
+    from signal_sdk.client.past import History, Said, Waiting
     from signal_sdk.ecodes import ECode
     from signal_sdk.errors import (
         ConfigError,
@@ -95,6 +96,7 @@ __all__ = [
     "ECode",
     "EscapingFilter",
     "Gap",
+    "History",
     "IAgoraAPI",
     "ICallBack",
     "LinkError",
@@ -108,6 +110,7 @@ __all__ = [
     "Operation",
     "ParameterError",
     "ProtocolError",
+    "Said",
     "Signal",
     "SignalError",
     "SignalSdkError",
@@ -116,6 +119,7 @@ __all__ = [
     "UserAttrCallback",
     "UserJoined",
     "UserLeft",
+    "Waiting",
     "createAgoraSDKInstanceCPP",
     "create_agora_sdk_instance_cpp",
     "getAgoraSDKInstanceCPP",
@@ -146,6 +150,7 @@ _HOMES: Final = {
     "signal_sdk.client.dialer": ("Dialer",),
     "signal_sdk.client.facts": ("Gap",),
     "signal_sdk.client.operation": ("Operation",),
+    "signal_sdk.client.past": ("History", "Said", "Waiting"),
     "signal_sdk.ecodes": ("ECode",),
     "signal_sdk.errors": (
         "ConfigError",

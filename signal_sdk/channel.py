@@ -28,6 +28,7 @@ from signal_sdk.client.facts import (
 )
 from signal_sdk.client.membership import Membership
 from signal_sdk.client.operation import Operation
+from signal_sdk.client.past import History, history_of
 from signal_sdk.client.requests import nothing
 from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
@@ -171,6 +172,26 @@ class Channel(DocumentedNames):
                 self._readers.end()
             self._member.sink = partial(self._tell_both, self._readers)
         return self._readers
+
+    def history(self, limit: int = names.MAX_HISTORY) -> Operation[History]:
+        """What was said in the channel lately, as far as the server holds it.
+
+        `limit` is how many messages at most, the newest: 1 to 100. By default a server of ours
+        holds a channel's last 256 events, joins and leaves among them, for 60 s, and without Redis
+        nothing of them after its restart; `History.is_whole` says that nothing was said before.
+        Fails with 1001 where the session is not in the channel, or the server has no such function,
+        and with 1004 for another limit. docs/protocol.md, section 3; the original SDKs have none of
+        it.
+        """
+        return self._client.requests.call(
+            lambda: functions.ChannelHistory(
+                channel=self.name,
+                num=names.check_integer("limit", limit, 1, names.MAX_HISTORY, show=names.as_python),
+            ),
+            results.HistoryResult,
+            history_of,
+            unless=self._member.why_not(),
+        )
 
     def channel_leave(self) -> Operation[None]:
         """Leave the channel.

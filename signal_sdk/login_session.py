@@ -18,6 +18,7 @@ from signal_sdk.callbacks import CallCallback, ChannelCallback, MessageCallback
 from signal_sdk.client import given
 from signal_sdk.client.membership import Membership
 from signal_sdk.client.operation import Operation
+from signal_sdk.client.past import Waiting, waiting_in
 from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, SignalError
@@ -176,6 +177,24 @@ class LoginSession(DocumentedNames):
                     ...
         """
         return self._join(name, None, keeps_events=True)
+
+    def peek_messages(self, limit: int = names.MAX_INBOX_PAGE) -> Operation[list[Waiting]]:
+        """The point-to-point messages that wait in the account's inbox, oldest first, which stay
+        there: those that no callback and no stream has handled, or that the server was not told of.
+
+        `limit` is how many of the oldest entries are looked at, calls' events among them: 1 to 100.
+        Fails with 1004 for another limit. docs/protocol.md, section 4; the original SDKs have none
+        of it.
+        """
+
+        def make() -> functions.UserGetMessages:
+            wanted = names.check_integer(
+                "limit", limit, 1, names.MAX_INBOX_POLL, show=names.as_python
+            )
+            # Up to no version anything is cleared.
+            return functions.UserGetMessages(ver_clear=0, max=wanted)
+
+        return self._client.requests.call(make, results.GetMessagesResult, waiting_in)
 
     # --- messages ---
 

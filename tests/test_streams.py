@@ -42,11 +42,9 @@ from signal_sdk.testing.server import LocalServer, local_server
 from tests.client.fakes import Heard
 from tests.signals import log_in, signals
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
-
 
 @pytest.fixture
-async def server(autojump_clock: MockClock) -> AsyncIterator[LocalServer]:
+async def server() -> AsyncIterator[LocalServer]:
     async with local_server(listens=False) as running:
         yield running
 
@@ -73,7 +71,9 @@ async def take(stream: Stream[Any], count: int) -> list[Any]:
 # --- messages
 
 
-async def test_messages_are_read_in_order_beside_the_callback(signal: Signal) -> None:
+async def test_messages_are_read_in_order_beside_the_callback(
+    signal: Signal, autojump_clock: MockClock
+) -> None:
     heard = Heard()
     ann, bob = await log_in(signal, "ann"), await log_in(signal, "bob", heard)
     async with bob.messages() as messages, bob.messages() as others:
@@ -84,7 +84,9 @@ async def test_messages_are_read_in_order_beside_the_callback(signal: Signal) ->
         await heard.wait("on_message_instant_receive", 100)
 
 
-async def test_what_came_before_the_first_reader_is_his(signal: Signal) -> None:
+async def test_what_came_before_the_first_reader_is_his(
+    signal: Signal, autojump_clock: MockClock
+) -> None:
     ann = await log_in(signal, "ann")
     await send(ann, "bob", "offline")
     bob = await log_in(signal, "bob")
@@ -98,7 +100,9 @@ async def test_what_came_before_the_first_reader_is_his(signal: Signal) -> None:
         assert [it.text for it in await take(messages, 1)] == ["early"]
 
 
-async def test_with_a_callback_nothing_is_kept_for_readers(signal: Signal) -> None:
+async def test_with_a_callback_nothing_is_kept_for_readers(
+    signal: Signal, autojump_clock: MockClock
+) -> None:
     heard = Heard()
     ann, bob = await log_in(signal, "ann"), await log_in(signal, "bob", heard)
     await send(ann, "bob", 1)
@@ -108,7 +112,9 @@ async def test_with_a_callback_nothing_is_kept_for_readers(signal: Signal) -> No
         assert [it.text for it in await take(messages, 1)] == ["2"]
 
 
-async def test_who_does_not_read_leaves_all_with_the_server(server: LocalServer) -> None:
+async def test_who_does_not_read_leaves_all_with_the_server(
+    server: LocalServer, autojump_clock: MockClock
+) -> None:
     async with signals(server, 2) as (one, two):
         ann, bob = await log_in(one, "ann"), await log_in(two, "bob", Heard())
         async with bob.messages() as messages:
@@ -124,7 +130,9 @@ async def test_who_does_not_read_leaves_all_with_the_server(server: LocalServer)
         assert left == list(range(left[0], left[0] + 70))
 
 
-async def test_what_a_reader_has_not_begun_stays_for_the_next_login(server: LocalServer) -> None:
+async def test_what_a_reader_has_not_begun_stays_for_the_next_login(
+    server: LocalServer, autojump_clock: MockClock
+) -> None:
     async with signals(server, 2) as (one, two):
         ann, bob = await log_in(one, "ann"), await log_in(two, "bob")
         async with bob.messages() as messages:
@@ -139,7 +147,7 @@ async def test_what_a_reader_has_not_begun_stays_for_the_next_login(server: Loca
 
 
 async def test_a_stream_is_over_with_a_logout_and_raises_what_else_ends_it(
-    server: LocalServer,
+    server: LocalServer, autojump_clock: MockClock
 ) -> None:
     async with signals(server, 2) as (one, two):
         bob = await log_in(one, "bob")
@@ -164,7 +172,9 @@ async def test_a_stream_is_over_with_a_logout_and_raises_what_else_ends_it(
             await anext(aiter(bob.messages()))
 
 
-async def test_a_login_that_fails_ends_a_stream(server: LocalServer) -> None:
+async def test_a_login_that_fails_ends_a_stream(
+    server: LocalServer, autojump_clock: MockClock
+) -> None:
     async with signals(server, app="no such app") as signal:
         session = signal.login("no account at all", "token")
         with pytest.raises(LoginError) as raised:
@@ -172,7 +182,9 @@ async def test_a_login_that_fails_ends_a_stream(server: LocalServer) -> None:
         assert raised.value.ecode is ECode.LOGIN_E_INVALID_USER
 
 
-async def test_a_signal_that_is_cancelled_ends_its_streams(server: LocalServer) -> None:
+async def test_a_signal_that_is_cancelled_ends_its_streams(
+    server: LocalServer, autojump_clock: MockClock
+) -> None:
     async with trio.open_nursery() as nursery:
         stream: Stream[Message]
         with trio.CancelScope() as scope:
@@ -189,7 +201,7 @@ async def test_a_signal_that_is_cancelled_ends_its_streams(server: LocalServer) 
                 await trio.sleep_forever()
 
 
-async def test_a_cancelled_reader_loses_nothing(signal: Signal) -> None:
+async def test_a_cancelled_reader_loses_nothing(signal: Signal, autojump_clock: MockClock) -> None:
     ann, bob = await log_in(signal, "ann"), await log_in(signal, "bob")
     async with bob.messages() as messages:
         with trio.move_on_after(1):
@@ -203,7 +215,9 @@ async def test_a_cancelled_reader_loses_nothing(signal: Signal) -> None:
         assert [it.text for it in await take(messages, 2)] == ["1", "2"]
 
 
-async def test_a_reader_of_very_many_lets_others_run(signal: Signal) -> None:
+async def test_a_reader_of_very_many_lets_others_run(
+    signal: Signal, autojump_clock: MockClock
+) -> None:
     bob = await log_in(signal, "bob", Heard())
     room = await bob.channel_join("room")
     async with room.events() as events, trio.open_nursery() as nursery:
@@ -226,7 +240,7 @@ async def test_a_reader_of_very_many_lets_others_run(signal: Signal) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_stream_has_one_reader(signal: Signal) -> None:
+async def test_a_stream_has_one_reader(signal: Signal, autojump_clock: MockClock) -> None:
     bob = await log_in(signal, "bob")
     async with bob.messages() as messages, trio.open_nursery() as nursery:
         nursery.start_soon(messages.__anext__)
@@ -236,7 +250,9 @@ async def test_a_stream_has_one_reader(signal: Signal) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_stream_that_was_dropped_or_left_holds_nothing(signal: Signal) -> None:
+async def test_a_stream_that_was_dropped_or_left_holds_nothing(
+    signal: Signal, autojump_clock: MockClock
+) -> None:
     heard = Heard()
     ann, bob = await log_in(signal, "ann"), await log_in(signal, "bob", heard)
     dropped = aiter(bob.messages())
@@ -257,7 +273,9 @@ async def test_a_stream_that_was_dropped_or_left_holds_nothing(signal: Signal) -
     await heard.wait("on_message_instant_receive", 65)
 
 
-async def test_a_stream_outlives_a_lost_connection(server: LocalServer) -> None:
+async def test_a_stream_outlives_a_lost_connection(
+    server: LocalServer, autojump_clock: MockClock
+) -> None:
     async with (
         FaultyNetwork(server, seed=1) as network,
         Signal("app", server=network) as signal,
@@ -283,7 +301,9 @@ async def test_a_stream_outlives_a_lost_connection(server: LocalServer) -> None:
 # --- channels
 
 
-async def test_all_that_happens_in_a_channel_is_an_event(signal: Signal) -> None:
+async def test_all_that_happens_in_a_channel_is_an_event(
+    signal: Signal, autojump_clock: MockClock
+) -> None:
     ann, bob = await log_in(signal, "ann"), await log_in(signal, "bob")
     room = await ann.channel_join("room")
     await room.channel_set_attr("topic", "trio")
@@ -309,13 +329,17 @@ async def test_all_that_happens_in_a_channel_is_an_event(signal: Signal) -> None
     assert [it async for it in channel.events()] == []
 
 
-async def test_a_channel_that_cannot_be_joined_is_left(signal: Signal) -> None:
+async def test_a_channel_that_cannot_be_joined_is_left(
+    signal: Signal, autojump_clock: MockClock
+) -> None:
     bob = await log_in(signal, "bob")
     channel = bob.channel("")
     assert [type(it) async for it in channel.events()] == [ChannelLeft]
 
 
-async def test_a_reader_of_a_channel_that_falls_behind_is_told(signal: Signal) -> None:
+async def test_a_reader_of_a_channel_that_falls_behind_is_told(
+    signal: Signal, autojump_clock: MockClock
+) -> None:
     bob = await log_in(signal, "bob")
     room = await bob.channel_join("room")
     events = room.events(limit=10)
@@ -331,13 +355,15 @@ async def test_a_reader_of_a_channel_that_falls_behind_is_told(signal: Signal) -
 
 
 @pytest.mark.parametrize("limit", [0, -1])
-async def test_a_limit_is_a_number(signal: Signal, limit: int) -> None:
+async def test_a_limit_is_a_number(signal: Signal, limit: int, autojump_clock: MockClock) -> None:
     room = await (await log_in(signal, "bob")).channel_join("room")
     with pytest.raises(ValueError, match="from 1 on"):
         room.events(limit=limit)
 
 
-async def test_callbacks_hear_of_a_channel_beside_streams(signal: Signal) -> None:
+async def test_callbacks_hear_of_a_channel_beside_streams(
+    signal: Signal, autojump_clock: MockClock
+) -> None:
     heard = Heard()
     bob = await log_in(signal, "bob")
     room = await bob.channel_join("room", heard.channel)
@@ -359,7 +385,9 @@ async def ring(ann: LoginSession, bob: LoginSession) -> tuple[Call, Call]:
     return call, theirs
 
 
-async def test_a_call_from_its_invitation_to_its_end(signal: Signal) -> None:
+async def test_a_call_from_its_invitation_to_its_end(
+    signal: Signal, autojump_clock: MockClock
+) -> None:
     ann, bob = await log_in(signal, "ann"), await log_in(signal, "bob")
     call, theirs = await ring(ann, bob)
     async with call.events() as events:
@@ -376,7 +404,9 @@ async def test_a_call_from_its_invitation_to_its_end(signal: Signal) -> None:
         assert [it async for it in events] == [CallEnded(by_peer=False, extra="bye")]
 
 
-async def test_a_call_that_is_refused_ends_both_streams(signal: Signal) -> None:
+async def test_a_call_that_is_refused_ends_both_streams(
+    signal: Signal, autojump_clock: MockClock
+) -> None:
     ann, bob = await log_in(signal, "ann"), await log_in(signal, "bob")
     call, theirs = await ring(ann, bob)
     events, mine = aiter(call.events()), aiter(theirs.events())
@@ -386,7 +416,7 @@ async def test_a_call_that_is_refused_ends_both_streams(signal: Signal) -> None:
     assert [it async for it in theirs.events()] == []
 
 
-async def test_a_call_that_fails_ends_its_stream(signal: Signal) -> None:
+async def test_a_call_that_fails_ends_its_stream(signal: Signal, autojump_clock: MockClock) -> None:
     ann = await log_in(signal, "ann")
     call = ann.channel_invite_user2("room", "nobody", {"_require_peer_online": 1})
     assert [it async for it in call.events()] == [CallFailed(ECode.INVITE_E_PEEROFFLINE)]

@@ -12,9 +12,18 @@ from collections.abc import Sequence
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.config import AppConfig, Config
-from signal_sdk.server.engine.base import Answer, Asked, Engine, Joined, Known, Pending, Roster
+from signal_sdk.server.engine.base import (
+    Answer,
+    Asked,
+    Engine,
+    Joined,
+    Known,
+    Past,
+    Pending,
+    Roster,
+)
 from signal_sdk.server.engine.pending import after
-from signal_sdk.server.inbox import check_user_rate
+from signal_sdk.server.inbox import MAX_PAGE_CHARS, check_user_rate
 from signal_sdk.server.session import Session
 from signal_sdk.wire import events, functions, names, results
 
@@ -111,6 +120,14 @@ class Channels:
         """`channel_query_userlist_all`: the newest `num`."""
         return self._list(session, args.channel, args.num)
 
+    def history(
+        self, session: Session, args: functions.ChannelHistory
+    ) -> Answer[results.HistoryResult]:
+        """`channel_history`: for those who are in it."""
+        most = min(args.num, names.MAX_HISTORY)
+        found = self._engine.past(session.channel_key(args.channel), session.account, most)
+        return after(found, _history_result)
+
     def _list(
         self, session: Session, channel: str, newest: int
     ) -> Answer[results.QueryUserListResult]:
@@ -120,6 +137,22 @@ class Channels:
 
 def _list_result(roster: Roster) -> results.QueryUserListResult:
     return results.QueryUserListResult(num=roster.num, list=tuple(roster.newest))
+
+
+def _history_result(past: Past) -> results.HistoryResult:
+    chars, first = 0, len(past.said)
+    for said in reversed(past.said):
+        chars += len(names.json_text(said.message.msg))
+        if chars > MAX_PAGE_CHARS and first < len(past.said):
+            break
+        first -= 1
+    return results.HistoryResult(
+        msgs=tuple(
+            (it.msgid, it.message.account, it.message.uid, it.time_ms, it.message.msg)
+            for it in past.said[first:]
+        ),
+        whole=int(past.is_whole and not first),
+    )
 
 
 def _join_result(joined: Joined | Known) -> results.JoinResult | Known:

@@ -61,6 +61,7 @@ def handlers(
             wire.ChannelQueryUserIsIn: channels.query_is_in,
             wire.ChannelQueryUserList: channels.query_list,
             wire.ChannelQueryUserListAll: channels.query_list_all,
+            wire.ChannelHistory: channels.history,
         },
         changes={
             wire.UserSendMessage: inboxes.send,

@@ -21,6 +21,7 @@ from signal_sdk.wire.results import (
     GetAttrAllResult,
     GetAttrResult,
     GetMessagesResult,
+    HistoryResult,
     JoinResult,
     QueryNumResult,
     QueryStatusResult,
@@ -294,6 +295,19 @@ class VoipInviteMsg(CallArguments):
     function = "voip_invite_msg"
 
 
+@attrs.frozen(kw_only=True)
+class ChannelHistory(Arguments):
+    """The newest `num` messages of a channel that one is in, as far as the server holds them
+    (ours).
+    """
+
+    function = "channel_history"
+    result: ClassVar[type[Result]] = HistoryResult
+
+    channel: str = arg("name", names.check_channel)
+    num: int = arg("num", _whole_number("num", 0), names.MAX_HISTORY)
+
+
 # --- of the older clients -------------------------------------------------------------------------
 
 
@@ -397,6 +411,7 @@ FUNCTIONS: Final[Mapping[str, type[Arguments]]] = {
         ChannelQueryUserIsIn,
         ChannelQueryUserList,
         ChannelQueryUserListAll,
+        ChannelHistory,
         VoipInvite,
         VoipInviteAck,
         VoipInviteAccept,

@@ -58,6 +58,8 @@ MAX_INBOX_PAGE: Final = 30
 """How many inbox entries the original clients ask for in one poll."""
 MAX_INBOX_POLL: Final = 100
 """The most that one poll gets, whatever it asks for."""
+MAX_HISTORY: Final = 100
+"""The most messages that `channel_history` gives, whatever it asks for."""
 MAX_JSON_DEPTH: Final = 100
 """How deep a relayed JSON value may be nested. Whether a deeper one can be decoded depends on how
 deep a program's own stack is: what the server had just managed to read could be too deep for those

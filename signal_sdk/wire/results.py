@@ -108,6 +108,17 @@ class QueryUserIsInResult(Result):
     isin: int
 
 
+@hides("msgs")
+@attrs.frozen(kw_only=True)
+class HistoryResult(Result):
+    """`channel_history` (ours): messages of a channel as (msgid, account, uid, Unix milliseconds,
+    message), oldest first; `whole` is 1 where there was none before them.
+    """
+
+    msgs: tuple[tuple[int, str, int, int, JsonValue], ...]
+    whole: int
+
+
 @attrs.frozen(kw_only=True)
 class QueryUserListResult(Result):
     """`channel_query_userlist` and `channel_query_userlist_all`: how many members there are, and

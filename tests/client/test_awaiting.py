@@ -100,6 +100,8 @@ UNTOLD: Final[dict[str, Ask]] = {
         "room", "bob"
     ),
     "LoginSession.channel_query_user_list": lambda at: at.session.channel_query_user_list("room"),
+    "LoginSession.peek_messages": lambda at: at.session.peek_messages(),
+    "Channel.history": lambda at: at.channel.history(),
     "Channel.channel_leave": lambda at: at.channel.channel_leave(),
     "Channel.channel_set_attr": lambda at: at.channel.channel_set_attr("a", "b"),
     "Channel.channel_del_attr": lambda at: at.channel.channel_del_attr("a"),

@@ -134,6 +134,10 @@ CASES: Final[dict[str, list[Sequence[Step]]]] = {
         [("channel_query_userlist_all", ROOM)],
         [JOIN, ("channel_query_userlist_all", {**ROOM, "num": 5})],
     ],
+    "channel_history": [
+        [("channel_history", ROOM)],
+        [JOIN, ("channel_history", {**ROOM, "num": 5})],
+    ],
     "voip_invite": [
         [INVITED],
         [("voip_invite", {**RINGING, "callID": "call", "extra": '{"_require_peer_online":1}'})],

@@ -44,6 +44,7 @@ IN_CHANNELS: list[tuple[str, dict[str, Any], int]] = [
     ("channel_query_userlist_all", {"name": "{}"}, 1001),
 ]
 ONLY_INSIDE: list[tuple[str, dict[str, Any], int]] = [
+    ("channel_history", {"name": "{}"}, 1001),
     ("channel_del_attr", {"channel": "{}", "name": "a"}, 1001),
     ("channel_clear_attr", {"channel": "{}"}, 1001),
 ]

@@ -36,6 +36,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "channel_query_user_isin": ("name account", "", "isin"),
     "channel_query_userlist": ("name", "", "num list"),
     "channel_query_userlist_all": ("name", "num", "num list"),
+    "channel_history": ("name", "num", "msgs whole"),
     "voip_invite": ("channelName peer", "extra callID", ""),
     "voip_invite_ack": ("channelName peer", "extra", ""),
     "voip_invite_accept": ("channelName peer", "extra", ""),

@@ -52,6 +52,7 @@ from signal_sdk.server.engine.facts import (
     Known,
     LoginFacts,
     Page,
+    Past,
     Place,
     Post,
     Presence,
@@ -85,6 +86,7 @@ __all__ = [
     "LoginFacts",
     "OvertakenError",
     "Page",
+    "Past",
     "Pending",
     "Place",
     "Post",
@@ -400,6 +402,11 @@ class Engine(Protocol):
 
     def history(self, key: ChannelKey, after: int) -> Answer[Sequence[Event] | None]:
         """The channel's events after the msgid `after`; None where some are not held any more."""
+
+    def past(self, key: ChannelKey, account: str, most: int) -> Answer[Past]:
+        """The newest messages that are held of a channel, so many at most. Raises `SignalError`
+        where the account is not in it.
+        """
 
     def set_channel_attr(
         self, asked: Asked, channel: str, name: str, value: JsonValue, *, members_only: bool

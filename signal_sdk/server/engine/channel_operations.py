@@ -15,7 +15,7 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine import told
-from signal_sdk.server.engine.base import AccountKey, Asked, ChannelKey, Event, Known
+from signal_sdk.server.engine.base import AccountKey, Asked, ChannelKey, Event, Known, Past
 from signal_sdk.server.engine.bounds import check_attributes, check_bytes, size_of
 from signal_sdk.server.engine.core import Core
 from signal_sdk.server.engine.happened import MESSAGE, Message
@@ -115,8 +115,21 @@ class ChannelOperations(Core):
         channel = self._channels.get(key)
         if channel is None:
             return None
-        channel.forget(self._wall() - (self._state.bounds.history_seconds or math.inf))
+        self._forget_old(channel)
         return channel.after(after)
+
+    def past(self, key: ChannelKey, account: str, most: int) -> Past:
+        channel = self._channels.get(key)
+        if channel is None or account not in channel.members:
+            raise SignalError(
+                ECode.GENERAL_E_FAILED, f"{account!r} is not in the channel {key.channel!r}"
+            )
+        self._forget_old(channel)
+        held = list(channel.history)
+        return Past.newest(held, most, is_whole=len(held) == channel.msgid)
+
+    def _forget_old(self, channel: Channel) -> None:
+        channel.forget(self._wall() - (self._state.bounds.history_seconds or math.inf))
 
     # --- attributes ---
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import attrs
 import msgspec
 
-from signal_sdk.wire.events import ChannelContent
+from signal_sdk.wire.events import ChannelContent, ChannelMessage
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
 
@@ -209,6 +209,32 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     msgid: int
     content: ChannelContent
     time_ms: int
+
+
+@hides("message")
+class Said(msgspec.Struct, frozen=True, gc=False):
+    """A message of a channel as it was delivered."""
+
+    msgid: int
+    message: ChannelMessage
+    time_ms: int
+
+
+class Past(msgspec.Struct, frozen=True):
+    """What is held of a channel's messages, oldest first; `is_whole` where none came before."""
+
+    said: Sequence[Said]
+    is_whole: bool
+
+    @classmethod
+    def newest(cls, held: Sequence[Event], most: int, *, is_whole: bool) -> Past:
+        """The newest messages among these events, so many at most."""
+        said = [
+            Said(it.msgid, it.content, it.time_ms)
+            for it in held
+            if isinstance(it.content, ChannelMessage)
+        ]
+        return cls(said[max(0, len(said) - most) :], is_whole and len(said) <= most)
 
 
 # --- calls ---

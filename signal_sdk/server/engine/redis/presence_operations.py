@@ -13,6 +13,7 @@ from typing import Any
 import trio
 
 from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import (
     AccountKey,
     Asked,
@@ -20,6 +21,7 @@ from signal_sdk.server.engine.base import (
     Joined,
     Known,
     LoginFacts,
+    Past,
     Presence,
     Roster,
 )
@@ -217,6 +219,20 @@ class PresenceOperations(Lives):
     def is_member(self, key: ChannelKey, account: str) -> Pending[bool]:
         """As the contract has it."""
         return self._ask(key.app, "membership", (key.channel, account), _is_there)
+
+    def past(self, key: ChannelKey, account: str, most: int) -> Past | Pending[Past]:
+        """As the contract has it."""
+        is_member, held = self.is_member(key, account), self._events(key, 0)
+
+        async def both() -> Past:
+            if not await is_member:
+                raise SignalError(
+                    ECode.GENERAL_E_FAILED, f"{account!r} is not in the channel {key.channel!r}"
+                )
+            msgid, found = await held
+            return Past.newest(found, most, is_whole=len(found) == msgid)
+
+        return drive(both())
 
     def joined_at(self, key: ChannelKey, account: str) -> Pending[int]:
         """As the contract has it."""

@@ -181,6 +181,37 @@ async def test_a_subscription_shows_in_the_statistics(house: House) -> None:
     assert (await here.statistics()).listening == 0
 
 
+async def test_the_past_of_a_channel_is_its_newest_messages(node: Node) -> None:
+    ann = await node.log_in()
+    await ann.join()
+    await ann.say("x")
+    past = await node.engine.past(ROOM, "ann", 10)
+    # Joining was an event, too.
+    assert [(it.msgid, it.message.account, it.message.msg) for it in past.said] == [(2, "ann", "x")]
+    assert past.is_whole
+    await ann.say("y")
+    for most, texts in ((0, []), (1, ["y"]), (2, ["x", "y"])):
+        past = await node.engine.past(ROOM, "ann", most)
+        assert [it.message.msg for it in past.said] == texts
+        assert past.is_whole is (most == 2)
+    await ann.set("a", "b")
+    await ann.say("z")
+    past = await node.engine.past(ROOM, "ann", 10)
+    # The oldest is not held any more, which was the join.
+    assert [it.message.msg for it in past.said] == ["x", "y", "z"]
+    assert not past.is_whole
+
+
+async def test_the_past_is_for_members(node: Node) -> None:
+    ann, bob = await node.log_in(), await node.log_in(BOB)
+    await ann.join()
+    await ann.say("x")
+    for key in (ROOM, HALL):
+        with pytest.raises(SignalError, match="'bob' is not in the channel") as caught:
+            await node.engine.past(key, bob.key.account, 10)
+        assert caught.value.ecode is ECode.GENERAL_E_FAILED
+
+
 # --- who is handed what ---
 
 
