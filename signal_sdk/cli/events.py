@@ -37,6 +37,16 @@ EVENTS: Final[Mapping[str, str]] = {
     "offline": "{account} is offline",
     "join": "{account} has joined {channel}",
     "leave": "{account} has left {channel}",
+    "calling": "calling {account} about {channel}",
+    "ringing": "{account} is told that it rings",
+    "accepted": "{account} has accepted {extra}",
+    "answered": "the call of {account} about {channel} is accepted",
+    "refused": "{account} has refused {extra}",
+    "failed": "the call has failed: {reason} ({ecode})",
+    "ended": "{by} has ended the call {extra}",
+    "dtmf": "{account} dials {digits}",
+    "dialled": "dialled {digits}",
+    "call_message": "{account} says within the call: {extra}",
     "error": "error: {reason} ({ecode})",
 }
 """How each event reads."""

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "token": "signal_sdk.cli.token",
     "listen": "signal_sdk.cli.listen",
     "send": "signal_sdk.cli.send",
+    "call": "signal_sdk.cli.call",
     "channel": "signal_sdk.cli.kept",
     "account": "signal_sdk.cli.kept",
 }

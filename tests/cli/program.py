@@ -66,6 +66,16 @@ class Program:
         self.out = Lines(process.stdout)
         self.err = Lines(process.stderr)
 
+    async def say(self, text: str) -> None:
+        """Write it to its stdin."""
+        assert self.process.stdin
+        await self.process.stdin.send_all(text.encode())
+
+    async def close_stdin(self) -> None:
+        """Say no more."""
+        assert self.process.stdin
+        await self.process.stdin.aclose()
+
     async def close_stdout(self) -> None:
         """Read no more of its stdout, and tell it so."""
         assert self.process.stdout
@@ -82,9 +92,10 @@ class Program:
 
 @asynccontextmanager
 async def program(
-    *args: str, environment: Mapping[str, str] | None = None
+    *args: str, environment: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL
 ) -> AsyncIterator[Program]:
-    """Run `signal-sdk` with `args` while the block runs. Raises `trio.TooSlowError` where that
+    """Run `signal-sdk` with `args` while the block runs; with `subprocess.PIPE`, what it is to read
+    can be said. Raises `trio.TooSlowError` where that
     takes too long, with a note on what the program was doing.
     """
     standing = ""
@@ -94,7 +105,7 @@ async def program(
                 [*COMMAND, *args],
                 cwd=ROOT,
                 env=clean_environment() | dict(environment or {}),
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
@@ -107,7 +118,7 @@ async def program(
                     process.kill()
                 with trio.CancelScope(shield=True):
                     await process.wait()
-                for stream in (process.stdout, process.stderr):
+                for stream in (process.stdin, process.stdout, process.stderr):
                     if stream is not None:
                         await stream.aclose()
     except trio.TooSlowError as exc:

@@ -75,13 +75,13 @@ async def terminal(
         with trio.fail_after(LIVES_SECONDS):
             try:
                 process = await trio.lowlevel.open_process(
-                    [*COMMAND, *args],
+                    # It is what Ctrl-C means at this terminal.
+                    ["setsid", "--ctty", *COMMAND, *args],
                     cwd=ROOT,
                     env=_environment() | dict(environment or {}),
                     stdin=theirs,
                     stdout=theirs,
                     stderr=theirs,
-                    start_new_session=True,
                 )
             finally:
                 os.close(theirs)
