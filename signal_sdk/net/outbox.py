@@ -52,6 +52,18 @@ class Flusher:
         self.is_held: bool = False
         """Is whoever schedules about to `release`?"""
         self._nursery: trio.Nursery | None = None
+        self._slow: set[Outbox] = set()
+
+    @property
+    def slow(self) -> int:
+        """How many outboxes have more than their transports take at once."""
+        return len(self._slow)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much waits to be sent, in all of them."""
+        waiting = {*self._slow, *self.ready, *self._late, *self._gathered}
+        return sum(outbox.size for outbox in waiting)
 
     def schedule(self, outbox: Outbox) -> None:
         """Have `outbox` flushed in the next pass."""
@@ -140,7 +152,14 @@ class Flusher:
         """Give `outbox`, whose transport would block, a task of its own until it is empty."""
         if self._nursery is None:
             raise RuntimeError("the flusher is not running")
-        self._nursery.start_soon(outbox.drain_loop)
+        self._slow.add(outbox)
+        self._nursery.start_soon(self._drain, outbox)
+
+    async def _drain(self, outbox: Outbox) -> None:
+        try:
+            await outbox.drain_loop()
+        finally:
+            self._slow.discard(outbox)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Flush until cancelled."""

@@ -25,7 +25,7 @@ from signal_sdk.net.alarms import Alarm, Alarms
 from signal_sdk.net.outbox import Flusher
 from signal_sdk.net.patience import PatientClock
 from signal_sdk.net.sleeper import Sleeper
-from signal_sdk.net.transport import OnReadable
+from signal_sdk.net.transport import OnReadable, Traffic
 from signal_sdk.net.turns import Turns
 
 HAS_EPOLL: Final = hasattr(select, "epoll")
@@ -63,6 +63,8 @@ class Reactor:
     def __init__(self) -> None:
         self.flusher: Flusher = Flusher()
         self.alarms: Alarms = Alarms()
+        self.traffic: Traffic = Traffic()
+        """What has come in and gone out by the transports that were made with it."""
         self.turn_ends: float = math.inf
         """Until when whoever is called may go on with what it has, by `time`, once something is
         handled.

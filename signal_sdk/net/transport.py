@@ -29,6 +29,18 @@ that there was, and that is when something more arrives.
 """
 
 
+class Traffic:
+    """How many bytes have come in and gone out by some transports, as they were on their sockets:
+    those of TLS encrypted.
+    """
+
+    __slots__ = ("received", "sent")
+
+    def __init__(self) -> None:
+        self.received: int = 0
+        self.sent: int = 0
+
+
 class NothingSaid(LinkError):
     """The other side has gone without a byte, as whoever only looks whether a port is open does."""
 
@@ -134,14 +146,15 @@ def receive_first_nowait(transport: Transport) -> bytes | None:
 
 
 class SocketTransport:
-    """A connected, non-blocking stream socket."""
+    """A connected, non-blocking stream socket. What comes and goes counts in `traffic`."""
 
-    __slots__ = ("_reactor", "_socket", "host", "peer")
+    __slots__ = ("_reactor", "_socket", "_traffic", "host", "peer")
 
     has_unsent = False
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, traffic: Traffic | None = None) -> None:
         self._socket = sock
+        self._traffic = traffic or Traffic()
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             # A notification that waits for the acknowledgement of the one before it is late.
@@ -158,11 +171,13 @@ class SocketTransport:
 
     def send_nowait(self, data: bytes | memoryview) -> int:
         try:
-            return self._socket.send(data)
+            sent = self._socket.send(data)
         except BlockingIOError:
             return 0
         except OSError as exc:
             raise LinkError(f"sending to {self.peer} failed: {exc.strerror or exc}") from None
+        self._traffic.sent += sent
+        return sent
 
     async def wait_writable(self) -> None:
         self._check_open()
@@ -189,7 +204,9 @@ class SocketTransport:
             return None
         except OSError as exc:
             raise LinkError(f"receiving from {self.peer} failed: {exc.strerror or exc}") from None
-        if len(data) == RECEIVE_BYTES and self._reactor is not None:
+        size = len(data)
+        self._traffic.received += size
+        if size == RECEIVE_BYTES and self._reactor is not None:
             self._reactor.read_again(self._socket.fileno())
         return data
 
@@ -206,6 +223,7 @@ class SocketTransport:
                 raise LinkError(f"the connection to {self.peer} is closed") from None
             if not got:
                 raise LinkError(f"{self.peer} went after {len(data)} bytes of {count}")
+            self._traffic.received += len(got)
             data += got
         return data
 

@@ -20,7 +20,7 @@ from signal_sdk.errors import LinkError, SignalError
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.strangers import Pool
 from signal_sdk.net.tls import TlsTransport
-from signal_sdk.net.transport import NothingSaid, Transport
+from signal_sdk.net.transport import NothingSaid, Traffic, Transport
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.connection import Connection
 from signal_sdk.server.forwarded import Forwarded
@@ -110,6 +110,11 @@ class Acceptor:
     def __len__(self) -> int:
         """How many transports are open, also those on which nothing was said yet."""
         return len(self._openings) + len(self._connections)
+
+    @property
+    def traffic(self) -> Traffic:
+        """What has come in and gone out by the transports that were made with it."""
+        return self._reactor.traffic
 
     @property
     def connections(self) -> list[Connection]:
@@ -284,6 +289,7 @@ class Acceptor:
         if opening is None:
             raise LinkError("the handshake was not done in time")
         opening.let_go()
+        self._services.tallies.opened[link.kind] += 1
         connection = Connection(link, self._services, opening.ends_at)
         self._connections[transport] = connection
         self._lookout.look_later(transport)

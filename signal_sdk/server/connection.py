@@ -17,6 +17,7 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, SignalError
 from signal_sdk.net.link import LinkClosed, MessageTooLong, ReadsTooSlowly
+from signal_sdk.server.counts import UNREADABLE, device_of
 from signal_sdk.server.engine.pending import Pending, drive, ended, left, settled, waited
 from signal_sdk.server.hearing import Hearing
 from signal_sdk.server.logging_in import LoggingIn, refuse_login, refuse_second
@@ -117,6 +118,12 @@ class Connection:
     def is_stranger(self) -> bool:
         """Has nobody logged in on it?"""
         return self._session is None
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """As the hub counts it. Only while somebody is logged in."""
+        device = self._session.device if self._session is not None else ""
+        return self._link.kind, device_of(device)
 
     @property
     def line_digest(self) -> bytes:
@@ -280,6 +287,7 @@ class Connection:
         """
         if frame.callid is not None:
             error = SignalError(ECode.GENERAL_E_WRONG_PARAM, frame.reason)
+            self._services.tallies.refuse(UNREADABLE, error)
             self._link.send(typed.Failure(frame.callid, error))
         elif frame.is_login and self._session is None:
             error = LoginError(ECode.LOGIN_E_INVALID_USER, frame.reason)
@@ -293,7 +301,7 @@ class Connection:
     async def _log_in(self, request: login.Login | login.LineLogin) -> None:
         services = self._services
         if self._session is not None:
-            refuse_second(self._link, self._session, request)
+            refuse_second(self._link, self._services, self._session, request)
             return
         self._login = LoggingIn(request, self._link, services, self._hearing)
         # A login that was cut off half-way would be nobody's to end; a refused one closes the link.
@@ -381,6 +389,7 @@ class Connection:
 
     def _refuse_welcome(self, error: LoginError) -> None:
         is_resume = self._login is not None and self._login.is_resume
+        self._services.tallies.logins[is_resume, error.ecode] += 1
         self._link.send(typed.Refused(error=error, is_resume=is_resume))
         self._end(Farewell(end=End.DONE))
 

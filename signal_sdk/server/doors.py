@@ -17,6 +17,7 @@ import trio
 
 from signal_sdk.native import udp
 from signal_sdk.net.addresses import BACKLOG
+from signal_sdk.net.transport import SocketTransport
 from signal_sdk.server import listener
 from signal_sdk.server.acceptor import NO_ROOM, Acceptor
 from signal_sdk.server.certificate import Certificate
@@ -65,6 +66,7 @@ class Doors:
         ]
         if self._certificate is not None:
             self._ways += [(sock, self._certificate.context) for sock in sockets.tls]
+        self._make = partial(SocketTransport, traffic=acceptor.traffic)
         self._shortage = listener.Shortage(acceptor.shed)
         self._scope = trio.CancelScope()
         self._native_scope = trio.CancelScope()
@@ -92,7 +94,12 @@ class Doors:
             await self._serve_web()
 
     async def _serve_web(self) -> None:
-        loop = partial(listener.accept_loop, accept=self._acceptor.accept, shortage=self._shortage)
+        loop = partial(
+            listener.accept_loop,
+            accept=self._acceptor.accept,
+            shortage=self._shortage,
+            make=self._make,
+        )
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
@@ -109,12 +116,8 @@ class Doors:
                     for sock in self._sockets.udp:
                         nursery.start_soon(udp.serve, sock, self._lookup.answer)
                     for sock in self._sockets.native:
-                        nursery.start_soon(
-                            listener.accept_loop,
-                            sock,
-                            self._acceptor.accept_native,
-                            self._shortage,
-                        )
+                        loop = partial(listener.accept_loop, sock, make=self._make)
+                        nursery.start_soon(loop, self._acceptor.accept_native, self._shortage)
         finally:
             self._sockets.close_native()
             self._has_closed_native.set()
@@ -147,7 +150,7 @@ class Doors:
         await self._has_left.wait()
         for sock, context in self._ways:
             try:
-                listener.accept_some(sock, self._acceptor.accept, BACKLOG, context)
+                listener.accept_some(sock, self._acceptor.accept, BACKLOG, context, make=self._make)
             except OSError as exc:
                 # One of them has gone already, or there are no descriptors left for them.
                 logger.debug("who waited was not let in: %s", exc.strerror or exc)

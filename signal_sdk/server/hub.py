@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -86,6 +86,10 @@ class Holder(Protocol):
     generation: int
 
     @property
+    def kind(self) -> tuple[str, str]:
+        """Its link's kind, and its client's device, as they are counted."""
+
+    @property
     def line_digest(self) -> bytes:
         """Whose line its session's is."""
 
@@ -111,9 +115,14 @@ class Hub(Delivery):
         self._gathering = gathering
         self._holders: dict[AccountKey, Holder] = {}
         self._of_apps: Counter[str] = Counter()
+        self._of_kinds: Counter[tuple[str, str]] = Counter()
         self._listeners: dict[ChannelKey, dict[str, Ear]] = {}
         self.deliveries: int = 0
         """How often an event was handed to a listener since the start."""
+        self.events: int = 0
+        """How many events that was, each of which somebody here heard."""
+        self.entries: int = 0
+        """How many inbox entries were handed to who holds their account."""
         self.msgid: int = 0
         """Of the event that is being delivered."""
         self.on_fencing: Callable[[], None] = _nothing
@@ -135,9 +144,13 @@ class Hub(Delivery):
         if other is not None:
             # The engine's word of it may come when nobody knows of that one any more.
             other.abort() if other.line_digest == holder.line_digest else other.kick()
-        if key not in self._holders:
+        other = self._holders.get(key)
+        if other is None:
             self._of_apps[key.app] += 1
+        else:
+            self._of_kinds[other.kind] -= 1
         self._holders[key] = holder
+        self._of_kinds[holder.kind] += 1
         return True
 
     def remove(self, key: AccountKey, holder: Holder) -> None:
@@ -146,9 +159,20 @@ class Hub(Delivery):
         """
         if self._holders.get(key) is holder:
             del self._holders[key]
+            self._of_kinds[holder.kind] -= 1
             self._of_apps[key.app] -= 1
             if not self._of_apps[key.app]:
                 del self._of_apps[key.app]
+
+    @property
+    def of_apps(self) -> Mapping[str, int]:
+        """How many logged-in connections each app has, of those that have any."""
+        return self._of_apps
+
+    @property
+    def of_kinds(self) -> Mapping[tuple[str, str], int]:
+        """How many logged-in connections there are of each kind of link and device."""
+        return self._of_kinds
 
     def others(self, key: AccountKey) -> int:
         """How many accounts of the same app have a connection here, beside this one."""
@@ -181,6 +205,7 @@ class Hub(Delivery):
     def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:
         holder = self._holders.get(key)
         if holder is not None:
+            self.entries += 1
             holder.push_entry(version, line)
 
     def deliver_event(
@@ -189,6 +214,7 @@ class Hub(Delivery):
         listeners = self._listeners.get(key)
         if listeners is None:
             return
+        self.events += 1
         self.deliveries += len(listeners)
         self.msgid = msgid
         wire: Wire | None = None

@@ -29,6 +29,7 @@ NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENO
 Accept = Callable[[Transport, str], None]
 """Takes over one connection, given its transport and the local address that it came in at. Neither
 waits nor raises."""
+MakeTransport = Callable[[socket.socket], Transport]
 
 
 def listen(host: str, port: int, *, is_shared: bool = False) -> list[socket.socket]:
@@ -108,14 +109,16 @@ async def accept_loop(
     context: Callable[[], ssl.SSLContext] | None = None,
     *,
     refusal: bytes = b"",
+    make: MakeTransport = SocketTransport,
 ) -> None:
     """Accept connections until cancelled, each handed to `accept`; with `context`, inside TLS as
-    that says at the moment. `refusal` is what those hear for whom there are no descriptors.
+    that says at the moment. `refusal` is what those hear for whom there are no descriptors; `make`
+    makes a transport of each.
     """
     while True:
         await trio.lowlevel.wait_readable(listening)
         try:
-            accept_some(listening, accept, ACCEPTS_PER_TURN, context)
+            accept_some(listening, accept, ACCEPTS_PER_TURN, context, make=make)
         except OSError as exc:
             if exc.errno in NO_ROOM:
                 shortage.handle(listening, exc.strerror or str(exc), refusal)
@@ -128,6 +131,8 @@ def accept_some(
     accept: Accept,
     most: int,
     context: Callable[[], ssl.SSLContext] | None = None,
+    *,
+    make: MakeTransport = SocketTransport,
 ) -> None:
     """Accept who waits, as `accept_loop` does, but not more than so many. Raises `OSError`."""
     for _ in range(most):
@@ -135,7 +140,7 @@ def accept_some(
             sock, _ = listening.accept()
         except BlockingIOError:
             return
-        transport: Transport = SocketTransport(sock)
+        transport = make(sock)
         if context is not None:
             transport = TlsTransport(transport, context(), server_side=True)
         accept(transport, plain_address(sock.getsockname()[0]))

@@ -71,6 +71,7 @@ class LoggingIn:
             # A web SDK has forgotten its channel after a login, and throws where a channel's event
             # reaches it: it is still a member, and hears the channel once it joins again.
             self._welcome(session)
+        self._services.tallies.logins[self.is_resume, ECode.SUCCESS] += 1
         logger.info("%s: %r of app %r logged in", self._link.peer, session.account, session.app)
 
     async def _resume(self, session: Session, request: login.LineLogin) -> None:
@@ -121,13 +122,16 @@ def refuse_login(
     if error.ecode in GUESSES:
         services.visitors.count_wrong(link.host)
     is_resume = isinstance(request, login.LineLogin)
+    services.tallies.logins[is_resume, error.ecode] += 1
     link.send(typed.Refused(error=public_refusal(error, request), is_resume=is_resume))
     link.end(typed.Farewell(end=typed.End.DONE))
 
 
-def refuse_second(link: ClientLink, session: Session, request: object) -> None:
+def refuse_second(link: ClientLink, services: Services, session: Session, request: object) -> None:
     """Refuse a login on a connection that is logged in, where the session goes on."""
     error = LoginError(
         ECode.LOGIN_E_ALREADY_LOGIN, f"{session.account!r} is logged in on this connection"
     )
-    link.send(typed.Refused(error=error, is_resume=isinstance(request, login.LineLogin)))
+    is_resume = isinstance(request, login.LineLogin)
+    services.tallies.logins[is_resume, error.ecode] += 1
+    link.send(typed.Refused(error=error, is_resume=is_resume))

@@ -74,9 +74,14 @@ class MemoryWatch:
         self._looks = 0
         self.is_short: bool = False
 
+    @property
+    def most_bytes(self) -> int:
+        """How much the process may have before it is short; 0 where the system does not say."""
+        return self._allowed * self._limits.memory_percent // 100
+
     def look(self) -> bool:
         """Is memory short by now? The log hears when that begins, and when it ends."""
-        most = self._allowed * self._limits.memory_percent // 100
+        most = self.most_bytes
         used = resident_bytes() if most else 0
         if used <= most * (ENOUGH_PART if self.is_short else 1):
             if self.is_short:

@@ -25,6 +25,7 @@ from signal_sdk.server.calls import Calls
 from signal_sdk.server.channels import Channels
 from signal_sdk.server.clock import Clock, clocks
 from signal_sdk.server.config import Config, LimitsConfig
+from signal_sdk.server.counts import Tallies
 from signal_sdk.server.doors import Doors
 from signal_sdk.server.engine.base import Engine, Statistics
 from signal_sdk.server.engine.bounds import Bounds
@@ -39,6 +40,9 @@ from signal_sdk.server.http import Routes
 from signal_sdk.server.hub import Hub
 from signal_sdk.server.inbox import Inboxes
 from signal_sdk.server.memory import MemoryWatch
+from signal_sdk.server.metrics import Metrics
+from signal_sdk.server.metrics.lag import Lag
+from signal_sdk.server.metrics.sources import Sources
 from signal_sdk.server.native_lookup import NativeLookup
 from signal_sdk.server.places import Places
 from signal_sdk.server.presence import Presences
@@ -139,6 +143,8 @@ class Node:
         self._doors: Doors | None = None
         forwarded = Forwarded(config.server)
         self._refusals = Refusals()
+        tallies = Tallies()
+        memory = MemoryWatch(limits, give_back, max(1, config.server.workers))
         self._visitors = Visitors(limits, forwarded.trusts)
         services = Services(
             engine=self.engine,
@@ -148,8 +154,9 @@ class Node:
             limits=limits,
             clock=clock,
             visitors=self._visitors,
-            memory=MemoryWatch(limits, give_back, max(1, config.server.workers)),
+            memory=memory,
             refusals=self._refusals,
+            tallies=tallies,
             is_draining=self._stopping.is_set,
         )
         acceptor = Acceptor(services, self._reactor, self._routes, forwarded)
@@ -158,7 +165,21 @@ class Node:
         self._lookup = NativeLookup(
             config, self._places, self._refusals, self._is_closed_to_natives
         )
-        self._knowing_apps = (presences, channels, channel_attributes, self._lookup)
+        self._lag = Lag()
+        sources = Sources(
+            config=config,
+            engine=self.engine,
+            hub=self._hub,
+            reactor=self._reactor,
+            acceptor=acceptor,
+            tallies=tallies,
+            refusals=self._refusals.counts,
+            memory=memory,
+            lag=self._lag.seconds,
+        )
+        self.metrics: Metrics = Metrics(sources)
+        """What there is to be measured of it."""
+        self._knowing_apps = (presences, channels, channel_attributes, self._lookup, self.metrics)
 
     def _is_closed_to_natives(self) -> bool:
         """Had native clients better not come? They dial two connections at once, and count one that
@@ -215,6 +236,7 @@ class Node:
                 await self._revocations.start()
                 await self._presences.recover()
                 nursery.start_soon(self._sweep_loop)
+                nursery.start_soon(self._lag.measure_loop)
                 nursery.start_soon(self._look_loop)
                 async with trio.open_nursery() as serving:
                     await serving.start(self.acceptor.run)

@@ -17,6 +17,7 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server import rights
+from signal_sdk.server.counts import UNREADABLE
 from signal_sdk.server.engine.base import Answer, Asked, Known, Pending, UnknownError
 from signal_sdk.server.engine.pending import after, drive, left, settled
 from signal_sdk.server.functions import Question
@@ -103,8 +104,10 @@ class Requests:
                 # Nearly all that is asked, decoded and checked where it was read.
                 message = request.args
                 if session.rights is ALL and session.is_its_line(message.line):
+                    self._services.tallies.messages += 1
                     return self._change(session, request, message.ack, message)
             session, ack, args = self.decode(session, request)
+            self._services.tallies.requests[type(args)] += 1
             question = self._services.handlers.questions.get(type(args))
             if question is not None:
                 return self._ask(session, request, question, args)
@@ -120,6 +123,7 @@ class Requests:
         else:
             logger.error("%s: %.40r failed", self._link.peer, request.function, exc_info=exc)
             exc = SignalError(ECode.GENERAL_E_UNKNOWN, "internal error")
+        self._services.tallies.refuse(request.function, exc)
         self._link.send(typed.Failure(request.callid, exc))
 
     def decode(
@@ -239,6 +243,7 @@ class Requests:
         if isinstance(result, Polled):
             # What it clears must not come again: its client remembers it only until then. But where
             # nothing can be written, what waits can be read all the same.
+            self._services.tallies.polled += len(result.page.msgs)
             page = typed.Reply(callid, result.page, result.next_version)
             self._services.engine.when_durable(lambda _: self._link.send(page))
             return
@@ -273,6 +278,7 @@ class Requests:
         if error is None:
             self._link.send(typed.Reply(callid, text))
         else:
+            self._services.tallies.refuse(UNREADABLE, error)
             self._link.send(typed.Failure(callid, error))
         if gate is not None:
             self._hearing.open(session, gate)
@@ -294,11 +300,15 @@ class Requests:
         try:
             session, _, args = self.decode(session, request)
         except SignalError as exc:
+            self._services.tallies.refuse(request.function, exc)
             self._link.send(typed.Failure(request.callid, exc))
             return
+        self._services.tallies.requests[type(args)] += 1
         ver_clear = args.ver_clear if isinstance(args, functions.UserLogout) else 0
 
         def close(error: SignalError | None) -> None:
+            if error is not None:
+                self._services.tallies.refuse(request.function, error)
             self._reply(request.callid, call2.encode_result(results.DONE), error)
             self._link.end(typed.Farewell(end=typed.End.DONE))
 

@@ -14,6 +14,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, SignalError
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import LimitsConfig
+from signal_sdk.server.counts import Tallies
 from signal_sdk.server.engine.base import Engine
 from signal_sdk.server.functions import Handlers
 from signal_sdk.server.hub import Hub
@@ -36,6 +37,7 @@ class Services:
     visitors: Visitors
     memory: MemoryWatch
     refusals: Refusals
+    tallies: Tallies
     is_draining: Callable[[], bool]
 
     def check_admission(self, *, is_resume: bool) -> None:

@@ -58,6 +58,14 @@ def encode_message(
     return f"{head} {src} {dst} {_FLAG}{ttl} {kind} {time} {content}"
 
 
+def time_ms(text: str) -> int:
+    """The TIME of a line's text, of which nothing else is looked at; 0 where it has none."""
+    fields = text.split(" ", 7)
+    at = 6 if fields[0] == V3 else 5
+    time = fields[at] if at < len(fields) else ""
+    return int(time) if time.isascii() and time.isdigit() else 0
+
+
 def without_id(text: str) -> str:
     """A line's text as it is without a message id."""
     version, _, rest = text.partition(" ")

@@ -48,6 +48,7 @@ class FakeEar:
 class FakeHolder:
     def __init__(self, generation: int, line: bytes = b"") -> None:
         self.generation = generation
+        self.kind = ("websocket", "websdk")
         self.line_digest = line or b"%d" % generation
         self.ear = FakeEar()
         self.entries: list[int] = []

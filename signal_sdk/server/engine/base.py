@@ -61,6 +61,7 @@ from signal_sdk.server.engine.facts import (
     Statistics,
 )
 from signal_sdk.server.engine.happened import Backlog, Follow, Happening, Why
+from signal_sdk.server.engine.measures import Batches, Holdings, Measures, Trips
 from signal_sdk.server.engine.pending import Answer, Pending
 from signal_sdk.wire.events import ChannelContent, ChannelMessage
 from signal_sdk.wire.names import JsonValue
@@ -72,6 +73,7 @@ __all__ = [
     "Alarm",
     "Answer",
     "Asked",
+    "Batches",
     "Call",
     "CallKey",
     "ChannelKey",
@@ -81,9 +83,11 @@ __all__ = [
     "Entry",
     "Event",
     "FencedError",
+    "Holdings",
     "Joined",
     "Known",
     "LoginFacts",
+    "Measures",
     "OvertakenError",
     "Page",
     "Past",
@@ -96,6 +100,7 @@ __all__ = [
     "Statistics",
     "Then",
     "Ticker",
+    "Trips",
     "UnknownError",
 ]
 
@@ -235,6 +240,11 @@ class Engine(Protocol):
 
     def statistics(self) -> Statistics:
         """How much there is at the moment."""
+
+    def measures(self, apps: Collection[str]) -> Measures:
+        """What it can say of itself to whoever measures, of each of these apps and of all others
+        together. What all nodes share is the same on each of them.
+        """
 
     def announce(self, place: Place | None) -> Answer[Sequence[Place]]:
         """Say where this node may be reached, anew each second; None where nobody is to come. What

@@ -64,13 +64,17 @@ class Bounds:
 
 @attrs.define
 class Usage:
-    """What an app has of what is bounded, and whose uid is taken. What was given to an account that
-    is forgotten (`generation`, `version`) is given to nobody again: new ones begin behind it.
+    """What an app has of what is bounded or measured, and whose uid is taken. What was given to an
+    account that is forgotten (`generation`, `version`) is given to nobody again: new ones begin
+    behind it.
     """
 
     uids: set[int] = attrs.field(factory=set)
     channels: int = 0
     bytes: int = 0
+    online: int = 0
+    members: int = 0
+    entries: int = 0
     generation: int = 0
     version: int = 0
 

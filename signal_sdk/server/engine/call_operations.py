@@ -64,6 +64,7 @@ class CallOperations(InboxOperations):
         other = self._state.account(AccountKey(app, callee))
         for side in (caller, other):
             side.calls[key] = None
+        self._state.invited += 1
         self._replace(key, call)
         if CALL_HAPPENS in self._wanted:
             self._call_happens(app, call, call.state)
@@ -84,7 +85,7 @@ class CallOperations(InboxOperations):
         if call is None:
             raise call_table.no_call(peer, channel)
         after = call_table.step(call, account, kind, self._wall())
-        self._replace(key, after)
+        self._replace(key, after, why=call_table.ENDED_BY.get(kind, ""))
         if CALL_HAPPENS in self._wanted and kind != events.VOIP_MSG:
             state = call_table.ENDED if after is None else after.state
             self._call_happens(app, call, state, call_table.ENDED_BY.get(kind, ""))
@@ -109,12 +110,17 @@ class CallOperations(InboxOperations):
         what = f"the live calls of {name!r}"
         check(own, most, what, ECode.INVITE_E_OTHER, limit="account_calls")
 
-    def _replace(self, key: CallKey, call: Call | None) -> None:
-        """The live call is this one now."""
+    def _replace(self, key: CallKey, call: Call | None, *, why: str = "") -> None:
+        """The live call is this one now; None where it has ended, and `why`."""
+        state = self._state
+        if key in self._calls:
+            state.live[self._calls[key].state] -= 1
         if call is not None:
+            state.live[call.state] += 1
             self._calls[key] = call
             self._commits.put("calls", key, call_row(key, call))
         else:
+            state.ended[why] += 1
             del self._calls[key]
             for account in self._sides(key):
                 account.calls.pop(key, None)
@@ -189,7 +195,7 @@ class CallOperations(InboxOperations):
         name = account.key.account
         for key in list(account.calls):
             call = self._calls[key]
-            self._replace(key, None)
+            self._replace(key, None, why=Why.GONE)
             self._tell_side(key.app, call, to=call.other(name), kind=events.VOIP_BYE, extra="")
             if CALL_HAPPENS in self._wanted:
                 self._call_happens(key.app, call, call_table.ENDED, Why.GONE)
@@ -201,10 +207,10 @@ class CallOperations(InboxOperations):
         if call is None:
             return
         ecode, why = ECode.INVITE_E_TIMEOUT, Why.UNANSWERED
-        self._replace(key, None)
         if call.state == call_table.INVITING and not self._uid(key.app, call.callee):
             ecode, why = ECode.INVITE_E_PEEROFFLINE, Why.OFFLINE
-        else:
+        self._replace(key, None, why=why)
+        if why != Why.OFFLINE:
             self._tell_side(key.app, call, to=call.callee, kind=events.VOIP_BYE, extra="")
         kind, extra = events.VOIP_FAILED, call.extra
         self._tell_side(key.app, call, to=call.caller, kind=kind, extra=extra, ecode=ecode)

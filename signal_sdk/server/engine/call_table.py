@@ -36,6 +36,8 @@ ENDED: Final = "ended"
 
 ENDED_BY: Final[Mapping[str, str]] = {events.VOIP_REFUSE: Why.REFUSED, events.VOIP_BYE: Why.BYE}
 """Why a call has ended, by the step that has ended it."""
+ENDS: Final = (Why.BYE, Why.REFUSED, Why.GONE, Why.UNANSWERED, Why.OFFLINE, Why.OPERATOR)
+"""Why calls end."""
 
 # Who may do what, in which state, and what comes of it. A step that is not here fails, and changes
 # nothing.

@@ -23,6 +23,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.server.engine.base import Then
 from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.measures import Batches
 from signal_sdk.server.engine.schema import ENTRIES, Batch, Row
 from signal_sdk.server.engine.tables import Account, Channel
 
@@ -65,6 +66,9 @@ class Commits:
     """Where an engine notes its changes. This one is for state that lives as long as the process:
     nothing is noted, and all is durable at once.
     """
+
+    batches: Batches | None = None
+    """What was written, where there is a journal."""
 
     def account(self, account: Account) -> None:
         """The account's own row has changed."""
@@ -124,12 +128,17 @@ class JournalCommits(Commits):
         self._waited = 0
         """How many waited for the last batch."""
         self._gather: Gather = contextlib.nullcontext
+        self.batches: Batches = Batches()
+        self._dirty_at = 0.0
+        """When the first change of the batch that is being gathered was noted."""
 
     # --- noting ---
 
     def changed(self) -> None:
         """There is something to be written: whoever commits is woken."""
-        self.is_dirty = True
+        if not self.is_dirty:
+            self.is_dirty = True
+            self._dirty_at = trio.current_time()
         self._wake.set()
 
     def account(self, account: Account) -> None:
@@ -202,12 +211,14 @@ class JournalCommits(Commits):
 
     async def commit(self) -> None:
         """Write what has been noted."""
+        began = self._dirty_at
         batch, waiting = self._take()
         self._written_for = waiting
         try:
             await self._in_thread(self._journal.write, batch)
         except StorageError as exc:
             self._put_back(batch)
+            self._dirty_at = began
             self._fail(exc)
             told: SignalError | None = _refusal()
         except BaseException:
@@ -217,6 +228,8 @@ class JournalCommits(Commits):
             raise
         else:
             self._recover()
+            self.batches.rows.add(sum(map(len, batch.values())))
+            self.batches.seconds.add(trio.current_time() - began)
             told = None
         try:
             # Who asks meanwhile, having changed nothing, is told behind these.
@@ -256,6 +269,7 @@ class JournalCommits(Commits):
         if self._failed is None:
             logger.error("%s; until it can be written, whatever changes anything is refused", exc)
         self._failed = exc
+        self.batches.failed += 1
 
     def _recover(self) -> None:
         if self._failed is not None:

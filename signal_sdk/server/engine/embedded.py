@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Collection
 from typing import Final
 
 import trio
 
-from signal_sdk.server.engine.base import CallKey, Engine, Statistics
+from signal_sdk.server.engine import call_table
+from signal_sdk.server.engine.base import CallKey, Engine, Measures, Statistics
 from signal_sdk.server.engine.call_operations import CALL
 from signal_sdk.server.engine.channel_operations import END
 from signal_sdk.server.engine.happened import Why
@@ -58,6 +60,18 @@ class EmbeddedEngine(PresenceOperations, Engine):
             due=len(state.dues) + len(state.expiries),
             listening=len(state.listening),
             rated=len(state.messages) + len(state.changes),
+        )
+
+    def measures(self, apps: Collection[str]) -> Measures:
+        state = self._state
+        oldest_ms = self._inboxes.oldest_ms
+        return Measures(
+            apps=state.holdings(apps),
+            calls={it: state.live[it] for it in call_table.STEPS},
+            invited=state.invited,
+            ended={it: state.ended[it] for it in call_table.ENDS},
+            oldest_seconds=max(self._wall() - oldest_ms / 1000, 0.0),
+            batches=self._commits.batches,
         )
 
     def revoked(self, seen: str) -> None:  # noqa: ARG002  it keeps none

@@ -6,6 +6,7 @@ of an entry, or where the journal has it.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -19,6 +20,7 @@ from signal_sdk.server.engine.entry_log import EntryLog
 from signal_sdk.server.engine.state import State
 from signal_sdk.server.engine.tables import FEW, RESERVED, Account
 from signal_sdk.server.refusals import Limit
+from signal_sdk.wire import lines
 
 SWEPT: Final = 5000
 """How many inboxes one sweep, once a second, looks at: a few milliseconds' work."""
@@ -34,6 +36,12 @@ class Inboxes:
         self._log = EntryLog(commits, accounts) if isinstance(commits, JournalCommits) else None
         self._to_sweep: deque[Account] = deque()
         self._leaving: deque[Account] = deque()
+        self.oldest_ms: float = math.inf
+        """When the eldest entry was sent, in Unix milliseconds, as the last whole round of the
+        sweep has found it; infinity where there was none.
+        """
+        self._oldest_ms = math.inf
+        self._left_of_round = 0
         for account in list(accounts):
             if account.inbox.entries:
                 self._will_sweep(account)
@@ -55,6 +63,7 @@ class Inboxes:
         entry = Entry(inbox.last_version, post.sender, post.expires, line)
         inbox.append(entry, size)
         usage.bytes += size
+        usage.entries += 1
         if not inbox.is_swept:
             self._will_sweep(account)
         if account.reserved - inbox.last_version < FEW:
@@ -140,6 +149,7 @@ class Inboxes:
 
     def _removed(self, account: Account, entries: Sequence[Entry]) -> None:
         account.usage.bytes -= account.inbox.removed(entries)
+        account.usage.entries -= len(entries)
         self.let_go(account)
         self._let_all_go()
 
@@ -153,6 +163,10 @@ class Inboxes:
             if self._log is not None:
                 self._log.drop(expired)
             self._removed(account, expired)
+
+    def _end_round(self) -> None:
+        self.oldest_ms, self._oldest_ms = self._oldest_ms, math.inf
+        self._left_of_round = len(self._to_sweep)
 
     def _will_sweep(self, account: Account) -> None:
         if not account.inbox.is_swept:
@@ -171,5 +185,12 @@ class Inboxes:
             self._drop(account, 0, now)
             account.inbox.is_swept = False
             if account.inbox.entries:
+                sent_ms = lines.time_ms(account.inbox.entries[0].line)
+                self._oldest_ms = min(self._oldest_ms, sent_ms)
                 self._will_sweep(account)
+            self._left_of_round -= 1
+            if self._left_of_round <= 0:
+                self._end_round()
+        if not self._to_sweep:
+            self._end_round()
         self._let_all_go()

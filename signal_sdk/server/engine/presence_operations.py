@@ -117,6 +117,8 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         account.generation = presence.generation
         if before is not None:
             del self._lines[before.line_digest]
+        else:
+            account.usage.online += 1
         self._lines[presence.line_digest] = account.key
         self._commits.account(account)
         self._watch_presence(account)
@@ -189,6 +191,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
 
     def _end(self, account: Account, presence: Presence, *, why: str, kicks: bool = True) -> None:
         account.presence = None
+        account.usage.online -= 1
         del self._lines[presence.line_digest]
         self._forget_replies(account, list(account.replies))
         if kicks:
@@ -262,6 +265,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         if told.announces(key.channel, channel.attributes):
             self._publish(channel, told.moved(told.JOIN, key.channel, name, account.uid))
         channel.members[name] = account.uid
+        channel.usage.members += 1
         channel.total += 1
         if len(channel.members) == 1:
             self._populated(channel)
@@ -296,6 +300,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         name = account.key.account
         if channel is None or channel.members.pop(name, None) is None:
             return
+        channel.usage.members -= 1
         self._commits.drop("members", (channel.id, account.id))
         if told.announces(key.channel, channel.attributes):
             self._publish(channel, told.moved(told.LEAVE, key.channel, name, account.uid))

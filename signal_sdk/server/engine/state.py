@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, TypeAlias
 
 import attrs
@@ -23,6 +23,7 @@ from signal_sdk.server.engine.base import (
     ChannelKey,
     Delivery,
     Entry,
+    Holdings,
     Place,
 )
 from signal_sdk.server.engine.bounds import Bounds, Usage, check, size_of
@@ -70,7 +71,8 @@ class State:
     digest; `deliveries` and `alarms` are those of each node; `lives` says when it was last heard
     of, `places` where it may be reached, and since when; `listening` is who has subscribed to a
     channel; `histories` are the channels that have one, for the sweep; `messages`, `changes` and
-    `joins` are the channels' rates.
+    `joins` are the channels' rates. `live` counts the calls by their states, `invited` those that
+    have begun since the start, and `ended` those that have ended, by how.
     """
 
     commits: Commits
@@ -81,6 +83,9 @@ class State:
     lines: dict[bytes, AccountKey] = attrs.field(factory=dict)
     channels: dict[ChannelKey, Channel] = attrs.field(factory=dict)
     calls: dict[CallKey, Call] = attrs.field(factory=dict)
+    live: Counter[str] = attrs.field(factory=Counter)
+    invited: int = 0
+    ended: Counter[str] = attrs.field(factory=Counter)
     last_reply: int = 0
     usages: dict[str, Usage] = attrs.field(factory=dict)
     newest_time: float = 0.0
@@ -114,6 +119,29 @@ class State:
             usage = self.usages[app] = Usage()
             self._forget_apps()
         return usage
+
+    def holdings(self, apps: Collection[str]) -> dict[str, Holdings]:
+        """What there is of each of these apps, and of all others together, under ""."""
+        sums = {app: [0] * 6 for app in ("", *apps)}
+        for app, it in self.usages.items():
+            held = sums.get(app) or sums[""]
+            held[0] += it.accounts
+            held[1] += it.online
+            held[2] += it.channels
+            held[3] += it.members
+            held[4] += it.entries
+            held[5] += it.bytes
+        return {
+            app: Holdings(
+                accounts=held[0],
+                online=held[1],
+                channels=held[2],
+                members=held[3],
+                entries=held[4],
+                bytes=held[5],
+            )
+            for app, held in sums.items()
+        }
 
     def _forget_apps(self) -> None:
         """Of too many apps, which only a server in dev mode has, the eldest that has nothing is
@@ -286,6 +314,7 @@ class State:
             accounts[account.id] = self.accounts[key] = account
             usage.uids.add(account.uid)
             if account.presence is not None:
+                usage.online += 1
                 self.lines[account.presence.line_digest] = key
 
         def take_user_attribute(row: Row) -> None:
@@ -303,6 +332,7 @@ class State:
                 return
             inbox.append(entry, size)
             accounts[owner].usage.bytes += size
+            accounts[owner].usage.entries += 1
 
         def take_reply(row: Row) -> None:
             number, owner, callid, text = row
@@ -329,6 +359,7 @@ class State:
             number, member, _ = row
             account = accounts[member]
             channels[number].members[account.key.account] = account.uid
+            channels[number].usage.members += 1
 
         def take_maker(row: Row) -> None:
             number, owner = row
@@ -345,6 +376,7 @@ class State:
             key, call = call_from_row(row)
             sides = [self.accounts[AccountKey(key.app, side)] for side in (key.one, key.other)]
             self.calls[key] = call
+            self.live[call.state] += 1
             for side in sides:
                 side.calls[key] = None
 
@@ -373,6 +405,7 @@ class State:
                 presence = self.accounts[AccountKey(channel.key.app, name)].presence
                 if presence is None or presence.channel != channel.key.channel:
                     del channel.members[name]
+                    channel.usage.members -= 1
 
 
 def given(kind: str, app: str) -> str:

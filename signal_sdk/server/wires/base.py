@@ -60,6 +60,10 @@ class ClientLink(Protocol):
     """A client's open connection. What it says of reading is `net.link.StreamLink`'s."""
 
     @property
+    def kind(self) -> str:
+        """Which kind of link it is: a name for people and counts."""
+
+    @property
     def alive_at(self) -> float:
         """When there was last a sign that the client is there, by the reactor's patient clock.
         Asked once a second.

@@ -78,6 +78,7 @@ class NativeClientLink(NativeLink[typed.ClientFrame]):
     """A native client's link."""
 
     __slots__ = ("_is_in", "_pong", "_told_at", "_wires")
+    kind: Final = "native"
 
     def __init__(
         self, wires: NativeWires, transport: Transport, reactor: Reactor, **bounds: Any

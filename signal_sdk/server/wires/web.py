@@ -99,6 +99,7 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
     """A WebSocket client's link."""
 
     __slots__ = ("_has_flag", "_has_ids", "_is_pushed", "_is_python", "_is_web", "_java", "_wires")
+    kind: Final = "websocket"
 
     def __init__(
         self, wires: WebWires, transport: Transport, reactor: Reactor, *args: Any, **kwargs: Any

@@ -22,6 +22,7 @@ from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.net.sleeper import Sleeper
 from signal_sdk.server.complaints import Complaint
 from signal_sdk.server.engine.base import UnknownError
+from signal_sdk.server.engine.measures import Trips
 from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.redis import resp
 from signal_sdk.server.engine.redis.addresses import Address, Place
@@ -110,7 +111,7 @@ class Pipeline:
     """One server. `prepare` is called with this on each new connection, before anything is asked on
     it, and raises `StorageError` where the server cannot be used; `on_up` is told that it can;
     `find` says where to connect to; `on_refused` is told of errors, and says whether it deals with
-    what was asked; `on_message` is handed what was published.
+    what was asked; `on_message` is handed what was published. What is answered counts in `trips`.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class Pipeline:
         on_message: Callable[[bytes, bytes], None],
         on_up: Callable[[Pipeline], None],
         find: Callable[[], Awaitable[Place]],
+        trips: Trips,
     ) -> None:
         self._address = address
         self._prepare = prepare
@@ -141,6 +143,10 @@ class Pipeline:
         self._outgoing: list[Ask[Any]] = []
         self._count = 0
         self._answered = 0
+        self._trips = trips
+        self._timed: Ask[Any] | None = None
+        """Of what is asked and not answered, what is timed."""
+        self._timed_at = 0.0
         self._sleeper = Sleeper()
         self._scope: trio.CancelScope | None = None
         self._told_full = Complaint("whatever would change something is refused")
@@ -197,7 +203,11 @@ class Pipeline:
     def _take(self) -> Ask[Any]:
         """What is answered now."""
         self._answered += 1
+        self._trips.answered += 1
         ask = self._asked.popleft()
+        if ask is self._timed:
+            self._timed = None
+            self._trips.seconds.add(trio.current_time() - self._timed_at)
         self._count -= ask.count
         ask.pipeline = None
         return ask
@@ -316,6 +326,7 @@ class Pipeline:
         self.is_up = False
         self._scope = None
         self._outgoing.clear()
+        self._timed = None
         self._count = 0
         asked, self._asked = self._asked, deque()
         for ask in asked:
@@ -326,6 +337,8 @@ class Pipeline:
         while True:
             if self._outgoing:
                 outgoing, self._outgoing = self._outgoing, []
+                if self._timed is None:
+                    self._timed, self._timed_at = outgoing[0], trio.current_time()
                 await connection.send(b"".join([ask.command() for ask in outgoing]))
             else:
                 await self._rest()

@@ -21,6 +21,7 @@ import trio
 
 from signal_sdk.errors import StorageError
 from signal_sdk.net.sleeper import Sleeper
+from signal_sdk.server.engine.measures import Trips
 from signal_sdk.server.engine.redis import library, resp
 from signal_sdk.server.engine.redis.addresses import CLUSTER, SENTINEL, Address, Place
 from signal_sdk.server.engine.redis.connection import Failure, ask_once
@@ -70,6 +71,8 @@ class Servers:
         self._held: set[int] = set()
         """The slots of what waits to be asked again: what is asked later waits behind that."""
         self._sleeper = Sleeper()
+        self.trips: Trips = Trips()
+        """What was asked of all of them."""
         self._nobody = self._pipeline(self._find)
         """Has all slots of what is no Cluster, and those that nobody has."""
         self.used: Sequence[Pipeline] = () if self.is_cluster else (self._nobody,)
@@ -83,6 +86,7 @@ class Servers:
             on_message=self._on_message,
             on_up=self._on_up,
             find=find,
+            trips=self.trips,
         )
 
     # --- asking ---

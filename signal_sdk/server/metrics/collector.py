@@ -1,0 +1,82 @@
+"""The metrics as prometheus-client has them.
+
+Owns: how a number becomes a sample, and which form is answered. Must not know what is measured. One
+registry for each node, and nothing in the library's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+
+import attrs
+from prometheus_client import CollectorRegistry, GCCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from signal_sdk.server.counts import Histogram
+from signal_sdk.server.metrics.catalog import METRICS, Metric
+from signal_sdk.server.metrics.readings import Value
+from signal_sdk.server.metrics.sources import Exposition, Sources
+
+__all__ = ["exposition_of"]
+
+
+def exposition_of(sources: Sources) -> Exposition:
+    """Answers who asks for the metrics of this node."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_NodeCollector(sources))
+    GCCollector(registry=registry)
+
+    def expose(accept: str) -> tuple[str, bytes]:
+        encode, content_type = choose_encoder(accept)
+        return content_type, encode(registry)
+
+    return expose
+
+
+@attrs.frozen(eq=False)
+class _NodeCollector(Collector):
+    """All of a node's own metrics. What is not known is left out."""
+
+    _sources: Sources
+
+    def describe(self) -> Iterable[Family]:
+        """Nobody else has such names."""
+        return ()
+
+    def collect(self) -> Iterable[Family]:
+        """The metrics as they are now."""
+        seen = self._sources.look()
+        for metric in METRICS:
+            value = metric.read(seen) if metric.read is not None else None
+            if value is not None:
+                yield _family(metric, value)
+
+
+def _family(metric: Metric, value: Value) -> Family:
+    name, doc = metric.name, metric.doc.replace("`", "")
+    if isinstance(value, Histogram):
+        histogram = HistogramMetricFamily(name, doc)
+        histogram.add_metric([], _buckets(value), value.sum)
+        return histogram
+    family = (CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily)(name, doc)
+    if not isinstance(value, Mapping):
+        value = {(): value or 0}
+    for labels, number in value.items():
+        named = zip(metric.labels, labels, strict=True) if labels else ()
+        # An empty label is none.
+        family.add_sample(name, {label: it for label, it in named if it}, number)
+    return family
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    bounds = [*map(floatToGoString, histogram.bounds), "+Inf"]
+    return list(zip(bounds, accumulate(histogram.counts), strict=True))
