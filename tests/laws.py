@@ -202,6 +202,10 @@ only_the_command_line_knows_click = only(
 )
 only_the_command_line_knows_rich = only("signal_sdk.cli", libraries=("rich",))
 
+only_the_collector_knows_prometheus = only(
+    "signal_sdk.server.metrics.collector", libraries=("prometheus_client",)
+)
+
 
 def modules_are_short(module: Module) -> list[str]:
     """No module has more than 500 lines; one that nears 400 wants to be two."""

@@ -17,6 +17,7 @@ from tests.laws import (
     net_knows_no_protocol,
     only_jwt_tokens_knows_pyjwt,
     only_lookup_knows_httpx,
+    only_the_collector_knows_prometheus,
     only_the_command_line_knows_click,
     only_the_command_line_knows_rich,
     only_the_journal_knows_sqlite,
@@ -52,6 +53,7 @@ from tests.modules import ROOT, Module, circles, is_in, modules
         pytest.param(only_jwt_tokens_knows_pyjwt, id="only wire.jwt_tokens knows PyJWT"),
         pytest.param(only_the_command_line_knows_click, id="only the command line knows click"),
         pytest.param(only_the_command_line_knows_rich, id="only the command line knows rich"),
+        pytest.param(only_the_collector_knows_prometheus, id="only the collector knows Prometheus"),
         pytest.param(others_are_judged_patiently, id="others are judged patiently"),
         pytest.param(modules_are_short, id="modules are short"),
     ],
@@ -83,7 +85,9 @@ STATE = ("signal_sdk.server.node", "signal_sdk.server.engine")
     ("program", "needed", "not_imported"),
     [
         pytest.param("import signal_sdk", "signal_sdk", (*SERVER, *SDK), id="the package"),
-        pytest.param("import signal_sdk.server.node", "trio", SDK, id="the server"),
+        pytest.param(
+            "import signal_sdk.server.node", "trio", (*SDK, "prometheus_client"), id="the server"
+        ),
         pytest.param(f"{COMMAND}'serve')", "signal_sdk.server.config", (*SDK, *STATE), id="serve"),
         pytest.param("import signal_sdk.cli.serving", "signal_sdk.server.node", SDK, id="serving"),
         pytest.param("import signal_sdk.cli.workers", "trio", (*SDK, *STATE), id="the supervisor"),

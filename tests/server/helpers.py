@@ -9,6 +9,7 @@ import math
 import random
 import shutil
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
@@ -27,7 +28,14 @@ from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import SocketTransport
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import AppConfig, Config, LimitsConfig
-from signal_sdk.server.engine.base import AccountKey, ChannelKey, Clocks, Delivery, Engine
+from signal_sdk.server.engine.base import (
+    AccountKey,
+    ChannelKey,
+    Clocks,
+    Delivery,
+    Engine,
+    Holdings,
+)
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.happened import Happening
 from signal_sdk.server.engine.journal import Journal
@@ -156,7 +164,7 @@ def is_refusal(reply: dict[str, Any], ecode: int) -> bool:
 
 NOT_SLOW: Final = (
     *("bound", "aclose", "check_writable", "when_durable", "newest_time", "forget_newer_time"),
-    *("token_time", "statistics", "keep_happenings"),
+    *("token_time", "statistics", "measures", "keep_happenings"),
 )
 """What an engine does without waiting, whatever it is."""
 SLOW_SECONDS: Final = 0.001
@@ -363,6 +371,22 @@ def kept_by(engine: EmbeddedEngine) -> dict[Any, Any]:
         for key, channel in engine._channels.items()
     }
     return {"accounts": accounts, "channels": channels, "calls": engine._calls}
+
+
+def check_totals(engine: EmbeddedEngine) -> None:
+    """What an engine counts as it goes is what a look at all that it has finds."""
+    accounts, channels = engine._accounts.values(), engine._channels.values()
+    measures = engine.measures(())
+    assert measures.apps[""] == Holdings(
+        accounts=len(accounts),
+        online=sum(it.presence is not None for it in accounts),
+        channels=len(channels),
+        members=sum(len(it.members) for it in channels),
+        entries=sum(len(it.inbox.entries) for it in accounts),
+        bytes=sum(it.bytes for it in engine._state.usages.values()),
+    )
+    states = Counter(call.state for call in engine._calls.values())
+    assert {state: count for state, count in measures.calls.items() if count} == states
 
 
 def slow_engine(seed: int, engine: Engine | None = None) -> Engine:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
+from typing import Final
 
 import attrs
 from prometheus_client import CollectorRegistry, GCCollector
@@ -28,6 +29,9 @@ from signal_sdk.server.metrics.sources import Exposition, Sources
 
 __all__ = ["exposition_of"]
 
+MEDIA_TYPE: Final = "application/openmetrics-text"
+OPENMETRICS: Final = f"{MEDIA_TYPE}; version=1.0.0"
+
 
 def exposition_of(sources: Sources) -> Exposition:
     """Answers who asks for the metrics of this node."""
@@ -36,10 +40,16 @@ def exposition_of(sources: Sources) -> Exposition:
     GCCollector(registry=registry)
 
     def expose(accept: str) -> tuple[str, bytes]:
-        encode, content_type = choose_encoder(accept)
+        # Not what the request says: a version that is none, as in `version=x`, is an error there.
+        encode, content_type = choose_encoder(OPENMETRICS if _asks_for_it(accept) else "")
         return content_type, encode(registry)
 
     return expose
+
+
+def _asks_for_it(accept: str) -> bool:
+    """Is OpenMetrics among what a request accepts?"""
+    return any(it.partition(";")[0].strip().lower() == MEDIA_TYPE for it in accept.split(","))
 
 
 @attrs.frozen(eq=False)

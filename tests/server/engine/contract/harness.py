@@ -43,7 +43,7 @@ from signal_sdk.wire.names import JsonValue
 from tests.redis.clusters import RedisCluster
 from tests.redis.servers import RedisServer
 from tests.server.engine.contract.redis_backend import Awaited, StillEngine, spin
-from tests.server.helpers import journal_engine, kept_by, killed, slow_engine
+from tests.server.helpers import check_totals, journal_engine, kept_by, killed, slow_engine
 
 SETTLED_SECONDS: Final = 0.05
 """All that happens by itself has happened by then: it is committed, delivered, done."""
@@ -125,7 +125,8 @@ class Memory(Backend):
         self.latest = None
 
     async def check(self) -> None:
-        """There is nobody to compare it with."""
+        if self.latest is not None:
+            check_totals(self.latest)
         await trio.lowlevel.checkpoint()
 
 
@@ -147,6 +148,8 @@ class OnJournal(Memory):
         if before is not None:
             again = journal_engine(self.directory)
             assert kept_by(again) == kept_by(before)
+            for engine in (before, again):
+                check_totals(engine)
             await again.aclose()
 
 

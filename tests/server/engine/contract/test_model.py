@@ -361,6 +361,11 @@ class PresenceMachine(RuleBasedStateMachine):
         ends = statistics.channels - 2 - len(rosters)
         assert statistics.due == leases + ends
         assert statistics.online == len(self.logins) + 2
+        measures = self.engines[0].measures(("app",))
+        assert measures.apps["app"].online == statistics.online
+        # Two observers are in a special channel each.
+        members = sum(it.channel is not None for it in self.logins.values()) + 2
+        assert measures.apps["app"].members == members
 
 
 def key_of(who: str) -> AccountKey:
