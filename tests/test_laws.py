@@ -288,6 +288,12 @@ def test_the_law_of_the_journal_lets_pass(name: str, source: str) -> None:
         (only_the_command_line_knows_click, "click", "signal_sdk.cli.serve", "signal_sdk.signal"),
         (only_the_command_line_knows_click, "click", "signal_sdk.__main__", "signal_sdk.server"),
         (only_the_command_line_knows_rich, "rich.table", "signal_sdk.cli.screen", "signal_sdk.net"),
+        (
+            only_the_collector_knows_prometheus,
+            "prometheus_client",
+            "signal_sdk.server.metrics.collector",
+            "signal_sdk.server.metrics",
+        ),
     ],
 )
 def test_the_law_of_a_library_s_home_sees(

@@ -29,7 +29,15 @@ from signal_sdk.server.engine.pending import Answer, Pending
 from signal_sdk.wire.events import ChannelContent
 
 HERE: Final = frozenset(
-    {"bound", "is_behind", "newest_time", "token_time", "forget_newer_time", "statistics"}
+    {
+        "bound",
+        "is_behind",
+        "newest_time",
+        "token_time",
+        "forget_newer_time",
+        "statistics",
+        "measures",
+    }
 )
 """What a node knows without asking."""
 SILENCE_SECONDS: Final = 5.0

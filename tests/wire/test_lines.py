@@ -152,3 +152,13 @@ def test_any_text_becomes_one_field(text: str) -> None:
 def test_account_is_a_field_as_it_is(account: str) -> None:
     """What holds no white space is not changed."""
     assert lines.field(account) == account
+
+
+@given(sts.message_lines())
+def test_the_time_is_found_without_the_rest(line: lines.MessageLine) -> None:
+    assert lines.time_ms(line.encode()) == line.time
+
+
+@pytest.mark.parametrize("text", ["", "msg-v2", "msg-v3 a b c d e", "msg-v2 a b c d later x"])
+def test_what_has_no_time_has_none(text: str) -> None:
+    assert lines.time_ms(text) == 0

@@ -17,7 +17,8 @@ from signal_sdk.server.engine.redis.lives import all_done
 from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline
 
 AT_ONCE: Final = (
-    *("attach", "bound", "run", "aclose", "statistics", "check_writable", "when_durable"),
+    *("attach", "bound", "run", "aclose", "statistics", "measures"),
+    *("check_writable", "when_durable"),
     *("is_behind", "newest_time", "token_time", "forget_newer_time", "unsubscribe"),
     "keep_happenings",
 )
