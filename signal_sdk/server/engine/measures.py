@@ -61,7 +61,7 @@ class Measures:
 
     `apps` is what there is of each app that was asked for, and of all others under "". `calls` are
     those that live, by their states, or all under "" where these are not known; `invited` is how
-    many have begun, and `ended` how many have ended, by how. `oldest_seconds` is the age of the
+    many have begun, and `ended` how many have ended, by why. `oldest_seconds` is the age of the
     eldest inbox entry, 0 where there is none. `asked` is what was asked of Redis and not answered,
     `up` and `down` are how many of its servers are there, and how many are not.
     """

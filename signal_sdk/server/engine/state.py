@@ -72,7 +72,7 @@ class State:
     of, `places` where it may be reached, and since when; `listening` is who has subscribed to a
     channel; `histories` are the channels that have one, for the sweep; `messages`, `changes` and
     `joins` are the channels' rates. `live` counts the calls by their states, `invited` those that
-    have begun since the start, and `ended` those that have ended, by how.
+    have begun since the start, and `ended` those that have ended, by why.
     """
 
     commits: Commits

@@ -256,8 +256,8 @@ METRICS: Final[tuple[Metric, ...]] = (
     _metric(
         COUNTER,
         "calls_ended_total",
-        "Calls that have ended: by a `bye`, by a `refuse`, since a side was `gone`, or "
-        "`unanswered`. Not known on Redis.",
+        "Calls that have ended: by a `bye`, `refused`, `unanswered`, since who was called was "
+        "`offline`, since a side was `gone`, or by an `operator`. Not known on Redis.",
         readings.ends,
         "end",
     ),

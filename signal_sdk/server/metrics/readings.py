@@ -119,11 +119,11 @@ def sent(seen: Seen) -> Value:
 
 
 def ends(seen: Seen) -> Value:
-    """Calls that have ended, by how."""
+    """Calls that have ended, by why."""
     ended = seen.engine.ended
     if ended is None:
         return None
-    return {(how.removeprefix("voip_invite_"),): count for how, count in ended.items()}
+    return {(why,): count for why, count in ended.items()}
 
 
 def info(seen: Seen) -> Value:

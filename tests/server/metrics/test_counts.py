@@ -261,8 +261,9 @@ async def test_entries_wait_and_grow_old(server: LocalServer, log_in: LogIn) -> 
     [
         (["bye"], "bye"),
         (["ack", "accept", "bye"], "bye"),
-        (["ack", "refuse"], "refuse"),
+        (["ack", "refuse"], "refused"),
         (["ack"], "unanswered"),
+        (["logout"], "gone"),
         (["ack", "accept", "logout"], "gone"),
     ],
 )
