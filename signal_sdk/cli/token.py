@@ -7,7 +7,6 @@ certificate.
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,15 +24,13 @@ from signal_sdk.errors import ConfigError, LoginError
 from signal_sdk.printable import one_line
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import AppConfig
-from signal_sdk.server.tokens import check_token
-from signal_sdk.wire import jwt_tokens, names, tokens
+from signal_sdk.server.tokens import DEFAULT_SECONDS, check_token, make_token
+from signal_sdk.wire import names
 from signal_sdk.wire.rights import ALL, Rights
 
 __all__ = ["token"]
 
 CERTIFICATE_VARIABLE: Final = "SIGNAL_SDK_CERTIFICATE"
-DEFAULT_SECONDS: Final = 24 * 3600
-JTI_BYTES: Final = 12
 
 
 @click.group(no_args_is_help=False)
@@ -125,23 +122,15 @@ def make(
             raise click.UsageError(f"Only a JWT can say that: {text} need --jwt.")
         if not found.allow_old_tokens:
             raise click.UsageError("This app takes no tokens of the original form: give --jwt.")
-        made = tokens.make_token(app, found.certificate, account, expiry)
-        _print(made, app, account, expiry, is_json=is_json)
-        return
-    claims = jwt_tokens.Claims(
-        aud=app,
-        sub=account,
-        exp=expiry,
-        iat=now,
-        nbf=now if not_before is None else not_before,
-        jti=secrets.token_urlsafe(JTI_BYTES),
+    made = make_token(
+        found,
+        account,
+        now=now,
+        expires=expiry,
+        is_jwt=is_jwt,
+        not_before=not_before,
         rights=rights,
     )
-    made = jwt_tokens.make_jwt(claims, found.certificate)
-    _print(made, app, account, expiry, is_json=is_json)
-
-
-def _print(made: str, app: str, account: str, expiry: int, *, is_json: bool) -> None:
     told = {"token": made, "app": app, "account": account, "expires": expiry}
     say(as_json(told) if is_json else made)
 

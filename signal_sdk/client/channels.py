@@ -199,10 +199,15 @@ class Channels:
                 self._over(member, ECode.LEAVECHANNEL_E_BYUSER)
         self.resumed(None, 0, is_gap=False)
 
-    def resumed(self, there: str | None, msgid: int, *, is_gap: bool) -> None:
+    def resumed(
+        self, there: str | None, msgid: int, *, is_gap: bool, is_removed: bool = False
+    ) -> None:
         """The session was taken up again: the server has it in the channel `there`, whose last
-        event is `msgid`, and holds what was missed unless `is_gap`.
+        event is `msgid`, and holds what was missed unless `is_gap`. With `is_removed`, an operator
+        has taken it out of where it was, which is not gone back to by itself.
         """
+        if is_removed and self.current is not None and not self.current.is_absent:
+            self._over(self.current, ECode.LEAVECHANNEL_E_KICKED)
         member = self.current
         mine, _ = self.where()
         self._is_out_of_sync = there != mine or (member is not None and member.is_absent)
@@ -340,12 +345,23 @@ class Channels:
     def take(self, event: events.ChannelEvent) -> None:
         """An event has come: for the current channel, or one whose join is not answered yet."""
         if self.current is not None and self.current.name == event.channel:
-            self.current.take(event)
+            if type(event.content) is events.ChannelUserLeave and event.content.ecode:
+                self._taken_out(self.current, event.content)
+            else:
+                self.current.take(event)
             return
         for member in self._joining:
             if member.name == event.channel:
                 member.take(event)
                 return
+
+    def _taken_out(self, member: Membership, left: events.ChannelUserLeave) -> None:
+        """An operator has taken the session out of the channel. The server may have told so of this
+        event before, as of anybody's leave.
+        """
+        if left.account == self._account:
+            self._over(member, ECode.LEAVECHANNEL_E_KICKED)
+            self._settle()
 
     def _missed(self, member: Membership, gap: Gap) -> None:
         self._sink(EventsMissed(member.name, gap))

@@ -185,6 +185,11 @@ class StreamLink(Generic[M]):
         return self._transport.host
 
     @property
+    def unsent_bytes(self) -> int:
+        """How many bytes wait to be sent."""
+        return self.outbox.size
+
+    @property
     def is_open(self) -> bool:
         """Can messages still be sent?"""
         return self.is_listening

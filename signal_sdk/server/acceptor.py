@@ -92,6 +92,8 @@ class Acceptor:
         self._connections: dict[Transport, Connection] = {}
         self._lookout = Lookout(self._reactor.clock, self._connections)
         self._gone = trio.Event()
+        self._began_at = 0.0
+        """When the latest connection was made."""
 
     def take_limits(self) -> None:
         """The limits of single connections may have changed: for those that come from here on."""
@@ -118,7 +120,7 @@ class Acceptor:
 
     @property
     def connections(self) -> list[Connection]:
-        """Those whose handshake is done."""
+        """Those whose handshake is done, in the order in which it was."""
         return list(self._connections.values())
 
     @property
@@ -290,7 +292,9 @@ class Acceptor:
             raise LinkError("the handshake was not done in time")
         opening.let_go()
         self._services.tallies.opened[link.kind] += 1
-        connection = Connection(link, self._services, opening.ends_at)
+        # No two have begun at once, so that whoever looks at them all knows where he was.
+        self._began_at = max(trio.current_time(), math.nextafter(self._began_at, math.inf))
+        connection = Connection(link, self._services, opening.ends_at, self._began_at)
         self._connections[transport] = connection
         self._lookout.look_later(transport)
         return connection

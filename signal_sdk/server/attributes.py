@@ -15,6 +15,7 @@ from signal_sdk.server.engine.base import AccountKey, Answer, Asked, Engine, Kno
 from signal_sdk.server.engine.pending import after
 from signal_sdk.server.session import Session
 from signal_sdk.wire import frames, functions, names, results
+from signal_sdk.wire.names import JsonValue
 
 
 class UserAttributes:
@@ -25,9 +26,7 @@ class UserAttributes:
 
     def set(self, _: Session, args: functions.UserSetAttr, asked: Asked) -> Answer[Known | None]:
         """`user_set_attr`; `_conn_timeout` is kept as it takes effect, from 20 to 120."""
-        value = args.value
-        if args.name == names.CONN_TIMEOUT:
-            value = str(names.conn_timeout_seconds(value))
+        value = settable_value(args.name, args.value)
         return self._engine.set_user_attr(asked, args.name, value)
 
     def get(self, session: Session, args: functions.UserGetAttr) -> Answer[results.GetAttrResult]:
@@ -73,11 +72,8 @@ class ChannelAttributes:
     ) -> Answer[Known | None]:
         """`channel_set_attr`: by anybody of the app; makes the channel where there is none."""
         name, value = args.name, args.value
-        if name in names.COUNTED_NUMBERS:
-            raise names.wrong("attribute name", name, "is one that only the server sets")
-        if name in names.SETTABLE_NUMBERS:
-            names.check_builtin_number(name, value)
-        _check_channel(args.channel)
+        check_settable(name, value)
+        check_attributed(args.channel)
         members_only = name in names.CHANNEL_LIMITS and not self._is_manager(session)
         return self._engine.set_channel_attr(
             asked, args.channel, name, value, members_only=members_only
@@ -87,7 +83,7 @@ class ChannelAttributes:
         self, session: Session, args: functions.ChannelDelAttr, asked: Asked
     ) -> Answer[Known | None]:
         """`channel_del_attr`."""
-        _check_channel(args.channel)
+        check_attributed(args.channel)
         members_only = args.name in names.CHANNEL_LIMITS and not self._is_manager(session)
         return self._engine.del_channel_attr(
             asked, args.channel, args.name, members_only=members_only
@@ -97,7 +93,7 @@ class ChannelAttributes:
         self, session: Session, args: functions.ChannelClearAttr, asked: Asked
     ) -> Answer[Known | None]:
         """`channel_clear_attr`."""
-        _check_channel(args.channel)
+        check_attributed(args.channel)
         members_only = not self._is_manager(session)
         return self._engine.clear_channel_attrs(asked, args.channel, members_only=members_only)
 
@@ -106,7 +102,21 @@ class ChannelAttributes:
         return session.account in managers or names.EVERYBODY in managers
 
 
-def _check_channel(channel: str) -> None:
+def settable_value(name: str, value: JsonValue) -> JsonValue:
+    """A user attribute's value as it is kept."""
+    return str(names.conn_timeout_seconds(value)) if name == names.CONN_TIMEOUT else value
+
+
+def check_settable(name: str, value: JsonValue) -> None:
+    """Raise `ParameterError` where nobody may set this attribute of a channel to that."""
+    if name in names.COUNTED_NUMBERS:
+        raise names.wrong("attribute name", name, "is one that only the server sets")
+    if name in names.SETTABLE_NUMBERS:
+        names.check_builtin_number(name, value)
+
+
+def check_attributed(channel: str) -> None:
+    """Raise `SignalError` where the channel is one that has no attributes."""
     if channel in names.SPECIAL_CHANNELS:
         raise SignalError(
             ECode.GENERAL_E_FAILED, f"the special channel {channel!r} has no attributes"

@@ -19,7 +19,8 @@ from signal_sdk.errors import LoginError, SignalError
 from signal_sdk.net.link import LinkClosed, MessageTooLong, ReadsTooSlowly
 from signal_sdk.server.counts import UNREADABLE, device_of
 from signal_sdk.server.engine.pending import Pending, drive, ended, left, settled, waited
-from signal_sdk.server.hearing import Hearing
+from signal_sdk.server.hearing import Hearing, removal
+from signal_sdk.server.hub import Look
 from signal_sdk.server.logging_in import LoggingIn, refuse_login, refuse_second
 from signal_sdk.server.rates import Pace
 from signal_sdk.server.refusals import REVOKED, Limit
@@ -72,13 +73,17 @@ class Connection:
         "_services",
         "_session",
         "_waits_for",
+        "began_at",
         "ends_at",
         "generation",
         "place",
         "silence_seconds",
     )
 
-    def __init__(self, link: ClientLink, services: Services, ends_at: float) -> None:
+    def __init__(
+        self, link: ClientLink, services: Services, ends_at: float, began_at: float
+    ) -> None:
+        self.began_at: float = began_at
         self._link = link
         self._services = services
         self._session: Session | None = None
@@ -129,6 +134,22 @@ class Connection:
     def line_digest(self) -> bytes:
         """Of its session's line; empty where nobody is logged in."""
         return self._session.line_digest if self._session is not None else b""
+
+    def look(self) -> Look | None:
+        """How it is; None where nobody is logged in on it."""
+        session = self._session
+        if session is None:
+            return None
+        return Look(
+            key=session.key,
+            channel=self._hearing.channel,
+            peer=self._link.peer,
+            kind=self._link.kind,
+            device=session.device,
+            ver=session.ver,
+            began_at=self.began_at,
+            unsent_bytes=self._link.unsent_bytes,
+        )
 
     def abort(self) -> None:
         """Close at once, without a word."""
@@ -333,6 +354,8 @@ class Connection:
         await self._login.answer(session)
         self._is_welcome = True
         ours, self._login = self._login, None
+        if ours.removal is not None:
+            self.remove(*ours.removal)
         if not await services.presences.is_current(session):
             # As above, on another node.
             self._give_way(ours)
@@ -350,16 +373,23 @@ class Connection:
         """A client that has come back says what it has of its channel: it hears the rest, or, where
         that cannot be told any more, begins afresh.
         """
-        session = self._session
-        if session is None or self._hearing.channel is not None:
+        session, hearing = self._session, self._hearing
+        if session is None or hearing.channel is not None:
             # It has all that there is.
             return
+        # Before it is known where the session is: what becomes of that then is heard.
+        gate = await hearing.listen(session, sub.channel)
         presence = await settled(self._services.engine.presence(session.key))
         if presence is None or presence.channel is None:
-            # It has left, which it may not know yet.
+            hearing.unlisten(session)
+            if presence is not None and presence.removed == sub.channel:
+                time_ms = int(self._services.clock() * 1000)
+                msgid = sub.msgid + 1
+                told = removal(self._link, session, sub.channel, msgid, time_ms)
+                self._link.send_encoded(told)
+            # Else it has left, which it may not know yet.
             return
         if presence.channel == sub.channel:
-            gate = await self._hearing.listen(session, sub.channel)
             after = sub.msgid or await self._hearing.joined_at(session, sub.channel)
             missed = await self._hearing.catch_up(session, sub.channel, gate, after)
             if missed is not None:
@@ -392,6 +422,16 @@ class Connection:
         self._services.tallies.logins[is_resume, error.ecode] += 1
         self._link.send(typed.Refused(error=error, is_resume=is_resume))
         self._end(Farewell(end=End.DONE))
+
+    def remove(self, channel: str, msgid: int, time_ms: int) -> None:
+        """An operator has taken the session out of a channel. A client that does not hear it knows
+        nothing of it, or finds out when it comes back to it.
+        """
+        session = self._session
+        if self._login is not None:
+            self._login.removal = (channel, msgid, time_ms)
+        elif session is not None and self._hearing.channel == channel:
+            self._hearing.part(session, removal(self._link, session, channel, msgid, time_ms))
 
     # --- the end ---
 

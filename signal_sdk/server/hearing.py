@@ -6,9 +6,12 @@ what its client is told besides.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
+from signal_sdk.ecodes import ECode
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import ChannelKey, Engine
 from signal_sdk.server.engine.pending import settled
@@ -16,8 +19,12 @@ from signal_sdk.server.hub import Gate, Hub
 from signal_sdk.server.refusals import Refusals
 from signal_sdk.server.session import Session
 from signal_sdk.server.wires.base import ClientLink, Ear
+from signal_sdk.wire.events import ChannelUserLeave
 
-__all__ = ["Hearing"]
+__all__ = ["Hearing", "removal"]
+
+LAST: Final = sys.maxsize
+"""The id of what no gate drops: it comes behind all else."""
 
 
 class Hearing:
@@ -28,7 +35,7 @@ class Hearing:
     stand is dropped, the rest goes out when the gate is opened.
     """
 
-    __slots__ = ("_ear", "_engine", "_hub", "_limits", "_link", "_refusals", "channel")
+    __slots__ = ("_ear", "_engine", "_hub", "_limits", "_link", "_parting", "_refusals", "channel")
 
     def __init__(
         self,
@@ -46,6 +53,8 @@ class Hearing:
         self._ear: Ear = link.outbox
         self.channel: str | None = None
         """The channel that is heard, be it behind a gate."""
+        self._parting: bytes | None = None
+        """While the session moves, what its client is to hear if it stays: see `part`."""
 
     def _gate(self, key: ChannelKey, ear: Ear) -> Gate:
         return Gate(self._hub, key, ear, self._limits.outbox_bytes)
@@ -70,6 +79,7 @@ class Hearing:
         old = self._gate(session.channel_key(self.channel), self._ear)
         self._hub.listen(old.key, session.account, old)
         self._ear = old
+        self._parting = b""
         return old
 
     async def approach(self, session: Session, channel: str, old: Gate | None) -> Gate:
@@ -89,6 +99,7 @@ class Hearing:
 
     def arrive(self, session: Session, old: Gate | None, new: Gate, msgid: int = 0) -> Gate:
         """What is behind `new` is heard from here on, from the event on that follows `msgid`."""
+        self._parting = None
         if old is not new:
             self.unlisten(session)
             self.channel, self._ear = new.key.channel, new
@@ -105,16 +116,36 @@ class Hearing:
         if new is not None and new is not old:
             self._hub.unlisten(new.key, session.account, new)
             self._let_go(new.key)
+        parting, self._parting = self._parting, None
+        if parting:
+            self.part(session, parting)
         if old is not None:
             self.open(session, old)
 
     def unlisten(self, session: Session) -> None:
-        """Hear nothing any more."""
+        """Hear nothing any more, not even what gates have kept."""
+        self._parting = None
         if self.channel is not None:
-            key = session.channel_key(self.channel)
-            self.channel = None
-            self._hub.unlisten(key, session.account, self._ear)
-            self._let_go(key)
+            self._hear_no_more(session, self.channel)
+        self._ear = self._link.outbox
+
+    def _hear_no_more(self, session: Session, channel: str) -> None:
+        key = session.channel_key(channel)
+        self.channel = None
+        self._hub.unlisten(key, session.account, self._ear)
+        self._let_go(key)
+
+    def part(self, session: Session, data: bytes) -> None:
+        """The session was taken out of the channel that is heard: `data`, which tells so, is the
+        last of it, also behind a gate. While the session moves, that says where it is, unless it is
+        refused.
+        """
+        if self._parting is not None:
+            self._parting = data
+        elif self.channel is not None:
+            self._hub.msgid = LAST
+            self._ear.append(data)
+            self._hear_no_more(session, self.channel)
 
     def _let_go(self, key: ChannelKey) -> None:
         if not self._hub.is_heard(key):
@@ -126,7 +157,7 @@ class Hearing:
         """
         for data in missed:
             self._link.send_encoded(data)
-        if self.channel is None or not self._stands_before(gate):
+        if not self._stands_before(gate):
             return
         gate.open()
         gate.on_past = partial(self._do_without, session, gate)
@@ -178,3 +209,16 @@ class Hearing:
             return None
         gate.after = max(after, *(event.msgid for event in events)) if events else after
         return encoded
+
+
+def removal(link: ClientLink, session: Session, channel: str, msgid: int, time_ms: int) -> bytes:
+    """The event by which a client hears that an operator has taken it out of its channel, encoded:
+    its own leave, of which it does not hear otherwise.
+    """
+    left = ChannelUserLeave(
+        channel=channel,
+        account=session.account,
+        uid=session.uid,
+        ecode=int(ECode.LEAVECHANNEL_E_KICKED),
+    )
+    return link.outbox.wire.plain.encode_event(channel, msgid, left, time_ms)

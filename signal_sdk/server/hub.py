@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+import msgspec
+
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Delivery
 from signal_sdk.server.engine.happened import Happening
 from signal_sdk.server.wires.base import Ear, Wire
@@ -80,10 +82,26 @@ class Gate:
                 self.ear.append(data)
 
 
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """How a logged-in connection is: whose, at which address, of which kind; `channel` is what it
+    hears, `began_at` when it was made, by trio's clock.
+    """
+
+    key: AccountKey
+    channel: str | None
+    peer: str
+    kind: str
+    device: str
+    ver: int
+    began_at: float
+    unsent_bytes: int
+
+
 class Holder(Protocol):
     """A logged-in connection, as the hub sees it."""
 
     generation: int
+    began_at: float
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -92,6 +110,9 @@ class Holder(Protocol):
     @property
     def line_digest(self) -> bytes:
         """Whose line its session's is."""
+
+    def look(self) -> Look | None:
+        """How it is; None where nobody is logged in on it any more."""
 
     def push_entry(self, version: int, line: str) -> None:
         """Tell the client of a new inbox entry, whose message line is `line`."""
@@ -104,6 +125,11 @@ class Holder(Protocol):
 
     def expire(self) -> None:
         """The session's token is good no more, and the session is over: say so, and close."""
+
+    def remove(self, channel: str, msgid: int, time_ms: int) -> None:
+        """An operator has taken the session out of `channel`: tell the client, as the event `msgid`
+        of that, and hear nothing of it any more. It may be said twice.
+        """
 
 
 class Hub(Delivery):
@@ -174,6 +200,10 @@ class Hub(Delivery):
         """How many logged-in connections there are of each kind of link and device."""
         return self._of_kinds
 
+    def find(self, key: AccountKey) -> Holder | None:
+        """The connection here that holds the account."""
+        return self._holders.get(key)
+
     def others(self, key: AccountKey) -> int:
         """How many accounts of the same app have a connection here, beside this one."""
         return self._of_apps[key.app] - (key in self._holders)
@@ -242,6 +272,13 @@ class Hub(Delivery):
         holder = self._holders.get(key)
         if holder is not None and holder.generation == generation:
             holder.expire()
+
+    def deliver_removal(
+        self, key: AccountKey, generation: int, channel: str, msgid: int, time_ms: int
+    ) -> None:
+        holder = self._holders.get(key)
+        if holder is not None and holder.generation == generation:
+            holder.remove(channel, msgid, time_ms)
 
     def gather(self) -> AbstractContextManager[None]:
         return self._gathering()

@@ -29,7 +29,17 @@ GUESSES = frozenset({ECode.LOGIN_E_TOKENWRONG, ECode.LOGIN_E_FAILED})
 class LoggingIn:
     """What `request` asks for on `link`. The session that it finds is its connection's."""
 
-    __slots__ = ("_channel", "_hearing", "_line", "_link", "_services", "is_resume", "request")
+    __slots__ = (
+        "_channel",
+        "_hearing",
+        "_line",
+        "_link",
+        "_removed",
+        "_services",
+        "is_resume",
+        "removal",
+        "request",
+    )
 
     def __init__(
         self,
@@ -42,6 +52,11 @@ class LoggingIn:
         self.is_resume: bool = isinstance(request, login.LineLogin)
         self._line = ""
         self._channel: str | None = None
+        self._removed = ""
+        self.removal: tuple[str, int, int] | None = None
+        """Where an operator has taken the session out of a channel meanwhile: what the client is to
+        be told of it then.
+        """
         self._link = link
         self._services = services
         self._hearing = hearing
@@ -58,7 +73,8 @@ class LoggingIn:
             session, self._channel, self._line = await presences.log_in(self.request)
         else:
             self._line = self.request.line
-            session, self._channel = await presences.resume(self.request)
+            session, presence = await presences.resume(self.request)
+            self._channel, self._removed = presence.channel, presence.removed
         return session
 
     async def answer(self, session: Session) -> None:
@@ -77,7 +93,8 @@ class LoggingIn:
     async def _resume(self, session: Session, request: login.LineLogin) -> None:
         channel = self._channel
         if channel is None:
-            self._welcome(session)
+            is_removed = self._removed != "" and request.channel == self._removed
+            self._welcome(session, removed=is_removed)
             return
         key = session.channel_key(channel)
         if request.channel not in (None, channel):
@@ -92,9 +109,16 @@ class LoggingIn:
         self._welcome(session, msgid=roster.msgid, gap=missed is None)
         self._hearing.open(session, gate, missed or ())
 
-    def _welcome(self, session: Session, *, msgid: int = 0, gap: bool = False) -> None:
+    def _welcome(
+        self, session: Session, *, msgid: int = 0, gap: bool = False, removed: bool = False
+    ) -> None:
         success = login.LoginSucceeded(
-            uid=session.uid, line=self._line, channel=self._channel, msgid=msgid, gap=gap
+            uid=session.uid,
+            line=self._line,
+            channel=self._channel,
+            msgid=msgid,
+            gap=gap,
+            removed=removed,
         )
         self._link.send(
             typed.LoggedIn(

@@ -44,6 +44,8 @@ from signal_sdk.server.metrics import Metrics
 from signal_sdk.server.metrics.lag import Lag
 from signal_sdk.server.metrics.sources import Sources
 from signal_sdk.server.native_lookup import NativeLookup
+from signal_sdk.server.operator.connections import NodeConnections
+from signal_sdk.server.operator.operator import Operator
 from signal_sdk.server.places import Places
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.refusals import Limit, Refusals
@@ -179,7 +181,17 @@ class Node:
         )
         self.metrics: Metrics = Metrics(sources)
         """What there is to be measured of it."""
-        self._knowing_apps = (presences, channels, channel_attributes, self._lookup, self.metrics)
+        connections = NodeConnections(self._hub, acceptor)
+        self.operator: Operator = Operator(self.engine, config, connections, clock)
+        """What whoever runs the server may ask of it."""
+        self._knowing_apps = (
+            presences,
+            channels,
+            channel_attributes,
+            self._lookup,
+            self.metrics,
+            self.operator,
+        )
 
     def _is_closed_to_natives(self) -> bool:
         """Had native clients better not come? They dial two connections at once, and count one that

@@ -150,10 +150,8 @@ class Presences:
         """The time that tokens are checked against."""
         return self._engine.token_time()
 
-    async def resume(self, request: login.LineLogin) -> tuple[Session, str | None]:
-        """`line_login`: the session of that line, under a new generation, and the channel that it
-        is in. Raises `LoginError`.
-        """
+    async def resume(self, request: login.LineLogin) -> tuple[Session, Presence]:
+        """`line_login`: the session of that line, under a new generation. Raises `LoginError`."""
         try:
             found = await settled(self._engine.resume(digest(request.line)))
         except UnknownError:
@@ -175,7 +173,7 @@ class Presences:
             # It may come again until its lease is over.
             await settled(self.disconnected(session))
             raise
-        return session, presence.channel
+        return session, presence
 
     def _session(self, key: AccountKey, presence: Presence) -> Session:
         return Session(

@@ -1,22 +1,27 @@
 """Who may log in with what: an app's certificates, and the forms of token that it takes.
 
-Owns: which token an app accepts, and what is kept of it. Must not know who is logged in, nor which
-tokens were revoked (revocations.py).
+Owns: which token an app accepts, what is kept of it, and how one is made that it accepts. Must not
+know who is logged in, nor which tokens were revoked (revocations.py).
 """
 
 from __future__ import annotations
 
+import secrets
 from typing import Final
 
 import attrs
 
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import LoginError
+from signal_sdk.errors import LoginError, ParameterError
 from signal_sdk.server.config import AppConfig
 from signal_sdk.wire import jwt_tokens, names, tokens
 from signal_sdk.wire.rights import ALL, Rights
 
-__all__ = ["NONE", "Token", "check_token"]
+__all__ = ["DEFAULT_SECONDS", "NONE", "Token", "check_token", "make_token"]
+
+DEFAULT_SECONDS: Final = 24 * 3600
+"""How long a token is good for that is made without saying so."""
+JTI_BYTES: Final = 12
 
 
 @attrs.frozen(kw_only=True)
@@ -77,3 +82,42 @@ def _check_old(
     app: AppConfig, token: str, certificate: str, account: str, now: float, _: float
 ) -> Token:
     return Token(expires=tokens.check_token(token, app.id, certificate, account, now))
+
+
+def make_token(
+    app: AppConfig,
+    account: str,
+    *,
+    now: int,
+    expires: int,
+    is_jwt: bool = False,
+    not_before: int | None = None,
+    rights: Rights = ALL,
+) -> str:
+    """Make a token with which `account` can log in to `app` until `expires` (Unix seconds).
+
+    Raises `ParameterError` (1004, 1005) where something is wrong, only a JWT could say it, or the
+    app takes no token of that form, or none at all.
+    """
+    if not app.certificate:
+        raise _no_token("the app has no certificate, and needs no token")
+    if is_jwt:
+        claims = jwt_tokens.Claims(
+            aud=app.id,
+            sub=account,
+            exp=expires,
+            iat=now,
+            nbf=now if not_before is None else not_before,
+            jti=secrets.token_urlsafe(JTI_BYTES),
+            rights=rights,
+        )
+        return jwt_tokens.make_jwt(claims, app.certificate)
+    if rights != ALL or not_before is not None:
+        raise _no_token("only a JWT can have rights, or a time before which it is not good")
+    if not app.allow_old_tokens:
+        raise _no_token("the app takes no tokens of the original form: it needs a JWT")
+    return tokens.make_token(app.id, app.certificate, account, expires)
+
+
+def _no_token(why: str) -> ParameterError:
+    return ParameterError(ECode.GENERAL_E_WRONG_PARAM, why)

@@ -99,12 +99,15 @@ class ChannelUserJoin:
 
 @attrs.frozen(kw_only=True)
 class ChannelUserLeave:
-    """CONTENT of `channel_user_leave`."""
+    """CONTENT of `channel_user_leave`. `ecode` is ours, and there where whoever hears it has been
+    taken out of the channel itself: by an operator.
+    """
 
     type = "channel_user_leave"
     channel: str
     account: str
     uid: int
+    ecode: int = 0
 
 
 @hides("value")
@@ -143,8 +146,11 @@ def channel_line(channel: str, content: ChannelContent, time_ms: int) -> str:
     fields = attrs.asdict(content, recurse=False)
     if isinstance(content, ChannelAttrUpdate):
         fields["type"] = fields.pop("change")
-    elif isinstance(content, ChannelMessage) and not content.id:
-        del fields["id"]
+    elif isinstance(content, ChannelMessage):
+        if not content.id:
+            del fields["id"]
+    elif isinstance(content, ChannelUserLeave) and not content.ecode:
+        del fields["ecode"]
     return lines.MessageLine(
         src=lines.field(content.account),
         dst=lines.field(channel),

@@ -86,8 +86,9 @@ class SetFlag:
 class LoginSucceeded:
     """The text of a `login_ret` that let the client in.
 
-    The last three are ours: the channel that the session is in, the id of that channel's last
-    event, and whether some that the client has not seen are no longer held.
+    The last four are ours: the channel that the session is in, the id of that channel's last event,
+    whether some that the client has not seen are no longer held, and whether an operator has taken
+    the session out of the channel that the client names.
     """
 
     uid: int
@@ -98,6 +99,7 @@ class LoginSucceeded:
     channel: str | None = None
     msgid: int = 0
     gap: bool = False
+    removed: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -353,6 +353,11 @@ class _Behind(Delivery):
     def deliver_expiry(self, key: AccountKey, generation: int) -> None:
         self._far.tell(key, lambda it: it.deliver_expiry(key, generation))
 
+    def deliver_removal(
+        self, key: AccountKey, generation: int, channel: str, msgid: int, time_ms: int
+    ) -> None:
+        self._far.tell(key, lambda it: it.deliver_removal(key, generation, channel, msgid, time_ms))
+
     def deliver_fencing(self) -> None:
         def deliver(delivery: Delivery) -> None:
             self._far.be_reborn()

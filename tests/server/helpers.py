@@ -237,6 +237,12 @@ class _LateDelivery:
         call = partial(self._delivery.deliver_expiry, key, generation)
         self._later(("account", key), call)
 
+    def deliver_removal(
+        self, key: AccountKey, generation: int, channel: str, msgid: int, time_ms: int
+    ) -> None:
+        removal = self._delivery.deliver_removal
+        self._later(("account", key), partial(removal, key, generation, channel, msgid, time_ms))
+
     def deliver_fencing(self) -> None:
         self._delivery.deliver_fencing()
 

@@ -73,6 +73,11 @@ class Heard:
     def deliver_expiry(self, key: AccountKey, generation: int) -> None:
         raise AssertionError("there are no tokens")
 
+    def deliver_removal(
+        self, key: AccountKey, generation: int, channel: str, msgid: int, time_ms: int
+    ) -> None:
+        raise AssertionError("there is no operator")
+
     def deliver_fencing(self) -> None:
         raise AssertionError("there is one node")
 

@@ -49,12 +49,20 @@ class FakeHolder:
     def __init__(self, generation: int, line: bytes = b"") -> None:
         self.generation = generation
         self.kind = ("websocket", "websdk")
+        self.began_at = 0.0
         self.line_digest = line or b"%d" % generation
         self.ear = FakeEar()
         self.entries: list[int] = []
         self.kicks = 0
         self.losses = 0
         self.expiries = 0
+        self.removals: list[tuple[str, int, int]] = []
+
+    def look(self) -> None:
+        raise AssertionError("nobody looks")
+
+    def remove(self, channel: str, msgid: int, time_ms: int) -> None:
+        self.removals.append((channel, msgid, time_ms))
 
     def push_entry(self, version: int, line: str) -> None:
         self.entries.append(version)

@@ -99,6 +99,11 @@ class Observer(Delivery):
     def deliver_expiry(self, key: AccountKey, generation: int) -> None:
         """Nobody is connected here."""
 
+    def deliver_removal(
+        self, key: AccountKey, generation: int, channel: str, msgid: int, time_ms: int
+    ) -> None:
+        """Nobody is connected here."""
+
     def deliver_fencing(self) -> None:
         self.problems.append("the observer was taken for a node")
 

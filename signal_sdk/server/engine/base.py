@@ -52,16 +52,19 @@ from signal_sdk.server.engine.facts import (
     Known,
     LoginFacts,
     Page,
+    Part,
     Past,
     Place,
     Post,
     Presence,
     Revoked,
     Roster,
+    Standing,
     Statistics,
 )
 from signal_sdk.server.engine.happened import Backlog, Follow, Happening, Why
 from signal_sdk.server.engine.measures import Batches, Holdings, Measures, Trips
+from signal_sdk.server.engine.operating import Operating, number_in, wrong_cursor
 from signal_sdk.server.engine.pending import Answer, Pending
 from signal_sdk.wire.events import ChannelContent, ChannelMessage
 from signal_sdk.wire.names import JsonValue
@@ -90,6 +93,7 @@ __all__ = [
     "Measures",
     "OvertakenError",
     "Page",
+    "Part",
     "Past",
     "Pending",
     "Place",
@@ -97,11 +101,14 @@ __all__ = [
     "Presence",
     "Revoked",
     "Roster",
+    "Standing",
     "Statistics",
     "Then",
     "Ticker",
     "Trips",
     "UnknownError",
+    "number_in",
+    "wrong_cursor",
 ]
 
 LIFE_SECONDS: Final = 10.0
@@ -196,6 +203,13 @@ class Delivery(Protocol):
     def deliver_expiry(self, key: AccountKey, generation: int) -> None:
         """The token of this generation is good no more, and its session is over."""
 
+    def deliver_removal(
+        self, key: AccountKey, generation: int, channel: str, msgid: int, time_ms: int
+    ) -> None:
+        """An operator has taken this generation of the account out of `channel`, which its client
+        is told as the event `msgid` of that. It may be said twice.
+        """
+
     def deliver_fencing(self) -> None:
         """This node was silent for so long that others took it for dead: its connections are over,
         and their sessions wait for their clients to come back.
@@ -215,9 +229,9 @@ class Delivery(Protocol):
         """
 
 
-class Engine(Protocol):
+class Engine(Operating, Protocol):
     """The contract, as one node has it. Made with its own settings, then given its node's
-    `Delivery` by `attach`.
+    `Delivery` by `attach`. What an operator may ask is in operating.py.
     """
 
     def attach(self, delivery: Delivery, clocks: Clocks) -> None:

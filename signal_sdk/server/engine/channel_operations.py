@@ -61,11 +61,13 @@ class ChannelOperations(Core):
         if channel is not None:
             self._publish(channel, message)
             if MESSAGE in self._wanted:
-                app, name = key
-                size = size_of(message.msg)
-                self._tell(Message(app=app, channel=name, sender=message.account, size=size))
+                self._channel_message_happens(key, message)
         self._keep(sender, asked, durably=False)
         return None
+
+    def _channel_message_happens(self, key: ChannelKey, message: ChannelMessage) -> None:
+        size = size_of(names.json_text(message.msg))
+        self._tell(Message(app=key.app, channel=key.channel, sender=message.account, size=size))
 
     def _check_messages(self, key: ChannelKey, channel: Channel | None) -> None:
         """Count a message to a channel. Raises `SignalError` over its rate."""
@@ -140,23 +142,30 @@ class ChannelOperations(Core):
         if known := self._known(account, asked):
             return known
         key = ChannelKey(asked.key.app, channel)
-        found = self._changing(asked, key, members_only=members_only)
+        if members_only:
+            self._check_member(key, asked.key.account)
+        self._set_channel_attr(key, account, name, value)
+        self._keep(account, asked)
+        return None
+
+    def _set_channel_attr(
+        self, key: ChannelKey, by: Account | None, name: str, value: JsonValue
+    ) -> None:
+        """As `set_channel_attr`, by the server itself where `by` is None."""
+        found = self._changing(key)
         text = encode_json(value)
         attributes = found.attributes if found else {}
-        bounds = self._state.bounds
-        check_attributes(attributes, name, value, bounds.attributes, f"the channel {channel!r}")
-        size = check_bytes(bounds, account.usage, attributes, name, text)
+        bounds, usage = self._state.bounds, self._state.usage(key.app)
+        check_attributes(attributes, name, value, bounds.attributes, f"the channel {key.channel!r}")
+        size = check_bytes(bounds, usage, attributes, name, text)
         if found is None:
-            found = self._state.make_channel(key, account, self._wall())
+            found = self._state.make_channel(key, by, self._wall())
             self._watch_end(found)
         found.usage.bytes += size
         found.attributes[name] = value
         self._commits.put("channel_attributes", (found.id, name), (found.id, name, text))
-        change = told.changed(channel, asked.key.account, account.uid, "update", name, value)
-        self._publish(found, change)
+        self._publish(found, told.changed(key.channel, *_name_of(by), "update", name, value))
         self._watch_channel(found, name)
-        self._keep(account, asked)
-        return None
 
     def del_channel_attr(
         self, asked: Asked, channel: str, name: str, *, members_only: bool
@@ -164,16 +173,27 @@ class ChannelOperations(Core):
         account = self._asker(asked)
         if known := self._known(account, asked):
             return known
-        found = self._changing(asked, ChannelKey(asked.key.app, channel), members_only=members_only)
-        if found is None or name not in found.attributes:
+        key = ChannelKey(asked.key.app, channel)
+        if members_only:
+            self._check_member(key, asked.key.account)
+        if not self._del_channel_attr(key, account, name):
             raise SignalError(
                 ECode.GENERAL_E_FAILED, f"the channel {channel!r} has no attribute {name!r}"
             )
-        self._drop_attribute(found, name)
-        self._publish(found, told.changed(channel, asked.key.account, account.uid, "del", name))
-        self._watch_channel(found, name)
         self._keep(account, asked)
         return None
+
+    def _del_channel_attr(self, key: ChannelKey, by: Account | None, name: str) -> bool:
+        """As `del_channel_attr`, by the server itself where `by` is None; False where it is not
+        set.
+        """
+        found = self._changing(key)
+        if found is None or name not in found.attributes:
+            return False
+        self._drop_attribute(found, name)
+        self._publish(found, told.changed(key.channel, *_name_of(by), "del", name))
+        self._watch_channel(found, name)
+        return True
 
     def clear_channel_attrs(
         self, asked: Asked, channel: str, *, members_only: bool
@@ -181,7 +201,10 @@ class ChannelOperations(Core):
         account = self._asker(asked)
         if known := self._known(account, asked):
             return known
-        found = self._changing(asked, ChannelKey(asked.key.app, channel), members_only=members_only)
+        key = ChannelKey(asked.key.app, channel)
+        if members_only:
+            self._check_member(key, asked.key.account)
+        found = self._changing(key)
         if found is not None:
             for name in list(found.attributes):
                 self._drop_attribute(found, name)
@@ -191,15 +214,18 @@ class ChannelOperations(Core):
         self._keep(account, asked)
         return None
 
-    def _changing(self, asked: Asked, key: ChannelKey, *, members_only: bool) -> Channel | None:
-        """The channel whose attributes are to be changed. Raises `SignalError`."""
+    def _check_member(self, key: ChannelKey, account: str) -> None:
         channel = self._channels.get(key)
-        if members_only and (channel is None or asked.key.account not in channel.members):
+        if channel is None or account not in channel.members:
             raise SignalError(
                 ECode.GENERAL_E_FAILED,
-                f"{asked.key.account!r} is not in the channel {key.channel!r}: only its members, "
+                f"{account!r} is not in the channel {key.channel!r}: only its members, "
                 "and the app's channel managers, clear its attributes and set its limits",
             )
+
+    def _changing(self, key: ChannelKey) -> Channel | None:
+        """The channel whose attributes are to be changed. Raises `SignalError` over its rate."""
+        channel = self._channels.get(key)
         own = told.number_of(channel.attributes, names.SETATTR_LIMIT, 0) if channel else 0
         limit = own or self._state.bounds.channel_attributes_per_second
         now = trio.current_time()
@@ -292,15 +318,23 @@ class ChannelOperations(Core):
         account = self._asker(asked)
         if known := self._known(account, asked):
             return known
+        self._set_user_attr(account, name, value)
+        self._keep(account, asked)
+        return None
+
+    def _set_user_attr(self, account: Account, name: str, value: JsonValue) -> None:
         text, bounds = encode_json(value), self._state.bounds
-        attributes, whose = account.attributes, repr(asked.key.account)
+        attributes, whose = account.attributes, repr(account.key.account)
         check_attributes(attributes, name, value, bounds.attributes, whose)
         account.usage.bytes += check_bytes(bounds, account.usage, attributes, name, text)
         attributes[name] = value
         self._commits.put("user_attributes", (account.id, name), (account.id, name, text))
-        self._keep(account, asked)
-        return None
 
     def user_attrs(self, key: AccountKey) -> Mapping[str, JsonValue]:
         account = self._accounts.get(key)
         return account.attributes if account else {}
+
+
+def _name_of(by: Account | None) -> tuple[str, int]:
+    """As whom a change is told."""
+    return (by.key.account, by.uid) if by is not None else (names.SYSTEM_ACCOUNT, 0)

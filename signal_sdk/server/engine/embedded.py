@@ -22,7 +22,8 @@ from signal_sdk.server.engine.call_operations import CALL
 from signal_sdk.server.engine.channel_operations import END
 from signal_sdk.server.engine.happened import Why
 from signal_sdk.server.engine.memory import give_back
-from signal_sdk.server.engine.presence_operations import EXPIRY, LEASE, PresenceOperations
+from signal_sdk.server.engine.operator_operations import OperatorOperations
+from signal_sdk.server.engine.presence_operations import EXPIRY, LEASE
 from signal_sdk.server.engine.state import Due
 from signal_sdk.server.engine.tables import Account, Channel
 
@@ -34,7 +35,7 @@ SWEPT: Final = 1000
 """How many channels' histories one sweep looks at."""
 
 
-class EmbeddedEngine(PresenceOperations, Engine):
+class EmbeddedEngine(OperatorOperations, Engine):
     """An engine of one process.
 
     It keeps no more than `bounds` allows. With a `journal`, it goes on where that was left

@@ -7,7 +7,7 @@ operation. Times are wall-clock Unix seconds, since they outlive a process.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import attrs
 import msgspec
@@ -15,6 +15,8 @@ import msgspec
 from signal_sdk.wire.events import ChannelContent, ChannelMessage
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
+
+T = TypeVar("T")
 
 
 class AccountKey(NamedTuple):
@@ -82,6 +84,14 @@ class Statistics:
 
 
 @attrs.frozen
+class Part(Generic[T]):
+    """Part of a list, and the `cursor` that names the next one; empty where there is none."""
+
+    items: Sequence[T]
+    cursor: str = ""
+
+
+@attrs.frozen
 class Revoked:
     """The list of revoked tokens that nodes share: `mark` is another one after each change, and
     `texts` are its entries, as whoever writes and reads them spells them.
@@ -114,7 +124,8 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `node` holds its connection; `lease_ends` is there while none does; `line_digest` finds the
     session on a resume; `device`, `ver` and `instance` are the facts of its login, `token_expires`,
-    `token_issued` and `rights` those of its token.
+    `token_issued` and `rights` those of its token. Where an operator has taken it out of a channel,
+    that is the one that it was `removed` from, until it joins one.
     """
 
     uid: int
@@ -129,6 +140,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     lease_ends: float | None = None
     token_issued: int | None = None
     rights: str = ""
+    removed: str = ""
 
     def __repr__(self) -> str:
         # Not what finds a session, or tells whose it is.
@@ -183,6 +195,18 @@ class Roster(msgspec.Struct, frozen=True, kw_only=True):
     total: int = 0
     newest: Sequence[tuple[str, int]] = ()
     msgid: int = 0
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a channel stands: how many members it has, how many joins there have been, the id of its
+    last event, and since when nobody is there, if nobody is.
+    """
+
+    name: str
+    num: int
+    total: int
+    msgid: int
+    idle_since: float | None = None
 
 
 @hides("attributes")

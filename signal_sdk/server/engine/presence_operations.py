@@ -234,7 +234,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         if presence.channel != channel:
             if presence.channel is not None:
                 self._depart(ChannelKey(key.app, presence.channel), account)
-            account.presence = replace(presence, channel=channel)
+            account.presence = replace(presence, channel=channel, removed="")
             self._commits.account(account)
             self._arrive(found, account)
         account.joined_at = found.msgid

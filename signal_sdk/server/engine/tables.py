@@ -38,6 +38,11 @@ RESERVED: Final = 2000
 FEW: Final = RESERVED // 2
 """With fewer of them left, the next are reserved."""
 
+REMOVED: Final = "\x01"
+"""Stands in a row before the channel that a presence was removed from, where else the one stands
+that it is in: no channel's name holds it, and so an earlier release finds it in none.
+"""
+
 Row = tuple[Any, ...]
 
 
@@ -159,7 +164,7 @@ class Account:
                 presence.ver,
                 presence.token_expires,
                 presence.instance,
-                presence.channel,
+                channel_cell(presence),
                 presence.lease_ends,
                 presence.token_issued,
                 presence.rights,
@@ -189,6 +194,7 @@ class Account:
         account.inbox.last_version = reserved - RESERVED
         if digest is not None:
             device, ver, token_expires, instance, channel, lease_ends, issued, rights = facts
+            is_removed = channel is not None and channel.startswith(REMOVED)
             account.presence = Presence(
                 uid=uid,
                 generation=generation,
@@ -197,12 +203,18 @@ class Account:
                 ver=ver,
                 token_expires=token_expires,
                 instance=instance,
-                channel=channel,
+                channel=None if is_removed else channel,
                 lease_ends=lease_ends,
                 token_issued=issued,
                 rights=rights or "",
+                removed=channel[len(REMOVED) :] if is_removed else "",
             )
         return account
+
+
+def channel_cell(presence: Presence) -> str | None:
+    """What a row says of a presence's channel."""
+    return REMOVED + presence.removed if presence.removed else presence.channel
 
 
 # --- channels ---

@@ -78,6 +78,10 @@ class ClientLink(Protocol):
         """Where events go."""
 
     @property
+    def unsent_bytes(self) -> int:
+        """How many bytes wait to be sent."""
+
+    @property
     def peer(self) -> str:
         """The client's address, for logs."""
 

@@ -183,6 +183,7 @@ def presence(fields: Sequence[Any]) -> Presence:
         lease,
         issued,
         rights,
+        removed,
     ) = fields
     return Presence(
         uid=int(uid),
@@ -197,6 +198,7 @@ def presence(fields: Sequence[Any]) -> Presence:
         lease_ends=None if lease is None else float(lease),
         token_issued=None if issued is None else int(issued),
         rights=_text(rights),
+        removed=_text(removed),
     )
 
 

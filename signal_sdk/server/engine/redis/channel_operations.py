@@ -47,7 +47,7 @@ class ChannelOperations(Core):
         about = About(
             account=asked.key.account, what=message.channel, ecode=ECode.SENDMESSAGE_E_OTHER
         )
-        text, size = encode_json(message.msg), size_of(message.msg)
+        text, size = encode_json(message.msg), size_of(names.json_text(message.msg))
         args = (message.channel, int(members_only), message.uid, text, message.id, size)
         return self._change(asked, "publish", args, about)
 
@@ -57,8 +57,7 @@ class ChannelOperations(Core):
         self, asked: Asked, channel: str, name: str, value: JsonValue, *, members_only: bool
     ) -> Pending[Known | None]:
         """As the contract has it."""
-        number = str(names.check_builtin_number(name, value)) if name in NUMBERS else ""
-        args = (channel, int(members_only), name, encode_json(value), number, name_size(name))
+        args = channel_args(channel, name, value, members_only=members_only)
         about = _about(asked, channel, name)
         return self._change(asked, "set_channel_attr", args, about)
 
@@ -95,6 +94,14 @@ class ChannelOperations(Core):
 
 def _about(asked: Asked, channel: str, name: str = "") -> About:
     return About(account=asked.key.account, what=channel, name=name, more=MEMBERS_ONLY)
+
+
+def channel_args(
+    channel: str, name: str, value: JsonValue, *, members_only: bool = False
+) -> tuple[str | int, ...]:
+    """What `set_channel_attr` of attributes.lua is handed behind who asks."""
+    number = str(names.check_builtin_number(name, value)) if name in NUMBERS else ""
+    return channel, int(members_only), name, encode_json(value), number, name_size(name)
 
 
 def name_size(name: str) -> int:

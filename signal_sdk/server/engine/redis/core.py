@@ -62,9 +62,10 @@ def first_uid(app: str, account: str) -> int:
 
 def new_node() -> str:
     """An id for a node, or for its next life. What it begins with says that the node knows several
-    entries in one message (`tell_all` of inboxes.lua).
+    entries in one message (`tell_all` of inboxes.lua), and what a removal is (`tell_removal` of
+    operator.lua).
     """
-    return f"m{secrets.token_hex(8)}"
+    return f"r{secrets.token_hex(8)}"
 
 
 class Core:

@@ -24,8 +24,8 @@ from signal_sdk.server.engine.redis.core import Core
 from signal_sdk.server.engine.redis.happening_operations import HappeningOperations
 from signal_sdk.server.engine.redis.inbox_operations import InboxOperations
 from signal_sdk.server.engine.redis.lives import all_done
+from signal_sdk.server.engine.redis.operator_operations import OperatorOperations
 from signal_sdk.server.engine.redis.pipeline import Ask, away
-from signal_sdk.server.engine.redis.presence_operations import PresenceOperations
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server.redis")
 
@@ -38,7 +38,7 @@ BEHIND: Final = 2_000
 
 
 class RedisEngine(
-    PresenceOperations, ChannelOperations, InboxOperations, CallOperations, HappeningOperations
+    OperatorOperations, ChannelOperations, InboxOperations, CallOperations, HappeningOperations
 ):
     """An engine of many processes, one for each node.
 

@@ -24,13 +24,13 @@ from signal_sdk.server.engine.redis.events import unpack
 from signal_sdk.server.engine.redis.visiting import Visit, chunked
 from signal_sdk.server.engine.schema import ENTRIES, FACTS, MAKERS, Batch, Row
 from signal_sdk.server.engine.state import GENERATION, NEWEST_TIME, VERSION, given
-from signal_sdk.server.engine.tables import call_row, decode_json
+from signal_sdk.server.engine.tables import call_row, channel_cell, decode_json
 
 __all__ = ["Found", "Reader", "base_of", "check_nobody", "found_apps", "living", "rows"]
 
 AT_ONCE: Final = 50
 """How many accounts, channels, members or entries one look reads."""
-FACTS_OF: Final = ("u", "g", "d", "dv", "vr", "te", "n", "in", "ch", "le", "ti", "ri", "v")
+FACTS_OF: Final = ("u", "g", "d", "dv", "vr", "te", "n", "in", "ch", "le", "ti", "ri", "rm", "v")
 """Of an account: those that `answers.presence` reads, and its version."""
 UNREADABLE: Final = (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
 """What comes of values that are not what a node has written."""
@@ -245,7 +245,8 @@ def _account(number: int, app: str, name: str, facts: Sequence[Any]) -> Row:
     lease = found.lease_ends if found.node else None
     return (
         *row,
-        *(digest, found.device, found.ver, found.token_expires, found.instance, found.channel),
+        *(digest, found.device, found.ver, found.token_expires, found.instance),
+        channel_cell(found),
         *(lease, found.token_issued, found.rights),
     )
 

@@ -84,7 +84,7 @@ class Holding(Topics):
         """What were these sessions told while nothing was heard?"""
         served = self._served.get(app)
         try:
-            found = asked.result()
+            found, removed, now_ms = asked.result()
         except SignalError:
             return
         if served is None:
@@ -100,6 +100,11 @@ class Holding(Topics):
             elif entry:
                 version, _, _, line = events.unpack(entry)
                 self._own.deliver_entry(key, version, line)
+        for place, channel, msgid in zip(*[iter(removed)] * 3, strict=True):
+            account, generation = held[place - 1]
+            if served.held.get(account) == generation:
+                key = AccountKey(app, account)
+                self._own.deliver_removal(key, generation, channel.decode(), msgid, now_ms)
 
     # --- who is connected ---
 
@@ -170,7 +175,7 @@ def _lease_began(asked: Pending[Any], done: Pending[None]) -> None:
 def _looked(reply: Any) -> Any:
     if reply[1] == b"dead":
         raise answers.refusal(About(), reply)
-    return reply[2]
+    return reply[2:]
 
 
 def _connected(reply: Any) -> tuple[bytes, list[tuple[str, int]]]:

@@ -39,6 +39,7 @@ FILES: Final = (
     "membership",
     "calls",
     "presence",
+    "operator",
     "dues",
     "places",
 )

@@ -142,6 +142,9 @@ class PresenceOperations(Lives):
             self._own.deliver_kept()
             return
         key = AccountKey(app, account)
+        if kind == "removal":
+            self._own.deliver_removal(key, number, *told[3:])
+            return
         self._forget(key, number)
         if kind == "kick":
             self._own.deliver_kick(key, number)

@@ -255,6 +255,12 @@ class Heard:
     def deliver_expiry(self, key: AccountKey, generation: int) -> None:
         self.all.append(("expiry", key.account, generation))
 
+    def deliver_removal(
+        self, key: AccountKey, generation: int, channel: str, msgid: int, time_ms: int
+    ) -> None:
+        assert abs(self.wall() - time_ms / 1000) < 1
+        self.all.append(("removal", key.account, generation, channel, msgid))
+
     def deliver_fencing(self) -> None:
         self.all.append(("fencing",))
 

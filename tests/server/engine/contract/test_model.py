@@ -59,6 +59,7 @@ class Observer:
         self.latest: dict[ChannelKey, int] = {}
         self.kicks: list[tuple[str, int]] = []
         self.losses: list[tuple[str, int]] = []
+        self.removals: list[tuple[str, int]] = []
         self.fencings = 0
 
     def deliver_event(
@@ -96,6 +97,11 @@ class Observer:
     def deliver_expiry(self, key: AccountKey, generation: int) -> None:
         raise AssertionError("there are no tokens")
 
+    def deliver_removal(
+        self, key: AccountKey, generation: int, channel: str, msgid: int, time_ms: int
+    ) -> None:
+        self.removals.append((key.account, generation))
+
     def deliver_fencing(self) -> None:
         self.fencings += 1
 
@@ -117,6 +123,7 @@ class Login:
     node: int
     channel: str | None = None
     lost_at: float | None = None
+    removed: str = ""
     is_fenced: bool = False
     """Was its node taken for dead since?"""
 
@@ -137,6 +144,7 @@ class PresenceMachine(RuleBasedStateMachine):
         self.earlier: dict[str, int] = {}
         self.kicks: list[list[tuple[str, int]]] = [[] for _ in range(NODES)]
         self.losses: list[list[tuple[str, int]]] = [[] for _ in range(NODES)]
+        self.removals: list[list[tuple[str, int]]] = [[] for _ in range(NODES)]
         self.heard_at = 0.0
         self.is_silent = False
         self.is_dead = False
@@ -173,6 +181,8 @@ class PresenceMachine(RuleBasedStateMachine):
                 told = self.losses if is_back else self.kicks
                 told[before.node].append((who, before.generation))
         self.logins[who] = Login(generation, node, channel)
+        if before is not None and is_back:
+            self.logins[who].removed = before.removed
 
     def wake(self, node: int) -> None:
         """A node that is dead lives anew when somebody comes to it, or asks there in vain."""
@@ -238,7 +248,7 @@ class PresenceMachine(RuleBasedStateMachine):
                 self.clock.run(lambda: engine.join(asked, channel, newest=9))
             return
         joined = [self.clock.run(lambda: engine.join(asked, channel, newest=9)) for _ in range(2)]
-        login.channel = channel
+        login.channel, login.removed = channel, ""
         assert isinstance(joined[0], Joined)
         assert joined[0] == joined[1]
         # The member hears what follows.
@@ -272,6 +282,30 @@ class PresenceMachine(RuleBasedStateMachine):
                 self.clock.run(lambda: engine.leave(asked, "room"))
             self.clock.run(lambda: engine.disconnect(key_of(who), generation))
             assert not self.clock.run(lambda: engine.end(key_of(who), generation))
+
+    # --- what an operator does ---
+
+    @rule(who=people, node=nodes)
+    def kick(self, who: str, node: int) -> None:
+        login = self.logins.pop(who, None)
+        if login is not None:
+            self.earlier[who] = login.generation
+            if login.lost_at is None:
+                self.kicks[login.node].append((who, login.generation))
+        engine = self.engines[node]
+        assert self.clock.run(lambda: engine.kick(key_of(who))) is (login is not None)
+        assert not self.clock.run(lambda: engine.kick(key_of(who)))
+
+    @rule(who=people, node=nodes, channel=st.sampled_from(sorted(CHANNELS)))
+    def remove(self, who: str, node: int, channel: str) -> None:
+        login, engine = self.logins.get(who), self.engines[node]
+        is_in = login is not None and login.channel == channel
+        if login is not None and is_in:
+            login.channel, login.removed = None, channel
+            if login.lost_at is None:
+                self.removals[login.node].append((who, login.generation))
+        assert self.clock.run(lambda: engine.remove(key_of(who), channel)) is is_in
+        assert not self.clock.run(lambda: engine.remove(key_of(who), channel))
 
     # --- what nodes do ---
 
@@ -320,7 +354,7 @@ class PresenceMachine(RuleBasedStateMachine):
     @invariant()
     def whoever_is_online_is_where_the_model_says(self) -> None:
         found = {
-            key.account: (it.generation, it.channel, it.lease_ends)
+            key.account: (it.generation, it.channel, it.removed, it.lease_ends)
             for key, it in self.clock.run(self.engines[1].online)
             if key.account in PEOPLE
         }
@@ -328,6 +362,7 @@ class PresenceMachine(RuleBasedStateMachine):
             who: (
                 it.generation,
                 it.channel,
+                it.removed,
                 None if it.lost_at is None else it.lost_at + LEASE_SECONDS,
             )
             for who, it in self.logins.items()
@@ -351,6 +386,7 @@ class PresenceMachine(RuleBasedStateMachine):
     def each_connection_that_was_taken_over_was_told_once(self) -> None:
         assert [it.kicks for it in self.observers] == self.kicks
         assert [it.losses for it in self.observers] == self.losses
+        assert [it.removals for it in self.observers] == self.removals
         assert [it.fencings for it in self.observers] == [0, 0, self.fencings]
 
     @invariant()

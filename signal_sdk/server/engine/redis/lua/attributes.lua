@@ -58,9 +58,12 @@ local function changing(c, args, account)
   return channel, nil
 end
 
+-- As whom the server itself changes something.
+local SYSTEM = {name = '_agora_system', uid = '0', is_system = true}
+
 -- ARGV: account, generation, callid, ack, reply; channel, members_only, name, text, its number, how
 -- many bytes its name has in JSON
-change('set_channel_attr', function(c, args, account)
+local function set_channel_attr(c, args, account)
   local channel, refusal = changing(c, args, account)
   if refusal then
     return refusal
@@ -73,7 +76,7 @@ change('set_channel_attr', function(c, args, account)
     return refusal
   end
   if not channel then
-    channel, refusal = new_channel(c, args[9], account.name, c.now)
+    channel, refusal = new_channel(c, args[9], not account.is_system and account.name, c.now)
     if refusal then
       return refusal
     end
@@ -89,10 +92,12 @@ change('set_channel_attr', function(c, args, account)
   tell(c, channel, 'changed', account.name, tonumber(account.uid), 'update', name, text)
   watch_attribute(c, channel, name)
   return nil
-end)
+end
+
+change('set_channel_attr', set_channel_attr)
 
 -- ARGV: account, generation, callid, ack, reply; channel, members_only, name, its bytes in JSON
-change('del_channel_attr', function(c, args, account)
+local function del_channel_attr(c, args, account)
   local channel, refusal = changing(c, args, account)
   if refusal then
     return refusal
@@ -112,7 +117,9 @@ change('del_channel_attr', function(c, args, account)
   tell(c, channel, 'changed', account.name, tonumber(account.uid), 'del', name, '""')
   watch_attribute(c, channel, name)
   return nil
-end)
+end
+
+change('del_channel_attr', del_channel_attr)
 
 -- ARGV: account, generation, callid, ack, reply; channel, members_only
 change('clear_channel_attrs', function(c, args, account)
@@ -138,7 +145,7 @@ end)
 
 -- ARGV: account, generation, callid, ack, reply; name, text, `_conn_timeout` in seconds or nothing,
 -- how many bytes its name has in JSON
-change('set_user_attr', function(c, args, account)
+local function set_user_attr(c, args)
   local key, facts = c.base .. 'ua:' .. args[4], c.base .. 'a:' .. args[4]
   local measured, refusal = measure(c, key, facts, args[9], args[10], tonumber(args[12]))
   if refusal then
@@ -151,7 +158,9 @@ change('set_user_attr', function(c, args, account)
     call('HSET', facts, 'ct', args[11])
   end
   return nil
-end)
+end
+
+change('set_user_attr', set_user_attr)
 
 -- ARGV: channel. Answers how many members there are and have been, which counts are asked for, and
 -- names and texts by turns.

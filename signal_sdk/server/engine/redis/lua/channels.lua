@@ -29,6 +29,11 @@ local function channel_of(c, name)
   }
 end
 
+-- The msgid of the next event; 1 where there is no such channel any more.
+local function next_msgid(c, channel)
+  return channel and channel.msgid + step_of(c, tonumber(channel.jumped) or 0) or 1
+end
+
 -- Give the event its msgid and deliver it.
 local function tell(c, channel, kind, ...)
   local base, name = c.base, channel.name
@@ -94,21 +99,28 @@ local function watch_counts(c, channel)
   watch_count(c, channel, 'M', channel.totals)
 end
 
--- A new channel, or nil and a refusal. `idle` is since when nobody is there.
+-- A new channel, or nil and a refusal. `idle` is since when nobody is there; without a `maker` it is
+-- nobody's.
 local function new_channel(c, name, maker, idle)
   local base, bounds = c.base, c.bounds
   local most = bounds.app_channels
   if most > 0 and (tonumber(call('HGET', base .. 'app', 'c')) or 0) >= most then
     return nil, refused('channels', most)
   end
-  most = bounds.account_channels
-  local maker_key = base .. 'a:' .. maker
-  if most > 0 and (tonumber(call('HGET', maker_key, 'md')) or 0) >= most then
-    return nil, refused('made', most)
+  if maker then
+    most = bounds.account_channels
+    local maker_key = base .. 'a:' .. maker
+    if most > 0 and (tonumber(call('HGET', maker_key, 'md')) or 0) >= most then
+      return nil, refused('made', most)
+    end
+    call('HINCRBY', maker_key, 'md', 1)
+    call('HSET', base .. 'c:' .. name, 'mk', maker)
+  else
+    -- There may be nothing else.
+    call('PERSIST', base .. 'app')
   end
   call('HINCRBY', base .. 'app', 'c', 1)
-  call('HINCRBY', maker_key, 'md', 1)
-  call('HSET', base .. 'c:' .. name, 'm', 0, 't', 0, 'mk', maker)
+  call('HSET', base .. 'c:' .. name, 'm', 0, 't', 0)
   if idle then
     call('HSET', base .. 'c:' .. name, 'id', string.format('%.6f', idle))
   end
@@ -171,6 +183,14 @@ local function too_often(c, key, limit)
   return 0
 end
 
+-- A message of so many bytes was told in a channel.
+local function channel_message_happens(c, name, sender, size)
+  local follows = follows_of(c)
+  if follows.kinds.message and (follows.channels[name] or follows.accounts[sender]) then
+    happen(c, 'message', {channel = name, sender = sender, size = tonumber(size)})
+  end
+end
+
 -- ARGV: account, generation, callid, ack, reply; channel, members_only, uid, text, id, its bytes
 change('publish', function(c, args, account)
   local name = args[9]
@@ -188,10 +208,7 @@ change('publish', function(c, args, account)
       return refused('messages', limit, ms)
     end
     tell(c, {name = name, jumped = found[3]}, 'message', account.name, tonumber(args[11]), args[12], args[13])
-    local follows = follows_of(c)
-    if follows.kinds.message and (follows.channels[name] or follows.accounts[account.name]) then
-      happen(c, 'message', {channel = name, sender = account.name, size = tonumber(args[14])})
-    end
+    channel_message_happens(c, name, account.name, args[14])
   end
   return nil
 end)

@@ -205,10 +205,10 @@ local function post(c, it)
 end
 
 -- Tell other nodes of the entries for them. One of a release that knows no more than one in a message
--- has an id that does not begin as those of the later ones (`new_node`).
+-- has an id that does not begin as those of the later ones (`new_node` in redis/core.py).
 local function tell_all(c)
   for node, told in pairs(c.told) do
-    if string.sub(node, 1, 1) == 'm' then
+    if string.find(node, '^[mr]') then
       tell_node(c, node, told)
     else
       for at = 2, #told, 3 do

@@ -122,6 +122,8 @@ define('join', function(c, args)
   if account.channel ~= name then
     if account.channel then
       depart(c, account.channel, account)
+    else
+      call('HDEL', c.base .. 'a:' .. account.name, 'rm')
     end
     call('HSET', c.base .. 'a:' .. account.name, 'ch', name)
     arrive(c, channel, account)

@@ -1,9 +1,10 @@
 -- Presence: who is online, under which generation, and at which node. Of these facts `a:` has d
 -- (the digest of the session's line: it is there while the account is online), n (node), dv, vr,
--- te, ti, in, ri (facts of the login), ch (channel), ja (its last msgid at the join), le (lease).
+-- te, ti, in, ri (facts of the login), ch (channel), ja (its last msgid at the join), le (lease),
+-- rm (the channel that an operator has taken it out of, until it joins one).
 -- Owns: these operations. Must not know how a node lives or dies.
 
-local FACTS = {'u', 'g', 'd', 'dv', 'vr', 'te', 'n', 'in', 'ch', 'le', 'ti', 'ri'}
+local FACTS = {'u', 'g', 'd', 'dv', 'vr', 'te', 'n', 'in', 'ch', 'le', 'ti', 'ri', 'rm'}
 local MAX_LEASE_SECONDS = 120
 
 local function record_of(c, name)
@@ -69,7 +70,9 @@ end
 
 local function end_session(c, account, why, kicks)
   local base, name = c.base, account.name
-  call('HDEL', base .. 'a:' .. name, 'd', 'n', 'dv', 'vr', 'te', 'ti', 'in', 'ri', 'ch', 'ja', 'le')
+  call(
+    'HDEL', base .. 'a:' .. name, 'd', 'n', 'dv', 'vr', 'te', 'ti', 'in', 'ri', 'ch', 'ja', 'le', 'rm'
+  )
   drop_line(c, account.digest)
   call('DEL', base .. 'r:' .. name)
   call('SREM', base .. 'on', name)
@@ -143,7 +146,7 @@ define('log_in', function(c, args)
     kick(c, account)
   end
   hold(c, account)
-  call('HDEL', key, 'te', 'ti', 'in', 'ri')
+  call('HDEL', key, 'te', 'ti', 'in', 'ri', 'rm')
   call('HSET', key, 'd', args[6], 'dv', args[7], 'vr', args[8])
   for field, value in pairs({['in'] = args[9], te = args[10], ti = args[11], ri = args[12]}) do
     if value ~= '' then
@@ -240,21 +243,29 @@ change('keep', function()
 end)
 
 -- ARGV: accounts and generations by turns, packed, which this node holds. Answers for each, after a
--- time in which it heard nothing, whether it is still so (0: no), and the newest entry that waits.
+-- time in which it heard nothing, whether it is still so (0: no), and the newest entry that waits;
+-- and which of them were taken out of a channel: their places in the answer, their channels and the
+-- next msgids of those, by turns.
 define('look_over', function(c, args)
   if not call('ZSCORE', c.base .. 'nodes', c.node) then
     return refused('dead')
   end
-  local asked, found = unpack_one(args[4]), {}
+  local asked, found, removed = unpack_one(args[4]), {}, {}
   for at = 1, #asked, 2 do
     local account = held(c, asked[at], tostring(asked[at + 1]))
     if account and account.node == c.node then
       found[#found + 1] = call('LINDEX', c.base .. 'i:' .. asked[at], -1) or ''
+      local out_of = call('HGET', c.base .. 'a:' .. asked[at], 'rm')
+      if out_of then
+        removed[#removed + 1] = #found
+        removed[#removed + 1] = out_of
+        removed[#removed + 1] = next_msgid(c, channel_of(c, out_of))
+      end
     else
       found[#found + 1] = 0
     end
   end
-  return {0, 'looked', found}
+  return {0, 'looked', found, removed, ms_of(c.now)}
 end, 'no-writes')
 
 -- ARGV: cursor. Answers the next cursor, and accounts and generations by turns, of those who are
