@@ -7,12 +7,15 @@ from typing import Any
 import attrs
 import pytest
 import trio
+from msgspec.structs import replace
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, SignalError
+from signal_sdk.server.engine import happened
 from signal_sdk.server.engine.base import AccountKey, ChannelKey
 from signal_sdk.server.engine.bounds import QuotaError
 from signal_sdk.server.engine.call_table import call_key
+from signal_sdk.server.engine.happened import KINDS, Follow, Why
 from signal_sdk.wire import events, names
 from tests.server.engine.contract.harness import (
     ANN,
@@ -480,3 +483,49 @@ async def test_what_is_no_cursor_is_refused(node: Node, cursor: str) -> None:
         with pytest.raises(ParameterError, match="cursor is none that") as caught:
             await operation("app", cursor, 10)
         assert caught.value.ecode is ECode.GENERAL_E_WRONG_PARAM
+
+
+# --- what happens by it ---
+
+
+async def test_what_an_operator_does_happens_as_anything_else(house: House) -> None:
+    here, there = house.node, await house.add_node()
+    ann, _ = await there.log_in(), await there.log_in(BOB)
+    await ann.join()
+    await ann.call(call_id="id")
+    everything_of = Follow(
+        frozenset(KINDS), accounts=frozenset({"bob"}), channels=frozenset({"room"})
+    )
+    await here.engine.follow("app", everything_of)
+    await house.settle()
+    here.heard.happened.clear()
+    message = events.ChannelMessage(channel="room", account=SYSTEM, uid=0, msg={"a": "é"})
+    await here.engine.tell_channel(ROOM, message)
+    await here.engine.tell(house.post("hello", BOB, SYSTEM))
+    await here.engine.tell(house.post("hello", AccountKey("app", "cid"), SYSTEM))
+    await here.engine.remove(ANN, "room")
+    await here.engine.end_call(CALL, "")
+    await here.engine.kick(ANN)
+    await house.settle()
+    call = {"call": "id", "caller": "ann", "callee": "bob", "channel": "room"}
+    assert [replace(it, number=0, time=0) for it in here.heard.happened] == [
+        happened.Message(app="app", channel="room", sender=SYSTEM, size=len('{"a":"é"}') + 1),
+        happened.Message(app="app", account="bob", sender=SYSTEM, size=5),
+        happened.Absent(app="app", account="cid", sender=SYSTEM, size=5),
+        happened.Leave(app="app", account="ann", channel="room", members=0),
+        happened.Call(app="app", state="ended", why=Why.OPERATOR, **call),
+        happened.Logout(app="app", account="ann", why=Why.OPERATOR),
+    ]
+
+
+async def test_what_is_said_in_a_channel_need_be_no_text(node: Node) -> None:
+    ann = await node.log_in()
+    await ann.join()
+    await node.engine.follow("app", Follow(frozenset(KINDS), channels=frozenset({"room"})))
+    await node.engine.subscribe(ROOM)
+    value: Any = {"a": [1]}
+    await ann.say(value)
+    assert await node.told() == [("msg", "ann", value)]
+    await node.house.settle()
+    [message] = [it for it in node.heard.happened if isinstance(it, happened.Message)]
+    assert message.size == len('{"a":[1]}')
