@@ -86,7 +86,7 @@ class _Talk(CallCallback):
     """The call, from its beginning to its end."""
 
     printer: Printer
-    extra: str
+    extra: str = attrs.field(repr=False)
     seconds: float | None
     wanted: tuple[str, str] | None = None
     """The channel and the peer of a call that is to be made."""

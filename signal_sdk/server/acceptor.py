@@ -35,7 +35,7 @@ from signal_sdk.server.wires.base import LONG_LOGINS_BYTES, ClientLink
 from signal_sdk.server.wires.native import NativeClientLink, NativeWires
 from signal_sdk.server.wires.web import WebClientLink, WebWires
 from signal_sdk.websocket import handshake
-from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest, encode_answer
+from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest, answer_at_once
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server.connections")
 
@@ -257,7 +257,7 @@ class Acceptor:
             # What was sent is thrown away where something lies unread at the end.
             with contextlib.suppress(LinkError):
                 transport.receive_nowait()
-                _answer_at_once(transport, answer)
+                answer_at_once(transport, answer)
         transport.close()
         return True
 
@@ -339,7 +339,7 @@ class Acceptor:
             self._serve_resting(nursery, transport, self._begin(transport, link))
         except RefusedOpening as exc:
             with contextlib.suppress(LinkError):
-                _answer_at_once(transport, exc.answer)
+                answer_at_once(transport, exc.answer)
             self._fail(transport, LinkError(f"half a request was refused: {exc}"))
         except Exception as exc:  # noqa: BLE001  `_fail` tells of it
             self._fail(transport, exc)
@@ -494,9 +494,3 @@ class Acceptor:
         while len(self):
             self._gone = trio.Event()
             await self._gone.wait()
-
-
-def _answer_at_once(transport: Transport, answer: HttpAnswer) -> None:
-    """Answer as far as that needs no waiting, and say nothing more. Raises `LinkError`."""
-    transport.send_nowait(encode_answer(answer))
-    transport.send_eof()

@@ -252,6 +252,12 @@ def encode_answer(answer: HttpAnswer) -> bytes:
     return _response(answer, answer.body).serialize()
 
 
+def answer_at_once(transport: Transport, answer: HttpAnswer) -> None:
+    """Answer as far as that needs no waiting, and say nothing more. Raises `LinkError`."""
+    transport.send_nowait(encode_answer(answer))
+    transport.send_eof()
+
+
 def _response(answered: HttpAnswer, body: bytes) -> Response:
     headers = Headers(
         [

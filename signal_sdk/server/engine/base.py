@@ -31,15 +31,14 @@ broken then.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
-import attrs
 import trio
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.bounds import Bounds
+from signal_sdk.server.engine.delivery import Alarm, Clocks, Delivery, Ticker
 from signal_sdk.server.engine.facts import (
     AccountKey,
     Asked,
@@ -66,7 +65,7 @@ from signal_sdk.server.engine.happened import Backlog, Follow, Happening, Why
 from signal_sdk.server.engine.measures import Batches, Holdings, Measures, Trips
 from signal_sdk.server.engine.operating import Operating, number_in, wrong_cursor
 from signal_sdk.server.engine.pending import Answer, Pending
-from signal_sdk.wire.events import ChannelContent, ChannelMessage
+from signal_sdk.wire.events import ChannelMessage
 from signal_sdk.wire.names import JsonValue
 
 __all__ = [
@@ -147,86 +146,6 @@ class UnknownError(SignalError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(ECode.GENERAL_E_FAILED, reason)
-
-
-class Alarm(Protocol):
-    """Rings once, when its time has come and what had arrived by then was read."""
-
-    def set_after(self, seconds: float) -> None:
-        """Ring `seconds` from now, instead of when it would have."""
-
-    def cancel(self) -> None:
-        """Do not ring."""
-
-
-@attrs.frozen
-class Ticker:
-    """A clock that alarms go by: its `time` in seconds, and what makes an alarm of a callback that
-    neither waits nor raises.
-    """
-
-    time: Callable[[], float]
-    alarm: Callable[[Callable[[], None]], Alarm]
-
-
-@attrs.frozen
-class Clocks:
-    """A node's clocks: `wall` in Unix seconds, for what outlives a process; `patient` for judging
-    others by, which does not count the time in which this process stood still; and `prompt`, which
-    does, for what has to end on time all the same.
-    """
-
-    wall: Callable[[], float]
-    patient: Ticker
-    prompt: Ticker
-
-
-class Delivery(Protocol):
-    """What an engine calls on a node, in order. Never waits."""
-
-    def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:
-        """An inbox has a new entry, whose message line is `line`."""
-
-    def deliver_event(
-        self, key: ChannelKey, msgid: int, content: ChannelContent, time_ms: int
-    ) -> None:
-        """A channel has a new event."""
-
-    def deliver_kick(self, key: AccountKey, generation: int) -> None:
-        """This generation of the account was taken over by another login."""
-
-    def deliver_loss(self, key: AccountKey, generation: int) -> None:
-        """This generation of the account is not this node's any more: its connection is lost. The
-        session may have been taken up elsewhere, by the same client.
-        """
-
-    def deliver_expiry(self, key: AccountKey, generation: int) -> None:
-        """The token of this generation is good no more, and its session is over."""
-
-    def deliver_removal(
-        self, key: AccountKey, generation: int, channel: str, msgid: int, time_ms: int
-    ) -> None:
-        """An operator has taken this generation of the account out of `channel`, which its client
-        is told as the event `msgid` of that. It may be said twice.
-        """
-
-    def deliver_fencing(self) -> None:
-        """This node was silent for so long that others took it for dead: its connections are over,
-        and their sessions wait for their clients to come back.
-        """
-
-    def deliver_happening(self, happening: Happening) -> None:
-        """Something has happened that this node follows."""
-
-    def deliver_kept(self) -> None:
-        """Something that is kept for hooks may be taken; an engine behind a network may say nothing
-        of it.
-        """
-
-    def gather(self) -> AbstractContextManager[None]:
-        """Within this, much is delivered and called back in turns, between which others run: what
-        is written for it may wait for its end.
-        """
 
 
 class Engine(Operating, Protocol):

@@ -13,6 +13,7 @@ from signal_sdk.server.counts import Histogram
 from signal_sdk.server.engine.base import Batches, Holdings, Measures, Trips
 from signal_sdk.server.metrics.sources import Seen
 from signal_sdk.wire import call2, functions
+from signal_sdk.wire.arguments import Arguments
 
 Value: TypeAlias = "float | Mapping[tuple[str, ...], float] | Histogram | None"
 """One number, or one for each combination of labels, or a histogram; None where it is not known."""
@@ -68,7 +69,7 @@ def received(seen: Seen) -> Value:
     }
 
 
-MESSAGES: Final = {
+MESSAGES: Final[Mapping[str, tuple[type[Arguments], ...]]] = {
     "account": (functions.UserSendMessage, functions.PushSendMessage),
     "channel": (functions.ChannelSendMessage,),
     "call": (

@@ -507,7 +507,7 @@ async def test_what_an_operator_does_happens_as_anything_else(house: House) -> N
     await here.engine.end_call(CALL, "")
     await here.engine.kick(ANN)
     await house.settle()
-    call = {"call": "id", "caller": "ann", "callee": "bob", "channel": "room"}
+    call: dict[str, Any] = {"call": "id", "caller": "ann", "callee": "bob", "channel": "room"}
     assert [replace(it, number=0, time=0) for it in here.heard.happened] == [
         happened.Message(app="app", channel="room", sender=SYSTEM, size=len('{"a":"é"}') + 1),
         happened.Message(app="app", account="bob", sender=SYSTEM, size=5),
