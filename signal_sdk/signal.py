@@ -8,6 +8,7 @@ client/ does.
 
 from __future__ import annotations
 
+import os
 import ssl
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -28,6 +29,7 @@ from signal_sdk.client.operation import Operation
 from signal_sdk.client.requests import Requests
 from signal_sdk.client.seen import Seen
 from signal_sdk.client.session import SessionClient, Shared
+from signal_sdk.client.trace import Trace
 from signal_sdk.errors import SignalError
 from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
@@ -83,8 +85,12 @@ class Signal(DocumentedNames):
     is connected to through a proxy, and none is taken with a `Dialer`. `reconnect` says how a
     session that has lost its connection comes back: by default without end, with random pauses that
     grow from half a second to 30 s, each time asking for addresses anew and trying the server that
-    was lost last. With None it does not, and ends with 102. Raises `ParameterError` (1004) where an
-    argument is wrong.
+    was lost last. With None it does not, and ends with 102. `trace` names a file that is written
+    when the block is left: what each session, and each call, and the server have said to each
+    other, as diagrams that people read (Mermaid, in Markdown), for bug reports. It has accounts,
+    channels and sizes, never a token, and texts only with `trace_texts`; of each diagram the first
+    500 lines and the last 1500. Raises `ParameterError` (1004) where an argument is wrong, and
+    `OSError` where that file cannot be written.
     """
 
     LoginSession: TypeAlias = _login_session.LoginSession
@@ -102,6 +108,8 @@ class Signal(DocumentedNames):
         ssl_context: ssl.SSLContext | None = None,
         reconnect: Backoff | None = RECONNECT,
         proxy: str | None = None,
+        trace: str | os.PathLike[str] | None = None,
+        trace_texts: bool = False,
     ) -> None:
         appid = given.text("app id", appid)
         given.instance("reconnect", reconnect, Backoff)
@@ -109,6 +117,7 @@ class Signal(DocumentedNames):
             raise names.wrong("app id", appid, "is empty or not UTF-8 text")
         self.appid = appid
         self._log = Log()
+        self._trace = Trace(trace, with_texts=trace_texts) if trace is not None else None
         self._reactor = Reactor()
         self._crew = Crew()
         self._spare = Dispatcher(self._crew)
@@ -118,6 +127,7 @@ class Signal(DocumentedNames):
             reactor=self._reactor,
             log=self._log,
             backoff=reconnect,
+            trace=self._trace,
         )
         self._nobody = UserAttributes(self._no_requests(), self._spare)
         self._logins: dict[str, SessionSink] = {}
@@ -182,6 +192,9 @@ class Signal(DocumentedNames):
                 # a mistake of ours.
                 if exc is None or not _is_cancellation(raised):
                     raise _only(raised) from None
+            finally:
+                if self._trace is not None:
+                    self._trace.write()
 
     async def _log_out_all(self) -> None:
         for login in self._running:

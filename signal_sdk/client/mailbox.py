@@ -20,6 +20,7 @@ from signal_sdk.client.inbox import WINDOW, InboxWindow
 from signal_sdk.client.log import Log
 from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.client.seen import Seen, key_of
+from signal_sdk.client.trace import SessionTrace
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ProtocolError, SignalError
 from signal_sdk.wire import events, functions, lines, results
@@ -82,6 +83,8 @@ class Mailbox:
         self.in_hand: set[str | None] = set()
         self._is_closed = True
         self._is_paused = False
+        self.trace: SessionTrace | None = None
+        """What is told of each entry."""
 
     # --- the session's life ---
 
@@ -160,6 +163,8 @@ class Mailbox:
         self.seen.forget(result.ver_clear)
 
     def _take(self, version: int, line: MessageLine) -> None:
+        if self.trace is not None:
+            self.trace.entry(version, line)
         key = key_of(line)
         turn = _EntryTurn(self, self._window, version, line, key)
         if key in self.in_hand or self.seen.has(version, line, key):

@@ -30,6 +30,7 @@ from signal_sdk.client.request import (
     UnansweredError,
     Unheard,
 )
+from signal_sdk.client.trace import SessionTrace
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
 from signal_sdk.raised import text_of, type_name
@@ -80,6 +81,8 @@ class Requests:
         self._send: Callable[[bytes], None] | None = None
         self._line = ""
         self._sealed: SignalError | None = None
+        self.trace: SessionTrace | None = None
+        """What is told of all that goes out and is answered."""
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._pending)
@@ -289,6 +292,8 @@ class Requests:
             return
         if self._send is None:
             return
+        if self.trace is not None:
+            self.trace.sent(callid, request)
         if self._log.is_heard:
             self._log.debug("%s: > %s #%d, %d bytes", self._label, request.what, callid, len(frame))
         self._send(frame)
@@ -298,8 +303,7 @@ class Requests:
     def answer(self, reply: call2.Reply) -> None:
         """An answer has come. One to a request that has run out already is passed over."""
         callid = reply.callid
-        request = self._pending.pop(callid, None) if isinstance(callid, int) else None
-        if request is None:
+        if not isinstance(callid, int) or (request := self._pending.pop(callid, None)) is None:
             return
         try:
             request.finish(reply)
@@ -310,10 +314,14 @@ class Requests:
             reason = f"the answer to {request.what} is not understood: {exc}"
             error = UnansweredError(request.codes.other, reason)
         else:
+            if self.trace is not None:
+                self.trace.answered(callid, request.what, "ok")
             if self._log.is_heard:
                 self._log.debug("%s: < %s #%s, ok", self._label, request.what, callid)
             return
         name = error.ecode.name
+        if self.trace is not None:
+            self.trace.answered(callid, request.what, name)
         self._log.debug("%s: < %s #%s, %s", self._label, request.what, callid, name)
         request.fail(error)
 
@@ -330,6 +338,8 @@ class Requests:
             if request.deadline > now:
                 return request.deadline
             del self._pending[callid]
+            if self.trace is not None:
+                self.trace.answered(callid, request.what, "no answer in time")
             reason = f"{request.what} was not answered in {REPLY_SECONDS:g} s"
             request.fail(TimeOutError(request.codes.timeout, reason))
         return math.inf

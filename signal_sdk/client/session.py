@@ -40,6 +40,7 @@ from signal_sdk.client.reconnector import NO_ANSWER, Credentials, Reconnector
 from signal_sdk.client.request import MESSAGE_CODES
 from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.client.seen import Seen
+from signal_sdk.client.trace import Trace
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, LogoutError, SignalError
 from signal_sdk.net.reactor import Reactor
@@ -78,6 +79,7 @@ class Shared:
     reactor: Reactor
     log: Log
     backoff: Backoff | None
+    trace: Trace | None = None
 
 
 class SessionClient:
@@ -139,6 +141,8 @@ class SessionClient:
             withdraw=dispatcher.withdraw_turns,
             seen=self.seen,
         )
+        self._trace = shared.trace.session(account) if shared.trace is not None else None
+        requests.trace = self._mailbox.trace = self._trace
 
     @property
     def status(self) -> int:
@@ -164,6 +168,8 @@ class SessionClient:
         if state is None:
             return False
         self._shared.log.debug("%s: %s", self.account, state.name)
+        if self._trace is not None:
+            self._trace.note(state.name.lower().replace("_", " "))
         self.state = state
         return True
 
@@ -248,6 +254,8 @@ class SessionClient:
         self.requests.suspend()
         self._mailbox.pause()
         self._shared.log.debug("%s: the connection is lost: %s", self.account, reason)
+        if self._trace is not None:
+            self._trace.note(f"the connection is lost: {reason}")
         return True
 
     def reconnecting(self, attempt: int) -> None:
@@ -319,6 +327,8 @@ class SessionClient:
             case events.InboxAnnounced(version=version):
                 self._mailbox.announced(version)
             case events.ChannelEvent():
+                if self._trace is not None:
+                    self._trace.event(told)
                 self.channels.take(told)
 
     # --- the end ---
