@@ -19,7 +19,7 @@ from signal_sdk.errors import ConfigError
 from signal_sdk.signal import Signal
 from signal_sdk.wire import names
 
-__all__ = ["Account", "account_options", "trusting"]
+__all__ = ["Account", "account_options", "server_options", "trusting"]
 
 
 def _or_none_needed(token: str | None) -> str:
@@ -69,6 +69,18 @@ def account_options(command: Callable[..., Any]) -> Callable[..., Any]:
             f"machine can read.  [default: {names.NO_TOKEN}]",
         ),
         click.option(
+            "--account", "name", metavar="ACCOUNT", required=True, help="The account to log in."
+        ),
+        server_options,
+    ):
+        command = option(command)
+    return command
+
+
+def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add those that say where, for a command that logs in accounts of its own."""
+    for option in (
+        click.option(
             "--ca",
             metavar="FILE",
             help="With https or wss: a CA to trust beside the system's, in PEM.",
@@ -78,9 +90,6 @@ def account_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="SERVER",
             help="The server: HOST:PORT, or an address that begins with http, https, ws or wss."
             "  [default: $SIGNAL_SDK_SERVER, or 127.0.0.1:8001]",
-        ),
-        click.option(
-            "--account", "name", metavar="ACCOUNT", required=True, help="The account to log in."
         ),
         click.option("--app", metavar="ID", required=True, help="The app id."),
     ):

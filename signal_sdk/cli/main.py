@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "listen": "signal_sdk.cli.listen",
     "send": "signal_sdk.cli.send",
     "call": "signal_sdk.cli.call",
+    "bench": "signal_sdk.cli.bench",
     "channel": "signal_sdk.cli.kept",
     "account": "signal_sdk.cli.kept",
 }

@@ -1,36 +1,31 @@
 """`signal-sdk token`: tokens made, checked and taken back by hand.
 
-Owns: where the certificate is read from. Must not know a token's form, and never prints a
-certificate.
+Owns: what is asked for. Must not know a token's form, nor where a certificate is read from, and
+never prints one.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
+from signal_sdk.cli.certificates import app_of, certificate_options
 from signal_sdk.cli.events import as_json, json_option
 from signal_sdk.cli.failures import FAILED
 from signal_sdk.cli.output import say
 from signal_sdk.cli.revoke import revoke
 from signal_sdk.cli.stdin import read_stdin
 from signal_sdk.cli.times import shown_time
-from signal_sdk.errors import ConfigError, LoginError
+from signal_sdk.errors import LoginError
 from signal_sdk.printable import one_line
-from signal_sdk.server import config as configs
-from signal_sdk.server.config import AppConfig
 from signal_sdk.server.tokens import DEFAULT_SECONDS, check_token, make_token
 from signal_sdk.wire import names
 from signal_sdk.wire.rights import ALL, Rights
 
 __all__ = ["token"]
-
-CERTIFICATE_VARIABLE: Final = "SIGNAL_SDK_CERTIFICATE"
 
 
 @click.group(no_args_is_help=False)
@@ -46,8 +41,7 @@ def token() -> None:
 def _with_app(command: Callable[..., Any]) -> Callable[..., Any]:
     """Whose token it is, and where its certificate is found."""
     for option in (
-        click.option("--config", metavar="FILE", help="The server's configuration, with the app."),
-        click.option("--certificate-file", metavar="FILE", help="A file with the certificate."),
+        certificate_options,
         click.option("--account", metavar="ACCOUNT", required=True, help="The account."),
         click.option("--app", metavar="ID", required=True, help="The app id."),
     ):
@@ -111,7 +105,7 @@ def make(
     """
     if seconds and expiry:
         raise click.UsageError("Give --seconds or --expiry, not both.")
-    found = _app(app, certificate_file, config)
+    found = app_of(app, certificate_file, config)
     now = int(time.time())
     if expiry is None:
         expiry = now + (seconds or DEFAULT_SECONDS)
@@ -155,7 +149,7 @@ def check(
     """
     if text == "-" and certificate_file == "-":
         raise click.UsageError("Only one of the token and the certificate can come from stdin.")
-    found = _app(app, certificate_file, config)
+    found = app_of(app, certificate_file, config)
     if text == "-":
         text = read_stdin("the token").strip()
     account = names.check_account(account)
@@ -196,50 +190,6 @@ def _shown_rights(rights: Rights) -> str:
     if rights.listener:
         said.append("listener")
     return one_line("".join(f"; {it}" for it in said))
-
-
-def _app(app: str, file: str | None, config: str | None) -> AppConfig:
-    """The app, with its certificate. Raises `ConfigError`, or click's `UsageError`."""
-    if config and not file:
-        return _configured_app(app, config)
-    return AppConfig(id=app, certificate=_certificate(file, config))
-
-
-def _certificate(file: str | None, config: str | None) -> str:
-    if file and config:
-        raise click.UsageError("Give --certificate-file or --config, not both.")
-    if file:
-        return _read_certificate(file)
-    certificate = os.environ.get(CERTIFICATE_VARIABLE, "").strip()
-    if not certificate:
-        raise click.UsageError(
-            f"Give the certificate: --certificate-file, --config, or ${CERTIFICATE_VARIABLE}."
-        )
-    return certificate
-
-
-def _configured_app(app: str, path: str) -> AppConfig:
-    for configured in configs.load(path, environ=os.environ).apps:
-        if configured.id == app:
-            if not configured.certificate:
-                raise ConfigError(f"{path}: this app has no certificate, and needs no token: {app}")
-            return configured
-    raise ConfigError(f"{path}: no [[apps]] has this id: {app}")
-
-
-def _read_certificate(path: str) -> str:
-    if path == "-":
-        certificate = read_stdin("the certificate").strip()
-    else:
-        try:
-            certificate = Path(path).read_text("utf-8").strip()
-        except OSError as exc:
-            raise ConfigError(f"{path}: {exc.strerror or 'cannot be read'}") from None
-        except UnicodeDecodeError:
-            raise ConfigError(f"{path}: not UTF-8 text") from None
-    if not certificate:
-        raise ConfigError(f"{path}: the certificate is empty")
-    return certificate
 
 
 token.add_command(revoke)
