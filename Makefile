@@ -12,6 +12,7 @@
 # make fuzz-short       two minutes of coverage-guided fuzzing, as in CI
 # make fuzz             the same for SECONDS=14400; what is found is in fuzz/findings
 # make dist             the sdist and the wheel, checked, in dist
+# make deb              a Debian package for this machine's release of Debian, in dist
 # make clean            removes all that these made
 #
 # PYTHON=python3.12 makes .venv with another Python.
@@ -24,7 +25,7 @@ BIN := .venv/bin
 .DELETE_ON_ERROR:
 # Steps run one after the other even under -j: they share apt, two cores and the reader's screen.
 .NOTPARALLEL:
-.PHONY: test needs lint types pytest demo cluster bench bench-comeback simulation fuzz-short fuzz dist clean
+.PHONY: test needs lint types pytest demo cluster bench bench-comeback simulation fuzz-short fuzz dist deb clean
 
 test: needs lint types pytest
 
@@ -76,6 +77,15 @@ dist: .venv/has-tools
 	rm -rf dist
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
+
+# Not part of `make test`: it asks for the tools of Debian's packagers, and installs all libraries anew.
+deb: dist
+	@PYTHON=/usr/bin/python3 .ci/need dpkg-buildpackage:dpkg-dev dh:debhelper dh_python3:dh-python ensurepip:python3-venv
+	rm -rf build/deb
+	mkdir -p build/deb
+	tar -xf dist/*.tar.gz -C build/deb
+	cd build/deb/signal_sdk-* && dpkg-buildpackage --no-sign --build=binary
+	cp build/deb/*.deb dist
 
 clean:
 	rm -rf .venv build dist *.egg-info tests/node_modules samples/web/node_modules tests/artifacts fuzz/findings

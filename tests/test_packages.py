@@ -1,0 +1,126 @@
+"""What else the server is packed in: the image's file, the compose files, the Debian package."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from signal_sdk.cli.main import COMMANDS
+
+ROOT: Final = Path(__file__).parents[1]
+CONTAINERFILE: Final = (ROOT / "Containerfile").read_text()
+COMPOSES: Final = ["compose.yaml", "samples/compose/compose.yaml"]
+LATER: Final = ("./ops/prometheus", "./ops/grafana/signal.json")
+"""What comes with the metrics."""
+
+
+def version() -> str:
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    return settings["metadata"]["version"]
+
+
+# --- The image
+
+
+def instructions(name: str) -> list[str]:
+    """What the image's last stage says."""
+    last = re.split(r"(?m)^FROM ", CONTAINERFILE)[-1].replace("\\\n", " ")
+    return re.findall(rf"(?m)^{name} +(.*)$", last)
+
+
+def test_nothing_runs_as_root() -> None:
+    [user] = instructions("USER")
+    assert int(user.partition(":")[0]) >= 1000
+
+
+def test_the_program_checks_its_own_health() -> None:
+    [check] = instructions("HEALTHCHECK")
+    assert check.endswith('CMD ["/usr/bin/python3", "-m", "signal_sdk", "ready"]')
+    assert "ready" in COMMANDS
+
+
+def test_all_that_is_copied_into_it_is_let_in() -> None:
+    """`.containerignore` keeps all else out: a build neither sends the world nor leaks it."""
+    first = re.split(r"(?m)^FROM ", CONTAINERFILE)[1]
+    copied = {
+        name.removeprefix("./")
+        for line in re.findall(r"(?m)^COPY (.*) \S+$", first)
+        for name in line.split()
+    }
+    ignored, *allowed = [
+        line
+        for line in (ROOT / ".containerignore").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert ignored == "*"
+    assert {line.removeprefix("!") for line in allowed if line.startswith("!")} == copied
+    assert [name for name in copied if not (ROOT / name).exists()] == []
+
+
+def test_no_digest_is_made_up() -> None:
+    """Whoever has one gives it by an argument."""
+    assert re.findall(r"sha256:[0-9a-f]{8,}", CONTAINERFILE) == []
+    assert re.findall(r"(?m)^ARG (\w+)=", CONTAINERFILE)[:2] == ["BUILD", "BASE"]
+
+
+# --- Compose
+
+
+@pytest.fixture(params=COMPOSES)
+def compose(request: pytest.FixtureRequest) -> tuple[Path, dict[str, Any]]:
+    path = ROOT / request.param
+    return path.parent, yaml.safe_load(path.read_text())
+
+
+def test_what_is_built_and_mounted_is_there(compose: tuple[Path, dict[str, Any]]) -> None:
+    folder, content = compose
+    for service in content["services"].values():
+        if build := service.get("build"):
+            assert (folder / build["context"] / build["dockerfile"]).is_file()
+        for source in (volume.partition(":")[0] for volume in service.get("volumes", [])):
+            there = (folder / source).exists() if "/" in source else source in content["volumes"]
+            assert there or source in LATER, source
+
+
+def test_only_clients_come_from_outside() -> None:
+    """What people and Prometheus look at is for this machine, until somebody says otherwise."""
+    services = yaml.safe_load((ROOT / COMPOSES[0]).read_text())["services"]
+    open_ports = {
+        name: port
+        for name, service in services.items()
+        for port in service.get("ports", [])
+        if not port.startswith("127.0.0.1:")
+    }
+    assert open_ports == {"server": "8001:8001"}
+
+
+def test_the_server_may_do_nothing_but_serve() -> None:
+    server = yaml.safe_load((ROOT / COMPOSES[0]).read_text())["services"]["server"]
+    assert server["read_only"] is True
+    assert server["cap_drop"] == ["ALL"]
+    assert server["security_opt"] == ["no-new-privileges:true"]
+
+
+# --- The Debian package
+
+
+def test_debian_s_version_is_the_project_s() -> None:
+    first = (ROOT / "debian" / "changelog").read_text().splitlines()[0]
+    assert first.startswith(f"signal-sdk ({version()}-")
+
+
+def test_what_the_package_installs_is_there() -> None:
+    rules = (ROOT / "debian" / "rules").read_text()
+    assert "ops/systemd/signal-sdk.$$unit" in rules
+    assert "ops/systemd/sysusers.conf" in rules
+    for place in (ROOT / "debian" / "signal-sdk.docs").read_text().split():
+        assert (ROOT / place).exists()
+    for script in ("rules", "signal-sdk.command"):
+        assert (ROOT / "debian" / script).read_text().startswith("#!/usr/bin/")
+    assert (ROOT / "debian" / "rules").stat().st_mode & 0o111
