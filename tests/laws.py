@@ -69,7 +69,11 @@ CIRCLES = {
         }
     ): "the API's types name each other: callbacks are handed what hands out callbacks",
     frozenset(
-        {"signal_sdk.server.config_checks", "signal_sdk.server.config_keys"}
+        {
+            "signal_sdk.server.config_admin",
+            "signal_sdk.server.config_checks",
+            "signal_sdk.server.config_keys",
+        }
     ): "a key's type names what it is checked by, and what checks it the types of keys",
 }
 """Which modules type checkers go round in, and why; no other circle is allowed, and none at all

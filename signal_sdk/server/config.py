@@ -23,8 +23,11 @@ import msgspec
 
 from signal_sdk.errors import ConfigError
 from signal_sdk.server import config_env
+from signal_sdk.server.config_admin import AdminConfig, AdminKeyConfig
 from signal_sdk.server.config_checks import (
+    ADMIN_KEYS,
     APPS,
+    ARRAYS,
     DURABILITIES,
     MAX_PORT,
     ConfigKeyError,
@@ -32,6 +35,7 @@ from signal_sdk.server.config_checks import (
     header,
     parse_address,
     shown,
+    table_path,
     toml_value,
 )
 from signal_sdk.server.config_keys import (
@@ -53,6 +57,8 @@ __all__ = [
     "MAX_DRAIN_SECONDS",
     "MAX_PORT",
     "MAX_WORKERS",
+    "AdminConfig",
+    "AdminKeyConfig",
     "AppConfig",
     "Config",
     "LimitsConfig",
@@ -72,7 +78,7 @@ ONE_OR_MORE = ("redis",)
 """The arrays that may be a single string."""
 _TYPE_NAMES = {int: "an integer", bool: "true or false", str: "a string"}
 
-T = TypeVar("T", ServerConfig, NativeConfig, AppConfig, LimitsConfig)
+T = TypeVar("T", bound=Table)
 
 
 def dev() -> Config:
@@ -189,33 +195,42 @@ def _from_document(
 ) -> Config | ConfigKeyError:
     """The configuration, or what is wrong with it; `faults` are what was found before."""
     for name in document:
-        if name not in TABLES:
+        if name not in TABLES or "." in name:
             known = ", ".join(map(header, TABLES))
             text = f"unknown table or key {name!r}; known tables: {known}"
             faults.append(ConfigKeyError((name,), text, said_of=()))
-    apps = document.get(APPS, [])
-    if not isinstance(apps, list):
-        faults.append(ConfigKeyError((APPS,), f"expected an array of tables, got {_kind(apps)}"))
-        apps = []
     server = _table(ServerConfig, document.get("server", {}), ("server",), faults)
     server = attrs.evolve(server, dev=server.dev or dev)
     native = document.get("native", {})
     if isinstance(native, dict):
         native = {"enabled": server.dev, **native}
+    admin = document.get("admin", {})
+    keys: object = []
+    if isinstance(admin, dict):
+        keys = admin.get("keys", [])
+        admin = {name: value for name, value in admin.items() if name != "keys"}
     try:
         config = Config(
             server=server,
             native=_table(NativeConfig, native, ("native",), faults),
-            apps=tuple(
-                _table(AppConfig, app, (APPS, index), faults) for index, app in enumerate(apps)
-            ),
+            apps=_tables(AppConfig, document.get(APPS, []), APPS, faults),
             limits=_table(LimitsConfig, document.get("limits", {}), ("limits",), faults),
+            admin=_table(AdminConfig, admin, ("admin",), faults),
+            admin_keys=_tables(AdminKeyConfig, keys, ADMIN_KEYS, faults),
             native_by_default=server.dev and not document.get("native"),
             is_draft=is_draft,
         )
     except ConfigKeyError as fault:
         return ConfigKeyError.first_of([*faults, fault]) or fault
     return ConfigKeyError.first_of(faults) or config
+
+
+def _tables(cls: type[T], tables: object, name: str, faults: Faults) -> tuple[T, ...]:
+    path = table_path(name)
+    if not isinstance(tables, list):
+        faults.append(ConfigKeyError(path, f"expected an array of tables, got {_kind(tables)}"))
+        return ()
+    return tuple(_table(cls, table, (*path, index), faults) for index, table in enumerate(tables))
 
 
 def _table(cls: type[T], table: object, path: ConfigPath, faults: Faults) -> T:
@@ -226,7 +241,8 @@ def _table(cls: type[T], table: object, path: ConfigPath, faults: Faults) -> T:
     values = {}
     for name, value in table.items():
         if name not in fields:
-            text = f"unknown key {name!r}; known keys: {', '.join(fields)}"
+            below = [header(it) for it in TABLES if it.startswith(f"{path[0]}.") and path[1:] == ()]
+            text = f"unknown key {name!r}; known keys: {', '.join([*fields, *below])}"
             faults.append(ConfigKeyError((*path, name), text, said_of=path))
             continue
         field = fields[name]
@@ -257,8 +273,9 @@ def _value(kind: Any, value: object, path: ConfigPath, found: Callable[[object],
 
 
 def _found(value: object, path: ConfigPath) -> str:
-    """The value as an error may show it: short, and nothing of an app, where secrets stand."""
-    if path[0] != APPS and isinstance(value, str | int | float):
+    """The value as an error may show it: short, and nothing of where secrets stand."""
+    is_secret = any(path[: len(it)] == it for it in map(table_path, ARRAYS))
+    if not is_secret and isinstance(value, str | int | float):
         return shown(value)
     return _kind(value)
 
@@ -301,6 +318,11 @@ def print_config(config: Config) -> str:
     if not config.apps:
         lines += _commented(_printed_table(AppConfig(), APPS))
     lines += _printed_table(config.limits, "limits")
+    lines += _printed_table(config.admin, "admin")
+    for number, key in enumerate(config.admin_keys, 1):
+        lines += _printed_table(key, ADMIN_KEYS, number)
+    if not config.admin_keys:
+        lines += _commented(_printed_table(AdminKeyConfig(), ADMIN_KEYS))
     return "\n".join(lines) + "\n"
 
 

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from signal_sdk.server.config_limits import LimitsConfig
 
 __all__ = [
+    "ADMIN_KEYS",
     "ANY_ORIGIN",
     "APPS",
+    "ARRAYS",
     "DURABILITIES",
     "LOG_FORMATS",
     "MAX_PORT",
@@ -37,12 +39,17 @@ __all__ = [
     "parse_address",
     "parse_log_level",
     "parse_origin",
+    "place_of",
     "problems",
     "shown",
+    "table_path",
     "toml_value",
 ]
 
 APPS = "apps"
+ADMIN_KEYS = "admin.keys"
+ARRAYS = (APPS, ADMIN_KEYS)
+"""The tables that are repeated for each."""
 ANY_ORIGIN = "*"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 """What browsers leave out of an origin."""
@@ -61,7 +68,12 @@ ConfigPath = tuple[str | int, ...]
 
 def header(table: str) -> str:
     """A table as a file spells it."""
-    return f"[[{table}]]" if table == APPS else f"[{table}]"
+    return f"[[{table}]]" if table in ARRAYS else f"[{table}]"
+
+
+def table_path(table: str) -> ConfigPath:
+    """Where a table stands."""
+    return tuple(table.split("."))
 
 
 class ConfigKeyError(ConfigError):
@@ -73,6 +85,8 @@ class ConfigKeyError(ConfigError):
         self.path = path
         self.others: tuple[ConfigKeyError, ...] = ()
         names = [part for part in (path if said_of is None else said_of) if isinstance(part, str)]
+        if (below := ".".join(names[:2])) in ARRAYS:
+            names[:2] = [below]
         where = [header(names[0]), *(f"{name}:" for name in names[1:])] if names else []
         super().__init__(" ".join([*where, text]))
 
@@ -332,12 +346,26 @@ def parse_address(address: str) -> tuple[str, int | None]:
     An IPv6 address with a port stands in brackets, as in a URL. One that maps an IPv4 address is
     taken as that, since no client can use it. Raises `ValueError`.
     """
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+))(?::([0-9]{1,5}))?", address)
-    port = int(match[3]) if match and match[3] else None
-    host = match and (match[2] or _address(match[1]))
-    if not host or (port is not None and not 1 <= port <= MAX_PORT):
+    host, port = _split(address)
+    if not host or port == 0 or (port or 0) > MAX_PORT:
         raise ValueError(f'expected "host:port" or "host", got {shown(address)}')
     return host, port
+
+
+def place_of(address: str) -> tuple[str, int]:
+    """The host and the port of an address to listen on; port 0 is any. Raises `ValueError`."""
+    host, port = _split(address)
+    if not host or port is None or port > MAX_PORT:
+        raise ValueError(f'expected "HOST:PORT", got {shown(address)}')
+    return host, port
+
+
+def _split(address: str) -> tuple[str, int | None]:
+    """The host, empty where there is none, and the port, if there is one."""
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+))(?::([0-9]{1,5}))?", address)
+    if match is None:
+        return "", None
+    return match[2] or _address(match[1]), int(match[3]) if match[3] else None
 
 
 def _address(text: str) -> str:

@@ -16,13 +16,19 @@ from typing import Any, Final, TypeGuard
 import attrs
 
 from signal_sdk.errors import ConfigError
-from signal_sdk.server.config_checks import APPS, ConfigKeyError, ConfigPath
-from signal_sdk.server.config_keys import TABLES, AppConfig, ServerConfig, Table
+from signal_sdk.server.config_checks import ARRAYS, ConfigKeyError, ConfigPath, table_path
+from signal_sdk.server.config_keys import TABLES, Table
 
 __all__ = ["Named", "has_settings", "overlay", "resolve_secrets", "variable"]
 
 PREFIX: Final = "SIGNAL_SDK_"
-_VARIABLE: Final = re.compile(rf"{PREFIX}(SERVER|NATIVE|LIMITS|APPS_[1-9][0-9]*)_([A-Z0-9_]+)")
+_NAMES: Final = {table.replace(".", "_").upper(): table for table in TABLES}
+_TABLES: Final = "|".join(
+    # The longest first: one may begin another.
+    rf"{name}_[1-9][0-9]*" if _NAMES[name] in ARRAYS else name
+    for name in sorted(_NAMES, key=len, reverse=True)
+)
+_VARIABLE: Final = re.compile(rf"{PREFIX}({_TABLES})_([A-Z0-9_]+)")
 _REFERENCE: Final = re.compile(rf"\$({PREFIX}[A-Z0-9_]+)")
 
 Named = dict[ConfigPath, str]
@@ -30,9 +36,9 @@ Named = dict[ConfigPath, str]
 
 
 def variable(table: str, key: str, number: int = 0) -> str:
-    """The variable of a key; apps are numbered, from 1 on."""
-    middle = f"{table}_{number}" if table == APPS else table
-    return f"{PREFIX}{middle}_{key}".upper()
+    """The variable of a key; apps, and keys to the admin address, are numbered, from 1 on."""
+    middle = f"{table}_{number}" if table in ARRAYS else table
+    return f"{PREFIX}{middle}_{key}".replace(".", "_").upper()
 
 
 def has_settings(environ: Mapping[str, str]) -> bool:
@@ -49,24 +55,36 @@ def overlay(document: dict[str, Any], environ: Mapping[str, str]) -> Named:
         if value and (match := _VARIABLE.fullmatch(name))
     ]
     for name, match in sorted(found, key=lambda it: [_number(it[1][1]), it[0]]):
-        table, key = match[1].partition("_")[0].lower(), match[2].lower()
+        table, key = _NAMES[match[1].rstrip("0123456789").rstrip("_")], match[2].lower()
         fields = attrs.fields_dict(attrs.resolve_types(TABLES[table]))
         if key not in fields:
             raise ConfigError(f"{name}: there is no such key; known keys: {', '.join(fields)}")
         value = _value(environ[name], is_text=fields[key].type is str)
-        if table == APPS:
-            apps, index = document.setdefault(APPS, []), _number(match[1]) - 1
-            if isinstance(apps, list):
-                if index > len(apps):
-                    raise ConfigError(f"{name}: there is no app {index} before it")
-                if index == len(apps):
-                    apps.append({})
-                _put(apps[index], key, value)
-                named[APPS, index, key] = name
+        path = table_path(table)
+        if table in ARRAYS:
+            tables, index = _place(document, path, []), _number(match[1]) - 1
+            if isinstance(tables, list):
+                if index > len(tables):
+                    what = "app" if len(path) == 1 else "table"
+                    raise ConfigError(f"{name}: there is no {what} {index} before it")
+                if index == len(tables):
+                    tables.append({})
+                _put(tables[index], key, value)
+                named[*path, index, key] = name
         else:
-            _put(document.setdefault(table, {}), key, value)
-            named[table, key] = name
+            _put(_place(document, path, {}), key, value)
+            named[*path, key] = name
     return named
+
+
+def _place(document: dict[str, Any], path: ConfigPath, empty: object) -> object:
+    """What stands there in a file's document, which is `empty` where nothing does; None where
+    something else is on the way.
+    """
+    found: object = document
+    for part in path[:-1]:
+        found = found.setdefault(part, {}) if isinstance(found, dict) else None
+    return found.setdefault(path[-1], empty) if isinstance(found, dict) else None
 
 
 def _number(table: str) -> int:
@@ -93,14 +111,20 @@ def _put(table: object, key: str, value: Any) -> None:
 def resolve_secrets(
     document: dict[str, Any], environ: Mapping[str, str]
 ) -> Iterator[ConfigKeyError]:
-    """Put the certificates of apps, and what leads to Redis, in their places that stand in files of
-    their own, or in the environment; what is wrong there. A secret that is not to be had is left
-    out.
+    """Put the secrets in their places that stand in files of their own, or in the environment:
+    certificates, keys, and what leads to Redis; what is wrong there. A secret that is not to be had
+    is left out.
     """
-    yield from _resolve(document.get("server"), ServerConfig, ("server",), environ)
-    apps = document.get(APPS)
-    for index, app in enumerate(apps if isinstance(apps, list) else ()):
-        yield from _resolve(app, AppConfig, (APPS, index), environ)
+    for name, cls in TABLES.items():
+        path = table_path(name)
+        found: object = document
+        for part in path:
+            found = found.get(part) if isinstance(found, dict) else None
+        if name not in ARRAYS:
+            yield from _resolve(found, cls, path, environ)
+        elif isinstance(found, list):
+            for index, table in enumerate(found):
+                yield from _resolve(table, cls, (*path, index), environ)
 
 
 def _resolve(

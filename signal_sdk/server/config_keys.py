@@ -1,16 +1,19 @@
 """The configuration's keys: their classes, defaults, bounds, and text for operators.
 
 Owns: everything about a key, and which tables there are; the keys of `[limits]` are in
-`config_limits`. `config` reads and prints files from what stands in both, and `config_checks` finds
-what is wrong, so that each key stands once. Must not know: files, or what the server does with a
-value.
+`config_limits`, those of `[admin]` in `config_admin`. `config` reads and prints files from what
+stands in these, and `config_checks` finds what is wrong, so that each key stands once. Must not
+know: files, or what the server does with a value.
 """
 
 from __future__ import annotations
 
+from itertools import chain
+
 import attrs
 
-from signal_sdk.server.config_checks import APPS, MAX_PORT, ConfigKeyError, problems
+from signal_sdk.server.config_admin import AdminConfig, AdminKeyConfig, admin_problems
+from signal_sdk.server.config_checks import ADMIN_KEYS, APPS, MAX_PORT, ConfigKeyError, problems
 from signal_sdk.server.config_fields import config_key
 from signal_sdk.server.config_limits import LimitsConfig
 from signal_sdk.server.redis_urls import shown_redis
@@ -256,6 +259,8 @@ class Config:
     native: NativeConfig = NativeConfig()
     apps: tuple[AppConfig, ...] = ()
     limits: LimitsConfig = LimitsConfig()
+    admin: AdminConfig = AdminConfig()
+    admin_keys: tuple[AdminKeyConfig, ...] = ()
     native_by_default: bool = attrs.field(default=False, eq=False)
     """Are native clients served only because dev mode is on, which nobody has asked for by name?
     Then the server does without them where their ports are not to be had.
@@ -264,14 +269,21 @@ class Config:
     """Is it only to be shown, and not yet to be served? Then nobody need be able to log in."""
 
     def __attrs_post_init__(self) -> None:
-        if problem := ConfigKeyError.first_of(problems(self)):
+        if problem := ConfigKeyError.first_of(chain(problems(self), admin_problems(self))):
             raise problem
 
+    @property
+    def has_admin(self) -> bool:
+        """Is there anything to serve at the admin address?"""
+        return bool(self.admin_keys or self.admin.metrics_open)
 
-Table = ServerConfig | NativeConfig | AppConfig | LimitsConfig
+
+Table = ServerConfig | NativeConfig | AppConfig | LimitsConfig | AdminConfig | AdminKeyConfig
 TABLES: dict[str, type[Table]] = {
     "server": ServerConfig,
     "native": NativeConfig,
     APPS: AppConfig,
     "limits": LimitsConfig,
+    "admin": AdminConfig,
+    ADMIN_KEYS: AdminKeyConfig,
 }

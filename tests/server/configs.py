@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from signal_sdk.server.config import AppConfig, Config, LimitsConfig, NativeConfig, ServerConfig
+from typing import Any
+
+from signal_sdk.server.config import (
+    AdminConfig,
+    AdminKeyConfig,
+    AppConfig,
+    Config,
+    LimitsConfig,
+    NativeConfig,
+    ServerConfig,
+)
 
 SECRET = "5cfd2fd1755d40ecb72977518be15d3b"
 OLD_SECRET = "0b2cf9f5bd6541f0a7e4c3d1e8f60a72"
@@ -12,9 +22,18 @@ TABLES = {
     "native": NativeConfig,
     "apps": AppConfig,
     "limits": LimitsConfig,
+    "admin": AdminConfig,
+    "admin.keys": AdminKeyConfig,
 }
+ADMIN_KEY = "f3b0c1d2e4a59687f3b0c1d2e4a59688"
 VARIABLE = "SIGNAL_SDK_APPS_1_CERTIFICATE"
 
 
 def secret_config() -> Config:
     return Config(apps=(AppConfig(id="app", certificate=SECRET),))
+
+
+def admin_key(**values: Any) -> AdminKeyConfig:
+    """A key to the admin address, to read with, unless `values` say otherwise."""
+    given = {"name": "backend", "key": ADMIN_KEY, "app": "*", "rights": ("read",), **values}
+    return AdminKeyConfig(**given)

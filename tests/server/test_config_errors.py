@@ -27,7 +27,10 @@ NO_IPV4 = '[native] advertise: expected "address:port" or "address", an IPv4 one
 REFUSED = {
     "unknown table": (
         "[server]\ndev = true\n[limit]\n",
-        "3: unknown table or key 'limit'; known tables: [server], [native], [[apps]], [limits]",
+        (
+            "3: unknown table or key 'limit'; known tables: [server], [native], [[apps]], [limits], "
+            "[admin], [[admin.keys]]"
+        ),
     ),
     "unknown key": (
         "[server]\n\n# dvé = 1\ndvé = true\n".replace("dvé", '"dvé"'),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from signal_sdk.errors import ConfigError
 from signal_sdk.server.config import (
+    AdminConfig,
     AppConfig,
     Config,
     LimitsConfig,
@@ -22,6 +23,7 @@ from signal_sdk.server.config import (
     markdown_tables,
     print_config,
 )
+from signal_sdk.server.config_checks import header
 from signal_sdk.wire.looks import hidden_char
 from tests.server.configs import TABLES, secret_config
 
@@ -87,6 +89,11 @@ def configs(draw: st.DrawFn) -> Config:
                 for field in attrs.fields(LimitsConfig)
             }
         ),
+        admin=AdminConfig(
+            address=draw(st.just("") | st.builds("{}:{}".format, HOSTS, PORTS)),
+            hosts=tuple(draw(st.lists(HOSTS, max_size=2))),
+            metrics_open=draw(st.booleans()) and ports[0] < 60_000,
+        ),
     )
 
 
@@ -121,9 +128,7 @@ def test_every_key_is_printed_with_its_text(config: Config) -> None:
 def test_the_documentation_has_a_row_for_every_key() -> None:
     page = DOCS.read_text()
     for table, cls in TABLES.items():
-        _, _, section = page.partition(
-            f"## `[[{table}]]`" if table == "apps" else f"## `[{table}]`"
-        )
+        _, _, section = page.partition(f"## `{header(table)}`")
         rows = [row.split(" | ") for row in section.split("\n## ")[0].splitlines() if "| `" in row]
         documented = {
             name.strip("|` "): (tomllib.loads(f"value = {default.strip('`')}")["value"], text)
