@@ -200,6 +200,9 @@ only_the_journal_knows_sqlite = only("signal_sdk.server.engine.journal", librari
 only_the_redis_engine_knows_redis = only(
     "signal_sdk.server.engine.redis", libraries=("coredis", "redis")
 )
+only_admin_knows_http_servers = only(
+    "signal_sdk.server.admin", libraries=("starlette", "hypercorn", "h11", "h2")
+)
 only_jwt_tokens_knows_pyjwt = only("signal_sdk.wire.jwt_tokens", libraries=("jwt",))
 only_the_command_line_knows_click = only(
     "signal_sdk.cli", "signal_sdk.__main__", libraries=("click",)

@@ -15,6 +15,7 @@ from tests.laws import (
     halves_are_apart,
     modules_are_short,
     net_knows_no_protocol,
+    only_admin_knows_http_servers,
     only_jwt_tokens_knows_pyjwt,
     only_lookup_knows_httpx,
     only_the_collector_knows_prometheus,
@@ -50,6 +51,7 @@ from tests.modules import ROOT, Module, circles, is_in, modules
         pytest.param(only_lookup_knows_httpx, id="only client.lookup knows httpx"),
         pytest.param(only_the_journal_knows_sqlite, id="only engine.journal knows sqlite3"),
         pytest.param(only_the_redis_engine_knows_redis, id="only engine.redis knows Redis"),
+        pytest.param(only_admin_knows_http_servers, id="only server.admin knows HTTP servers"),
         pytest.param(only_jwt_tokens_knows_pyjwt, id="only wire.jwt_tokens knows PyJWT"),
         pytest.param(only_the_command_line_knows_click, id="only the command line knows click"),
         pytest.param(only_the_command_line_knows_rich, id="only the command line knows rich"),
@@ -79,6 +81,8 @@ COMMAND = "import click; from signal_sdk.cli.main import cli; cli.get_command(cl
 
 STATE = ("signal_sdk.server.node", "signal_sdk.server.engine")
 """What makes a process a server, and takes the memory of one."""
+ADMIN = ("signal_sdk.server.admin", "starlette", "hypercorn")
+"""What only a server with an admin address needs."""
 
 
 @pytest.mark.parametrize(
@@ -86,11 +90,16 @@ STATE = ("signal_sdk.server.node", "signal_sdk.server.engine")
     [
         pytest.param("import signal_sdk", "signal_sdk", (*SERVER, *SDK), id="the package"),
         pytest.param(
-            "import signal_sdk.server.node", "trio", (*SDK, "prometheus_client"), id="the server"
+            "import signal_sdk.server.node",
+            "trio",
+            (*SDK, *ADMIN, "prometheus_client"),
+            id="the server",
         ),
         pytest.param(f"{COMMAND}'serve')", "signal_sdk.server.config", (*SDK, *STATE), id="serve"),
         pytest.param("import signal_sdk.cli.serving", "signal_sdk.server.node", SDK, id="serving"),
-        pytest.param("import signal_sdk.cli.workers", "trio", (*SDK, *STATE), id="the supervisor"),
+        pytest.param(
+            "import signal_sdk.cli.workers", "trio", (*SDK, *STATE, *ADMIN), id="the supervisor"
+        ),
         pytest.param("from signal_sdk import *", "httpx", SERVER, id="the SDK"),
         pytest.param(f"{COMMAND}'send')", "httpx", SERVER, id="send"),
         pytest.param(
@@ -293,6 +302,10 @@ def test_the_law_of_the_journal_lets_pass(name: str, source: str) -> None:
             "prometheus_client",
             "signal_sdk.server.metrics.collector",
             "signal_sdk.server.metrics",
+        ),
+        (
+            *(only_admin_knows_http_servers, "starlette"),
+            *("signal_sdk.server.admin.app", "signal_sdk.server.node"),
         ),
     ],
 )

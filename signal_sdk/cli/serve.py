@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final
 
+import attrs
 import click
 
 from signal_sdk.cli.events import as_json
@@ -25,14 +27,17 @@ from signal_sdk.errors import ConfigError
 from signal_sdk.server import config as configs
 from signal_sdk.server import config_env
 from signal_sdk.server.config import DURABILITIES, MAX_DRAIN_SECONDS, MAX_PORT, MAX_WORKERS, Config
+from signal_sdk.server.config_admin import admin_place
 from signal_sdk.server.config_checks import LOG_FORMATS, parse_log_level
 from signal_sdk.server.control_groups import usable_cores
 from signal_sdk.server.handed import handed_over
+from signal_sdk.server.origins import is_loopback
 from signal_sdk.server.sockets import Addresses
 
 __all__ = ["serve"]
 
 JSON: Final = "json"
+DEV_KEY_BYTES: Final = 24
 DEV_WARNING: Final = (
     f"{PROGRAM}: DEVELOPMENT MODE: any app id and no token are accepted, "
     "so that anybody who reaches this server can log in as anybody"
@@ -189,12 +194,16 @@ def _log_and_serve(settings: Settings, config: Config, *, is_json: bool) -> int:
     server = config.server
     if not (server.data or server.redis or server.dev):
         raise ConfigError(NO_STATE)
+    if server.dev and not config.admin_keys and is_loopback(admin_place(config)[0]):
+        settings = attrs.evolve(settings, dev_key=secrets.token_urlsafe(DEV_KEY_BYTES))
+        config = settings.read()
     with log_on_stderr(settings.levels(config), is_json=server.log_format == JSON):
         return _serve(settings, config, server.workers or usable_cores(), is_json=is_json)
 
 
 def _serve(settings: Settings, config: Config, workers: int, *, is_json: bool) -> int:
-    tell = partial(_tell, config, list(warnings(config, settings.config)), is_json)
+    told = list(warnings(config, settings.config))
+    tell = partial(_tell, config, told, settings.dev_key, is_json)
     handed = handed_over(os.environ)
     if workers > 1:
         if handed:
@@ -211,17 +220,22 @@ def _serve(settings: Settings, config: Config, workers: int, *, is_json: bool) -
     return 0
 
 
-def _tell(config: Config, told: list[str], is_json: bool, addresses: Addresses) -> None:
+def _tell(
+    config: Config, told: list[str], dev_key: str, is_json: bool, addresses: Addresses
+) -> None:
     """It serves: say what an operator has to know."""
     if config.server.dev:
         complain(DEV_WARNING, is_warning=True)
     for warning in told:
         complain(f"{PROGRAM}: warning: {warning}", is_warning=True)
     if is_json:
-        say(as_json(_places(addresses)))
+        say(as_json({**_places(addresses), **({"admin_key": dev_key} if dev_key else {})}))
         return
     for line in _listening(addresses):
         say(line)
+    if addresses.admin:
+        places = " and ".join(f"http://{_place(address)}/" for address in addresses.admin)
+        say(f"admin address: {places}" + (f" (key {dev_key})" if dev_key else ""))
 
 
 def _places(addresses: Addresses) -> dict[str, list[str]]:
@@ -231,6 +245,7 @@ def _places(addresses: Addresses) -> dict[str, list[str]]:
         "tls": addresses.tls,
         "native": addresses.native,
         "lookup": addresses.lookup,
+        "admin": addresses.admin,
     }
     return {name: list(map(_place, some)) for name, some in found.items()}
 

@@ -19,7 +19,8 @@ import msgspec
 from signal_sdk.errors import ConfigError
 from signal_sdk.printable import LOGGERS
 from signal_sdk.server import config as configs
-from signal_sdk.server.config import Config
+from signal_sdk.server.config import AdminKeyConfig, Config
+from signal_sdk.server.config_admin import RIGHTS
 from signal_sdk.server.config_checks import ConfigKeyError, parse_log_level
 
 __all__ = ["LEVELS", "NO_STATE", "Settings"]
@@ -33,7 +34,7 @@ LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 @attrs.frozen(kw_only=True, repr=False)
 class Settings:
-    """The flags. `server` and `native` are what they say in place of those tables' keys."""
+    """The flags. `server`, `native` and `admin` stand in place of what the file says there."""
 
     config: str | None = None
     """The configuration's file."""
@@ -41,6 +42,9 @@ class Settings:
     server: Mapping[str, Any] = attrs.field(factory=dict)
     native: Mapping[str, Any] = attrs.field(factory=dict)
     verbose: int = 0
+    admin: Mapping[str, Any] = attrs.field(factory=dict)
+    dev_key: str = ""
+    """A key to the admin address that may do everything, for a server in dev mode."""
 
     def levels(self, config: Config) -> dict[str, int]:
         """What the log has of each logger, by the flags and by `config`."""
@@ -61,10 +65,30 @@ class Settings:
                 server=attrs.evolve(found.server, **self.server),
                 native=attrs.evolve(found.native, **self.native),
                 native_by_default=found.native_by_default and not self.native,
+                **self._admin(found),
             )
         except ConfigError as exc:
             told = (exc, *exc.others) if isinstance(exc, ConfigKeyError) else (exc,)
             raise ConfigError(*(f"with the flags given, {it}" for it in told)) from None
+
+    def _admin(self, found: Config) -> dict[str, Any]:
+        """What is otherwise of the admin address than in the file."""
+        admin = attrs.evolve(found.admin, **self.admin)
+        if not self.dev_key or found.admin_keys:
+            return {"admin": admin}
+        return {
+            "admin": attrs.evolve(admin, metrics_open=True),
+            "admin_keys": (AdminKeyConfig(name="dev", key=self.dev_key, app="*", rights=RIGHTS),),
+            "admin_by_default": not found.has_admin,
+        }
+
+    def of_worker(self, number: int) -> Settings:
+        """As the worker with this number, from 1 on, has them: its admin address is its own."""
+        address = self.admin.get("address")
+        if not address:
+            return self
+        host, _, port = address.rpartition(":")
+        return attrs.evolve(self, admin={"address": f"{host}:{int(port) + number - 1}"})
 
     def encode(self) -> bytes:
         """One line for another process."""
@@ -74,7 +98,7 @@ class Settings:
     def decode(cls, line: bytes) -> Settings:
         """What `encode` has made."""
         found = msgspec.json.decode(line)
-        for table in ("server", "native"):
+        for table in ("server", "native", "admin"):
             for key, value in found[table].items():
                 # JSON has no tuples.
                 found[table][key] = tuple(value) if isinstance(value, list) else value

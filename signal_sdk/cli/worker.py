@@ -54,7 +54,7 @@ def _main(number: str) -> int:
     who = f"worker {number}"
     with ExitStack() as style:
         try:
-            settings = Settings.decode(_read_line())
+            settings = Settings.decode(_read_line()).of_worker(int(number))
             config = settings.read()
             if is_json := config.server.log_format == "json":
                 style.enter_context(json_complaints(who))

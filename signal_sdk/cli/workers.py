@@ -212,7 +212,7 @@ def supervise(
     signals end them; the exit code. `tell` is called once the first serves. Raises `ConfigError`
     where their ports cannot be had.
     """
-    addresses = _found(config)
+    addresses = _found(config, count)
     fixed = with_ports(config, addresses)
     native: dict[str, object] = {"enabled": fixed.native.enabled}
     if fixed.native.enabled:
@@ -222,17 +222,18 @@ def supervise(
         settings,
         server={**settings.server, "port": fixed.server.port, "workers": count},
         native=native,
+        admin={"address": fixed.admin.address} if addresses.admin else {},
     )
     with _held(addresses):
         workers = Workers(count, told.encode())
         return trio.run(_supervise, workers, settings, config, lambda: tell(addresses))
 
 
-def _found(config: Config) -> Addresses:
+def _found(config: Config, count: int) -> Addresses:
     """Where the workers are to listen, where nobody else may: a port that is shared would be taken
     without a word.
     """
-    sockets = Sockets(config)
+    sockets = Sockets(config, admin_ports=count)
     try:
         sockets.warn(config)
         return sockets.addresses

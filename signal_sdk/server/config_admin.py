@@ -133,7 +133,8 @@ def admin_problems(config: Config) -> Iterator[ConfigKeyError]:
         elif key.name in (named := [it.name for it in keys[:index]]):
             text = f"the same as that of [[admin.keys]] {named.index(key.name) + 1}"
             yield ConfigKeyError((*path, "name"), text)
-        yield from _key_problems(key.key, [it.key for it in keys[:index]], (*path, "key"))
+        if key.key or not key.key_file:  # what is wrong with the file was said
+            yield from _key_problems(key.key, [it.key for it in keys[:index]], (*path, "key"))
         if not key.app:
             yield ConfigKeyError((*path, "app"), 'expected the id of an app, or "*"')
         elif key.app != ALL_APPS and key.app not in known and not config.server.dev:

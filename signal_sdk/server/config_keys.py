@@ -265,6 +265,10 @@ class Config:
     """Are native clients served only because dev mode is on, which nobody has asked for by name?
     Then the server does without them where their ports are not to be had.
     """
+    admin_by_default: bool = attrs.field(default=False, eq=False)
+    """Is there an admin address only because dev mode is on? Then the server does without it where
+    its port is not to be had.
+    """
     is_draft: bool = attrs.field(default=False, eq=False)
     """Is it only to be shown, and not yet to be served? Then nobody need be able to log in."""
 

@@ -85,6 +85,10 @@ class Doors:
         """Where they are."""
         return self._sockets.addresses
 
+    def take_admin(self) -> list[socket.socket]:
+        """The sockets of the admin address, which are the caller's from here on."""
+        return self._sockets.take_admin()
+
     async def serve(self) -> None:
         """Hand who comes to the acceptor, until cancelled, or closed for good."""
         async with trio.open_nursery() as nursery:

@@ -11,6 +11,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from itertools import chain
 from typing import Final
 
 import trio
@@ -47,14 +48,29 @@ def listen_pair(
     host: str, *, is_shared: bool = False
 ) -> tuple[list[socket.socket], list[socket.socket]]:
     """Sockets that listen on any port and on the one after it. Raises `ConfigError`."""
+    plain, tls = listen_row(host, 0, 2, is_shared=is_shared)
+    return plain, tls
+
+
+def listen_row(
+    host: str, port: int, count: int, *, is_shared: bool = False
+) -> list[list[socket.socket]]:
+    """Sockets that listen on `count` ports, one after the other, those of each port together; with
+    port 0, on any such ports that are free. Raises `ConfigError`.
+    """
     for _ in range(50):
-        plain = listen(host, 0, is_shared=is_shared)
+        row = [listen(host, port, is_shared=is_shared)]
+        first = row[0][0].getsockname()[1]
         try:
-            return plain, listen(host, plain[0].getsockname()[1] + 1, is_shared=is_shared)
-        except ConfigError:
-            for sock in plain:
+            row.extend(listen(host, first + more, is_shared=is_shared) for more in range(1, count))
+        except (ConfigError, OverflowError):
+            for sock in chain.from_iterable(row):
                 sock.close()
-    raise ConfigError(f"no two neighbouring ports are free on {host}")
+            if port:
+                raise
+        else:
+            return row
+    raise ConfigError(f"no {count} neighbouring ports are free on {host}")
 
 
 class Shortage:

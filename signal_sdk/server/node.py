@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import time
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
@@ -25,6 +26,7 @@ from signal_sdk.server.calls import Calls
 from signal_sdk.server.channels import Channels
 from signal_sdk.server.clock import Clock, clocks
 from signal_sdk.server.config import Config, LimitsConfig
+from signal_sdk.server.config_admin import admin_place
 from signal_sdk.server.counts import Tallies
 from signal_sdk.server.doors import Doors
 from signal_sdk.server.engine.base import Engine, Statistics
@@ -54,10 +56,14 @@ from signal_sdk.server.services import Services
 from signal_sdk.server.sockets import Addresses
 from signal_sdk.server.visitors import Visitors
 
+if TYPE_CHECKING:
+    from signal_sdk.server.admin.admin import Admin
+
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
 SWEEP_SECONDS: Final = 1.0
 """Between two of the engine's sweeps."""
+NO_ADMIN: Final = needs_extra("[admin]", "server")
 NO_REDIS: Final = needs_extra("[server] redis", "redis")
 STOP_SECONDS: Final = 3.0
 """How long a stop waits for the clients to take their farewell."""
@@ -143,6 +149,7 @@ class Node:
             calls=calls,
         )
         self._doors: Doors | None = None
+        self._admin: Admin | None = None
         forwarded = Forwarded(config.server)
         self._refusals = Refusals()
         tallies = Tallies()
@@ -199,6 +206,10 @@ class Node:
         """
         return bool(self.acceptor.why_not_ready()) or not self._visitors.has_room(2)
 
+    def why_not_ready(self) -> str:
+        """Why nobody should come here now; empty where anybody may."""
+        return self.acceptor.why_not_ready()
+
     @property
     def sessions(self) -> int:
         """How many logged-in connections there are."""
@@ -241,6 +252,7 @@ class Node:
                     handed=handed,
                 )
                 self._doors = doors
+                self._admin = self._make_admin(doors)
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._reactor.run)
                 self._nursery = nursery
@@ -250,6 +262,8 @@ class Node:
                 nursery.start_soon(self._sweep_loop)
                 nursery.start_soon(self._lag.measure_loop)
                 nursery.start_soon(self._look_loop)
+                if self._admin is not None:
+                    nursery.start_soon(self._admin.run)
                 async with trio.open_nursery() as serving:
                     await serving.start(self.acceptor.run)
                     async with trio.open_nursery() as accepting:
@@ -267,6 +281,8 @@ class Node:
                         accepting.cancel_scope.cancel()
                     with move_on_after(self._reactor, STOP_SECONDS):
                         await self.acceptor.all_gone()
+                    if self._admin is not None:
+                        await self._admin.stop()
                     serving.cancel_scope.cancel()
                 nursery.cancel_scope.cancel()
         finally:
@@ -274,6 +290,31 @@ class Node:
                 doors.close()
             with trio.CancelScope(shield=True):
                 await self.engine.aclose()
+
+    def _make_admin(self, doors: Doors) -> Admin | None:
+        """The admin address, where there is one; what serves it is brought in only then."""
+        sockets: Sequence[socket.socket] = doors.take_admin()
+        if not sockets:
+            return None
+        try:
+            from signal_sdk.server.admin.admin import Admin  # noqa: PLC0415
+            from signal_sdk.server.admin.served import Served  # noqa: PLC0415
+        except ModuleNotFoundError as exc:
+            for sock in sockets:
+                sock.close()
+            if exc.name not in ("hypercorn", "starlette"):
+                raise
+            if not self.config.admin_by_default:
+                raise ConfigError(NO_ADMIN) from None
+            logger.warning("there is no admin address: %s", NO_ADMIN)
+            return None
+        served = Served(
+            operator=self.operator,
+            node=self,
+            reactor=self._reactor,
+            since=self._clock(),
+        )
+        return Admin(self.config, sockets, served)
 
     def reload(self, config: Config) -> None:
         """Take the certificate, the apps and the limits from `config` from here on; what cannot
@@ -290,6 +331,8 @@ class Node:
         self.config = attrs.evolve(self.config, apps=config.apps)
         for knowing in self._knowing_apps:
             knowing.take_apps(config.apps)
+        if self._admin is not None:
+            self._admin.take(config)
         self.acceptor.take_limits()
         self.engine.bound(_bounds(self.config))
         if self._nursery is not None:
@@ -355,3 +398,5 @@ def _fixed_changes(before: Config, after: Config) -> Iterator[str]:
                 values = list(map(bool, values))
             if values[0] != values[1]:
                 yield f"[{table}] {field.name}"
+    if admin_place(before) != admin_place(after) or before.has_admin != after.has_admin:
+        yield "[admin]"

@@ -13,7 +13,7 @@ from typing import Final
 from signal_sdk.server.config import ServerConfig, parse_address
 from signal_sdk.server.config_checks import ANY_ORIGIN, parse_origin
 
-__all__ = ["Origins"]
+__all__ = ["Origins", "host_of", "is_loopback", "leads_here"]
 
 LOCALHOST: Final = "localhost"
 BUILT_IN: Final = ".agora.io"
@@ -64,20 +64,21 @@ class Origins:
             return False
         if self._allowed:
             return origin in self._allowed
-        return _is_loopback(_host_of(origin.partition("://")[2]))
+        return is_loopback(host_of(origin.partition("://")[2]))
 
     def _is_own_name(self, host_header: str) -> bool:
-        host = _host_of(host_header)
-        return (
-            host in self._names
-            or "." not in host
-            or host.endswith(BUILT_IN)
-            or _is_loopback(host)
-            or _is_address(host)
-        )
+        host = host_of(host_header)
+        return host in self._names or host.endswith(BUILT_IN) or leads_here(host)
 
 
-def _host_of(place: str) -> str:
+def leads_here(host: str) -> bool:
+    """Is this a name of which whoever asks for it knows where it leads? Nobody who means harm has
+    an address as a name, `localhost`, or one without a dot.
+    """
+    return "." not in host or is_loopback(host) or _is_address(host)
+
+
+def host_of(place: str) -> str:
     """The host of `host` or `host:port`; empty where that is neither."""
     try:
         return parse_address(place)[0].lower()
@@ -85,7 +86,8 @@ def _host_of(place: str) -> str:
         return ""
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Is this a name or an address of the machine itself, which nobody else can reach?"""
     if host == LOCALHOST or host.endswith(f".{LOCALHOST}"):
         return True
     try:

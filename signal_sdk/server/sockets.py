@@ -18,6 +18,7 @@ from signal_sdk.native import udp
 from signal_sdk.net.addresses import bind_all, share, takes_ipv4
 from signal_sdk.server import listener
 from signal_sdk.server.config import Config
+from signal_sdk.server.config_admin import admin_place
 from signal_sdk.server.config_checks import shown
 from signal_sdk.server.handed import Handed
 from signal_sdk.wire.datagrams import LOOKUP_PORTS
@@ -38,31 +39,43 @@ class Addresses:
     native: Sequence[Address] = ()
     lookup: Sequence[Address] = ()
     """UDP, where native clients ask."""
+    admin: Sequence[Address] = ()
+    """Where those come who run the server."""
 
 
 class Sockets:
     """Every socket that `config` names, open from the beginning. Each that is shared is listened on
-    by other processes, too, and the system gives each of them its share of who comes. Where one was
-    `handed` over for a port, it is used, wherever it listens, and none is opened.
+    by other processes, too, and the system gives each of them its share of who comes; the admin
+    address is never shared, but has so many ports, one behind the other. Where one was `handed`
+    over for a port, it is used, wherever it listens, and none is opened.
 
     Raises `ConfigError` where one cannot be opened, or was handed over for a port that `config`
-    does not name; without those for native clients a server goes on that serves them by default
-    only, and says so.
+    does not name; without those for native clients, and without the admin address, a server goes on
+    that has them by default only, and says so.
     """
 
     def __init__(
-        self, config: Config, *, is_shared: bool = False, handed: Handed | None = None
+        self,
+        config: Config,
+        *,
+        is_shared: bool = False,
+        handed: Handed | None = None,
+        admin_ports: int = 1,
     ) -> None:
         self.plain: list[socket.socket] = []
         self.tls: list[socket.socket] = []
         self.native: list[socket.socket] = []
         self.udp: list[socket.socket] = []
+        self.admin: list[socket.socket] = []
+        self._admin_places: list[Address] = []
         self._is_shared = is_shared
         self._handed = handed or Handed()
         try:
             self._open(config)
             if config.native.enabled:
                 self._open_native(config)
+            if config.has_admin:
+                self._open_admin(config, admin_ports)
             self._handed.refuse_rest()
         except BaseException:
             self.close()
@@ -102,6 +115,23 @@ class Sockets:
             self.close_native()
             logger.warning("native clients are not served: %s", exc)
 
+    def _open_admin(self, config: Config, count: int) -> None:
+        host, port = admin_place(config)
+        try:
+            self.admin = self._handed.take(port) or [
+                sock for row in listener.listen_row(host, port, count) for sock in row
+            ]
+        except ConfigError as exc:
+            if not config.admin_by_default:
+                raise
+            logger.warning("there is no admin address: %s", exc)
+        self._admin_places = [_address(sock) for sock in self.admin]
+
+    def take_admin(self) -> list[socket.socket]:
+        """Those of the admin address, which are the caller's from here on."""
+        taken, self.admin = self.admin, []
+        return taken
+
     @property
     def addresses(self) -> Addresses:
         """Where they are."""
@@ -110,6 +140,7 @@ class Sockets:
             tls=[_address(sock) for sock in self.tls],
             native=[_address(sock) for sock in self.native],
             lookup=[_address(sock) for sock in self.udp],
+            admin=self._admin_places,
         )
 
     def warn(self, config: Config) -> None:
@@ -136,16 +167,22 @@ class Sockets:
         """Close all that are open."""
         self.close_native()
         self._handed.close()
-        for sock in (*self.plain, *self.tls):
+        for sock in (*self.plain, *self.tls, *self.admin):
             sock.close()
         self.plain = []
         self.tls = []
+        self.admin = []
 
 
 def with_ports(config: Config, found: Addresses) -> Config:
     """`config` with the ports that were `found` for it in place of those that may be any."""
     native = dict.fromkeys(port for _, port in found.native)
     first, *more = native or (config.native.port,)
+    admin = config.admin
+    if found.admin:
+        host, port = admin_place(config)[0], found.admin[0][1]
+        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        admin = attrs.evolve(admin, address=place)
     return attrs.evolve(
         config,
         server=attrs.evolve(config.server, port=found.plain[0][1]),
@@ -156,6 +193,7 @@ def with_ports(config: Config, found: Addresses) -> Config:
             also_listen=tuple(more),
             lookup_ports=tuple(dict.fromkeys(port for _, port in found.lookup)),
         ),
+        admin=admin,
     )
 
 

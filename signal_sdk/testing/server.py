@@ -52,6 +52,8 @@ class LocalServer:
     """Where native clients connect, by TCP; 0 where they are not served."""
     lookup_ports: Sequence[int] = ()
     """Where they ask, by UDP."""
+    admin_port: int = 0
+    """Where those come who run it; 0 where there is no admin address."""
 
     @property
     def address(self) -> str:
@@ -110,7 +112,8 @@ async def local_server(
     """Run a server while the block runs, by default in dev mode.
 
     With `listens`, it takes a free port of 127.0.0.1 (and the next one for TLS, where the
-    configuration has a certificate); without, it is reached by `connect` only. `clock` is its wall
+    configuration has a certificate), and another for the admin address, where it has keys to that;
+    without, it is reached by `connect` only. `clock` is its wall
     clock, by default `trio_wall_clock`.
     """
     config = config or configs.dev()
@@ -131,6 +134,7 @@ async def local_server(
                 tls_port=_first_port(addresses.tls),
                 native_port=_first_port(addresses.native),
                 lookup_ports=[port for _, port in addresses.lookup],
+                admin_port=_first_port(addresses.admin),
             )
         except Exception as exc:  # noqa: BLE001  it is raised again below
             # The block's own exception is not the nursery's to wrap.

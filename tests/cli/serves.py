@@ -23,6 +23,7 @@ NATIVE_LINE = re.compile(
     r"native clients: tcp 127\.0\.0\.1:(\d+) "
     r"\(lookup udp 127\.0\.0\.1:(\d+) and udp 127\.0\.0\.1:(\d+)\)"
 )
+ADMIN_LINE = re.compile(r"admin address: (http://127\.0\.0\.1:\d+/) \(key ([\w-]{32})\)")
 WHO = r"(another process|the process \d+ \([^)]+\))"
 """One that is bound to a TCP port, but does not listen there, cannot be found."""
 

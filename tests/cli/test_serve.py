@@ -21,6 +21,7 @@ from signal_sdk.server.node import STOP_SECONDS
 from signal_sdk.wire import tokens
 from tests.cli.program import address_in, dev_server, one_line_of, program, run, unread_pipe
 from tests.cli.serves import (
+    ADMIN_LINE,
     AS_ROOT,
     CERTIFICATE,
     NATIVE_LINE,
@@ -46,7 +47,9 @@ async def test_a_signal_ends_it_cleanly_and_clients_hear_of_it(number: signal.Si
         assert farewell["reason"] == "the server is going away"
         ended = await server.end()
     assert ended.code == 0
-    assert NATIVE_LINE.fullmatch(ended.out.removesuffix("\n"))
+    native, admin = ended.out.splitlines()
+    assert NATIVE_LINE.fullmatch(native)
+    assert ADMIN_LINE.fullmatch(admin)
 
 
 @pytest.mark.parametrize(("number", "delay"), [(signal.SIGTERM, 7.0), (signal.SIGINT, 0.0)])

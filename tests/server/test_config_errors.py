@@ -28,8 +28,8 @@ REFUSED = {
     "unknown table": (
         "[server]\ndev = true\n[limit]\n",
         (
-            "3: unknown table or key 'limit'; known tables: [server], [native], [[apps]], [limits], "
-            "[admin], [[admin.keys]]"
+            "3: unknown table or key 'limit'; known tables: [server], [native], [[apps]], "
+            "[limits], [admin], [[admin.keys]]"
         ),
     ),
     "unknown key": (

@@ -1,0 +1,166 @@
+"""The admin address's connections: who comes in, how many may, and that whatever goes wrong on one
+of them ends that one alone.
+
+Owns: accepting, hypercorn's settings, and the end. Must not know what is asked. hypercorn's own
+server is not used, but its connection is: that would end for all where one client makes it fail,
+takes any number of them, and waits for ever for one that reads nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework, ConnectionState
+
+from signal_sdk.net.reactor import Reactor
+from signal_sdk.raised import type_name
+from signal_sdk.server.admin.connections import App, Connection, answering
+from signal_sdk.server.complaints import Complaint
+from signal_sdk.server.listener import NO_ROOM, NO_ROOM_SECONDS
+
+__all__ = ["MAX_CONNECTIONS", "AdminServer"]
+
+logger: logging.Logger = logging.getLogger("signal_sdk.server.admin")
+
+MAX_CONNECTIONS: Final = 128
+"""Over this, the one that has been silent longest has to go, whoever's it is."""
+IDLE_SECONDS: Final = 10
+"""How long one may take to ask, and may be kept behind an answer."""
+MAX_HEADER_BYTES: Final = 16 * 1024
+QUEUE_MESSAGES: Final = 2
+"""How many parts of a body, of 64 KiB at most, wait to be read."""
+
+
+def _settings() -> Config:
+    settings = Config()
+    settings.accesslog = None
+    settings.errorlog = logger
+    settings.include_server_header = False
+    settings.keep_alive_timeout = IDLE_SECONDS
+    settings.h11_max_incomplete_size = MAX_HEADER_BYTES
+    settings.max_app_queue_size = QUEUE_MESSAGES
+    return settings
+
+
+class AdminServer:
+    """Answers by `app` who comes in by `sockets`, which listen and are its own from here on.
+
+    `run` serves until it is cancelled; `stop` lets what is under way end; `close` ends it.
+    """
+
+    def __init__(self, app: App, sockets: Sequence[socket.socket], reactor: Reactor) -> None:
+        self._app = app
+        self._sockets = sockets
+        self._reactor = reactor
+        self._settings = _settings()
+        self._context = WorkerContext(None)
+        self._connections: dict[Connection, None] = {}
+        """In the order in which they last began something."""
+        self._all_gone = trio.Event()
+        self._told_short = Complaint("cannot accept connections to the admin address")
+        self._told_full = Complaint("the admin address has as many connections as it may")
+        self._told_failed = Complaint("a connection to the admin address failed")
+
+    def __len__(self) -> int:
+        """How many connections there are."""
+        return len(self._connections)
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for sock in self._sockets:
+                nursery.start_soon(self._accept_loop, sock, nursery)
+            try:
+                await trio.sleep_forever()
+            finally:
+                # What hypercorn shields ends only so.
+                self._close_connections()
+
+    async def stop(self) -> None:
+        """Let nobody in any more, and wait until what is under way has been answered."""
+        self._leave()
+        await self._context.terminated.set()
+        if self._connections:
+            await self._all_gone.wait()
+
+    def close(self) -> None:
+        """Close all that are open, at once."""
+        self._leave()
+        self._close_connections()
+
+    def _close_connections(self) -> None:
+        for connection in self._connections:
+            connection.close()
+
+    def _leave(self) -> None:
+        for sock in self._sockets:
+            if sock.fileno() >= 0:
+                trio.lowlevel.notify_closing(sock)
+                sock.close()
+
+    async def _accept_loop(self, listening: socket.socket, nursery: trio.Nursery) -> None:
+        while listening.fileno() >= 0:
+            try:
+                await trio.lowlevel.wait_readable(listening)
+                sock, _ = listening.accept()
+            except trio.ClosedResourceError:
+                return
+            except OSError as exc:
+                if exc.errno in NO_ROOM:
+                    self._told_short.tell(exc.strerror or str(exc))
+                    await trio.sleep(NO_ROOM_SECONDS)
+                # Otherwise the client has gone again already.
+                continue
+            self._take(sock, nursery)
+
+    def _take(self, sock: socket.socket, nursery: trio.Nursery) -> None:
+        if len(self._connections) >= MAX_CONNECTIONS:
+            self._told_full.tell(f"{MAX_CONNECTIONS} are open")
+            spare = next((it for it in self._connections if not it.is_known), None)
+            if spare is None:
+                sock.close()
+                return
+            del self._connections[spare]
+            spare.close()
+        connection = Connection(trio.socket.from_stdlib_socket(sock), self._reactor)
+        self._connections[connection] = None
+        nursery.start_soon(self._serve, connection)
+
+    async def _serve(self, connection: Connection) -> None:
+        app = answering(self._app, connection, self._reactor)
+        try:
+            await TCPServer(
+                ASGIWrapper(cast("ASGIFramework", app)),
+                self._settings,
+                self._context,
+                cast("Any", ConnectionState({"connection": connection})),
+                cast("Any", connection),
+            ).run()
+        except Exception as exc:  # noqa: BLE001  it is one client's, and ends with it
+            self._fail(exc)
+        except BaseExceptionGroup as group:
+            ended, failed = group.split(trio.Cancelled)
+            if failed is not None:
+                self._fail(failed)
+            if ended is not None:
+                raise ended from None
+        finally:
+            connection.close()
+            self._connections.pop(connection, None)
+            if not self._connections:
+                self._all_gone.set()
+                self._all_gone = trio.Event()
+
+    def _fail(self, exc: BaseException) -> None:
+        while isinstance(exc, BaseExceptionGroup):
+            exc = exc.exceptions[0]
+        self._told_failed.tell(type_name(exc))
+        logger.debug("a connection failed", exc_info=exc)

@@ -1,0 +1,304 @@
+"""The admin address's connections: how many, for how long, and that each ends alone."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import AsyncIterator
+from typing import Any, Self
+
+import attrs
+import pytest
+import trio
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from trio.testing import MockClock
+
+from signal_sdk.net.reactor import Reactor
+from signal_sdk.server.admin.asked import BODY_SECONDS, read_body
+from signal_sdk.server.admin.connections import SEND_SECONDS, Receive, Scope, Send
+from signal_sdk.server.admin.problems import ProblemError
+from signal_sdk.server.admin.server import IDLE_SECONDS, MAX_CONNECTIONS, AdminServer
+from tests.server.helpers import settle
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+class Client:
+    """The other end of a connection."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self.say = stream.send_all
+        self.close = stream.aclose
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def answer(self) -> bytes:
+        """What is heard, up to the end."""
+        heard = b""
+        async for more in self._stream:
+            heard += more
+        return heard
+
+    async def heard(self, end: bytes = b"done") -> bytes:
+        """What is heard, up to that."""
+        heard = b""
+        while end not in heard:
+            more = await self._stream.receive_some()
+            assert more, heard
+            heard += more
+        return heard
+
+
+@attrs.define
+class Served:
+    """A server of the admin address, without an address."""
+
+    server: AdminServer
+    reactor: Reactor
+    nursery: trio.Nursery
+    gate: trio.Event = attrs.field(factory=trio.Event)
+    seen: list[str] = attrs.field(factory=list)
+
+    def dial(self) -> Client:
+        """A connection to it."""
+        ours, theirs = socket.socketpair()
+        for sock in (ours, theirs):
+            sock.setblocking(False)
+        self.server._take(theirs, self.nursery)
+        return Client(trio.SocketStream(trio.socket.from_stdlib_socket(ours)))
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What is served."""
+        path = scope["path"]
+        self.seen.append(path)
+        if path == "/known":
+            scope["state"]["connection"].is_known = True
+            await self.gate.wait()
+        if path == "/body":
+            try:
+                body = await read_body(Request(scope, receive), self.reactor)
+            except ProblemError as exc:
+                await exc.response()(scope, receive, send)
+                return
+            self.seen.append(f"{len(body)}")
+        if path == "/endless":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            while True:
+                part = {"type": "http.response.body", "body": b"x" * 65536, "more_body": True}
+                await send(part)
+        await PlainTextResponse("done")(scope, receive, send)
+
+
+@pytest.fixture
+async def served(autojump_clock: MockClock, nursery: trio.Nursery) -> AsyncIterator[Served]:
+    reactor = Reactor()
+    await nursery.start(reactor.run)
+    found: Any = None
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await found.answer(scope, receive, send)
+
+    server = AdminServer(app, [], reactor)
+    found = Served(server, reactor, nursery)
+    yield found
+    server.close()
+    nursery.cancel_scope.cancel()
+
+
+async def test_one_connection_asks_again_and_again(served: Served) -> None:
+    async with served.dial() as client:
+        for _ in range(3):
+            await client.say(GET)
+            heard = await client.heard()
+            assert heard.startswith(b"HTTP/1.1 200")
+            assert b"server:" not in heard.lower()
+    await settle()
+    assert len(served.server) == 0
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"GET / HTTP/1.1\r\nHost: a\r\nX-More: ", GET], ids=["nothing", "half", "all"]
+)
+async def test_who_asks_nothing_is_sent_away(served: Served, said: bytes) -> None:
+    async with served.dial() as client:
+        began = trio.current_time()
+        await client.say(said)
+        await client.answer()
+        assert trio.current_time() - began == IDLE_SECONDS
+
+
+async def test_a_header_has_its_bounds(served: Served) -> None:
+    async with served.dial() as client:
+        await client.say(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20_000)
+        assert (await client.answer()).startswith(b"HTTP/1.1 431")
+    assert served.seen == []
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (b"nothing of HTTP\r\n\r\n", b"HTTP/1.1 400"),
+        (b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 400"),
+        (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 400"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b""),
+    ],
+)
+async def test_what_is_no_request_is_refused(served: Served, said: bytes, status: bytes) -> None:
+    async with served.dial() as client:
+        await client.say(said)
+        heard = await client.answer()
+    assert heard.startswith(status)
+    assert bool(heard) == bool(status)
+    assert served.seen == []
+
+
+async def test_what_fails_on_a_connection_ends_that_one(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Settings of HTTP/2 that a client offers are read, and fail where they are none."""
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n\r\n"
+    async with served.dial() as other, served.dial() as client:
+        with caplog.at_level(logging.WARNING):
+            await client.say(GET.removesuffix(b"\r\n") + offer)
+            await client.answer()
+        await other.say(GET)
+        assert (await other.heard()).startswith(b"HTTP/1.1 200")
+    assert [it.getMessage() for it in caplog.records if it.levelno == logging.WARNING]
+
+
+async def test_who_sends_more_than_is_wanted_hears_the_answer(served: Served) -> None:
+    """A connection that is closed while something lies unread takes the answer with it."""
+    size = 2 * 1024**2
+    async with served.dial() as client, trio.open_nursery() as nursery:
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size
+        nursery.start_soon(client.say, head + bytes(size))
+        assert (await client.heard()).startswith(b"HTTP/1.1 200")
+        await client.say(GET)
+        assert (await client.heard()).startswith(b"HTTP/1.1 200")
+
+
+async def test_who_never_ends_is_hung_up_on(served: Served) -> None:
+    async with served.dial() as client:
+        await client.say(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n" + GET)
+        assert (await client.answer()).startswith(b"HTTP/1.1 200")
+    await settle()
+    assert len(served.server) == 0
+
+
+async def test_a_body_takes_its_time_and_no_longer(served: Served) -> None:
+    head = b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    async with served.dial() as client:
+        began = trio.current_time()
+        await client.say(head + b"Content-Length: 100\r\n\r\nhalf")
+        assert (await client.answer()).startswith(b"HTTP/1.1 408")
+        assert trio.current_time() - began >= BODY_SECONDS
+    assert served.seen == ["/body"]
+
+
+@pytest.mark.parametrize("is_said", [True, False])
+async def test_a_body_is_not_over_1_mib(served: Served, is_said: bool) -> None:
+    size = 1024**2 + 1
+    head = b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    for more, status in ((0, b"HTTP/1.1 413"), (-1, b"HTTP/1.1 200")):
+        body = bytes(size + more)
+        if is_said:
+            said = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        else:
+            chunk = b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
+            said = head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk
+        async with served.dial() as client, trio.open_nursery() as nursery:
+            nursery.start_soon(client.say, said)
+            assert (await client.heard(b"\r\n\r\n")).startswith(status)
+
+
+# --- Many
+
+
+async def test_over_the_most_who_was_silent_longest_has_to_go(served: Served) -> None:
+    clients = [served.dial() for _ in range(MAX_CONNECTIONS)]
+    await clients[0].say(b"GET /known HTTP/1.1\r\nHost: a\r\n\r\n")
+    await settle()
+    more = [served.dial(), served.dial()]
+    assert await clients[1].answer() == b""
+    assert await clients[2].answer() == b""
+    for client in more:
+        await client.say(GET)
+        assert (await client.heard()).startswith(b"HTTP/1.1 200")
+    served.gate.set()
+    assert (await clients[0].heard()).startswith(b"HTTP/1.1 200")
+    for client in (*clients, *more):
+        await client.close()
+
+
+async def test_where_all_have_keys_nobody_else_comes_in(served: Served) -> None:
+    clients = [served.dial() for _ in range(MAX_CONNECTIONS)]
+    for client in clients:
+        await client.say(b"GET /known HTTP/1.1\r\nHost: a\r\n\r\n")
+    await settle()
+    async with served.dial() as other:
+        assert await other.answer() == b""
+    assert len(served.server) == MAX_CONNECTIONS
+    served.gate.set()
+    for client in clients:
+        await client.heard()
+        await client.close()
+
+
+# --- Slow readers, and the end
+
+
+async def test_who_reads_nothing_is_hung_up_on(served: Served) -> None:
+    async with served.dial() as client:
+        await client.say(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+        await settle()
+        began = trio.current_time()
+        await served.server.stop()
+        assert trio.current_time() - began == SEND_SECONDS
+
+
+async def test_a_stop_lets_what_is_under_way_end(served: Served) -> None:
+    async with served.dial() as idle, served.dial() as busy:
+        await busy.say(b"GET /known HTTP/1.1\r\nHost: a\r\n\r\n")
+        await settle()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(served.server.stop)
+            assert await idle.answer() == b""
+            await settle()
+            assert len(served.server) == 1
+            served.gate.set()
+            assert (await busy.answer()).endswith(b"done")
+
+
+async def test_a_cancelled_server_waits_for_nobody(autojump_clock: MockClock) -> None:
+    """What is written is shielded."""
+    async with trio.open_nursery() as outer:
+        reactor = Reactor()
+        await outer.start(reactor.run)
+        found: Any = None
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await found.answer(scope, receive, send)
+
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.setblocking(False)
+        server = AdminServer(app, [listening], reactor)
+        found = Served(server, reactor, outer)
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(server.run)
+                client = Client(await trio.open_tcp_stream(*listening.getsockname()))
+                await client.say(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+                await client.heard(b"xxx")
+                await settle()
+                began = trio.current_time()
+                scope.cancel()
+        assert trio.current_time() == began
+        await client.close()
+        server.close()
+        outer.cancel_scope.cancel()
