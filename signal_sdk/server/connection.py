@@ -373,28 +373,12 @@ class Connection:
         """A client that has come back says what it has of its channel: it hears the rest, or, where
         that cannot be told any more, begins afresh.
         """
-        session, hearing = self._session, self._hearing
-        if session is None or hearing.channel is not None:
+        session = self._session
+        if session is None or self._hearing.channel is not None:
             # It has all that there is.
             return
-        # Before it is known where the session is: what becomes of that then is heard.
-        gate = await hearing.listen(session, sub.channel)
-        presence = await settled(self._services.engine.presence(session.key))
-        if presence is None or presence.channel is None:
-            hearing.unlisten(session)
-            if presence is not None and presence.removed == sub.channel:
-                time_ms = int(self._services.clock() * 1000)
-                msgid = sub.msgid + 1
-                told = removal(self._link, session, sub.channel, msgid, time_ms)
-                self._link.send_encoded(told)
-            # Else it has left, which it may not know yet.
+        if await self._hearing.take_up(session, sub.channel, sub.msgid, self._services.clock):
             return
-        if presence.channel == sub.channel:
-            after = sub.msgid or await self._hearing.joined_at(session, sub.channel)
-            missed = await self._hearing.catch_up(session, sub.channel, gate, after)
-            if missed is not None:
-                self._hearing.open(session, gate, missed)
-                return
         # To such a client its session is over then: it logs in afresh.
         self._end(Farewell(end=End.OUT_OF_SYNC))
         await self._end_session()

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final
 
 from signal_sdk.ecodes import ECode
+from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import ChannelKey, Engine
 from signal_sdk.server.engine.pending import settled
@@ -189,6 +190,30 @@ class Hearing:
         """The last event of `channel` before the session joined it, 0 where nobody knows."""
         found = self._engine.joined_at(session.channel_key(channel), session.account)
         return await settled(found)
+
+    async def take_up(self, session: Session, channel: str, msgid: int, clock: Clock) -> bool:
+        """The client has come back, and has heard of this channel up to `msgid`: it hears the rest.
+        False where that cannot be told any more, or the session is in another channel by now.
+        """
+        # Before it is known where the session is: what becomes of that then is heard.
+        gate = await self.listen(session, channel)
+        presence = await settled(self._engine.presence(session.key))
+        if presence is None or presence.channel is None:
+            self.unlisten(session)
+            if presence is not None and presence.removed == channel:
+                time_ms = int(clock() * 1000)
+                told = removal(self._link, session, channel, msgid + 1, time_ms)
+                self._link.send_encoded(told)
+            # Else it has left, which it may not know yet.
+            return True
+        if presence.channel != channel:
+            return False
+        after = msgid or await self.joined_at(session, channel)
+        missed = await self.catch_up(session, channel, gate, after)
+        if missed is None:
+            return False
+        self.open(session, gate, missed)
+        return True
 
     async def catch_up(
         self, session: Session, channel: str, gate: Gate, after: int, msgid: int = 0
