@@ -24,7 +24,7 @@ from signal_sdk.errors import SignalError
 from signal_sdk.net.sleeper import Sleeper
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Clocks, Delivery, UnknownError
 from signal_sdk.server.engine.embedded import EmbeddedEngine
-from signal_sdk.server.engine.happened import Happening
+from signal_sdk.server.engine.happened import Happening, Why
 from signal_sdk.server.engine.pending import Answer, Pending
 from signal_sdk.wire.events import ChannelContent
 
@@ -169,11 +169,13 @@ class FarEngine:
         self._let_go(key, generation)
         return self._ask(self.inner.disconnect, key, generation)
 
-    def end(self, key: AccountKey, generation: int, *, expires: bool = False) -> Any:
+    def end(
+        self, key: AccountKey, generation: int, *, expires: bool = False, why: str = Why.LOGOUT
+    ) -> Any:
         """As the contract has it."""
         if not expires:
             self._let_go(key, generation)
-        return self._ask(self.inner.end, key, generation, expires=expires)
+        return self._ask(self.inner.end, key, generation, expires=expires, why=why)
 
     def subscribe(self, key: ChannelKey) -> Any:
         """As the contract has it."""

@@ -20,6 +20,7 @@ from signal_sdk.net.outbox import Outbox
 from signal_sdk.net.strangers import Pool
 from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import Transport
+from signal_sdk.printable import LOGGERS
 from signal_sdk.server.connection import Connection
 from signal_sdk.server.wires.base import LONG_LOGINS_BYTES, STRANGER
 from signal_sdk.server.wires.native import NativeClientLink
@@ -422,7 +423,8 @@ async def test_nothing_is_left_of_one_that_has_gone_and_nobody_has_to_look_for_i
 ) -> None:
     """A server that is not idle looks for garbage seldom."""
     # What captures logs for a test keeps the exceptions in them.
-    monkeypatch.setattr(logging.getLogger("signal_sdk.server"), "disabled", True)
+    for name in LOGGERS:
+        monkeypatch.setattr(logging.getLogger(name), "disabled", True)
 
     async def come_and_go() -> None:
         transport = server.connect_native() if is_native else server.connect()

@@ -104,6 +104,7 @@ def test_success_has_the_documented_form() -> None:
         "channel": None,
         "msgid": 0,
         "gap": False,
+        "removed": False,
     }
 
 

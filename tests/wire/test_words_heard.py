@@ -48,6 +48,7 @@ def test_login_that_succeeded_has_the_documented_form() -> None:
         "channel": None,
         "msgid": 0,
         "gap": False,
+        "removed": False,
     }
     assert words_heard.decode_server(text) == words_heard.LoginResult(
         ok=True,

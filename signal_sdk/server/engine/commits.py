@@ -129,16 +129,14 @@ class JournalCommits(Commits):
         """How many waited for the last batch."""
         self._gather: Gather = contextlib.nullcontext
         self.batches: Batches = Batches()
-        self._dirty_at = 0.0
-        """When the first change of the batch that is being gathered was noted."""
+        self._began_at: float | None = None
+        """When the first change was found that is not written yet."""
 
     # --- noting ---
 
     def changed(self) -> None:
         """There is something to be written: whoever commits is woken."""
-        if not self.is_dirty:
-            self.is_dirty = True
-            self._dirty_at = trio.current_time()
+        self.is_dirty = True
         self._wake.set()
 
     def account(self, account: Account) -> None:
@@ -193,6 +191,8 @@ class JournalCommits(Commits):
             self._gather = gather
             while True:
                 await self._wake.wait()
+                if self._began_at is None:
+                    self._began_at = trio.current_time()
                 if self._failed is not None:
                     await trio.sleep(RETRY_SECONDS)
                 elif self._waited > FEW:
@@ -211,14 +211,12 @@ class JournalCommits(Commits):
 
     async def commit(self) -> None:
         """Write what has been noted."""
-        began = self._dirty_at
         batch, waiting = self._take()
         self._written_for = waiting
         try:
             await self._in_thread(self._journal.write, batch)
         except StorageError as exc:
             self._put_back(batch)
-            self._dirty_at = began
             self._fail(exc)
             told: SignalError | None = _refusal()
         except BaseException:
@@ -228,8 +226,7 @@ class JournalCommits(Commits):
             raise
         else:
             self._recover()
-            self.batches.rows.add(sum(map(len, batch.values())))
-            self.batches.seconds.add(trio.current_time() - began)
+            self._count(batch)
             told = None
         try:
             # Who asks meanwhile, having changed nothing, is told behind these.
@@ -257,6 +254,13 @@ class JournalCommits(Commits):
         self._waited = len(waiting)
         self._wake = trio.Event()
         return batch, waiting
+
+    def _count(self, batch: Batch) -> None:
+        """A batch was written."""
+        began_at, self._began_at = self._began_at, None
+        self.batches.rows.add(sum(map(len, batch.values())))
+        if began_at is not None:
+            self.batches.seconds.add(trio.current_time() - began_at)
 
     def _put_back(self, batch: Batch) -> None:
         """A batch was not written: what has been noted since has precedence over it."""
