@@ -310,6 +310,8 @@ class Node:
             return None
         served = Served(
             operator=self.operator,
+            feed=self.feed,
+            exposition=self.metrics.exposition,
             node=self,
             reactor=self._reactor,
             since=self._clock(),

@@ -78,6 +78,9 @@ class AdminApp:
             name.lower() for name in (*config.admin.hosts, admin_place(config)[0])
         )
         self._has_open_metrics = config.admin.metrics_open
+        for stream in self._served.streams:
+            # Its key may be none any more.
+            stream.end()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -127,7 +130,12 @@ class AdminApp:
                 holder.check(operation.right, path.get("app"))
             query = query_of(request.scope["query_string"], operation.query)
             asked = Asked(
-                served=self._served, holder=holder, apps=self._apps, path=path, query=query
+                served=self._served,
+                holder=holder,
+                apps=self._apps,
+                path=path,
+                query=query,
+                last_event_id=request.headers.get("last-event-id"),
             )
             if operation.body is None:
                 return await self._act(operation, asked)

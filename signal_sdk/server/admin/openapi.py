@@ -16,6 +16,7 @@ from signal_sdk.server.admin.idempotency import HEADER, KEPT_SECONDS
 from signal_sdk.server.admin.operations import Operation
 from signal_sdk.server.admin.problems import MEDIA_TYPE, Problem
 from signal_sdk.server.admin.served import program_version
+from signal_sdk.server.admin.stream import EVENTS
 
 __all__ = ["document"]
 
@@ -31,7 +32,8 @@ def document(operations: Iterable[Operation]) -> bytes:
     operations = list(operations)
     forms: list[Any] = [Problem]
     for it in operations:
-        forms += [form for form in (it.query, it.body, it.answer) if form is not None]
+        answer = None if it.streams else it.answer
+        forms += [form for form in (it.query, it.body, answer) if form is not None]
     refs, components = msgspec.json.schema_components(forms, ref_template=REFERENCE)
     schemas = dict(zip(map(repr, forms), refs, strict=True))
     paths: dict[str, dict[str, Any]] = {}
@@ -122,5 +124,8 @@ def _answers(it: Operation, schemas: Mapping[str, Any]) -> dict[str, Any]:
     }
     if it.answer is None:
         return {"204": {"description": "It is done."}, **answers}
-    content = {JSON: {"schema": schemas[repr(it.answer)]}}
+    if it.streams:
+        content: dict[str, Any] = {EVENTS: {"schema": {"type": "string"}}}
+    else:
+        content = {JSON: {"schema": schemas[repr(it.answer)]}}
     return {"200": {"description": it.summary, "content": content}, **answers}

@@ -30,6 +30,8 @@ class Asked:
     query: Any
     """Of its operation's form."""
     body: Any = attrs.field(default=None, repr=False)
+    last_event_id: str | None = None
+    """The last event that whoever asks has had of a stream that it has lost."""
     message_id: str = ""
     """What a message is to be called that must not come twice."""
 
@@ -67,6 +69,8 @@ class Operation:
     body: Any = None
     answer: Any = None
     sends: bool = False
+    streams: bool = False
+    """Is it answered with events, up to its end?"""
 
     @property
     def changes(self) -> bool:

@@ -14,6 +14,7 @@ from signal_sdk.server.admin.operations import Asked, Operation
 from signal_sdk.server.admin.schemas import (
     CallQuery,
     ChannelMessage,
+    EventsQuery,
     Holds,
     Message,
     MessageToMany,
@@ -27,6 +28,7 @@ from signal_sdk.server.admin.schemas import (
     outcomes_of,
 )
 from signal_sdk.server.admin.served import program_version
+from signal_sdk.server.admin.stream import EventStream
 from signal_sdk.server.config_admin import ALL_APPS, RIGHTS
 from signal_sdk.server.operator.facts import (
     CallFacts,
@@ -74,6 +76,7 @@ def _operation(
                 body=body,
                 answer=None if answer is type(None) else answer,
                 sends=method == "POST" and path.endswith("/messages"),
+                streams=answer is EventStream,
             )
         )
         return act
@@ -337,3 +340,12 @@ async def connections(asked: Asked) -> Page[ConnectionFacts]:
     query: PageQuery = asked.query
     operator = asked.served.operator
     return await operator.connections(asked.app, cursor=query.cursor, limit=query.limit)
+
+
+# --- What happens
+
+
+@_operation("GET", f"{APP}/events", "events", query=EventsQuery)
+async def events(asked: Asked) -> EventStream:
+    """What happens from here on, as it happens: server-sent events, until one side ends it."""
+    return EventStream(asked, asked.last_event_id)

@@ -15,9 +15,10 @@ import trio
 
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.server.engine.base import Statistics
+from signal_sdk.server.feed import Feed
 from signal_sdk.server.operator.operator import Operator
 
-__all__ = ["Exposition", "NodeView", "Served", "program_version"]
+__all__ = ["Exposition", "NodeView", "Served", "Stream", "program_version"]
 
 Exposition = Callable[[str], tuple[str, bytes]]
 """The metrics, in the form that a request's `Accept` names: their media type, and their text."""
@@ -45,11 +46,19 @@ class NodeView(Protocol):
         """Why nobody new is let in; empty where they are."""
 
 
+class Stream(Protocol):
+    """Somebody who follows what happens."""
+
+    def end(self) -> None:
+        """End it: its reader may come again."""
+
+
 @attrs.frozen(kw_only=True)
 class Served:
     """What the routes of one node work with."""
 
     operator: Operator
+    feed: Feed
     node: NodeView
     reactor: Reactor
     since: float
@@ -57,3 +66,5 @@ class Served:
     exposition: Exposition | None = None
     stopping: trio.Event = attrs.field(factory=trio.Event)
     """Set once what would go on is to end."""
+    streams: set[Stream] = attrs.field(factory=set)
+    """Who follows what happens."""

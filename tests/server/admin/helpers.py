@@ -17,7 +17,9 @@ from signal_sdk.server.admin.app import AdminApp
 from signal_sdk.server.admin.served import Exposition, Served
 from signal_sdk.server.config import AdminConfig, AdminKeyConfig, AppConfig, Config, ServerConfig
 from signal_sdk.server.config_admin import RIGHTS
-from signal_sdk.server.engine.base import Statistics
+from signal_sdk.server.engine.base import Engine, Statistics
+from signal_sdk.server.engine.happened import Follow
+from signal_sdk.server.feed import Feed
 from signal_sdk.server.operator.operator import Operator
 
 KEY: Final = "f3b0c1d2e4a59687f3b0c1d2e4a59688"
@@ -62,6 +64,18 @@ class NotedOperator:
         return rule
 
 
+class _NoEngine:
+    """An engine in which nothing happens by itself."""
+
+    def follow(self, app: str, follow: Follow) -> None:
+        """Nobody is told anything."""
+
+
+def lone_feed() -> Feed:
+    """A feed that tells what a test puts into it."""
+    return Feed(cast("Engine", _NoEngine()))
+
+
 @attrs.define
 class FixedNode:
     """A node that tells what it was told to."""
@@ -83,6 +97,7 @@ class Asker:
     app: AdminApp
     operator: NotedOperator
     node: FixedNode
+    served: Served
     client: httpx.AsyncClient
 
     async def __call__(
@@ -97,12 +112,13 @@ class Asker:
 
 @asynccontextmanager
 async def asker(
-    config: Config | None = None, exposition: Exposition | None = None
+    config: Config | None = None, exposition: Exposition | None = None, feed: Feed | None = None
 ) -> AsyncIterator[Asker]:
     """What `config` serves, while the block runs."""
     reactor, operator, node = Reactor(), NotedOperator(), FixedNode()
     served = Served(
         operator=cast("Operator", operator),
+        feed=lone_feed() if feed is None else feed,
         node=node,
         reactor=reactor,
         since=1.6e9,
@@ -113,5 +129,5 @@ async def asker(
     async with trio.open_nursery() as nursery:
         await nursery.start(reactor.run)
         async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
-            yield Asker(app, operator, node, client)
+            yield Asker(app, operator, node, served, client)
         nursery.cancel_scope.cancel()

@@ -4,6 +4,7 @@ the node.
 
 from __future__ import annotations
 
+import json
 import logging
 import resource
 import socket
@@ -65,6 +66,14 @@ async def test_a_backend_steers_what_clients_see() -> None:
         )
         waiting = (await admin.get("apps/app/accounts/ann/inbox")).json()
         assert waiting["entries"] == 1
+
+
+async def test_metrics_are_those_of_the_node() -> None:
+    async with local_server(real_config(metrics_open=True)) as server, logged_in(server, "ann"):
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(f"http://127.0.0.1:{server.admin_port}/metrics")
+        assert answer.headers["content-type"].startswith("text/plain")
+        assert "signal_sdk_" in answer.text
 
 
 async def test_of_two_admins_that_kick_at_once_one_has_done_it() -> None:
@@ -204,3 +213,21 @@ async def test_one_by_default_is_done_without(caplog: pytest.LogCaptureFixture) 
 async def test_without_keys_there_is_none() -> None:
     async with local_server(configs.dev()) as server:
         assert server.admin_port == 0
+
+
+async def test_a_stream_is_heard_over_a_real_connection() -> None:
+    async with local_server(real_config()) as server, admin_of(server) as admin:
+        async with admin.stream("GET", "apps/app/events?kinds=login,logout") as stream:
+            lines = stream.aiter_lines()
+            assert await anext(lines) == "retry: 2000"
+            async with logged_in(server, "ann"):
+                await anext(lines)
+                assert await anext(lines) == "event: login"
+                data = json.loads((await anext(lines)).removeprefix("data: "))
+                assert data["account"] == "ann"
+                await admin.delete("apps/app/accounts/ann/session")
+            server.node.stop()
+            heard = [line async for line in lines]
+            assert "event: logout" in heard
+        with pytest.raises(httpx.ConnectError):
+            await admin.get("key")
