@@ -1,6 +1,8 @@
 # make demo             the server, the sample bots and the web page; SECONDS=15 ends by itself
 # make cluster          a Redis, two nodes on it, and the sample bots and the page over both; SECONDS=15
 #                       ends by itself
+# make ops              a server with the sample bots as its load, and a Prometheus that asks it each second;
+#                       SECONDS=15 ends by itself
 # make test             lint, types and tests; installs all that they need
 # make bench            all benchmarks, ours and other systems side by side, and docs/performance.md;
 #                       BENCH="--only direct --rounds 3" measures some, BENCH=--quick tries all, and
@@ -25,7 +27,7 @@ BIN := .venv/bin
 .DELETE_ON_ERROR:
 # Steps run one after the other even under -j: they share apt, two cores and the reader's screen.
 .NOTPARALLEL:
-.PHONY: test needs lint types pytest demo cluster bench bench-comeback simulation fuzz-short fuzz dist deb clean
+.PHONY: test needs lint types pytest demo cluster ops bench bench-comeback simulation fuzz-short fuzz dist deb clean
 
 test: needs lint types pytest
 
@@ -51,6 +53,10 @@ demo: .venv/has-server samples/web/node_modules/.package-lock.json
 cluster: .venv/has-redis samples/web/node_modules/.package-lock.json
 	@.ci/need redis-server:redis-server
 	$(BIN)/python -m samples.cluster $(if $(SECONDS),--seconds $(SECONDS))
+
+ops: .venv/has-server
+	@.ci/need prometheus:prometheus
+	$(BIN)/python -m samples.ops $(if $(SECONDS),--seconds $(SECONDS))
 
 bench: .venv/has-redis benchmarks/.venv/has-peers benchmarks/peers/node_modules/.package-lock.json
 	@PATH="$$PATH:/usr/sbin" .ci/need nats-server:nats-server redis-server:redis-server

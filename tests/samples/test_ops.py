@@ -1,0 +1,61 @@
+"""What `make ops` starts, as its user runs it: Prometheus has what the server has sent."""
+
+from __future__ import annotations
+
+import signal
+from uuid import uuid4
+
+import httpx
+import trio
+
+from tests.samples.programs import MARK, Program, marked, program
+
+OPS = ("-m", "samples.ops", "--port", "0", "--prometheus-port", "0")
+ADDRESSES = r"^     ops \| the console is at (http://\S+/), Prometheus at (http://\S+/)"
+ASKED_SECONDS = 40
+
+
+async def addresses(ops: Program) -> tuple[str, str]:
+    found = await ops.expect(ADDRESSES)
+    return found[1], found[2]
+
+
+async def value_of(client: httpx.AsyncClient, url: str, expr: str) -> float:
+    """What Prometheus has for an expression; waits until it has anything."""
+    with trio.fail_after(ASKED_SECONDS):
+        while True:
+            answer = await client.get(f"{url}api/v1/query", params={"query": expr})
+            answer.raise_for_status()
+            if found := answer.json()["data"]["result"]:
+                (only,) = found
+                return float(only["value"][1])
+            await trio.sleep(0.2)
+
+
+async def test_prometheus_has_what_the_server_counts() -> None:
+    mark = uuid4().hex
+    async with program(*OPS, env={MARK: mark}) as ops, httpx.AsyncClient(trust_env=False) as client:
+        console, prometheus = await addresses(ops)
+        await ops.expect(r"^ visitor \| visitor has done all")
+        asked = 'sum(signal_sdk_messages_received_total{job="signal_sdk"}) > 3'
+        assert await value_of(client, prometheus, asked) > 3
+        assert await value_of(client, prometheus, "sum(signal_sdk_logins_total{code='0'}) > 3") > 3
+        assert await value_of(client, prometheus, "signal_sdk_ready") == 1
+        rules = (await client.get(f"{prometheus}api/v1/rules")).json()["data"]["groups"]
+        assert len(rules[0]["rules"]) > 10
+        assert {rule["health"] for rule in rules[0]["rules"]} <= {"ok", "unknown"}
+        firing = (await client.get(f"{prometheus}api/v1/alerts")).json()["data"]["alerts"]
+        assert [it for it in firing if it["state"] == "firing"] == []
+        assert (await client.get(f"{console}metrics")).text.startswith("# HELP signal_sdk_info")
+        ops.send(signal.SIGINT)
+        assert await ops.end() == 0
+    assert marked(mark) == []
+    assert not any("Traceback" in line for line in ops.written)
+
+
+async def test_it_ends_by_itself_when_the_time_is_over() -> None:
+    mark = uuid4().hex
+    async with program(*OPS, "--seconds", "5", env={MARK: mark}) as ops:
+        await ops.expect("all has ended")
+        assert await ops.end() == 0
+    assert marked(mark) == []
