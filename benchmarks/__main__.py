@@ -32,6 +32,7 @@ from benchmarks import (
     storm,
     targets,
     trees,
+    watched,
     wires,
 )
 from benchmarks.bench import Bench
@@ -50,6 +51,7 @@ WORKS: Final[dict[str, Callable[[Bench], Work]]] = {
     wires.NAME: wires.run,
     nodes.NAME: nodes.run,
     costs.NAME: costs.run,
+    watched.NAME: watched.run,
 }
 PEERS: Final = list(
     dict.fromkeys(

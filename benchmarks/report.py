@@ -24,6 +24,7 @@ from benchmarks import (
     sdk,
     slow_reader,
     storm,
+    watched,
     wires,
 )
 from benchmarks.history import Release
@@ -109,6 +110,10 @@ ABOUT: Final = {
     costs.NAME: (
         "One node of ours on a Redis, both fresh in each round; what is used more afterwards, "
         "divided by how many there are more."
+    ),
+    watched.NAME: (
+        "Ours alone: the same loads while a process asks for all metrics each second, and while "
+        "nobody does."
     ),
     wires.NAME: (
         "Ours alone: a channel whose members are on WebSocket, on the original native SDK's wire, "

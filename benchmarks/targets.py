@@ -11,7 +11,19 @@ from typing import Any, Final
 
 import attrs
 
-from benchmarks import direct, fanout, growth, idle, nodes, sdk, servers, slow_reader, storm, wires
+from benchmarks import (
+    direct,
+    fanout,
+    growth,
+    idle,
+    nodes,
+    sdk,
+    servers,
+    slow_reader,
+    storm,
+    watched,
+    wires,
+)
 from benchmarks.results import Row, Work
 
 
@@ -179,6 +191,13 @@ def _wires(work: Work) -> Iterator[Target]:
             yield Target(words, row.median("kib"), " KiB", most=7.5)
 
 
+def _watched(work: Work) -> Iterator[Target]:
+    for ours, asked in _pairs(work, servers.OURS, watched.ASKED):
+        ratio = asked.median("server_us") / ours.median("server_us")
+        words = f"metrics, {_case(ours)}: server CPU while they are asked for, over not"
+        yield Target(words, ratio, TIMES, most=1.02)
+
+
 _ALL: Final[dict[str, Callable[[Work], Iterator[Target]]]] = {
     fanout.NAME: _fanout,
     direct.NAME: _direct,
@@ -189,4 +208,5 @@ _ALL: Final[dict[str, Callable[[Work], Iterator[Target]]]] = {
     growth.NAME: _growth,
     wires.NAME: _wires,
     nodes.NAME: _nodes,
+    watched.NAME: _watched,
 }
