@@ -354,11 +354,15 @@ class Connection:
         await self._login.answer(session)
         self._is_welcome = True
         ours, self._login = self._login, None
-        if ours.removal is not None:
-            self.remove(*ours.removal)
-        if not await services.presences.is_current(session):
+        presence = await services.presences.current(session)
+        if presence is None:
             # As above, on another node.
             self._give_way(ours)
+        elif presence.removed and presence.removed == self._hearing.channel:
+            # It was taken out of it before anybody could tell its client so.
+            key = session.channel_key(presence.removed)
+            roster = await settled(services.engine.roster(key, 0))
+            self.remove(presence.removed, roster.msgid, int(services.clock() * 1000))
 
     def _give_way(self, ours: LoggingIn) -> None:
         """Another connection holds the account. Who has come back may hold it himself there: he
@@ -408,14 +412,13 @@ class Connection:
         self._end(Farewell(end=End.DONE))
 
     def remove(self, channel: str, msgid: int, time_ms: int) -> None:
-        """An operator has taken the session out of a channel. A client that does not hear it knows
-        nothing of it, or finds out when it comes back to it.
+        """An operator has taken the session out of a channel. A client that does not hear it has
+        no need to know; one that is not logged in yet is told behind that.
         """
         session = self._session
-        if self._login is not None:
-            self._login.removal = (channel, msgid, time_ms)
-        elif session is not None and self._hearing.channel == channel:
-            self._hearing.part(session, removal(self._link, session, channel, msgid, time_ms))
+        if session is not None and self._is_welcome:
+            data = removal(self._link, session, channel, msgid, time_ms)
+            self._hearing.part(session, channel, data)
 
     # --- the end ---
 

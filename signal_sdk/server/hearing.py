@@ -24,6 +24,7 @@ from signal_sdk.wire.events import ChannelUserLeave
 
 __all__ = ["Hearing", "removal"]
 
+NOTHING: Final = ("", b"")
 LAST: Final = sys.maxsize
 """The id of what no gate drops: it comes behind all else."""
 
@@ -36,7 +37,7 @@ class Hearing:
     stand is dropped, the rest goes out when the gate is opened.
     """
 
-    __slots__ = ("_ear", "_engine", "_hub", "_limits", "_link", "_parting", "_refusals", "channel")
+    __slots__ = ("_ear", "_engine", "_hub", "_limits", "_link", "_refusals", "channel", "parting")
 
     def __init__(
         self,
@@ -54,8 +55,10 @@ class Hearing:
         self._ear: Ear = link.outbox
         self.channel: str | None = None
         """The channel that is heard, be it behind a gate."""
-        self._parting: bytes | None = None
-        """While the session moves, what its client is to hear if it stays: see `part`."""
+        self.parting: tuple[str, bytes] | None = None
+        """While the session moves: out of which channel it was taken meanwhile, and what its client
+        is to hear of that unless the move says otherwise; `NOTHING` where it was not.
+        """
 
     def _gate(self, key: ChannelKey, ear: Ear) -> Gate:
         return Gate(self._hub, key, ear, self._limits.outbox_bytes)
@@ -75,12 +78,12 @@ class Hearing:
         web SDK, which has forgotten that channel by now, would count its events' ids as the next
         one's.
         """
+        self.parting = NOTHING
         if self.channel is None:
             return None
         old = self._gate(session.channel_key(self.channel), self._ear)
         self._hub.listen(old.key, session.account, old)
         self._ear = old
-        self._parting = b""
         return old
 
     async def approach(self, session: Session, channel: str, old: Gate | None) -> Gate:
@@ -100,7 +103,7 @@ class Hearing:
 
     def arrive(self, session: Session, old: Gate | None, new: Gate, msgid: int = 0) -> Gate:
         """What is behind `new` is heard from here on, from the event on that follows `msgid`."""
-        self._parting = None
+        self.parting = None
         if old is not new:
             self.unlisten(session)
             self.channel, self._ear = new.key.channel, new
@@ -117,15 +120,15 @@ class Hearing:
         if new is not None and new is not old:
             self._hub.unlisten(new.key, session.account, new)
             self._let_go(new.key)
-        parting, self._parting = self._parting, None
-        if parting:
-            self.part(session, parting)
+        parting, self.parting = self.parting, None
+        if parting is not None:
+            self.part(session, *parting)
         if old is not None:
             self.open(session, old)
 
     def unlisten(self, session: Session) -> None:
         """Hear nothing any more, not even what gates have kept."""
-        self._parting = None
+        self.parting = None
         if self.channel is not None:
             self._hear_no_more(session, self.channel)
         self._ear = self._link.outbox
@@ -136,17 +139,16 @@ class Hearing:
         self._hub.unlisten(key, session.account, self._ear)
         self._let_go(key)
 
-    def part(self, session: Session, data: bytes) -> None:
-        """The session was taken out of the channel that is heard: `data`, which tells so, is the
-        last of it, also behind a gate. While the session moves, that says where it is, unless it is
-        refused.
+    def part(self, session: Session, channel: str, data: bytes) -> None:
+        """The session was taken out of `channel`: where that is heard, `data`, which tells so, is
+        the last of it, also behind a gate. While the session moves, that has to be known first.
         """
-        if self._parting is not None:
-            self._parting = data
-        elif self.channel is not None:
+        if self.parting is not None:
+            self.parting = channel, data
+        elif self.channel == channel:
             self._hub.msgid = LAST
             self._ear.append(data)
-            self._hear_no_more(session, self.channel)
+            self._hear_no_more(session, channel)
 
     def _let_go(self, key: ChannelKey) -> None:
         if not self._hub.is_heard(key):

@@ -37,7 +37,6 @@ class LoggingIn:
         "_removed",
         "_services",
         "is_resume",
-        "removal",
         "request",
     )
 
@@ -53,10 +52,6 @@ class LoggingIn:
         self._line = ""
         self._channel: str | None = None
         self._removed = ""
-        self.removal: tuple[str, int, int] | None = None
-        """Where an operator has taken the session out of a channel meanwhile: what the client is to
-        be told of it then.
-        """
         self._link = link
         self._services = services
         self._hearing = hearing

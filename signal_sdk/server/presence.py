@@ -188,10 +188,11 @@ class Presences:
             rates=self._sent,
         )
 
-    async def is_current(self, session: Session) -> bool:
-        """Does this login still hold the account?"""
+    async def current(self, session: Session) -> Presence | None:
+        """How the session is; None where another login holds the account by now."""
         presence = await settled(self._engine.presence(session.key))
-        return presence is not None and presence.generation == session.generation
+        is_its = presence is not None and presence.generation == session.generation
+        return presence if is_its else None
 
     # --- the end ---
 

@@ -386,7 +386,14 @@ class Requests:
             hearing.stay(session, old, new)
             raise
         if new is not None and isinstance(result, results.JoinResult):
-            return result, hearing.arrive(session, old, new, result.msgid)
+            parting = hearing.parting
+            gate = hearing.arrive(session, old, new, result.msgid)
+            if parting is not None and parting[0] == new.key.channel:
+                # It was taken out of it before or behind this.
+                engine = self._services.engine
+                if not await settled(engine.is_member(new.key, session.account)):
+                    hearing.part(session, *parting)
+            return result, gate
         if is_join or isinstance(result, Known):
             hearing.stay(session, old, new)
         else:

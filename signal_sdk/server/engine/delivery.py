@@ -76,7 +76,8 @@ class Delivery(Protocol):
         self, key: AccountKey, generation: int, channel: str, msgid: int, time_ms: int
     ) -> None:
         """An operator has taken this generation of the account out of `channel`, which its client
-        is told as the event `msgid` of that. It may be said twice.
+        is told as the event `msgid` of that. It may be said twice, but not behind the result of a
+        later join of that channel.
         """
 
     def deliver_fencing(self) -> None:

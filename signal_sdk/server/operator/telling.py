@@ -152,7 +152,11 @@ class Telling(Base):
 
 
 def _sender(sender: str) -> str:
-    return sender if sender == names.SYSTEM_ACCOUNT else names.check_account(sender)
+    if sender == names.SYSTEM_ACCOUNT:
+        return sender
+    if sender in names.RESERVED_ACCOUNTS:
+        raise names.wrong("sender", sender, "is a special channel's own name")
+    return names.check_account(sender)
 
 
 async def _refusal(asked: Answer[None] | SignalError) -> SignalError | None:
