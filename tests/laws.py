@@ -194,7 +194,9 @@ only_websocket_knows_websockets = only(
     "signal_sdk.websocket", libraries=("websockets", "wsproto", "trio_websocket")
 )
 only_lookup_knows_httpx = only(
-    "signal_sdk.client.lookup", libraries=("httpx", "httpcore", "urllib.request")
+    "signal_sdk.client.lookup",
+    "signal_sdk.server.hooks.poster",
+    libraries=("httpx", "httpcore", "urllib.request"),
 )
 only_the_journal_knows_sqlite = only("signal_sdk.server.engine.journal", libraries=("sqlite3",))
 only_the_redis_engine_knows_redis = only(

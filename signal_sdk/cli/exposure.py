@@ -29,6 +29,8 @@ def warnings(config: Config, path: str | None) -> Iterator[str]:
         yield from _readable(config.server.key, "this private key")
     if config.server.redis_password_file:
         yield from _readable(config.server.redis_password_file, "the password of Redis")
+    for file in filter(None, (config.hooks.secret_file, config.hooks.old_secret_file)):
+        yield from _readable(file, "this secret of hooks")
     for app in config.apps:
         for file in filter(None, (app.certificate_file, *app.old_certificate_files)):
             yield from _readable(file, f"this certificate of the app {shown(app.id)}")
@@ -88,6 +90,8 @@ def _holds_secret(path: str, config: Config) -> bool:
     secrets = [secret for app in config.apps for secret in (app.certificate, *app.old_certificates)]
     secrets += [
         server.redis_password,
+        config.hooks.secret,
+        config.hooks.old_secret,
         *(url for url in server.redis if parse_redis([url]).password),
     ]
     return any(secret and secret in text for secret in secrets)

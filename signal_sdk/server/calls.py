@@ -7,13 +7,16 @@ deadlines, nor how a side hears of a step: the engine does.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import Answer, Asked, Engine, Known
-from signal_sdk.server.engine.pending import drive, settled
+from signal_sdk.server.engine.pending import Pending, drive, settled
+from signal_sdk.server.hooks.verdicts import INVITE, Questions, Verdict, check
 from signal_sdk.server.inbox import check_user_rate
 from signal_sdk.server.session import Session
 from signal_sdk.wire import events, functions, names
@@ -25,11 +28,21 @@ CALL_TIMEOUT_SECONDS: Final = 20.0
 """
 
 
+async def _invite_if_allowed(
+    asking: Pending[Verdict], invite: Callable[[], Answer[Known | None]]
+) -> Known | None:
+    check(await settled(asking), ECode.INVITE_E_OTHER)
+    return await settled(invite())
+
+
 class Calls:
     """The rules of calls."""
 
-    def __init__(self, engine: Engine, limits: LimitsConfig) -> None:
+    def __init__(
+        self, engine: Engine, limits: LimitsConfig, questions: Questions | None = None
+    ) -> None:
         self._engine = engine
+        self._questions = questions
         self._limits = limits
 
     def invite(
@@ -51,7 +64,8 @@ class Calls:
             raise names.wrong("peer", args.peer, "is the caller itself")
         options = events.call_options(extra)
         check_user_rate(session, self._limits)
-        return self._engine.invite(
+        invite = partial(
+            self._engine.invite,
             asked,
             args.peer,
             args.channel,
@@ -60,6 +74,16 @@ class Calls:
             timeout=options.timeout_seconds or CALL_TIMEOUT_SECONDS,
             is_online=options.require_peer_online,
         )
+        if self._questions is not None and INVITE in self._questions.asked:
+            asking = self._questions.ask(
+                INVITE,
+                app=session.app,
+                account=session.account,
+                peer=args.peer,
+                channel=args.channel,
+            )
+            return drive(_invite_if_allowed(asking, invite))
+        return invite()
 
     def step(
         self, session: Session, args: functions.CallArguments, asked: Asked

@@ -22,7 +22,8 @@ from signal_sdk.server.engine.base import (
     Pending,
     Roster,
 )
-from signal_sdk.server.engine.pending import after
+from signal_sdk.server.engine.pending import after, drive, settled
+from signal_sdk.server.hooks.verdicts import JOIN, Questions, check
 from signal_sdk.server.inbox import MAX_PAGE_CHARS, check_user_rate
 from signal_sdk.server.session import Session
 from signal_sdk.wire import events, functions, names, results
@@ -31,8 +32,9 @@ from signal_sdk.wire import events, functions, names, results
 class Channels:
     """The rules of channels."""
 
-    def __init__(self, engine: Engine, config: Config) -> None:
+    def __init__(self, engine: Engine, config: Config, questions: Questions | None = None) -> None:
         self._engine = engine
+        self._questions = questions
         self._limits = config.limits
         self._is_dev = config.server.dev
         self.take_apps(config.apps)
@@ -51,6 +53,20 @@ class Channels:
         """
         if args.channel in names.SPECIAL_CHANNELS:
             self._check_listener(session)
+        if self._questions is not None and JOIN in self._questions.asked:
+            return drive(self._ask_and_join(self._questions, session, args, asked))
+        return self._join(args, asked)
+
+    async def _ask_and_join(
+        self, questions: Questions, session: Session, args: functions.ChannelJoin, asked: Asked
+    ) -> results.JoinResult | Known:
+        asking = questions.ask(JOIN, app=session.app, account=session.account, channel=args.channel)
+        check(await settled(asking), ECode.JOINCHANNEL_E_OTHER)
+        return await settled(self._join(args, asked))
+
+    def _join(
+        self, args: functions.ChannelJoin, asked: Asked
+    ) -> Answer[results.JoinResult | Known]:
         joined: Answer[Joined | Known] = self._engine.join(
             asked, args.channel, newest=names.MAX_USER_LIST
         )

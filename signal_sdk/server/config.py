@@ -38,6 +38,7 @@ from signal_sdk.server.config_checks import (
     table_path,
     toml_value,
 )
+from signal_sdk.server.config_hooks import HooksConfig
 from signal_sdk.server.config_keys import (
     MAX_DRAIN_SECONDS,
     MAX_WORKERS,
@@ -61,6 +62,7 @@ __all__ = [
     "AdminKeyConfig",
     "AppConfig",
     "Config",
+    "HooksConfig",
     "LimitsConfig",
     "NativeConfig",
     "ServerConfig",
@@ -217,6 +219,7 @@ def _from_document(
             limits=_table(LimitsConfig, document.get("limits", {}), ("limits",), faults),
             admin=_table(AdminConfig, admin, ("admin",), faults),
             admin_keys=_tables(AdminKeyConfig, keys, ADMIN_KEYS, faults),
+            hooks=_table(HooksConfig, document.get("hooks", {}), ("hooks",), faults),
             native_by_default=server.dev and not document.get("native"),
             is_draft=is_draft,
         )
@@ -323,6 +326,7 @@ def print_config(config: Config) -> str:
         lines += _printed_table(key, ADMIN_KEYS, number)
     if not config.admin_keys:
         lines += _commented(_printed_table(AdminKeyConfig(), ADMIN_KEYS))
+    lines += _printed_table(config.hooks, "hooks")
     return "\n".join(lines) + "\n"
 
 

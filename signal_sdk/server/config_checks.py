@@ -18,6 +18,7 @@ import attrs
 from signal_sdk.errors import ConfigError, ParameterError
 from signal_sdk.net.addresses import plain_address
 from signal_sdk.printable import LOGGERS
+from signal_sdk.server.config_hooks import HooksConfig, faults
 from signal_sdk.server.redis_urls import RedisUrlError, parse_redis
 from signal_sdk.wire import names
 
@@ -133,10 +134,14 @@ def problems(config: Config) -> Iterator[ConfigKeyError]:
     yield from _out_of_bounds(config.server, ("server",))
     yield from _out_of_bounds(config.native, ("native",))
     yield from _out_of_bounds(config.limits, ("limits",))
+    yield from _out_of_bounds(config.hooks, ("hooks",))
     yield from _server_problems(config.server)
     yield from _native_problems(config.native)
     if config.native.enabled and not config.native_by_default:
         yield from _clashes(config.server, config.native)
+    for path, text, got in faults(config.hooks):
+        more = "" if got is None else f", got {shown(got)}"
+        yield ConfigKeyError(("hooks", *path), f"{text}{more}")
     if not (config.limits.history_events or config.limits.history_seconds):
         text = "may not be 0 where history_seconds is: all would be kept"
         yield ConfigKeyError(("limits", "history_events"), text)
@@ -188,7 +193,7 @@ def _shared_certificates(apps: Sequence[AppConfig]) -> Iterator[ConfigKeyError]:
 
 
 def _out_of_bounds(
-    table: ServerConfig | NativeConfig | LimitsConfig, path: ConfigPath
+    table: ServerConfig | NativeConfig | LimitsConfig | HooksConfig, path: ConfigPath
 ) -> Iterator[ConfigKeyError]:
     for field in attrs.fields(type(table)):
         least, most = field.metadata["least"], field.metadata["most"]

@@ -15,6 +15,7 @@ import attrs
 from signal_sdk.server.config_admin import AdminConfig, AdminKeyConfig, admin_problems
 from signal_sdk.server.config_checks import ADMIN_KEYS, APPS, MAX_PORT, ConfigKeyError, problems
 from signal_sdk.server.config_fields import config_key
+from signal_sdk.server.config_hooks import HooksConfig
 from signal_sdk.server.config_limits import LimitsConfig
 from signal_sdk.server.redis_urls import shown_redis
 from signal_sdk.wire.datagrams import LOOKUP_PORTS
@@ -261,6 +262,7 @@ class Config:
     limits: LimitsConfig = LimitsConfig()
     admin: AdminConfig = AdminConfig()
     admin_keys: tuple[AdminKeyConfig, ...] = ()
+    hooks: HooksConfig = HooksConfig()
     native_by_default: bool = attrs.field(default=False, eq=False)
     """Are native clients served only because dev mode is on, which nobody has asked for by name?
     Then the server does without them where their ports are not to be had.
@@ -282,7 +284,15 @@ class Config:
         return bool(self.admin_keys or self.admin.metrics_open)
 
 
-Table = ServerConfig | NativeConfig | AppConfig | LimitsConfig | AdminConfig | AdminKeyConfig
+Table = (
+    ServerConfig
+    | NativeConfig
+    | AppConfig
+    | LimitsConfig
+    | AdminConfig
+    | AdminKeyConfig
+    | HooksConfig
+)
 TABLES: dict[str, type[Table]] = {
     "server": ServerConfig,
     "native": NativeConfig,
@@ -290,4 +300,5 @@ TABLES: dict[str, type[Table]] = {
     "limits": LimitsConfig,
     "admin": AdminConfig,
     ADMIN_KEYS: AdminKeyConfig,
+    "hooks": HooksConfig,
 }

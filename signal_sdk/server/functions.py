@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -38,6 +38,10 @@ class Handlers:
 
     questions: Mapping[type[Arguments], Question]
     changes: Mapping[type[Arguments], Change]
+
+
+INVITATIONS: Final = (wire.VoipInvite, wire.PstnInvite)
+"""The changes that begin a call."""
 
 
 def handlers(

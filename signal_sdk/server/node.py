@@ -38,6 +38,7 @@ from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.feed import Feed
 from signal_sdk.server.forwarded import Forwarded
 from signal_sdk.server.handed import Handed
+from signal_sdk.server.hooks.verdicts import INVITE
 from signal_sdk.server.http import Routes
 from signal_sdk.server.hub import Hub
 from signal_sdk.server.inbox import Inboxes
@@ -58,6 +59,7 @@ from signal_sdk.server.visitors import Visitors
 
 if TYPE_CHECKING:
     from signal_sdk.server.admin.admin import Admin
+    from signal_sdk.server.hooks.hooks import Hooks
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
@@ -131,14 +133,18 @@ class Node:
         """Is there a session that is to end, perhaps?"""
         self._drain_seconds = 0.0
 
+        self.hooks: Hooks | None = self._make_hooks()
+        """What a backend is told and asked; None where there is none."""
+        questions = self.hooks.questions if self.hooks else None
         users = UserAttributes(self.engine)
         channel_attributes = ChannelAttributes(self.engine)
         channel_attributes.take_apps(config.apps)
-        channels = Channels(self.engine, config)
-        calls = Calls(self.engine, limits)
+        channels = Channels(self.engine, config, questions)
+        calls = Calls(self.engine, limits, questions)
         self._revocations = Revocations(config.server.data, self.engine.revoked)
-        presences = Presences(self.engine, self._hub, config, clock, self._revocations)
-        self._presences = presences
+        presences = self._presences = Presences(
+            self.engine, self._hub, config, clock, self._revocations, questions
+        )
         handlers = functions.handlers(
             self.engine,
             presences=presences,
@@ -167,6 +173,7 @@ class Node:
             refusals=self._refusals,
             tallies=tallies,
             is_draining=self._stopping.is_set,
+            holding=functions.INVITATIONS if questions and INVITE in questions.asked else (),
         )
         acceptor = Acceptor(services, self._reactor, self._routes, forwarded)
         self.acceptor: Acceptor = acceptor
@@ -199,6 +206,18 @@ class Node:
             self.metrics,
             self.operator,
         )
+
+    def _make_hooks(self) -> Hooks | None:
+        hooks = self.config.hooks
+        self.engine.keep_happenings(hooks.kinds if hooks.url else (), hooks.queue_events)
+        if not (hooks.url or hooks.ask):
+            return None
+        # It brings an HTTP client, which few need.
+        from signal_sdk.server.hooks.hooks import Hooks  # noqa: PLC0415
+
+        made = Hooks(self.engine, hooks, self._reactor, self._clock)
+        self._hub.on_kept = made.wake
+        return made
 
     def _is_closed_to_natives(self) -> bool:
         """Had native clients better not come? They dial two connections at once, and count one that
@@ -259,6 +278,8 @@ class Node:
                 await nursery.start(self.engine.run)
                 await self._revocations.start()
                 await self._presences.recover()
+                if self.hooks is not None:
+                    await nursery.start(self.hooks.run)
                 nursery.start_soon(self._sweep_loop)
                 nursery.start_soon(self._lag.measure_loop)
                 nursery.start_soon(self._look_loop)
@@ -391,6 +412,7 @@ def _fixed_changes(before: Config, after: Config) -> Iterator[str]:
     for table, one, other in (
         ("server", before.server, after.server),
         ("native", before.native, after.native),
+        ("hooks", before.hooks, after.hooks),
     ):
         for field in attrs.fields(type(one)):
             # Another file is read; only whether there is one is settled.

@@ -28,6 +28,7 @@ from signal_sdk.server.engine.base import (
 )
 from signal_sdk.server.engine.happened import Why
 from signal_sdk.server.engine.pending import after, settled, waited
+from signal_sdk.server.hooks.verdicts import LOGIN, Questions, Verdict
 from signal_sdk.server.hub import Hub
 from signal_sdk.server.rates import Paces, Rates
 from signal_sdk.server.refusals import REVOKED, as_login_error, login_too_often
@@ -51,8 +52,15 @@ class Presences:
     """The rules of presence."""
 
     def __init__(
-        self, engine: Engine, hub: Hub, config: Config, clock: Clock, revocations: Revocations
+        self,
+        engine: Engine,
+        hub: Hub,
+        config: Config,
+        clock: Clock,
+        revocations: Revocations,
+        questions: Questions | None = None,
     ) -> None:
+        self._questions = questions
         self._engine = engine
         self._hub = hub
         self._told_full = Complaint("nobody new of an app is let in")
@@ -86,6 +94,8 @@ class Presences:
         token = self._check_token(request, key)
         self._check_room(key, is_resume=False)
         self._check_pace(key)
+        if self._questions is not None and LOGIN in self._questions.asked:
+            await self._ask(self._questions, key, request)
         line = secrets.token_urlsafe(LINE_BYTES)
         facts = LoginFacts(
             line_digest=digest(line),
@@ -108,6 +118,15 @@ class Presences:
         if presence is None:
             raise LoginError(ECode.LOGIN_E_TOKEN_KICKED)
         return self._session(key, presence), presence.channel, line
+
+    @staticmethod
+    async def _ask(questions: Questions, key: AccountKey, request: login.Login) -> None:
+        """Ask the app's backend. Raises `LoginError`: one that has no answer may come again."""
+        asking = questions.ask(LOGIN, app=key.app, account=key.account, device=request.device)
+        verdict: Verdict = await settled(asking)
+        if not verdict.allow:
+            code = ECode.LOGIN_E_FAILED if verdict.is_answer else ECode.LOGIN_E_NET
+            raise LoginError(code, verdict.reason)
 
     def _check_room(self, key: AccountKey, *, is_resume: bool) -> None:
         """Raise `LoginError` (201) where the app has no room for one more connection: the last

@@ -183,18 +183,25 @@ class Requests:
         is_done = kind is functions.ChannelSendMessage or engine.is_volatile
         done = self._done if is_done else self._changed
         if isinstance(result, Pending):
-            return self._later(request, result, partial(done, session, callid, asked))
+            told = partial(done, session, callid, asked)
+            return self._later(request, result, told, holds=kind in services.holding)
         done(session, callid, asked, result)
         return None
 
     def _later(
-        self, request: AnyRequest, result: Pending[T], tell: Callable[[T], None]
+        self,
+        request: AnyRequest,
+        result: Pending[T],
+        tell: Callable[[T], None],
+        *,
+        holds: bool = False,
     ) -> Pending[None] | None:
         """Tell a result when it is there, or why there is none. Of more than so many nothing is
-        read meanwhile.
+        read meanwhile, nor of one that `holds` what its session says behind it.
         """
         self._under_way += 1
-        told: Pending[None] | None = Pending() if self._under_way >= MOST_UNDER_WAY else None
+        is_held = holds or self._under_way >= MOST_UNDER_WAY
+        told: Pending[None] | None = Pending() if is_held else None
 
         def when() -> None:
             self._under_way -= 1

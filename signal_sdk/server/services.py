@@ -6,7 +6,7 @@ know a connection.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import attrs
 
@@ -22,6 +22,7 @@ from signal_sdk.server.memory import SHORT_OF_MEMORY, MemoryWatch
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.refusals import Refusals, as_login_error, login_too_often
 from signal_sdk.server.visitors import RETRY_SECONDS, Visitors
+from signal_sdk.wire.arguments import Arguments
 
 
 @attrs.frozen(kw_only=True)
@@ -39,6 +40,9 @@ class Services:
     refusals: Refusals
     tallies: Tallies
     is_draining: Callable[[], bool]
+    holding: Collection[type[Arguments]] = ()
+    """The changes for which a backend is asked first: what a client says behind one waits, so that
+    it is done in its order."""
 
     def check_admission(self, *, is_resume: bool) -> None:
         """Raise `LoginError` (201) where nobody is let in for the moment, or, where memory is

@@ -9,6 +9,7 @@ from signal_sdk.server.config import (
     AdminKeyConfig,
     AppConfig,
     Config,
+    HooksConfig,
     LimitsConfig,
     NativeConfig,
     ServerConfig,
@@ -24,6 +25,7 @@ TABLES = {
     "limits": LimitsConfig,
     "admin": AdminConfig,
     "admin.keys": AdminKeyConfig,
+    "hooks": HooksConfig,
 }
 ADMIN_KEY = "f3b0c1d2e4a59687f3b0c1d2e4a59688"
 VARIABLE = "SIGNAL_SDK_APPS_1_CERTIFICATE"

@@ -11,6 +11,8 @@ from signal_sdk.errors import ConfigError, SignalSdkError
 from signal_sdk.server.config import AppConfig, Config, NativeConfig, ServerConfig, dev, load, loads
 from tests.server.configs import NATIVE_KEYS
 
+KNOWN = "[server], [native], [[apps]], [limits], [admin], [[admin.keys]], [hooks]"
+
 SERVER_KEYS = (
     "host, port, also_listen, cert, key, advertise, allowed_origins, trusted_proxies, "
     "proxy_protocol, data, redis, redis_password, redis_password_file, redis_prefix, workers, "
@@ -27,10 +29,7 @@ NO_IPV4 = '[native] advertise: expected "address:port" or "address", an IPv4 one
 REFUSED = {
     "unknown table": (
         "[server]\ndev = true\n[limit]\n",
-        (
-            "3: unknown table or key 'limit'; known tables: [server], [native], [[apps]], "
-            "[limits], [admin], [[admin.keys]]"
-        ),
+        f"3: unknown table or key 'limit'; known tables: {KNOWN}",
     ),
     "unknown key": (
         "[server]\n\n# dvé = 1\ndvé = true\n".replace("dvé", '"dvé"'),

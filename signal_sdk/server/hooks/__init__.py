@@ -1,0 +1,1 @@
+"""A backend is told what happens, and asked before it does."""
