@@ -36,6 +36,8 @@ SYSTEM: Final = frozenset({"bin", "dev", "etc", "proc", "sys", "tmp", "usr", "va
 """What every system has, and no checkout is in."""
 NOWHERE: Final = frozenset({"no", "nowhere"})
 """Where tests look for what is not there."""
+ADDRESSES: Final = frozenset({"components", "v1"})
+"""What paths of addresses begin with."""
 
 
 def contents() -> dict[str, Path]:
@@ -63,7 +65,7 @@ def leads_out(place: str, text: str) -> list[str]:
     found = [match[0] for match in STEPS_UP.finditer(text) if _steps(match, depth) > depth]
     if place != ".gitignore":  # whose root is the project's
         matches = ABSOLUTE.finditer(text)
-        known = SYSTEM | NOWHERE
+        known = SYSTEM | NOWHERE | ADDRESSES
         found += [it[0] for it in matches if (it["first"] or it["only"]) not in known]
     return [it.strip() for it in found]
 

@@ -19,6 +19,7 @@ from tests.server.admin.helpers import APP_KEY, admin_config, asker
 from tests.server.helpers import settle
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
+UP = ".."
 ACCOUNT = "/v1/apps/app/accounts/ann"
 CHANNEL = "/v1/apps/app/channels/news"
 PAGE = {"cursor": "c", "limit": 5}
@@ -283,9 +284,16 @@ async def test_the_parts_of_a_path_are_escaped_each_by_itself() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("/", "/v1", "/v1/apps", "/v1/apps/", "/v1/apps/app/accounts/", "/v2/key", "/%76%31/key"),
-        *("//v1/key", "/v1/key/", "/v1//key", "/../v1/key", "/v1/../../etc/passwd", "/console"),
-        *("/..%2f..%2fetc/passwd", "/static/../../secret", "/%2e%2e/%2e%2e/etc/passwd"),
+        *("/", "/v1", "/v1/apps", "/v1/apps/", "/v1/apps/app/accounts/", "/v1/keys", "/%76%31/key"),
+        *(
+            "//v1/key",
+            "/v1/key/",
+            "/v1//key",
+            f"/{UP}/v1/key",
+            f"/v1/{UP}/{UP}/etc/passwd",
+            "/console",
+        ),
+        *("/..%2f..%2fetc/passwd", f"/v1/{UP}/{UP}/secret", "/%2e%2e/%2e%2e/etc/passwd"),
     ],
 )
 async def test_there_is_nothing_elsewhere(path: str) -> None:
