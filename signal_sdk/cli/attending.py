@@ -11,9 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import trio
 
-from signal_sdk.callbacks import LoginCallback
 from signal_sdk.cli.account import Account
-from signal_sdk.cli.ears import Printer
+from signal_sdk.cli.ears import Ear, Printer
 from signal_sdk.cli.output import StdoutClosedError, give_up_stdout
 from signal_sdk.errors import LogoutError, SignalError
 from signal_sdk.login_session import LoginSession
@@ -24,7 +23,7 @@ __all__ = ["attend"]
 async def attend(
     account: Account,
     printer: Printer,
-    cb: LoginCallback,
+    ear: Ear,
     work: Callable[[LoginSession], Awaitable[None]],
 ) -> None:
     """Log in, do the work, and log out. At the first of SIGINT and SIGTERM the account logs out, at
@@ -37,11 +36,11 @@ async def attend(
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             async with door as app:
-                session = app.login(account.name, account.token, cb)
+                session = app.login(account.name, account.token, ear)
                 nursery.start_soon(_end_on_signal, signals, session, stopping, nursery.cancel_scope)
                 try:
                     await session
-                    await _work_while_logged_in(session, work)
+                    await _work_while_logged_in(session, ear, work)
                 except SignalError as exc:
                     # The block is left as if nothing were wrong, so that the account logs out.
                     if not stopping.is_set():
@@ -58,7 +57,7 @@ async def attend(
 
 
 async def _work_while_logged_in(
-    session: LoginSession, work: Callable[[LoginSession], Awaitable[None]]
+    session: LoginSession, ear: Ear, work: Callable[[LoginSession], Awaitable[None]]
 ) -> None:
     """Do the work. Raises what it raises, and `LogoutError` where the session ends before."""
     failures: list[SignalError] = []
@@ -70,6 +69,7 @@ async def _work_while_logged_in(
 
         nursery.start_soon(watch)
         try:
+            await ear.has_told.wait()
             await work(session)
         except SignalError as exc:
             failures.append(exc)

@@ -7,7 +7,6 @@ not know what bots do.
 from __future__ import annotations
 
 import ipaddress
-import math
 import os
 import signal
 import time
@@ -28,6 +27,7 @@ from signal_sdk.cli.events import as_json, json_option
 from signal_sdk.cli.failures import FAILED
 from signal_sdk.cli.hangup import hangup_ignored
 from signal_sdk.cli.histogram import Histogram
+from signal_sdk.cli.numbers import Positive
 from signal_sdk.cli.output import say
 from signal_sdk.cli.screen import screen
 from signal_sdk.client.dialer import SERVER_VARIABLE
@@ -54,20 +54,6 @@ MIN_SIZE: Final = 32
 """When it was due stands in each message."""
 
 
-class _Positive(click.FloatRange):
-    """A number above 0, and not above `most`."""
-
-    def __init__(self, most: float) -> None:
-        super().__init__(0, most, min_open=True)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The number. click lets pass what is none."""
-        found = super().convert(value, param, ctx)
-        if math.isnan(found):
-            self.fail(f"{value!r} is not a number.", param, ctx)
-        return found
-
-
 @click.command()
 @server_options
 @certificate_options
@@ -80,14 +66,14 @@ class _Positive(click.FloatRange):
 )
 @click.option(
     "--rate",
-    type=_Positive(MAX_RATE),
+    type=Positive(MAX_RATE),
     default=100.0,
     metavar="N",
     help="How many messages are sent in a second, by all together.  [default: 100]",
 )
 @click.option(
     "--seconds",
-    type=_Positive(MAX_SECONDS),
+    type=Positive(MAX_SECONDS),
     default=10.0,
     metavar="SECONDS",
     help="For how long they are sent.  [default: 10]",
@@ -114,7 +100,7 @@ class _Positive(click.FloatRange):
 )
 @click.option(
     "--login-rate",
-    type=_Positive(MAX_LOGIN_RATE),
+    type=Positive(MAX_LOGIN_RATE),
     default=50.0,
     metavar="N",
     help="How many bots log in in a second.  [default: 50]",

@@ -21,6 +21,7 @@ from signal_sdk.cli.attending import attend
 from signal_sdk.cli.ears import Ear, Printer
 from signal_sdk.cli.hangup import hangup_ignored
 from signal_sdk.cli.keys import is_terminal, keys_of_terminal, typed
+from signal_sdk.cli.numbers import Positive
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.login_session import LoginSession
@@ -31,6 +32,7 @@ DIGITS: Final = frozenset("0123456789*#")
 HANG_UP: Final = frozenset("qQ\x04")
 """The keys that end the call: q, and Ctrl-D."""
 DEFAULT_CHANNEL: Final = "call"
+MAX_SECONDS: Final = 24 * 3600
 
 
 @click.command()
@@ -47,7 +49,7 @@ DEFAULT_CHANNEL: Final = "call"
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0, min_open=True),
+    type=Positive(MAX_SECONDS),
     metavar="SECONDS",
     help="Hang up so long after the call was accepted.  [default: nobody does]",
 )

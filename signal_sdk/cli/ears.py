@@ -43,12 +43,13 @@ class Printer:
             if self.failure is not None:
                 return
             try:
-                await self._write(told)
+                await self.write(told)
             except (StdoutClosedError, OSError) as exc:
                 self.failure = exc
                 session.logout()
 
-    async def _write(self, told: Event) -> None:
+    async def write(self, told: Event) -> None:
+        """Print one event; no two are at the same time. Raises `StdoutClosedError`, `OSError`."""
         if self._writer is None:
             self._writer = StdoutWriter()
         if self._is_json:
@@ -62,9 +63,12 @@ class Ear(LoginCallback):
     """Prints what happens to the session."""
 
     printer: Printer
+    has_told: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Was the login told, so that what comes of it may be?"""
 
     async def on_login_success(self, session: LoginSession, uid: int) -> None:
         await self.printer.show(session, "login", account=session.account, uid=uid)
+        self.has_told.set()
 
     async def on_logout(self, session: LoginSession, ecode: ECode) -> None:
         await self.printer.show(session, "logout", ecode=int(ecode), reason=ecode.meaning)

@@ -16,14 +16,13 @@ import attrs
 import click
 
 from signal_sdk.cli.events import as_json, json_option
+from signal_sdk.cli.newfile import new_file
 from signal_sdk.cli.output import say
-from signal_sdk.errors import ConfigError
 from signal_sdk.printable import one_line
 from signal_sdk.server.config_checks import toml_value
 
 __all__ = ["SECTIONS", "Fresh", "init"]
 
-MODE: Final = 0o600
 DATA: Final = "signal-data"
 
 
@@ -122,28 +121,11 @@ def init(*, file: str, data: str | None, force: bool, is_json: bool) -> None:
     """
     path = Path(file)
     fresh = Fresh(data=str(Path(data or path.parent / DATA).absolute()))
-    _write(path, "\n".join(section(fresh) for section in SECTIONS), is_forced=force)
+    text = "\n".join(section(fresh) for section in SECTIONS)
+    with new_file(path, is_forced=force) as fd, os.fdopen(fd, "wb", closefd=False) as it:
+        it.write(text.encode())
     if is_json:
         say(as_json({"config": file, "app": fresh.app, "data": fresh.data}))
         return
     say(one_line(f"{file}: made, for this user alone, with the app {fresh.app}"))
     say(one_line(f"next: signal-sdk serve --config {file}"))
-
-
-def _write(path: Path, text: str, *, is_forced: bool) -> None:
-    """Write it, whole or not at all. Raises `ConfigError` where it is there already, `OSError`."""
-    target = path.with_name(f".{path.name}.{secrets.token_hex(4)}") if is_forced else path
-    try:
-        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
-    except FileExistsError:
-        raise ConfigError(f"{path}: it is there already; --force replaces it") from None
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(fd)
-        if is_forced:
-            target.replace(path)
-    except BaseException:
-        target.unlink()
-        raise

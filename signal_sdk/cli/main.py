@@ -30,6 +30,8 @@ COMMANDS: Final = {
     "listen": "signal_sdk.cli.listen",
     "send": "signal_sdk.cli.send",
     "call": "signal_sdk.cli.call",
+    "record": "signal_sdk.cli.record",
+    "replay": "signal_sdk.cli.replay",
     "bench": "signal_sdk.cli.bench",
     "channel": "signal_sdk.cli.kept",
     "account": "signal_sdk.cli.kept",

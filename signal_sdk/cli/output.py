@@ -18,6 +18,7 @@ import trio
 from signal_sdk.printable import one_line
 
 __all__ = [
+    "LineWriter",
     "StdoutClosedError",
     "StdoutWriter",
     "complain",
@@ -81,8 +82,21 @@ def give_up_stdout() -> None:
         os.close(nowhere)
 
 
-class StdoutWriter:
-    """Lines to stdout from trio tasks: a reader that does not read holds up only who writes.
+class LineWriter:
+    """Lines to a file descriptor from trio tasks: one that takes none holds up only who writes."""
+
+    def __init__(self, fd: int, encoding: str = "utf-8") -> None:
+        self._fd = fd
+        self._encoding = encoding
+
+    async def write_line(self, text: str, *, encoding: str = "") -> None:
+        """Write one line. Raises `OSError`."""
+        data = f"{text}\n".encode(encoding or self._encoding, "backslashreplace")
+        await trio.to_thread.run_sync(_write_all, self._fd, data, abandon_on_cancel=True)
+
+
+class StdoutWriter(LineWriter):
+    """Lines to stdout, by default as that encodes.
 
     It goes past Python's buffer, whose lock a write that was given up would hold for ever.
     """
@@ -91,14 +105,12 @@ class StdoutWriter:
         if sys.stdout is None:  # closed before the program began
             raise StdoutClosedError
         sys.stdout.flush()
-        self._fd = sys.stdout.fileno()
-        self._encoding = sys.stdout.encoding
+        super().__init__(sys.stdout.fileno(), sys.stdout.encoding)
 
     async def write_line(self, text: str, *, encoding: str = "") -> None:
-        """Write one line, by default as stdout encodes. Raises `StdoutClosedError`, `OSError`."""
-        data = f"{text}\n".encode(encoding or self._encoding, "backslashreplace")
+        """Write one line. Raises `StdoutClosedError`, `OSError`."""
         try:
-            await trio.to_thread.run_sync(_write_all, self._fd, data, abandon_on_cancel=True)
+            await super().write_line(text, encoding=encoding)
         except BrokenPipeError:
             raise StdoutClosedError from None
 

@@ -24,6 +24,7 @@ FIELDS: dict[str, Any] = {
     "msg": "hello",
     "name": "colour",
     "reason": "kicked",
+    "to": "bob",
     "type": "update",
     "value": "red",
 }
