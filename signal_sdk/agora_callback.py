@@ -141,10 +141,11 @@ class ICallBack(DocumentedNames):
     def on_channel_leaved(self, channelID: str, ecode: ECode) -> None:
         """The user is in the channel no more.
 
-        `ecode` is 602 after `channel_leave` (also of a channel that was not joined: then `on_error`
-        says so) or joining another channel, 603 after a logout, 604 where the connection was lost,
-        1003 where `channel_leave` was called and nobody is logged in, 1004 or 1005 where it was
-        called with what is no channel's name.
+        `ecode` is 601 where whoever runs the server has taken the user out of the channel, 602
+        after `channel_leave` (also of a channel that was not joined: then `on_error` says so) or
+        joining another channel, 603 after a logout, 604 where the connection was lost, 1003 where
+        `channel_leave` was called and nobody is logged in, 1004 or 1005 where it was called with
+        what is no channel's name.
         """
 
     def on_channel_user_joined(self, account: str, uid: int) -> None:

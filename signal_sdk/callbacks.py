@@ -191,7 +191,8 @@ class ChannelCallback(DocumentedNames):
     def on_channel_leaved(self, session: LoginSession, channel: Channel, ecode: ECode) -> Answer:
         """The session is in the channel no more; nothing else is told of this channel.
 
-        `ecode` is 602 after `channel_leave` or joining another channel, 603 after a logout, 604
+        `ecode` is 601 where whoever runs the server has taken the session out of the channel, which
+        is no ban; 602 after `channel_leave` or joining another channel, 603 after a logout, 604
         where the connection was lost with the session, or the channel could not be joined again
         after it.
         """
