@@ -336,7 +336,6 @@ class Node:
             node=self,
             reactor=self._reactor,
             since=self._clock(),
-            exposition=self.metrics.exposition,
         )
         return Admin(self.config, sockets, served)
 

@@ -1,5 +1,5 @@
-"""What the OpenAPI document promises is so: schemathesis asks for all of it, rightly and wrongly, of
-a real node, and the same in each run.
+"""What the OpenAPI document promises is so: schemathesis asks for all of it, rightly and wrongly,
+of a real node, and the same in each run.
 """
 
 from __future__ import annotations
