@@ -19,6 +19,7 @@ from signal_sdk.cli.events import as_json, json_option
 from signal_sdk.cli.newfile import new_file
 from signal_sdk.cli.output import say
 from signal_sdk.printable import one_line
+from signal_sdk.server.config_admin import RIGHTS
 from signal_sdk.server.config_checks import toml_value
 
 __all__ = ["SECTIONS", "Fresh", "init"]
@@ -38,6 +39,7 @@ class Fresh:
     data: str
     app: str = attrs.field(factory=_secret)
     certificate: str = attrs.field(factory=_secret, repr=False)
+    admin_key: str = attrs.field(factory=_secret, repr=False)
 
 
 def _beginning(_: Fresh) -> str:
@@ -92,6 +94,23 @@ certificate = {toml_value(fresh.certificate)}
 """
 
 
+def _admin(fresh: Fresh) -> str:
+    rights = ", ".join(map(toml_value, RIGHTS))
+    return f"""\
+[admin]
+# The address of those who run the server, for its API, metrics and console. Without this it is
+# 127.0.0.1, ten ports above [server] port.
+# address = "127.0.0.1:8011"
+
+[[admin.keys]]
+# Whoever has this key may do what its rights say, in the app of that id; "*" is in all of them.
+name = "operator"
+key = {toml_value(fresh.admin_key)}
+app = "*"
+rights = [{rights}]
+"""
+
+
 def _limits(_: Fresh) -> str:
     return """\
 [limits]
@@ -101,7 +120,14 @@ connections_per_address = 1000
 """
 
 
-SECTIONS: Final[list[Callable[[Fresh], str]]] = [_beginning, _server, _native, _app, _limits]
+SECTIONS: Final[list[Callable[[Fresh], str]]] = [
+    _beginning,
+    _server,
+    _native,
+    _app,
+    _admin,
+    _limits,
+]
 """What the file is made of, in this order."""
 
 

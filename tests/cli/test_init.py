@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from signal_sdk.cli.main import cli
 from signal_sdk.server import config as configs
+from signal_sdk.server.config_admin import RIGHTS
 from tests.cli.program import full_disk, one_line_of, program, run
 from tests.cli.serves import warnings_in
 
@@ -40,7 +41,10 @@ def test_it_writes_a_file_that_is_right_and_for_its_user_alone(tmp_path: Path) -
         f"{path}: made, for this user alone, with the app {app.id}\n"
         f"next: signal-sdk serve --config {path}\n"
     )
+    [key] = config.admin_keys
+    assert (key.name, key.app, key.rights) == ("operator", "*", RIGHTS)
     assert app.certificate not in result.output
+    assert key.key not in result.output
     checked = CliRunner().invoke(cli, ["check", str(path)])
     assert (checked.exit_code, checked.stdout) == (0, "all is well\n")
 
@@ -49,16 +53,19 @@ def test_no_two_have_one_secret(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("a.toml", "b.toml")]
     for path in paths:
         assert invoke(str(path)).exit_code == 0
-    first, second = (configs.load(path).apps[0] for path in paths)
+    configurations = [configs.load(path) for path in paths]
+    first, second = (it.apps[0] for it in configurations)
     assert first.id != second.id
-    assert first.certificate != second.certificate
+    assert len({it.apps[0].certificate for it in configurations}) == 2
+    secrets = {it.admin_keys[0].key for it in configurations}
+    assert len(secrets | {first.certificate, second.certificate}) == 4
 
 
 def test_every_example_in_it_is_good_once_it_is_no_comment(tmp_path: Path) -> None:
     path = tmp_path / "signal.toml"
     invoke(str(path))
     text, count = re.subn(r"(?m)^# (?=[a-z_]+ = )", "", path.read_text())
-    assert count == 5
+    assert count == 6
     config = configs.loads(text)
     assert config.server.cert == "/etc/signal-sdk/cert.pem"
     assert config.apps[0].listeners == ("monitor",)
