@@ -13,6 +13,7 @@
 #                       nodes on one state; a failing one is named
 # make fuzz-short       two minutes of coverage-guided fuzzing, as in CI
 # make fuzz             the same for SECONDS=14400; what is found is in fuzz/findings
+# make site             the documentation site, in build/site
 # make dist             the sdist and the wheel, checked, in dist
 # make deb              a Debian package for this machine's release of Debian, in dist
 # make clean            removes all that these made
@@ -27,7 +28,7 @@ BIN := .venv/bin
 .DELETE_ON_ERROR:
 # Steps run one after the other even under -j: they share apt, two cores and the reader's screen.
 .NOTPARALLEL:
-.PHONY: test needs lint types pytest demo cluster ops bench bench-comeback simulation fuzz-short fuzz dist deb clean
+.PHONY: test needs lint types pytest demo cluster ops bench bench-comeback simulation fuzz-short fuzz site dist deb clean
 
 test: needs lint types pytest
 
@@ -79,6 +80,9 @@ fuzz-short: .venv/has-fuzz
 fuzz: .venv/has-fuzz
 	$(BIN)/python -m fuzz --seconds $(or $(SECONDS),14400)
 
+site: .venv/has-tools
+	$(BIN)/python -m website
+
 dist: .venv/has-tools
 	rm -rf dist
 	$(BIN)/python -m build
@@ -97,7 +101,7 @@ clean:
 	rm -rf .venv build dist *.egg-info tests/node_modules samples/web/node_modules tests/artifacts fuzz/findings
 	rm -rf benchmarks/.venv benchmarks/peers/node_modules benchmarks/results.json
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find signal_sdk tests samples benchmarks fuzz -name __pycache__ -prune -exec rm -rf {} +
+	find signal_sdk tests samples benchmarks fuzz website -name __pycache__ -prune -exec rm -rf {} +
 
 # The files .venv/has-* say what has been installed, so that a second run installs nothing.
 
@@ -116,7 +120,7 @@ $(BIN)/python:
 	@touch $@ .venv/has-server
 
 .venv/has-tools: setup.cfg setup.py pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,redis,cli,test,lint]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,redis,cli,test,docs,lint]'
 	@touch $@ .venv/has-server .venv/has-redis
 
 .venv/has-fuzz: setup.cfg setup.py pyproject.toml | $(BIN)/python
