@@ -194,6 +194,7 @@ only_websocket_knows_websockets = only(
     "signal_sdk.websocket", libraries=("websockets", "wsproto", "trio_websocket")
 )
 only_lookup_knows_httpx = only(
+    "signal_sdk.admin.client",
     "signal_sdk.client.lookup",
     "signal_sdk.server.hooks.poster",
     libraries=("httpx", "httpcore", "urllib.request"),

@@ -1,0 +1,304 @@
+"""The clients of the admin address: one that waits, and one for trio and asyncio.
+
+Owns: their connections. Must not know what can be asked (`asks`), nor how anything is spelled. No
+`repr` and no error shows a key.
+
+    with AdminClient("http://127.0.0.1:8011", key) as admin:
+        admin.send("app", "alice", "hello")
+"""
+
+from __future__ import annotations
+
+import functools
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
+
+import anyio
+import httpx
+
+from signal_sdk.admin import asks
+from signal_sdk.admin.asks import Ask
+from signal_sdk.admin.errors import AdminError, Problem, error_of
+from signal_sdk.admin.results import Event, Page
+from signal_sdk.admin.streams import SILENT_SECONDS, EventReader
+
+__all__ = ["AdminClient", "AsyncAdminClient"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+TIMEOUT_SECONDS: Final = 30.0
+
+
+def _now(
+    build: Callable[P, Ask[T]],
+) -> Callable[Concatenate[AdminClient, P], T]:
+    """A method that waits for the answer."""
+
+    @functools.wraps(build)
+    def method(self: AdminClient, /, *args: P.args, **more: P.kwargs) -> T:
+        return self.ask(build(*args, **more))
+
+    return method
+
+
+def _later(
+    build: Callable[P, Ask[T]],
+) -> Callable[Concatenate[AsyncAdminClient, P], Coroutine[Any, Any, T]]:
+    """A method whose answer is awaited."""
+
+    @functools.wraps(build)
+    async def method(self: AsyncAdminClient, /, *args: P.args, **more: P.kwargs) -> T:
+        return await self.ask(build(*args, **more))
+
+    return method
+
+
+class _Settings:
+    """What both clients are made with."""
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout: float = TIMEOUT_SECONDS,
+        verify: bool | ssl.SSLContext = True,
+    ) -> None:
+        self.url: str = url.rstrip("/")
+        """Where the admin address is."""
+        self._options: dict[str, Any] = {
+            "base_url": self.url,
+            "headers": {"Authorization": f"Bearer {key}"},
+            "timeout": timeout,
+            "verify": verify,
+            # A proxy of the environment's would have the key, and a .netrc take its place.
+            "trust_env": False,
+        }
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+
+def _request(ask: Ask[Any]) -> dict[str, Any]:
+    content = ask.content()
+    headers = dict(ask.headers)
+    if content is not None:
+        headers["Content-Type"] = "application/json"
+    return {
+        "method": ask.method,
+        "url": ask.path,
+        "params": ask.query or None,
+        "content": content,
+        "headers": headers,
+    }
+
+
+def _stream(reader: EventReader) -> dict[str, Any]:
+    return {
+        "method": "GET",
+        "url": reader.path,
+        "params": reader.query or None,
+        "headers": reader.headers(),
+        "timeout": httpx.Timeout(TIMEOUT_SECONDS, read=SILENT_SECONDS),
+    }
+
+
+def _unanswered(exc: Exception) -> AdminError:
+    detail = str(exc) or type(exc).__name__
+    return AdminError(0, Problem(detail=f"nobody has answered: {detail}"))
+
+
+class AdminClient(_Settings):
+    """A server's admin address, for programs that wait for each answer. It may be used by several
+    threads, and is closed by `close`, or where its block ends.
+
+    `url` is the address, such as `http://127.0.0.1:8011`; `key` one of `[[admin.keys]]`. An answer
+    takes `timeout` seconds at most; `verify` says which certificates are trusted, as in httpx. The
+    environment's proxies are not used. Methods raise `AdminError`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout: float = TIMEOUT_SECONDS,
+        verify: bool | ssl.SSLContext = True,
+    ) -> None:
+        super().__init__(url, key, timeout=timeout, verify=verify)
+        self._client = httpx.Client(**self._options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
+    def ask(self, ask: Ask[T]) -> T:
+        """Send a request, and wait for its answer. Raises `AdminError`."""
+        try:
+            answer = self._client.request(**_request(ask))
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise _unanswered(exc) from None
+        return ask.answer(answer.status_code, answer.content)
+
+    def each(self, pages: Callable[..., Page[T]], *args: str) -> Iterator[T]:
+        """All that a method has which answers in pages: `each(admin.members, "app", "room")`."""
+        cursor, has_more = "", True
+        while has_more:
+            page = pages(*args, cursor=cursor)
+            yield from page.items
+            cursor = page.cursor
+            has_more = bool(cursor)
+
+    def events(
+        self, app: str, *, kinds: Collection[str] = (), account: str = "", channel: str = ""
+    ) -> Iterator[Event]:
+        """What happens in `app` from here on, without end: of these `kinds`, or of all; what
+        concerns `account`, what is about `channel`, where these are given. A stream that is lost is
+        followed by another, after an event `missed`. Raises `AdminError` where there is no use in
+        another.
+        """
+        reader = EventReader(app, kinds, account, channel)
+        while True:
+            error = None
+            try:
+                with self._client.stream(**_stream(reader)) as stream:
+                    if stream.status_code == httpx.codes.OK:
+                        yield from reader.began()
+                        yield from filter(None, map(reader.take, stream.iter_lines()))
+                    else:
+                        error = error_of(stream.status_code, stream.read())
+            except (httpx.HTTPError, httpx.InvalidURL) as exc:
+                error = _unanswered(exc)
+            time.sleep(reader.pause(error))
+
+    key = _now(asks.key)
+    node = _now(asks.node)
+    metrics = _now(asks.metrics)
+    send = _now(asks.send)
+    send_to_many = _now(asks.send_to_many)
+    send_to_channel = _now(asks.send_to_channel)
+    online = _now(asks.online)
+    presence = _now(asks.presence)
+    kick = _now(asks.kick)
+    inbox = _now(asks.inbox)
+    waiting = _now(asks.waiting)
+    user_attributes = _now(asks.user_attributes)
+    set_user_attribute = _now(asks.set_user_attribute)
+    delete_user_attribute = _now(asks.delete_user_attribute)
+    calls_of = _now(asks.calls_of)
+    connection = _now(asks.connection)
+    make_token = _now(asks.make_token)
+    channels = _now(asks.channels)
+    channel = _now(asks.channel)
+    members = _now(asks.members)
+    remove = _now(asks.remove)
+    channel_attributes = _now(asks.channel_attributes)
+    set_channel_attribute = _now(asks.set_channel_attribute)
+    delete_channel_attribute = _now(asks.delete_channel_attribute)
+    calls = _now(asks.calls)
+    call = _now(asks.call)
+    end_call = _now(asks.end_call)
+    connections = _now(asks.connections)
+
+
+class AsyncAdminClient(_Settings):
+    """As `AdminClient`, for trio and asyncio: answers are awaited, and it is closed by `aclose`, or
+    where its block ends.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        timeout: float = TIMEOUT_SECONDS,
+        verify: bool | ssl.SSLContext = True,
+    ) -> None:
+        super().__init__(url, key, timeout=timeout, verify=verify)
+        self._client = httpx.AsyncClient(**self._options)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        await self._client.aclose()
+
+    async def ask(self, ask: Ask[T]) -> T:
+        """Send a request, and wait for its answer. Raises `AdminError`."""
+        try:
+            answer = await self._client.request(**_request(ask))
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise _unanswered(exc) from None
+        return ask.answer(answer.status_code, answer.content)
+
+    async def each(self, pages: Callable[..., Awaitable[Page[T]]], *args: str) -> AsyncIterator[T]:
+        """As `AdminClient.each`."""
+        cursor, has_more = "", True
+        while has_more:
+            page = await pages(*args, cursor=cursor)
+            for item in page.items:
+                yield item
+            cursor = page.cursor
+            has_more = bool(cursor)
+
+    async def events(
+        self, app: str, *, kinds: Collection[str] = (), account: str = "", channel: str = ""
+    ) -> AsyncIterator[Event]:
+        """As `AdminClient.events`."""
+        reader = EventReader(app, kinds, account, channel)
+        while True:
+            error = None
+            try:
+                async with self._client.stream(**_stream(reader)) as stream:
+                    if stream.status_code == httpx.codes.OK:
+                        for event in reader.began():
+                            yield event
+                        async for line in stream.aiter_lines():
+                            if (found := reader.take(line)) is not None:
+                                yield found
+                    else:
+                        error = error_of(stream.status_code, await stream.aread())
+            except (httpx.HTTPError, httpx.InvalidURL) as exc:
+                error = _unanswered(exc)
+            await anyio.sleep(reader.pause(error))
+
+    key = _later(asks.key)
+    node = _later(asks.node)
+    metrics = _later(asks.metrics)
+    send = _later(asks.send)
+    send_to_many = _later(asks.send_to_many)
+    send_to_channel = _later(asks.send_to_channel)
+    online = _later(asks.online)
+    presence = _later(asks.presence)
+    kick = _later(asks.kick)
+    inbox = _later(asks.inbox)
+    waiting = _later(asks.waiting)
+    user_attributes = _later(asks.user_attributes)
+    set_user_attribute = _later(asks.set_user_attribute)
+    delete_user_attribute = _later(asks.delete_user_attribute)
+    calls_of = _later(asks.calls_of)
+    connection = _later(asks.connection)
+    make_token = _later(asks.make_token)
+    channels = _later(asks.channels)
+    channel = _later(asks.channel)
+    members = _later(asks.members)
+    remove = _later(asks.remove)
+    channel_attributes = _later(asks.channel_attributes)
+    set_channel_attribute = _later(asks.set_channel_attribute)
+    delete_channel_attribute = _later(asks.delete_channel_attribute)
+    calls = _later(asks.calls)
+    call = _later(asks.call)
+    end_call = _later(asks.end_call)
+    connections = _later(asks.connections)
