@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from signal_sdk.server.config import Config
+from signal_sdk.server.config_admin import admin_place
 from signal_sdk.server.config_checks import shown
+from signal_sdk.server.origins import is_loopback
 from signal_sdk.server.redis_urls import parse_redis
 
 __all__ = ["app_warnings", "warnings"]
@@ -34,6 +36,13 @@ def warnings(config: Config, path: str | None) -> Iterator[str]:
     for app in config.apps:
         for file in filter(None, (app.certificate_file, *app.old_certificate_files)):
             yield from _readable(file, f"this certificate of the app {shown(app.id)}")
+    for key in filter(None, (key.key_file for key in config.admin_keys)):
+        yield from _readable(key, "this key to the admin address")
+    if config.has_admin and not is_loopback(place := admin_place(config)[0]):
+        yield (
+            f"the admin address {shown(place)} can be reached from other machines, and speaks no "
+            "TLS: let a proxy that does stand before it, and nobody else reach it"
+        )
     if path is not None:
         if _holds_secret(path, config):
             yield from _readable(path, "the secrets in this configuration")
@@ -88,6 +97,7 @@ def _holds_secret(path: str, config: Config) -> bool:
         return False
     server = config.server
     secrets = [secret for app in config.apps for secret in (app.certificate, *app.old_certificates)]
+    secrets += [key.key for key in config.admin_keys]
     secrets += [
         server.redis_password,
         config.hooks.secret,

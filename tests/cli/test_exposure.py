@@ -10,7 +10,8 @@ import pytest
 
 from signal_sdk.cli.exposure import app_warnings, warnings
 from signal_sdk.server import config as configs
-from signal_sdk.server.config import AppConfig, Config, ServerConfig
+from signal_sdk.server.config import AdminConfig, AppConfig, Config, ServerConfig
+from tests.server.configs import ADMIN_KEY, admin_key
 
 SECRET = "5cfd2fd1755d40ecb72977518be15d3b"
 OLD = "0b2cf9f5bd6541f0a7e4c3d1e8f60a72"
@@ -143,3 +144,27 @@ def test_what_is_not_there_is_not_told(tmp_path: Path) -> None:
     """Whoever needs it says so."""
     config = Config(server=ServerConfig(cert="c", key=str(tmp_path / "none")), apps=(APP,))
     assert told(config, tmp_path / "nowhere.toml") == []
+
+
+def test_an_admin_address_that_others_can_reach_is_told(tmp_path: Path) -> None:
+    config = Config(apps=(APP,), admin_keys=(admin_key(),))
+    assert told(config) == []
+    for address, is_told in (("10.1.2.3:1", True), ("localhost:1", False), ("[::1]:1", False)):
+        found = told(attrs.evolve(config, admin=AdminConfig(address=address)))
+        begins = [text.startswith("the admin address ") and "no TLS" in text for text in found]
+        assert begins == [True] * is_told
+    none = Config(apps=(APP,), admin=AdminConfig(address="10.1.2.3:1"))
+    assert told(none) == []
+
+
+def test_a_key_to_the_admin_address_that_everybody_can_read_is_told(tmp_path: Path) -> None:
+    key = file(tmp_path, "key", ADMIN_KEY, 0o644)
+    found = Config(apps=(APP,), admin_keys=(admin_key(key_file=str(key)),))
+    [text] = told(found)
+    assert text.startswith(f"{key}: every user of this machine can read this key to the admin")
+    key.chmod(0o640)
+    assert told(found) == []
+    path = file(tmp_path, "signal.toml", f'key = "{ADMIN_KEY}"', 0o644)
+    [text] = told(Config(apps=(APP,), admin_keys=(admin_key(),)), path)
+    assert "can read the secrets in this configuration" in text
+    assert ADMIN_KEY not in text

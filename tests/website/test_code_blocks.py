@@ -29,6 +29,7 @@ from website.pages import ROOT
 
 HELD: Final = {
     "README.md": "tests/test_readme.py",
+    "docs/admin.md": "tests/server/admin/test_admin_page.py",
     "docs/configuration.md": "tests/server/test_config_print.py",
     "docs/old_clients.md": "tests/test_old_clients_page.py",
     "docs/security.md": "tests/test_security_page.py",
