@@ -36,6 +36,8 @@ PEERS: Final = (servers.OURS,)
 ASKED: Final = "ours, asked each second"
 ASK_SECONDS: Final = 1.0
 ACCEPT: Final = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+START_SECONDS: Final = 30.0
+POLL_SECONDS: Final = 0.02
 ADMIN: Final = r"admin address: http://[^ ]*:(\d+)/"
 MEMBERS: Final = 2000
 BYTES: Final = 100
@@ -87,6 +89,9 @@ def asked(server: Server) -> Iterator[None]:
     answers = context.Value("i", 0)
     asker = context.Process(target=_ask, args=(port, answers), daemon=True)
     asker.start()
+    ends = time.monotonic() + START_SECONDS
+    while not answers.value and time.monotonic() < ends:
+        time.sleep(POLL_SECONDS)
     try:
         yield
     finally:

@@ -320,10 +320,12 @@ class Node:
         try:
             from signal_sdk.server.admin.admin import Admin  # noqa: PLC0415
             from signal_sdk.server.admin.served import Served  # noqa: PLC0415
+
+            self.metrics.prepare()
         except ModuleNotFoundError as exc:
             for sock in sockets:
                 sock.close()
-            if exc.name not in ("hypercorn", "starlette"):
+            if exc.name not in ("hypercorn", "starlette", "prometheus_client"):
                 raise
             if not self.config.admin_by_default:
                 raise ConfigError(NO_ADMIN) from None

@@ -1,22 +1,23 @@
 """What a node tells whoever measures it, in the forms that Prometheus reads.
 
 Owns: the form that is answered, and one registry for each node. Must not know what is measured
-(catalog.py does), nor how the answer reaches anybody. prometheus-client is imported by the first
-question, and nowhere else in the package.
+(catalog.py does), nor how the answer reaches anybody. prometheus-client is imported by a node that
+has an admin address, or by the first question, and nowhere else in the package.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from signal_sdk.errors import ConfigError
+from signal_sdk.extras import needs_extra
 from signal_sdk.server.config import AppConfig
 from signal_sdk.server.metrics.sources import Exposition, Sources
 
 __all__ = ["Metrics", "exposition"]
 
-NO_CLIENT = "metrics need the extra: pip install 'signal-sdk[server]'"
+NO_CLIENT: Final = needs_extra("/metrics", "server")
 
 
 class Metrics:
@@ -30,23 +31,29 @@ class Metrics:
         """From here on these apps have numbers of their own."""
         self._sources.take_apps(apps)
 
+    def prepare(self) -> Exposition:
+        """Bring in what answers, so that nobody waits for that at the first question. Raises
+        `ModuleNotFoundError` where prometheus-client is not installed.
+        """
+        # Most nodes are never asked.
+        from signal_sdk.server.metrics.collector import exposition_of  # noqa: PLC0415
+
+        self._expose = exposition_of(self._sources)
+        return self._expose
+
     def exposition(self, accept: str = "") -> tuple[str, bytes]:
         """All metrics as they are now: the content type, and the text. `accept` is what an HTTP
         request's header of that name says: OpenMetrics where that asks for it, otherwise the older
         text form, 0.0.4. Takes some milliseconds, however many connections there are. Raises
         `ConfigError` where prometheus-client is not installed.
         """
-        if self._expose is None:
-            try:
-                from signal_sdk.server.metrics.collector import (  # noqa: PLC0415  most never ask
-                    exposition_of,
-                )
-            except ModuleNotFoundError as exc:
-                if exc.name != "prometheus_client":
-                    raise
-                raise ConfigError(NO_CLIENT) from None
-            self._expose = exposition_of(self._sources)
-        return self._expose(accept)
+        try:
+            expose = self._expose or self.prepare()
+        except ModuleNotFoundError as exc:
+            if exc.name != "prometheus_client":
+                raise
+            raise ConfigError(NO_CLIENT) from None
+        return expose(accept)
 
 
 class Measured(Protocol):

@@ -18,6 +18,7 @@ from prometheus_client import REGISTRY
 from trio.testing import MockClock
 
 from signal_sdk import LoginCallback, Signal
+from signal_sdk.errors import ConfigError
 from signal_sdk.server.config import AppConfig, Config
 from signal_sdk.server.engine.redis.engine import RedisEngine
 from signal_sdk.server.metrics import exposition
@@ -77,6 +78,15 @@ async def test_promtool_has_nothing_to_say_against_it(server: LocalServer, log_i
         check=False,
     )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+async def test_without_the_library_it_says_what_to_install(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "signal_sdk.server.metrics.collector", raising=False)
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(ConfigError, match="^/metrics needs the extra"):
+        exposition(server.node)
 
 
 SECRETS: Final = ("s3cr3t-account", "s3cr3t-room", "s3cr3t-text", "s3cr3t-token", "s3cr3t-device")
