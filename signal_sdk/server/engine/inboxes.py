@@ -191,6 +191,4 @@ class Inboxes:
             self._left_of_round -= 1
             if self._left_of_round <= 0:
                 self._end_round()
-        if not self._to_sweep:
-            self._end_round()
         self._let_all_go()

@@ -85,7 +85,7 @@ async def test_without_the_library_it_says_what_to_install(
 ) -> None:
     monkeypatch.delitem(sys.modules, "signal_sdk.server.metrics.collector", raising=False)
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    with pytest.raises(ConfigError, match="^/metrics needs the extra"):
+    with pytest.raises(ConfigError, match=r"^/metrics needs the extra"):
         exposition(server.node)
 
 
