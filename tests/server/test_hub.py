@@ -324,6 +324,16 @@ def test_a_token_s_end_is_for_the_login_that_is_meant(hub: Hub) -> None:
     assert ann.expiries == 1
 
 
+def test_who_was_taken_out_of_a_channel_hears_so_in_that_login(hub: Hub) -> None:
+    ann = FakeHolder(2)
+    hub.add(ANN, ann)
+    hub.deliver_removal(ANN, 1, "room", 5, 7)
+    hub.deliver_removal(BOB, 2, "room", 5, 7)
+    assert ann.removals == []
+    hub.deliver_removal(ANN, 2, "room", 5, 7)
+    assert ann.removals == [("room", 5, 7)]
+
+
 def test_a_node_that_was_taken_for_dead_is_told(hub: Hub) -> None:
     told: list[int] = []
     hub.on_fencing = lambda: told.append(len(hub))

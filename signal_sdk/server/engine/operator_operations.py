@@ -40,8 +40,8 @@ from signal_sdk.wire import events
 from signal_sdk.wire.events import ChannelMessage
 from signal_sdk.wire.names import JsonValue
 
-LOOKED_AT: Final = 5000
-"""How many accounts or channels one part of a list looks at: a few milliseconds' work."""
+LOOKED_AT: Final = 1000
+"""How many accounts or channels one part of a list looks at: a millisecond's work, or two."""
 
 Record = TypeVar("Record", Account, Channel)
 T = TypeVar("T")

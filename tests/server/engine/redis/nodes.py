@@ -42,6 +42,12 @@ class Heard(EveryThing):
     def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:
         self.all.append(("entry", key.account, version))
 
+    def deliver_removal(
+        self, key: AccountKey, generation: int, channel: str, msgid: int, time_ms: int
+    ) -> None:
+        # The time is Redis' own.
+        self.all.append(("removal", key.account, generation, channel, msgid))
+
 
 class Node:
     """A node, by the real clock."""

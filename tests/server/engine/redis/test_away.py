@@ -72,6 +72,31 @@ async def test_what_sessions_were_told_meanwhile_they_hear(
         assert ann.generation == 1
 
 
+async def test_who_was_taken_out_of_a_channel_meanwhile_hears_so(
+    shared_redis: RedisServer, redis_prefix: str
+) -> None:
+    async with nodes(2, shared_redis.unix_url, prefix=f"{redis_prefix}:") as (here, there):
+        ann, bob = await here.log_in(ANN), await here.log_in(BOB)
+        await here.join(ANN, ann)
+        await here.join(BOB, bob)
+        here.lose()
+        assert await waited(there.engine.remove(ANN, "room"))
+        # Joins and the leave were three; it may be told of the last, or of the one behind it.
+        expected = [("removal", "ann", ann.generation, "room", msgid) for msgid in (3, 4)]
+        await until(lambda: any(it in here.heard.all for it in expected))
+        await trio.sleep(0.1)
+        assert {it[:4] for it in here.heard.all} == {expected[0][:4]}
+        # Who has joined again has nothing to hear.
+        await here.join(ANN, ann)
+        here.heard.all.clear()
+        here.lose()
+        await until(lambda: not here.is_up)
+        await until(lambda: here.is_up)
+        await waited(here.engine.presence(ANN))
+        await trio.sleep(0.1)
+        assert here.heard.all == []
+
+
 async def test_a_node_that_was_taken_for_dead_meanwhile_is_fenced_and_nobody_kicked(
     shared_redis: RedisServer, redis_prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:

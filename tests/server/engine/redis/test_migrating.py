@@ -155,7 +155,7 @@ async def live(house: House, key: AccountKey, moments: random.Random) -> None:
                 case 3 | 4:
                     await ring(house, user, number, moments)
                 case _:
-                    await talk_or_move(user, number, moments)
+                    await talk_or_move(house, user, number, moments)
         except SignalError:
             pass
         await trio.sleep(moments.random())
@@ -185,13 +185,15 @@ async def ring(house: House, user: User, number: int, moments: random.Random) ->
         await user.call(peer, moments.choice(CHANNELS), timeout=60, call_id=call_id)
 
 
-async def talk_or_move(user: User, number: int, moments: random.Random) -> None:
+async def talk_or_move(house: House, user: User, number: int, moments: random.Random) -> None:
     asked, channel = user.asked(number, 0, f'{{"reply": "{number}"}}'), moments.choice(CHANNELS)
-    match moments.randrange(5):
+    match moments.randrange(6):
         case 0 | 1:
             await user.join(channel, asked)
         case 2:
             await user.leave(channel)
+        case 3:
+            await house.engine.remove(user.key, channel)
         case _:
             peer = AccountKey(user.key.app, moments.choice(KEYS[:4]).account)
             text = f"{number} ü\0{'x' * moments.randrange(200)}"

@@ -50,3 +50,27 @@ async def talk(here: Node, there: Node, ann: Presence) -> None:
     again = await there.log_in(ANN)
     assert again.generation == ann.generation + 1
     await until(lambda: ("kick", "ann", ann.generation) in here.heard.all)
+
+
+async def test_a_node_of_an_earlier_release_is_not_told_what_it_cannot_read(
+    shared_redis: RedisServer, redis_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take it for something else: to that node, the connection of who was taken out of a
+    channel is lost.
+    """
+    url, prefix = shared_redis.unix_url, f"{redis_prefix}:"
+    monkeypatch.setattr(core_module, "new_node", lambda: "m0123456789abcdef")
+    async with nodes(1, url, prefix=prefix) as (earlier,):
+        monkeypatch.undo()
+        ann, bob = await earlier.log_in(ANN), await earlier.log_in(BOB)
+        for key, presence in ((ANN, ann), (BOB, bob)):
+            await earlier.join(key, presence)
+        async with nodes(1, url, prefix=prefix) as (here,):
+            assert await waited(here.engine.remove(ANN, "room"))
+            await until(lambda: bool(earlier.heard.all))
+            assert earlier.heard.all == [("loss", "ann", ann.generation)]
+            # Several entries at once it knows.
+            for text in "xy":
+                asked = Asked(BOB, bob.generation)
+                await waited(earlier.engine.post(asked, post(BOB, text)))
+            await until(lambda: ("entry", "bob", 2) in earlier.heard.all)
