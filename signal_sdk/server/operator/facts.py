@@ -50,7 +50,8 @@ class NotThereError(SignalError):
 class Page(Generic[T]):
     """Part of a list: its `items`, and the `cursor` behind which the next page begins, empty where
     there is no more. A page may be short, or empty, and yet not the last: of very many, each looks
-    at some. Whoever is in the list for all the while is on one page at least.
+    at some. On Redis, one of channels or calls may have a few more than were asked for. Whoever is
+    in the list for all the while is on one page at least.
     """
 
     items: Sequence[T]

@@ -39,8 +39,6 @@ from signal_sdk.wire import names
 from signal_sdk.wire.events import ChannelMessage
 from signal_sdk.wire.names import JsonValue
 
-KEYS_LOOKED_AT: Final = 1000
-"""How many keys one part of the list of channels looks at, whosever they are."""
 NOBODY: Final = ("", "", "", "", "")
 """Who asks, where it is no session."""
 GLOB: Final = str.maketrans({it: f"\\{it}" for it in "\\*?[]"})
@@ -141,14 +139,13 @@ class OperatorOperations(PresenceOperations):
         return found.map(_first)
 
     def channels_in(self, app: str, cursor: str, limit: int) -> Any:
-        """As the contract has it; `limit` does not matter: a part is what some keys have."""
-        del limit
-        return drive(self._channels_in(app, number_in(cursor)))
+        """As the contract has it: what so many keys have, whosever they are."""
+        return drive(self._channels_in(app, number_in(cursor), limit))
 
-    async def _channels_in(self, app: str, cursor: int) -> Part[Standing]:
+    async def _channels_in(self, app: str, cursor: int, limit: int) -> Part[Standing]:
         base = self._base(app)
         pattern = f"{base}c:".translate(GLOB) + "*"
-        words = ("SCAN", cursor, "MATCH", pattern, "COUNT", KEYS_LOOKED_AT)
+        words = ("SCAN", cursor, "MATCH", pattern, "COUNT", limit)
         following, keys = await self._servers.ask_raw(tag(app), *words)
         found = [key[len(base.encode()) + 2 :].decode() for key in keys]
         items = await self._ask(app, "channels", (pack(found),), _standings)
