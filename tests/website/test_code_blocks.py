@@ -31,6 +31,7 @@ HELD: Final = {
     "README.md": "tests/test_readme.py",
     "docs/admin.md": "tests/server/admin/test_admin_page.py",
     "docs/configuration.md": "tests/server/test_config_print.py",
+    "docs/hooks.md": "tests/server/hooks/test_documentation.py",
     "docs/old_clients.md": "tests/test_old_clients_page.py",
     "docs/security.md": "tests/test_security_page.py",
     "docs/streams.md": "tests/test_streams_page.py",
