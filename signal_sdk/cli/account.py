@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import click
 
+from signal_sdk.cli.completing import files
 from signal_sdk.client.dialer import SERVER_VARIABLE
 from signal_sdk.errors import ConfigError
 from signal_sdk.signal import Signal
@@ -83,6 +84,7 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--ca",
             metavar="FILE",
+            shell_complete=files,
             help="With https or wss: a CA to trust beside the system's, in PEM.",
         ),
         click.option(

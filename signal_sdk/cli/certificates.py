@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import click
 
+from signal_sdk.cli.completing import files
 from signal_sdk.cli.stdin import read_stdin
 from signal_sdk.errors import ConfigError
 from signal_sdk.server import config as configs
@@ -26,8 +27,18 @@ CERTIFICATE_VARIABLE: Final = "SIGNAL_SDK_CERTIFICATE"
 def certificate_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say where it is."""
     for option in (
-        click.option("--config", metavar="FILE", help="The server's configuration, with the app."),
-        click.option("--certificate-file", metavar="FILE", help="A file with the certificate."),
+        click.option(
+            "--config",
+            metavar="FILE",
+            shell_complete=files,
+            help="The server's configuration, with the app.",
+        ),
+        click.option(
+            "--certificate-file",
+            metavar="FILE",
+            shell_complete=files,
+            help="A file with the certificate.",
+        ),
     ):
         command = option(command)
     return command

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 import click
 
 from signal_sdk.cli import exposure
+from signal_sdk.cli.completing import directories, files
 from signal_sdk.cli.events import as_json, json_option
 from signal_sdk.cli.failures import WRONG_USE
 from signal_sdk.cli.output import complain, say
@@ -26,9 +27,9 @@ __all__ = ["check"]
 
 
 @click.command()
-@click.argument("file", metavar="CONFIG")
+@click.argument("file", metavar="CONFIG", shell_complete=files)
 @click.option("--dev", is_flag=True, help="As with serve --dev.")
-@click.option("--data", metavar="DIR", help="As with serve --data DIR.")
+@click.option("--data", metavar="DIR", shell_complete=directories, help="As with serve --data DIR.")
 @json_option
 def check(*, file: str, dev: bool, data: str | None, is_json: bool) -> int:
     """Read the configuration CONFIG as `serve` would, and say all that is wrong with it.

@@ -18,6 +18,7 @@ from click.core import ParameterSource
 
 from signal_sdk.cli import old_clients
 from signal_sdk.cli.account import trusting
+from signal_sdk.cli.completing import directories, files
 from signal_sdk.cli.events import as_json, json_option
 from signal_sdk.cli.failures import FAILED
 from signal_sdk.cli.output import complain, say
@@ -37,11 +38,14 @@ MAX_LOOKUP_PORTS: Final = 2
 
 
 @click.command()
-@click.option("--data", metavar="DIR", help="The directory that state is kept in.")
+@click.option(
+    "--data", metavar="DIR", shell_complete=directories, help="The directory that state is kept in."
+)
 @redis_option
 @click.option(
     "--config",
     metavar="FILE",
+    shell_complete=files,
     help="The configuration, whose data or redis is looked over, or which has the password of"
     " --redis.",
 )
@@ -79,7 +83,12 @@ MAX_LOOKUP_PORTS: Final = 2
     help="Where the lookup is asked, instead of UDP 8180 and 8181 (native; may be given twice), "
     "443 (web) or 80 (java).",
 )
-@click.option("--ca", metavar="FILE", help="With web: a CA to trust beside the system's, in PEM.")
+@click.option(
+    "--ca",
+    metavar="FILE",
+    shell_complete=files,
+    help="With web: a CA to trust beside the system's, in PEM.",
+)
 @json_option
 @click.pass_context
 def doctor(

@@ -15,6 +15,7 @@ from typing import Final
 import attrs
 import click
 
+from signal_sdk.cli.completing import directories, files
 from signal_sdk.cli.events import as_json, json_option
 from signal_sdk.cli.newfile import new_file
 from signal_sdk.cli.output import say
@@ -132,10 +133,11 @@ SECTIONS: Final[list[Callable[[Fresh], str]]] = [
 
 
 @click.command()
-@click.argument("file", metavar="[FILE]", default="signal.toml")
+@click.argument("file", metavar="[FILE]", shell_complete=files, default="signal.toml")
 @click.option(
     "--data",
     metavar="DIR",
+    shell_complete=directories,
     help=f"The directory that state is to be kept in.  [default: {DATA} beside FILE]",
 )
 @click.option("--force", is_flag=True, help="Replace FILE where it is there already.")

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 import attrs
 import click
 
+from signal_sdk.cli.completing import directories
 from signal_sdk.cli.events import as_json, json_option
 from signal_sdk.cli.output import say
 from signal_sdk.cli.screen import say_table, screen
@@ -57,7 +58,11 @@ def _options(*, is_list: bool) -> Callable[[Callable[..., Any]], Callable[..., A
     every = [
         click.argument("wanted", metavar="[NAME]...", nargs=-1),
         click.option(
-            "--data", metavar="DIR", required=True, help="The directory that state is kept in."
+            "--data",
+            metavar="DIR",
+            shell_complete=directories,
+            required=True,
+            help="The directory that state is kept in.",
         ),
         click.option("--app", metavar="ID", required=not is_list, help=text),
     ]

@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "bench": "signal_sdk.cli.bench",
     "channel": "signal_sdk.cli.kept",
     "account": "signal_sdk.cli.kept",
+    "completion": "signal_sdk.cli.completion",
 }
 """Which module each is in. That is imported when the command is asked for: a server has no use for
 the SDK, nor `send` for the server.

@@ -10,6 +10,7 @@ from functools import partial
 
 import click
 
+from signal_sdk.cli.completing import files
 from signal_sdk.cli.events import as_json, json_option
 from signal_sdk.cli.output import say
 from signal_sdk.cli.redis import needs_redis, redis_of, visit
@@ -28,6 +29,7 @@ __all__ = ["migrate"]
 @click.option(
     "--config",
     metavar="FILE",
+    shell_complete=files,
     help="The configuration, of which redis_password, redis_password_file and redis_prefix count.",
 )
 @json_option

@@ -14,6 +14,7 @@ import trio
 
 from signal_sdk.cli.account import Account, account_options
 from signal_sdk.cli.attending import attend
+from signal_sdk.cli.completing import files
 from signal_sdk.cli.ears import ChannelEar, Ear
 from signal_sdk.cli.hangup import hangup_ignored
 from signal_sdk.cli.keys import typed
@@ -26,7 +27,7 @@ __all__ = ["record"]
 
 
 @click.command()
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", shell_complete=files)
 @account_options
 @click.option("--channel", metavar="NAME", help="Join this channel, and record what happens there.")
 @click.option("--to", metavar="ACCOUNT", help="Send the lines of stdin to this account.")

@@ -15,6 +15,7 @@ import trio
 from signal_sdk.channel import Channel
 from signal_sdk.cli.account import Account, account_options
 from signal_sdk.cli.attending import attend
+from signal_sdk.cli.completing import files
 from signal_sdk.cli.ears import ChannelEar, Ear, Printer
 from signal_sdk.cli.hangup import hangup_ignored
 from signal_sdk.cli.numbers import Positive
@@ -29,7 +30,7 @@ HEARD: Final = "channel_message"
 
 
 @click.command()
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", shell_complete=files)
 @account_options
 @click.option(
     "--speed",

@@ -13,6 +13,7 @@ from typing import Final
 
 import click
 
+from signal_sdk.cli.completing import directories, files
 from signal_sdk.cli.events import as_json, json_option
 from signal_sdk.cli.output import say
 from signal_sdk.cli.redis import needs_redis, redis_of, redis_option, visit
@@ -32,11 +33,14 @@ JOURNAL: Final = "signal.db"
 
 
 @click.command()
-@click.option("--data", metavar="DIR", help="The directory that state is kept in.")
+@click.option(
+    "--data", metavar="DIR", shell_complete=directories, help="The directory that state is kept in."
+)
 @redis_option
 @click.option(
     "--config",
     metavar="FILE",
+    shell_complete=files,
     help="The configuration, which says where state is kept, or has the password of --redis.",
 )
 @click.option("--app", metavar="ID", required=True, help="The app id.")

@@ -17,6 +17,7 @@ from typing import Any, Final
 import attrs
 import click
 
+from signal_sdk.cli.completing import directories, files
 from signal_sdk.cli.events import as_json
 from signal_sdk.cli.exposure import warnings
 from signal_sdk.cli.failures import PROGRAM, exit_code
@@ -77,10 +78,13 @@ def _workers(_: click.Context, __: click.Parameter, value: str | None) -> int | 
     default=None,
     help="Serve the clients of the original native SDK, too.  [default: with --dev only]",
 )
-@click.option("--config", metavar="FILE", help="The configuration, a TOML file.")
+@click.option(
+    "--config", metavar="FILE", shell_complete=files, help="The configuration, a TOML file."
+)
 @click.option(
     "--data",
     metavar="DIR",
+    shell_complete=directories,
     help="The directory that state is kept in; this or --redis is needed without --dev."
     "  [default: in memory]",
 )
@@ -111,9 +115,14 @@ def _workers(_: click.Context, __: click.Parameter, value: str | None) -> int | 
     help="Over how many seconds SIGTERM sends the clients away.  [default: 10]",
 )
 @click.option(
-    "--cert", metavar="FILE", help="The TLS certificate and its chain, in PEM: TLS on PORT + 1."
+    "--cert",
+    metavar="FILE",
+    shell_complete=files,
+    help="The TLS certificate and its chain, in PEM: TLS on PORT + 1.",
 )
-@click.option("--key", metavar="FILE", help="The TLS certificate's private key, in PEM.")
+@click.option(
+    "--key", metavar="FILE", shell_complete=files, help="The TLS certificate's private key, in PEM."
+)
 @click.option(
     "--print-config",
     "prints_config",
