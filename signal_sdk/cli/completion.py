@@ -33,7 +33,7 @@ def completion(context: click.Context, *, shell: str, is_json: bool) -> None:
     """Print a script with which SHELL (bash, zsh or fish) completes this command's words.
 
     For this shell: eval "$(signal-sdk completion bash)", or signal-sdk completion fish | source.
-    For each to come, put that into ~/.bashrc, ~/.zshrc or ~/.config/fish/config.fish.
+    For each to come, put that into your .bashrc, .zshrc or config.fish.
     """
     asks = SHELLS[shell](context.find_root().command, {}, PROGRAM, VARIABLE)
     # Past what looks for a bash here, and at its version: the script may be for another machine.
