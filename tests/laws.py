@@ -87,10 +87,14 @@ ON_TIME = {
     "signal_sdk.cli.workers": "it pauses before it begins another worker",
     "signal_sdk.client.reconnector": "it pauses before a try",
     "signal_sdk.flat.life": "it pauses before a try",
+    "signal_sdk.router.bot": "its user's handlers have so long to end",
+    "signal_sdk.router.conversations": "it looks for a late answer before it gives up",
+    "signal_sdk.router.time_limit": "a handler is its user's own, who says how long it may take",
     "signal_sdk.server.acceptor": "it sends the clients away at a pace",
     "signal_sdk.server.connection": "a shield has to end where no reactor runs any more, too",
     "signal_sdk.server.engine.redis.engine": "a stop has to end without a reactor, too",
     "signal_sdk.testing.faulty_link": "a fault strikes in its time",
+    "signal_sdk.testing.notes": "a test says how long it waits",
 }
 """Who has a reason to go by trio's clock."""
 

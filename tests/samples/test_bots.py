@@ -10,7 +10,7 @@ from signal_sdk.testing.server import LocalServer
 from tests.samples.peer import APP, peer
 from tests.samples.programs import Program, program
 
-STAYING = ("echo_bot", "presence_listener", "call_desk")
+STAYING = ("echo_bot", "presence_listener", "call_desk", "help_bot")
 ALL = (*STAYING, "many_bots", "visitor")
 
 MENU = "Dial 1 for our opening hours, 2 for a colleague, 9 to hang up."
@@ -24,7 +24,7 @@ def sample(name: str, server: LocalServer, *args: str) -> tuple[str, ...]:
 
 async def ready(running: Program) -> Program:
     """Wait until a bot that stays has said that it is there."""
-    await running.expect("^(echo|desk) is online|listen to")
+    await running.expect("^(echo|desk|helper) is online|listen to")
     return running
 
 
@@ -44,7 +44,7 @@ async def test_a_bot_that_is_interrupted_logs_out_and_exits_with_0(
     # The listener hears that its other account goes.
     assert [line for line in bot.lines if "is offline" not in line] == []
     async with peer(server, "alice") as alice:
-        for account in ("echo", "desk", "listener-1", "listener-2"):
+        for account in ("echo", "desk", "helper", "listener-1", "listener-2"):
             assert not await alice.session.query_user_status(account)
 
 
@@ -223,3 +223,45 @@ async def test_the_visitor_does_all_that_it_came_for(server: LocalServer) -> Non
             await visitor.expect("hears: 'How can I help you[?]'")
             await visitor.expect("has done all that it came for")
             assert await visitor.end() == 0
+
+
+# --- The bot of handlers
+
+
+async def test_the_help_bot_helps_takes_orders_and_answers_calls(server: LocalServer) -> None:
+    async with program(*sample("help_bot", server)) as bot, peer(server, "alice") as alice:
+        await ready(bot)
+        say = alice.session.message_instant_send
+        await say("helper", "/add 20 -22")
+        assert await alice.hear() == ("helper", "-2")
+        for said, heard in (
+            ("/order", "What would you like?"),
+            ("tea", "How many of tea?"),
+            ("three", "A number, please."),
+        ):
+            await say("helper", said)
+            assert await alice.hear() == ("helper", heard)
+        assert await alice.hear() == ("helper", "How many of tea?")
+        await say("helper", "3")
+        assert await alice.hear() == ("helper", "3 x tea: ordered.")
+        async with alice.session.channel_join("lobby", alice) as lobby:
+            assert await alice.hear() == ("helper in lobby", "Welcome, alice!")
+            await lobby.message_channel_send("/who is here?")
+            assert await alice.hear() == ("helper in lobby", "alice, helper")
+        call = await alice.session.channel_invite_user2("tea", "helper", "", alice)
+        kind, _ = await alice.hear()
+        assert kind == "accepted"
+        await call.channel_invite_dtmf("1")
+        assert await alice.hear() == ("helper", HOURS)
+        await call.channel_invite_dtmf("59")
+        assert await alice.hear() == ("helper", "Nothing is behind 5.")
+        assert await alice.hear() == ("ended", {"say": "Goodbye."})
+        assert not alice.has_heard_more
+
+
+async def test_the_help_bot_says_why_it_was_logged_out(server: LocalServer) -> None:
+    async with program(*sample("help_bot", server)) as bot:
+        await ready(bot)
+        async with peer(server, "helper"):
+            assert await bot.end() == 1
+    assert bot.lines[-1] == "error: the account logged in elsewhere (103 LOGOUT_E_KICKED)"
