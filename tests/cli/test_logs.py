@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from signal_sdk.cli.logs import json_complaints, log_on_stderr
@@ -201,7 +202,10 @@ async def test_where_it_listens_is_told_to_programs() -> None:
     async with program(*flags) as server:
         told = json.loads(await server.out.next())
         assert (told["tls"], told["native"], told["lookup"]) == ([], [], [])
-        [address] = told["plain"]
+        [address], [admin] = told["plain"], told["admin"]
+        async with httpx.AsyncClient() as asking:
+            key = {"Authorization": f"Bearer {told['admin_key']}"}
+            assert (await asking.get(f"http://{admin}/v1/key", headers=key)).status_code == 200
         async with connected(address) as client:
             await client.login("ann")
     refused = invoke("--dev", "--json", "--print-config")
