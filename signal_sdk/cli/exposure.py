@@ -36,13 +36,7 @@ def warnings(config: Config, path: str | None) -> Iterator[str]:
     for app in config.apps:
         for file in filter(None, (app.certificate_file, *app.old_certificate_files)):
             yield from _readable(file, f"this certificate of the app {shown(app.id)}")
-    for key in filter(None, (key.key_file for key in config.admin_keys)):
-        yield from _readable(key, "this key to the admin address")
-    if config.has_admin and not is_loopback(place := admin_place(config)[0]):
-        yield (
-            f"the admin address {shown(place)} can be reached from other machines, and speaks no "
-            "TLS: let a proxy that does stand before it, and nobody else reach it"
-        )
+    yield from _admin_warnings(config)
     if path is not None:
         if _holds_secret(path, config):
             yield from _readable(path, "the secrets in this configuration")
@@ -52,6 +46,18 @@ def warnings(config: Config, path: str | None) -> Iterator[str]:
             "running as root: whoever finds a way in has the whole machine; run it as a user of "
             "its own, with CAP_NET_BIND_SERVICE where a port is below 1024"
         )
+
+
+def _admin_warnings(config: Config) -> Iterator[str]:
+    for key in filter(None, (key.key_file for key in config.admin_keys)):
+        yield from _readable(key, "this key to the admin address")
+    if config.has_admin and not is_loopback(place := admin_place(config)[0]):
+        yield (
+            f"the admin address {shown(place)} can be reached from other machines, and speaks no "
+            "TLS: let a proxy that does stand before it, and nobody else reach it"
+        )
+    if config.admin.address and not config.has_admin:
+        yield "[admin] address is not opened: nobody has a key to it; add [[admin.keys]]"
 
 
 def app_warnings(config: Config) -> Iterator[str]:

@@ -255,9 +255,14 @@ async def test_settings_go_to_a_worker_as_they_are() -> None:
         server={"redis": ("redis://:secret@h",), "port": 5},
         native={"lookup_ports": (1, 2), "enabled": True},
         verbose=2,
+        admin={"address": "[::1]:8011"},
+        dev_key="a secret key",
     )
     assert Settings.decode(settings.encode()) == settings
     assert "secret" not in repr(settings)
+    assert settings.of_worker(1) == settings
+    assert settings.of_worker(3).admin == {"address": "[::1]:8013"}
+    assert Settings().of_worker(3) == Settings()
 
 
 def test_no_worker_is_killed_for_what_it_waits_for() -> None:

@@ -22,7 +22,15 @@ from starlette.routing import Route, Router
 from signal_sdk.errors import SignalError
 from signal_sdk.raised import type_name
 from signal_sdk.server.admin.asked import decode_body, path_of, query_of, read_body
-from signal_sdk.server.admin.connections import Connection, GoneError, Message, Receive, Scope, Send
+from signal_sdk.server.admin.connections import (
+    HOLDER,
+    Connection,
+    GoneError,
+    Message,
+    Receive,
+    Scope,
+    Send,
+)
 from signal_sdk.server.admin.idempotency import HEADER, Idempotency
 from signal_sdk.server.admin.keys import Keys, check_page
 from signal_sdk.server.admin.openapi import document
@@ -117,14 +125,14 @@ class AdminApp:
         """Know whose key it is that a request comes with."""
         host = request.client.host if request.client else ""
         state = request.scope.setdefault("state", {})
-        state["holder"] = self._keys.holder(request.headers.get("authorization", ""), host)
+        state[HOLDER] = self._keys.holder(request.headers.get("authorization", ""), host)
         connection = state.get("connection")
         if isinstance(connection, Connection):
-            connection.is_known = True
+            connection.known += 1
 
     def _answer_to(self, operation: Operation) -> _Answer:
         async def answer(request: Request) -> Response:
-            holder = request.scope["state"]["holder"]
+            holder = request.scope["state"][HOLDER]
             path = path_of(request.path_params)
             if operation.right:
                 holder.check(operation.right, path.get("app"))
@@ -183,7 +191,7 @@ class AdminApp:
     async def _metrics(self, request: Request) -> Response:
         if not self._has_open_metrics:
             self._let_in(request)
-            request.scope["state"]["holder"].check("metrics", None)
+            request.scope["state"][HOLDER].check("metrics", None)
         if self._served.exposition is None:
             raise ProblemError(HTTPStatus.NOT_FOUND, "not-there", "this node has no metrics")
         kind, text = self._served.exposition(request.headers.get("accept", ""))

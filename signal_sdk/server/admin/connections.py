@@ -15,7 +15,17 @@ import trio
 from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 
-__all__ = ["App", "Connection", "GoneError", "Message", "Receive", "Scope", "Send", "answering"]
+__all__ = [
+    "HOLDER",
+    "App",
+    "Connection",
+    "GoneError",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "answering",
+]
 
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -26,13 +36,13 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SEND_SECONDS: Final = 20.0
 """How long the other side may take to read what was written at once."""
+HOLDER: Final = "holder"
+"""Whose key a request has come with, in its scope's state."""
 REST_BYTES: Final = 4 * 1024**2
 REST_SECONDS: Final = 2.0
 """So much of a body that is not wanted is read and thrown away, so that its sender hears the
 answer: what lies unread at a connection's end takes the answer with it.
 """
-HTTP2: Final = b"PRI "
-"""How a client begins that takes this for HTTP/2."""
 
 
 class GoneError(Exception):
@@ -45,22 +55,16 @@ class Connection(trio.abc.HalfCloseableStream):
     def __init__(self, sock: trio.socket.SocketType, reactor: Reactor) -> None:
         self._stream = trio.SocketStream(sock)
         self._reactor = reactor
-        self._has_begun = False
         self.socket: trio.socket.SocketType = sock
         """hypercorn asks it where the two ends are."""
-        self.is_known: bool = False
-        """Is a request under way that came with a right key?"""
+        self.known: int = 0
+        """How many requests are under way that came with a right key; of HTTP/2 there may be many.
+        """
         self.is_closed: bool = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """As a stream does."""
-        data = await self._stream.receive_some(max_bytes)
-        if not self._has_begun and data:
-            self._has_begun = True
-            if data.startswith(HTTP2):
-                # Nobody needs it here, and it is far more to go wrong.
-                return b""
-        return data
+        return await self._stream.receive_some(max_bytes)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """As a stream does; raises `trio.BrokenResourceError` where the other side reads nothing.
@@ -115,7 +119,8 @@ def answering(app: App, connection: Connection, reactor: Reactor) -> App:
         except GoneError:
             pass
         finally:
-            connection.is_known = False
+            if HOLDER in scope["state"]:
+                connection.known -= 1
             if not rest.is_read:
                 connection.close()
 

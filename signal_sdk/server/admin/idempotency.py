@@ -90,13 +90,14 @@ class Idempotency:
             if answered.body is not None:
                 self._done[name] = answered
                 self._size += len(answered.body)
+                self._forget()
 
     def _forget(self) -> None:
         """What is old, and what is too much."""
         now = trio.current_time()
         while self._done:
             name, oldest = next(iter(self._done.items()))
-            is_much = len(self._done) >= MAX_KEPT or self._size > MAX_KEPT_BYTES
+            is_much = len(self._done) > MAX_KEPT or self._size > MAX_KEPT_BYTES
             if oldest.until > now and not is_much:
                 break
             del self._done[name]

@@ -35,6 +35,8 @@ MAX_CONNECTIONS: Final = 128
 IDLE_SECONDS: Final = 10
 """How long one may take to ask, and may be kept behind an answer."""
 MAX_HEADER_BYTES: Final = 16 * 1024
+MAX_STREAMS: Final = 16
+"""How many requests may be under way on one connection, of HTTP/2."""
 QUEUE_MESSAGES: Final = 2
 """How many parts of a body, of 64 KiB at most, wait to be read."""
 
@@ -46,6 +48,8 @@ def _settings() -> Config:
     settings.include_server_header = False
     settings.keep_alive_timeout = IDLE_SECONDS
     settings.h11_max_incomplete_size = MAX_HEADER_BYTES
+    settings.h2_max_header_list_size = MAX_HEADER_BYTES
+    settings.h2_max_concurrent_streams = MAX_STREAMS
     settings.max_app_queue_size = QUEUE_MESSAGES
     return settings
 
@@ -124,7 +128,7 @@ class AdminServer:
     def _take(self, sock: socket.socket, nursery: trio.Nursery) -> None:
         if len(self._connections) >= MAX_CONNECTIONS:
             self._told_full.tell(f"{MAX_CONNECTIONS} are open")
-            spare = next((it for it in self._connections if not it.is_known), None)
+            spare = next((it for it in self._connections if not it.known), None)
             if spare is None:
                 sock.close()
                 return
