@@ -275,30 +275,31 @@ async def test_a_stop_lets_what_is_under_way_end(served: Served) -> None:
             assert (await busy.answer()).endswith(b"done")
 
 
-async def test_a_cancelled_server_waits_for_nobody(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_server_waits_for_nobody(served: Served) -> None:
     """What is written is shielded."""
-    async with trio.open_nursery() as outer:
-        reactor = Reactor()
-        await outer.start(reactor.run)
-        found: Any = None
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(served.server.run)
+            served.nursery = nursery
+            client = served.dial()
+            await client.say(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+            await settle()
+            assert served.seen == ["/endless"]
+            began = trio.current_time()
+            scope.cancel()
+    assert trio.current_time() == began
+    await client.close()
 
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await found.answer(scope, receive, send)
 
-        listening = socket.create_server(("127.0.0.1", 0))
-        listening.setblocking(False)
-        server = AdminServer(app, [listening], reactor)
-        found = Served(server, reactor, outer)
-        with trio.CancelScope() as scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(server.run)
-                client = Client(await trio.open_tcp_stream(*listening.getsockname()))
-                await client.say(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
-                await client.heard(b"xxx")
-                await settle()
-                began = trio.current_time()
-                scope.cancel()
-        assert trio.current_time() == began
-        await client.close()
-        server.close()
-        outer.cancel_scope.cancel()
+async def test_who_comes_by_a_socket_is_served(nursery: trio.Nursery) -> None:
+    reactor = Reactor()
+    await nursery.start(reactor.run)
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    server = AdminServer(PlainTextResponse("done"), [listening], reactor)
+    nursery.start_soon(server.run)
+    async with Client(await trio.open_tcp_stream(*listening.getsockname())) as client:
+        await client.say(GET)
+        assert (await client.heard()).startswith(b"HTTP/1.1 200")
+    await server.stop()
+    nursery.cancel_scope.cancel()
