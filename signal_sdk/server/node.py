@@ -192,6 +192,9 @@ class Node:
             refusals=self._refusals.counts,
             memory=memory,
             lag=self._lag.seconds,
+            feed=self.feed,
+            hooks=self.hooks.counts if self.hooks else None,
+            clock=clock,
         )
         self.metrics: Metrics = Metrics(sources)
         """What there is to be measured of it."""

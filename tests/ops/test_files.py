@@ -13,9 +13,10 @@ import attrs
 import msgspec
 import pytest
 
-from signal_sdk.server.config import AppConfig
+from signal_sdk.server.config import AppConfig, HooksConfig
 from signal_sdk.server.engine.redis.engine import RedisEngine
-from signal_sdk.server.metrics.catalog import HISTOGRAM, METRICS, table
+from signal_sdk.server.metrics.catalog import METRICS, table
+from signal_sdk.server.metrics.metric import HISTOGRAM
 from signal_sdk.testing.server import local_server
 from tests.ops.files import (
     BOARD,
@@ -28,6 +29,7 @@ from tests.ops.files import (
 )
 from tests.redis.servers import RedisServer
 from tests.server.helpers import dev_config, journal_engine
+from tests.server.hooks.backend import SECRET
 from tests.server.metrics.scraping import scrape
 
 ALERTS: Final = (PROMETHEUS / "alerts.yml").read_text()
@@ -147,6 +149,8 @@ async def test_each_metric_of_the_list_is_one_that_some_server_says(
         config,
         server=attrs.evolve(config.server, dev=False),
         apps=(AppConfig(id="app"),),
+        # Nothing happens there that it is told of.
+        hooks=HooksConfig(url="http://127.0.0.1:9/", secret=SECRET),
     )
     said: set[str] = set()
     for engine in (journal_engine(tmp_path), RedisEngine([redis.unix_url])):

@@ -23,7 +23,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from signal_sdk.server.counts import Histogram
-from signal_sdk.server.metrics.catalog import METRICS, Metric
+from signal_sdk.server.metrics.catalog import METRICS
+from signal_sdk.server.metrics.metric import Metric
 from signal_sdk.server.metrics.readings import Value
 from signal_sdk.server.metrics.sources import Exposition, Sources
 

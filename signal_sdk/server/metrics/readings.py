@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from signal_sdk.server.counts import Histogram
 from signal_sdk.server.engine.base import Batches, Holdings, Measures, Trips
+from signal_sdk.server.hooks.counts import HookCounts
 from signal_sdk.server.metrics.sources import Seen
 from signal_sdk.wire import call2, functions
 from signal_sdk.wire.arguments import Arguments
@@ -147,6 +148,19 @@ def of_journal(read: Callable[[Batches], Value]) -> Callable[[Seen], Value]:
 def of_redis(read: Callable[[Measures, Trips], Value]) -> Callable[[Seen], Value]:
     """What is known of Redis, where state is there."""
     return lambda seen: None if (it := seen.engine.trips) is None else read(seen.engine, it)
+
+
+def of_hooks(read: Callable[[HookCounts], Value]) -> Callable[[Seen], Value]:
+    """What hooks count, where there are any."""
+    return lambda seen: None if (it := seen.of.hooks) is None else read(it)
+
+
+def oldest_event(seen: Seen) -> Value:
+    """The age of the eldest event that waits for a backend."""
+    hooks = seen.of.hooks
+    if hooks is None:
+        return None
+    return max(seen.of.clock() - hooks.oldest / 1000, 0.0) if hooks.oldest else 0
 
 
 def connections(seen: Seen) -> Value:

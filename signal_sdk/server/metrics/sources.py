@@ -13,9 +13,12 @@ import attrs
 
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.server.acceptor import Acceptor
+from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import AppConfig, Config
 from signal_sdk.server.counts import Histogram, Tallies
 from signal_sdk.server.engine.base import Engine, Measures
+from signal_sdk.server.feed import Feed
+from signal_sdk.server.hooks.counts import HookCounts
 from signal_sdk.server.hub import Hub
 from signal_sdk.server.memory import MemoryWatch
 from signal_sdk.server.refusals import Limit
@@ -41,6 +44,9 @@ class Sources:
     refusals: Mapping[Limit, int]
     memory: MemoryWatch
     lag: Histogram
+    feed: Feed
+    hooks: HookCounts | None
+    clock: Clock
     apps: frozenset[str] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
