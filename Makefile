@@ -15,6 +15,7 @@
 # make fuzz             the same for SECONDS=14400; what is found is in fuzz/findings
 # make site             the documentation site, in build/site
 # make dist             the sdist and the wheel, checked, in dist
+# make sbom             a bill of the materials that the wheel installs (CycloneDX), in dist
 # make deb              a Debian package for this machine's release of Debian, in dist
 # make clean            removes all that these made
 #
@@ -28,7 +29,7 @@ BIN := .venv/bin
 .DELETE_ON_ERROR:
 # Steps run one after the other even under -j: they share apt, two cores and the reader's screen.
 .NOTPARALLEL:
-.PHONY: test needs lint types pytest demo cluster ops bench bench-comeback simulation fuzz-short fuzz site dist deb clean
+.PHONY: test needs lint types pytest demo cluster ops bench bench-comeback simulation fuzz-short fuzz site dist sbom deb clean
 
 test: needs lint types pytest
 
@@ -87,6 +88,19 @@ dist: .venv/has-tools
 	rm -rf dist
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
+
+# In an environment that has nothing else; pip is no part of what runs.
+sbom: dist
+	rm -rf build/sbom
+	$(PYTHON) -m venv build/sbom/installed
+	$(PYTHON) -m venv build/sbom/tool
+	build/sbom/installed/bin/python -m pip install --quiet --disable-pip-version-check \
+		"$$(echo dist/*.whl)[server,redis]"
+	build/sbom/installed/bin/python -m pip uninstall --quiet --yes pip setuptools
+	build/sbom/tool/bin/python -m pip install --quiet --disable-pip-version-check \
+		'cyclonedx-bom >= 7, < 8'
+	build/sbom/tool/bin/cyclonedx-py environment --output-reproducible --of JSON \
+		--output-file dist/signal_sdk.cdx.json build/sbom/installed/bin/python
 
 # Not part of `make test`: it asks for the tools of Debian's packagers, and installs all libraries anew.
 deb: dist
