@@ -217,7 +217,10 @@ only_the_command_line_knows_click = only(
 only_the_command_line_knows_rich = only("signal_sdk.cli", libraries=("rich",))
 
 only_the_collector_knows_prometheus = only(
-    "signal_sdk.server.metrics.collector", libraries=("prometheus_client",)
+    "signal_sdk.server.metrics.collector",
+    # What the collector says is read there.
+    "signal_sdk.cli.samples",
+    libraries=("prometheus_client",),
 )
 
 

@@ -24,6 +24,8 @@ COMMANDS: Final = {
     "check": "signal_sdk.cli.check",
     "serve": "signal_sdk.cli.serve",
     "ready": "signal_sdk.cli.ready",
+    "status": "signal_sdk.cli.status",
+    "top": "signal_sdk.cli.top",
     "doctor": "signal_sdk.cli.doctor",
     "migrate": "signal_sdk.cli.migrate",
     "token": "signal_sdk.cli.token",
