@@ -15,9 +15,10 @@ back hears how things came to be as they are, and sees by the numbers that somet
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
+from typing import Final
 
 import attrs
 import msgspec
@@ -30,8 +31,13 @@ from signal_sdk.server.engine.delivery import Delivery
 from signal_sdk.server.engine.happened import Backlog, Follow, Happening
 from signal_sdk.server.engine.schema import FACTS, HAPPENINGS, Row
 
-NUMBER = "happening"
+NUMBER: Final = "happening"
 """What the fact begins with that says which number an app's last happening had."""
+
+
+def number_of(app: str) -> str:
+    """The fact's name."""
+    return f"{NUMBER} {app}"
 
 
 @attrs.define(eq=False)
@@ -122,7 +128,7 @@ class Happenings:
         self._commits.put(
             HAPPENINGS, (row,), (row, app, number, happened.encode(happening).decode())
         )
-        name = f"{NUMBER} {app}"
+        name = number_of(app)
         self._commits.put(FACTS, (name,), (name, float(number)))
         self._cut(kept)
         self._await(kept)
@@ -211,6 +217,11 @@ class Happenings:
         kept.waiting.append((number_of_row, happening))
         kept.last = max(kept.last, number)
         self._last_row = number_of_row
+
+    def carried(self) -> Iterator[tuple[str, int, Sequence[Happening]]]:
+        """All that is kept, by apps, and the last number of each."""
+        for app, kept in self._apps.items():
+            yield app, kept.last, [it for _, it in kept.waiting]
 
     def resumed(self) -> None:
         """All that the journal has was taken, and is durable."""

@@ -17,12 +17,15 @@ import attrs
 import msgspec
 
 from signal_sdk.errors import StorageError
+from signal_sdk.server.engine import happened
 from signal_sdk.server.engine.base import LIFE_SECONDS, CallKey
+from signal_sdk.server.engine.happenings import number_of
 from signal_sdk.server.engine.redis import answers
 from signal_sdk.server.engine.redis.core import tag, untag
 from signal_sdk.server.engine.redis.events import unpack
+from signal_sdk.server.engine.redis.happening_operations import unpack_kept
 from signal_sdk.server.engine.redis.visiting import Visit, chunked
-from signal_sdk.server.engine.schema import ENTRIES, FACTS, MAKERS, Batch, Row
+from signal_sdk.server.engine.schema import ENTRIES, FACTS, HAPPENINGS, MAKERS, Batch, Row
 from signal_sdk.server.engine.state import GENERATION, NEWEST_TIME, VERSION, given
 from signal_sdk.server.engine.tables import call_row, channel_cell, decode_json
 
@@ -99,7 +102,7 @@ class Reader:
 
     def __init__(self, visit: Visit) -> None:
         self._visit = visit
-        self._last = dict.fromkeys(("accounts", "channels", ENTRIES, "replies"), 0)
+        self._last = dict.fromkeys(("accounts", "channels", ENTRIES, "replies", HAPPENINGS), 0)
         self._at = ""
         """What is being read."""
         self._batch: Batch = {}
@@ -131,10 +134,21 @@ class Reader:
     async def _read(self, found: Found) -> AsyncGenerator[Batch, None]:
         app, base = found.name, base_of(self._visit, found.name)
         self._at = "what was given"
-        numbers = await self._visit.ask("HMGET", f"{base}app", "g", "v")
+        *numbers, happening = await self._visit.ask("HMGET", f"{base}app", "g", "v", "hn")
+        if happening is not None:
+            self._put(FACTS, 1, (number_of(app), float(happening)))
         for kind, number in zip((GENERATION, VERSION), numbers, strict=True):
             if int(number or 0):
                 self._put(FACTS, 1, (given(kind, app), float(number)))
+        start = 0
+        while kept := await self._visit.ask("LRANGE", f"{base}hs", start, start + AT_ONCE - 1):
+            start += AT_ONCE
+            self._at = "what is kept for hooks"
+            for packed in kept:
+                it = unpack_kept(app, packed)
+                row = (self._number(HAPPENINGS), app, it.number, happened.encode(it).decode())
+                self._put(HAPPENINGS, 1, row)
+            yield self._taken()
         accounts: dict[str, int] = {}
         start = 0
         while names := await self._visit.ask("ZRANGE", f"{base}u", start, start + AT_ONCE - 1):

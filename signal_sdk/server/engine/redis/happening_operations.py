@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from msgspec import structs
+
 from signal_sdk.server.engine import happened
 from signal_sdk.server.engine.happened import AnyHappening, Backlog, Follow, Happening
 from signal_sdk.server.engine.pending import Pending, drive
@@ -78,7 +80,7 @@ class HappeningOperations(Lives):
         if not message:
             self._subscribing(app, topic)
             return
-        happening = _happening(app, message)
+        happening = unpack_kept(app, message)
         if follow.wants(happening):
             self._own.deliver_happening(happening)
 
@@ -116,7 +118,16 @@ class HappeningOperations(Lives):
         return self._ask(app, "kept_done", (upto,), _is_there)
 
 
-def _happening(app: str, packed: bytes) -> AnyHappening:
+def pack_kept(happening: Happening) -> bytes:
+    """A kept happening, as happenings.lua has it."""
+    facts = {"kind": happening.kind, **structs.asdict(happening)}
+    for name in ("app", "number", "time"):
+        del facts[name]
+    return pack((happening.number, happening.time, facts))
+
+
+def unpack_kept(app: str, packed: bytes) -> AnyHappening:
+    """The happening of the app that this is."""
     number, time_ms, facts = unpack(packed)
     return happened.of_facts({**facts, "app": app, "number": number, "time": time_ms})
 
@@ -124,7 +135,7 @@ def _happening(app: str, packed: bytes) -> AnyHappening:
 def _taken(app: str, reply: Any) -> Sequence[Happening] | None:
     if reply is None or len(reply) == 1:
         return None
-    return [_happening(app, packed) for packed in reply[2]]
+    return [unpack_kept(app, packed) for packed in reply[2]]
 
 
 def _backlog(reply: Any) -> Backlog:

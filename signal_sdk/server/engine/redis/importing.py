@@ -19,6 +19,7 @@ from signal_sdk.server.engine.bounds import size_of
 from signal_sdk.server.engine.redis.call_operations import key_of, record
 from signal_sdk.server.engine.redis.channel_operations import name_size
 from signal_sdk.server.engine.redis.core import pack, tag
+from signal_sdk.server.engine.redis.happening_operations import pack_kept
 from signal_sdk.server.engine.redis.presence_operations import LINE_SECONDS
 from signal_sdk.server.engine.redis.visiting import Command, chunked
 from signal_sdk.server.engine.state import State
@@ -54,6 +55,10 @@ class _App:
     accounts: int = 0
     channels: int = 0
     bytes: int = 0
+    happening: int = 0
+    """The number of its last one."""
+    is_kept: bool = False
+    """Is anything kept for hooks?"""
 
 
 def commands(state: State, prefix: str, now: float, *, is_cluster: bool) -> Iterator[Command]:
@@ -90,15 +95,22 @@ def commands(state: State, prefix: str, now: float, *, is_cluster: bool) -> Iter
         yield from (("RPUSH", f"{base}k:{it}", name) for it in dict.fromkeys((key.one, key.other)))
         if call.deadline is not None:
             yield _due(base, f"C{name}", call.deadline)
+    for name, last, kept in state.happenings.carried():
+        app = app_of(name)
+        app.happening, app.is_kept = last, bool(kept)
+        for some in chunked(map(pack_kept, kept), AT_ONCE):
+            yield "RPUSH", f"{app.base}hs", *some
     for name, app in apps.items():
         yield from _app(name, app, prefix)
 
 
 def _app(name: str, app: _App, prefix: str) -> Iterator[Command]:
-    is_used = app.accounts or app.channels
-    if not (is_used or app.generation or app.version):
+    is_used = app.accounts or app.channels or app.is_kept
+    if not (is_used or app.generation or app.version or app.happening):
         return
     numbers = {"g": app.generation, "v": app.version, "c": app.channels, "b": app.bytes}
+    if app.happening:
+        numbers["hn"] = app.happening
     yield "HSET", f"{app.base}app", *_flat(numbers)
     if is_used:
         yield "SADD", f"{prefix}apps", name

@@ -19,6 +19,7 @@ from trio.testing import MockClock
 from signal_sdk.cli.main import cli
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Presence
+from signal_sdk.server.engine.happened import HOOKED, Happening, Login
 from signal_sdk.server.engine.kept import read
 from signal_sdk.server.revocations import Revocation, revoke, saved
 from tests.redis.clusters import RedisCluster
@@ -343,6 +344,48 @@ def test_so_they_do_in_the_directory(world: World) -> None:
     world.on_redis(talk)
     world.carry_out("data")
     world.on_journal(go_on)
+
+
+async def told(house: House) -> None:
+    """Things happen that a backend is told, and it has one of them."""
+    house.engine.inner.keep_happenings(HOOKED, 100)
+    ann = await house.node.log_in(ANN)
+    await ann.join("ü n")
+    await ann.call("nobody", "talk", call_id="1")
+    await ann.post("hello")
+    await trio.sleep(0.1)
+    assert len(await house.engine.take_happenings("app", 10, seconds=1)) == 4
+    assert await house.engine.happenings_done("app", 1)
+    other = await house.node.log_in(AccountKey("a}{pp", "ann"))
+    await trio.sleep(0.1)
+    assert len(await house.engine.take_happenings("a}{pp", 10, seconds=1)) == 1
+    assert await house.engine.happenings_done("a}{pp", 1)
+    await other.disconnect()
+
+
+async def goes_on(house: House) -> list[Happening]:
+    """What it has not is there, and what happens now has the next number."""
+    await settled(house)
+    house.engine.inner.keep_happenings(HOOKED, 100)
+    left: list[Happening] = list(await house.engine.take_happenings("app", 10, seconds=1))
+    await house.node.log_in(BOB)
+    await house.node.log_in(AccountKey("a}{pp", "bob"))
+    await trio.sleep(0.1)
+    for app, number in (("app", 5), ("a}{pp", 2)):
+        found = await house.engine.take_happenings(app, 10, seconds=1)
+        assert found[-1].number == number
+        assert isinstance(found[-1], Login)
+    return left
+
+
+def test_what_a_backend_is_to_be_told_is_carried_too(world: World) -> None:
+    """And so are the numbers: what happens later would be taken for what has come before."""
+    world.on_journal(told)
+    world.carry_in()
+    world.carry_out()
+    for left in (world.on_redis(goes_on), world.on_journal(goes_on, "back")):
+        assert [(it.number, it.kind) for it in left] == [(2, "join"), (3, "call"), (4, "absent")]
+        assert left[0].about == "ü n"
 
 
 def test_a_lease_begins_when_somebody_could_come_back(world: World) -> None:
