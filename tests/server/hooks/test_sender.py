@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.happened import Login
 from signal_sdk.server.hooks import sender
 from tests.server.helpers import journal_engine
@@ -262,4 +263,36 @@ async def test_a_backend_that_comes_later_is_told(
             await backend.until(lambda: bool(backend.events))
             await trio.sleep(1)
     assert brief(backend.events) == [("login", "ann")]
+    caplog.clear()
+
+
+async def test_where_a_node_is_gone_another_goes_on(
+    backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One of them sends at a time; each event comes, in order."""
+    backend.answer = lambda _: HANGS if len(backend.requests) < 1 else OK
+    engine, scope = EmbeddedEngine(), trio.CancelScope()
+
+    async def first(task_status: trio.TaskStatus[None]) -> None:
+        with scope:
+            async with served(backend, engine) as server, Clients(server) as clients:
+                await clients.log_in("ann")
+                task_status.started()
+                await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(first)
+        await backend.until(lambda: bool(backend.requests))
+        async with served(backend, engine.neighbour()) as other, Clients(other) as clients:
+            bob = await clients.log_in("bob")
+            await trio.sleep(5)
+            assert len(backend.requests) == 1
+            # It goes in the midst of it.
+            scope.cancel()
+            await bob.call("channel_join", name="room")
+            await backend.until(lambda: any(it["kind"] == "join" for it in backend.events))
+            await trio.sleep(1)
+            assert counts(other).delivered == 3
+    numbers = [it["number"] for it in backend.events]
+    assert list(dict.fromkeys(numbers)) == [1, 2, 3]
     caplog.clear()

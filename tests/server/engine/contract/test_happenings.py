@@ -332,3 +332,9 @@ async def test_what_is_kept_outlives_the_process(lasting: House, how: str) -> No
     assert await taken(again) == found[1:]
     await again.log_in(BOB)
     assert [it.number for it in await taken(again)] == [2, 3]
+    # Where nothing is left, no number is given twice either.
+    await again.engine.happenings_done("app", 3)
+    again = await house.reopen(how)
+    again.engine.keep_happenings(HOOKED, 100)
+    await again.log_in(line="2")
+    assert [it.number for it in await taken(again)][-1] == 6
