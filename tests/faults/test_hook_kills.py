@@ -25,6 +25,7 @@ from tests.server.hooks.backend import OK, SECRET, Answer, Backend, Request, run
 EVENTS: Final = int(os.environ.get("SIGNAL_SDK_HOOK_EVENTS", "5000"))
 """How many at least."""
 BOTS: Final = 40
+CHANNELS: Final = 50
 FAILED: Final = 0.05
 """How many of the backend's answers are failures of some kind."""
 KILLS: Final = 3 if EVENTS <= 5000 else 12
@@ -88,13 +89,18 @@ class Progress:
             await self._news.wait()
 
 
+def room(name: str, number: int) -> str:
+    """Where an account goes by its move of this number: into channels of its own."""
+    return f"{name}-{number % CHANNELS}"
+
+
 async def move_about(session: LoginSession, moves: int, progress: Progress) -> None:
     """Join one channel behind the other; each is acknowledged before the next."""
     name = session.account
     for number in range(moves):
         while True:
             try:
-                await session.channel_join(f"{name}-{number}")
+                await session.channel_join(room(name, number))
                 break
             except SignalError:
                 # Nobody knows whether it was done. To join where one is changes nothing.
@@ -117,8 +123,8 @@ def wanted(name: str, moves: int) -> list[tuple[str, str]]:
     """What has to be told of an account, in order."""
     told = [("login", "")]
     for number in range(moves):
-        told.append(("join", f"{name}-{number}"))
-        told.append(("leave", f"{name}-{number}"))
+        told.append(("join", room(name, number)))
+        told.append(("leave", room(name, number)))
     return [*told, ("logout", "")]
 
 
