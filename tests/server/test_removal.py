@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock
 
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import ChannelKey
+from signal_sdk.server.engine.pending import Pending
 from signal_sdk.testing.server import LocalServer, local_server
 from tests.server.helpers import LogIn, dev_config, members, settle, slow_engine, told
 from tests.server.test_line_login import line_login
@@ -187,3 +191,82 @@ async def test_who_joins_again_while_it_is_removed_is_where_the_later_of_both_sa
         await bob.call("channel_sendmsg", name="room", msg=f"{number}")
         assert bool(await told(ann)) is is_in
         await ann.call("channel_join", name="room")
+
+
+async def test_a_move_that_is_refused_leaves_it_removed(
+    server: LocalServer, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, bob = await log_in("ann"), await log_in("bob")
+    for client in (ann, bob):
+        await client.call("channel_join", name="room")
+    await settle()
+    ann.channel_events()
+    joining: Pending[Any] = Pending()
+    monkeypatch.setattr(server.node.engine, "join", lambda *_, **__: joining)
+    callid = ann.request("channel_join", name="hall")
+    await settle()
+    await server.node.operator.remove("app", "ann", "room")
+    await settle()
+    # Where it is, nobody knows yet.
+    assert ann.channel_events() == []
+    joining.fail(SignalError(ECode.JOINCHANNEL_E_OTHER, "too many"))
+    assert (await ann.reply(callid))["result"] == "failed"
+    await settle()
+    [(channel, _, content)] = removed(ann)
+    assert (channel, content) == ("room", own_leave(ann))
+    await bob.call("channel_sendmsg", name="room", msg="x")
+    assert await told(ann) == []
+
+
+async def test_who_is_removed_while_what_it_missed_is_looked_for_hears_so_behind_that(
+    server: LocalServer, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = await log_in("bob")
+    await bob.call("channel_join", name="room")
+    async with logged_in(server, "ann", device="python", ver=OURS) as ann:
+        msgid = (await ann.call("channel_join", name="room"))["msgid"]
+        line = ann.line
+    looking: Pending[Any] = Pending()
+    monkeypatch.setattr(server.node.engine, "history", lambda *_: looking)
+    async with wire_client(server.connect()) as again:
+        again.send("line_login", {"line": line, "channel": "room", "msgid": msgid})
+        await settle()
+        await server.node.operator.remove("app", "ann", "room")
+        await settle()
+        assert again.seen == []
+        looking.resolve(())
+        result = await again.login_ret()
+        assert (result["channel"], result["removed"]) == ("room", False)
+        await settle()
+        assert [(channel, content["ecode"]) for channel, _, content in removed(again)] == [
+            ("room", 601)
+        ]
+        await bob.call("channel_sendmsg", name="room", msg="x")
+        assert await told(again) == []
+
+
+async def test_who_is_removed_from_where_its_join_is_not_answered_yet_hears_so_behind_that(
+    server: LocalServer, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine may tell of it before that."""
+    ann, bob = await log_in("ann"), await log_in("bob")
+    await bob.call("channel_join", name="room")
+    engine, joining = server.node.engine, Pending[Any]()
+    join, results = engine.join, []
+
+    def late(*args: Any, **kwargs: Any) -> Pending[Any]:
+        results.append(join(*args, **kwargs))
+        return joining
+
+    monkeypatch.setattr(engine, "join", late)
+    callid = ann.request("channel_join", name="room")
+    await settle()
+    await server.node.operator.remove("app", "ann", "room")
+    await settle()
+    assert ann.channel_events() == []
+    joining.resolve(results[0])
+    assert (await ann.reply(callid))["result"] == "ok"
+    await settle()
+    assert [content for _, _, content in removed(ann)] == [own_leave(ann)]
+    await bob.call("channel_sendmsg", name="room", msg="x")
+    assert await told(ann) == []
