@@ -17,6 +17,7 @@ from signal_sdk.cli.ears import Printer
 from signal_sdk.cli.events import Event, as_json
 from signal_sdk.cli.output import LineWriter
 from signal_sdk.errors import ConfigError
+from signal_sdk.wire.hidden import hides
 
 __all__ = ["SAYINGS", "Entry", "Recorder", "entries"]
 
@@ -41,6 +42,7 @@ class Header(msgspec.Struct, kw_only=True):
     """In Unix milliseconds."""
 
 
+@hides("msg")
 class Entry(msgspec.Struct, kw_only=True):
     """Each further line, as far as it can be said again; what else was heard has other fields."""
 

@@ -26,7 +26,6 @@ from signal_sdk.server.calls import Calls
 from signal_sdk.server.channels import Channels
 from signal_sdk.server.clock import Clock, clocks
 from signal_sdk.server.config import Config, LimitsConfig
-from signal_sdk.server.config_admin import admin_place
 from signal_sdk.server.counts import Tallies
 from signal_sdk.server.doors import Doors
 from signal_sdk.server.engine.base import Engine, Statistics
@@ -427,5 +426,6 @@ def _fixed_changes(before: Config, after: Config) -> Iterator[str]:
                 values = list(map(bool, values))
             if values[0] != values[1]:
                 yield f"[{table}] {field.name}"
-    if admin_place(before) != admin_place(after) or before.has_admin != after.has_admin:
+    # Where it follows the server's port, that is named already.
+    if before.admin.address != after.admin.address or before.has_admin != after.has_admin:
         yield "[admin]"

@@ -16,6 +16,7 @@ from signal_sdk.callbacks import CallCallback
 from signal_sdk.ecodes import ECode
 from signal_sdk.login_session import LoginSession
 from signal_sdk.testing.notes import Notes
+from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
 
 __all__ = ["ScriptedCall"]
@@ -23,6 +24,7 @@ __all__ = ["ScriptedCall"]
 SECONDS: Final = 2.0
 
 
+@hides("extra")
 @attrs.frozen
 class _Step:
     """Something has become of the call."""

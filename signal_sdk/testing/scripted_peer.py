@@ -24,6 +24,7 @@ from signal_sdk.login_session import LoginSession
 from signal_sdk.signal import Signal
 from signal_sdk.testing.notes import Notes
 from signal_sdk.testing.scripted_call import ScriptedCall
+from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
 
 __all__ = ["ScriptedPeer"]
@@ -34,6 +35,7 @@ SHOWN: Final = 20
 """How many of the messages that were heard a failure lists: the newest."""
 
 
+@hides("text")
 @attrs.frozen(eq=False)
 class _Heard:
     """A message."""
