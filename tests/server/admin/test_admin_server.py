@@ -16,7 +16,14 @@ from trio.testing import MockClock
 
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.server.admin.asked import BODY_SECONDS, read_body
-from signal_sdk.server.admin.connections import HOLDER, SEND_SECONDS, Receive, Scope, Send
+from signal_sdk.server.admin.connections import (
+    HOLDER,
+    SEND_SECONDS,
+    Connection,
+    Receive,
+    Scope,
+    Send,
+)
 from signal_sdk.server.admin.problems import ProblemError
 from signal_sdk.server.admin.server import IDLE_SECONDS, MAX_CONNECTIONS, AdminServer
 from tests.server.helpers import settle
@@ -64,6 +71,8 @@ class Served:
     nursery: trio.Nursery
     gate: trio.Event = attrs.field(factory=trio.Event)
     seen: list[str] = attrs.field(factory=list)
+    parts: int = 0
+    """How many of what is endless were handed on."""
 
     def dial(self) -> Client:
         """A connection to it."""
@@ -93,6 +102,7 @@ class Served:
             while True:
                 part = {"type": "http.response.body", "body": b"x" * 65536, "more_body": True}
                 await send(part)
+                self.parts += 1
         await PlainTextResponse("done")(scope, receive, send)
 
 
@@ -170,6 +180,32 @@ async def test_what_fails_on_a_connection_ends_that_one(
         await other.say(GET)
         assert (await other.heard()).startswith(b"HTTP/1.1 200")
     assert [it.getMessage() for it in caplog.records if it.levelno == logging.WARNING]
+
+
+@pytest.mark.parametrize("name", ["receive_some", "aclose"])
+async def test_whatever_fails_on_a_connection_ends_that_one(
+    served: Served, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    method = getattr(Connection, name)
+    failed: list[Connection] = []
+
+    async def fail_once(self: Connection, *args: object) -> object:
+        if not failed:
+            failed.append(self)
+        if failed == [self]:
+            raise RuntimeError("this was to happen")
+        return await method(self, *args)
+
+    monkeypatch.setattr(Connection, name, fail_once)
+    async with served.dial() as client:
+        await client.say(GET)
+        await client.close()
+        await settle()
+    async with served.dial() as other:
+        await other.say(GET)
+        assert (await other.heard()).startswith(b"HTTP/1.1 200")
+    assert "a connection to the admin address failed: RuntimeError" in caplog.text
+    caplog.clear()
 
 
 async def test_who_sends_more_than_is_wanted_hears_the_answer(served: Served) -> None:
@@ -260,6 +296,7 @@ async def test_who_reads_nothing_is_hung_up_on(served: Served) -> None:
         began = trio.current_time()
         await served.server.stop()
         assert trio.current_time() - began == SEND_SECONDS
+        assert served.parts < 100, "it goes on although nobody can hear it"
 
 
 async def test_a_stop_lets_what_is_under_way_end(served: Served) -> None:
