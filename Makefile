@@ -114,7 +114,7 @@ deb: dist
 clean:
 	rm -rf .venv build dist *.egg-info tests/node_modules samples/web/node_modules tests/artifacts fuzz/findings
 	rm -rf benchmarks/.venv benchmarks/peers/node_modules benchmarks/results.json
-	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .schemathesis
 	find signal_sdk tests samples benchmarks fuzz website -name __pycache__ -prune -exec rm -rf {} +
 
 # The files .venv/has-* say what has been installed, so that a second run installs nothing.

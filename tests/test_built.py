@@ -4,8 +4,8 @@ not so, and work where nothing else is.
 
 from __future__ import annotations
 
+import email
 import email.message
-import email.parser
 import os
 import re
 import shutil
@@ -40,22 +40,21 @@ class Built:
     def metadata(self) -> email.message.Message:
         with zipfile.ZipFile(self.wheel) as archive:
             [name] = [it for it in archive.namelist() if it.endswith(".dist-info/METADATA")]
-            return email.parser.Parser().parsestr(archive.read(name).decode())
+            return email.message_from_bytes(archive.read(name))
 
 
-def build(folder: Path, repository: str = "") -> Built:
+def build(folder: Path, *options: str, repository: str = "") -> None:
+    """Have the sdist built into `folder`, and, unless `options` say otherwise, the wheel from it."""
     # Made from a copy: building puts files beside its sources, where other tests would see them.
     checkout = folder / "checkout"
     for place, path in contents().items():
         copy = checkout / place
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, copy)
-    environment = {**os.environ, "SIGNAL_SDK_REPOSITORY": repository}
-    run(checkout, "-m", "build", "--no-isolation", "--outdir", str(folder), environment=environment)
+    told = {**os.environ, "SIGNAL_SDK_REPOSITORY": repository}
+    out = ("--no-isolation", "--outdir", str(folder))
+    run(checkout, "-m", "build", *out, *options, environment=told)
     shutil.rmtree(checkout)
-    [sdist] = folder.glob("*.tar.gz")
-    [wheel] = folder.glob("*.whl")
-    return Built(sdist, wheel)
 
 
 def run(
@@ -74,7 +73,11 @@ def run(
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    return build(tmp_path_factory.mktemp("built"))
+    folder = tmp_path_factory.mktemp("built")
+    build(folder)
+    [sdist] = folder.glob("*.tar.gz")
+    [wheel] = folder.glob("*.whl")
+    return Built(sdist, wheel)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +116,12 @@ def test_no_address_is_made_up(built: Built) -> None:
 
 
 def test_whoever_publishes_names_the_repository(tmp_path: Path) -> None:
-    metadata = build(tmp_path, f"{REPOSITORY}/").metadata()
+    build(tmp_path, "--sdist", repository=f"{REPOSITORY}/")
+    [sdist] = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as tar:
+        file = tar.extractfile(f"{sdist.name.removesuffix('.tar.gz')}/PKG-INFO")
+        assert file is not None
+        metadata = email.message_from_bytes(file.read())
     addresses = metadata.get_all("Project-URL") or []
     assert f"Source, {REPOSITORY}" in addresses
     assert all(f", {REPOSITORY}" in address for address in addresses)
@@ -231,4 +239,7 @@ def test_what_a_server_needs_is_known(installed: Path) -> None:
     rows = re.findall(r"(?m)^\| (`[^|]*) \| [^|]+ \| [^|]*\|$", page.partition("What is inst")[2])
     named = {name.lower().replace("_", "-") for row in rows for name in re.findall("`(.+?)`", row)}
     assert there - {"pip", "setuptools", "signal-sdk"} == named
+    without = rows.index("`click`")
+    plain = sum(len(re.findall("`.+?`", row)) for row in rows[:without])
     assert f"A server is {len(named)} packages" in page
+    assert f"only uses the SDK the {plain} of the first rows" in page

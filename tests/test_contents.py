@@ -13,7 +13,7 @@ import pytest
 ROOT: Final = Path(__file__).parents[1]
 MADE: Final = re.compile(
     r"(^|/)(\.git|\.venv|node_modules|__pycache__|artifacts|build|dist|[^/]+\.egg-info"
-    r"|\.(hypothesis|mypy_cache|pytest_cache|ruff_cache))(/|$)"
+    r"|\.(hypothesis|mypy_cache|pytest_cache|ruff_cache|schemathesis))(/|$)"
     r"|\.pyc$|\.sqlite3(-shm|-wal)?$|^benchmarks/results\.json$|^fuzz/findings"
 )
 """What tools make in a checkout."""

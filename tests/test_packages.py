@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from signal_sdk.cli.main import COMMANDS
+from signal_sdk.server import config as configs
 
 ROOT: Final = Path(__file__).parents[1]
 CONTAINERFILE: Final = (ROOT / "Containerfile").read_text()
@@ -103,6 +104,30 @@ def test_the_server_may_do_nothing_but_serve() -> None:
     assert server["read_only"] is True
     assert server["cap_drop"] == ["ALL"]
     assert server["security_opt"] == ["no-new-privileges:true"]
+
+
+def environment(service: dict[str, Any]) -> dict[str, str]:
+    """What a service's environment says, with its defaults, and something for what has none."""
+    told = {"SIGNAL_SDK_APPS_1_CERTIFICATE": "0123456789abcdef" * 2}
+
+    def value(match: re.Match[str]) -> str:
+        return told.get(match["name"]) or match["default"] or ""
+
+    variable = re.compile(r"\$\{(?P<name>\w+)(?::[-?](?P<default>[^}]*))?\}")
+    return {name: variable.sub(value, text) for name, text in service["environment"].items()}
+
+
+@pytest.mark.parametrize(("path", "name"), [(COMPOSES[0], "server"), (COMPOSES[1], "one")])
+def test_a_server_s_environment_is_a_configuration(path: str, name: str) -> None:
+    service = yaml.safe_load((ROOT / path).read_text())["services"][name]
+    config = configs.loads("", environ=environment(service))
+    assert [app.id for app in config.apps] == ["demo"]
+    if name == "server":
+        assert config.admin.address == "0.0.0.0:8011"
+        assert config.admin.metrics_open
+        asked = yaml.safe_load((ROOT / "ops/prometheus/prometheus.yml").read_text())
+        [job] = asked["scrape_configs"]
+        assert job["static_configs"][0]["targets"] == ["server:8011"]
 
 
 # --- The Debian package
