@@ -44,7 +44,7 @@ class Built:
 
 
 def build(folder: Path, *options: str, repository: str = "") -> None:
-    """Have the sdist built into `folder`, and, unless `options` say otherwise, the wheel from it."""
+    """Have the sdist built into `folder`, and the wheel from it unless `options` say otherwise."""
     # Made from a copy: building puts files beside its sources, where other tests would see them.
     checkout = folder / "checkout"
     for place, path in contents().items():
