@@ -25,7 +25,12 @@ SHARED = (
 )
 """What the SDK and the server both stand on."""
 
-ABOVE = ("signal_sdk.cli", "signal_sdk.testing", "signal_sdk.__main__")
+ABOVE = (
+    "signal_sdk.cli",
+    "signal_sdk.pytest_plugin",
+    "signal_sdk.testing",
+    "signal_sdk.__main__",
+)
 """What may stand on both."""
 
 CLIENT = "signal_sdk.client"

@@ -205,7 +205,7 @@ class ScriptedPeer:
     def _story(self) -> str:
         """What it has heard instead, for a failure."""
         heard = self._ear.messages.all
-        lines = [f"It has heard {len(heard)} messages:" if heard else "It has heard nothing."]
+        lines = [f"It has heard {_messages(len(heard))}:" if heard else "It has heard nothing."]
         if len(heard) > SHOWN:
             lines.append(f"  … {len(heard) - SHOWN} before these")
         for time, it in heard[-SHOWN:]:
@@ -216,3 +216,7 @@ class ScriptedPeer:
         if why := self._explain():
             lines.append(why)
         return "\n".join(lines)
+
+
+def _messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count} messages"
