@@ -33,6 +33,7 @@ HELD: Final = {
     "docs/configuration.md": "tests/server/test_config_print.py",
     "docs/hooks.md": "tests/server/hooks/test_documentation.py",
     "docs/old_clients.md": "tests/test_old_clients_page.py",
+    "docs/pytest.md": "tests/testing/test_pytest_page.py",
     "docs/router.md": "tests/router/test_router_page.py",
     "docs/security.md": "tests/test_security_page.py",
     "docs/streams.md": "tests/test_streams_page.py",
