@@ -293,6 +293,8 @@ class Bot:
     ) -> None:
         sender = Sender(waits_for_rate=self._waits_for_rate)
         self._life = life = _Life(Speech(session, sender, Conversations()), channel)
+        # Held to the end: what nobody reads any more then stays with the server.
+        messages, invitations = session.messages(), session.invitations()
         try:
             async with trio.open_nursery() as nursery:
                 run = Run(
@@ -302,7 +304,7 @@ class Bot:
                     limiter=trio.CapacityLimiter(self._threads),
                     handler_timeout=self._handler_timeout,
                 )
-                nursery.start_soon(run.read, session.messages(), session.invitations(), channel)
+                nursery.start_soon(run.read, messages, invitations, channel)
                 nursery.start_soon(self._stop_when_told, life, run)
                 task_status.started(session)
                 ecode = await session.wait_logged_out()

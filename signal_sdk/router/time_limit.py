@@ -22,6 +22,8 @@ class TimeLimit:
     def __init__(self, seconds: float | None) -> None:
         self._seconds = seconds
         self._scope = trio.CancelScope()
+        self._pauses = 0
+        self._left = math.inf
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -37,10 +39,14 @@ class TimeLimit:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """What is waited for in the block does not count."""
-        left = self._scope.deadline - trio.current_time()
-        self._scope.deadline = math.inf
+        """What is waited for in the block does not count; there may be several at a time."""
+        if not self._pauses:
+            self._left = self._scope.deadline - trio.current_time()
+            self._scope.deadline = math.inf
+        self._pauses += 1
         try:
             yield
         finally:
-            self._scope.deadline = trio.current_time() + left
+            self._pauses -= 1
+            if not self._pauses:
+                self._scope.deadline = trio.current_time() + self._left

@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from signal_sdk import ChannelEvent, ChannelLeft, ECode, Missed, SignalError, Stream
+from signal_sdk import ChannelEvent, ChannelLeft, ECode, Missed, Signal, SignalError, Stream
 from signal_sdk.router import (
     BacklogError,
     Bot,
@@ -25,6 +25,7 @@ from signal_sdk.router.conversations import Conversations
 from signal_sdk.router.lines import MAX_EVENTS, MAX_EVENTS_OF_ONE, Lines
 from signal_sdk.router.running import Run
 from signal_sdk.router.sending import MAX_WAITING_SENDS, Sender
+from signal_sdk.router.time_limit import TimeLimit
 from signal_sdk.server import config as configs
 from signal_sdk.streams import Readers
 from signal_sdk.testing.server import local_server
@@ -140,6 +141,68 @@ async def test_a_handler_that_takes_too_long_is_cancelled_but_not_while_it_asks(
         await alice.heard("next", within=30)
     assert told == ["HandlerTimeoutError: a handler took longer than 10 s, and was cancelled"]
     assert issubclass(HandlerTimeoutError, TimeoutError)
+
+
+async def test_two_questions_at_once_are_no_time_of_the_handlers(
+    autojump_clock: MockClock,
+) -> None:
+    limit = TimeLimit(10)
+
+    async def pause(seconds: float) -> None:
+        with limit.paused():
+            await trio.sleep(seconds)
+
+    async def handler() -> None:
+        with limit.kept():
+            await trio.sleep(4)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(pause, 100)
+                nursery.start_soon(pause, 200)
+            await trio.sleep_forever()
+
+    with pytest.raises(HandlerTimeoutError):
+        await handler()
+    assert trio.current_time() == 210
+
+
+async def test_what_ends_a_program_ends_the_bot(autojump_clock: MockClock) -> None:
+    bot = Bot("app", account="desk")
+
+    @bot.message()
+    async def leave(context: MessageContext) -> None:
+        raise SystemExit(3)
+
+    async with local_server(listens=False) as server, Signal("app", server=server) as signal:
+        alice = await signal.login("alice", "_no_need_token")
+        await alice.message_instant_send("desk", "go")
+        with pytest.raises(SystemExit) as ended:
+            await bot.run(server=server)
+        assert ended.value.code == 3
+
+
+async def test_what_is_not_read_when_it_stops_stays_for_the_next_run(
+    autojump_clock: MockClock,
+) -> None:
+    bot, seen = Bot("app", account="desk"), list[str]()
+
+    @bot.message()
+    async def slow(context: MessageContext) -> None:
+        seen.append(context.text)
+        await trio.sleep(3)
+
+    async with local_server(listens=False) as server:
+        async with running(bot, server) as desk:
+            alice = desk.peer("alice")
+            await alice.say("first")
+            await trio.sleep(1)
+            bot.stop()
+            await trio.sleep(1)
+            await alice.say("later")
+            await desk.session.wait_logged_out()
+            assert seen == ["first"]
+        async with running(bot, server):
+            await trio.sleep(1)
+    assert seen == ["first", "later"]
 
 
 async def test_lines_are_bounded_in_all_and_told_of_once(autojump_clock: MockClock) -> None:
