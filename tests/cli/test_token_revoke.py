@@ -161,7 +161,7 @@ def test_an_account_s_tokens_are_those_that_there_are_now(data: str) -> None:
     first, second = said.splitlines()
     assert first.startswith(f"revoked: tokens of 'ann' of the app '{APP}' made before 20")
     assert second == "and all of the original form, whenever they were made"
-    assert Revocations(data).is_revoked(APP, "ann", int(time.time()), 10**12)
+    assert Revocations(data).is_revoked(APP, "ann", before, 10**12)
 
 
 @pytest.mark.parametrize(
