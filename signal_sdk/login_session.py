@@ -290,7 +290,7 @@ class LoginSession(DocumentedNames):
         member = self._client.channels.membership(name)
         if member not in self._channels:
             there = {it: channel for it, channel in self._channels.items() if not it.is_over}
-            channel = _channel.Channel(self._client, self, member, cb)
+            channel = self.Channel(self._client, self, member, cb)
             self._channels = {**there, member: channel}
             if keeps_events:
                 channel.keep_events()
@@ -312,7 +312,7 @@ class LoginSession(DocumentedNames):
         given.callback(cb, CallCallback)
         calls = self._client.calls
         side = calls.outgoing(channel, peer, extra)
-        call = _call.Call(self._client, self, side, cb)
+        call = self.Call(self._client, self, side, cb)
         calls.invite(side, channel, peer, extra)
         return call
 

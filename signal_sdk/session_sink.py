@@ -7,6 +7,7 @@ What happens in a channel or a call, `Channel` and `Call` hear themselves.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -48,7 +49,8 @@ SENDER_UID: Final = 0
 
 class SessionSink:
     """What hears of one login of `account`, and has its objects. `cb` is the user's; `crew` runs
-    its callbacks, and has `spare` for those of what is asked of a session that has ended.
+    its callbacks, and has `spare` for those of what is asked of a session that has ended. `make`
+    makes the session's object.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class SessionSink:
         cb: LoginCallback | None,
         after: Operation[ECode] | None,
         seen: Seen | None,
+        make: Callable[[SessionClient, Readers[Message], Readers[Call]], LoginSession],
     ) -> None:
         self._dispatcher = Dispatcher(
             crew,
@@ -79,7 +82,7 @@ class SessionSink:
         )
         self._messages: Readers[Message] = Readers(0 if cb is not None else LIMIT)
         self._invitations: Readers[Call] = Readers(0 if cb is not None else LIMIT)
-        self.session: LoginSession = LoginSession(self.client, self._messages, self._invitations)
+        self.session: LoginSession = make(self.client, self._messages, self._invitations)
         self.attributes: UserAttributes = UserAttributes(self.client.requests, self._dispatcher)
 
     async def run(self) -> None:
@@ -169,7 +172,7 @@ class SessionSink:
             self._dispatcher.put(_nothing, turn)
 
     def _called(self, side: CallSide, turn: Turn, *, is_heard: bool) -> tuple[Call, Turn | None]:
-        call = Call(self.client, self.session, side)
+        call = self.session.Call(self.client, self.session, side)
         if self._invitations.is_wanted:
             call.keep_events()
         return call, self._invitations.tell(call, turn, is_heard=is_heard)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import trio
 
+from signal_sdk import call as _call
 from signal_sdk import callbacks as _callbacks
 from signal_sdk import login_session as _login_session
 from signal_sdk.client import given
@@ -35,6 +36,8 @@ from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.session_sink import SessionSink
 from signal_sdk.spelling import DocumentedNames
+from signal_sdk.stream_events import Message
+from signal_sdk.streams import Readers
 from signal_sdk.user_attributes import UserAttributes
 from signal_sdk.wire import names
 
@@ -47,9 +50,8 @@ MAX_SEEN_ACCOUNTS: Final = 1000
 RECONNECT: Final = Backoff()
 """How a session comes back unless its user says otherwise: for as long as it takes."""
 NO_TRIO: Final = (
-    "a Signal runs in trio, and in no other event loop: begin by `trio.run(main)`; a program of "
-    "asyncio, or of no event loop, uses `signal_sdk.create_agora_sdk_instance_cpp()`, which has a "
-    "thread of its own"
+    "this Signal runs in trio, and in no other event loop: begin by `trio.run(main)`; a program of "
+    "asyncio takes `signal_sdk.aio.Signal`, and one of no event loop `signal_sdk.sync.Signal`"
 )
 
 
@@ -119,7 +121,7 @@ class Signal(DocumentedNames):
         self._log = Log()
         self._trace = Trace(trace, with_texts=trace_texts) if trace is not None else None
         self._reactor = Reactor()
-        self._crew = Crew()
+        self._crew = self._make_crew()
         self._spare = Dispatcher(self._crew)
         self._shared = Shared(
             appid=appid,
@@ -137,6 +139,19 @@ class Signal(DocumentedNames):
         self._waiting_for_end = trio.lowlevel.ParkingLot()
         self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._nursery: trio.Nursery | None = None
+
+    def _make_crew(self) -> Crew:
+        """What runs the callbacks."""
+        return Crew()
+
+    def _make_session(
+        self,
+        client: SessionClient,
+        messages: Readers[Message],
+        invitations: Readers[_call.Call],
+    ) -> _login_session.LoginSession:
+        """What a program holds of a login."""
+        return _login_session.LoginSession(client, messages, invitations)
 
     def _no_requests(self) -> Requests:
         """What is asked without a session fails with 1003."""
@@ -263,6 +278,7 @@ class Signal(DocumentedNames):
             cb=cb,
             after=before.client.ended if before is not None else None,
             seen=before.client.seen if before is not None else self._seen.pop(key, None),
+            make=self._make_session,
         )
         self._logins[key] = login
         self._latest = login

@@ -10,7 +10,7 @@ import copy
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Generic, Self, TypeVar
+from typing import Final, Generic, Protocol, Self, TypeVar
 
 import trio
 
@@ -29,7 +29,7 @@ READS_PER_TURN: Final = 32
 T = TypeVar("T")
 
 
-class _SharedTurn:
+class SharedTurn:
     """An inbox entry's turn, which several have part in: it begins with the first, and ends when
     all have ended.
     """
@@ -54,21 +54,37 @@ class _SharedTurn:
             self._turn.end()
 
 
-class _Buffer(Generic[T]):
+class Reader(Protocol):
+    """Who is woken when there is something to read, or the end."""
+
+    @property
+    def is_asleep(self) -> bool:
+        """Does somebody wait?"""
+
+    async def sleep(self) -> None:
+        """Wait."""
+
+    def wake(self) -> None:
+        """There is something."""
+
+
+class Buffer(Generic[T]):
     """What one reader has not read yet. What has a turn is bounded by whoever gives turns."""
 
-    __slots__ = ("error", "events", "is_over", "limit", "missed", "sleeper")
+    __slots__ = ("error", "events", "is_over", "limit", "missed", "sleeper", "withdraws")
 
     def __init__(self, limit: int) -> None:
-        self.events: deque[tuple[T, _SharedTurn | None]] = deque()
+        self.events: deque[tuple[T, SharedTurn | None]] = deque()
         self.limit: int = limit
         self.missed: int = 0
         """How many were dropped before these, of which its reader does not know yet."""
-        self.sleeper: Sleeper = Sleeper()
+        self.sleeper: Reader = Sleeper()
         self.is_over: bool = False
+        self.withdraws: bool = False
+        """Does what nobody has begun stay with the server?"""
         self.error: SignalError | None = None
 
-    def put(self, event: T, turn: _SharedTurn | None) -> None:
+    def put(self, event: T, turn: SharedTurn | None) -> None:
         if turn is None and len(self.events) >= self.limit:
             self.events.popleft()
             self.missed += 1
@@ -77,12 +93,16 @@ class _Buffer(Generic[T]):
 
     def end(self, error: SignalError | None, *, withdraws: bool = False) -> None:
         """Nothing more comes."""
-        self.is_over, self.error = True, error
+        self.is_over, self.error, self.withdraws = True, error, withdraws
         if withdraws:
-            left = [it for it in self.events if it[1] is None or it[1].has_begun]
-            self.events.clear()
-            self.events.extend(left)
+            self.withdraw()
         self.sleeper.wake()
+
+    def withdraw(self) -> None:
+        """Let go of what nobody has begun."""
+        left = [it for it in self.events if it[1] is None or it[1].has_begun]
+        self.events.clear()
+        self.events.extend(left)
 
 
 class Readers(Generic[T]):
@@ -95,7 +115,7 @@ class Readers(Generic[T]):
 
     def __init__(self, keep: int = 0, *, missed: Callable[[int], T] | None = None) -> None:
         self.missed: Callable[[int], T] | None = missed
-        self._buffers: list[_Buffer[T]] = []
+        self._buffers: list[Buffer[T]] = []
         self._kept: deque[T] = deque(maxlen=keep)
         self._lost = 0
         self._is_over = False
@@ -112,7 +132,7 @@ class Readers(Generic[T]):
             if not is_heard:
                 self._keep(event)
             return turn
-        shared = None if turn is None else _SharedTurn(turn, len(buffers) + is_heard)
+        shared = None if turn is None else SharedTurn(turn, len(buffers) + is_heard)
         for buffer in buffers:
             buffer.put(event, shared)
         return shared if is_heard else None
@@ -132,9 +152,9 @@ class Readers(Generic[T]):
             for buffer in self._buffers:
                 buffer.end(error, withdraws=withdraws)
 
-    def open(self, limit: int) -> _Buffer[T]:
+    def open(self, limit: int) -> Buffer[T]:
         """There is another reader."""
-        buffer: _Buffer[T] = _Buffer(limit)
+        buffer: Buffer[T] = Buffer(limit)
         buffer.missed, self._lost = self._lost, 0
         for event in self._kept:
             buffer.put(event, None)
@@ -146,7 +166,7 @@ class Readers(Generic[T]):
             self.is_wanted = True
         return buffer
 
-    def close(self, buffer: _Buffer[T]) -> None:
+    def close(self, buffer: Buffer[T]) -> None:
         """A reader goes. What it has not read is kept where nobody else has it."""
         if buffer not in self._buffers:
             return
@@ -181,7 +201,7 @@ class Stream(Generic[T]):
             raise ValueError(f"a stream's limit is a number from 1 on: {limit!r} is none")
         self._readers = readers
         self._limit = limit
-        self._buffer: _Buffer[T] | None = None
+        self._buffer: Buffer[T] | None = None
         self._turn: Turn | None = None
         self._reads = 0
         self._is_closed = False
@@ -192,7 +212,8 @@ class Stream(Generic[T]):
             return f"<Stream {'closed' if self._is_closed else 'not begun'}>"
         return f"<Stream {'over' if buffer.is_over else 'open'}: {len(buffer.events)} wait>"
 
-    def _begin(self) -> _Buffer[T]:
+    def begin(self) -> Buffer[T]:
+        """Begin, where it has not: from here on, what happens waits for it."""
         if self._is_closed:
             raise RuntimeError("the stream is closed: ask for another one")
         if self._buffer is None:
@@ -200,11 +221,11 @@ class Stream(Generic[T]):
         return self._buffer
 
     def __aiter__(self) -> Self:
-        self._begin()
+        self.begin()
         return self
 
     async def __aenter__(self) -> Self:
-        self._begin()
+        self.begin()
         await trio.lowlevel.checkpoint()
         return self
 
@@ -237,7 +258,7 @@ class Stream(Generic[T]):
             turn.end()
 
     async def __anext__(self) -> T:
-        buffer = self._begin()
+        buffer = self.begin()
         if buffer.sleeper.is_asleep:
             raise RuntimeError("another task waits for this stream: ask for another one")
         self._end_turn()
@@ -253,12 +274,19 @@ class Stream(Generic[T]):
                 raise StopAsyncIteration
             await buffer.sleeper.sleep()
         if buffer.missed:
-            count, buffer.missed = buffer.missed, 0
-            if self._readers.missed is not None:
-                return self._readers.missed(count)
-            warn("%d events were dropped before anybody read them", count)
+            missed = self.take_missed(buffer)
+            if missed is not None:
+                return missed
         event, turn = buffer.events.popleft()
         if turn is not None:
             turn.begin()
             self._turn = turn
         return event
+
+    def take_missed(self, buffer: Buffer[T]) -> T | None:
+        """What tells the reader how many events it has missed; None where the log does."""
+        count, buffer.missed = buffer.missed, 0
+        if self._readers.missed is not None:
+            return self._readers.missed(count)
+        warn("%d events were dropped before anybody read them", count)
+        return None

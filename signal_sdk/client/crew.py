@@ -59,6 +59,9 @@ class Work(Protocol):
     def failed(self, exc: Exception) -> None:
         """A callback has raised."""
 
+    def report_of(self, exc: Exception) -> Entry | None:
+        """As `failed`, for who runs next what this returns."""
+
     def rest(self) -> None:
         """The queue is empty. Once it is not, `Crew.line_up` is to be called."""
 
@@ -98,6 +101,9 @@ class Crew:
         self._ready.append(work)
         if not self._has_beginner:
             self._call_beginner()
+
+    def give_back(self, work: Work) -> None:
+        """Put into its queue again what was taken from it and has not begun. Here, nothing is."""
 
     async def run(self) -> None:
         """Run until cancelled, or until a callback raises what is no `Exception`."""

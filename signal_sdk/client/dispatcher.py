@@ -94,6 +94,7 @@ class Dispatcher:
 
     def withdraw_turns(self) -> None:
         """Take back every callback that has a turn and has not begun."""
+        self._crew.give_back(self)
         left = [entry for entry in self.queue if entry[1] is None]
         self.queue.clear()
         self.queue.extend(left)
@@ -125,11 +126,18 @@ class Dispatcher:
 
     def failed(self, exc: Exception) -> None:
         """A callback has raised."""
-        log_raised(f"a callback raised {type_name(exc)}", exc)
-        if self._on_error is not None:
-            reason = f"a callback raised {type_name(exc)}: {text_of(exc)}"
+        report = self.report_of(exc)
+        if report is not None:
             # Before all else that waits.
-            self.queue.appendleft((partial(_report, self._on_error, reason), None))
+            self.queue.appendleft(report)
+
+    def report_of(self, exc: Exception) -> Entry | None:
+        """Log what a callback has raised, and make the callback that hears of it, if one does."""
+        log_raised(f"a callback raised {type_name(exc)}", exc)
+        if self._on_error is None:
+            return None
+        reason = f"a callback raised {type_name(exc)}: {text_of(exc)}"
+        return partial(_report, self._on_error, reason), None
 
     # --- what was dropped ---
 

@@ -7,7 +7,7 @@ Owns: one outcome, and any number of tasks that await it. Must not know what the
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
 import trio
@@ -32,8 +32,8 @@ class Operation(Generic[T]):
 
     def __init__(self) -> None:
         self._value: T | None = None
-        self._error: SignalError | None = None
-        self._event: trio.Event | None = None
+        self._error: Exception | None = None
+        self._event: trio.Event | _Told | None = None
         self.is_awaited: bool = False
         """Has anybody awaited it yet?"""
         self.is_done: bool = False
@@ -50,10 +50,21 @@ class Operation(Generic[T]):
             if self._event is None:
                 self._event = trio.Event()
             await self._event.wait()
+        return self.outcome()
+
+    def outcome(self) -> T:
+        """Its result, once it is done; raises what it failed with."""
         if self._error is not None:
             # Each awaiter raises its own copy: a traceback belongs to one raise.
             raise copy.copy(self._error) from self._error.__cause__
         return self._value  # type: ignore[return-value]  # set by whoever ended the operation
+
+    def tell(self, do: Callable[[], object]) -> None:
+        """Have `do` called at its end, in the task that ends it; at once where it is done."""
+        if self.is_done:
+            do()
+        else:
+            self._event = _Told(do, self._event)
 
     def __repr__(self) -> str:
         if not self.is_done:
@@ -61,6 +72,26 @@ class Operation(Generic[T]):
         else:
             state = "done" if self._error is None else f"failed: {self._error}"
         return f"<{type(self).__name__} {state}>"
+
+
+class _Told:
+    """In the place of an event: it calls somebody, and sets the event that there is."""
+
+    __slots__ = ("_do", "_event")
+
+    def __init__(self, do: Callable[[], object], event: trio.Event | _Told | None) -> None:
+        self._do = do
+        self._event: trio.Event | _Told | None = event
+
+    def set(self) -> None:
+        if self._event is not None:
+            self._event.set()
+        self._do()
+
+    async def wait(self) -> None:
+        if self._event is None:
+            self._event = trio.Event()
+        await self._event.wait()
 
 
 class Promise(Operation[T]):
@@ -85,9 +116,9 @@ class Promise(Operation[T]):
                 self._wake()
 
     def _wake(self) -> None:
-        if self._event is not None:
-            self._event.set()
-            self._event = None
+        event, self._event = self._event, None
+        if event is not None:
+            event.set()
 
 
 def done(value: T) -> Operation[T]:

@@ -56,6 +56,11 @@ class TrioThread:
         """Start the thread."""
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Does the thread run?"""
+        return self._thread.is_alive()
+
     def join(self, seconds: float) -> None:
         """Wait for the thread's end, but not longer than that, in many short looks: of a time in
         which the process stood still, no more counts than one of them.

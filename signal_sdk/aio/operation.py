@@ -1,0 +1,79 @@
+"""Operations that are awaited in a loop, while they are under way in the trio thread.
+
+Owns: one outcome's way from there to here. Must not know what the operation does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from signal_sdk.client.operation import Operation
+
+if TYPE_CHECKING:
+    from signal_sdk.aio.crossing import Crossing
+
+__all__ = ["LoopOperation"]
+
+T = TypeVar("T")
+
+
+class LoopOperation(Operation[T]):
+    """An operation of the trio thread, to be awaited in the loop of `crossing`."""
+
+    __slots__ = ("_crossing", "_inner", "_waiting")
+
+    def __init__(self, crossing: Crossing) -> None:
+        super().__init__()
+        self._crossing = crossing
+        self._inner: Operation[T] | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+
+    # --- in the trio thread ---
+
+    def start(self, do: Callable[[], Operation[T]]) -> None:
+        """Begin, by calling `do`."""
+        try:
+            inner = do()
+        except Exception as exc:  # noqa: BLE001  it is raised to who awaits
+            self._error = exc
+            self._crossing.put(self._refused)
+            return
+        self._inner = inner
+        if self.is_awaited:
+            inner.is_awaited = True
+        inner.tell(self._put)
+
+    def _put(self) -> None:
+        self._crossing.put(self._end)
+
+    # --- in the loop ---
+
+    def _end(self) -> None:
+        inner = self._inner
+        if inner is not None:
+            self._value, self._error = inner._value, inner._error  # noqa: SLF001  the same class
+        self.is_done = True
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+        self._waiting.clear()
+
+    def _refused(self) -> None:
+        """It was not begun: an argument was wrong."""
+        self._end()
+        if not self.is_awaited:
+            text = "a call of signal_sdk was refused, and nobody awaits it"
+            self._crossing.loop.call_exception_handler({"message": text, "exception": self._error})
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        self._crossing.check()
+        self.is_awaited = True
+        if self._inner is not None:
+            self._inner.is_awaited = True
+        if not self.is_done:
+            future = self._crossing.loop.create_future()
+            self._waiting.append(future)
+            yield from future
+        return self.outcome()

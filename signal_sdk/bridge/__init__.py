@@ -1,0 +1,1 @@
+"""The way between a program that does not run on trio and the `Signal` that does."""
