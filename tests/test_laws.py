@@ -16,6 +16,7 @@ from tests.laws import (
     modules_are_short,
     net_knows_no_protocol,
     only_admin_knows_http_servers,
+    only_aio_knows_asyncio,
     only_jwt_tokens_knows_pyjwt,
     only_lookup_knows_httpx,
     only_the_collector_knows_prometheus,
@@ -24,6 +25,7 @@ from tests.laws import (
     only_the_journal_knows_sqlite,
     only_the_redis_engine_knows_redis,
     only_websocket_knows_websockets,
+    only_who_does_not_run_on_trio_knows_the_bridge,
     others_are_judged_patiently,
     the_client_knows_no_api,
     the_engine_is_known_by_its_contract,
@@ -56,6 +58,10 @@ from tests.modules import ROOT, Module, circles, is_in, modules
         pytest.param(only_the_command_line_knows_click, id="only the command line knows click"),
         pytest.param(only_the_command_line_knows_rich, id="only the command line knows rich"),
         pytest.param(only_the_collector_knows_prometheus, id="only the collector knows Prometheus"),
+        pytest.param(only_aio_knows_asyncio, id="only aio knows asyncio"),
+        pytest.param(
+            only_who_does_not_run_on_trio_knows_the_bridge, id="trio's API knows no bridge"
+        ),
         pytest.param(others_are_judged_patiently, id="others are judged patiently"),
         pytest.param(modules_are_short, id="modules are short"),
     ],
@@ -74,6 +80,7 @@ SERVER = ("signal_sdk.server",)
 SDK = (
     *("signal_sdk.client", "signal_sdk.flat", "signal_sdk.signal", "signal_sdk.login_session"),
     *("signal_sdk.channel", "signal_sdk.call", "signal_sdk.callbacks", "signal_sdk.agora_api"),
+    *("signal_sdk.aio", "signal_sdk.sync", "signal_sdk.bridge"),
     "httpx",
 )
 COMMAND = "import click; from signal_sdk.cli.main import cli; cli.get_command(click.Context(cli), "
@@ -306,6 +313,13 @@ def test_the_law_of_the_journal_lets_pass(name: str, source: str) -> None:
         (
             *(only_admin_knows_http_servers, "starlette"),
             *("signal_sdk.server.admin.app", "signal_sdk.server.node"),
+        ),
+        (only_aio_knows_asyncio, "asyncio", "signal_sdk.aio.crew", "signal_sdk.sync.stream"),
+        (
+            only_who_does_not_run_on_trio_knows_the_bridge,
+            "signal_sdk.bridge.tap",
+            "signal_sdk.sync.stream",
+            "signal_sdk.streams",
         ),
     ],
 )

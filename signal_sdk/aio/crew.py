@@ -11,8 +11,8 @@ import asyncio
 import inspect
 from collections.abc import Awaitable
 from functools import partial
-
-import trio
+from types import CoroutineType
+from typing import Any
 
 from signal_sdk.aio.crossing import Crossing
 from signal_sdk.bridge.handed import Handed
@@ -28,7 +28,7 @@ class LoopCrew(Crew):
         super().__init__()
         self._crossing = crossing
         self._handed: dict[Work, Handed[Thunk]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     # --- in the trio thread ---
 
@@ -57,7 +57,7 @@ class LoopCrew(Crew):
     async def run(self) -> None:
         """Have callbacks run until cancelled."""
         try:
-            await trio.sleep_forever()
+            await self._crossing.flush()
         finally:
             self.is_over = True
             for handed in self._handed.values():
@@ -81,15 +81,17 @@ class LoopCrew(Crew):
                 if result is not None and inspect.isawaitable(result):
                     self._wait(work, handed, result)
                     return
-            handed.end(self._crossing.call)
+            handed.end()
         self._crossing.call(partial(self._has_run, work, handed))
 
     def _wait(self, work: Work, handed: Handed[Thunk], result: Awaitable[object]) -> None:
-        task = self._crossing.loop.create_task(_wait_for(result), context=work.context)
+        handed.report(self._crossing.call)
+        coroutine = result if isinstance(result, CoroutineType) else _wait_for(result)
+        task = self._crossing.loop.create_task(coroutine, context=work.context)
         self._tasks.add(task)
         task.add_done_callback(partial(self._has_waited, work, handed))
 
-    def _has_waited(self, work: Work, handed: Handed[Thunk], task: asyncio.Task[None]) -> None:
+    def _has_waited(self, work: Work, handed: Handed[Thunk], task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
             if self.is_over:
@@ -97,7 +99,7 @@ class LoopCrew(Crew):
             self._failed(work, handed, RuntimeError("its task was cancelled"))
         elif isinstance(exc := task.exception(), Exception):
             self._failed(work, handed, exc)
-        handed.end(self._crossing.call)
+        handed.end()
         self._run(work, handed)
 
     def _failed(self, work: Work, handed: Handed[Thunk], exc: Exception) -> None:

@@ -13,8 +13,9 @@ from functools import partial
 from typing import Final, TypeVar
 
 from signal_sdk.aio.operation import LoopOperation
-from signal_sdk.bridge.lodger import Lodger
+from signal_sdk.bridge.lodger import NOT_ENTERED, Lodger
 from signal_sdk.client.operation import Operation
+from signal_sdk.net.sleeper import Sleeper
 
 __all__ = ["Crossing"]
 
@@ -30,7 +31,6 @@ OTHER_LOOP: Final = (
     "this Signal belongs to the event loop that entered its block, and another one runs here: use"
     " it there, or enter another Signal's block here"
 )
-NOT_ENTERED: Final = "the Signal's block was not entered: `async with Signal(…) as signal:`"
 
 
 class Crossing:
@@ -43,6 +43,7 @@ class Crossing:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._things: deque[Callable[[], object]] = deque()
         self._is_woken = False
+        self._sleeper = Sleeper()
 
     def bind(self, lodger: Lodger) -> None:
         """It is this loop, which runs, and that `Signal`. Raises `RuntimeError`."""
@@ -82,7 +83,7 @@ class Crossing:
         """
         lodger = self.check()
         operation: LoopOperation[T] = LoopOperation(self)
-        lodger.call(partial(operation.start, do))
+        lodger.ask(partial(operation.start, do))
         return operation
 
     def now(self, do: Callable[[], T]) -> T:
@@ -115,13 +116,25 @@ class Crossing:
         self._things.append(do)
         if not self._is_woken:
             self._is_woken = True
-            try:
-                self.loop.call_soon_threadsafe(self._do)
-            except RuntimeError:
-                self._things.clear()
-                self._is_woken = False
-                if self.on_closed is not None:
-                    self.on_closed()
+            if self._sleeper.is_asleep:
+                self._sleeper.wake()
+            else:
+                self._wake()
+
+    async def flush(self) -> None:
+        """Wake the loop once for all that the tasks of one turn have put."""
+        while True:
+            await self._sleeper.sleep()
+            self._wake()
+
+    def _wake(self) -> None:
+        try:
+            self.loop.call_soon_threadsafe(self._do)
+        except RuntimeError:
+            self._things.clear()
+            self._is_woken = False
+            if self.on_closed is not None:
+                self.on_closed()
 
     @property
     def is_closed(self) -> bool:

@@ -7,16 +7,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from signal_sdk.client.operation import Operation
 
-if TYPE_CHECKING:
-    from signal_sdk.aio.crossing import Crossing
-
-__all__ = ["LoopOperation"]
+__all__ = ["Loop", "LoopOperation"]
 
 T = TypeVar("T")
+
+
+class Loop(Protocol):
+    """The way to the loop."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop itself."""
+
+    def check(self) -> object:
+        """Raise `RuntimeError` anywhere but in it."""
+
+    def put(self, do: Callable[[], object]) -> None:
+        """Have `do` called in it."""
 
 
 class LoopOperation(Operation[T]):
@@ -24,7 +35,7 @@ class LoopOperation(Operation[T]):
 
     __slots__ = ("_crossing", "_inner", "_waiting")
 
-    def __init__(self, crossing: Crossing) -> None:
+    def __init__(self, crossing: Loop) -> None:
         super().__init__()
         self._crossing = crossing
         self._inner: Operation[T] | None = None

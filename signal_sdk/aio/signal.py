@@ -7,6 +7,7 @@ block does: the `Signal` that this is does.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from functools import partial
 from types import TracebackType
@@ -106,14 +107,20 @@ class Signal(_signal.Signal):
 
     async def _wait(self, lodger: Lodger, *, is_leaving: bool = False) -> None:
         """Wait until the block has been entered, or left."""
-        future = self.crossing.loop.create_future()
+        loop = self.crossing.loop
+        future = loop.create_future()
 
         def told() -> None:
             if not future.done():
                 future.set_result(None)
 
+        def tell(_: object) -> None:
+            # Where it is closed, nobody waits any more.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(told)
+
         awaited = lodger.ended if is_leaving else lodger.entered
-        awaited.add_done_callback(lambda _: self.crossing.put(told))
+        awaited.add_done_callback(tell)
         await future
         awaited.result()
 

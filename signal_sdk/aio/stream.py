@@ -44,7 +44,7 @@ class LoopStream(Stream[T]):
             raise RuntimeError("the stream is closed: ask for another one")
         if not self._has_begun:
             self._has_begun = True
-            lodger.call(self._tap.begin)
+            lodger.ask(self._tap.begin)
 
     def __aiter__(self) -> Self:
         self._start()
@@ -80,7 +80,7 @@ class LoopStream(Stream[T]):
 
     def _end_turn(self) -> None:
         if self._handed is not None:
-            self._handed.end(self._crossing.call)
+            self._handed.end()
 
     # --- in the trio thread ---
 
@@ -100,8 +100,10 @@ class LoopStream(Stream[T]):
             raise RuntimeError("another task waits for this stream: ask for another one")
         self._end_turn()
         while True:
-            entry = self._handed.take() if self._handed is not None else None
-            if entry is not None:
+            handed = self._handed
+            entry = handed.take() if handed is not None else None
+            if handed is not None and entry is not None:
+                handed.report(self._crossing.call)
                 return entry[0]
             if self._is_closed:
                 raise StopAsyncIteration
@@ -115,7 +117,7 @@ class LoopStream(Stream[T]):
         """Wait until there is more."""
         self._reader = self._crossing.loop.create_future()
         try:
-            self._crossing.call(self._tap.ask)
+            self._crossing.check().ask(self._tap.ask)
             await self._reader
         finally:
             self._reader = None

@@ -46,14 +46,15 @@ class Handed(Generic[E]):
             self._taken += 1
             return entry
 
-    def end(self, report: Callable[[Callable[[], object]], object]) -> None:
-        """What was taken has ended: has `report` call `settle` in the trio thread, where a turn is
-        to know.
-        """
+    def end(self) -> None:
+        """What was taken last has ended. Its turn knows so by `settle`."""
         self._ended = self._taken
+
+    def report(self, call: Callable[[Callable[[], object]], object]) -> None:
+        """Have `call` call `settle` in the trio thread, where a turn is to know something."""
         if self._is_reported and self._ended and self._entries[self._ended - 1][1] is not None:
             self._is_reported = False
-            report(self.settle)
+            call(self.settle)
 
     def put_first(self, entry: E) -> None:
         """The next one to be taken."""

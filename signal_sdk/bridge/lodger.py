@@ -21,7 +21,7 @@ import trio
 from signal_sdk.flat.thread import TrioThread, settle
 from signal_sdk.net.reactor import Reactor
 
-__all__ = ["Block", "Lodger"]
+__all__ = ["NOT_ENTERED", "Block", "Lodger"]
 
 T = TypeVar("T")
 
@@ -29,6 +29,7 @@ CALLS_PER_TURN: Final = 100
 """How many calls are made before the trio thread does something else."""
 LOOK_SECONDS: Final = 0.25
 """How often who waits for the trio thread looks whether it is still there."""
+NOT_ENTERED: Final = "the Signal's block was not entered: that begins by `with` or `async with`"
 FORKED: Final = (
     "this Signal lives in the process {pid}, before that forked, and its thread and its connections"
     " stayed there: enter a Signal's block in the process that uses it"
@@ -76,23 +77,33 @@ class Lodger:
         self._thread = settle(self)
 
     def check(self) -> None:
-        """Raise `RuntimeError` in a process that was forked since."""
-        if self._pid not in (0, os.getpid()):
+        """Raise `RuntimeError` where the block was not entered, and in a process that was forked
+        since.
+        """
+        if not self._pid:
+            raise RuntimeError(NOT_ENTERED)
+        if self._pid != os.getpid():
             raise RuntimeError(FORKED.format(pid=self._pid))
 
-    def call(self, do: Callable[[], object]) -> None:
+    def call(self, do: Callable[[], object]) -> bool:
         """Have `do` called in the trio thread, in the order of the calls. Never waits. `do` raises
-        nothing. Once the block has been left, it is called here and now: nobody else has anything
-        of it then.
+        nothing. Once the block has been left, nobody has anything of it any more: False.
         """
         with self._lock:
-            if not self._is_over:
-                self._calls.append(do)
-                if not self._is_woken and self._thread is not None:
-                    self._is_woken = True
-                    self._thread.call_soon(self._make_calls)
-                return
-        do()
+            if self._is_over:
+                return False
+            self._calls.append(do)
+            if not self._is_woken and self._thread is not None:
+                self._is_woken = True
+                self._thread.call_soon(self._make_calls)
+            return True
+
+    def ask(self, do: Callable[[], object]) -> None:
+        """As `call`, for what somebody waits for: once the block has been left, it is called here,
+        since nothing of it is anybody else's any more.
+        """
+        if not self.call(do):
+            do()
 
     def now(self, do: Callable[[], T]) -> T:
         """Call `do` in the trio thread, in its turn and in a copy of this context, and wait for
@@ -102,7 +113,7 @@ class Lodger:
         if threading.get_ident() == self._ident:
             raise RuntimeError("what runs in the SDK's own thread (a Dialer) cannot call a Signal")
         answer: Future[T] = Future()
-        self.call(partial(_answer, answer, partial(copy_context().run, do)))
+        self.ask(partial(_answer, answer, partial(copy_context().run, do)))
         return self.wait(answer)
 
     def wait(self, answer: Future[T], seconds: float | None = None) -> T:
@@ -149,7 +160,7 @@ class Lodger:
             else:
                 self._nursery.start_soon(start)
 
-        self.call(begin)
+        self.ask(begin)
         return answer, partial(self.call, scope.cancel)
 
     def leave(self, exc: BaseException | None) -> None:
@@ -166,9 +177,6 @@ class Lodger:
                 self._left_by = exc
                 self._leaving.set()
 
-        with self._lock:
-            if self._is_over:
-                return
         self.call(do)
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
+from weakref import WeakMethod
 
 from signal_sdk.bridge.handed import Handed
 from signal_sdk.errors import SignalError
@@ -22,7 +23,8 @@ EVENTS_PER_ASK: Final = 32
 
 class Tap(Generic[T]):
     """What one reader in another thread has of a stream. All of it is called in the trio thread,
-    but for what it has handed over. `tell` is called there when there is more, or the end.
+    but for what it has handed over. `tell`, a method of the reader's, is called there when there is
+    more, or the end.
     """
 
     def __init__(self, stream: Stream[T], tell: Callable[[], object]) -> None:
@@ -33,7 +35,8 @@ class Tap(Generic[T]):
         self.error: SignalError | None = None
         """What the stream has ended with."""
         self._stream = stream
-        self._tell = tell
+        # What tells it is held by the session, and must not keep a stream that nobody has any more.
+        self._tell = WeakMethod(tell)
         self._buffer: Buffer[T] | None = None
         self._is_asked = False
         self._is_withdrawn = False
@@ -48,6 +51,8 @@ class Tap(Generic[T]):
     def ask(self) -> None:
         """The reader has done with all that it was handed, and waits for more."""
         self._is_asked = True
+        if self.handed is not None:
+            self.handed.settle()
         self.wake()
 
     @property
@@ -84,7 +89,9 @@ class Tap(Generic[T]):
         else:
             return
         self._is_asked = False
-        self._tell()
+        tell = self._tell()
+        if tell is not None:
+            tell()
 
     def _take_back(self, buffer: Buffer[T]) -> None:
         if self.handed is not None:

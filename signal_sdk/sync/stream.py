@@ -62,7 +62,7 @@ class Stream(Generic[T]):
             raise RuntimeError("the stream is closed: ask for another one")
         if not self._has_begun:
             self._has_begun = True
-            self._waiter.lodger.call(self._tap.begin)
+            self._waiter.lodger.ask(self._tap.begin)
 
     def __iter__(self) -> Self:
         self._begin()
@@ -88,7 +88,7 @@ class Stream(Generic[T]):
         if self._has_begun:
             self._end_turn()
             self._waiter.lodger.call(self._tap.close)
-            self._waiter.lodger.call(self._tell)
+            self._waiter.lodger.ask(self._tell)
 
     def __del__(self) -> None:
         # Nobody can read it any more.
@@ -97,7 +97,7 @@ class Stream(Generic[T]):
 
     def _end_turn(self) -> None:
         if self._handed is not None:
-            self._handed.end(self._waiter.lodger.call)
+            self._handed.end()
 
     def _tell(self) -> None:
         """In the trio thread: there is more, or the end."""
@@ -117,8 +117,10 @@ class Stream(Generic[T]):
     def _next(self) -> Any:
         self._end_turn()
         while True:
-            entry = self._handed.take() if self._handed is not None else None
-            if entry is not None:
+            handed = self._handed
+            entry = handed.take() if handed is not None else None
+            if handed is not None and entry is not None:
+                handed.report(self._waiter.lodger.call)
                 return entry[0]
             if self._handed is not self._tap.handed:
                 self._handed = self._tap.handed
@@ -140,5 +142,5 @@ class Stream(Generic[T]):
         asked = self._asked
         if asked is None:
             asked = self._asked = Future()
-            lodger.call(self._tap.ask)
+            lodger.ask(self._tap.ask)
         lodger.wait(asked, self._timeout)
