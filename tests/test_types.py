@@ -250,8 +250,56 @@ def documented(text: str, pairs: dict[str, str]) -> str:
     return re.sub(r"\b[a-z0-9_]+\b", lambda found: pairs.get(found[0], found[0]), text)
 
 
+ON_ASYNCIO = "from signal_sdk.aio import Signal\n\n\nclass Calls("
+AIO_BOT = BOT.replace("    Signal,\n", "").replace("\n\nclass Calls(", ON_ASYNCIO, 1)
+"""The same bot, at whose top another `Signal` is imported."""
+
+SCRIPT = """
+from __future__ import annotations
+
+from signal_sdk import ChannelMessage, MessageCallback, UserJoined
+from signal_sdk.sync import Call, Channel, LoginSession, Signal, Stream
+
+
+def answer(session: LoginSession) -> str:
+    for message in session.messages(timeout=1.5):
+        session.message_instant_send(message.account, message.text.upper(), 60)
+        print(message.uid)  # wrong
+    return session.account
+
+
+def look(channel: Channel) -> int:
+    for event in channel.events(10, timeout=0):
+        match event:
+            case ChannelMessage(text=text):
+                print(text.upper())
+            case UserJoined(uid=uid):
+                return uid
+            case _:
+                pass
+    return 0
+
+
+with Signal("app", server="127.0.0.1:8001", timeout=None) as signal, signal.login("a", "b") as session:
+    value: str = signal.user_get_attr("bot", "name")
+    number: int = signal.channel_query_user_num("room")
+    print(value, number + look(session.channel("room")), answer(session))
+    calls: Stream[Call] = session.invitations()
+    for call in calls:
+        call.channel_invite_accept({"a": 1})
+        call.channel_invite_dtmf(1)  # wrong
+    session.message_instant_send("peer", "text", MessageCallback())  # wrong
+    session.channel_join("room")  # wrong
+    signal.login("a", "b", 5)  # wrong
+    wrong: bool = session.channel_query_user_list("room")  # wrong
+    print(wrong)
+"""
+
 BOTS = {
     "python.py": BOT,
+    "asyncio_python.py": AIO_BOT,
+    "asyncio_documented.py": documented(AIO_BOT, PAIRS),
+    "script.py": SCRIPT,
     "documented.py": documented(BOT, PAIRS),
     "flat_python.py": FLAT_BOT,
     "flat_documented.py": documented(FLAT_BOT, FLAT_PAIRS),
@@ -300,7 +348,8 @@ def test_the_two_spellings_differ() -> None:
     assert "channelJoin(" in BOTS["documented.py"]
     assert "def onBCCall_result(" in BOTS["flat_documented.py"]
     assert "api.callbackSet(" in BOTS["flat_documented.py"]
-    assert len(WRONG) == 2 * (13 + 20)
+    assert "from signal_sdk.aio import Signal" in BOTS["asyncio_documented.py"]
+    assert len(WRONG) == 2 * (13 + 13 + 20) + 6
 
 
 def test_mypy_says_where_a_bot_is_wrong_and_nothing_else(bots: Path) -> None:
