@@ -4,7 +4,8 @@ Owns: who reads what, what waits for each reader, and what this node follows of 
 Must not know why something happens, or how a reader tells it to anybody.
 
 A reader that falls behind loses the oldest, and is told how many: nobody else waits for it, and
-what is told again belongs to hooks. What happens on other nodes comes here by the engine.
+what is told again belongs to hooks. What happens on other nodes comes here by the engine; of what
+happens while that is away from this node, nothing is heard.
 """
 
 from __future__ import annotations

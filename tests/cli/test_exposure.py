@@ -10,7 +10,7 @@ import pytest
 
 from signal_sdk.cli.exposure import app_warnings, warnings
 from signal_sdk.server import config as configs
-from signal_sdk.server.config import AdminConfig, AppConfig, Config, ServerConfig
+from signal_sdk.server.config import AdminConfig, AppConfig, Config, HooksConfig, ServerConfig
 from tests.server.configs import ADMIN_KEY, admin_key
 
 SECRET = "5cfd2fd1755d40ecb72977518be15d3b"
@@ -90,6 +90,33 @@ def test_a_redis_s_password_that_everybody_can_read_is_told(
     server = ServerConfig(redis=("redis://h",), redis_password_file=str(own))
     said = f"{own}: every user of this machine can read the password of Redis: chmod o-r"
     assert told(Config(server=server, apps=(APP,))) == [said] * is_told
+
+
+@pytest.mark.parametrize(("mode", "is_told"), [(0o604, True), (0o600, False)])
+def test_a_secret_of_hooks_that_everybody_can_read_is_told(
+    tmp_path: Path, mode: int, is_told: bool
+) -> None:
+    own, old = file(tmp_path, "own", SECRET, mode), file(tmp_path, "old", OLD, mode)
+    text = f'[hooks]\nurl = "https://h/"\nsecret = "{SECRET}"\n'
+    path = file(tmp_path, "signal.toml", f"[server]\ndev = true\n{text}", mode)
+    config = Config(apps=(APP,), hooks=configs.load(path).hooks)
+    said = f"{path}: every user of this machine can read the secrets in this configuration"
+    assert told(config, path) == [f"{said}: chmod o-r"] * is_told
+    hooks = HooksConfig(
+        url="https://h/",
+        secret=SECRET,
+        secret_file=str(own),
+        old_secret=OLD,
+        old_secret_file=str(old),
+    )
+    assert (
+        told(Config(apps=(APP,), hooks=hooks))
+        == [
+            f"{it}: every user of this machine can read this secret of hooks: chmod o-r"
+            for it in (own, old)
+        ]
+        * is_told
+    )
 
 
 @pytest.mark.parametrize(("mode", "is_told"), [(0o604, True), (0o600, False)])

@@ -18,6 +18,7 @@ from signal_sdk.server.engine.base import (
     Post,
     Presence,
 )
+from signal_sdk.server.engine.happened import Happening
 from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.engine.redis.engine import RedisEngine
 from signal_sdk.wire.events import ChannelMessage
@@ -47,6 +48,12 @@ class Heard(EveryThing):
     ) -> None:
         # The time is Redis' own.
         self.all.append(("removal", key.account, generation, channel, msgid))
+
+    def deliver_happening(self, happening: Happening) -> None:
+        self.all.append((happening.kind, *happening.accounts))
+
+    def deliver_kept(self) -> None:
+        self.all.append(("kept",))
 
 
 class Node:

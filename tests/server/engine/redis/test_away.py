@@ -18,6 +18,7 @@ from signal_sdk.server.engine.base import (
     Presence,
     UnknownError,
 )
+from signal_sdk.server.engine.happened import Follow
 from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.engine.redis import engine as engine_module
 from signal_sdk.server.engine.redis.holding import COMPARED_EVERY
@@ -95,6 +96,29 @@ async def test_who_was_taken_out_of_a_channel_meanwhile_hears_so(
         await waited(here.engine.presence(ANN))
         await trio.sleep(0.1)
         assert here.heard.all == []
+
+
+async def test_what_happens_is_followed_again_on_another_connection(
+    shared_redis: RedisServer, redis_prefix: str
+) -> None:
+    """Of what has happened meanwhile nothing is heard, and what is kept for hooks is there."""
+    async with nodes(2, shared_redis.unix_url, prefix=f"{redis_prefix}:") as (here, there):
+        for node in (here, there):
+            node.engine.keep_happenings(("login",), 100)
+        await waited(here.engine.follow("app", Follow(frozenset({"login"}))))
+        await there.log_in(ANN)
+        await until(lambda: here.heard.all == [("login", "ann")])
+        assert there.heard.all == [("kept",)]
+        here.lose()
+        await there.log_in(BOB)
+        await until(lambda: not here.is_up)
+        await until(lambda: here.is_up)
+        await waited(here.engine.presence(ANN))
+        await there.log_in(EVE)
+        await until(lambda: here.heard.all[-1] == ("login", EVE.account))
+        assert len(here.heard.all) == 2
+        kept = await waited(here.engine.take_happenings("app", 10, seconds=5))
+        assert [it.accounts for it in kept or ()] == [("ann",), ("bob",), (EVE.account,)]
 
 
 async def test_a_node_that_was_taken_for_dead_meanwhile_is_fenced_and_nobody_kicked(
