@@ -54,6 +54,7 @@ class Sender:
         self._poster = poster
         self._counts = counts
         self._sending: set[str] = set()
+        self._dropped: dict[str, int] = {}
         self._sleeper = Sleeper()
         self._is_woken = False
         self._slots = trio.CapacityLimiter(SENT_AT_ONCE)
@@ -96,7 +97,9 @@ class Sender:
         counts = self._counts
         counts.queued = sum(it.kept for it in backlogs.values())
         counts.oldest = min((it.oldest for it in backlogs.values() if it.kept), default=0)
-        counts.dropped = sum(it.dropped for it in backlogs.values())
+        # Nobody tells of an app of which nothing is kept any more.
+        self._dropped.update({app: it.dropped for app, it in backlogs.items() if it.dropped})
+        counts.dropped = sum(self._dropped.values())
 
     async def _send_all(self, app: str) -> None:
         """Send what is kept of the app, until nothing is, or another node does so."""

@@ -94,18 +94,18 @@ class HappeningOperations(Lives):
     # --- what is kept ---
 
     def backlogs(self) -> Mapping[str, Backlog] | Pending[Mapping[str, Backlog]]:
-        """As the contract has it: of the apps that this node serves, and of those of which the
-        round over all others has found something.
+        """As the contract has it: of the apps in which something is kept, as this node was told, or
+        has seen in the last second, or by its round over those that it does not serve.
         """
         return drive(self._backlogs())
 
     async def _backlogs(self) -> Mapping[str, Backlog]:
-        found = {app for app, counts in self._seen.items() if counts[KEPT:] and counts[KEPT]}
-        asked = {
-            app: self._ask(app, "backlog", (), _backlog)
-            for app in sorted(found | set(self._served))
-        }
-        return {app: await ask for app, ask in asked.items()}
+        counts = {**self._seen, **{app: it.counts for app, it in self._served.items()}}
+        apps = self._has_kept | {app for app, it in counts.items() if any(it[KEPT:])}
+        asked = {app: self._ask(app, "backlog", (), _backlog) for app in sorted(apps)}
+        found = {app: await ask for app, ask in asked.items()}
+        self._has_kept -= {app for app, it in found.items() if not it.kept}
+        return found
 
     def take_happenings(
         self, app: str, most: int, *, seconds: float

@@ -55,6 +55,8 @@ class Lives(Holding):
     def _start_living(self) -> None:
         self._start_holding()
         self._seen: dict[str, Sequence[int]] = {}
+        self._has_kept: set[str] = set()
+        """The apps in which something was kept for hooks, as this node was told."""
         self._cursor = b"0"
         self._listening = 0
         self._newest_time = 0.0

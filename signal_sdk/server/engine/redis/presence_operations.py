@@ -139,6 +139,7 @@ class PresenceOperations(Lives):
                 deliver(self._own, AccountKey(app, told[at]), told[at + 1], told[at + 2])
             return
         if kind == "kept":
+            self._has_kept.add(app)
             self._own.deliver_kept()
             return
         key = AccountKey(app, account)
