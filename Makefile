@@ -36,7 +36,8 @@ test: needs lint types pytest
 needs:
 	@PATH="$$PATH:/usr/sbin" .ci/need $(PYTHON):python3 ensurepip:python3-venv node:nodejs npm:npm \
 		chromium:chromium chromedriver:chromium-driver openssl:openssl \
-		redis-server:redis-server haproxy:haproxy setpriv:util-linux git:git zsh:zsh fish:fish promtool:prometheus
+		redis-server:redis-server haproxy:haproxy setpriv:util-linux git:git zsh:zsh fish:fish promtool:prometheus \
+		systemd-analyze:systemd
 
 lint: .venv/has-tools
 	$(BIN)/ruff check

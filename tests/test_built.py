@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import email
 import email.message
+import json
 import os
 import re
 import shutil
@@ -225,6 +226,34 @@ async def test_the_first_message_comes(installed: Path) -> None:
             send = [command, "send", *there, "--account", "me", "--to", "you", "hello"]
             await trio.run_process(send, cwd="/")
             listen = [command, "listen", *there, "--account", "you"]
+            assert "hello" in await said(listen, within="hello")
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_new_user_has_a_server_of_his_own(installed: Path, tmp_path: Path) -> None:
+    """By the commands of docs/guides/start.md: a configuration, a token for each, a message."""
+    command = installed / "signal-sdk"
+    config = str(tmp_path / "signal.toml")
+    with trio.fail_after(SECONDS):
+        made = await trio.run_process([command, "init", config, "--json"], capture_stdout=True)
+        app = json.loads(made.stdout)["app"]
+        await trio.run_process([command, "check", config])
+        tokens = {}
+        for account in ("me", "you"):
+            make = [command, "token", "make", "--app", app, "--account", account]
+            done = await trio.run_process([*make, "--config", config], capture_stdout=True)
+            tokens[account] = done.stdout.decode().strip()
+        async with trio.open_nursery() as nursery:
+            serve = [command, "serve", "--config", config, "--port", "0"]
+            address = re.search(
+                r"ws://([\d.:]+)/", await nursery.start(program, serve, "listening on")
+            )
+            assert address is not None
+            there = ["--server", address[1], "--app", app]
+            mine = ["--account", "me", "--token", tokens["me"]]
+            await trio.run_process([command, "send", *there, *mine, "--to", "you", "hello"])
+            yours = ["--account", "you", "--token", tokens["you"]]
+            listen = [command, "listen", *there, *yours]
             assert "hello" in await said(listen, within="hello")
             nursery.cancel_scope.cancel()
 
