@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 from functools import partial
 from types import TracebackType
@@ -63,10 +64,18 @@ class Signal(_signal.Signal):
         ssl_context: ssl.SSLContext | None = None,
         reconnect: Backoff | None = RECONNECT,
         proxy: str | None = None,
+        trace: str | os.PathLike[str] | None = None,
+        trace_texts: bool = False,
     ) -> None:
         self.crossing: Crossing = Crossing()
         super().__init__(
-            appid, server=server, ssl_context=ssl_context, reconnect=reconnect, proxy=proxy
+            appid,
+            server=server,
+            ssl_context=ssl_context,
+            reconnect=reconnect,
+            proxy=proxy,
+            trace=trace,
+            trace_texts=trace_texts,
         )
 
     def _make_crew(self) -> Crew:

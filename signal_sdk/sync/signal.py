@@ -6,6 +6,7 @@ block does: `signal_sdk.Signal` does.
 
 from __future__ import annotations
 
+import os
 import ssl
 from functools import partial
 from types import TracebackType
@@ -50,10 +51,18 @@ class Signal:
         ssl_context: ssl.SSLContext | None = None,
         reconnect: Backoff | None = RECONNECT,
         proxy: str | None = None,
+        trace: str | os.PathLike[str] | None = None,
+        trace_texts: bool = False,
         timeout: float | None = TIMEOUT_SECONDS,
     ) -> None:
         self._signal = _signal.Signal(
-            appid, server=server, ssl_context=ssl_context, reconnect=reconnect, proxy=proxy
+            appid,
+            server=server,
+            ssl_context=ssl_context,
+            reconnect=reconnect,
+            proxy=proxy,
+            trace=trace,
+            trace_texts=trace_texts,
         )
         self._waiter = Waiter(Lodger(_Block(self._signal)), timeout)
         self._has_begun = False

@@ -7,6 +7,7 @@ import inspect
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ from tests.aio.conftest import Run, soon
 NO_TOKEN = "_no_need_token"
 WHO: ContextVar[str] = ContextVar("WHO")
 
-Make = Callable[[], Signal]
+Make = Callable[..., Signal]
 
 
 class Heard(LoginCallback, ChannelCallback, CallCallback):
@@ -299,3 +300,18 @@ def test_a_failure_raises_a_copy_each_time(run: Run, make: Make) -> None:
             assert raised[0] is not raised[1]
 
     run(test)
+
+
+def test_its_arguments_are_those_of_trio_s() -> None:
+    assert inspect.signature(aio.Signal) == inspect.signature(signal_sdk.Signal)
+
+
+def test_a_trace_is_written_when_the_block_is_left(run: Run, make: Make, tmp_path: Path) -> None:
+    file = tmp_path / "trace.md"
+
+    async def main() -> None:
+        async with make(trace=file) as signal, signal.login("ann", NO_TOKEN) as ann:
+            await ann.message_instant_send("bob", "hello")
+
+    run(main)
+    assert "user_sendmsg to bob, 5 characters" in file.read_text()

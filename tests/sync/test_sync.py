@@ -300,3 +300,9 @@ def test_every_method_has_one_that_waits() -> None:
                 it for it in inspect.signature(getattr(cls, name)).parameters if it != "timeout"
             ]
             assert ours == theirs, (cls, name)
+
+
+def test_the_signal_s_arguments_are_those_of_the_other_and_a_timeout() -> None:
+    ours = dict(inspect.signature(sync.Signal).parameters)
+    assert ours.pop("timeout").default == sync.signal.TIMEOUT_SECONDS
+    assert ours == dict(inspect.signature(signal_sdk.Signal).parameters)
