@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -101,12 +101,11 @@ async def call(function: Handler, *args: object, limiter: trio.CapacityLimiter) 
     if inspect.iscoroutinefunction(_target(function)):
         await function(*args)
         return
-    result = await trio.to_thread.run_sync(
-        partial(function, *args), limiter=limiter, abandon_on_cancel=True
-    )
+
+    def run() -> tuple[object]:
+        # Trio lets no thread give back a coroutine: it is no mistake here.
+        return (function(*args),)
+
+    (result,) = await trio.to_thread.run_sync(run, limiter=limiter, abandon_on_cancel=True)
     if inspect.isawaitable(result):
-        await _wait(result)
-
-
-async def _wait(result: Awaitable[object]) -> None:
-    await result
+        await result

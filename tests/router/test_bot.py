@@ -210,6 +210,24 @@ async def test_a_plain_function_runs_in_a_thread_and_delays_nobody() -> None:
         assert seen != [threading.current_thread().name]
 
 
+async def test_what_a_plain_function_returns_to_be_awaited_is_awaited() -> None:
+    bot, done = Bot("app", account="desk"), trio.Event()
+
+    async def later(context: MessageContext) -> None:
+        await context.reply("later")
+        done.set()
+
+    @bot.message()
+    def now(context: MessageContext) -> Awaitable[None]:
+        return later(context)
+
+    async with running(bot) as desk:
+        alice = desk.peer("alice")
+        await alice.say("x")
+        await done.wait()
+        await alice.heard("later")
+
+
 async def test_no_more_threads_run_than_the_bot_has() -> None:
     bot = Bot("app", account="desk", threads=2)
     lock, count, most = threading.Lock(), 0, 0

@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from signal_sdk.router import Bot, ChannelMessageContext, Context, MessageContext, NoAnswerError
+from signal_sdk.router.conversations import Conversations
 from tests.router.desk import running
 
 
@@ -145,3 +146,20 @@ async def test_a_time_out_is_a_time(autojump_clock: MockClock, timeout: float) -
         bot.stop()
         await desk.session.wait_logged_out()
     assert told == [f"a time-out is a number of seconds above 0: {timeout!r} is none"]
+
+
+async def test_two_questions_to_one_account_have_an_answer_each(autojump_clock: MockClock) -> None:
+    conversations, answers = Conversations(), list[str]()
+
+    async def ask() -> None:
+        answers.append(await conversations.ask("", "alice", trio.lowlevel.checkpoint, 10))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(ask)
+        await trio.sleep(1)
+        # Both before anybody has had a turn.
+        given = [conversations.answer("", "alice", text) for text in ("1", "2", "3")]
+    assert given == [True, True, False]
+    assert sorted(answers) == ["1", "2"]
+    assert conversations._open == {}

@@ -355,6 +355,20 @@ async def test_a_queue_of_sends_that_is_full_says_so(autojump_clock: MockClock) 
         await sender.deliver("account", "bob", send(-2))
     assert [it for it in sent if it >= 0] == list(range(MAX_WAITING_SENDS))
     await sender.deliver("account", "alice", send(-3))
+    # Nothing is kept of who is sent to no more.
+    assert sender._lanes == {}
+
+
+async def test_the_pause_is_the_servers(autojump_clock: MockClock) -> None:
+    tries = list[float]()
+
+    async def send() -> None:
+        tries.append(trio.current_time())
+        if len(tries) < 3:
+            raise SignalError(ECode.GENERAL_E, 'too often; {"retry_after": 2.5}')
+
+    await Sender(waits_for_rate=True).deliver("account", "alice", send)
+    assert tries == [0, 2.5, 5]
 
 
 async def test_another_refusal_is_not_waited_for(autojump_clock: MockClock) -> None:
