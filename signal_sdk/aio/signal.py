@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import ssl
 from functools import partial
 from types import TracebackType
 from typing import Final, Self, TypeAlias
@@ -23,11 +21,8 @@ from signal_sdk.aio.crew import LoopCrew
 from signal_sdk.aio.crossing import Crossing
 from signal_sdk.aio.objects import LoginSession, handed_over
 from signal_sdk.bridge.lodger import Lodger
-from signal_sdk.client.backoff import Backoff
 from signal_sdk.client.crew import Crew
-from signal_sdk.client.dialer import Dialer
 from signal_sdk.client.session import SessionClient
-from signal_sdk.signal import RECONNECT
 from signal_sdk.stream_events import Message
 from signal_sdk.streams import Readers
 
@@ -56,29 +51,11 @@ class Signal(_signal.Signal):
 
     LoginSession: TypeAlias = LoginSession
 
-    def __init__(
-        self,
-        appid: str,
-        *,
-        server: str | Dialer | None = None,
-        ssl_context: ssl.SSLContext | None = None,
-        reconnect: Backoff | None = RECONNECT,
-        proxy: str | None = None,
-        trace: str | os.PathLike[str] | None = None,
-        trace_texts: bool = False,
-    ) -> None:
-        self.crossing: Crossing = Crossing()
-        super().__init__(
-            appid,
-            server=server,
-            ssl_context=ssl_context,
-            reconnect=reconnect,
-            proxy=proxy,
-            trace=trace,
-            trace_texts=trace_texts,
-        )
+    crossing: Crossing
+    """The way between the loop and the thread."""
 
     def _make_crew(self) -> Crew:
+        self.crossing = Crossing()
         return LoopCrew(self.crossing)
 
     def _make_session(

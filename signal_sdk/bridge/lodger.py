@@ -203,12 +203,13 @@ class Lodger:
         failed: Exception | None = RuntimeError(ENDED)
         try:
             async with trio.open_nursery() as nursery:
-                with self._exit:
-                    await self._live(nursery)
+                try:
+                    with self._exit:
+                        await self._live(nursery)
+                    failed = None
+                except Exception as exc:  # noqa: BLE001  it is raised to who leaves the block
+                    failed = exc
                 nursery.cancel_scope.cancel()
-            failed = None
-        except Exception as exc:  # noqa: BLE001  it is raised to who leaves the block
-            failed = exc
         finally:
             self._nursery = None
             self._end(failed)

@@ -16,12 +16,14 @@ from signal_sdk import call as _call
 from signal_sdk import channel as _channel
 from signal_sdk import login_session as _login_session
 from signal_sdk.client.call_states import CallState
+from signal_sdk.client.past import History, Waiting
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.stream_events import CallEvent, ChannelEvent, Message
 from signal_sdk.streams import LIMIT
 from signal_sdk.sync.stream import Stream
 from signal_sdk.sync.waiter import Waiter
+from signal_sdk.wire import names
 from signal_sdk.wire.names import JsonValue
 
 __all__ = ["Call", "Channel", "LoginSession"]
@@ -155,6 +157,10 @@ class Channel:
         """As `signal_sdk.Channel.channel_clear_attr`."""
         self._waiter.get(self._channel.channel_clear_attr)
 
+    def history(self, limit: int = names.MAX_HISTORY) -> History:
+        """As `signal_sdk.Channel.history`."""
+        return self._waiter.get(partial(self._channel.history, limit))
+
     def message_channel_send(self, msg: str) -> None:
         """As `signal_sdk.Channel.message_channel_send`."""
         self._waiter.get(partial(self._channel.message_channel_send, msg))
@@ -221,6 +227,10 @@ class LoginSession:
         """
         stream = self._waiter.now(self._session.invitations)
         return Stream(self._waiter, stream, timeout, partial(Call, self._waiter))
+
+    def peek_messages(self, limit: int = names.MAX_INBOX_PAGE) -> list[Waiting]:
+        """As `signal_sdk.LoginSession.peek_messages`."""
+        return self._waiter.get(partial(self._session.peek_messages, limit))
 
     def channel(self, name: str) -> Channel:
         """As `signal_sdk.LoginSession.channel`, once it is joined."""

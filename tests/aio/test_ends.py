@@ -79,6 +79,27 @@ def test_an_exception_in_the_block_ends_all_at_once(run: Run, make: Make) -> Non
     run(test)
 
 
+def test_what_goes_wrong_in_the_end_is_raised(
+    run: Run, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the block raises in the trio thread comes out where it is left."""
+
+    async def fail(_: Signal) -> None:
+        raise OSError("not this time")
+
+    async def live() -> None:
+        async with make() as signal:
+            await signal.login("ann", NO_TOKEN)
+
+    async def test() -> None:
+        monkeypatch.setattr(Signal, "_log_out_all", fail)
+        with pytest.raises(OSError, match="not this time"):
+            await live()
+
+    run(test)
+    assert_thread_ends()
+
+
 def test_a_cancelled_block_ends(run: Run, make: Make) -> None:
     """Cancellation goes into the trio thread, on the way in and out, and leaves nothing there."""
 

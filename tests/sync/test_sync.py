@@ -67,6 +67,7 @@ def test_channels(make: Make) -> None:
             room.message_channel_send("hi")
             event = next(events)
             assert isinstance(event, signal_sdk.ChannelMessage)
+            assert [it.text for it in room.history().messages] == ["hi"]
             assert signal.channel_query_user_num("room") == 1
             assert ann.channel_query_user_is_in("room", "ann")
             assert ann.channel_query_user_list("room") == [("ann", ann.uid)]
