@@ -6,11 +6,14 @@ who is told.
 
 from __future__ import annotations
 
+import errno
+import os
+import ssl
 from typing import Final
 
 import trio
 
-__all__ = ["NOT_OURS", "text_of", "type_name"]
+__all__ = ["NOT_OURS", "cause_of", "text_of", "type_name"]
 
 NOT_OURS: Final = (KeyboardInterrupt, trio.Cancelled)
 """What is not to be kept from whom it is for, wherever it comes up."""
@@ -31,3 +34,28 @@ def text_of(exc: BaseException) -> str:
         raise
     except BaseException as failure:  # noqa: BLE001  it is anybody's code
         return f"(its text cannot be shown: {type_name(failure)})"
+
+
+def cause_of(exc: BaseException) -> str:
+    """What went wrong, in one line: the system's word for it where it has one.
+
+    A refused connection is deep in what libraries raise, which say themselves no more than that all
+    attempts have failed, or nothing.
+    """
+    told = str(exc)
+    while True:
+        if isinstance(exc, BaseExceptionGroup):
+            # One error for each address of a name.
+            inner: BaseException | None = exc.exceptions[0]
+        else:
+            inner = exc.__cause__
+            if inner is None and (not told or isinstance(exc.__context__, OSError)):
+                # httpcore hides what its own exception stands for.
+                inner = exc.__context__
+        if inner is None:
+            break
+        exc = inner
+        told = told or str(exc)
+    if isinstance(exc, OSError) and not isinstance(exc, ssl.SSLError) and exc.errno is not None:
+        return os.strerror(exc.errno) if exc.errno in errno.errorcode else exc.strerror or told
+    return told.partition("\n")[0] or type(exc).__name__

@@ -6,9 +6,7 @@ httpx. Must not know what the addresses are for.
 
 from __future__ import annotations
 
-import errno
 import functools
-import os
 import ssl
 from typing import Final
 from urllib.parse import urlsplit
@@ -24,6 +22,7 @@ from signal_sdk.errors import LinkError, LoginError
 from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.printable import one_line
+from signal_sdk.raised import cause_of
 
 __all__ = [
     "ATTEMPTS",
@@ -181,28 +180,3 @@ async def _read(response: httpx.Response) -> bytes:
     if len(body) > MAX_BYTES:
         raise httpx.RemoteProtocolError(f"its answer is longer than {MAX_BYTES} bytes")
     return bytes(body)
-
-
-def cause_of(exc: BaseException) -> str:
-    """What went wrong, in one line: the system's word for it where it has one.
-
-    A refused connection is deep in what libraries raise, which say themselves no more than that all
-    attempts have failed, or nothing.
-    """
-    told = str(exc)
-    while True:
-        if isinstance(exc, BaseExceptionGroup):
-            # One error for each address of a name.
-            inner: BaseException | None = exc.exceptions[0]
-        else:
-            inner = exc.__cause__
-            if inner is None and (not told or isinstance(exc.__context__, OSError)):
-                # httpcore hides what its own exception stands for.
-                inner = exc.__context__
-        if inner is None:
-            break
-        exc = inner
-        told = told or str(exc)
-    if isinstance(exc, OSError) and not isinstance(exc, ssl.SSLError) and exc.errno is not None:
-        return os.strerror(exc.errno) if exc.errno in errno.errorcode else exc.strerror or told
-    return told.partition("\n")[0] or type(exc).__name__

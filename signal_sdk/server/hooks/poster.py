@@ -21,11 +21,13 @@ import httpx
 from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.printable import one_line
+from signal_sdk.raised import cause_of
 from signal_sdk.server.hooks import signing
 
 __all__ = ["MAX_ANSWER_BYTES", "PostError", "Poster"]
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
+MAX_CAUSE_CHARS: Final = 200
 IDENTITY: Final = "identity"
 KEPT_ALIVE: Final = 20
 """How many connections that are not used are kept."""
@@ -96,9 +98,7 @@ class Poster:
                 finally:
                     await response.aclose()
             except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as exc:
-                # Not `str`: a library's text may be anything.
-                told = one_line(str(exc))[:100]
-                raise PostError(f"{type(exc).__name__}: {told}" if told else "it hung up") from None
+                raise PostError(one_line(cause_of(exc))[:MAX_CAUSE_CHARS]) from None
         raise PostError(f"no answer in {seconds:g} s")
 
 

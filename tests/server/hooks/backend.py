@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -67,11 +68,13 @@ class Backend:
     answer: Callable[[Request], Answer] = lambda _: OK
     requests: list[Request] = attrs.field(factory=list)
     port: int = 0
+    ssl_context: ssl.SSLContext | None = None
     _news: trio.Event = attrs.field(factory=trio.Event)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hooks?for=us"
+        scheme = "http" if self.ssl_context is None else "https"
+        return f"{scheme}://127.0.0.1:{self.port}/hooks?for=us"
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -89,6 +92,14 @@ class Backend:
                 await self._news.wait()
 
     async def serve(self, stream: trio.SocketStream) -> None:
+        if self.ssl_context is not None:
+            await self._serve_one(
+                trio.SSLStream(stream, self.ssl_context, server_side=True, https_compatible=True)
+            )
+        else:
+            await self._serve_one(stream)
+
+    async def _serve_one(self, stream: trio.abc.Stream) -> None:
         try:
             async with stream:
                 await self._serve(stream)
@@ -96,7 +107,7 @@ class Backend:
             # Whoever asked has gone.
             return
 
-    async def _serve(self, stream: trio.SocketStream) -> None:
+    async def _serve(self, stream: trio.abc.Stream) -> None:
         connection = h11.Connection(h11.SERVER)
         while True:
             request = await self._read(connection, stream)
@@ -124,13 +135,13 @@ class Backend:
         self._news = trio.Event()
 
     @staticmethod
-    async def _read(connection: h11.Connection, stream: trio.SocketStream) -> Request | None:
+    async def _read(connection: h11.Connection, stream: trio.abc.Stream) -> Request | None:
         head: h11.Request | None = None
         body = b""
         while True:
             event = connection.next_event()
             if event is h11.NEED_DATA:
-                connection.receive_data(await stream.receive_some())
+                connection.receive_data(bytes(await stream.receive_some()))
             elif isinstance(event, h11.Request):
                 head = event
             elif isinstance(event, h11.Data):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+import trustme
 from trio.testing import MockClock
 
 from signal_sdk.server.engine.embedded import EmbeddedEngine
@@ -295,4 +297,31 @@ async def test_where_a_node_is_gone_another_goes_on(
             assert counts(other).delivered == 3
     numbers = [it["number"] for it in backend.events]
     assert list(dict.fromkeys(numbers)) == [1, 2, 3]
+    caplog.clear()
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_a_backend_inside_tls_has_to_be_the_one(
+    autojump_clock: MockClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    is_trusted: bool,
+) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    if is_trusted:
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    async with (
+        running(Backend(ssl_context=context)) as backend,
+        served(backend) as server,
+        Clients(server) as clients,
+    ):
+        await clients.log_in("ann")
+        await trio.sleep(60)
+        assert (counts(server).delivered == 1) is is_trusted
+        assert (counts(server).failed > 3) is not is_trusted
+    assert ("CERTIFICATE_VERIFY_FAILED" in caplog.text) is not is_trusted
     caplog.clear()
