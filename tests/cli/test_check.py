@@ -126,3 +126,17 @@ def test_no_secret_is_in_what_is_said(tmp_path: Path) -> None:
         assert result.exit_code == 2
         assert CERTIFICATE not in result.output
         assert OTHER not in result.output
+
+
+def test_what_is_wrong_at_one_place_is_told_once(tmp_path: Path) -> None:
+    """By what was found first: a secret that is not there is neither too short nor no URL."""
+    short = '[[apps]]\nid = "{}"\ncertificate = "short"\n'
+    text = f'[server]\nredis = "$SIGNAL_SDK_NO_SUCH"\n{short.format("a")}{short.format("b")}'
+    lines = invoke(write_config(tmp_path, text)).stderr.splitlines()
+    assert [line.partition(": ")[2].partition(":")[0] for line in lines] == [
+        "[server] redis",
+        "[[apps]] certificate",
+        "[[apps]] certificate",
+    ]
+    assert "is not set" in lines[0]
+    assert all("a shorter secret can be guessed" in line for line in lines[1:])
