@@ -107,7 +107,7 @@ class Lodger:
 
     def now(self, do: Callable[[], T]) -> T:
         """Call `do` in the trio thread, in its turn and in a copy of this context, and wait for
-        that: mostly some 0.1 ms, since nothing there ever waits for anybody.
+        that: some 0.1 ms where the thread is not busy, since nothing there waits for anybody.
         """
         self.check()
         if threading.get_ident() == self._ident:
