@@ -18,8 +18,9 @@ from typing import Final
 import pytest
 
 from signal_sdk.server.engine.checksums import checksum_of
+from signal_sdk.server.engine.chunks import chunk_of
 from signal_sdk.server.engine.files import FILE_NAME
-from signal_sdk.server.engine.schema import CHECKSUM, MIGRATIONS
+from signal_sdk.server.engine.schema import CHECKSUM, CHUNK_OF, MIGRATIONS
 from tests.cli.program import COMMAND, ROOT, clean_environment, run
 from tests.server.engine.test_journal import old_file
 
@@ -63,19 +64,20 @@ def filled(directory: Path, version: int, *, damaged: bool = False) -> Path:
         db.commit()
         if then > version:
             db.create_function(CHECKSUM, -1, checksum_of, deterministic=True)
+            db.create_function(CHUNK_OF, -1, chunk_of, deterministic=True)
             db.executescript(f"{''.join(MIGRATIONS[version:then])}; PRAGMA user_version = {then}")
         db.execute("PRAGMA journal_mode = WAL")
     return directory
 
 
-@pytest.mark.parametrize("case", ["new", "1", "2", "3", "4", "5", "6", "damaged"])
+@pytest.mark.parametrize("case", ["new", "1", "2", "3", "4", "5", "6", "7", "damaged"])
 def test_a_start_that_is_killed_at_any_point_is_begun_again(tmp_path: Path, case: str) -> None:
     source = tmp_path / "source"
     if case == "damaged":
         filled(source, 4, damaged=True)
     elif case != "new":
         filled(source, int(case))
-    assert len(MIGRATIONS) == 7, "a new step wants a file of the one before in this test"
+    assert len(MIGRATIONS) == 8, "a new step wants a file of the one before in this test"
     program = Path(__file__).with_name("journal_kills.py")
     done = subprocess.run(
         [sys.executable, str(program), str(source), str(POINTS)],
