@@ -26,9 +26,11 @@ from tests.test_contents import contents
 ROOT: Final = Path(__file__).parents[1]
 REPOSITORY: Final = "https://git.example/us/signal"
 LINKS: Final = re.compile(r"\]\(([^)\s]+)\)")
-SECONDS: Final = 60
+SECONDS: Final = 100
+"""Generous, for slow machines: a program that takes as long has hung."""
 
-pytestmark = pytest.mark.xdist_group("built")
+# Libraries are installed anew.
+pytestmark = [pytest.mark.xdist_group("built"), pytest.mark.timeout(600)]
 
 
 @attrs.frozen
