@@ -80,6 +80,20 @@ async def test_every_message_is_sent_in_its_time_and_heard(
     assert bots.answers.count == 200
 
 
+async def test_of_a_channel_that_fills_nobody_is_told(
+    memory: LocalServer, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a thousand bots, that would be half a million events before the first message."""
+    joined: list[str] = []
+
+    def note(_: Bots, session: object, channel: object, account: str, uid: int) -> None:
+        joined.append(account)
+
+    monkeypatch.setattr(Bots, "on_channel_user_joined", note)
+    bots = await measured(memory, in_channel=True, messages=10)
+    assert (bots.deliveries.count, joined) == (50, [])
+
+
 async def test_what_the_server_refuses_is_counted_by_its_code(autojump_clock: MockClock) -> None:
     limits = LimitsConfig(user_messages_per_second=10)
     config = Config(server=ServerConfig(dev=True), limits=limits)
