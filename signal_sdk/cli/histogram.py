@@ -25,8 +25,8 @@ class Histogram:
 
     def __init__(self) -> None:
         self._counts = [0] * (PER_OCTAVE * OCTAVES + 1)
-        self.count = 0
-        self.largest = 0.0
+        self.count: int = 0
+        self.largest: float = 0.0
 
     def add(self, seconds: float) -> None:
         """Count one."""

@@ -145,7 +145,8 @@ def test_ours_are_measured_by_turns_as_they_are_and_as_they_were(
     document = results(checkout)
     assert document["against"] == head
     assert document["command"].endswith(f" --against {head}")
-    assert document["tree"] == {"version": "unreleased", "commit": head, "is_clean": True}
+    released = trees.version((ROOT / "CHANGELOG.md").read_text())
+    assert document["tree"] == {"version": released, "commit": head, "is_clean": True}
     work = Work.from_json(name, document["works"][name])
     assert {row.peer for row in work.rows} == {"ours", f"ours at {head}"}
     assert all(len(row.values("rate")) == rounds for row in work.rows)

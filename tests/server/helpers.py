@@ -352,8 +352,8 @@ def kept_by(engine: EmbeddedEngine) -> dict[Any, Any]:
     accounts = {
         key: (
             account.uid,
-            # Which node has the connection dies with that.
-            account.presence and replace(account.presence, node=""),
+            # Which node has the connection dies with that, and so does when its login began.
+            account.presence and replace(account.presence, node="", began=0.0),
             account.generation,
             account.attributes,
             account.inbox.last_version,

@@ -100,7 +100,7 @@ def _query(form: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-IDEMPOTENCY: Final = {
+IDEMPOTENCY: Final[dict[str, Any]] = {
     "name": HEADER,
     "in": "header",
     "required": False,

@@ -274,9 +274,12 @@ class Engine(Operating, Protocol):
         """Make a new session hold the account, which was online or comes online by it.
 
         The session before ends, with its membership and calls, and a connection that holds it is
-        told by `deliver_kick`; with `keeps`, the new one is in its channel instead, and goes on
-        with its calls. None, and nothing is done, where one that comes `again` finds the account
-        held by another instance. Raises `QuotaError` where the app has too many accounts.
+        told by `deliver_kick`, or by `deliver_loss` where this one comes `again`, which is the same
+        client's; with `keeps`, the new one is in its channel instead, and goes on with its calls.
+        None, and nothing is done, where one that comes `again` finds the account held by another
+        instance, and where one that was on its way for long (`LATE_SECONDS`) finds it held by a
+        login that has begun later: its client may have given it up. Raises `QuotaError` where the
+        app has too many accounts.
         """
 
     def resume(self, line_digest: bytes) -> Answer[tuple[AccountKey, Presence] | None]:

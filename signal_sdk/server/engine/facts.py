@@ -7,7 +7,7 @@ operation. Times are wall-clock Unix seconds, since they outlive a process.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import attrs
 import msgspec
@@ -104,10 +104,17 @@ class Revoked:
 # --- presence ---
 
 
+LATE_SECONDS: Final = (1.0, 60.0)
+"""By how much a login that reaches the state behind a later one has to be late to be none any more:
+less may be two clocks' difference, more one that was set back."""
+
+
 @hides("line_digest", "instance")
 @attrs.frozen(kw_only=True)
 class LoginFacts:
-    """What a login says of itself and its token: as in `Presence`."""
+    """What a login says of itself and its token: as in `Presence`. `began` is when it came to its
+    node, by the engine's `token_time`.
+    """
 
     line_digest: bytes
     device: str
@@ -116,6 +123,7 @@ class LoginFacts:
     token_expires: int | None = None
     token_issued: int | None = None
     rights: str = ""
+    began: float = 0.0
 
 
 class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -125,7 +133,8 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `node` holds its connection; `lease_ends` is there while none does; `line_digest` finds the
     session on a resume; `device`, `ver` and `instance` are the facts of its login, `token_expires`,
     `token_issued` and `rights` those of its token. Where an operator has taken it out of a channel,
-    that is the one that it was `removed` from, until it joins one.
+    that is the one that it was `removed` from, until it joins one. `began` is when its login did,
+    which a restart forgets.
     """
 
     uid: int
@@ -140,6 +149,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     lease_ends: float | None = None
     token_issued: int | None = None
     rights: str = ""
+    began: float = 0.0
     removed: str = ""
 
     def __repr__(self) -> str:

@@ -29,6 +29,7 @@ from signal_sdk.server.engine.base import (
 )
 from signal_sdk.server.engine.call_operations import CallOperations
 from signal_sdk.server.engine.channel_operations import ChannelOperations
+from signal_sdk.server.engine.facts import LATE_SECONDS
 from signal_sdk.server.engine.happened import (
     JOIN,
     LEAVE,
@@ -68,8 +69,11 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         before = account.presence
         if again and before is not None and before.instance != facts.instance:
             return None
+        least, most = LATE_SECONDS
+        if before is not None and least < before.began - facts.began < most:
+            return None
         if before is not None and not keeps:
-            self._end(account, before, why=Why.KICKED)
+            self._end(account, before, why=Why.KICKED, is_same=again)
             before = None
             # It may have been forgotten with that.
             account = self._state.account(key, was_known=True)
@@ -85,10 +89,11 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
             channel=before.channel if before else None,
             token_issued=facts.token_issued,
             rights=facts.rights,
+            began=facts.began,
         )
         self._forget_replies(account, list(account.replies))
         if before is not None:
-            self._kick(account, before)
+            self._kick(account, before, is_same=again)
         self._take_over(account, presence)
         if before is None:
             self._tell_special(
@@ -123,9 +128,13 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         self._commits.account(account)
         self._watch_presence(account)
 
-    def _kick(self, account: Account, presence: Presence) -> None:
+    def _kick(self, account: Account, presence: Presence, *, is_same: bool) -> None:
+        """Another login has taken the account: of the same client, which may have given up the one
+        that was the later, or of somebody else.
+        """
         if delivery := self._holder(presence):
-            delivery.deliver_kick(account.key, presence.generation)
+            tell = delivery.deliver_loss if is_same else delivery.deliver_kick
+            tell(account.key, presence.generation)
 
     def _holder(self, presence: Presence) -> Delivery | None:
         """The node that has the presence's connection."""
@@ -189,13 +198,21 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
             delivery.deliver_expiry(account.key, presence.generation)
         self._end(account, presence, why=why, kicks=False)
 
-    def _end(self, account: Account, presence: Presence, *, why: str, kicks: bool = True) -> None:
+    def _end(
+        self,
+        account: Account,
+        presence: Presence,
+        *,
+        why: str,
+        kicks: bool = True,
+        is_same: bool = False,
+    ) -> None:
         account.presence = None
         account.usage.online -= 1
         del self._lines[presence.line_digest]
         self._forget_replies(account, list(account.replies))
         if kicks:
-            self._kick(account, presence)
+            self._kick(account, presence, is_same=is_same)
         self._commits.account(account)
         self._watch_presence(account)
         if presence.channel is not None:

@@ -68,6 +68,7 @@ class PresenceOperations(Lives):
             facts.rights,
             int(again),
             int(keeps),
+            f"{facts.began:.3f}",
         )
         return drive(self._log_in(key, facts.line_digest, args))
 

@@ -136,6 +136,23 @@ async def test_a_login_over_a_lease_kicks_nobody(node: Node) -> None:
         assert await node.take() == []
 
 
+async def test_a_login_that_was_on_its_way_for_long_takes_the_account_from_no_later_one(
+    node: Node,
+) -> None:
+    """Its client may have given it up, and be the one that has the account."""
+    await node.log_in(began=100.0)
+    for late, is_none in ((2.0, True), (59.0, True), (0.5, False), (61.0, False)):
+        began = 100.0 - late
+        made = await node.engine.log_in(ANN, login_facts(ANN, line=f"{late}", began=began))
+        assert (made is None) is is_none, late
+        if not is_none:
+            await node.log_in(began=100.0)
+    # Once it is over, there is none that could be later.
+    again = await node.log_in(began=100.0)
+    await node.engine.end(ANN, again.presence.generation)
+    assert await node.engine.log_in(ANN, login_facts(ANN, line="after", began=90.0)) is not None
+
+
 async def test_who_comes_again_takes_the_account_from_nobody_else(node: Node) -> None:
     mine = await node.log_in(again=True, instance="mine")
     once_more = await node.log_in(again=True, instance="mine", line="2")

@@ -19,7 +19,7 @@ local function do_due(c, what)
     local account = account_of(c, name)
     if account and account.digest then
       if kind == 'L' then
-        end_session(c, account, 'lost', true)
+        end_session(c, account, 'lost', false)
       else
         expire(c, account, 'expired')
       end

@@ -49,7 +49,7 @@ define('kick', function(c, args)
   if not (account and account.digest) then
     return nil
   end
-  end_session(c, account, 'operator', true)
+  end_session(c, account, 'operator', 'kick')
   return {0, 'done'}
 end, 'allow-oom')
 

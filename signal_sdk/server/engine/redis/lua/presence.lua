@@ -39,10 +39,6 @@ local function tell_holder(c, account, what)
   end
 end
 
-local function kick(c, account)
-  tell_holder(c, account, 'kick')
-end
-
 -- When is something due of the account's presence? Whoever comes back behind the end of a token is
 -- told so: a lease is not ended by it.
 local function watch_presence(c, name, shift)
@@ -68,10 +64,11 @@ local function lease(c, account)
   watch_presence(c, account.name)
 end
 
-local function end_session(c, account, why, kicks)
+-- Whoever holds it is told `what` (`kick`, `loss`), or false: nothing.
+local function end_session(c, account, why, what)
   local base, name = c.base, account.name
   call(
-    'HDEL', base .. 'a:' .. name, 'd', 'n', 'dv', 'vr', 'te', 'ti', 'in', 'ri', 'ch', 'ja', 'le', 'rm'
+    'HDEL', base .. 'a:' .. name, 'd', 'n', 'dv', 'vr', 'te', 'ti', 'in', 'ri', 'ch', 'ja', 'le', 'rm', 'lb'
   )
   drop_line(c, account.digest)
   call('DEL', base .. 'r:' .. name)
@@ -79,8 +76,8 @@ local function end_session(c, account, why, kicks)
   call('SREM', base .. 'n:' .. account.node, name)
   drop_due(c, 'L' .. name, 'T' .. name)
   c.has_dues_changed = true
-  if kicks then
-    kick(c, account)
+  if what then
+    tell_holder(c, account, what)
   end
   if account.channel then
     depart(c, account.channel, account)
@@ -121,10 +118,10 @@ local function hold(c, account)
 end
 
 -- ARGV: account, its first uid, digest, device, ver, instance, token_expires, token_issued, rights,
--- again, keeps, registered, shift (how much sooner a token ends than its time says)
+-- again, keeps, when it began, registered, shift (how much sooner a token ends than its time says)
 define('log_in', function(c, args)
   local name, base = args[4], c.base
-  if not is_alive(c, args[15]) then
+  if not is_alive(c, args[16]) then
     return refused('dead')
   end
   local account, refusal = account_or_new(c, name, args[5])
@@ -135,26 +132,32 @@ define('log_in', function(c, args)
   if is_online and args[13] == '1' and (call('HGET', key, 'in') or '') ~= args[9] then
     return nil
   end
+  local late = is_online and (tonumber(call('HGET', key, 'lb')) or 0) - tonumber(args[15]) or 0
+  if late > 1 and late < 60 then
+    return nil
+  end
+  -- Who comes again is the same client, which may have given up the one that was the later.
+  local what = args[13] == '1' and 'loss' or 'kick'
   if is_online and args[14] ~= '1' then
-    end_session(c, account, 'kicked', true)
+    end_session(c, account, 'kicked', what)
     -- It may have been forgotten with that.
     account = account_or_new(c, name, account.uid, true)
     is_online = false
   elseif is_online then
     drop_line(c, account.digest)
     call('DEL', base .. 'r:' .. name)
-    kick(c, account)
+    tell_holder(c, account, what)
   end
   hold(c, account)
   call('HDEL', key, 'te', 'ti', 'in', 'ri', 'rm')
-  call('HSET', key, 'd', args[6], 'dv', args[7], 'vr', args[8])
+  call('HSET', key, 'd', args[6], 'dv', args[7], 'vr', args[8], 'lb', args[15])
   for field, value in pairs({['in'] = args[9], te = args[10], ti = args[11], ri = args[12]}) do
     if value ~= '' then
       call('HSET', key, field, value)
     end
   end
   take_line(c, args[6], name)
-  watch_presence(c, name, tonumber(args[16]))
+  watch_presence(c, name, tonumber(args[17]))
   if not is_online then
     tell_special(c, ONLINE_CHANNEL, 'online', ONLINE_CHANNEL, account)
     if wanted(c, 'login') then
