@@ -69,7 +69,8 @@ async def ops(seconds: float, port: int | None, prometheus_port: int | None) -> 
                         f"--web.listen-address={address}"
                     )
                     await watching.start(run, "watch", command.split(), "eady to receive web")
-                    show("ops", f"the console is at {console}, Prometheus at http://{address}/")
+                    show("ops", f"the console is at {console}#app={APP}, its key is above")
+                    show("ops", f"Prometheus is at http://{address}/")
                     show("ops", "its alerts are at /alerts there; Ctrl-C ends all")
                     await bear_down_on(server)
                 watching.cancel_scope.cancel()

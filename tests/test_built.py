@@ -143,6 +143,15 @@ def test_the_changelog_has_the_version_with_its_date(built: Built) -> None:
     assert re.fullmatch(r" - \d{4}-\d\d-\d\d", date)
 
 
+def test_a_wheel_has_what_the_package_reads(built: Built) -> None:
+    """The console, Redis' scripts, and that there are types."""
+    with zipfile.ZipFile(built.wheel) as archive:
+        there = set(archive.namelist())
+    package = [place for place in contents() if place.startswith("signal_sdk/")]
+    assert [place for place in package if place not in there] == []
+    assert "signal_sdk/server/admin/console/index.html" in package
+
+
 # --- The sdist has the whole project
 
 

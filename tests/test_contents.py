@@ -36,7 +36,7 @@ SYSTEM: Final = frozenset({"bin", "dev", "etc", "proc", "sys", "tmp", "usr", "va
 """What every system has, and no checkout is in."""
 NOWHERE: Final = frozenset({"no", "nowhere"})
 """Where tests look for what is not there."""
-ADDRESSES: Final = frozenset({"components", "v1"})
+ADDRESSES: Final = frozenset({"components", "console", "v1"})
 """What paths of addresses begin with."""
 
 

@@ -158,7 +158,8 @@ class Page:
         return path
 
 
-def _tool(name: str) -> str:
+def tool(name: str) -> str:
+    """Where a program of the system is."""
     path = shutil.which(name)
     if path is None:
         pytest.fail(f"there is no `{name}` on PATH: install Chromium and its driver", pytrace=False)
@@ -169,12 +170,12 @@ def _tool(name: str) -> str:
 def browser(url: str, server: str, profile: Path) -> Iterator[Page]:
     """Run Chromium while the block runs. `profile` is an empty directory."""
     options = webdriver.ChromeOptions()
-    options.binary_location = _tool("chromium")
+    options.binary_location = tool("chromium")
     for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     # The driver's path is given: selenium is not to look for one in the network.
-    driver = webdriver.Chrome(options=options, service=Service(_tool("chromedriver")))
+    driver = webdriver.Chrome(options=options, service=Service(tool("chromedriver")))
     try:
         yield Page(driver, url, server)
     finally:

@@ -11,13 +11,14 @@ import trio
 from tests.samples.programs import MARK, Program, marked, program
 
 OPS = ("-m", "samples.ops", "--port", "0", "--prometheus-port", "0")
-ADDRESSES = r"^     ops \| the console is at (http://\S+/), Prometheus at (http://\S+/)"
+CONSOLE = r"^     ops \| the console is at (http://\S+/)#app=ops, its key is above"
+PROMETHEUS = r"^     ops \| Prometheus is at (http://\S+/)"
 ASKED_SECONDS = 40
 
 
 async def addresses(ops: Program) -> tuple[str, str]:
-    found = await ops.expect(ADDRESSES)
-    return found[1], found[2]
+    console = await ops.expect(CONSOLE)
+    return console[1], (await ops.expect(PROMETHEUS))[1]
 
 
 async def value_of(client: httpx.AsyncClient, url: str, expr: str) -> float:
@@ -46,6 +47,7 @@ async def test_prometheus_has_what_the_server_counts() -> None:
         assert {rule["health"] for rule in rules[0]["rules"]} <= {"ok", "unknown"}
         firing = (await client.get(f"{prometheus}api/v1/alerts")).json()["data"]["alerts"]
         assert [it for it in firing if it["state"] == "firing"] == []
+        assert "<title>Console</title>" in (await client.get(console)).text
         assert (await client.get(f"{console}metrics")).text.startswith("# HELP signal_sdk_info")
         ops.send(signal.SIGINT)
         assert await ops.end() == 0

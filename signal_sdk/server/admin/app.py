@@ -1,4 +1,5 @@
-"""What is answered at the admin address: the API, its document, the health checks, the metrics.
+"""What is answered at the admin address: the API, its document, the health checks, the metrics, the
+console's files.
 
 Owns: in which order a request is looked at, and that each is answered, whatever fails. Must not
 know any operation, nor what a connection is. First it is asked which page and name a request comes
@@ -31,6 +32,7 @@ from signal_sdk.server.admin.connections import (
     Scope,
     Send,
 )
+from signal_sdk.server.admin.files import console_files
 from signal_sdk.server.admin.idempotency import HEADER, Idempotency
 from signal_sdk.server.admin.keys import Keys, check_page
 from signal_sdk.server.admin.openapi import document
@@ -48,11 +50,12 @@ logger: logging.Logger = logging.getLogger("signal_sdk.server.admin")
 API: Final = "/v1/"
 JSON: Final = "application/json"
 HEADERS: Final = (
-    (b"cache-control", b"no-store"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"x-content-type-options", b"nosniff"),
 )
-"""Of every answer: none is kept, nor shown within another page."""
+"""Of every answer: it is not shown within another page."""
+NOT_KEPT: Final = (b"cache-control", b"no-store")
+"""Of every answer that does not say otherwise."""
 _Answer: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
@@ -72,6 +75,8 @@ class AdminApp:
         answers["/healthz"] = {"GET": self._healthz}
         answers["/readyz"] = {"GET": self._readyz}
         answers["/metrics"] = {"GET": self._metrics}
+        for path, file in console_files().items():
+            answers[path] = {"GET": file.answer}
         self._router = Router(
             [Route(path, _Place(methods)) for path, methods in answers.items()],
             redirect_slashes=False,
@@ -100,7 +105,10 @@ class AdminApp:
             nonlocal has_begun
             if message["type"] == "http.response.start":
                 has_begun = True
-                message["headers"] = [*message.get("headers", ()), *HEADERS]
+                headers = [*message.get("headers", ()), *HEADERS]
+                if all(name != NOT_KEPT[0] for name, _ in headers):
+                    headers.append(NOT_KEPT)
+                message["headers"] = headers
             await send(message)
 
         try:
