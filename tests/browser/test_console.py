@@ -34,6 +34,8 @@ EVIL_CHANNEL: Final = "</td><script>document.title='owned'</script>"
 FOLLOWER_KEY: Final = "Nb4xQe7LwV1uYs9GtJ3kMz"
 NO_TOKEN: Final = "_no_need_token"
 TALK_SECONDS: Final = 0.05
+MOST_EVENTS: Final = 300
+"""How many the page keeps."""
 
 
 @attrs.define
@@ -92,14 +94,15 @@ def looks(console: Console, account: str) -> None:
 
 @asynccontextmanager
 async def busy_world(tmp_path: Path) -> AsyncIterator[World]:
-    """Twelve are in a channel, of whom one talks on and on."""
+    """Twelve are in a channel, of whom three talk on and on."""
     async with world_of(admin_config(), tmp_path) as world:
         for number in range(10):
             await world.come(f"bot-{number}", "lobby")
-        alice = await world.come("alice", "lobby")
-        await world.come("bob", "lobby")
+        for account in ("alice", "bob"):
+            await world.come(account, "lobby")
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(talk_on, alice, "bob", "lobby")
+            for talker in ("alice", "bot-0", "bot-1"):
+                nursery.start_soon(talk_on, world.people[talker], "bob", "lobby")
             yield world
             nursery.cancel_scope.cancel()
 
@@ -118,8 +121,11 @@ async def test_whoever_has_a_key_sees_what_a_server_does(tmp_path: Path) -> None
         console.wait(lambda: moving(console), "the charts do not move")
         looks(console, "bob")
         assert "lobby" in console.text("about-facts")
-        console.press("Follow", "about-acts")
-        console.wait(lambda: "message alice → bob, 5 bytes" in console.events(), "no message")
+        console.press("Follow its events", "about-acts")
+        console.wait(lambda: told(console) > MOST_EVENTS, "too little is told")
+        events = console.events()
+        assert len(events) == MOST_EVENTS
+        assert "message alice → bob, 5 bytes" in events
 
         before = places(console)
         for width, height, theme, name in (
@@ -148,7 +154,7 @@ async def test_whoever_has_a_key_steers_it(tmp_path: Path) -> None:
     def act(console: Console) -> None:
         console.open(KEY)
         looks(console, "bob")
-        console.press("Follow", "about-acts")
+        console.press("Follow its events", "about-acts")
         console.wait_for_text("events-said", "Following")
         console.press("Write", "about-acts")
         console.keys("Good morning, bob! <b>")
@@ -189,6 +195,12 @@ async def test_whoever_has_a_key_steers_it(tmp_path: Path) -> None:
         assert await world.people["bob"].wait_logged_out() is ECode.LOGOUT_E_KICKED
 
 
+def told(console: Console) -> int:
+    """How many events were told so far."""
+    found = re.search(r"([\d,]+) so far", console.text("events-said"))
+    return int(found[1].replace(",", "")) if found else 0
+
+
 def moving(console: Console) -> bool:
     """Do the charts say that messages come and go?"""
     script = (
@@ -217,7 +229,7 @@ async def test_names_that_somebody_chose_are_text(tmp_path: Path) -> None:
         looks(console, EVIL)
         console.wait_for_text("about-facts", r"\u{202e}<script>alert(1)</script>")
         assert EVIL in console.text("about-title")
-        console.press("Follow", "about-acts")
+        console.press("Follow its events", "about-acts")
         console.press("Write", "about-acts")
         console.keys("x")
         console.press_with_control(Keys.ENTER)
@@ -335,7 +347,9 @@ async def test_what_a_key_may_not_do_is_not_offered(tmp_path: Path) -> None:
         looks(console, "alice")
         assert {it.accessible_name for it in console.buttons()} >= {"Look", "Online"}
         names = {it.accessible_name for it in console.buttons()}
-        assert names.isdisjoint({"Kick", "Send", "Follow", "Write", "Remove from channel"})
+        assert names.isdisjoint(
+            {"Kick", "Send", "Follow its events", "Write", "Remove from channel"}
+        )
         for part in ("load", "send", "events"):
             assert not console.find(part).is_displayed()
         options = console.run(

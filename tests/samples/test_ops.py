@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
+import pytest
 import trio
 
+from tests.browser.console import browser
 from tests.samples.programs import MARK, Program, marked, program
 
 OPS = ("-m", "samples.ops", "--port", "0", "--prometheus-port", "0")
 CONSOLE = r"^     ops \| the console is at (http://\S+/)#app=ops, its key is above"
 PROMETHEUS = r"^     ops \| Prometheus is at (http://\S+/)"
 ASKED_SECONDS = 40
+
+
+KEY = r"^  server \| admin address: \S+ \(key (\S+)\)"
 
 
 async def addresses(ops: Program) -> tuple[str, str]:
@@ -61,3 +67,29 @@ async def test_it_ends_by_itself_when_the_time_is_over() -> None:
         await ops.expect("all has ended")
         assert await ops.end() == 0
     assert marked(mark) == []
+
+
+@pytest.mark.xdist_group("browser")
+async def test_the_console_shows_what_the_bots_do(tmp_path: Path) -> None:
+    """A screenshot of it is kept as an artefact."""
+
+    def look(url: str, key: str) -> None:
+        with browser(url, tmp_path / "profile") as console:
+            console.resize(1600, 1000)
+            console.open(key, "ops")
+            console.wait(lambda: len(console.rows()) >= 3, "the bots are not there")
+            for kind in ("login", "call", "join"):
+                story = f"no {kind} of the visitor is told"
+                console.wait(lambda kind=kind: kind in kinds_of(console.events()), story)
+            console.keep_screenshot("console_under_load")
+            assert console.errors() == []
+
+    def kinds_of(events: list[str]) -> set[str]:
+        return {event.partition(" ")[0] for event in events}
+
+    async with program(*OPS) as ops:
+        key = (await ops.expect(KEY))[1]
+        console, _ = await addresses(ops)
+        await trio.to_thread.run_sync(look, console, key)
+        ops.send(signal.SIGINT)
+        assert await ops.end() == 0

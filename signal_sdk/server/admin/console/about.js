@@ -8,7 +8,7 @@ import { place } from "./api.js";
 import { button, byId, isSure, make, say, tell } from "./dom.js";
 import { ROWS } from "./pages.js";
 import { Table } from "./table.js";
-import { clock, count, lasted, shown, size } from "./text.js";
+import { clock, count, counted, lasted, shown, size } from "./text.js";
 
 /** @typedef {import("./session.js").Session} Session */
 /** @typedef {{follow: (of: {account?: string, channel?: string}) => void, write: (kind: string, name: string) => void}} Acts */
@@ -135,7 +135,7 @@ export class About {
     this.#fact("Device", shown(presence.device || "–"));
     this.#fact("Here for", presence.since ? lasted(now - presence.since) : "–");
     this.#fact("Lease ends", presence.lease_ends ? clock(presence.lease_ends * 1000) : "–");
-    this.#fact("Inbox", inbox.entries ? `${count(inbox.entries)}, ${size(inbox.bytes)}` : "empty");
+    this.#fact("Inbox", inbox.entries ? `${counted(inbox.entries, "entry", "entries")}, ${size(inbox.bytes)}` : "empty");
     this.#fact("Calls", calls.map((it) => `${shown(it.caller)} → ${shown(it.callee)}, ${it.state}`).join("; ") || "none");
     this.#enable("Kick", presence.online);
     this.#enable("Remove", presence.channel !== null);
@@ -214,7 +214,7 @@ export class About {
     const session = this.#session;
     this.#buttons.clear();
     if (session.may("events")) {
-      this.#buttons.set("Follow", button("Follow", () => this.#acts.follow({ [kind]: name }), { class: "quiet" }));
+      this.#buttons.set("Follow", button("Follow", () => this.#acts.follow({ [kind]: name }), { class: "quiet", "aria-label": "Follow its events" }));
     }
     if (session.may("send")) {
       this.#buttons.set("Write", button("Write", () => this.#acts.write(kind, name), { class: "quiet" }));

@@ -132,7 +132,7 @@ export class Lists {
     const { cursor } = this.#pages;
     this.#pages.next = next;
     const where = cursor || next ? (next ? ", and there are more" : ", the last of them") : "";
-    tell(byId("list-said"), wanted ? `${count(rows.length)} of ${count(searched)}${where}` : `${count(rows.length)}${where}`);
+    tell(byId("list-said"), `${count(rows.length)}${wanted ? ` of ${count(searched)}` : ""} shown${where}`);
     byId("first").disabled = !cursor;
     byId("next").disabled = !next;
   }

@@ -22,7 +22,17 @@ export function shown(text, most = MAX_CHARS) {
 
 /** @param {number} bytes */
 export function size(bytes) {
-  return `${bytes} byte${bytes === 1 ? "" : "s"}`;
+  return counted(bytes, "byte", "bytes");
+}
+
+/**
+ * @param {number} number
+ * @param {string} one
+ * @param {string} many
+ * @returns {string}
+ */
+export function counted(number, one, many) {
+  return `${count(number)} ${number === 1 ? one : many}`;
 }
 
 /** @param {number} number */
