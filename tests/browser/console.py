@@ -6,6 +6,7 @@ know what is tested. It is synchronous, as selenium is: tests run what they do w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,6 +119,11 @@ class Console:
         )
         found: list[str] = self.driver.execute_script(script)
         return found
+
+    def told(self) -> int:
+        """How many events were told so far, as the page says."""
+        found = re.search(r"([\d,]+) so far", self.text("events-said"))
+        return int(found[1].replace(",", "")) if found else 0
 
     def focused(self) -> str:
         """The id of what has the focus, or its accessible name."""

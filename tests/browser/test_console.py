@@ -122,7 +122,7 @@ async def test_whoever_has_a_key_sees_what_a_server_does(tmp_path: Path) -> None
         looks(console, "bob")
         assert "lobby" in console.text("about-facts")
         console.press("Follow its events", "about-acts")
-        console.wait(lambda: told(console) > MOST_EVENTS, "too little is told")
+        console.wait(lambda: console.told() > MOST_EVENTS, "too little is told")
         events = console.events()
         assert len(events) == MOST_EVENTS
         assert "message alice → bob, 5 bytes" in events
@@ -193,12 +193,6 @@ async def test_whoever_has_a_key_steers_it(tmp_path: Path) -> None:
     async with busy_world(tmp_path) as world:
         await world.visit(act)
         assert await world.people["bob"].wait_logged_out() is ECode.LOGOUT_E_KICKED
-
-
-def told(console: Console) -> int:
-    """How many events were told so far."""
-    found = re.search(r"([\d,]+) so far", console.text("events-said"))
-    return int(found[1].replace(",", "")) if found else 0
 
 
 def moving(console: Console) -> bool:
