@@ -81,7 +81,7 @@ export class Chart {
     return {
       width: 320,
       height: HEIGHT,
-      padding: [6, 4, 0, 0],
+      padding: [6, 20, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       hooks: { setCursor: [() => this.#plot && this.#tell()] },
