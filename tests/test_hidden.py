@@ -29,6 +29,7 @@ SECRET: Final[frozenset[str]] = frozenset(
 """The names of fields that hold what nobody but their users is to read."""
 NOT_SECRET: Final = {
     "signal_sdk.cli.init.Fresh": {"data"},
+    "signal_sdk.server.admin.files.ConsoleFile": {"content"},
     "signal_sdk.client.mailbox._EntryTurn": {"line"},
     "signal_sdk.server.config_keys.ServerConfig": {"data"},
     "signal_sdk.server.config_limits.LimitsConfig": {"attributes"},

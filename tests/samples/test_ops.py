@@ -10,15 +10,15 @@ import httpx
 import pytest
 import trio
 
-from tests.browser.console import browser
+from tests.browser.console import Console, browser
 from tests.samples.programs import MARK, Program, marked, program
 
 OPS = ("-m", "samples.ops", "--port", "0", "--prometheus-port", "0")
 CONSOLE = r"^     ops \| the console is at (http://\S+/)#app=ops, its key is above"
 PROMETHEUS = r"^     ops \| Prometheus is at (http://\S+/)"
 ASKED_SECONDS = 40
-SOME_ROUNDS_EVENTS = 45
-"""So many are told of some rounds of the bots."""
+KINDS = {"login", "logout", "join", "leave", "call"}
+"""What a round of the visitor's brings."""
 
 
 KEY = r"^  server \| admin address: \S+ \(key (\S+)\)"
@@ -71,6 +71,11 @@ async def test_it_ends_by_itself_when_the_time_is_over() -> None:
     assert marked(mark) == []
 
 
+def kinds(console: Console) -> set[str]:
+    """Of which kinds events are told."""
+    return {event.partition(" ")[0] for event in console.events()}
+
+
 @pytest.mark.xdist_group("browser")
 async def test_the_console_shows_what_the_bots_do(tmp_path: Path) -> None:
     """A screenshot of it is kept as an artefact."""
@@ -80,9 +85,7 @@ async def test_the_console_shows_what_the_bots_do(tmp_path: Path) -> None:
             console.resize(1600, 1000)
             console.open(key, "ops")
             console.wait(lambda: len(console.rows()) >= 3, "the bots are not there")
-            console.wait(lambda: console.told() >= SOME_ROUNDS_EVENTS, "too little is told")
-            told = {event.partition(" ")[0] for event in console.events()}
-            assert told >= {"login", "logout", "join", "leave", "call"}
+            console.wait(lambda: kinds(console) >= KINDS, "too little is told")
             console.keep_screenshot("console_under_load")
             assert console.errors() == []
 
