@@ -217,7 +217,8 @@ async def test_the_first_call_is_answered_and_others_meanwhile_are_refused(
         await call.channel_invite_end()
         ended = await ann.end()
     assert (ended.code, ended.err) == (0, "")
-    assert events(ended) == ["ended", "logout"]
+    # What the other side dials may come before the answer to what was dialled.
+    assert [it for it in events(ended) if it != "dialled"] == ["ended", "logout"]
 
 
 # --- At a terminal
