@@ -90,7 +90,7 @@ class Presences:
             raise LoginError(ECode.LOGIN_E_INVALID_USER, exc.reason) from None
         if account in names.RESERVED_ACCOUNTS:
             raise LoginError(ECode.LOGIN_E_INVALID_USER, f"the account {account!r} is the server's")
-        key, began = AccountKey(request.vid, account), self._engine.token_time()
+        key, began = AccountKey(request.vid, account), self._engine.arrival_time()
         token = self._check_token(request, key)
         self._check_room(key, is_resume=False)
         self._check_pace(key)

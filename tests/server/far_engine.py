@@ -34,6 +34,7 @@ HERE: Final = frozenset(
         "is_behind",
         "newest_time",
         "token_time",
+        "arrival_time",
         "forget_newer_time",
         "statistics",
         "measures",

@@ -164,7 +164,7 @@ def is_refusal(reply: dict[str, Any], ecode: int) -> bool:
 
 NOT_SLOW: Final = (
     *("bound", "aclose", "check_writable", "when_durable", "newest_time", "forget_newer_time"),
-    *("token_time", "statistics", "measures", "keep_happenings"),
+    *("token_time", "arrival_time", "statistics", "measures", "keep_happenings"),
 )
 """What an engine does without waiting, whatever it is."""
 SLOW_SECONDS: Final = 0.001

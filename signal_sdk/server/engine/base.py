@@ -235,6 +235,11 @@ class Engine(Operating, Protocol):
         token good again.
         """
 
+    def arrival_time(self) -> float:
+        """What logins are put in order by (`LoginFacts.began`), in seconds: of a clock that nobody
+        sets where all nodes have one, else of the state's own.
+        """
+
     def forget_newer_time(self) -> None:
         """Nothing later than now was seen: it was a clock's mistake."""
 
@@ -277,8 +282,8 @@ class Engine(Operating, Protocol):
         told by `deliver_kick`, or by `deliver_loss` where this one comes `again`, which is the same
         client's; with `keeps`, the new one is in its channel instead, and goes on with its calls.
         None, and nothing is done, where one that comes `again` finds the account held by another
-        instance, and where one that was on its way for long (`LATE_SECONDS`) finds it held by a
-        login that has begun later: its client may have given it up. Raises `QuotaError` where the
+        instance, and where another that was on its way for long (`LATE_SECONDS`) finds it held by
+        a login that has begun later: its client may have given it up. Raises `QuotaError` where the
         app has too many accounts.
         """
 

@@ -113,7 +113,7 @@ less may be two clocks' difference, more one that was set back."""
 @attrs.frozen(kw_only=True)
 class LoginFacts:
     """What a login says of itself and its token: as in `Presence`. `began` is when it came to its
-    node, by the engine's `token_time`.
+    node, by the engine's `arrival_time`.
     """
 
     line_digest: bytes

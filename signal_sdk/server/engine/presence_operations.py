@@ -67,10 +67,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         self._check_life()
         account = self._state.account(key)
         before = account.presence
-        if again and before is not None and before.instance != facts.instance:
-            return None
-        least, most = LATE_SECONDS
-        if before is not None and least < before.began - facts.began < most:
+        if before is not None and self._is_none_any_more(before, facts, again=again):
             return None
         if before is not None and not keeps:
             self._end(account, before, why=Why.KICKED, is_same=again)
@@ -102,6 +99,14 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
             if LOGIN in self._wanted:
                 self._tell(Login(app=key.app, account=key.account, device=facts.device))
         return presence
+
+    @staticmethod
+    def _is_none_any_more(before: Presence, facts: LoginFacts, *, again: bool) -> bool:
+        """Is this login, which finds the account held, one that takes it from nobody?"""
+        if again:
+            return before.instance != facts.instance
+        least, most = LATE_SECONDS
+        return least < before.began - facts.began < most
 
     def resume(self, line_digest: bytes) -> tuple[AccountKey, Presence] | None:
         self._check_life()
@@ -154,6 +159,9 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
             self._expiries.set((EXPIRY, account), expires - self.token_time())
         else:
             self._expiries.cancel((EXPIRY, account))
+
+    def arrival_time(self) -> float:
+        return trio.current_time()
 
     def token_time(self) -> float:
         now, skew = self._wall(), self._state.bounds.clock_skew_seconds

@@ -44,6 +44,10 @@ class PresenceOperations(Lives):
         now, skew = self.redis_time(), self._bounds.clock_skew_seconds
         return max(now, self._newest_time - skew) if skew else now
 
+    def arrival_time(self) -> float:
+        """As the contract has it: Redis' clock, which is the one that all nodes share."""
+        return self.redis_time()
+
     def _shift(self) -> str:
         """By how much sooner a token ends than its time says: its time is checked against a later
         one than Redis' where that was set back.

@@ -147,6 +147,10 @@ async def test_a_login_that_was_on_its_way_for_long_takes_the_account_from_no_la
         assert (made is None) is is_none, late
         if not is_none:
             await node.log_in(began=100.0)
+    # The same client that comes again has not given itself up.
+    await node.log_in(began=100.0, instance="mine")
+    same = login_facts(ANN, line="same", began=98.0, instance="mine")
+    assert await node.engine.log_in(ANN, same, again=True) is not None
     # Once it is over, there is none that could be later.
     again = await node.log_in(began=100.0)
     await node.engine.end(ANN, again.presence.generation)

@@ -133,7 +133,7 @@ define('log_in', function(c, args)
     return nil
   end
   local late = is_online and (tonumber(call('HGET', key, 'lb')) or 0) - tonumber(args[15]) or 0
-  if late > 1 and late < 60 then
+  if args[13] ~= '1' and late > 1 and late < 60 then
     return nil
   end
   -- Who comes again is the same client, which may have given up the one that was the later.
