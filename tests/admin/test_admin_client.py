@@ -12,6 +12,7 @@ import httpx
 import msgspec
 import pytest
 import trio
+from trio.testing import MockClock
 
 from signal_sdk.admin import (
     AdminClient,
@@ -135,9 +136,8 @@ def test_both_clients_have_a_method_for_each_operation() -> None:
     assert set(GIVEN) == names - {"key", "node"}
 
 
-@pytest.mark.usefixtures("autojump_clock")
 @pytest.mark.parametrize("name", GIVEN)
-async def test_a_method_asks_what_it_says(name: str) -> None:
+async def test_a_method_asks_what_it_says(autojump_clock: MockClock, name: str) -> None:
     given, more = GIVEN[name]
     async with in_memory() as (ask, admin):
         ask.operator.answers[name] = ANSWERS.get(name, Page([]))
@@ -219,8 +219,9 @@ def test_no_repr_shows_a_key_a_token_or_what_users_say() -> None:
 # --- Failures
 
 
-@pytest.mark.usefixtures("autojump_clock")
-async def test_a_refusal_carries_its_status_its_problem_and_its_code() -> None:
+async def test_a_refusal_carries_its_status_its_problem_and_its_code(
+    autojump_clock: MockClock,
+) -> None:
     async with in_memory() as (ask, admin):
         ask.operator.answers["kick"] = NotThereError("ann is not online")
         with pytest.raises(AdminError, match=r"^404: ann is not online \(\d+ \w+\)$") as caught:

@@ -12,9 +12,8 @@ from types import FrameType
 from typing import Final
 
 import msgspec
-import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 from websockets.protocol import Side
 
 import signal_sdk
@@ -129,8 +128,7 @@ def read_all(wires: list[Wire]) -> None:
     flusher.release()
 
 
-@pytest.mark.usefixtures("autojump_clock")
-async def test_a_message_that_is_answered_takes_few_calls() -> None:
+async def test_a_message_that_is_answered_takes_few_calls(autojump_clock: MockClock) -> None:
     dialer = Dialer()
     done = call2.encode_result(results.DONE)
     page = call2.encode_result(results.GetMessagesResult(ver_clear=0, msgs=()))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, SignalError
@@ -18,7 +19,6 @@ from signal_sdk.server.refusals import LimitError, too_often
 from tests.server.admin.helpers import APP_KEY, admin_config, asker
 from tests.server.helpers import settle
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
 UP = ".."
 ACCOUNT = "/v1/apps/app/accounts/ann"
 CHANNEL = "/v1/apps/app/channels/news"
@@ -87,14 +87,14 @@ ELSEWHERE = {
 """What is asked in tests of its own."""
 
 
-async def test_every_operation_is_tested() -> None:
+async def test_every_operation_is_tested(autojump_clock: MockClock) -> None:
     names = [operation.name for operation in OPERATIONS]
     assert len(set(names)) == len(names)
     assert set(CALLS) | ELSEWHERE >= set(names) - {"events"}
 
 
 @pytest.mark.parametrize("name", CALLS)
-async def test_what_is_asked_is_asked_of_the_operator(name: str) -> None:
+async def test_what_is_asked_is_asked_of_the_operator(autojump_clock: MockClock, name: str) -> None:
     method, path, body, asked = CALLS[name]
     async with asker() as ask:
         if method == "GET":
@@ -109,7 +109,7 @@ async def test_what_is_asked_is_asked_of_the_operator(name: str) -> None:
         assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_a_message_to_many_tells_what_became_of_each() -> None:
+async def test_a_message_to_many_tells_what_became_of_each(autojump_clock: MockClock) -> None:
     async with asker() as ask:
         refusal = too_often(ECode.GENERAL_E_FAILED, "too much", 2, limit="inbox_messages")
         ask.operator.answers["send_to_many"] = [
@@ -135,7 +135,7 @@ async def test_a_message_to_many_tells_what_became_of_each() -> None:
         }
 
 
-async def test_a_token_is_made_as_it_is_wished() -> None:
+async def test_a_token_is_made_as_it_is_wished(autojump_clock: MockClock) -> None:
     async with asker() as ask:
         ask.operator.answers["make_token"] = Token(text="1:a:b", expires=99)
         body = {"seconds": 60, "jwt": True, "rights": {"channels": ["a*"]}}
@@ -147,7 +147,9 @@ async def test_a_token_is_made_as_it_is_wished() -> None:
         assert "1:a:b" not in repr(answer)
 
 
-async def test_the_node_the_attributes_and_an_account_s_calls_are_told() -> None:
+async def test_the_node_the_attributes_and_an_account_s_calls_are_told(
+    autojump_clock: MockClock,
+) -> None:
     async with asker() as ask:
         ask.operator.answers |= {"user_attributes": {"a": 1}, "channel_attributes": {}}
         ask.operator.answers["calls_of"] = []
@@ -160,7 +162,7 @@ async def test_the_node_the_attributes_and_an_account_s_calls_are_told() -> None
         assert node["engine"]["online"] == 2
 
 
-async def test_health_is_told_without_a_key() -> None:
+async def test_health_is_told_without_a_key(autojump_clock: MockClock) -> None:
     async with asker() as ask:
         assert (await ask("GET", "/readyz", None)).text == "ok\n"
         ask.node.why = "the server is going away"
@@ -169,7 +171,7 @@ async def test_health_is_told_without_a_key() -> None:
         assert (await ask("GET", "/healthz", None)).text == "ok\n"
 
 
-async def test_metrics_need_their_right_unless_they_are_open() -> None:
+async def test_metrics_need_their_right_unless_they_are_open(autojump_clock: MockClock) -> None:
     def exposition(accept: str) -> tuple[str, bytes]:
         return f"text/plain; of={accept}", b"one 1\n"
 
@@ -200,7 +202,9 @@ async def test_metrics_need_their_right_unless_they_are_open() -> None:
         ("a", "$"),
     ],
 )
-async def test_a_wrong_field_is_named_by_its_place(body: Any, place: str) -> None:
+async def test_a_wrong_field_is_named_by_its_place(
+    autojump_clock: MockClock, body: Any, place: str
+) -> None:
     async with asker() as ask:
         answer = await ask("POST", f"{ACCOUNT}/messages", json=body)
         assert (answer.status_code, answer.json()["place"]) == (422, place)
@@ -208,7 +212,9 @@ async def test_a_wrong_field_is_named_by_its_place(body: Any, place: str) -> Non
         assert ask.operator.asked == []
 
 
-async def test_a_wrong_field_within_another_is_named_by_its_place() -> None:
+async def test_a_wrong_field_within_another_is_named_by_its_place(
+    autojump_clock: MockClock,
+) -> None:
     async with asker() as ask:
         body: dict[str, Any] = {"rights": {"chanels": []}}
         answer = await ask("POST", f"{ACCOUNT}/tokens", json=body)
@@ -232,7 +238,9 @@ async def test_a_wrong_field_within_another_is_named_by_its_place() -> None:
         (b'{"message": "' + b"a" * 1024**2 + b'"}', "application/json", 413),
     ],
 )
-async def test_what_is_no_json_is_refused(content: bytes, kind: str, status: int) -> None:
+async def test_what_is_no_json_is_refused(
+    autojump_clock: MockClock, content: bytes, kind: str, status: int
+) -> None:
     async with asker() as ask:
         answer = await ask(
             "POST", f"{ACCOUNT}/messages", content=content, headers={"Content-Type": kind}
@@ -254,14 +262,16 @@ async def test_what_is_no_json_is_refused(content: bytes, kind: str, status: int
         ("&".join(f"a{number}=1" for number in range(40)), "query"),
     ],
 )
-async def test_a_wrong_parameter_is_named(query: str, place: str) -> None:
+async def test_a_wrong_parameter_is_named(
+    autojump_clock: MockClock, query: str, place: str
+) -> None:
     async with asker() as ask:
         answer = await ask("GET", f"/v1/apps/app/accounts?{query}")
         assert (answer.status_code, answer.json()["place"]) == (422, place)
         assert ask.operator.asked == []
 
 
-async def test_the_parts_of_a_path_are_escaped_each_by_itself() -> None:
+async def test_the_parts_of_a_path_are_escaped_each_by_itself(autojump_clock: MockClock) -> None:
     async with asker() as ask:
         ask.operator.answers["presence"] = {}
         for part, account in (
@@ -296,7 +306,7 @@ async def test_the_parts_of_a_path_are_escaped_each_by_itself() -> None:
         *("/..%2f..%2fetc/passwd", f"/v1/{UP}/{UP}/secret", "/%2e%2e/%2e%2e/etc/passwd"),
     ],
 )
-async def test_there_is_nothing_elsewhere(path: str) -> None:
+async def test_there_is_nothing_elsewhere(autojump_clock: MockClock, path: str) -> None:
     async with asker() as ask:
         answer = await ask("GET", path)
         if answer.request.url.raw_path == b"/v1/key":
@@ -306,7 +316,7 @@ async def test_there_is_nothing_elsewhere(path: str) -> None:
         assert ask.operator.asked == []
 
 
-async def test_another_method_hears_which_there_are() -> None:
+async def test_another_method_hears_which_there_are(autojump_clock: MockClock) -> None:
     async with asker() as ask:
         answer = await ask("POST", "/v1/apps/app/calls/room/ann/bob", json={})
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET, DELETE")
@@ -333,7 +343,7 @@ async def test_another_method_hears_which_there_are() -> None:
     ],
 )
 async def test_a_refusal_is_a_problem_with_its_code(
-    error: SignalError, status: int, kind: str
+    autojump_clock: MockClock, error: SignalError, status: int, kind: str
 ) -> None:
     async with asker() as ask:
         ask.operator.answers["kick"] = error
@@ -346,7 +356,9 @@ async def test_a_refusal_is_a_problem_with_its_code(
         assert answer.headers.get("retry-after") == ("3" if status == 429 else None)
 
 
-async def test_what_fails_is_told_in_the_log_alone(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_fails_is_told_in_the_log_alone(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     async with asker() as ask:
         ask.operator.answers["kick"] = RuntimeError("a secret of the server's")
         answer = await ask("DELETE", f"{ACCOUNT}/session")
@@ -357,7 +369,7 @@ async def test_what_fails_is_told_in_the_log_alone(caplog: pytest.LogCaptureFixt
     caplog.clear()
 
 
-async def test_of_two_who_kick_at_once_one_is_told_that_it_has() -> None:
+async def test_of_two_who_kick_at_once_one_is_told_that_it_has(autojump_clock: MockClock) -> None:
     async with asker() as ask:
         answers: list[int] = []
 
@@ -378,7 +390,7 @@ async def test_of_two_who_kick_at_once_one_is_told_that_it_has() -> None:
 # --- What comes again
 
 
-async def test_a_message_that_comes_again_is_sent_once() -> None:
+async def test_a_message_that_comes_again_is_sent_once(autojump_clock: MockClock) -> None:
     async with asker() as ask:
         keys = {"Idempotency-Key": "one"}
         for _ in range(3):
@@ -393,7 +405,9 @@ async def test_a_message_that_comes_again_is_sent_once() -> None:
         assert ask.operator.asked[1][-1]["message_id"] != more["message_id"]
 
 
-async def test_one_that_failed_is_tried_again_as_the_same_message() -> None:
+async def test_one_that_failed_is_tried_again_as_the_same_message(
+    autojump_clock: MockClock,
+) -> None:
     async with asker() as ask:
         keys = {"Idempotency-Key": "one"}
         ask.operator.answers["send"] = UnknownError("lost sight")
@@ -407,7 +421,7 @@ async def test_one_that_failed_is_tried_again_as_the_same_message() -> None:
         assert len(set(ids)) == 1
 
 
-async def test_one_that_is_under_way_is_not_begun_again() -> None:
+async def test_one_that_is_under_way_is_not_begun_again(autojump_clock: MockClock) -> None:
     async with asker() as ask:
         ask.operator.gate = trio.Event()
         said: Any = {"json": {"message": "a"}, "headers": {"Idempotency-Key": "one"}}
@@ -421,7 +435,7 @@ async def test_one_that_is_under_way_is_not_begun_again() -> None:
         assert len(ask.operator.asked) == 1
 
 
-async def test_what_was_answered_is_forgotten_in_time() -> None:
+async def test_what_was_answered_is_forgotten_in_time(autojump_clock: MockClock) -> None:
     async with asker() as ask:
         said: Any = {"json": {"message": "a"}, "headers": {"Idempotency-Key": "one"}}
         await ask("POST", f"{ACCOUNT}/messages", **said)
@@ -434,7 +448,7 @@ async def test_what_was_answered_is_forgotten_in_time() -> None:
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256])
-async def test_a_key_of_a_message_is_short_and_visible(key: str) -> None:
+async def test_a_key_of_a_message_is_short_and_visible(autojump_clock: MockClock, key: str) -> None:
     async with asker() as ask:
         answer = await ask(
             "POST", f"{ACCOUNT}/messages", json={"message": "a"}, headers={"Idempotency-Key": key}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from trio.testing import MockClock
 
 from signal_sdk.server.admin import idempotency as module
 from signal_sdk.server.admin.idempotency import Idempotency
 from signal_sdk.server.admin.problems import ProblemError
-
-pytestmark = pytest.mark.usefixtures("autojump_clock")
 
 
 def do(kept: Idempotency, key: str, *, holder: str = "one", body: bytes = b"done") -> bytes | None:
@@ -20,7 +19,9 @@ def do(kept: Idempotency, key: str, *, holder: str = "one", body: bytes = b"done
         return before
 
 
-async def test_so_many_are_remembered_and_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_so_many_are_remembered_and_the_oldest_goes(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "MAX_KEPT", 3)
     kept = Idempotency()
     for key in "abcd":
@@ -30,7 +31,9 @@ async def test_so_many_are_remembered_and_the_oldest_goes(monkeypatch: pytest.Mo
     assert do(kept, "a") is None
 
 
-async def test_so_many_bytes_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_so_many_bytes_are_remembered(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "MAX_KEPT_BYTES", 100)
     kept = Idempotency()
     for key in "abcd":
@@ -40,14 +43,14 @@ async def test_so_many_bytes_are_remembered(monkeypatch: pytest.MonkeyPatch) -> 
     assert do(kept, "a") is None
 
 
-async def test_each_holder_has_keys_of_its_own() -> None:
+async def test_each_holder_has_keys_of_its_own(autojump_clock: MockClock) -> None:
     kept = Idempotency()
     assert do(kept, "a") is None
     assert do(kept, "a", holder="two") is None
     assert len(kept) == 2
 
 
-async def test_what_was_not_done_is_not_remembered() -> None:
+async def test_what_was_not_done_is_not_remembered(autojump_clock: MockClock) -> None:
     kept = Idempotency()
     with pytest.raises(ValueError, match=r"^no$"), kept.once("one", "/place", "a", b"said"):
         raise ValueError("no")
@@ -56,7 +59,7 @@ async def test_what_was_not_done_is_not_remembered() -> None:
 
 
 async def test_what_is_under_way_is_not_forgotten_for_others(
-    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_KEPT", 1)
     kept = Idempotency()

@@ -21,11 +21,10 @@ from tests.server.admin.helpers import (
     asker,
 )
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
 ACCOUNT = "/v1/apps/app/accounts/ann"
 
 
-async def test_without_a_key_nobody_is_told_anything() -> None:
+async def test_without_a_key_nobody_is_told_anything(autojump_clock: MockClock) -> None:
     async with asker() as ask:
         for path in ("/v1/key", "/v1/apps/app/accounts", "/v1/nothing", "/v1/"):
             for method in ("GET", "POST", "PATCH"):
@@ -41,7 +40,7 @@ async def test_without_a_key_nobody_is_told_anything() -> None:
     "authorization",
     ["", "Bearer", "Basic dXNlcjpwYXNz", f"Bearer {KEY} {KEY}", f"Digest {KEY}", KEY],
 )
-async def test_what_is_no_key_is_none(authorization: str) -> None:
+async def test_what_is_no_key_is_none(autojump_clock: MockClock, authorization: str) -> None:
     async with asker() as ask:
         answer = await ask("GET", "/v1/key", None, headers={"Authorization": authorization})
         assert answer.status_code == 401
@@ -51,7 +50,7 @@ async def test_what_is_no_key_is_none(authorization: str) -> None:
     "key", [WRONG_KEY, KEY[:-1], f"{KEY}0", KEY.upper(), APP_KEY.lower(), "é", "\udcff"]
 )
 async def test_a_wrong_key_hears_so_and_is_not_repeated(
-    key: str, caplog: pytest.LogCaptureFixture
+    autojump_clock: MockClock, key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with asker() as ask:
         header = f"Bearer {key}".encode("utf-8", "surrogateescape")
@@ -64,7 +63,7 @@ async def test_a_wrong_key_hears_so_and_is_not_repeated(
 
 
 @pytest.mark.parametrize("word", ["Bearer", "bearer", "BEARER  "])
-async def test_a_right_key_is_known_by_its_name(word: str) -> None:
+async def test_a_right_key_is_known_by_its_name(autojump_clock: MockClock, word: str) -> None:
     async with asker() as ask:
         answer = await ask("GET", "/v1/key", None, headers={"Authorization": f"{word} {APP_KEY}"})
         assert answer.json() == {
@@ -75,7 +74,7 @@ async def test_a_right_key_is_known_by_its_name(word: str) -> None:
         }
 
 
-async def test_a_key_is_good_for_its_app_and_its_rights_alone() -> None:
+async def test_a_key_is_good_for_its_app_and_its_rights_alone(autojump_clock: MockClock) -> None:
     async with asker() as ask:
         ask.operator.answers["inbox"] = {"entries": 0, "bytes": 0}
         assert (await ask("GET", f"{ACCOUNT}/inbox", APP_KEY)).status_code == 200
@@ -94,7 +93,9 @@ async def test_a_key_is_good_for_its_app_and_its_rights_alone() -> None:
         assert [name for name, *_ in ask.operator.asked] == ["inbox"]
 
 
-async def test_all_keys_are_compared_whichever_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_keys_are_compared_whichever_is_right(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So that the time tells nothing; and by digests of one length, never by their texts."""
     compared: list[tuple[int, int]] = []
 
@@ -131,7 +132,7 @@ async def test_who_guesses_is_told_to_wait_and_keeps_nobody_out(
     assert caplog.text.count("wrong keys come") == 2
 
 
-async def test_keys_are_taken_anew() -> None:
+async def test_keys_are_taken_anew(autojump_clock: MockClock) -> None:
     async with asker() as ask:
         key = AdminKeyConfig(name="new", key=WRONG_KEY, app="*", rights=("read",))
         ask.app.take(admin_config(key))
@@ -163,7 +164,9 @@ HOSTS: Final = [
 
 
 @pytest.mark.parametrize(("host", "origin", "status"), HOSTS)
-async def test_no_other_page_may_use_it(host: str, origin: str | None, status: int) -> None:
+async def test_no_other_page_may_use_it(
+    autojump_clock: MockClock, host: str, origin: str | None, status: int
+) -> None:
     """A page can have its own name lead here, and its browser says no origin then."""
     async with asker(attrs.evolve(admin_config(hosts=("Admin.Example.com",)))) as ask:
         headers: dict[str, Any] = {"Host": host} | ({} if origin is None else {"Origin": origin})
@@ -175,7 +178,7 @@ async def test_no_other_page_may_use_it(host: str, origin: str | None, status: i
 
 
 async def test_what_is_done_is_in_the_log_with_the_key_s_name(
-    caplog: pytest.LogCaptureFixture,
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with asker() as ask:
         with caplog.at_level(logging.INFO):

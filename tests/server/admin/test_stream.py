@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
+from trio.testing import MockClock
 
 from signal_sdk.server.admin.stream import BEAT_SECONDS, MAX_STREAMS
 from signal_sdk.server.config import AdminKeyConfig
@@ -18,7 +19,6 @@ from signal_sdk.server.feed import WAITING
 from tests.server.admin.helpers import APP_KEY, KEY, Asker, admin_config, asker, lone_feed
 from tests.server.helpers import settle
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
 EVENTS = "/v1/apps/app/events"
 
 
@@ -96,7 +96,7 @@ def join(account: str, channel: str) -> Join:
     return Join(app="app", account=account, channel=channel, members=1, time=5)
 
 
-async def test_what_happens_is_told_as_it_happens() -> None:
+async def test_what_happens_is_told_as_it_happens(autojump_clock: MockClock) -> None:
     feed = lone_feed()
     async with asker(feed=feed) as ask, following(ask) as stream:
         assert stream.status == 200
@@ -125,7 +125,9 @@ async def test_what_happens_is_told_as_it_happens() -> None:
         ("account=nobody", []),
     ],
 )
-async def test_who_follows_says_what(query: str, told: list[str]) -> None:
+async def test_who_follows_says_what(
+    autojump_clock: MockClock, query: str, told: list[str]
+) -> None:
     feed = lone_feed()
     async with asker(feed=feed) as ask, following(ask, query) as stream:
         for one in (login("ann"), join("ann", "news"), join("bob", "other")):
@@ -138,25 +140,27 @@ async def test_who_follows_says_what(query: str, told: list[str]) -> None:
     ("query", "place"),
     [("kinds=login,logn", "query.kinds"), ("kind=login", "query.kind")],
 )
-async def test_what_is_no_kind_is_refused(query: str, place: str) -> None:
+async def test_what_is_no_kind_is_refused(
+    autojump_clock: MockClock, query: str, place: str
+) -> None:
     async with asker() as ask:
         answer = await ask("GET", f"{EVENTS}?{query}")
         assert (answer.status_code, answer.json()["place"]) == (422, place)
 
 
-async def test_it_needs_its_right() -> None:
+async def test_it_needs_its_right(autojump_clock: MockClock) -> None:
     async with asker() as ask:
         assert (await ask("GET", EVENTS, APP_KEY)).status_code == 403
         assert (await ask("GET", EVENTS, None)).status_code == 401
 
 
-async def test_a_silent_stream_is_seen_to_live() -> None:
+async def test_a_silent_stream_is_seen_to_live(autojump_clock: MockClock) -> None:
     async with asker() as ask, following(ask) as stream:
         await trio.sleep(BEAT_SECONDS * 3 + 1)
         assert stream.heard[1:] == [":\n\n"] * 3
 
 
-async def test_a_slow_reader_loses_the_oldest_and_hears_how_many() -> None:
+async def test_a_slow_reader_loses_the_oldest_and_hears_how_many(autojump_clock: MockClock) -> None:
     feed = lone_feed()
     async with asker(feed=feed) as ask, following(ask) as stream:
         stream.gate = trio.Event()
@@ -174,12 +178,12 @@ async def test_a_slow_reader_loses_the_oldest_and_hears_how_many() -> None:
         ]
 
 
-async def test_who_comes_back_is_told_that_something_was_missed() -> None:
+async def test_who_comes_back_is_told_that_something_was_missed(autojump_clock: MockClock) -> None:
     async with asker() as ask, following(ask, last_id="41") as stream:
         assert stream.events() == [("missed", {"after": "41"})]
 
 
-async def test_it_ends_where_its_reader_has_gone() -> None:
+async def test_it_ends_where_its_reader_has_gone(autojump_clock: MockClock) -> None:
     feed = lone_feed()
     async with asker(feed=feed) as ask, following(ask) as stream:
         assert len(feed) == 1
@@ -189,7 +193,9 @@ async def test_it_ends_where_its_reader_has_gone() -> None:
         assert len(ask.served.streams) == 0
 
 
-async def test_it_ends_with_the_node_and_where_keys_are_taken_anew() -> None:
+async def test_it_ends_with_the_node_and_where_keys_are_taken_anew(
+    autojump_clock: MockClock,
+) -> None:
     feed = lone_feed()
     async with asker(feed=feed) as ask, following(ask) as stream, following(ask) as other:
         key = AdminKeyConfig(name="new", key=APP_KEY, app="*", rights=("events",))
@@ -207,7 +213,7 @@ async def test_it_ends_with_the_node_and_where_keys_are_taken_anew() -> None:
     assert len(feed) == 0
 
 
-async def test_there_are_so_many_and_no_more() -> None:
+async def test_there_are_so_many_and_no_more(autojump_clock: MockClock) -> None:
     async with asker() as ask, trio.open_nursery() as nursery:
 
         async def follow() -> None:
