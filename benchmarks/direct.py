@@ -45,7 +45,7 @@ PEERS: Final = (
     servers.NATS,
 )
 CLIENTS: Final = 200
-IN_FLIGHT: Final = (1, 4)
+IN_FLIGHT: Final = (1, 4, 8)
 BYTES: Final = 100
 ROUND_SECONDS: Final = 2.0
 WARM_UP: Final = 0.25

@@ -1,5 +1,5 @@
-"""What it costs to be watched: our server while Prometheus asks it each second, beside itself while
-nobody does.
+"""What it costs to be watched: our server while Prometheus asks it each second, and while ten
+readers follow what happens in its app, beside itself while nobody does.
 
 Owns: these loads, and who asks. Must not know how the loads read. What counts is always on: what
 that costs shows `--against` a commit of before.
@@ -11,20 +11,21 @@ import contextlib
 import http.client
 import multiprocessing
 import os
+import selectors
 import time
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, TypeAlias
 
 import attrs
 
-from benchmarks import direct, fanout, results, servers
+from benchmarks import dialects, direct, fanout, results, servers
 from benchmarks.bench import Bench
 from benchmarks.process import BenchmarkError
 from benchmarks.results import Case, Work
 from benchmarks.servers import Peer, Server
 
 NAME: Final = "metrics"
-TITLE: Final = "Metrics: asked for each second, and not"
+TITLE: Final = "Watched: metrics asked for each second, 10 readers of the events, and neither"
 COLUMNS: Final = (
     results.RATE,
     results.SERVER_US,
@@ -34,11 +35,14 @@ COLUMNS: Final = (
 )
 PEERS: Final = (servers.OURS,)
 ASKED: Final = "ours, asked each second"
+FOLLOWED: Final = "ours, 10 follow"
+READERS: Final = 10
 ASK_SECONDS: Final = 1.0
 ACCEPT: Final = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 START_SECONDS: Final = 30.0
 POLL_SECONDS: Final = 0.02
-ADMIN: Final = r"admin address: http://[^ ]*:(\d+)/"
+ADMIN: Final = r"admin address: http://[^ ]*:(\d+)/[^(]*\(key ([^)]+)\)"
+EVENTS: Final = f"/v1/apps/{dialects.APP_ID}/events"
 MEMBERS: Final = 2000
 BYTES: Final = 100
 IN_FLIGHT: Final = 8
@@ -46,16 +50,25 @@ SECONDS: Final = 5.0
 """Of each round: long enough for several questions."""
 
 
+Count: TypeAlias = "multiprocessing.sharedctypes.Synchronized[int]"
+Watcher: TypeAlias = "Callable[[int, str, Count], None]"
+"""Watches the server whose admin address has this port, with this key, and counts its answers."""
+
+
 @attrs.frozen
 class _Way:
-    """Our server, asked or not."""
+    """Our server, watched or not."""
 
     peer: Peer
-    is_asked: bool
+    name: str
+    watcher: Watcher | None
 
     @property
     def label(self) -> str:
-        return self.peer.called(ASKED) if self.is_asked else self.peer.label
+        return self.peer.called(self.name)
+
+    def watching(self, server: Server) -> contextlib.AbstractContextManager[None]:
+        return watched(server, self.watcher) if self.watcher else contextlib.nullcontext()
 
 
 def run(bench: Bench) -> Work:
@@ -63,45 +76,53 @@ def run(bench: Bench) -> Work:
     work = Work(NAME, TITLE, COLUMNS)
     members, clients = (50, 20) if bench.is_quick else (MEMBERS, direct.CLIENTS)
     seconds = 1.5 if bench.is_quick else SECONDS
-    ways = [[_Way(peer, is_asked) for is_asked in (False, True)] for peer in bench.peers(PEERS)]
+    ways = [
+        [_Way(peer, peer.name, None), _Way(peer, ASKED, _ask), _Way(peer, FOLLOWED, _follow)]
+        for peer in bench.peers(PEERS)
+    ]
     for way in bench.in_turns(ways):
-        with way.peer.serving(bench.cores.measured) as server:
-            asking = asked(server) if way.is_asked else contextlib.nullcontext()
-            with asking, direct.ring(server, clients) as ring:
-                case: Case = {"load": "point to point", "clients": clients, "in flight": 1}
-                work.add(way.label, case, direct.measure(server, ring, 1, seconds))
-        with way.peer.serving(bench.cores.measured) as server:
-            asking = asked(server) if way.is_asked else contextlib.nullcontext()
-            with asking, fanout.channel(server, members) as load:
-                case = {"load": "fan-out", "clients": members, "in flight": IN_FLIGHT}
-                metrics = fanout.measure(server, load, BYTES, IN_FLIGHT, seconds)
-                work.add(way.label, case, metrics)
+        with (
+            way.peer.serving(bench.cores.measured) as server,
+            way.watching(server),
+            direct.ring(server, clients) as ring,
+        ):
+            case: Case = {"load": "point to point", "clients": clients, "in flight": 1}
+            work.add(way.label, case, direct.measure(server, ring, 1, seconds))
+        with (
+            way.peer.serving(bench.cores.measured) as server,
+            way.watching(server),
+            fanout.channel(server, members) as load,
+        ):
+            case = {"load": "fan-out", "clients": members, "in flight": IN_FLIGHT}
+            metrics = fanout.measure(server, load, BYTES, IN_FLIGHT, seconds)
+            work.add(way.label, case, metrics)
     return work
 
 
 @contextlib.contextmanager
-def asked(server: Server) -> Iterator[None]:
-    """Somebody asks the server for its metrics each second, from a process that gives way to the
-    load. Raises `BenchmarkError` where that was not answered.
+def watched(server: Server, watcher: Watcher) -> Iterator[None]:
+    """Somebody watches the server, from a process that gives way to the load. Raises
+    `BenchmarkError` where that was not answered.
     """
-    port = int(server.process.wait_for(ADMIN)[1])
+    found = server.process.wait_for(ADMIN)
     context = multiprocessing.get_context("spawn")
     answers = context.Value("i", 0)
-    asker = context.Process(target=_ask, args=(port, answers), daemon=True)
-    asker.start()
+    process = context.Process(target=watcher, args=(int(found[1]), found[2], answers), daemon=True)
+    process.start()
     ends = time.monotonic() + START_SECONDS
     while not answers.value and time.monotonic() < ends:
         time.sleep(POLL_SECONDS)
     try:
         yield
     finally:
-        asker.kill()
-        asker.join()
+        process.kill()
+        process.join()
     if not answers.value:
-        raise BenchmarkError("nobody answered when the metrics were asked for")
+        raise BenchmarkError("nobody was answered at the admin address")
 
 
-def _ask(port: int, answers: multiprocessing.sharedctypes.Synchronized[int]) -> None:
+def _ask(port: int, _: str, answers: Count) -> None:
+    """Ask for the metrics each second."""
     os.nice(10)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     while True:
@@ -112,3 +133,21 @@ def _ask(port: int, answers: multiprocessing.sharedctypes.Synchronized[int]) -> 
             with answers.get_lock():
                 answers.value += 1
         time.sleep(ASK_SECONDS)
+
+
+def _follow(port: int, key: str, answers: Count) -> None:
+    """Follow all that happens in the app but messages, which are told to who names an account."""
+    os.nice(10)
+    selector = selectors.DefaultSelector()
+    connections = [http.client.HTTPConnection("127.0.0.1", port) for _ in range(READERS)]
+    for connection in connections:
+        connection.request("GET", EVENTS, headers={"Authorization": f"Bearer {key}"})
+        if connection.getresponse().status != http.client.OK:
+            return
+        selector.register(connection.sock, selectors.EVENT_READ)
+    with answers.get_lock():
+        answers.value = READERS
+    while True:
+        for ready, _ in selector.select():
+            if not ready.fileobj.recv(65536):  # type: ignore[union-attr]
+                raise BenchmarkError("a stream of events has ended")
