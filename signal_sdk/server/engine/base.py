@@ -376,6 +376,12 @@ class Engine(Operating, Protocol):
     ) -> Answer[Known | None]:
         """Delete all attributes and tell the channel, if there is one."""
 
+    def last_revision(self, app: str) -> Answer[int]:
+        """The revision of the app's latest change of an attribute, or of whatever else has numbers
+        of the same counter; 0 where there was none. Each is larger than all before it, on all
+        nodes, and none is given twice, be it over a crash.
+        """
+
     def channel_attrs(self, key: ChannelKey) -> Answer[Mapping[str, JsonValue]]:
         """All attributes of a channel, with the counts that are kept up to date."""
 

@@ -66,7 +66,8 @@ class Bounds:
 class Usage:
     """What an app has of what is bounded or measured, and whose uid is taken. What was given to an
     account that is forgotten (`generation`, `version`) is given to nobody again: new ones begin
-    behind it.
+    behind it. `revision` is the last one that was given in the app, `reserved` up to which they are
+    in the journal's books.
     """
 
     uids: set[int] = attrs.field(factory=set)
@@ -77,6 +78,8 @@ class Usage:
     entries: int = 0
     generation: int = 0
     version: int = 0
+    revision: int = 0
+    reserved: int = 0
 
     @property
     def accounts(self) -> int:

@@ -163,6 +163,7 @@ class ChannelOperations(Core):
             self._watch_end(found)
         found.usage.bytes += size
         found.attributes[name] = value
+        self._state.next_revision(key.app)
         self._commits.put("channel_attributes", (found.id, name), (found.id, name, text))
         self._publish(found, told.changed(key.channel, *_name_of(by), "update", name, value))
         self._watch_channel(found, name)
@@ -191,6 +192,7 @@ class ChannelOperations(Core):
         if found is None or name not in found.attributes:
             return False
         self._drop_attribute(found, name)
+        self._state.next_revision(key.app)
         self._publish(found, told.changed(key.channel, *_name_of(by), "del", name))
         self._watch_channel(found, name)
         return True
@@ -206,6 +208,7 @@ class ChannelOperations(Core):
             self._check_member(key, asked.key.account)
         found = self._changing(key)
         if found is not None:
+            self._state.next_revision(key.app)
             for name in list(found.attributes):
                 self._drop_attribute(found, name)
             self._publish(found, told.changed(channel, asked.key.account, account.uid, "clear"))
@@ -312,6 +315,10 @@ class ChannelOperations(Core):
         if maker is not None:
             self._inboxes.let_go(maker)
 
+    def last_revision(self, app: str) -> int:
+        usage = self._state.usages.get(app)
+        return usage.revision if usage is not None else 0
+
     # --- users ---
 
     def set_user_attr(self, asked: Asked, name: str, value: JsonValue) -> Known | None:
@@ -328,6 +335,7 @@ class ChannelOperations(Core):
         check_attributes(attributes, name, value, bounds.attributes, whose)
         account.usage.bytes += check_bytes(bounds, account.usage, attributes, name, text)
         attributes[name] = value
+        self._state.next_revision(account.key.app)
         self._commits.put("user_attributes", (account.id, name), (account.id, name, text))
 
     def user_attrs(self, key: AccountKey) -> Mapping[str, JsonValue]:

@@ -115,6 +115,7 @@ class OperatorOperations(PresenceOperations):
         if account is None or name not in account.attributes:
             return False
         account.usage.bytes -= size_of(encode_json(account.attributes.pop(name)))
+        self._state.next_revision(key.app)
         self._commits.drop("user_attributes", (account.id, name))
         self._inboxes.let_go(account)
         return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 import msgspec
@@ -35,6 +35,7 @@ from signal_sdk.server.engine.journal import HOMELESS, UNREADABLE, Journal
 from signal_sdk.server.engine.memory import shrink
 from signal_sdk.server.engine.schema import FACTS, HAPPENINGS, MAKERS, Row
 from signal_sdk.server.engine.tables import (
+    FEW,
     RESERVED,
     Account,
     Channel,
@@ -52,9 +53,10 @@ Due: TypeAlias = "tuple[str, Account | Channel | CallKey]"
 NEWEST_TIME: Final = "newest_time"
 GENERATION: Final = "generation"
 VERSION: Final = "version"
-GIVEN: Final = (GENERATION, VERSION)
-"""What of an app's use outlives the process where it ends in good order: the numbers behind which
-accounts begin."""
+REVISION: Final = "revision"
+GIVEN: Final = (GENERATION, VERSION, REVISION)
+"""What of an app's use outlives the process: the numbers behind which accounts begin, where that
+ends in good order, and up to which revisions are reserved."""
 NOTED_SECONDS: Final = 60.0
 
 MAX_APPS: Final = 10_000
@@ -107,6 +109,8 @@ class State:
     )
     _gone: int = 0
     _last_account: int = 0
+    _forgotten_revision: int = 0
+    """The largest that was given in an app that is forgotten: a new one begins behind it."""
     _noted_time: float = 0.0
     _given: set[str] = attrs.field(factory=set)
     """Under which names the journal has what was given."""
@@ -116,9 +120,28 @@ class State:
         """What the app uses."""
         usage = self.usages.get(app)
         if usage is None:
-            usage = self.usages[app] = Usage()
+            first = self._forgotten_revision
+            usage = self.usages[app] = Usage(revision=first, reserved=first)
             self._forget_apps()
         return usage
+
+    def next_revision(self, app: str) -> int:
+        """A number that was never given in the app, and is larger than all that were."""
+        usage = self.usage(app)
+        usage.revision += 1
+        self._reserve(app, usage)
+        return usage.revision
+
+    def _reserve(self, app: str, usage: Usage) -> None:
+        """There are revisions enough that are reserved, before the first of them is given."""
+        if usage.reserved - usage.revision < FEW:
+            usage.reserved = usage.revision + RESERVED
+            self._note_given(REVISION, app, usage.reserved)
+
+    def _note_given(self, kind: str, app: str, number: int) -> None:
+        name = given(kind, app)
+        self._given.add(name)
+        self.commits.put(FACTS, (name,), (name, float(number)))
 
     def holdings(self, apps: Collection[str]) -> dict[str, Holdings]:
         """What there is of each of these apps, and of all others together, under ""."""
@@ -154,6 +177,17 @@ class State:
             usage = self.usages.pop(app)
             if usage.is_used:
                 self.usages[app] = usage
+            else:
+                self._forget_revisions(app, usage.revision)
+
+    def _forget_revisions(self, app: str, last: int) -> None:
+        """Of all apps that are forgotten, one number is remembered."""
+        name = given(REVISION, app)
+        self._given.discard(name)
+        self.commits.drop(FACTS, (name,))
+        if last > self._forgotten_revision:
+            self._forgotten_revision = last
+            self.commits.put(FACTS, (REVISION,), (REVISION, float(last)))
 
     def account(self, key: AccountKey, *, was_known: bool = False) -> Account:
         """The account; made where nobody knows it. Raises `QuotaError`, unless it `was_known` to
@@ -175,6 +209,7 @@ class State:
                 reserved=usage.version + RESERVED,
             )
             account.inbox.last_version = usage.version
+            self._reserve(key.app, usage)
             self.accounts[key] = account
             self.commits.account(account)
         return account
@@ -260,15 +295,15 @@ class State:
                 channel.reserved = channel.msgid
                 self.commits.channel(channel)
         numbers = {
-            given(kind, app): number
+            (kind, app): number
             for app, usage in self.usages.items()
             for kind in GIVEN
             if (number := getattr(usage, kind))
         }
-        for name in self._given - numbers.keys():
+        for name in self._given - {given(*of) for of in numbers}:
             self.commits.drop(FACTS, (name,))
-        for name, number in numbers.items():
-            self.commits.put(FACTS, (name,), (name, float(number)))
+        for (kind, app), number in numbers.items():
+            self._note_given(kind, app, number)
 
     def resume(self, journal: Journal) -> None:
         """Go on where the journal was left; what of it cannot be used is set aside, and told in one
@@ -279,6 +314,7 @@ class State:
         journal.reserve(RESERVED)
         self.load(journal)
         bad = journal.settle()
+        self._reserve_again(journal)
         if bad:
             logger.warning(
                 "%s: %d rows could not be used, and were set aside (%s): is the disk failing?",
@@ -287,16 +323,31 @@ class State:
                 told(Counter(it.table for it in bad)),
             )
 
+    def _reserve_again(self, journal: Journal) -> None:
+        """Reserve revisions anew in every app that has given some, as `Journal.reserve` does what
+        accounts and channels have.
+        """
+        rows: dict[Any, Row | None] = {}
+        for app, usage in self.usages.items():
+            if usage.reserved:
+                usage.reserved += RESERVED
+                name = given(REVISION, app)
+                rows[(name,)] = (name, float(usage.reserved))
+        if rows:
+            journal.write({FACTS: rows})
+
     def load(self, journal: Journal) -> None:
         """Read all that a journal has. A row that cannot be used is refused, and so is what belongs
         to it. Raises `StorageError`.
         """
         known: dict[str, float] = dict(journal.rows(FACTS))
         self.newest_time = self._noted_time = known.get(NEWEST_TIME, 0.0)
+        self._forgotten_revision = int(known.get(REVISION, 0))
         for name, number in known.items():
             kind, _, app = name.partition(" ")
             if kind in GIVEN and app:
-                setattr(self.usage(app), kind, int(number))
+                setattr(usage := self.usage(app), kind, int(number))
+                usage.reserved = usage.revision
                 self._given.add(name)
             self.happenings.take_number(name, number)
         self._load_channels(journal, self._load_accounts(journal))

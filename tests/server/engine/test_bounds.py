@@ -82,6 +82,25 @@ async def test_apps_of_which_nothing_is_kept_are_forgotten_once_they_are_many(
     assert all(usages[key.app].accounts == 1 for key in held)
 
 
+async def test_what_an_app_that_is_forgotten_has_given_is_given_to_none(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "MAX_APPS", 2)
+    given = set()
+    for number in (1, 2, 3, 1, 4, 2, 5, 6, 3, 7, 8, 1):
+        key = AccountKey(f"app{number}", "ann")
+        await (await house.node.log_in(key)).set_own("a", number)
+        given.add((key.app, await house.engine.last_revision(key.app)))
+        await house.engine.drop_user_attr(key, "a")
+        await house.engine.kick(key)
+    assert len(given) == 12
+    if house.backend.outlives:
+        node = await house.reopen()
+        key = AccountKey("another", "ann")
+        await (await node.log_in(key)).set_own("a", 1)
+        assert await node.engine.last_revision(key.app) > max(number for _, number in given)
+
+
 async def test_the_file_forgets_too_and_never_what_is_still_in_its_log(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:

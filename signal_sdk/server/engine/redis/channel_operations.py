@@ -79,6 +79,10 @@ class ChannelOperations(Core):
         """As the contract has it."""
         return self._ask(key.app, "channel_attrs", (key.channel,), _channel_attrs)
 
+    def last_revision(self, app: str) -> Pending[int]:
+        """As the contract has it."""
+        return self._ask(app, "last_revision", (), _number)
+
     # --- attributes of users ---
 
     def set_user_attr(self, asked: Asked, name: str, value: JsonValue) -> Pending[Known | None]:
@@ -107,6 +111,11 @@ def channel_args(
 def name_size(name: str) -> int:
     """How many bytes the name has in JSON."""
     return len(encode_json(name).encode())
+
+
+def _number(reply: Any) -> int:
+    found: int = reply[2]
+    return found
 
 
 def _channel_attrs(reply: Any) -> Mapping[str, JsonValue]:

@@ -26,7 +26,7 @@ from signal_sdk.server.engine.redis.events import unpack
 from signal_sdk.server.engine.redis.happening_operations import unpack_kept
 from signal_sdk.server.engine.redis.visiting import Visit, chunked
 from signal_sdk.server.engine.schema import ENTRIES, FACTS, HAPPENINGS, MAKERS, Batch, Row
-from signal_sdk.server.engine.state import GENERATION, NEWEST_TIME, VERSION, given
+from signal_sdk.server.engine.state import GIVEN, NEWEST_TIME, given
 from signal_sdk.server.engine.tables import call_row, channel_cell, decode_json
 
 __all__ = ["Found", "Reader", "base_of", "check_nobody", "found_apps", "living", "rows"]
@@ -134,10 +134,10 @@ class Reader:
     async def _read(self, found: Found) -> AsyncGenerator[Batch, None]:
         app, base = found.name, base_of(self._visit, found.name)
         self._at = "what was given"
-        *numbers, happening = await self._visit.ask("HMGET", f"{base}app", "g", "v", "hn")
+        *numbers, happening = await self._visit.ask("HMGET", f"{base}app", "g", "v", "rv", "hn")
         if happening is not None:
             self._put(FACTS, 1, (number_of(app), float(happening)))
-        for kind, number in zip((GENERATION, VERSION), numbers, strict=True):
+        for kind, number in zip(GIVEN, numbers, strict=True):
             if int(number or 0):
                 self._put(FACTS, 1, (given(kind, app), float(number)))
         start = 0

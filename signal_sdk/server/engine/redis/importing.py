@@ -47,11 +47,14 @@ EMPTY_SECONDS: Final = 30 * 24 * 3600
 
 @attrs.define
 class _App:
-    """What is counted of an app; `generation` and `version` are behind those of whom it forgets."""
+    """What is counted of an app; `generation` and `version` are behind those of whom it forgets,
+    `revision` is the last one.
+    """
 
     base: str
     generation: int = 0
     version: int = 0
+    revision: int = 0
     accounts: int = 0
     channels: int = 0
     bytes: int = 0
@@ -70,7 +73,7 @@ def commands(state: State, prefix: str, now: float, *, is_cluster: bool) -> Iter
         if found is None:
             usage = state.usage(name)
             base = f"{prefix}{{{tag(name)}}}:"
-            found = apps[name] = _App(base, usage.generation, usage.version)
+            found = apps[name] = _App(base, usage.generation, usage.version, usage.revision)
         return found
 
     for name in list(state.usages):
@@ -106,9 +109,11 @@ def commands(state: State, prefix: str, now: float, *, is_cluster: bool) -> Iter
 
 def _app(name: str, app: _App, prefix: str) -> Iterator[Command]:
     is_used = app.accounts or app.channels or app.is_kept
-    if not (is_used or app.generation or app.version or app.happening):
+    if not (is_used or app.generation or app.version or app.revision or app.happening):
         return
     numbers = {"g": app.generation, "v": app.version, "c": app.channels, "b": app.bytes}
+    if app.revision:
+        numbers["rv"] = app.revision
     if app.happening:
         numbers["hn"] = app.happening
     yield "HSET", f"{app.base}app", *_flat(numbers)

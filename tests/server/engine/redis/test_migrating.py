@@ -119,6 +119,7 @@ async def seen(house: House) -> dict[Any, Any]:
             sorted(await engine.calls_of(key), key=lambda call: call.id),
         )
     for app in {key.app for key in KEYS}:
+        found[app] = await engine.last_revision(app)
         for name in CHANNELS:
             channel = ChannelKey(app, name)
             roster = await engine.roster(channel, 100)

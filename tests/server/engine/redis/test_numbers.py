@@ -64,6 +64,30 @@ async def test_what_was_lost_with_a_redis_s_memory_gives_no_number_to_anything_e
             assert more == [(kind, number + 1) for kind, number in after[-2:]]
 
 
+async def change(node: Node, asked: Asked, count: int) -> list[int]:
+    """The revisions of so many changes of an attribute."""
+    given = []
+    for number in range(count):
+        await waited(node.engine.set_user_attr(asked, "a", number))
+        given.append(await waited(node.engine.last_revision(asked.key.app)))
+    return given
+
+
+async def test_what_was_lost_with_a_redis_s_memory_gives_no_revision_to_anything_else() -> None:
+    with RedisServer() as redis:
+        async with nodes(2, redis.unix_url) as (here, there):
+            asked, _ = await begin(here, there)
+            first = await change(there, asked, 3)
+            redis.command("SAVE")
+            lost = await change(there, asked, 3)
+            await begin_again(redis, here, there)
+            after = await change(there, asked, 3)
+            assert [*first, *lost] == [1, 2, 3, 4, 5, 6]
+            assert after[0] > lost[-1]
+            # Nobody jumps twice.
+            assert after == [*range(after[0], after[0] + 3)]
+
+
 async def test_where_nothing_was_lost_no_number_is_left_out() -> None:
     with RedisServer(appends=True) as redis:
         async with nodes(2, redis.unix_url) as (here, there):

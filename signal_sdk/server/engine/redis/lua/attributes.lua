@@ -83,6 +83,7 @@ local function set_channel_attr(c, args, account)
     watch_end(c, channel)
   end
   add_bytes(c, measured.size)
+  next_revision(c)
   call('HSET', key, name, text)
   call('HSET', facts, 'ab', measured.total)
   if BUILT_IN[name] then
@@ -107,6 +108,7 @@ local function del_channel_attr(c, args, account)
   if not channel or not old then
     return refused('unset')
   end
+  next_revision(c)
   call('HDEL', key, name)
   call('HINCRBY', facts, 'ab', -(#old + tonumber(args[12]) + 2))
   add_bytes(c, -#old)
@@ -132,6 +134,7 @@ change('clear_channel_attrs', function(c, args, account)
     for _, text in ipairs(call('HVALS', key)) do
       size = size + #text
     end
+    next_revision(c)
     call('DEL', key)
     call('HDEL', facts, 'ab', 'un', 'ttl', 'an', 'at', 'sl', 'al')
     add_bytes(c, -size)
@@ -152,6 +155,7 @@ local function set_user_attr(c, args)
     return refusal
   end
   add_bytes(c, measured.size)
+  next_revision(c)
   call('HSET', key, args[9], args[10])
   call('HSET', facts, 'ab', measured.total)
   if args[11] ~= '' then

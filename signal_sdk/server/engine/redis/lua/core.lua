@@ -152,6 +152,23 @@ local function step_of(c, jumped)
   return 1 + math.max(jumps_of(c) - jumped, 0) * JUMP
 end
 
+-- A number that was never given in the app, and is larger than all that were: of the change of an
+-- attribute, or of what else is to be told from what was before. In `app`, rv is the last one, rj how
+-- many jumps that has made.
+local function next_revision(c)
+  local app = c.base .. 'app'
+  local step = step_of(c, tonumber(call('HGET', app, 'rj')) or 0)
+  if step > 1 then
+    call('HSET', app, 'rj', jumps_of(c))
+  end
+  return call('HINCRBY', app, 'rv', step)
+end
+
+-- Answers the last of these numbers.
+define('last_revision', function(c)
+  return {0, 'revision', tonumber(call('HGET', c.base .. 'app', 'rv')) or 0}
+end, 'no-writes')
+
 -- What a node is told.
 
 local function tell_node(c, node, told)

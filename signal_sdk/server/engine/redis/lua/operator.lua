@@ -119,6 +119,7 @@ define('drop_user_attr', function(c, args)
   if not old then
     return nil
   end
+  next_revision(c)
   call('HDEL', key, args[5])
   call('HINCRBY', facts, 'ab', -(#old + tonumber(args[6]) + 2))
   if args[7] == '1' then
