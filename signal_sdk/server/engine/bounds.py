@@ -79,7 +79,7 @@ class Usage:
     generation: int = 0
     version: int = 0
     revision: int = 0
-    reserved: int = 0
+    reserved: int = attrs.field(default=0, eq=False)
 
     @property
     def accounts(self) -> int:
