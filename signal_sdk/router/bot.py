@@ -60,7 +60,8 @@ OnError = TypeVar("OnError", bound=Callable[[Context, Exception], Answer])
 class _Life:
     """What there is while a bot runs."""
 
-    def __init__(self, speech: Speech, channel: Channel | None) -> None:
+    def __init__(self, signal: Signal, speech: Speech, channel: Channel | None) -> None:
+        self.signal = signal
         self.speech = speech
         self.channel = channel
         self.stop = trio.Event()
@@ -218,6 +219,13 @@ class Bot:
     # --- speaking by oneself ---
 
     @property
+    def signal(self) -> Signal:
+        """The `Signal` that the bot runs in, for attributes of users: `bot.signal.user_set_attr`.
+        Raises `RuntimeError` while it does not run.
+        """
+        return self._running().signal
+
+    @property
     def session(self) -> LoginSession:
         """The session that the bot runs in. Raises `RuntimeError` while it does not run."""
         return self._running().speech.session
@@ -281,18 +289,19 @@ class Bot:
                 channel = session.channel(self._channel_name) if self._channel_name else None
                 if channel is not None:
                     await channel
-                await self._live(session, channel, task_status)
+                await self._live(signal, session, channel, task_status)
         finally:
             self._is_running = False
 
     async def _live(
         self,
+        signal: Signal,
         session: LoginSession,
         channel: Channel | None,
         task_status: trio.TaskStatus[LoginSession],
     ) -> None:
         sender = Sender(waits_for_rate=self._waits_for_rate)
-        self._life = life = _Life(Speech(session, sender, Conversations()), channel)
+        self._life = life = _Life(signal, Speech(session, sender, Conversations()), channel)
         # Held to the end: what nobody reads any more then stays with the server.
         messages, invitations = session.messages(), session.invitations()
         try:

@@ -325,10 +325,14 @@ async def test_a_bot_runs_again_and_not_twice_at_a_time(autojump_clock: MockCloc
             await desk.peer("alice").say("hi")
             with pytest.raises(RuntimeError, match="runs already"):
                 await bot.run(server=desk.server)
+            await bot.signal.user_set_attr("state", "busy")
+            assert await bot.signal.user_get_attr(bot.account, "state") == "busy"
             bot.stop()
             await desk.session.wait_logged_out()
     with pytest.raises(RuntimeError, match="does not run"):
         await bot.send("alice", "hello")
+    with pytest.raises(RuntimeError, match="does not run"):
+        _ = bot.signal
     bot.stop()
     assert repr(bot) == "<Bot 'desk' in 'app': does not run>"
 

@@ -85,9 +85,9 @@ class Peer(LoginCallback, ChannelCallback, CallCallback):
 
 
 @asynccontextmanager
-async def peer(server: LocalServer, account: str) -> AsyncIterator[Peer]:
+async def peer(server: LocalServer, account: str, *, app: str = APP) -> AsyncIterator[Peer]:
     """Log an account in while the block runs."""
     peer = Peer()
-    async with Signal(APP, server=server.address) as signal:
+    async with Signal(app, server=server.address) as signal:
         peer.session = await signal.login(account, "_no_need_token", peer)
         yield peer
