@@ -218,9 +218,13 @@ def _check_text(what: str, text: str, limit: int) -> str:
 
 def _text_of(what: str, value: JsonValue) -> str:
     try:
-        return json_text(value)
+        text = json_text(value)
     except (TypeError, ValueError, RecursionError, OverflowError):
         raise wrong_content(what, "is neither text nor a JSON value") from None
+    # Some Pythons make text of what is deeper than others' stacks hold.
+    if _is_nested_deeper(value, MAX_JSON_DEPTH):
+        raise wrong_content(what, f"is nested deeper than {MAX_JSON_DEPTH} levels")
+    return text
 
 
 def _is_nested_deeper(value: JsonValue, depth: int) -> bool:
@@ -314,8 +318,6 @@ def _check_value(what: str, value: JsonValue, limit: int) -> JsonValue:
     if isinstance(value, str):
         return _check_text(what, value, limit)
     _check_text(what, _text_of(what, value), limit)
-    if _is_nested_deeper(value, MAX_JSON_DEPTH):
-        raise wrong_content(what, f"is nested deeper than {MAX_JSON_DEPTH} levels")
     return value
 
 

@@ -60,10 +60,11 @@ async def tls_pair(contexts: TlsContexts, pair: TransportPair) -> TransportPair:
 
 
 class Trickle:
-    """A transport that reads one byte at a time."""
+    """A transport that reads one byte at a time, or `most`."""
 
-    def __init__(self, inner: Transport) -> None:
+    def __init__(self, inner: Transport, most: int = 1) -> None:
         self._inner = inner
+        self._most = most
         self._held = b""
         self._call_soon: Callable[[], None] = lambda: None
         self.send_nowait = inner.send_nowait
@@ -90,8 +91,8 @@ class Trickle:
             await trio.lowlevel.checkpoint()
         else:
             self._held = await self._inner.receive_some()
-        byte, self._held = self._held[:1], self._held[1:]
-        return byte
+        some, self._held = self._held[: self._most], self._held[self._most :]
+        return some
 
     def receive_nowait(self) -> bytes | None:
         if not self._held:
@@ -99,10 +100,10 @@ class Trickle:
             if data is None:
                 return None
             self._held = data
-        byte, self._held = self._held[:1], self._held[1:]
+        some, self._held = self._held[: self._most], self._held[self._most :]
         if self._held:
             self._call_soon()
-        return byte
+        return some
 
     def watch(self, reactor: Watcher, on_readable: OnReadable) -> bool:
         self._call_soon = partial(reactor.call_soon, on_readable)

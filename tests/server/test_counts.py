@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +20,8 @@ def test_each_value_counts_within_the_least_bound_that_holds_it(values: list[flo
     for value in values:
         histogram.add(value)
     assert histogram.count == len(values)
-    assert histogram.sum == sum(values)
+    # From Python 3.12 on, `sum` makes up for what each addition has rounded away.
+    assert math.isclose(histogram.sum, sum(values))
     for number, bound in enumerate(BOUNDS, 1):
         assert sum(histogram.counts[:number]) == sum(value <= bound for value in values)
 

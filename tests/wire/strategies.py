@@ -6,6 +6,7 @@ Owns: what a legal value of each kind may look like. Must not assert anything.
 from __future__ import annotations
 
 import functools
+import sys
 import unicodedata
 
 import attrs
@@ -17,6 +18,10 @@ from signal_sdk.wire import call2, events, frames, functions, lines, login, look
 from signal_sdk.wire import results as wire_results
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.names import JsonValue
+
+READS_DEEP = sys.version_info >= (3, 14)
+"""Is JSON that is nested tens of thousands deep read, and refused where it is to be relayed? Until
+Python 3.14 nothing reads it: a count bounds what goes by the stack's size since."""
 
 texts = st.text(max_size=20)
 """Text that UTF-8 can hold: no lone surrogates."""

@@ -18,6 +18,7 @@ from tests.wire.word_strategies import LARGEST, SECRET, hostile_texts, said, sho
 
 # --- from the client, as documented ---------------------------------------------------------------
 
+TOO_DEEP = b"[" * 10_000 + b"]" * 10_000
 LOGIN = login.Login(vid="APP", account="bob", token="T", uid=7, device="", ip="", ver=1010300009)
 LOGIN_TEXT = (
     b'login {"account":"bob","device":"","ip":"","token":"T","uid":7,"ver":1010300009,"vid":"APP"}'
@@ -170,7 +171,7 @@ def test_login_says_what_the_original_says_and_no_more() -> None:
         (rb'call f 7 0 {"a":"\ud800"}', 7),
         (b'call f 7 0 {"a":"\xff"}', 7),
         (b"call \xff 7 0 {}", 7),
-        (b'call f 7 0 {"a":' + b"[" * 10_000 + b"]" * 10_000 + b"}", 7),
+        *(() if sts.READS_DEEP else ((b'call f 7 0 {"a":%b}' % TOO_DEEP, 7),)),
     ],
     ids=sts.label,
 )
