@@ -97,8 +97,6 @@ class AdminApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
-            return
         has_begun = False
 
         async def sending(message: Message) -> None:

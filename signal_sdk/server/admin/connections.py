@@ -1,18 +1,30 @@
-"""One connection to the admin address: bytes in and out, and an end whatever hypercorn waits for.
+"""One connection to the admin address: HTTP/1.1 in and out, and an end whatever is waited for.
 
-Owns: how long its other side may take to read, and what becomes of a request that nobody reads to
-its end. Must not know what is asked.
+Owns: when one is read on, how long its other side may take to ask and to read, and what becomes of
+a request that nobody reads to its end. Must not know what is asked.
+
+hypercorn reads and writes HTTP; its own way to run a connection is not used, nor its HTTP/2 and
+WebSocket: there one connection can ask any number of things at once, and everybody would wait.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.trio.task_group import TaskGroup
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework, ConnectionState
+from hypercorn.utils import parse_socket_addr
 
-from signal_sdk.net.deadline import move_on_after
+from signal_sdk.net.deadline import Deadline, move_on_after
 from signal_sdk.net.reactor import Reactor
 
 __all__ = [
@@ -24,6 +36,7 @@ __all__ = [
     "Receive",
     "Scope",
     "Send",
+    "Turns",
     "answering",
 ]
 
@@ -34,8 +47,11 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 """What ASGI calls an application."""
 
+IDLE_SECONDS: Final = 10.0
+"""How long the other side may take to ask, and may be kept behind an answer."""
 SEND_SECONDS: Final = 20.0
-"""How long the other side may take to read what was written at once."""
+"""How long it may take to read what was written at once."""
+READ_BYTES: Final = 2**16
 HOLDER: Final = "holder"
 """Whose key a request has come with, in its scope's state."""
 REST_BYTES: Final = 4 * 1024**2
@@ -49,56 +65,144 @@ class GoneError(Exception):
     """Nobody can hear any more what is answered."""
 
 
-class Connection(trio.abc.HalfCloseableStream):
-    """A connection, as the stream that hypercorn reads and writes. `close` ends it at once."""
+class Turns:
+    """Whose turn it is, of all connections: each time all that can go on in the process does so,
+    one of them is read on or begins to answer. So clients wait for one, however many ask.
+    """
 
-    def __init__(self, sock: trio.socket.SocketType, reactor: Reactor) -> None:
+    def __init__(self) -> None:
+        self._lock = trio.Lock()
+
+    async def wait(self) -> None:
+        """Wait until it is the caller's."""
+        async with self._lock:
+            pass
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1, whatever else is offered."""
+
+    async def _check_protocol(self, event: object) -> None:
+        """That of hypercorn would go over to HTTP/2."""
+
+
+class Connection:
+    """A connection, on which `app` answers. `run` serves it until its end; `close` ends it at
+    once, `leave` where nothing is under way.
+    """
+
+    def __init__(
+        self,
+        sock: trio.socket.SocketType,
+        app: App,
+        settings: Config,
+        context: WorkerContext,
+        reactor: Reactor,
+        turns: Turns,
+    ) -> None:
         self._stream = trio.SocketStream(sock)
+        self._socket = sock
+        self._app = ASGIWrapper(cast("ASGIFramework", answering(app, self, reactor, turns)))
+        self._settings = settings
+        self._context = context
         self._reactor = reactor
-        self.socket: trio.socket.SocketType = sock
-        """hypercorn asks it where the two ends are."""
+        self._turns = turns
+        self._protocol: _Protocol | None = None
+        self._idle = Deadline(reactor, self.close)
+        """Set while nothing is under way."""
+        self._writing = trio.Lock()
         self.known: int = 0
-        """How many requests are under way that came with a right key; of HTTP/2 there may be many.
-        """
+        """How many requests are under way that came with a right key: one, or none."""
+        self.known_at: float = -math.inf
+        """When the last one of these was over."""
         self.is_closed: bool = False
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """As a stream does."""
-        return await self._stream.receive_some(max_bytes)
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """As a stream does; raises `trio.BrokenResourceError` where the other side reads nothing.
-        hypercorn shields this, so that nothing else ends it.
-        """
-        with move_on_after(self._reactor, SEND_SECONDS) as scope:
-            await self._stream.send_all(data)
-        if scope.cancelled_caught:
+    async def run(self) -> None:
+        """Answer what is asked, until either side ends it."""
+        try:
+            client = parse_socket_addr(self._socket.family, self._socket.getpeername())
+            server = parse_socket_addr(self._socket.family, self._socket.getsockname())
+        except OSError:
+            # It has gone already.
             self.close()
-            raise trio.BrokenResourceError(f"nothing was read for {SEND_SECONDS:g} s")
+            return
+        self._idle.set_after(IDLE_SECONDS)
+        try:
+            async with TaskGroup() as tasks:
+                self._protocol = protocol = _Protocol(
+                    self._app,
+                    self._settings,
+                    self._context,
+                    tasks,
+                    cast("Any", ConnectionState({"connection": self})),
+                    False,
+                    client,
+                    server,
+                    self._tell,
+                )
+                await self._read(protocol)
+        finally:
+            self.close()
 
-    async def wait_send_all_might_not_block(self) -> None:
-        """As a stream does."""
-        await self._stream.wait_send_all_might_not_block()
+    async def _read(self, protocol: _Protocol) -> None:
+        data = None
+        while data != b"":
+            try:
+                data = bytes(await self._stream.receive_some(READ_BYTES))
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                break
+            await self._turns.wait()
+            await protocol.handle(RawData(data))
+        await protocol.handle(Closed())
 
-    async def send_eof(self) -> None:
-        """As a stream does."""
-        await self._stream.send_eof()
+    async def _tell(self, event: Event) -> None:
+        """What the protocol says."""
+        if isinstance(event, RawData):
+            await self._write(event.data)
+        elif isinstance(event, Closed):
+            await self._end()
+        elif isinstance(event, Updated):
+            if event.idle:
+                self._idle.set_after(IDLE_SECONDS)
+            else:
+                self._idle.cancel()
 
-    async def aclose(self) -> None:
-        """As a stream does."""
-        self.is_closed = True
-        await self._stream.aclose()
+    async def _write(self, data: bytes) -> None:
+        async with self._writing:
+            try:
+                with move_on_after(self._reactor, SEND_SECONDS) as scope:
+                    await self._stream.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
+            else:
+                if not scope.cancelled_caught:
+                    return
+        await self._end()
+
+    async def _end(self) -> None:
+        self.close()
+        if self._protocol is not None:
+            await self._protocol.handle(Closed())
+
+    def leave(self) -> None:
+        """End it if nothing is under way."""
+        if self._idle.time < math.inf:
+            self.close()
 
     def close(self) -> None:
         """End it at once: who waits for it, hears that it is closed."""
+        self._idle.cancel()
         self.is_closed = True
-        self.socket.close()
+        self._socket.close()
 
 
-def answering(app: App, connection: Connection, reactor: Reactor) -> App:
+def answering(app: App, connection: Connection, reactor: Reactor, turns: Turns) -> App:
     """`app`, whose answers are heard by those who have not said all that they wanted to."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await send({"type": "websocket.close"})
+            return
         rest = _Rest(receive, reactor)
 
         async def sending(message: Message) -> None:
@@ -115,12 +219,14 @@ def answering(app: App, connection: Connection, reactor: Reactor) -> App:
                     await send(message)
 
         try:
+            await turns.wait()
             await app(scope, rest.receive, sending)
         except GoneError:
             pass
         finally:
             if HOLDER in scope["state"]:
                 connection.known -= 1
+                connection.known_at = trio.current_time()
             if not rest.is_read:
                 connection.close()
 

@@ -2,8 +2,8 @@
 of them ends that one alone.
 
 Owns: accepting, hypercorn's settings, and the end. Must not know what is asked. hypercorn's own
-server is not used, but its connection is: that would end for all where one client makes it fail,
-takes any number of them, and waits for ever for one that reads nothing.
+server is not used: that would end for all where one client makes it fail, and takes any number of
+them.
 """
 
 from __future__ import annotations
@@ -11,18 +11,16 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from operator import attrgetter
+from typing import Final
 
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ASGIFramework, ConnectionState
 
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.raised import type_name
-from signal_sdk.server.admin.connections import App, Connection, answering
+from signal_sdk.server.admin.connections import App, Connection, Turns
 from signal_sdk.server.complaints import Complaint
 from signal_sdk.server.listener import NO_ROOM, NO_ROOM_SECONDS
 
@@ -31,12 +29,10 @@ __all__ = ["MAX_CONNECTIONS", "AdminServer"]
 logger: logging.Logger = logging.getLogger("signal_sdk.server.admin")
 
 MAX_CONNECTIONS: Final = 128
-"""Over this, the one that has been silent longest has to go, whoever's it is."""
-IDLE_SECONDS: Final = 10
-"""How long one may take to ask, and may be kept behind an answer."""
+"""Over this, one has to go that has no request with a right key under way: the first that never
+had any, or else the one whose last was over first.
+"""
 MAX_HEADER_BYTES: Final = 16 * 1024
-MAX_STREAMS: Final = 16
-"""How many requests may be under way on one connection, of HTTP/2."""
 QUEUE_MESSAGES: Final = 2
 """How many parts of a body, of 64 KiB at most, wait to be read."""
 
@@ -46,10 +42,7 @@ def _settings() -> Config:
     settings.accesslog = None
     settings.errorlog = logger
     settings.include_server_header = False
-    settings.keep_alive_timeout = IDLE_SECONDS
     settings.h11_max_incomplete_size = MAX_HEADER_BYTES
-    settings.h2_max_header_list_size = MAX_HEADER_BYTES
-    settings.h2_max_concurrent_streams = MAX_STREAMS
     settings.max_app_queue_size = QUEUE_MESSAGES
     return settings
 
@@ -66,8 +59,9 @@ class AdminServer:
         self._reactor = reactor
         self._settings = _settings()
         self._context = WorkerContext(None)
+        self._turns = Turns()
         self._connections: dict[Connection, None] = {}
-        """In the order in which they last began something."""
+        """In the order in which they came."""
         self._all_gone = trio.Event()
         self._told_short = Complaint("cannot accept connections to the admin address")
         self._told_full = Complaint("the admin address has as many connections as it may")
@@ -85,13 +79,14 @@ class AdminServer:
             try:
                 await trio.sleep_forever()
             finally:
-                # What hypercorn shields ends only so.
                 self._close_connections()
 
     async def stop(self) -> None:
         """Let nobody in any more, and wait until what is under way has been answered."""
         self._leave()
         await self._context.terminated.set()
+        for connection in self._connections:
+            connection.leave()
         if self._connections:
             await self._all_gone.wait()
 
@@ -128,26 +123,30 @@ class AdminServer:
     def _take(self, sock: socket.socket, nursery: trio.Nursery) -> None:
         if len(self._connections) >= MAX_CONNECTIONS:
             self._told_full.tell(f"{MAX_CONNECTIONS} are open")
-            spare = next((it for it in self._connections if not it.known), None)
+            spare = min(
+                (it for it in self._connections if not it.known),
+                key=attrgetter("known_at"),
+                default=None,
+            )
             if spare is None:
                 sock.close()
                 return
             del self._connections[spare]
             spare.close()
-        connection = Connection(trio.socket.from_stdlib_socket(sock), self._reactor)
+        connection = Connection(
+            trio.socket.from_stdlib_socket(sock),
+            self._app,
+            self._settings,
+            self._context,
+            self._reactor,
+            self._turns,
+        )
         self._connections[connection] = None
         nursery.start_soon(self._serve, connection)
 
     async def _serve(self, connection: Connection) -> None:
-        app = answering(self._app, connection, self._reactor)
         try:
-            await TCPServer(
-                ASGIWrapper(cast("ASGIFramework", app)),
-                self._settings,
-                self._context,
-                cast("Any", ConnectionState({"connection": connection})),
-                cast("Any", connection),
-            ).run()
+            await connection.run()
         except Exception as exc:  # noqa: BLE001  it is one client's, and ends with it
             self._fail(exc)
         except BaseExceptionGroup as group:

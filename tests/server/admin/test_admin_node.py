@@ -76,31 +76,6 @@ async def test_metrics_are_those_of_the_node() -> None:
         assert "signal_sdk_" in answer.text
 
 
-async def test_http_2_is_spoken_by_those_who_know_it() -> None:
-    async with (
-        local_server(real_config()) as server,
-        httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{server.admin_port}/v1/",
-            headers={"Authorization": f"Bearer {KEY}"},
-            http1=False,
-            http2=True,
-        ) as client,
-    ):
-        answers: list[httpx.Response] = []
-
-        async def ask() -> None:
-            answers.append(await client.get("key"))
-
-        async with trio.open_nursery() as nursery:
-            for _ in range(40):
-                nursery.start_soon(ask)
-        assert [it.status_code for it in answers] == [200] * 40
-        assert {it.http_version for it in answers} == {"HTTP/2"}
-        big = {"message": "x" * 2_000_000}
-        assert (await client.post("apps/app/accounts/ann/messages", json=big)).status_code == 413
-        assert (await client.get("key")).status_code == 200
-
-
 async def test_of_two_admins_that_kick_at_once_one_has_done_it() -> None:
     async with local_server(real_config()) as server, admin_of(server) as admin:
         for _ in range(5):

@@ -174,8 +174,8 @@ def test_its_numbers_are_those_of_the_code() -> None:
     flat = " ".join(PAGE.split())
     assert asked.MAX_BODY_BYTES == 1024**2
     for text in (
-        f"{server.MAX_CONNECTIONS} connections are held",
-        f"a header has {server.MAX_HEADER_BYTES // 1024} KiB and {server.IDLE_SECONDS} s",
+        f"{server.MAX_CONNECTIONS} connections of HTTP/1.1 are held",
+        f"a header has {server.MAX_HEADER_BYTES // 1024} KiB and {connections.IDLE_SECONDS:g} s",
         f"the body took longer than {asked.BODY_SECONDS:g} s",
         f"remembers the last {idempotency.MAX_KEPT:,} answers for ten minutes",
         f"A comment comes every {stream.BEAT_SECONDS:g} s",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import AsyncIterator
 from typing import Any, Self
@@ -18,6 +17,7 @@ from signal_sdk.net.reactor import Reactor
 from signal_sdk.server.admin.asked import BODY_SECONDS, read_body
 from signal_sdk.server.admin.connections import (
     HOLDER,
+    IDLE_SECONDS,
     SEND_SECONDS,
     Connection,
     Receive,
@@ -25,7 +25,7 @@ from signal_sdk.server.admin.connections import (
     Send,
 )
 from signal_sdk.server.admin.problems import ProblemError
-from signal_sdk.server.admin.server import IDLE_SECONDS, MAX_CONNECTIONS, AdminServer
+from signal_sdk.server.admin.server import MAX_CONNECTIONS, AdminServer
 from tests.server.helpers import settle
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -62,6 +62,15 @@ class Client:
         return heard
 
 
+class Turns(trio.abc.Instrument):
+    """Counts how often all that can go on has done so."""
+
+    count = 0
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.count += 1
+
+
 @attrs.define
 class Served:
     """A server of the admin address, without an address."""
@@ -73,6 +82,9 @@ class Served:
     seen: list[str] = attrs.field(factory=list)
     parts: int = 0
     """How many of what is endless were handed on."""
+    turns: Turns = attrs.field(factory=Turns)
+    began: list[int] = attrs.field(factory=list)
+    """In which turn each was begun."""
 
     def dial(self) -> Client:
         """A connection to it."""
@@ -86,6 +98,7 @@ class Served:
         """What is served."""
         path = scope["path"]
         self.seen.append(path)
+        self.began.append(self.turns.count)
         if path == "/known":
             scope["state"]["connection"].known += 1
             scope["state"][HOLDER] = None
@@ -157,7 +170,6 @@ async def test_a_header_has_its_bounds(served: Served) -> None:
         (b"nothing of HTTP\r\n\r\n", b"HTTP/1.1 400"),
         (b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 400"),
         (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 400"),
-        (b"PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n" + bytes(30), b""),
     ],
 )
 async def test_what_is_no_request_is_refused(served: Served, said: bytes, status: bytes) -> None:
@@ -168,21 +180,53 @@ async def test_what_is_no_request_is_refused(served: Served, said: bytes, status
     assert served.seen == []
 
 
-async def test_what_fails_on_a_connection_ends_that_one(
-    served: Served, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Settings of HTTP/2 that a client offers are read, and fail where they are none."""
-    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n\r\n"
-    async with served.dial() as other, served.dial() as client:
-        with caplog.at_level(logging.WARNING):
-            await client.say(GET.removesuffix(b"\r\n") + offer)
-            await client.answer()
-        await other.say(GET)
-        assert (await other.heard()).startswith(b"HTTP/1.1 200")
-    assert [it.getMessage() for it in caplog.records if it.levelno == logging.WARNING]
+async def test_http_1_is_all_that_is_spoken(served: Served) -> None:
+    """Of HTTP/2 one connection could ask any number of things at once."""
+    offer = (
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+    )
+    async with served.dial() as client:
+        await client.say(GET.removesuffix(b"\r\n") + offer)
+        heard = await client.heard()
+        assert heard.startswith(b"HTTP/1.1 200")
+        await client.say(GET)
+        assert (await client.heard()).startswith(b"HTTP/1.1 200")
+    served.seen.clear()
+    async with served.dial() as client:
+        await client.say(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(30))
+        assert (await client.answer()).startswith(b"HTTP/1.1 ")
+    assert served.seen == ["*"]
 
 
-@pytest.mark.parametrize("name", ["receive_some", "aclose"])
+async def test_who_wants_a_websocket_is_refused(served: Served) -> None:
+    offer = (
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    async with served.dial() as client:
+        await client.say(GET.removesuffix(b"\r\n") + offer)
+        assert (await client.answer()).startswith(b"HTTP/1.1 403")
+    assert served.seen == []
+
+
+async def test_however_many_ask_at_once_each_is_begun_in_a_turn_of_its_own(served: Served) -> None:
+    """What else the process does goes on between them."""
+    clients = [served.dial() for _ in range(50)]
+    await settle()
+    trio.lowlevel.add_instrument(served.turns)
+    for client in clients:
+        await client.say(GET * 3)
+    for client in clients:
+        heard = b""
+        while heard.count(b"done") < 3:
+            heard += await client.heard()
+    assert len(served.seen) == 150
+    assert len(set(served.began)) == 150
+    for client in clients:
+        await client.close()
+
+
+@pytest.mark.parametrize("name", ["run", "_read"])
 async def test_whatever_fails_on_a_connection_ends_that_one(
     served: Served, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -272,6 +316,21 @@ async def test_over_the_most_who_was_silent_longest_has_to_go(served: Served) ->
         await client.close()
 
 
+async def test_who_has_asked_with_a_key_stays_when_strangers_go(served: Served) -> None:
+    served.gate.set()
+    clients = [served.dial() for _ in range(MAX_CONNECTIONS)]
+    for client in clients[:2]:
+        await client.say(b"GET /known HTTP/1.1\r\nHost: a\r\n\r\n")
+        await client.heard()
+    more = [served.dial() for _ in range(2 * MAX_CONNECTIONS)]
+    for client in clients[:2]:
+        await client.say(GET)
+        assert (await client.heard()).startswith(b"HTTP/1.1 200")
+    assert await clients[2].answer() == b""
+    for client in (*clients, *more):
+        await client.close()
+
+
 async def test_where_all_have_keys_nobody_else_comes_in(served: Served) -> None:
     clients = [served.dial() for _ in range(MAX_CONNECTIONS)]
     for client in clients:
@@ -313,7 +372,6 @@ async def test_a_stop_lets_what_is_under_way_end(served: Served) -> None:
 
 
 async def test_a_cancelled_server_waits_for_nobody(served: Served) -> None:
-    """What is written is shielded."""
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(served.server.run)
