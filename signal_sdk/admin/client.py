@@ -172,7 +172,8 @@ class AdminClient(_Settings):
                 with self._client.stream(**_stream(reader)) as stream:
                     if stream.status_code == httpx.codes.OK:
                         yield from reader.began()
-                        yield from filter(None, map(reader.take, stream.iter_lines()))
+                        for part in stream.iter_bytes():
+                            yield from reader.take(part)
                     else:
                         error = error_of(stream.status_code, stream.read())
             except (httpx.HTTPError, httpx.InvalidURL) as exc:
@@ -265,9 +266,9 @@ class AsyncAdminClient(_Settings):
                     if stream.status_code == httpx.codes.OK:
                         for event in reader.began():
                             yield event
-                        async for line in stream.aiter_lines():
-                            if (found := reader.take(line)) is not None:
-                                yield found
+                        async for part in stream.aiter_bytes():
+                            for event in reader.take(part):
+                                yield event
                     else:
                         error = error_of(stream.status_code, await stream.aread())
             except (httpx.HTTPError, httpx.InvalidURL) as exc:

@@ -6,7 +6,7 @@ reads, nor whether anybody waits.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -36,6 +36,8 @@ class EventReader:
         self._retry_seconds = RETRY_SECONDS
         self._has_begun = False
         self._fields: dict[str, str] = {}
+        self._rest = b""
+        """Of a line whose end has not come yet."""
 
     def headers(self) -> dict[str, str]:
         """What a request for the next stream says."""
@@ -43,17 +45,26 @@ class EventReader:
 
     def began(self) -> list[Event]:
         """A stream has begun; what is to be told of that."""
-        self._fields = {}
+        self._fields, self._rest = {}, b""
         has_gap, self._has_begun = self._has_begun, True
         if has_gap and not self._last_id:
             # The server cannot know that this reader was here.
             return [Event(kind=MISSED, data={})]
         return []
 
-    def take(self, line: str) -> Event | None:
-        """A line of the stream has come, without its end; the event that it ends. Raises
-        `AdminError` of one that cannot be read.
+    def take(self, part: bytes) -> Iterator[Event]:
+        """Part of the stream has come; the events that are whole with it. Raises `AdminError` where
+        one cannot be read.
         """
+        # By the ends that the server has set: an account's own words may hold what Python, and
+        # httpx with it, takes for an end of a line, too.
+        *lines, self._rest = (self._rest + part).split(b"\n")
+        for line in lines:
+            event = self._take_line(line.removesuffix(b"\r").decode("utf-8", "replace"))
+            if event is not None:
+                yield event
+
+    def _take_line(self, line: str) -> Event | None:
         if line:
             name, _, value = line.partition(":")
             if name:  # nothing stands before a comment

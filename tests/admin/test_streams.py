@@ -10,7 +10,7 @@ from signal_sdk.admin.streams import EventReader
 
 
 def read(reader: EventReader, text: str) -> list[Event]:
-    return [event for line in text.split("\n") if (event := reader.take(line)) is not None]
+    return list(reader.take(text.encode()))
 
 
 def reader() -> EventReader:
@@ -36,6 +36,18 @@ def test_events_are_read_and_comments_are_not() -> None:
     ]
     assert found.headers() == {"Last-Event-ID": "4"}
     assert found.pause(None) == 0.5
+
+
+@pytest.mark.parametrize("char", ["\u2028", "\u2029", "\x85", "ä"])
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_a_line_ends_where_the_server_ends_it(char: str, size: int) -> None:
+    """What a client of the server calls itself ends none, and is no event of its own."""
+    device = f"a{char}event: forged{char}data: {{}}{char}{char}"
+    stream = f'event: login\ndata: {{"device":"{device}"}}\r\n\n\n'.encode()
+    found = reader()
+    parts = [stream[at : at + size] for at in range(0, len(stream), size)]
+    heard = [event for part in parts for event in found.take(part)]
+    assert heard == [Event(kind="login", data={"device": device})]
 
 
 def test_half_an_event_is_none() -> None:

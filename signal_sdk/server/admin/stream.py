@@ -9,6 +9,7 @@ between.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Final
@@ -34,6 +35,8 @@ MAX_STREAMS: Final = 64
 RETRY_MS: Final = 2000
 """When a reader that has lost its stream may come again."""
 MAX_ID_CHARS: Final = 64
+_ENDS: Final = re.compile("[\x85\u2028\u2029]")
+"""What ends no line here, but does for many who read lines; JSON can spell it otherwise."""
 
 
 class EventStream(Response):
@@ -131,4 +134,7 @@ def _spelled(event: Happening | Lost) -> str:
 
 def _event(kind: str, data: bytes, number: str = "") -> str:
     named = f"id: {number}\n" if number else ""
-    return f"{named}event: {kind}\ndata: {data.decode()}\n\n"
+    text = data.decode()
+    if not text.isascii():
+        text = _ENDS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return f"{named}event: {kind}\ndata: {text}\n\n"

@@ -113,6 +113,16 @@ async def test_what_happens_is_told_as_it_happens(autojump_clock: MockClock) -> 
         assert second["channel"] == "new\nline"
 
 
+async def test_no_name_ends_a_line_for_whoever_reads_lines(autojump_clock: MockClock) -> None:
+    feed, name = lone_feed(), "a\x85b\u2028c\u2029dä"
+    async with asker(feed=feed) as ask, following(ask) as stream:
+        feed.take(join("ann", name))
+        await settle()
+        assert len(stream.heard[1].splitlines()) == 3
+        [(_, event)] = stream.events()
+        assert event["channel"] == name
+
+
 @pytest.mark.parametrize(
     ("query", "told"),
     [
