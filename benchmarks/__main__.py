@@ -30,6 +30,7 @@ from benchmarks import (
     servers,
     slow_reader,
     storm,
+    styles,
     targets,
     trees,
     watched,
@@ -47,17 +48,16 @@ WORKS: Final[dict[str, Callable[[Bench], Work]]] = {
     storm.NAME: storm.run,
     slow_reader.NAME: slow_reader.run,
     sdk.NAME: sdk.run,
+    styles.NAME: styles.run,
+    styles.AIO_NAME: styles.run_aio,
     growth.NAME: growth.run,
     wires.NAME: wires.run,
     nodes.NAME: nodes.run,
     costs.NAME: costs.run,
     watched.NAME: watched.run,
 }
-PEERS: Final = list(
-    dict.fromkeys(
-        [*(peer.name for peer in servers.ALL), *(library.name for library in sdk.LIBRARIES)]
-    )
-)
+CLIENTS: Final = (*sdk.LIBRARIES, *styles.LIBRARIES, *styles.AIO_LIBRARIES)
+PEERS: Final = list(dict.fromkeys(each.name for each in (*servers.ALL, *CLIENTS)))
 RESULTS: Final = Path(__file__).parent / "results.json"
 
 

@@ -24,6 +24,7 @@ from benchmarks import (
     sdk,
     slow_reader,
     storm,
+    styles,
     watched,
     wires,
 )
@@ -100,6 +101,16 @@ ABOUT: Final = {
         "nats-py to NATS. Each session has one message to answer at any time. Ours, the retired "
         "SDK and python-socketio have each answer acknowledged. The retired SDK's log is switched "
         "off."
+    ),
+    styles.NAME: (
+        "Ours alone, as above: each session answers by a callback, reads its stream, or is a bot "
+        "of handlers, each of which has a `Signal` and a reactor of its own, and waits for the "
+        "server's answer before the next message of the same account."
+    ),
+    styles.AIO_NAME: (
+        "As above: the same callbacks on trio, and on asyncio, in its own loop and in uvloop, with "
+        "`signal_sdk.aio`, whose connections are in a thread of their own; python-socketio runs on "
+        "uvloop."
     ),
     growth.NAME: "Ours alone.",
     nodes.NAME: (
@@ -339,6 +350,12 @@ PLOTS_OF: Final[dict[str, Callable[[Work], dict[str, str]]]] = {
     ),
     sdk.NAME: _bar_plots(
         "sdk", {"client_us": "client µs a message", "session_kib": "KiB a session"}
+    ),
+    styles.NAME: _bar_plots(
+        "styles", {"client_us": "client µs a message", "session_kib": "KiB a session"}
+    ),
+    styles.AIO_NAME: _bar_plots(
+        "aio", {"client_us": "client µs a message", "session_kib": "KiB a session"}
     ),
     growth.NAME: _growth_plots,
 }

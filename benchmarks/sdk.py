@@ -60,8 +60,15 @@ OURS: Final = "ours"
 RETIRED: Final = "agora-signaling-sdk"
 PYTHON_SOCKET_IO: Final = "python-socketio"
 NATS_PY: Final = "nats-py"
-NEEDS: Final = "from signal_sdk import LoginCallback, LoginSession, Signal"
-"""What our own bots begin with."""
+CALLBACKS: Final = "callbacks"
+NEEDS: Final = {
+    CALLBACKS: "from signal_sdk import LoginCallback, LoginSession, Signal",
+    "streams": "from signal_sdk import LoginSession, Signal; LoginSession.messages",
+    "router": "from signal_sdk.router import Bot, MessageContext",
+    "asyncio": "from signal_sdk.aio import Signal",
+    "uvloop": "from signal_sdk.aio import Signal",
+}
+"""The styles of our own bots, and what each of them begins with."""
 
 
 @attrs.frozen
@@ -73,6 +80,8 @@ class Library:
     server: str
     tree: Tree | None = None
     """Whose code it is, where it is ours; the servers are always this tree's."""
+    style: str = CALLBACKS
+    """How the bot is written, where the library is ours."""
 
     @property
     def label(self) -> str:
@@ -81,24 +90,35 @@ class Library:
 
     @property
     def python(self) -> str:
-        return sys.executable if self.name == OURS else str(servers.PEERS_PYTHON)
+        return sys.executable if self.tree is not None else str(servers.PEERS_PYTHON)
 
 
+def ours(name: str, style: str) -> Library:
+    """Our own, in a style."""
+    return Library(name, "bots_ours.py", servers.OURS, HERE, style)
+
+
+BY_CALLBACKS: Final = ours(OURS, CALLBACKS)
+SOCKET_IO_CLIENT: Final = Library(PYTHON_SOCKET_IO, "bots_socketio.py", servers.SOCKET_IO)
 LIBRARIES: Final = (
-    Library(OURS, "bots_ours.py", servers.OURS, HERE),
+    BY_CALLBACKS,
     Library(RETIRED, "bots_retired.py", servers.OURS),
-    Library(PYTHON_SOCKET_IO, "bots_socketio.py", servers.SOCKET_IO),
+    SOCKET_IO_CLIENT,
     Library(NATS_PY, "bots_nats.py", servers.NATS),
 )
 
 
 def run(bench: Bench) -> Work:
     """All libraries."""
-    work = Work(NAME, TITLE, COLUMNS)
+    return compared(bench, Work(NAME, TITLE, COLUMNS), LIBRARIES)
+
+
+def compared(bench: Bench, work: Work, all_: Sequence[Library]) -> Work:
+    """Those of the libraries that take part, one after the other, in each round again."""
     count = 50 if bench.is_quick else SESSIONS
-    libraries = [each for each in LIBRARIES if bench.takes(each.name)]
+    libraries = [each for each in all_ if bench.takes(each.name)]
     for library in libraries:
-        if library.name != OURS and (lack := servers.lacks_python()):
+        if library.tree is None and (lack := servers.lacks_python()):
             raise BenchmarkError(f"{library.name} cannot take part: {lack}")
     for library in bench.in_turns([[each, *_as_it_was(bench, each)] for each in libraries]):
         work.add(library.label, {"sessions": count}, measure(bench, library, count))
@@ -111,7 +131,7 @@ def _as_it_was(bench: Bench, library: Library) -> list[Library]:
         return []
     then = attrs.evolve(library, tree=bench.against)
     done = subprocess.run(
-        (library.python, "-c", NEEDS),
+        (library.python, "-c", NEEDS[library.style]),
         capture_output=True,
         text=True,
         timeout=60,
@@ -167,7 +187,9 @@ def _bots(bench: Bench, library: Library, server: Server, count: int) -> Iterato
         "TOKENS": json.dumps([dialects.token(f"bot{number}") for number in range(count)]),
         "PYTHONPATH": str((library.tree or HERE).root),
     }
-    command = (library.python, str(servers.PEERS / library.program), str(server.port), str(count))
+    program = str(servers.PEERS / library.program)
+    style = () if library.tree is None else (library.style,)
+    command = (library.python, program, str(server.port), str(count), *style)
     with (
         tempfile.TemporaryDirectory(prefix="benchmark-") as folder,
         running(

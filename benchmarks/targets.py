@@ -21,6 +21,7 @@ from benchmarks import (
     servers,
     slow_reader,
     storm,
+    styles,
     watched,
     wires,
 )
@@ -167,6 +168,26 @@ def _sdk(work: Work) -> Iterator[Target]:
             yield Target(f"our SDK: messages per CPU over {other}", ratio, TIMES, least=least)
 
 
+def _styles(work: Work) -> Iterator[Target]:
+    for streams, callbacks in _pairs(work, styles.STREAMS, sdk.OURS):
+        ratio = streams.median("client_us") / callbacks.median("client_us")
+        yield Target("styles: CPU a message by streams over callbacks", ratio, TIMES, most=1.1)
+
+
+def _aio(work: Work) -> Iterator[Target]:
+    for on_asyncio, on_trio in _pairs(work, styles.AIO, sdk.OURS):
+        more = on_asyncio.median("client_us") - on_trio.median("client_us")
+        yield Target("asyncio: CPU a message above trio's", more, " µs", most=25)
+    for row in work.rows:
+        if row.peer == styles.AIO:
+            count = float(row.case["sessions"])
+            yield Target("asyncio: sessions in one process", count, "", least=1000)
+    for ours, theirs in _pairs(work, styles.AIO, sdk.PYTHON_SOCKET_IO):
+        ratio = theirs.median("client_us") / ours.median("client_us")
+        words = f"asyncio: messages per CPU over {sdk.PYTHON_SOCKET_IO}"
+        yield Target(words, ratio, TIMES, least=1.5)
+
+
 def _growth(work: Work) -> Iterator[Target]:
     for row in work.rows:
         if row.peer != servers.OURS:
@@ -209,6 +230,8 @@ _ALL: Final[dict[str, Callable[[Work], Iterator[Target]]]] = {
     storm.NAME: _storm,
     slow_reader.NAME: _slow_reader,
     sdk.NAME: _sdk,
+    styles.NAME: _styles,
+    styles.AIO_NAME: _aio,
     growth.NAME: _growth,
     wires.NAME: _wires,
     nodes.NAME: _nodes,
