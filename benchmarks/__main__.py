@@ -57,7 +57,9 @@ WORKS: Final[dict[str, Callable[[Bench], Work]]] = {
     watched.NAME: watched.run,
 }
 CLIENTS: Final = (*sdk.LIBRARIES, *styles.LIBRARIES, *styles.AIO_LIBRARIES)
-PEERS: Final = list(dict.fromkeys(each.name for each in (*servers.ALL, *CLIENTS)))
+PEERS: Final = list(
+    dict.fromkeys([*(peer.name for peer in servers.ALL), *(client.name for client in CLIENTS)])
+)
 RESULTS: Final = Path(__file__).parent / "results.json"
 
 
