@@ -23,6 +23,7 @@ from signal_sdk.admin.asks import Ask
 from signal_sdk.admin.errors import AdminError, Problem, error_of
 from signal_sdk.admin.results import Event, Page
 from signal_sdk.admin.streams import SILENT_SECONDS, EventReader
+from signal_sdk.raised import cause_of
 
 __all__ = ["AdminClient", "AsyncAdminClient"]
 
@@ -106,8 +107,7 @@ def _stream(reader: EventReader) -> dict[str, Any]:
 
 
 def _unanswered(exc: Exception) -> AdminError:
-    detail = str(exc) or type(exc).__name__
-    return AdminError(0, Problem(detail=f"nobody has answered: {detail}"))
+    return AdminError(0, Problem(detail=cause_of(exc)))
 
 
 class AdminClient(_Settings):

@@ -34,6 +34,9 @@ class Problem:
 
 
 NO_PROBLEM: Final = Problem()
+NO_ADMIN_ADDRESS: Final = (
+    "what has answered is no admin address: a proxy before it, or another port"
+)
 
 
 class AdminError(SignalSdkError):
@@ -81,6 +84,5 @@ def error_of(status: int, content: bytes) -> AdminError:
     try:
         problem = read(content, type=Problem)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # A proxy has answered, perhaps.
-        problem = attrs.evolve(NO_PROBLEM, status=status, detail="the answer is no problem's")
+        problem = attrs.evolve(NO_PROBLEM, status=status, detail=NO_ADMIN_ADDRESS)
     return AdminError(status, problem)

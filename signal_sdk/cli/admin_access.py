@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import attrs
 import click
@@ -100,11 +101,22 @@ def access_of(
     if not key.isascii() or not key.isprintable():
         raise click.UsageError("The key has characters that no key has.")
     url = url or DEFAULT_URL
-    if not url.startswith(("http://", "https://")):
-        raise click.UsageError("--admin is an address that begins with http:// or https://.")
+    if not _is_url(url):
+        raise click.UsageError(
+            f"--admin is an address that begins with http:// or https://, such as {DEFAULT_URL}."
+        )
     if ca is not None and not url.startswith("https://"):
         raise click.UsageError("--ca goes with an address that begins with https://.")
     return Access(url=url, key=key, ca=ca)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        # Asked for, a port is looked at.
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _url(config: Config) -> str:

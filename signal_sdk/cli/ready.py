@@ -9,26 +9,39 @@ from __future__ import annotations
 import http.client
 import os
 from typing import Final
+from urllib.parse import urlsplit
 
 import click
 
 from signal_sdk.cli.events import as_json
 from signal_sdk.cli.output import say
 from signal_sdk.errors import LinkError
+from signal_sdk.printable import one_line
 
 __all__ = ["ready"]
 
 SECONDS: Final = 5
 DEFAULT: Final = "127.0.0.1:8001"
+PORTS: Final = {"": 8001, "http": 80, "ws": 80}
 SHOWN_CHARS: Final = 200
 
 
-def _place(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, int]:
+def _given_place(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, int]:
     text = value or os.environ.get("SIGNAL_SDK_SERVER") or DEFAULT
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 1 << 16:
-        raise click.BadParameter(f"{text!r} is no HOST:PORT.")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    try:
+        return _place(text)
+    except ValueError:
+        raise click.BadParameter(f"{one_line(text)!r} is no HOST:PORT of a plain port.") from None
+
+
+def _place(text: str) -> tuple[str, int]:
+    """The host and the port. Raises `ValueError`."""
+    # As for other commands, of whose addresses some are of no use here.
+    parts = urlsplit(text if "://" in text else f"//{text}")
+    port = parts.port if parts.port is not None else PORTS.get(parts.scheme)
+    if not parts.hostname or not port or parts.scheme not in PORTS:
+        raise ValueError
+    return parts.hostname, port
 
 
 @click.command()
@@ -36,7 +49,7 @@ def _place(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     "--server",
     "place",
     metavar="HOST:PORT",
-    callback=_place,
+    callback=_given_place,
     help=f"The server's plain port.  [default: $SIGNAL_SDK_SERVER, or {DEFAULT}]",
 )
 @click.option("--alive", is_flag=True, help="Ask only whether it serves, be it full or going away.")

@@ -22,6 +22,7 @@ __all__ = ["Sample", "rates", "sample"]
 NOT_TOLD: Final = (403, 404)
 """The key has not the right `metrics`, or the node has none."""
 GAUGES: Final[Mapping[str, str]] = {
+    "workers": "signal_sdk_workers",
     "connections": "signal_sdk_connections",
     "not_logged_in": "signal_sdk_connections_not_logged_in",
     "max_connections": "signal_sdk_connections_max",

@@ -31,8 +31,9 @@ KIB: Final = 1024
 def status(*, is_json: bool, **options: Any) -> int:
     """Ask a server at its admin address how it does, once.
 
-    The key needs the right `read`; with `metrics`, connections and messages are told, too. Exit
-    codes: 0 it lets clients in, 1 it does not, or does not answer.
+    The key needs the right `read`; with `metrics`, connections and messages are told, too. With
+    several workers, it is one of them that is asked: each has an address of its own. Exit codes: 0
+    it lets clients in, 1 it does not, or does not answer.
     """
     found = trio.run(_look, access_of(**options))
     if is_json:
@@ -54,6 +55,9 @@ def _facts(found: Sample) -> Iterator[tuple[str, str]]:
     since = shown_time(int(node.since))
     yield "running", f"{duration(found.facts['uptime_seconds'])}, since {since}"
     yield "ready", node.why_not_ready or "yes"
+    if gauges.get("workers", 1) > 1:
+        count = f"{gauges['workers']:.0f}"
+        yield "worker", f"one of {count}: each has an admin address, and counts for itself"
     yield "logged in here", str(node.sessions)
     if "connections" in gauges:
         most = f" of {gauges['max_connections']:.0f}" if "max_connections" in gauges else ""

@@ -49,8 +49,9 @@ def top(*, seconds: float | None, is_json: bool, **options: Any) -> None:
     """Look at a server each second, at its admin address, and show what is going on.
 
     At a terminal that is a table; in a pipe, one line for each look. The key needs the right
-    `read`; without `metrics` there are no rates. A server that does not answer at the first look is
-    a failure; later on it is looked for again.
+    `read`; without `metrics` there are no rates. With several workers, it is one of them that is
+    looked at: each has an address of its own. A server that does not answer at the first look is a
+    failure; later on it is looked for again.
     """
     access = access_of(**options)
     with hangup_ignored(), _shown(is_json=is_json) as show:
@@ -86,7 +87,7 @@ async def _watch(access: Access, seconds: float | None, show: Callable[[_Look], 
                 try:
                     found = await sample(client)
                 except AdminError as exc:
-                    show(_Look(failure=str(exc)))
+                    show(_Look(failure=str(exc) if exc.status else exc.problem.detail))
                     continue
                 show(_Look(found=found, rates=rates(before, found)))
                 before = found
@@ -126,9 +127,7 @@ def _figures(look: _Look) -> Iterator[tuple[str, str]]:
         yield "no answer", look.failure
         return
     gauges, engine = found.gauges, found.node.engine
-    if found.node.why_not_ready:
-        yield "not ready", found.node.why_not_ready
-    yield "logged in", str(found.node.sessions)
+    yield from _process(found)
     for name, title in (
         ("logins", "logins"),
         ("received", "in"),
@@ -153,6 +152,15 @@ def _figures(look: _Look) -> Iterator[tuple[str, str]]:
     yield "online", str(engine.online)
     yield "channels", str(engine.channels)
     yield "calls", str(engine.calls)
+
+
+def _process(found: Sample) -> Iterator[tuple[str, str]]:
+    """How the process is that was asked, and whether there are more of them."""
+    if found.node.why_not_ready:
+        yield "not ready", found.node.why_not_ready
+    if found.gauges.get("workers", 1) > 1:
+        yield "worker", f"one of {found.gauges['workers']:.0f}"
+    yield "logged in", str(found.node.sessions)
 
 
 def _table(look: _Look) -> Table:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import inspect
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -23,7 +25,7 @@ from signal_sdk.admin import (
     results,
 )
 from signal_sdk.admin.asks import Ask
-from signal_sdk.admin.errors import error_of
+from signal_sdk.admin.errors import NO_ADMIN_ADDRESS, error_of
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, SignalSdkError
 from signal_sdk.server.admin.problems import Problem as ServerProblem
@@ -242,7 +244,8 @@ async def test_nobody_who_answers_is_an_error_too() -> None:
         await taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         async with AsyncAdminClient(url, KEY) as admin:
-            with pytest.raises(AdminError, match=r"^no answer: nobody has answered: ") as caught:
+            why = os.strerror(errno.ECONNREFUSED)
+            with pytest.raises(AdminError, match=f"^no answer: {why}$") as caught:
                 await admin.node()
     assert (caught.value.status, caught.value.ecode, caught.value.may_be_done) == (0, None, True)
 
@@ -250,7 +253,7 @@ async def test_nobody_who_answers_is_an_error_too() -> None:
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b"\xff", b"[" * 100_000])
 def test_an_answer_of_somebody_else_s_is_an_error(content: bytes) -> None:
     error = error_of(502, content)
-    assert (str(error), error.status) == ("502: the answer is no problem's", 502)
+    assert (str(error), error.status) == (f"502: {NO_ADMIN_ADDRESS}", 502)
     with pytest.raises(AdminError, match=r"^200: the answer is not as it should be"):
         asks.node().answer(200, content)
 

@@ -97,6 +97,8 @@ def test_a_ca_is_trusted_with_https(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (("--key-file", "ODD"), "signal-sdk status: the key has characters that no key has"),
         (("--config", "APPS"), 'signal-sdk: APPS: none of [[admin.keys]] has the right "read"'),
         (("--key-file", "KEY", "--admin", "h:1"), "signal-sdk status: --admin is an address that"),
+        (("--key-file", "KEY", "--admin", "http://[::1"), "signal-sdk status: --admin is an addr"),
+        (("--key-file", "KEY", "--admin", "http://h:99999"), "signal-sdk status: --admin is an a"),
         (
             ("--key-file", "KEY", "--admin", "http://h:1", "--ca", "c"),
             "signal-sdk status: --ca goes with an address that begins with https://",

@@ -12,6 +12,7 @@ import trio
 from click.testing import CliRunner
 
 from signal_sdk.cli.main import cli
+from signal_sdk.cli.ready import _place
 from tests.cli.program import dev_server, run
 from tests.cli.serves import connected, free_ports
 
@@ -55,7 +56,23 @@ def test_where_nobody_listens_it_is_not_ready() -> None:
     assert (result.exit_code, result.stderr) == (1, f"signal-sdk: 127.0.0.1:{port}: {refused}\n")
 
 
-@pytest.mark.parametrize("place", ["x", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:0", "h:70000"])
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("h", ("h", 8001)),
+        ("h:1", ("h", 1)),
+        ("[::1]:1", ("::1", 1)),
+        ("http://h:1/", ("h", 1)),
+        ("ws://h", ("h", 80)),
+    ],
+)
+def test_a_server_is_named_as_for_other_commands(text: str, place: tuple[str, int]) -> None:
+    assert _place(text) == place
+
+
+@pytest.mark.parametrize(
+    "place", [":1", "127.0.0.1:x", "127.0.0.1:0", "h:70000", "wss://h", "[::1", "ftp://h:1", "::1"]
+)
 def test_what_is_no_place_is_told(place: str) -> None:
     result = CliRunner().invoke(cli, ["ready", "--server", place])
     assert result.exit_code == 2

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import time
 
+import attrs
 import pytest
 import trio
 
-from signal_sdk.cli.status import duration, shown_bytes
+from signal_sdk.cli.status import _facts, duration, shown_bytes
+from signal_sdk.cli.top import _line, _Look
 from signal_sdk.server.node import Node
 from signal_sdk.testing.server import LocalServer, local_server
 from tests.cli.program import Ended, one_line_of, run
+from tests.cli.test_samples import made
 from tests.server.admin.helpers import KEY, WRONG_KEY
 from tests.server.admin.test_admin_node import real_config
 from tests.wire_client import logged_in
@@ -69,7 +74,15 @@ def test_nobody_there_is_one_line() -> None:
     environment = {"SIGNAL_SDK_OPERATOR_KEY": KEY}
     ended = run("status", "--admin", "http://127.0.0.1:1", environment=environment)
     assert ended.code == 1
-    assert one_line_of(ended).startswith("signal-sdk: no answer: ")
+    assert one_line_of(ended) == f"signal-sdk: no answer: {os.strerror(errno.ECONNREFUSED)}"
+
+
+def test_that_it_is_one_of_several_workers_is_told() -> None:
+    found = made(1.0, received=1.0)
+    several = attrs.evolve(found, gauges={**found.gauges, "workers": 4.0})
+    assert "worker" not in dict(_facts(found))
+    assert dict(_facts(several))["worker"].startswith("one of 4: ")
+    assert " worker: one of 4, " in _line(_Look(found=several))
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,6 @@ async def test_a_server_that_goes_is_looked_for_again(monkeypatch: pytest.Monkey
         await top._watch(Access(url="http://127.0.0.1:1", key=KEY), None, show)
     assert [look.rates for look in looks] == [{}, {}, {"received": 5.0}]
     assert looks[1].facts["event"] == "no_answer"
-    assert looks[1].facts["reason"] == "no answer: gone\n\x1b"
-    assert top._line(looks[1]).endswith(r" no answer: no answer: gone\n\x1b")
+    assert looks[1].facts["reason"] == "gone\n\x1b"
+    assert top._line(looks[1]).endswith(r" no answer: gone\n\x1b")
     await trio.lowlevel.checkpoint()
