@@ -47,6 +47,7 @@ MIN_DIFFERENT_CHARS: Final = 8
 PORTS_UP: Final = 10
 """How far above `[server] port` the admin address is, where nothing is said of it."""
 DEFAULT_HOST: Final = "127.0.0.1"
+EVERYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104  nothing is listened on
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """What may stand behind `Bearer` (RFC 6750, 2.1)."""
@@ -144,7 +145,7 @@ def admin_problems(config: Config) -> Iterator[ConfigKeyError]:
 
 def _address_problems(config: Config) -> Iterator[ConfigKeyError]:
     try:
-        _, port = admin_place(config)
+        host, port = admin_place(config)
     except ValueError as error:
         yield ConfigKeyError(("admin", "address"), str(error))
         return
@@ -152,6 +153,32 @@ def _address_problems(config: Config) -> Iterator[ConfigKeyError]:
     last = port + max(config.server.workers, 1) - 1 if port else 0
     if config.has_admin and last > MAX_PORT:
         yield ConfigKeyError(("admin", "address"), f"leads to the port {last}: name another")
+    elif config.has_admin and not config.admin_by_default and _is_where(host, config.server.host):
+        holders = _holders(config)
+        for taken in sorted(holders.keys() & set(range(max(port, 1), last + 1))):
+            text = f"the port {taken} is taken by {holders[taken]}"
+            yield ConfigKeyError(("admin", "address"), text)
+
+
+def _is_where(host: str, other: str) -> bool:
+    """Is something listened on at both?"""
+    here = {"127.0.0.1" if it == "localhost" else it for it in (host, other)}
+    return len(here) == 1 or not here.isdisjoint(EVERYWHERE)
+
+
+def _holders(config: Config) -> dict[int, str]:
+    """Which ports clients come to, and by what they are named."""
+    server, native = config.server, config.native
+    found: dict[int, str] = {}
+    if native.enabled and not config.native_by_default:
+        found |= dict.fromkeys(native.also_listen, "[native] also_listen")
+        found[native.port] = "[native] port"
+    found |= dict.fromkeys(server.also_listen, "[server] also_listen")
+    if server.port:
+        found[server.port] = "[server] port"
+        if server.cert:
+            found[server.port + 1] = "TLS, on [server] port + 1"
+    return found
 
 
 def _key_problems(key: str, others: Sequence[str], path: ConfigPath) -> Iterator[ConfigKeyError]:

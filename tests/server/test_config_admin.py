@@ -4,6 +4,7 @@ shown.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,41 @@ def test_where_it_is(admin: str, port: int, place: tuple[str, int]) -> None:
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     with pytest.raises(ConfigError, match=r'^<string>:2: \[admin\] address: expected "HOST:PORT"'):
         loads(f'[admin]\naddress = "{address}"\n{APP}')
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[admin]\naddress = "127.0.0.1:8001"\n', "the port 8001 is taken by [server] port"),
+        ('[admin]\naddress = "0.0.0.0:8001"\n', "the port 8001 is taken by [server] port"),
+        ('[admin]\naddress = "localhost:80"\n[server]\nalso_listen = [80]\n', "[server] also_l"),
+        ("[server]\nport = 1\nalso_listen = [11]\n", "the port 11 is taken by [server] also_l"),
+        ('[admin]\naddress = "127.0.0.1:8003"\n[native]\nenabled = true\n', "[native] port"),
+        (
+            '[admin]\naddress = "127.0.0.1:8000"\n[server]\nredis = "redis://h"\nworkers = 2\n',
+            "the port 8001 is taken by [server] port",
+        ),
+        (
+            '[admin]\naddress = "127.0.0.1:8002"\n[server]\ncert = "c"\nkey = "k"\n',
+            "the port 8002 is taken by TLS, on [server] port + 1",
+        ),
+    ],
+)
+def test_a_port_that_somebody_else_has_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=rf"\[admin\] address: .*{re.escape(said)}"):
+        loads(f"{text}{APP}{TABLE}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[admin]\naddress = "10.0.0.1:8001"\n',
+        '[admin]\naddress = "127.0.0.1:8003"\n',
+        '[admin]\naddress = "127.0.0.1:0"\n',
+    ],
+)
+def test_one_that_nobody_has_is_not(text: str) -> None:
+    assert loads(f"{text}{APP}{TABLE}").has_admin
 
 
 def test_no_port_is_left_above_the_last() -> None:
