@@ -186,13 +186,17 @@ def installed(
     built: Built, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The folder of programs of an environment that had nothing, and into which one of the two was
-    installed as docs/installing.md says.
+    installed as docs/installing.md says: the wheel by pipx, the sdist by pip.
     """
     folder = tmp_path_factory.mktemp("installed")
+    if request.param == "wheel":
+        places = {"PIPX_HOME": "home", "PIPX_BIN_DIR": "bin", "PIPX_MAN_DIR": "man"}
+        told = {**os.environ, **{name: str(folder / place) for name, place in places.items()}}
+        run(folder, "-m", "pipx", "install", "--quiet", f"{built.wheel}[server]", environment=told)
+        return (folder / "bin" / "signal-sdk").resolve().parent
     run(folder, "-m", "venv", str(folder))
-    archive = built.wheel if request.param == "wheel" else built.sdist
     pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    run(folder, *pip, f"{archive}[server]", python=folder / "bin" / "python")
+    run(folder, *pip, f"{built.sdist}[server]", python=folder / "bin" / "python")
     return folder / "bin"
 
 
