@@ -34,6 +34,11 @@ def recipe(target: str) -> str:
     return found[1]
 
 
+def test_what_runs_an_order_of_tests_again_is_an_option(request: pytest.FixtureRequest) -> None:
+    [name] = re.findall(r"`(--[a-z-]+)=…`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert request.config.getoption(name) is not None
+
+
 # --- Workflows and forms
 
 

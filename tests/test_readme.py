@@ -87,6 +87,28 @@ async def test_the_server_starts_as_the_readme_says() -> None:
     assert "127.0.0.1:" in await first_line(command, within="getaddr")
 
 
+async def test_a_server_of_one_s_own_is_made_as_the_readme_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    [block] = [block for block in blocks("sh") if block.startswith("signal-sdk init")]
+    init, check, serve = [shlex.split(line)[1:] for line in block.splitlines()]
+    program = [sys.executable, "-m", "signal_sdk"]
+    assert "made" in await run([*program, *init])
+    assert await run([*program, *check]) == "all is well\n"
+    serve[serve.index("--data") + 1] = str(tmp_path / "data")
+    said = await first_line([*program, *serve, "--port", "0"], within="admin address")
+    assert "listening on" in said
+
+
+def test_it_is_installed_into_an_environment_of_its_own() -> None:
+    """Debian's own pip installs nothing elsewhere."""
+    order = [command[:3] for command in commands()]
+    made = order.index(["python3", "-m", "venv"])
+    assert order[made + 1] == [".", ".venv/bin/activate"]
+    assert order[made + 2][:2] == ["pip", "install"]
+
+
 def test_the_extra_that_is_installed_is_there() -> None:
     [install] = [command for command in commands() if command[:2] == ["pip", "install"]]
     extra = re.fullmatch(r"\.\[(\w+)\]", install[2])
