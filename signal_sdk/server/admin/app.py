@@ -71,12 +71,15 @@ class AdminApp:
         answers: dict[str, dict[str, _Answer]] = {}
         for operation in OPERATIONS:
             answers.setdefault(operation.path, {})[operation.method] = self._answer_to(operation)
-        answers["/openapi.json"] = {"GET": self._openapi}
-        answers["/healthz"] = {"GET": self._healthz}
-        answers["/readyz"] = {"GET": self._readyz}
-        answers["/metrics"] = {"GET": self._metrics}
-        for path, file in console_files().items():
-            answers[path] = {"GET": file.answer}
+        pages: dict[str, _Answer] = {
+            "/openapi.json": self._openapi,
+            "/healthz": self._healthz,
+            "/readyz": self._readyz,
+            "/metrics": self._metrics,
+            **{path: file.answer for path, file in console_files().items()},
+        }
+        # Who looks whether a server is there often asks for no more than the head.
+        answers |= {path: {"GET": page, "HEAD": page} for path, page in pages.items()}
         self._router = Router(
             [Route(path, _Place(methods)) for path, methods in answers.items()],
             redirect_slashes=False,

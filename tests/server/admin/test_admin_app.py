@@ -169,6 +169,8 @@ async def test_health_is_told_without_a_key(autojump_clock: MockClock) -> None:
         answer = await ask("GET", "/readyz", None)
         assert (answer.status_code, answer.text) == (503, "the server is going away\n")
         assert (await ask("GET", "/healthz", None)).text == "ok\n"
+        for path, status in (("/healthz", 200), ("/readyz", 503), ("/metrics", 401)):
+            assert (await ask("HEAD", path, None)).status_code == status
 
 
 async def test_metrics_need_their_right_unless_they_are_open(autojump_clock: MockClock) -> None:

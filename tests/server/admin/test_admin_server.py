@@ -198,6 +198,15 @@ async def test_http_1_is_all_that_is_spoken(served: Served) -> None:
     assert served.seen == ["*"]
 
 
+async def test_who_asks_for_the_head_is_sent_no_body(served: Served) -> None:
+    async with served.dial() as client:
+        await client.say(GET.replace(b"GET", b"HEAD") + GET)
+        heard = await client.heard()
+        assert heard.count(b"HTTP/1.1 200") == 2
+        assert heard.count(b"content-length: 4") == 2
+        assert heard.count(b"done") == 1
+
+
 async def test_who_wants_a_websocket_is_refused(served: Served) -> None:
     offer = (
         b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"

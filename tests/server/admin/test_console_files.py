@@ -102,7 +102,7 @@ async def test_nothing_else_is_served(path: str) -> None:
 async def test_it_can_only_be_read(method: str) -> None:
     async with asker() as ask:
         answer = await ask(method, "/", key=None)
-        assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize("path", ["/", "/console/main.js", "/v1/key", "/openapi.json"])
