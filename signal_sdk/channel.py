@@ -265,8 +265,11 @@ class Channel(DocumentedNames):
     # --- what its readers and its callback hear ---
 
     def _tell_both(self, readers: Readers[ChannelEvent], fact: ChannelFact) -> None:
+        spanned, turn = self._client.spanned, None
+        if spanned is not None and isinstance(fact, events.ChannelMessage):
+            turn = spanned.channel_message(fact)
         for event in channel_events(fact):
-            readers.tell(event, is_heard=False)
+            readers.tell(event, turn, is_heard=False, may_drop=True)
             if isinstance(event, ChannelLeft):
                 readers.end()
         if self._cb is not None:
@@ -279,7 +282,13 @@ class Channel(DocumentedNames):
         match fact:
             case events.ChannelMessage(account=account, uid=uid, msg=msg):
                 text = names.json_text(msg)
-                put(partial(cb.on_message_channel_receive, session, self, account, uid, text))
+                run = partial(cb.on_message_channel_receive, session, self, account, uid, text)
+                spanned = self._client.spanned
+                put(
+                    run
+                    if spanned is None
+                    else partial(spanned.channel_message(fact).run_whole, run)
+                )
             case events.ChannelUserJoin(account=account, uid=uid):
                 put(partial(cb.on_channel_user_joined, session, self, account, uid))
             case events.ChannelUserLeave(account=account, uid=uid):

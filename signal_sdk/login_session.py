@@ -231,7 +231,7 @@ class LoginSession(DocumentedNames):
         else:
             given.callback(cb, MessageCallback)
             sent = _channel.message_sent(cb, self, client)
-        if ttl is None and _is_plain(account, msg):
+        if ttl is None and client.spanned is None and _is_plain(account, msg):
             # As below, of which nothing is wrong here.
             message_id = client.next_message_id()
             return client.requests.message(account, _DEFAULT_FLAG, msg, message_id, sent)

@@ -34,12 +34,14 @@ from signal_sdk.client.log import warn
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.seen import Seen
 from signal_sdk.client.session import SessionClient, SessionFact, Shared
+from signal_sdk.client.spanned import Processing
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, LogoutError, SignalError
 from signal_sdk.login_session import LoginSession
 from signal_sdk.stream_events import Message
 from signal_sdk.streams import LIMIT, Readers
 from signal_sdk.user_attributes import UserAttributes
+from signal_sdk.wire.properties import NONE as NO_PROPERTIES
 
 __all__ = ["SessionSink"]
 
@@ -118,14 +120,17 @@ class SessionSink:
             case MessageReceived(account=account, text=text, turn=turn):
                 its: Turn | None = turn
                 if self._messages.is_wanted:
-                    its = self._messages.tell(Message(account, text), turn, is_heard=True)
+                    message = Message(account, text, fact.properties or NO_PROPERTIES)
+                    its = self._messages.tell(message, turn, is_heard=True)
                 receive = cb.on_message_instant_receive
-                put(partial(receive, session, account, SENDER_UID, text), its)
+                run = partial(receive, session, account, SENDER_UID, text)
+                put(run if type(turn) is not Processing else partial(turn.run, run), its)
             case PassedOver(turn=turn):
                 put(_nothing, turn)
             case Invited(side=side, turn=turn):
                 call, its = self._called(side, turn, is_heard=True)
-                put(partial(cb.on_invite_received, session, call), its)
+                run = partial(cb.on_invite_received, session, call)
+                put(run if type(turn) is not Processing else partial(turn.run, run), its)
             case LoggedIn(uid=uid):
                 put(partial(cb.on_login_success, session, uid))
             case LoginFailed() | LoggedOut():
@@ -150,7 +155,7 @@ class SessionSink:
         """There is no callback: what nobody reads is kept, and what goes wrong is logged."""
         match fact:
             case MessageReceived(account=account, text=text, turn=turn):
-                message = Message(account, text)
+                message = Message(account, text, fact.properties or NO_PROPERTIES)
                 self._pass_over(self._messages.tell(message, turn, is_heard=False))
             case Invited(side=side, turn=turn):
                 _, left = self._called(side, turn, is_heard=False)

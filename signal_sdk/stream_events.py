@@ -19,6 +19,8 @@ import msgspec
 from signal_sdk.ecodes import ECode
 from signal_sdk.wire.events import SpecialEvent
 from signal_sdk.wire.hidden import hides
+from signal_sdk.wire.properties import NONE as NO_PROPERTIES
+from signal_sdk.wire.properties import Properties
 
 __all__ = [
     "AttributeUpdated",
@@ -54,11 +56,12 @@ class Missed(msgspec.Struct, frozen=True):
 @hides("text")
 class Message(msgspec.Struct, frozen=True):
     """`account` has sent a point-to-point message, as `LoginCallback.on_message_instant_receive`
-    hears it.
+    hears it. Its `properties` are of use to who continues its trace (docs/tracing.md).
     """
 
     account: str
     text: str
+    properties: Properties = NO_PROPERTIES
 
 
 # --- of a channel
@@ -83,12 +86,13 @@ class ChannelLeft(msgspec.Struct, frozen=True):
 @hides("text")
 class ChannelMessage(msgspec.Struct, frozen=True):
     """`account` has sent a message to the channel; one's own come back, too. As
-    `ChannelCallback.on_message_channel_receive`.
+    `ChannelCallback.on_message_channel_receive`; `properties` as of a `Message`.
     """
 
     account: str
     text: str
     uid: int
+    properties: Properties = NO_PROPERTIES
 
 
 class UserJoined(msgspec.Struct, frozen=True):

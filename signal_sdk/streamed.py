@@ -20,6 +20,7 @@ from signal_sdk.client.call_states import CallStep
 from signal_sdk.client.facts import ChannelFact, Joined, JoinFailed, Left, Rejoined
 from signal_sdk.wire import events, names
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.properties import NONE as NO_PROPERTIES
 
 __all__ = ["call_event", "channel_events"]
 
@@ -30,7 +31,8 @@ def channel_events(fact: ChannelFact) -> Iterator[told.ChannelEvent]:
     """What a channel's readers hear of a fact."""
     match fact:
         case events.ChannelMessage(account=account, uid=uid, msg=msg):
-            yield told.ChannelMessage(account, names.json_text(msg), uid)
+            properties = fact.properties or NO_PROPERTIES
+            yield told.ChannelMessage(account, names.json_text(msg), uid, properties)
         case events.ChannelUserJoin(account=account, uid=uid):
             yield told.UserJoined(account, uid)
         case events.ChannelUserLeave(account=account, uid=uid):

@@ -34,11 +34,13 @@ class SharedTurn:
     all have ended.
     """
 
-    __slots__ = ("_left", "_turn", "has_begun")
+    __slots__ = ("_left", "_turn", "has_begun", "may_drop")
 
-    def __init__(self, turn: Turn, parts: int) -> None:
+    def __init__(self, turn: Turn, parts: int, *, may_drop: bool = False) -> None:
         self._turn = turn
         self._left = parts
+        self.may_drop: bool = may_drop
+        """Does nobody miss its event?"""
         self.has_begun: bool = False
 
     def begin(self) -> None:
@@ -51,6 +53,12 @@ class SharedTurn:
         """One of them has ended."""
         self._left -= 1
         if not self._left:
+            self._turn.end()
+
+    def drop(self) -> None:
+        """One of them never comes to it."""
+        self._left -= 1
+        if not self._left and self.has_begun:
             self._turn.end()
 
 
@@ -69,7 +77,9 @@ class Reader(Protocol):
 
 
 class Buffer(Generic[T]):
-    """What one reader has not read yet. What has a turn is bounded by whoever gives turns."""
+    """What one reader has not read yet. What has a turn is bounded by whoever gives turns, unless
+    it may be dropped.
+    """
 
     __slots__ = ("error", "events", "is_over", "limit", "missed", "sleeper", "withdraws")
 
@@ -85,8 +95,10 @@ class Buffer(Generic[T]):
         self.error: SignalError | None = None
 
     def put(self, event: T, turn: SharedTurn | None) -> None:
-        if turn is None and len(self.events) >= self.limit:
-            self.events.popleft()
+        if len(self.events) >= self.limit and (turn is None or turn.may_drop):
+            dropped = self.events.popleft()[1]
+            if dropped is not None:
+                dropped.drop()
             self.missed += 1
         self.events.append((event, turn))
         self.sleeper.wake()
@@ -123,16 +135,20 @@ class Readers(Generic[T]):
         self.is_wanted: bool = keep > 0
         """Is `tell` to be called at all?"""
 
-    def tell(self, event: T, turn: Turn | None = None, *, is_heard: bool) -> Turn | None:
+    def tell(
+        self, event: T, turn: Turn | None = None, *, is_heard: bool, may_drop: bool = False
+    ) -> Turn | None:
         """Something has happened, which a callback hears of, too, where it `is_heard`. Returns the
-        turn that whoever calls has part in, None where it is the readers' alone.
+        turn that whoever calls has part in, None where it is the readers' alone. Where it has a
+        turn, and `may_drop`, readers are bounded all the same.
         """
         buffers = self._buffers
         if not buffers:
             if not is_heard:
                 self._keep(event)
             return turn
-        shared = None if turn is None else SharedTurn(turn, len(buffers) + is_heard)
+        parts = len(buffers) + is_heard
+        shared = None if turn is None else SharedTurn(turn, parts, may_drop=may_drop)
         for buffer in buffers:
             buffer.put(event, shared)
         return shared if is_heard else None
@@ -173,7 +189,9 @@ class Readers(Generic[T]):
         self._buffers.remove(buffer)
         self.is_wanted = bool(self._buffers or self._kept.maxlen)
         for event, turn in buffer.events:
-            if turn is not None:
+            if turn is not None and turn.may_drop:
+                turn.drop()
+            elif turn is not None:
                 turn.begin()
                 turn.end()
             if not self._buffers:

@@ -22,6 +22,7 @@ SHARED = (
     "signal_sdk.extras",
     "signal_sdk.printable",
     "signal_sdk.raised",
+    "signal_sdk.spans",
 )
 """What the SDK and the server both stand on."""
 
@@ -228,6 +229,7 @@ only_who_does_not_run_on_trio_knows_the_bridge = only(
     *("signal_sdk.aio", "signal_sdk.sync", "signal_sdk.bridge"),
     libraries=("signal_sdk.aio", "signal_sdk.sync", "signal_sdk.bridge"),
 )
+only_spans_knows_opentelemetry = only("signal_sdk.spans", libraries=("opentelemetry",))
 only_the_command_line_knows_rich = only("signal_sdk.cli", libraries=("rich",))
 
 only_the_collector_knows_prometheus = only(

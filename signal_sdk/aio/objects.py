@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Generator
+from contextvars import copy_context
 from functools import partial
 from types import FunctionType
 from typing import Any, Final, Self, TypeAlias, TypeVar
@@ -59,7 +60,9 @@ def _over(method: FunctionType) -> Callable[..., Any]:
     if returns.startswith("Operation["):
 
         def over(self: Any, *args: Any, **kwargs: Any) -> Any:
-            return self.crossing.ask(partial(method, self, *args, **kwargs))
+            # In this context: what it sends belongs to whatever the program is in the midst of.
+            run = copy_context().run
+            return self.crossing.ask(partial(run, method, self, *args, **kwargs))
 
     elif returns.startswith("Stream["):
 

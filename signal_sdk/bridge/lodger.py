@@ -131,8 +131,11 @@ class Lodger:
                 raise RuntimeError(ENDED)
 
     def spawn(self, ask: Callable[[], Awaitable[T]]) -> tuple[Future[T], Callable[[], object]]:
-        """Have `ask` awaited in the trio thread; what it comes to, and what ends the waiting."""
+        """Have `ask` awaited in the trio thread, in a copy of this context; what it comes to, and
+        what ends the waiting.
+        """
         self.check()
+        context = copy_context()
         answer: Future[T] = Future()
         scope = trio.CancelScope()
 
@@ -158,7 +161,7 @@ class Lodger:
             if self._nursery is None:
                 answer.set_exception(RuntimeError("the Signal's block has been left"))
             else:
-                self._nursery.start_soon(start)
+                context.run(self._nursery.start_soon, start)
 
         self.ask(begin)
         return answer, partial(self.call, scope.cancel)

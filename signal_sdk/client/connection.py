@@ -47,7 +47,7 @@ def login_frame(
             account=names.check_account(account),
             token=token,
             device=login.NATIVE_DEVICE,
-            ver=login.PUSH_VERSION,
+            ver=login.PROPERTIES_VERSION,
             instance=instance,
             again=again,
         )

@@ -19,6 +19,7 @@ from signal_sdk.errors import SignalError
 from signal_sdk.wire import events
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.properties import Properties
 
 __all__ = [
     "ChannelFact",
@@ -119,6 +120,7 @@ class MessageReceived(msgspec.Struct, frozen=True):
     account: str
     text: str
     turn: Turn
+    properties: Properties | None = None
 
 
 class PassedOver(msgspec.Struct, frozen=True):

@@ -15,11 +15,12 @@ import msgspec
 import trio
 
 from signal_sdk.client.calls import Calls
-from signal_sdk.client.facts import MessageReceived, PassedOver, Sink
+from signal_sdk.client.facts import MessageReceived, PassedOver, Sink, Turn
 from signal_sdk.client.inbox import WINDOW, InboxWindow
 from signal_sdk.client.log import Log
 from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.client.seen import Seen, key_of
+from signal_sdk.client.spanned import Spanned
 from signal_sdk.client.trace import SessionTrace
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ProtocolError, SignalError
@@ -85,6 +86,8 @@ class Mailbox:
         self._is_paused = False
         self.trace: SessionTrace | None = None
         """What is told of each entry."""
+        self.spanned: Spanned | None = None
+        """What makes spans of the messages among them."""
 
     # --- the session's life ---
 
@@ -166,14 +169,16 @@ class Mailbox:
         if self.trace is not None:
             self.trace.entry(version, line)
         key = key_of(line)
-        turn = _EntryTurn(self, self._window, version, line, key)
+        turn: Turn = _EntryTurn(self, self._window, version, line, key)
         if key in self.in_hand or self.seen.has(version, line, key):
             self._sink(PassedOver(turn))
             return
         if key is not None:
             self.in_hand.add(key)
+        if self.spanned is not None:
+            turn = self.spanned.entry(line, turn)
         if line.type == events.INSTANT:
-            self._sink(MessageReceived(line.src, line.content, turn))
+            self._sink(MessageReceived(line.src, line.content, turn, line.properties))
         elif not self._calls.take(line, turn):
             self._sink(PassedOver(turn))
 

@@ -30,6 +30,7 @@ from signal_sdk.client.request import (
     UnansweredError,
     Unheard,
 )
+from signal_sdk.client.spanned import Spanned
 from signal_sdk.client.trace import SessionTrace
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
@@ -83,6 +84,8 @@ class Requests:
         self._sealed: SignalError | None = None
         self.trace: SessionTrace | None = None
         """What is told of all that goes out and is answered."""
+        self.spanned: Spanned | None = None
+        """What makes spans of the messages among it."""
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._pending)
@@ -184,6 +187,8 @@ class Requests:
             convert=convert,
             done=done,
         )
+        if self.spanned is not None:
+            request.args = self.spanned.sending(args, request.promise)
         self._submit(request, always=always)
         return request.promise
 

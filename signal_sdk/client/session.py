@@ -40,11 +40,13 @@ from signal_sdk.client.reconnector import NO_ANSWER, Credentials, Reconnector
 from signal_sdk.client.request import MESSAGE_CODES
 from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.client.seen import Seen
+from signal_sdk.client.spanned import Spanned
 from signal_sdk.client.trace import Trace
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, LogoutError, SignalError
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.raised import type_name
+from signal_sdk.spans import spans_in_use
 from signal_sdk.wire import call2, events, frames, functions, login, results
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.heard import decode_plain
@@ -143,6 +145,10 @@ class SessionClient:
         )
         self._trace = shared.trace.session(account) if shared.trace is not None else None
         requests.trace = self._mailbox.trace = self._trace
+        spans = spans_in_use()
+        self.spanned: Spanned | None = Spanned(spans) if spans is not None else None
+        """What makes spans of its messages; None where its program has no use for them."""
+        requests.spanned = self._mailbox.spanned = self.spanned
 
     @property
     def status(self) -> int:

@@ -21,6 +21,7 @@ from signal_sdk.server.inbox import check_user_rate
 from signal_sdk.server.session import Session
 from signal_sdk.wire import events, functions, names
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.properties import Properties
 
 CALL_TIMEOUT_SECONDS: Final = 20.0
 """How long an invitation waits for its acknowledgement, and then how long it rings, unless
@@ -49,7 +50,7 @@ class Calls:
         self, session: Session, args: functions.VoipInvite, asked: Asked
     ) -> Answer[Known | None]:
         """`voip_invite`."""
-        return self._invite(session, args, asked, args.extra, args.call_id)
+        return self._invite(session, args, asked, args.extra, args.call_id, args.properties)
 
     def _invite(
         self,
@@ -58,6 +59,7 @@ class Calls:
         asked: Asked,
         extra: JsonValue,
         call_id: str = "",
+        properties: Properties | None = None,
     ) -> Answer[Known | None]:
         """Invite whom `args` name, who is told `extra`."""
         if args.peer == session.account:
@@ -73,6 +75,7 @@ class Calls:
             call_id=call_id or secrets.token_hex(8),
             timeout=options.timeout_seconds or CALL_TIMEOUT_SECONDS,
             is_online=options.require_peer_online,
+            properties=properties,
         )
         if self._questions is not None and INVITE in self._questions.asked:
             asking = self._questions.ask(

@@ -105,6 +105,7 @@ class Channels:
             uid=session.uid,
             msg=args.msg,
             id=args.message_id,
+            properties=args.properties,
         )
         return self._engine.publish(asked, message, members_only=not args.force)
 

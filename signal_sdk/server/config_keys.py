@@ -157,6 +157,11 @@ class ServerConfig:
         'What the log has, as `-v` says for all of it: `"info"`, and for a part '
         '`"signal_sdk.server.logins=debug"`. The same as `--log-level`.',
     )
+    tracing: bool = config_key(
+        False,
+        "Whether messages that carry their sender's trace have spans here, by OpenTelemetry, for "
+        "which the extra `otel` is needed.",
+    )
     dev: bool = config_key(
         False,
         "For development only: any app id is accepted, and no login needs a token. "

@@ -21,6 +21,7 @@ from signal_sdk.server.engine.pending import after
 from signal_sdk.server.refusals import too_often
 from signal_sdk.server.session import Session
 from signal_sdk.wire import call2, events, functions, lines, names, results
+from signal_sdk.wire.properties import attach
 
 MAX_PAGE_CHARS: Final = 512 * 1024
 """How many characters one poll gets, but for a single entry that is longer: more than 30 of the
@@ -68,9 +69,12 @@ class Inboxes:
         check_user_rate(session, self._limits)
         now, (app, account), content = self._clock(), session.key, args.content
         ttl = lines.parse_flag(args.flag)
+        # The sender's uid keeps one user's choice of ids from hiding another's messages.
+        message_id = f"{session.uid}.{args.message_id or secrets.token_hex(8)}"
+        if args.properties is not None:
+            message_id = attach(message_id, args.properties)
         line = lines.encode_message(
-            # The sender's uid keeps one user's choice of ids from hiding another's messages.
-            f"{session.uid}.{args.message_id or secrets.token_hex(8)}",
+            message_id,
             account,
             args.peer,
             ttl,

@@ -39,7 +39,6 @@ from signal_sdk.server.forwarded import Forwarded
 from signal_sdk.server.handed import Handed
 from signal_sdk.server.hooks.verdicts import INVITE
 from signal_sdk.server.http import Routes
-from signal_sdk.server.hub import Hub
 from signal_sdk.server.inbox import Inboxes
 from signal_sdk.server.memory import MemoryWatch
 from signal_sdk.server.metrics import Metrics
@@ -54,6 +53,7 @@ from signal_sdk.server.refusals import Limit, Refusals
 from signal_sdk.server.revocations import Revocations
 from signal_sdk.server.services import Services
 from signal_sdk.server.sockets import Addresses
+from signal_sdk.server.tracing import hub_and_spans, traced
 from signal_sdk.server.visitors import Visitors
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Node:
         self._clock = clock
         self._reactor = Reactor()
         self._nursery: trio.Nursery | None = None
-        self._hub = Hub(self._reactor.flusher.gathering)
+        self._hub, spans = hub_and_spans(config.server, self._reactor.flusher.gathering)
         self.engine.bound(_bounds(config))
         self.engine.attach(self._hub, clocks(clock, self._reactor))
         self.feed: Feed = Feed(self.engine)
@@ -164,7 +164,7 @@ class Node:
             engine=self.engine,
             hub=self._hub,
             presences=presences,
-            handlers=handlers,
+            handlers=handlers if spans is None else traced(handlers, spans, self.engine),
             limits=limits,
             clock=clock,
             visitors=self._visitors,

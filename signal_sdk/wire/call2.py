@@ -77,10 +77,11 @@ def decode_plain_request(text: bytes) -> Request | None:
 @hides("content", "line")
 class Message(Arguments, msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """The arguments of a `user_sendmsg`, as `functions.UserSendMessage` has them, with its `line`
-    and `ack`.
+    and `ack`; but one with properties is decoded step by step.
     """
 
     function = _MESSAGE
+    properties = None
 
     peer: str
     flag: str

@@ -16,6 +16,7 @@ from signal_sdk.errors import ProtocolError
 from signal_sdk.wire import frames, lines, names
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.properties import Properties, attach, detach
 
 NOTIFY: Final = "notify"
 INSTANT: Final = "instant"
@@ -76,7 +77,8 @@ def encode_java_push(version: int, line: str) -> bytes:
 @attrs.frozen(kw_only=True)
 class ChannelMessage:
     """CONTENT of `channel_msg`. `id` is ours, and there where the sender gave one: sent again by
-    `account` under the same id, it is the same message.
+    `account` under the same id, it is the same message. Its `properties` stand behind that for who
+    reads them.
     """
 
     type = "channel_msg"
@@ -85,6 +87,7 @@ class ChannelMessage:
     uid: int
     msg: JsonValue
     id: str = ""
+    properties: Properties | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -141,13 +144,20 @@ class ChannelEvent(msgspec.Struct, frozen=True, kw_only=True):
     content: ChannelContent
 
 
-def channel_line(channel: str, content: ChannelContent, time_ms: int) -> str:
-    """The message line of a channel's event."""
+def channel_line(
+    channel: str, content: ChannelContent, time_ms: int, *, has_properties: bool = False
+) -> str:
+    """The message line of a channel's event; with properties where there are any, for who reads
+    them.
+    """
     fields = attrs.asdict(content, recurse=False)
     if isinstance(content, ChannelAttrUpdate):
         fields["type"] = fields.pop("change")
     elif isinstance(content, ChannelMessage):
-        if not content.id:
+        del fields["properties"]
+        if has_properties:
+            fields["id"] = attach(content.id, content.properties)
+        if not fields["id"]:
             del fields["id"]
     elif isinstance(content, ChannelUserLeave) and not content.ecode:
         del fields["ecode"]
@@ -160,9 +170,16 @@ def channel_line(channel: str, content: ChannelContent, time_ms: int) -> str:
     ).encode()
 
 
-def encode_channel_event(channel: str, msgid: int, content: ChannelContent, time_ms: int) -> bytes:
-    """The frame that every member of `channel` gets."""
-    line = channel_line(channel, content, time_ms)
+def encode_channel_event(
+    channel: str,
+    msgid: int,
+    content: ChannelContent,
+    time_ms: int,
+    *,
+    has_properties: bool = False,
+) -> bytes:
+    """The frame that every member of `channel` gets; properties as in `channel_line`."""
+    line = channel_line(channel, content, time_ms, has_properties=has_properties)
     return frames.encode_frame(NOTIFY, ["channel2", channel, msgid, line])
 
 
@@ -171,7 +188,11 @@ def _decode_channel_content(line: lines.MessageLine) -> ChannelContent:
     if cls is None:
         raise ProtocolError(f"a channel event of the unknown type {line.type[:40]!r}")
     if cls is not ChannelAttrUpdate:
-        return frames.decode_json(line.content, cls, line.type)
+        content = frames.decode_json(line.content, cls, line.type)
+        if type(content) is ChannelMessage:
+            message_id, properties = detach(content.id)
+            return attrs.evolve(content, id=message_id, properties=properties)
+        return content
     fields = frames.decode_json(line.content, dict[str, JsonValue], line.type)
     fields["change"] = fields.pop("type", "update")
     try:

@@ -17,6 +17,8 @@ from signal_sdk.wire import lines, names
 from signal_sdk.wire.arguments import Arguments, arg
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.properties import Properties
+from signal_sdk.wire.properties import check as check_properties
 from signal_sdk.wire.results import (
     GetAttrAllResult,
     GetAttrResult,
@@ -74,6 +76,7 @@ class UserSendMessage(Arguments):
     kind: str = arg("t", _check_kind)
     content: JsonValue = arg("content", names.check_message)
     message_id: str = arg("messageID", names.check_message_id, "")
+    properties: Properties | None = arg("properties", check_properties, None)
 
 
 @attrs.frozen(kw_only=True)
@@ -160,6 +163,7 @@ class ChannelSendMessage(Arguments):
     msg: JsonValue = arg("msg", names.check_message)
     message_id: str = arg("msgID", names.check_message_id, "")
     force: bool = arg("force", bool, False)
+    properties: Properties | None = arg("properties", check_properties, None)
 
 
 @hides("value")
@@ -253,6 +257,7 @@ class VoipInvite(CallArguments):
     function = "voip_invite"
 
     call_id: str = arg("callID", names.check_call_id, "")
+    properties: Properties | None = arg("properties", check_properties, None)
 
 
 @hides("extra")

@@ -55,19 +55,25 @@ def _malformed(exc: ProtocolError) -> typed.Malformed:
     )
 
 
-def encode_server(frame: typed.ServerFrame, *, has_ids: bool, is_pushed: bool) -> bytes:
-    """What the server says, to a client whose message lines have ids or not, and that is handed its
-    inbox entries or told to poll.
+def encode_server(
+    frame: typed.ServerFrame, *, has_ids: bool, is_pushed: bool, has_properties: bool = False
+) -> bytes:
+    """What the server says, to a client whose message lines have ids or not, with properties behind
+    them or not, and that is handed its inbox entries or told to poll.
     """
     if type(frame) is typed.Entry:
         if not is_pushed:
             return events.encode_announcement(frame.version)
-        line = frame.line if has_ids else lines.without_id(frame.line)
+        line = frame.line
+        if not has_properties:
+            line = lines.without_properties(line) if has_ids else lines.without_id(line)
         return events.encode_push(frame.version, line)
     if type(frame) is typed.Reply:
         result = frame.result
         if not isinstance(result, str):
-            result = call2.encode_result(result if has_ids else result.without_ids())
+            if not has_properties:
+                result = result.without_properties() if has_ids else result.without_ids()
+            result = call2.encode_result(result)
         return call2.encode_success(frame.callid, result)
     return _encoders[type(frame)](frame)
 

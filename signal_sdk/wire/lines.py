@@ -16,6 +16,7 @@ import msgspec
 from signal_sdk.errors import ProtocolError
 from signal_sdk.wire import names
 from signal_sdk.wire.hidden import hides
+from signal_sdk.wire.properties import SEPARATOR, Properties, attach, bare, detach
 
 V2: Final = "msg-v2"
 V3: Final = "msg-v3"
@@ -33,7 +34,7 @@ class MessageLine(msgspec.Struct, frozen=True, gc=False):
     """One message as the protocol's text carries it.
 
     `time` is in Unix milliseconds (ours: the original clients read past it); `ttl` in seconds;
-    `msg_id` is there on a v3 line only.
+    `msg_id` is there on a v3 line only, and `properties` where there are any behind that.
     """
 
     src: str
@@ -43,11 +44,12 @@ class MessageLine(msgspec.Struct, frozen=True, gc=False):
     time: int
     ttl: int = EVENT_TTL_SECONDS
     msg_id: str | None = None
+    properties: Properties | None = None
 
     def encode(self) -> str:
         """The line's text: v3 where there is a message id, v2 otherwise."""
         facts = self.src, self.dst, self.ttl, self.type, self.time, self.content
-        return encode_message(self.msg_id or "", *facts)
+        return encode_message(attach(self.msg_id or "", self.properties), *facts)
 
 
 def encode_message(
@@ -72,6 +74,14 @@ def without_id(text: str) -> str:
     if version == V3:
         rest = rest.partition(" ")[2]
     return f"{V2} {rest}"
+
+
+def without_properties(text: str) -> str:
+    """A line's text as it is for who reads ids, and knows nothing of what may stand behind them."""
+    if not text.startswith(_V3_HEAD):
+        return text
+    msg_id, _, rest = text[len(_V3_HEAD) :].partition(" ")
+    return f"{_V3_HEAD}{bare(msg_id)} {rest}" if SEPARATOR in msg_id else text
 
 
 def content_size(text: str) -> int:
@@ -112,12 +122,14 @@ def cut_flag(flag: str) -> str:
 
 def decode(text: str) -> MessageLine:
     """Take a line apart. Raises `ProtocolError` for anything that is not one."""
-    msg_id = None
+    msg_id = properties = None
     if text.startswith(_V3_HEAD):
         fields = text.split(" ", 7)
         if len(fields) != 8:
             raise ProtocolError(_TOO_FEW)
         _, msg_id, src, dst, flag, kind, time, content = fields
+        if SEPARATOR in msg_id:
+            msg_id, properties = detach(msg_id)
     else:
         fields = text.split(" ", 6)
         if fields[0] not in (V2, V3):
@@ -129,4 +141,4 @@ def decode(text: str) -> MessageLine:
         raise ProtocolError(_TOO_FEW)
     if not time.isascii() or not time.isdigit() or len(time) > 16:
         raise ProtocolError("a message line's time is not a number")
-    return MessageLine(src, dst, kind, content, int(time), parse_flag(flag), msg_id)
+    return MessageLine(src, dst, kind, content, int(time), parse_flag(flag), msg_id, properties)

@@ -31,6 +31,8 @@ PUSH_VERSION: Final = 1_02_00_00_000
 """Clients of this `ver` or a later one get their inbox pushed as v3 lines; `ver` counts as the
 original SDKs count (1.2.0.0).
 """
+PROPERTIES_VERSION: Final = PUSH_VERSION + 1
+"""And of these, or later, the properties of a message behind its id."""
 
 PING_INTERVAL_SECONDS: Final = 10
 SILENCE_SECONDS: Final = 20

@@ -46,6 +46,11 @@ class GetMessagesResult(Result):
         msgs = tuple((version, lines.without_id(line)) for version, line in self.msgs)
         return attrs.evolve(self, msgs=msgs)
 
+    def without_properties(self) -> GetMessagesResult:
+        """The same, its lines as they are with ids alone."""
+        msgs = tuple((version, lines.without_properties(line)) for version, line in self.msgs)
+        return attrs.evolve(self, msgs=msgs)
+
 
 @attrs.frozen(kw_only=True)
 class QueryStatusResult(Result):

@@ -16,7 +16,8 @@ KNOWN = "[server], [native], [[apps]], [limits], [admin], [[admin.keys]], [hooks
 SERVER_KEYS = (
     "host, port, also_listen, cert, key, advertise, allowed_origins, trusted_proxies, "
     "proxy_protocol, data, redis, redis_password, redis_password_file, redis_prefix, workers, "
-    "durability, replicas, drain_seconds, clock_skew_seconds, log_format, log_levels, dev"
+    "durability, replicas, drain_seconds, clock_skew_seconds, log_format, log_levels, tracing, "
+    "dev"
 )
 APP_KEYS = (
     "id, certificate, certificate_file, old_certificates, old_certificate_files, allow_old_tokens, "

@@ -11,7 +11,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 
+import opentelemetry.trace
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import signal_sdk
 from signal_sdk import ECode, LoginError, LogoutError, SignalError, sync
@@ -307,3 +311,22 @@ def test_the_signal_s_arguments_are_those_of_the_other_and_a_timeout() -> None:
     ours = dict(inspect.signature(sync.Signal).parameters)
     assert ours.pop("timeout").default == sync.signal.TIMEOUT_SECONDS
     assert ours == dict(inspect.signature(signal_sdk.Signal).parameters)
+
+
+def test_what_is_sent_belongs_to_the_span_of_who_sends(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(opentelemetry.trace, "get_tracer_provider", lambda: provider)
+    with make() as signal, signal.login("ann", NO_TOKEN) as ann:
+        with provider.get_tracer("the program").start_as_current_span("asking"):
+            ann.message_instant_send("ann", "hello")
+        message = next(ann.messages(timeout=20))
+    spans = {span.name: span for span in exporter.get_finished_spans()}
+    sent, asking = spans["send account"], spans["asking"]
+    assert sent.parent is not None
+    assert sent.context is not None
+    assert asking.context is not None
+    assert sent.parent.span_id == asking.context.span_id
+    assert f"{sent.context.span_id:016x}" in message.properties.traceparent

@@ -18,6 +18,7 @@ from signal_sdk.wire import call2, events, frames, functions, lines, login, look
 from signal_sdk.wire import results as wire_results
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.properties import SEPARATOR, Properties
 
 READS_DEEP = sys.version_info >= (3, 14)
 """Is JSON that is nested tens of thousands deep read, and refused where it is to be relayed? Until
@@ -131,9 +132,21 @@ def message_lines(content: st.SearchStrategy[str] = texts) -> st.SearchStrategy[
         content=content,
         time=st.integers(0, 10**16 - 1),
         ttl=ttls,
-        msg_id=st.none() | line_fields,
+        msg_id=st.none() | line_fields.filter(lambda text: SEPARATOR not in text),
     )
 
+
+# --- properties ----------------------------------------------------------------------------------
+
+
+@st.composite
+def _any_properties(draw: st.DrawFn) -> Properties:
+    trace, span, flags = (draw(st.binary(min_size=it, max_size=it)) for it in (16, 8, 1))
+    state = draw(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=40))
+    return Properties(traceparent=f"00-{trace.hex()}-{span.hex()}-{flags.hex()}", tracestate=state)
+
+
+properties = _any_properties()
 
 # --- call2 ---------------------------------------------------------------------------------------
 
@@ -154,6 +167,7 @@ _ARGUMENTS: dict[str, st.SearchStrategy[JsonValue]] = {
     "name": attr_names,
     "num": counts,
     "peer": accounts,
+    "properties": st.none() | properties,
     "source": accounts,
     "value": json_values(4),
     "ver_clear": counts,

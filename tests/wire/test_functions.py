@@ -20,7 +20,7 @@ from tests.wire import strategies as sts
 TABLE: dict[str, tuple[str, str, str]] = {
     # function: (arguments beside `line`, optional ones, keys of the success beside `result`)
     "user_logout": ("", "ver_clear", ""),
-    "user_sendmsg": ("peer flag t content", "messageID", ""),
+    "user_sendmsg": ("peer flag t content", "messageID properties", ""),
     "user_getmsg": ("ver_clear", "max", "ver_clear msgs"),
     "user_query_user_status": ("account", "", "account status"),
     "user_set_attr": ("name value", "", "reason"),
@@ -28,7 +28,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "user_get_attr_all": ("account", "", "account json"),
     "channel_join": ("name", "", "list attrs num msgid"),
     "channel_leave": ("name", "", ""),
-    "channel_sendmsg": ("name msg", "msgID force", ""),
+    "channel_sendmsg": ("name msg", "msgID force properties", ""),
     "channel_set_attr": ("channel name value", "", ""),
     "channel_del_attr": ("channel name", "", ""),
     "channel_clear_attr": ("channel", "", ""),
@@ -37,7 +37,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "channel_query_userlist": ("name", "", "num list"),
     "channel_query_userlist_all": ("name", "num", "num list"),
     "channel_history": ("name", "num", "msgs whole"),
-    "voip_invite": ("channelName peer", "extra callID", ""),
+    "voip_invite": ("channelName peer", "extra callID properties", ""),
     "voip_invite_ack": ("channelName peer", "extra", ""),
     "voip_invite_accept": ("channelName peer", "extra", ""),
     "voip_invite_refuse": ("channelName peer", "extra", ""),

@@ -67,6 +67,7 @@ from signal_sdk.server.engine.operating import Operating, number_in, wrong_curso
 from signal_sdk.server.engine.pending import Answer, Pending
 from signal_sdk.wire.events import ChannelMessage
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.properties import Properties
 
 __all__ = [
     "LIFE_SECONDS",
@@ -417,10 +418,11 @@ class Engine(Operating, Protocol):
         call_id: str,
         timeout: float,
         is_online: bool,
+        properties: Properties | None = None,
     ) -> Answer[Known | None]:
         """Begin a call about `channel`, and tell `callee`, who has to be online where `is_online`
-        says so; nobody answering ends it after `timeout` seconds. Raises `SignalError` where such a
-        call is alive, `QuotaError` where the caller has too many.
+        says so, with these properties; nobody answering ends it after `timeout` seconds. Raises
+        `SignalError` where such a call is alive, `QuotaError` where the caller has too many.
         """
 
     def step(

@@ -22,6 +22,7 @@ from signal_sdk.server.engine.inbox_operations import InboxOperations
 from signal_sdk.server.engine.tables import Account, call_row
 from signal_sdk.wire import events
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.properties import Properties
 
 CALL: Final = "call"
 
@@ -39,6 +40,7 @@ class CallOperations(InboxOperations):
         call_id: str,
         timeout: float,
         is_online: bool,
+        properties: Properties | None = None,
     ) -> Known | None:
         caller = self._asker(asked)
         if known := self._known(caller, asked):
@@ -69,7 +71,15 @@ class CallOperations(InboxOperations):
         if CALL_HAPPENS in self._wanted:
             self._call_happens(app, call, call.state)
         # An invitation that nobody fetched in time is void: it expires with its deadline.
-        self._tell_side(app, call, to=callee, kind=events.VOIP_INVITE, extra=extra, ttl=timeout)
+        self._tell_side(
+            app,
+            call,
+            to=callee,
+            kind=events.VOIP_INVITE,
+            extra=extra,
+            ttl=timeout,
+            properties=properties,
+        )
         self._keep(caller, asked)
         return None
 
@@ -159,6 +169,7 @@ class CallOperations(InboxOperations):
         extra: JsonValue,
         ttl: float = call_table.EVENT_TTL_SECONDS,
         ecode: ECode = ECode.SUCCESS,
+        properties: Properties | None = None,
     ) -> None:
         """Tell a side. A call must be able to end, also where a side's inbox has no room."""
         post: Post = call_table.entry(
@@ -171,6 +182,7 @@ class CallOperations(InboxOperations):
             now=self._wall(),
             ttl=ttl,
             ecode=ecode,
+            properties=properties,
         )
         with contextlib.suppress(QuotaError):
             self._post(post)

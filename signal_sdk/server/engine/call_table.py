@@ -19,6 +19,7 @@ from signal_sdk.server.engine.facts import AccountKey, Call, CallKey, Post
 from signal_sdk.server.engine.happened import Why
 from signal_sdk.wire import events, lines
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.properties import Properties
 
 EVENT_TTL_SECONDS: Final = lines.EVENT_TTL_SECONDS
 """How long a call's events wait for a side that has lost its connection: longer than its presence
@@ -116,6 +117,7 @@ def entry(
     now: float,
     ttl: float = EVENT_TTL_SECONDS,
     ecode: ECode = ECode.SUCCESS,
+    properties: Properties | None = None,
 ) -> Post:
     """What `to` is told by an entry of `kind` from the other side, whose uid is `uid` (0 where it
     is offline).
@@ -132,5 +134,6 @@ def entry(
         ttl=math.ceil(ttl),
         time=int(now * 1000),
         content=events.encode_call_content(content),
+        properties=properties,
     ).encode()
     return Post(key=AccountKey(app, to), sender="", line=line, expires=now + ttl)

@@ -25,6 +25,7 @@ from signal_sdk.websocket.link import (
     encode_text,
 )
 from signal_sdk.wire import call2, events, frames, json_frames, login, names, typed
+from signal_sdk.wire.properties import SEPARATOR
 
 MAX_REASON_BYTES: Final = 120
 """A close frame's reason holds 123."""
@@ -66,6 +67,17 @@ class _TextWire:
         return self.encode(events.encode_channel_event(channel, msgid, content, time_ms))
 
 
+class _OwnWire(_TextWire):
+    """What clients of ours read: messages with their properties."""
+
+    def encode_event(
+        self, channel: str, msgid: int, content: events.ChannelContent, time_ms: int
+    ) -> bytes:
+        return self.encode(
+            events.encode_channel_event(channel, msgid, content, time_ms, has_properties=True)
+        )
+
+
 class _PackedWire(_TextWire):
     """What those read who have said so: long frames come compressed."""
 
@@ -82,7 +94,7 @@ class _PackedWire(_TextWire):
 
 
 class WebWires:
-    """A node's three ways to speak to WebSocket clients; frames of more than `compress_over_bytes`
+    """A node's four ways to speak to WebSocket clients; frames of more than `compress_over_bytes`
     (0: none) go out compressed to those who read that. `pool` is for strangers' long logins.
     """
 
@@ -91,6 +103,7 @@ class WebWires:
     ) -> None:
         self.pool = pool
         self.text: _TextWire = _TextWire()
+        self.own: _OwnWire = _OwnWire()
         self.packed: _PackedWire = _PackedWire(self.text, compress_over_bytes)
         self.java: JavaWires = JavaWires(reactor)
 
@@ -98,7 +111,10 @@ class WebWires:
 class WebClientLink(WebSocketLink[typed.ClientFrame]):
     """A WebSocket client's link."""
 
-    __slots__ = ("_has_flag", "_has_ids", "_is_pushed", "_is_python", "_is_web", "_java", "_wires")
+    __slots__ = (
+        *("_has_flag", "_has_ids", "_has_properties", "_is_pushed", "_is_python", "_is_web"),
+        *("_java", "_wires"),
+    )
     kind: Final = "websocket"
 
     def __init__(
@@ -112,6 +128,8 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
         """Has the client said `set_flag`? Of the web SDKs, only 1.4 does."""
         self._has_ids = False
         """Does the client read v3 lines?"""
+        self._has_properties = False
+        """And what stands behind the ids in them?"""
         self._is_pushed = False
         """Is it handed its inbox entries, instead of being told to poll?"""
         self._is_web = False
@@ -152,6 +170,9 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
             self._is_web = frame.device == login.WEB_DEVICE
             self._has_ids = self._has_ids or frame.ver >= login.PUSH_VERSION
             self._is_pushed = self._is_web or self._has_ids
+            if frame.ver >= login.PROPERTIES_VERSION:
+                self._has_properties = True
+                self.outbox.wire = self._wires.own
             is_old = frame.device == login.NATIVE_DEVICE and not self._has_ids
             if is_old and not self._is_python:
                 self._java = JavaTongue(self._wires.java, self.send_text)
@@ -162,13 +183,18 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
         if self._library is not None and not self.is_open:
             return
         # The first two are nearly all that is said, and as `encode_server` has them.
-        if type(frame) is typed.Entry and self._has_ids:
+        if type(frame) is typed.Entry and (
+            self._has_properties or (self._has_ids and SEPARATOR not in frame.line)
+        ):
             text = events.encode_push(frame.version, frame.line)
         elif type(frame) is typed.Reply and type(frame.result) is str:
             text = call2.encode_success(frame.callid, frame.result)
         else:
             text = json_frames.encode_server(
-                frame, has_ids=self._has_ids, is_pushed=self._is_pushed
+                frame,
+                has_ids=self._has_ids,
+                is_pushed=self._is_pushed,
+                has_properties=self._has_properties,
             )
         outbox = self.outbox
         outbox.append(outbox.wire.encode(text))

@@ -23,6 +23,7 @@ from signal_sdk.server.engine.redis.core import Core, first_uid, pack
 from signal_sdk.server.engine.tables import encode_json
 from signal_sdk.wire import events
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.properties import Properties
 
 UID_MARK: Final = 10**14 + secrets.randbelow(10**14)
 """Stands in a line for the uid: nobody knows it, and so nobody's text has it before that place."""
@@ -54,6 +55,7 @@ class CallOperations(Core):
         call_id: str,
         timeout: float,
         is_online: bool,
+        properties: Properties | None = None,
     ) -> Pending[Known | None]:
         """As the contract has it."""
         app, caller = asked.key
@@ -67,7 +69,15 @@ class CallOperations(Core):
             timeout=timeout,
             deadline=None,
         )
-        told = _pieces(app, call, extra, to=callee, kind=events.VOIP_INVITE, ttl=timeout)
+        told = _pieces(
+            app,
+            call,
+            extra,
+            to=callee,
+            kind=events.VOIP_INVITE,
+            ttl=timeout,
+            properties=properties,
+        )
         args = (
             key_of(channel, caller, callee),
             callee,
@@ -130,10 +140,20 @@ def _pieces(
     to: str,
     kind: str,
     ttl: float = call_table.EVENT_TTL_SECONDS,
+    properties: Properties | None = None,
 ) -> tuple[str, str, str]:
     """A line in pieces: up to its time, from there up to the uid, and what follows."""
     post = call_table.entry(
-        app, call, to=to, uid=UID_MARK, kind=kind, extra=extra, now=0, ttl=ttl, ecode=ecode
+        app,
+        call,
+        to=to,
+        uid=UID_MARK,
+        kind=kind,
+        extra=extra,
+        now=0,
+        ttl=ttl,
+        ecode=ecode,
+        properties=properties,
     )
     head, content = post.line.split(" 0 ", 1)
     before, _, behind = content.partition(str(UID_MARK))

@@ -20,6 +20,7 @@ from signal_sdk.server.engine.tables import encode_json
 from signal_sdk.wire import names
 from signal_sdk.wire.events import ChannelMessage
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.properties import attach
 
 NUMBERS: Final = frozenset(
     {
@@ -48,7 +49,8 @@ class ChannelOperations(Core):
             account=asked.key.account, what=message.channel, ecode=ECode.SENDMESSAGE_E_OTHER
         )
         text, size = encode_json(message.msg), size_of(names.json_text(message.msg))
-        args = (message.channel, int(members_only), message.uid, text, message.id, size)
+        number = attach(message.id, message.properties)
+        args = (message.channel, int(members_only), message.uid, text, number, size)
         return self._change(asked, "publish", args, about)
 
     # --- attributes of channels ---

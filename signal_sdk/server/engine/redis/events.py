@@ -14,6 +14,7 @@ from signal_sdk.server.engine import told
 from signal_sdk.server.engine.facts import Event
 from signal_sdk.server.engine.tables import decode_json
 from signal_sdk.wire.events import ChannelContent, ChannelMessage
+from signal_sdk.wire.properties import detach
 
 __all__ = ["event", "unpack"]
 
@@ -30,8 +31,15 @@ def event(channel: str, packed: bytes) -> Event:
 def _content(channel: str, time_ms: int, kind: str, facts: Sequence[Any]) -> ChannelContent:
     if kind == "message":
         account, uid, text, number = facts
-        msg = decode_json(text)
-        return ChannelMessage(channel=channel, account=account, uid=uid, msg=msg, id=number)
+        message_id, properties = detach(number)
+        return ChannelMessage(
+            channel=channel,
+            account=account,
+            uid=uid,
+            msg=decode_json(text),
+            id=message_id,
+            properties=properties,
+        )
     if kind == "moved":
         event, where, account, uid = facts
         return told.moved(event, where, account, uid)
