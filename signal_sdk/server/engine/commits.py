@@ -131,6 +131,7 @@ class JournalCommits(Commits):
         self.batches: Batches = Batches()
         self._began_at: float | None = None
         """When the first change was found that is not written yet."""
+        self._is_closed = False
 
     # --- noting ---
 
@@ -203,8 +204,12 @@ class JournalCommits(Commits):
 
     async def aclose(self) -> None:
         """Commit what there is, and close. What cannot be written is nothing that was
-        acknowledged.
+        acknowledged. Of several nodes on one state, one that was taken for dead may come last, and
+        has nothing to add.
         """
+        if self._is_closed:
+            return
+        self._is_closed = True
         if self.is_dirty:
             await self.commit()
         self._journal.close()
