@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import AsyncIterator
 from typing import Any, Self
@@ -18,6 +19,7 @@ from signal_sdk.server.admin.asked import BODY_SECONDS, read_body
 from signal_sdk.server.admin.connections import (
     HOLDER,
     IDLE_SECONDS,
+    REST_BYTES,
     SEND_SECONDS,
     Connection,
     Receive,
@@ -38,6 +40,11 @@ class Client:
         self._stream = stream
         self.say = stream.send_all
         self.close = stream.aclose
+
+    async def say_all(self, data: bytes) -> None:
+        """Say it, or as much of it as is heard."""
+        with contextlib.suppress(trio.BrokenResourceError):
+            await self.say(data)
 
     async def __aenter__(self) -> Self:
         return self
@@ -278,6 +285,18 @@ async def test_who_never_ends_is_hung_up_on(served: Served) -> None:
         assert (await client.answer()).startswith(b"HTTP/1.1 200")
     await settle()
     assert len(served.server) == 0
+
+
+async def test_nothing_is_left_of_one_who_sends_on_and_on(served: Served) -> None:
+    """What nobody takes keeps no task either."""
+    size = 2 * REST_BYTES
+    async with served.dial() as client, trio.open_nursery() as nursery:
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size
+        nursery.start_soon(client.say_all, head + bytes(size))
+        await client.heard()
+        await trio.sleep(60)
+        assert len(served.server) == 0
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_body_takes_its_time_and_no_longer(served: Served) -> None:
