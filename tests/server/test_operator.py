@@ -4,6 +4,7 @@ nothing is said to be done before it is durable.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from trio.testing import MockClock
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, SignalError
 from signal_sdk.server.config import AppConfig, Config, ServerConfig
+from signal_sdk.server.engine.base import Part, Post
+from signal_sdk.server.operator.base import MOST_PARTS
 from signal_sdk.server.operator.facts import MAX_PAGE, NotThereError, Page
 from signal_sdk.server.operator.operator import Operator
+from signal_sdk.server.operator.telling import TOLD_PER_TURN
 from signal_sdk.server.refusals import LimitError
 from signal_sdk.server.tokens import check_token
 from signal_sdk.testing.native_peer import native_peer
@@ -53,6 +57,44 @@ async def all_pages(ask: Callable[..., Awaitable[Page[Any]]], *args: Any, limit:
         cursor = page.cursor
         if not cursor:
             return items
+
+
+class Passes(trio.abc.Instrument):
+    """Counts how often all that can go on has done so."""
+
+    count = 0
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.count += 1
+
+
+async def test_of_what_takes_long_one_piece_is_done_at_a_time(
+    server: LocalServer,
+    operator: Operator,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many operators ask at once, clients wait for a piece of it and not for all."""
+    passes, done = Passes(), Counter[int]()
+
+    def online_in(app: str, cursor: str, limit: int) -> Part[Any]:
+        done[passes.count] += TOLD_PER_TURN
+        return Part([], "more")
+
+    def tell(post: Post) -> None:
+        done[passes.count] += 1
+
+    monkeypatch.setattr(server.node.engine, "online_in", online_in)
+    monkeypatch.setattr(server.node.engine, "tell", tell)
+    accounts = [f"a{number}" for number in range(3 * TOLD_PER_TURN)]
+    trio.lowlevel.add_instrument(passes)
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(operator.online, "app")
+            nursery.start_soon(operator.send_to_many, "app", accounts, "x")
+    trio.lowlevel.remove_instrument(passes)
+    assert sum(done.values()) == 10 * (MOST_PARTS + 3) * TOLD_PER_TURN
+    assert max(done.values()) == TOLD_PER_TURN
 
 
 # --- which app ---

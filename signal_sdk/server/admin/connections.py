@@ -26,6 +26,7 @@ from hypercorn.utils import parse_socket_addr
 
 from signal_sdk.net.deadline import Deadline, move_on_after
 from signal_sdk.net.reactor import Reactor
+from signal_sdk.server.turnstile import Turnstile
 
 __all__ = [
     "HOLDER",
@@ -36,7 +37,6 @@ __all__ = [
     "Receive",
     "Scope",
     "Send",
-    "Turns",
     "answering",
 ]
 
@@ -65,20 +65,6 @@ class GoneError(Exception):
     """Nobody can hear any more what is answered."""
 
 
-class Turns:
-    """Whose turn it is, of all connections: each time all that can go on in the process does so,
-    one of them is read on or begins to answer. So clients wait for one, however many ask.
-    """
-
-    def __init__(self) -> None:
-        self._lock = trio.Lock()
-
-    async def wait(self) -> None:
-        """Wait until it is the caller's."""
-        async with self._lock:
-            pass
-
-
 class _Protocol(H11Protocol):
     """HTTP/1.1, whatever else is offered."""
 
@@ -98,7 +84,7 @@ class Connection:
         settings: Config,
         context: WorkerContext,
         reactor: Reactor,
-        turns: Turns,
+        turns: Turnstile,
     ) -> None:
         self._stream = trio.SocketStream(sock)
         self._socket = sock
@@ -196,7 +182,7 @@ class Connection:
         self._socket.close()
 
 
-def answering(app: App, connection: Connection, reactor: Reactor, turns: Turns) -> App:
+def answering(app: App, connection: Connection, reactor: Reactor, turns: Turnstile) -> App:
     """`app`, whose answers are heard by those who have not said all that they wanted to."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:

@@ -20,9 +20,10 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.raised import type_name
-from signal_sdk.server.admin.connections import App, Connection, Turns
+from signal_sdk.server.admin.connections import App, Connection
 from signal_sdk.server.complaints import Complaint
 from signal_sdk.server.listener import NO_ROOM, NO_ROOM_SECONDS
+from signal_sdk.server.turnstile import Turnstile
 
 __all__ = ["MAX_CONNECTIONS", "AdminServer"]
 
@@ -59,7 +60,7 @@ class AdminServer:
         self._reactor = reactor
         self._settings = _settings()
         self._context = WorkerContext(None)
-        self._turns = Turns()
+        self._turns = Turnstile()
         self._connections: dict[Connection, None] = {}
         """In the order in which they came."""
         self._all_gone = trio.Event()

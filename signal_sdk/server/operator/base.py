@@ -1,7 +1,8 @@
 """What all that an operator may ask for stands on: the apps, the names, and when it is done.
 
 Owns: which app there is, what a name has to be, that nothing is said to be done before it is as
-durable as the engine promises, and how a list is handed out in pages. Must not know what is asked.
+durable as the engine promises, how a list is handed out in pages, and that what takes long is done
+in pieces, one at a time of all that operators ask. Must not know what is asked.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from signal_sdk.server.engine.base import (
 )
 from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.operator.facts import MAX_PAGE, NotThereError, Page
+from signal_sdk.server.turnstile import Turnstile
 from signal_sdk.wire import names
 
 DEFAULT_PAGE: Final = 100
@@ -40,6 +42,7 @@ class Base:
         self._engine = engine
         self._clock = clock
         self._dev = config.server.dev
+        self._turns = Turnstile()
         self._apps: dict[str, AppConfig] = {}
         self.take_apps(config.apps)
 
@@ -66,6 +69,24 @@ class Base:
         if error is not None:
             raise error
 
+    async def _page(
+        self,
+        ask: Callable[[str, int], Answer[Part[T]]],
+        shape: Callable[[T], U],
+        cursor: str,
+        limit: int,
+    ) -> Page[U]:
+        """A page of what `ask` has behind a cursor, some at a time."""
+        count, items = limit_of(limit), list[U]()
+        for _ in range(MOST_PARTS):
+            await self._turns.wait()
+            part = await waited(ask(cursor, count - len(items)))
+            items += map(shape, part.items)
+            cursor = part.cursor
+            if not cursor or len(items) >= count:
+                break
+        return Page(items, cursor)
+
 
 def account_key(app: str, account: str) -> AccountKey:
     """The key of an account. Raises `ParameterError`, as all of these do."""
@@ -86,20 +107,6 @@ def call_key(app: str, channel: str, caller: str, callee: str) -> CallKey:
 def limit_of(limit: int) -> int:
     """How many a page is to have."""
     return names.check_integer("limit", limit, 1, MAX_PAGE)
-
-
-async def page_of(
-    ask: Callable[[str, int], Answer[Part[T]]], shape: Callable[[T], U], cursor: str, limit: int
-) -> Page[U]:
-    """A page of what `ask` has behind a cursor, some at a time."""
-    count, items = limit_of(limit), list[U]()
-    for _ in range(MOST_PARTS):
-        part = await waited(ask(cursor, count - len(items)))
-        items += map(shape, part.items)
-        cursor = part.cursor
-        if not cursor or len(items) >= count:
-            break
-    return Page(items, cursor)
 
 
 def offline(key: AccountKey) -> NotThereError:

@@ -36,7 +36,6 @@ from signal_sdk.server.operator.base import (
     limit_of,
     no_call,
     no_channel,
-    page_of,
 )
 from signal_sdk.server.operator.facts import (
     CallFacts,
@@ -113,7 +112,7 @@ class Looking(Base):
     ) -> Page[Online]:
         """Who is online, on all nodes. `limit` is from 1 to 1,000, here as everywhere."""
         self._check_app(app)
-        return await page_of(
+        return await self._page(
             lambda at, count: self._engine.online_in(app, at, count), _online, cursor, limit
         )
 
@@ -156,7 +155,7 @@ class Looking(Base):
     ) -> Page[ChannelFacts]:
         """The app's channels."""
         self._check_app(app)
-        return await page_of(
+        return await self._page(
             lambda at, count: self._engine.channels_in(app, at, count), _channel, cursor, limit
         )
 
@@ -166,7 +165,7 @@ class Looking(Base):
         """Who is in a channel: nobody, where there is none."""
         self._check_app(app)
         key = channel_key(app, channel)
-        return await page_of(
+        return await self._page(
             lambda at, count: self._engine.members(key, at, count), _member, cursor, limit
         )
 
@@ -195,7 +194,7 @@ class Looking(Base):
     ) -> Page[CallFacts]:
         """The app's live calls."""
         self._check_app(app)
-        return await page_of(
+        return await self._page(
             lambda at, count: self._engine.calls_in(app, at, count), _call, cursor, limit
         )
 
@@ -225,6 +224,7 @@ class Looking(Base):
     ) -> Page[ConnectionFacts]:
         """The app's connections to this node, the oldest first."""
         self._check_app(app)
+        await self._turns.wait()
         count, found = limit_of(limit), self._connections.all()
         first = at = bisect_right(found, _moment_in(cursor), key=_began_at)
         items: list[ConnectionFacts] = []
@@ -233,7 +233,6 @@ class Looking(Base):
             if look is not None and look.key.app == app:
                 items.append(self._connection(look))
             at += 1
-        await trio.lowlevel.checkpoint()
         return Page(items, repr(found[at - 1].began_at) if at < len(found) else "")
 
     def _since(self, began_at: float) -> float:

@@ -10,8 +10,6 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
-import trio
-
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import AccountKey, Answer, Pending, Post
@@ -72,14 +70,14 @@ class Telling(Base):
         # What is wrong for all is refused once.
         self._post(app, "-", message, sender, message_id, ttl)
         asked: list[Answer[None] | SignalError] = []
-        for number, account in enumerate(accounts, 1):
+        for number, account in enumerate(accounts):
+            if number % TOLD_PER_TURN == 0:
+                await self._turns.wait()
             try:
                 post = self._post(app, account, message, sender, message_id, ttl)
                 asked.append(self._engine.tell(post))
             except SignalError as exc:
                 asked.append(exc)
-            if number % TOLD_PER_TURN == 0:
-                await trio.lowlevel.checkpoint()
         refusals = [await _refusal(it) for it in asked]
         if None in refusals:
             await self._durable()
