@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import Final, TypeVar
 
 from signal_sdk.aio.operation import LoopOperation
@@ -82,8 +81,8 @@ class Crossing:
         returns there, for who awaits it here.
         """
         lodger = self.check()
-        operation: LoopOperation[T] = LoopOperation(self)
-        lodger.ask(partial(operation.start, do))
+        operation = LoopOperation(self, do)
+        lodger.ask(operation.start)
         return operation
 
     def now(self, do: Callable[[], T]) -> T:

@@ -31,41 +31,52 @@ class Loop(Protocol):
 
 
 class LoopOperation(Operation[T]):
-    """An operation of the trio thread, to be awaited in the loop of `crossing`."""
+    """An operation of the trio thread, to be awaited in the loop of `crossing`: begun there by
+    `start`, which calls `do`.
 
-    __slots__ = ("_crossing", "_inner", "_waiting")
+    It ends in the trio thread; the loop is woken only where somebody waits. Both look at what the
+    other writes after they have written themselves, so that neither misses the other.
+    """
 
-    def __init__(self, crossing: Loop) -> None:
+    __slots__ = ("_crossing", "_do", "_inner", "_waiting")
+
+    def __init__(self, crossing: Loop, do: Callable[[], Operation[T]]) -> None:
         super().__init__()
         self._crossing = crossing
+        self._do: Callable[[], Operation[T]] | None = do
         self._inner: Operation[T] | None = None
         self._waiting: list[asyncio.Future[None]] = []
 
     # --- in the trio thread ---
 
-    def start(self, do: Callable[[], Operation[T]]) -> None:
-        """Begin, by calling `do`."""
+    def start(self) -> None:
+        """Begin."""
+        do, self._do = self._do, None
+        if do is None:
+            return
         try:
             inner = do()
         except Exception as exc:  # noqa: BLE001  it is raised to who awaits
             self._error = exc
+            self.is_done = True
             self._crossing.put(self._refused)
             return
         self._inner = inner
         if self.is_awaited:
             inner.is_awaited = True
-        inner.tell(self._put)
-
-    def _put(self) -> None:
-        self._crossing.put(self._end)
-
-    # --- in the loop ---
+        inner.tell(self._end)
 
     def _end(self) -> None:
         inner = self._inner
         if inner is not None:
             self._value, self._error = inner._value, inner._error  # noqa: SLF001  the same class
         self.is_done = True
+        if self._waiting:
+            self._crossing.put(self._wake)
+
+    # --- in the loop ---
+
+    def _wake(self) -> None:
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)
@@ -73,7 +84,7 @@ class LoopOperation(Operation[T]):
 
     def _refused(self) -> None:
         """It was not begun: an argument was wrong."""
-        self._end()
+        self._wake()
         if not self.is_awaited:
             text = "a call of signal_sdk was refused, and nobody awaits it"
             self._crossing.loop.call_exception_handler({"message": text, "exception": self._error})
@@ -86,5 +97,6 @@ class LoopOperation(Operation[T]):
         if not self.is_done:
             future = self._crossing.loop.create_future()
             self._waiting.append(future)
-            yield from future
+            if not self.is_done:
+                yield from future
         return self.outcome()

@@ -25,7 +25,7 @@ import trio
 from signal_sdk.client.facts import Turn
 from signal_sdk.net.sleeper import Sleeper
 
-__all__ = ["CALLBACKS_PER_TURN", "MAX_IDLE", "Crew", "Entry", "Thunk", "Work"]
+__all__ = ["CALLBACKS_PER_TURN", "MAX_IDLE", "Crew", "Entry", "Thunk", "Work", "coroutine_of"]
 
 CALLBACKS_PER_TURN: Final = 32
 """How many callbacks that never wait are run before other tasks get their turn: about a
@@ -102,8 +102,11 @@ class Crew:
         if not self._has_beginner:
             self._call_beginner()
 
-    def give_back(self, work: Work) -> None:
-        """Put into its queue again what was taken from it and has not begun. Here, nothing is."""
+    def withdraw_turns(self, work: Work) -> None:
+        """Take what has a turn out of the queue of `work`: it will not begin any more."""
+        left = [entry for entry in work.queue if entry[1] is None]
+        work.queue.clear()
+        work.queue.extend(left)
 
     async def run(self) -> None:
         """Run until cancelled, or until a callback raises what is no `Exception`."""
@@ -177,7 +180,7 @@ class Crew:
                 try:
                     result = run_in(run)
                     if result is not None:
-                        coroutine = _coroutine_of(result)
+                        coroutine = coroutine_of(result)
                         if coroutine is not None:
                             try:
                                 trap = run_in(coroutine.send, None)
@@ -247,7 +250,7 @@ async def _run_here(run: Thunk, work: Work) -> bool:
     has_waited = False
     try:
         result = run()
-        coroutine = None if result is None else _coroutine_of(result)
+        coroutine = None if result is None else coroutine_of(result)
         if coroutine is not None:
             try:
                 trap = coroutine.send(None)
@@ -268,7 +271,7 @@ def _scopes(task: trio.lowlevel.Task) -> object:
     return getattr(task, "_cancel_status", None)
 
 
-def _coroutine_of(result: object) -> Coroutine[Any, Any, object] | None:
+def coroutine_of(result: object) -> Coroutine[Any, Any, object] | None:
     """What awaits the result of a callback; None where it cannot be awaited."""
     if type(result) is types.CoroutineType:
         return result

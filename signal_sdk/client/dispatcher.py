@@ -94,10 +94,7 @@ class Dispatcher:
 
     def withdraw_turns(self) -> None:
         """Take back every callback that has a turn and has not begun."""
-        self._crew.give_back(self)
-        left = [entry for entry in self.queue if entry[1] is None]
-        self.queue.clear()
-        self.queue.extend(left)
+        self._crew.withdraw_turns(self)
 
     def finish(self) -> None:
         """End once the queue is empty."""
