@@ -120,7 +120,7 @@ class LoopCrew(Crew):
         """It begins nothing more."""
         if self._beginner is who:
             self._beginner = None
-            self._call_beginner()
+        self._call_beginner()
 
     def _tell(self) -> None:
         """Tell the trio thread, once for all that it does not know yet."""
@@ -148,7 +148,7 @@ class LoopCrew(Crew):
         """Run what is ready, until something waits. None where nothing is ready any more, or it is
         others' turn.
         """
-        ready = self._ready
+        ready, task = self._ready, asyncio.current_task()
         left = CALLBACKS_PER_TURN
         while ready:
             work = ready.popleft()
@@ -176,7 +176,7 @@ class LoopCrew(Crew):
                     raise
                 self._end(turn)
                 left -= 1
-                if _is_cancelled():
+                if task is not None and task.cancelling():
                     # What a callback has asked for, and not waited for, befalls nobody else's.
                     self._failed(work, RuntimeError(CANCELLED))
                     left = 0

@@ -56,11 +56,6 @@ class Handed(Generic[E]):
             self._is_reported = False
             call(self.settle)
 
-    def put_first(self, entry: E) -> None:
-        """The next one to be taken."""
-        with self._lock:
-            self._entries.insert(self._taken, (entry, None))
-
     # --- the trio thread ---
 
     def settle(self) -> None:

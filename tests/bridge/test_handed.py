@@ -73,16 +73,6 @@ def test_one_report_is_enough_until_it_is_heard() -> None:
     assert len(reports) == 2
 
 
-def test_what_is_put_first_is_next() -> None:
-    given, _ = handed(2)
-    given.take()
-    given.put_first(7)
-    assert given.take() == (7, None)
-    last = given.take()
-    assert last is not None
-    assert last[0] == 1
-
-
 def test_each_entry_is_either_taken_or_taken_back() -> None:
     """Two threads at once, many times over."""
     for _ in range(200):
