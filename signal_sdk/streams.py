@@ -62,6 +62,11 @@ class SharedTurn:
             self._turn.end()
 
 
+def has_begun(turn: Turn) -> bool:
+    """Has anybody who has part in it begun? One that is a single reader's begins when it is read."""
+    return isinstance(turn, SharedTurn) and turn.has_begun
+
+
 class Reader(Protocol):
     """Who is woken when there is something to read, or the end."""
 
@@ -84,7 +89,7 @@ class Buffer(Generic[T]):
     __slots__ = ("error", "events", "is_over", "limit", "missed", "sleeper", "withdraws")
 
     def __init__(self, limit: int) -> None:
-        self.events: deque[tuple[T, SharedTurn | None]] = deque()
+        self.events: deque[tuple[T, Turn | None]] = deque()
         self.limit: int = limit
         self.missed: int = 0
         """How many were dropped before these, of which its reader does not know yet."""
@@ -94,7 +99,7 @@ class Buffer(Generic[T]):
         """Does what nobody has begun stay with the server?"""
         self.error: SignalError | None = None
 
-    def put(self, event: T, turn: SharedTurn | None) -> None:
+    def put(self, event: T, turn: Turn | None) -> None:
         if len(self.events) >= self.limit and (turn is None or turn.may_drop):
             dropped = self.events.popleft()[1]
             if dropped is not None:
@@ -112,7 +117,7 @@ class Buffer(Generic[T]):
 
     def withdraw(self) -> None:
         """Let go of what nobody has begun."""
-        left = [it for it in self.events if it[1] is None or it[1].has_begun]
+        left = [it for it in self.events if it[1] is None or has_begun(it[1])]
         self.events.clear()
         self.events.extend(left)
 
@@ -149,6 +154,9 @@ class Readers(Generic[T]):
             return turn
         parts = len(buffers) + is_heard
         shared = None if turn is None else SharedTurn(turn, parts, may_drop=may_drop)
+        if len(buffers) == 1 and not is_heard:
+            buffers[0].put(event, turn)
+            return None
         for buffer in buffers:
             buffer.put(event, shared)
         return shared if is_heard else None
@@ -276,20 +284,26 @@ class Stream(Generic[T]):
             turn.end()
 
     async def __anext__(self) -> T:
-        buffer = self.begin()
-        if buffer.sleeper.is_asleep:
-            raise RuntimeError("another task waits for this stream: ask for another one")
-        self._end_turn()
-        self._reads += 1
-        if self._reads % READS_PER_TURN == 0:
-            await trio.lowlevel.checkpoint()
-        elif buffer.events:
-            await trio.lowlevel.checkpoint_if_cancelled()
+        buffer = self._buffer
+        if buffer is None:
+            buffer = self.begin()
+        turn = self._turn
+        if turn is not None:
+            self._turn = None
+            turn.end()
+        if buffer.events:
+            self._reads += 1
+            if self._reads % READS_PER_TURN == 0:
+                await trio.lowlevel.checkpoint()
+            else:
+                await trio.lowlevel.checkpoint_if_cancelled()
         while not buffer.events and not buffer.missed:
             if buffer.is_over:
                 if buffer.error is not None:
                     raise copy.copy(buffer.error)
                 raise StopAsyncIteration
+            if buffer.sleeper.is_asleep:
+                raise RuntimeError("another task waits for this stream: ask for another one")
             await buffer.sleeper.sleep()
         if buffer.missed:
             missed = self.take_missed(buffer)

@@ -131,7 +131,7 @@ class LoopCrew(Crew):
     async def _run_ready(self, who: object) -> None:
         """Run what is ready, until there is nothing, or another task does."""
         while self._beginner is who and self._ready and not self.is_over:
-            begun = self._begin_some()
+            begun = self._begin_ready()
             self._tell()
             if begun is not None:
                 self._let_others_begin(who)
@@ -144,7 +144,7 @@ class LoopCrew(Crew):
                 await asyncio.sleep(0)
         self._let_others_begin(who)
 
-    def _begin_some(self) -> _Begun | None:
+    def _begin_ready(self) -> _Begun | None:
         """Run what is ready, until something waits. None where nothing is ready any more, or it is
         others' turn.
         """

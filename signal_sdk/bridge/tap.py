@@ -10,8 +10,9 @@ from typing import Final, Generic, TypeVar
 from weakref import WeakMethod
 
 from signal_sdk.bridge.handed import Handed
+from signal_sdk.client.facts import Turn
 from signal_sdk.errors import SignalError
-from signal_sdk.streams import Buffer, SharedTurn, Stream
+from signal_sdk.streams import Buffer, Stream
 
 __all__ = ["Tap"]
 
@@ -75,7 +76,7 @@ class Tap(Generic[T]):
             buffer.withdraw()
         if not self._is_asked:
             return
-        entries: list[tuple[T, SharedTurn | None]] = []
+        entries: list[tuple[T, Turn | None]] = []
         if buffer.missed:
             missed = self._stream.take_missed(buffer)
             if missed is not None:
@@ -95,8 +96,7 @@ class Tap(Generic[T]):
 
     def _take_back(self, buffer: Buffer[T]) -> None:
         if self.handed is not None:
-            for event, turn in reversed(self.handed.take_back()):
-                buffer.events.appendleft((event, turn if isinstance(turn, SharedTurn) else None))
+            buffer.events.extendleft(reversed(self.handed.take_back()))
 
     def close(self) -> None:
         """The reader goes."""

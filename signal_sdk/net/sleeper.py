@@ -28,15 +28,14 @@ class Sleeper:
 
     async def sleep(self) -> None:
         """Sleep until `wake`. A checkpoint, always; one task at a time."""
-
-        def abort(_: object) -> trio.lowlevel.Abort:
-            self._task = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
         if self._task is not None:
             raise RuntimeError("another task sleeps here")
         self._task = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(abort)
+        await trio.lowlevel.wait_task_rescheduled(self._abort)
+
+    def _abort(self, _: object) -> trio.lowlevel.Abort:
+        self._task = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def wake(self) -> None:
         """Wake whoever sleeps."""
