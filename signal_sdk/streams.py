@@ -63,7 +63,7 @@ class SharedTurn:
 
 
 def has_begun(turn: Turn) -> bool:
-    """Has anybody who has part in it begun? One that is a single reader's begins when it is read."""
+    """Has anybody with part in it begun? A single reader's begins when it is read."""
     return isinstance(turn, SharedTurn) and turn.has_begun
 
 
