@@ -91,9 +91,11 @@ async def test_a_desk_serves_our_sdk_and_the_web_sdk_and_ends_in_good_order(
         assert await is_gone(server)
 
 
-async def test_who_orders_and_says_nothing_more_holds_nobody_up_and_is_let_go(
+async def test_who_orders_and_says_nothing_more_holds_nobody_up_and_ends_are_one_line(
     server: LocalServer, style: str
 ) -> None:
+    """The desk's own ends are a login elsewhere, and a server that is not there."""
+
     async def order(number: int) -> None:
         async with peer(server, f"user{number}", app=HASTY_APP) as user:
             visitor = OurVisitor(user)
@@ -104,21 +106,15 @@ async def test_who_orders_and_says_nothing_more_holds_nobody_up_and_is_let_go(
             assert await visitor.hear() == HELP
 
     args = ("--app", HASTY_APP, "--patience", f"{HASTY}")
-    async with program(*desk(style, server, *args)) as running, trio.open_nursery() as nursery:
-        await ready(running)
-        for number in range(3):
-            nursery.start_soon(partial(order, number))
-
-
-async def test_a_desk_that_cannot_stay_or_come_says_so_in_one_line(
-    server: LocalServer, style: str
-) -> None:
     async with (
-        program(*desk(style, server, "--app", APP)) as running,
+        program(*desk(style, server, *args)) as running,
         program(f"samples/desk/with_{style}.py", "--server", "127.0.0.1:1") as lost,
     ):
         await ready(running)
-        async with peer(server, DESK):
+        async with trio.open_nursery() as nursery:
+            for number in range(3):
+                nursery.start_soon(partial(order, number))
+        async with peer(server, DESK, app=HASTY_APP):
             assert await running.end() == 1
         assert running.lines == ["error: the account logged in elsewhere (103 LOGOUT_E_KICKED)"]
         assert await lost.end() == 1
