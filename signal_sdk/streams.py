@@ -67,6 +67,11 @@ def has_begun(turn: Turn) -> bool:
     return isinstance(turn, SharedTurn) and turn.has_begun
 
 
+def may_drop(turn: Turn) -> bool:
+    """Does nobody miss its event?"""
+    return isinstance(turn, SharedTurn) and turn.may_drop
+
+
 class Reader(Protocol):
     """Who is woken when there is something to read, or the end."""
 
@@ -100,9 +105,9 @@ class Buffer(Generic[T]):
         self.error: SignalError | None = None
 
     def put(self, event: T, turn: Turn | None) -> None:
-        if len(self.events) >= self.limit and (turn is None or turn.may_drop):
+        if len(self.events) >= self.limit and (turn is None or may_drop(turn)):
             dropped = self.events.popleft()[1]
-            if dropped is not None:
+            if isinstance(dropped, SharedTurn):
                 dropped.drop()
             self.missed += 1
         self.events.append((event, turn))
@@ -152,11 +157,11 @@ class Readers(Generic[T]):
             if not is_heard:
                 self._keep(event)
             return turn
-        parts = len(buffers) + is_heard
-        shared = None if turn is None else SharedTurn(turn, parts, may_drop=may_drop)
-        if len(buffers) == 1 and not is_heard:
+        if len(buffers) == 1 and not is_heard and not may_drop:
             buffers[0].put(event, turn)
             return None
+        parts = len(buffers) + is_heard
+        shared = None if turn is None else SharedTurn(turn, parts, may_drop=may_drop)
         for buffer in buffers:
             buffer.put(event, shared)
         return shared if is_heard else None
@@ -197,7 +202,7 @@ class Readers(Generic[T]):
         self._buffers.remove(buffer)
         self.is_wanted = bool(self._buffers or self._kept.maxlen)
         for event, turn in buffer.events:
-            if turn is not None and turn.may_drop:
+            if isinstance(turn, SharedTurn) and turn.may_drop:
                 turn.drop()
             elif turn is not None:
                 turn.begin()
