@@ -48,7 +48,7 @@ async def test_a_login_says_what_the_protocol_wants(
         "uid": 0,
         "device": login.NATIVE_DEVICE,
         "ip": "",
-        "ver": login.PUSH_VERSION,
+        "ver": login.PROPERTIES_VERSION,
         "again": False,
     }
 
