@@ -19,6 +19,7 @@ from tests.laws import (
     only_aio_knows_asyncio,
     only_jwt_tokens_knows_pyjwt,
     only_lookup_knows_httpx,
+    only_spans_knows_opentelemetry,
     only_the_collector_knows_prometheus,
     only_the_command_line_knows_click,
     only_the_command_line_knows_rich,
@@ -58,6 +59,7 @@ from tests.modules import ROOT, Module, circles, is_in, modules
         pytest.param(only_the_command_line_knows_click, id="only the command line knows click"),
         pytest.param(only_the_command_line_knows_rich, id="only the command line knows rich"),
         pytest.param(only_the_collector_knows_prometheus, id="only the collector knows Prometheus"),
+        pytest.param(only_spans_knows_opentelemetry, id="only spans knows OpenTelemetry"),
         pytest.param(only_aio_knows_asyncio, id="only aio knows asyncio"),
         pytest.param(
             only_who_does_not_run_on_trio_knows_the_bridge, id="trio's API knows no bridge"
@@ -304,6 +306,12 @@ def test_the_law_of_the_journal_lets_pass(name: str, source: str) -> None:
         (only_the_command_line_knows_click, "click", "signal_sdk.cli.serve", "signal_sdk.signal"),
         (only_the_command_line_knows_click, "click", "signal_sdk.__main__", "signal_sdk.server"),
         (only_the_command_line_knows_rich, "rich.table", "signal_sdk.cli.screen", "signal_sdk.net"),
+        (
+            only_spans_knows_opentelemetry,
+            "opentelemetry.trace",
+            "signal_sdk.spans",
+            "signal_sdk.client",
+        ),
         (
             only_the_collector_knows_prometheus,
             "prometheus_client",
