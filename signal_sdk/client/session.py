@@ -236,12 +236,7 @@ class SessionClient:
             if is_fresh:
                 self.channels.forgotten()
             else:
-                self.channels.resumed(
-                    success.channel,
-                    success.msgid,
-                    is_gap=success.gap,
-                    is_removed=success.removed,
-                )
+                self.channels.resumed(success)
 
         # What belongs to a channel that is to be joined again goes out behind that.
         self.requests.open(success.line, connection.send, settle)

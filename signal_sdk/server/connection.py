@@ -358,11 +358,10 @@ class Connection:
         if presence is None:
             # As above, on another node.
             self._give_way(ours)
-        elif presence.removed and presence.removed == self._hearing.channel:
+        elif (channel := self._hearing.channel) is not None and channel in presence.removed:
             # It was taken out of it before anybody could tell its client so.
-            key = session.channel_key(presence.removed)
-            roster = await settled(services.engine.roster(key, 0))
-            self.remove(presence.removed, roster.msgid, int(services.clock() * 1000))
+            roster = await settled(services.engine.roster(session.channel_key(channel), 0))
+            self.remove(channel, roster.msgid, int(services.clock() * 1000))
 
     def _give_way(self, ours: LoggingIn) -> None:
         """Another connection holds the account. Who has come back may hold it himself there: he

@@ -202,7 +202,7 @@ class Hearing:
         presence = await settled(self._engine.presence(session.key))
         if presence is None or presence.channel is None:
             self.unlisten(session)
-            if presence is not None and presence.removed == channel:
+            if presence is not None and channel in presence.removed:
                 time_ms = int(clock() * 1000)
                 told = removal(self._link, session, channel, msgid + 1, time_ms)
                 self._link.send_encoded(told)

@@ -51,7 +51,7 @@ class LoggingIn:
         self.is_resume: bool = isinstance(request, login.LineLogin)
         self._line = ""
         self._channel: str | None = None
-        self._removed = ""
+        self._removed: tuple[str, ...] = ()
         self._link = link
         self._services = services
         self._hearing = hearing
@@ -88,8 +88,7 @@ class LoggingIn:
     async def _resume(self, session: Session, request: login.LineLogin) -> None:
         channel = self._channel
         if channel is None:
-            is_removed = self._removed != "" and request.channel == self._removed
-            self._welcome(session, removed=is_removed)
+            self._welcome(session, removed=request.channel in self._removed)
             return
         key = session.channel_key(channel)
         if request.channel not in (None, channel):

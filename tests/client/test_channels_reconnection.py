@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from signal_sdk import Backoff, Channel, ECode, Gap, LoginSession, Signal, SignalError
-from signal_sdk.client import channels
+from signal_sdk.client import channel_slot
 from signal_sdk.wire import events
 from signal_sdk.wire.events import ChannelAttrUpdate, ChannelMessage
 from tests.client.fakes import TOKEN, FakeServer, Heard, Peer
@@ -480,7 +480,7 @@ async def test_a_join_again_that_the_server_cannot_do_now_is_tried_again(
     await again.answer("user_getmsg", ver_clear=0, msgs=[])
     for _ in range(2):
         again.refuse(callid, 1001)
-        due = trio.current_time() + channels.REJOIN_SECONDS
+        due = trio.current_time() + channel_slot.REJOIN_SECONDS
         callid, args = await again.expect_call("channel_join")
         assert args == {"name": "room"}
         assert trio.current_time() == pytest.approx(due, abs=0.2)

@@ -127,14 +127,15 @@ class LoginFacts:
 
 
 class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An account that is online, and the channel that it is in. `generation` rises with every login
-    and resume: it fences what an older connection still does.
+    """An account that is online, and the channels that it is in, in the order in which it joined
+    them. `generation` rises with every login and resume: it fences what an older connection still
+    does.
 
     `node` holds its connection; `lease_ends` is there while none does; `line_digest` finds the
     session on a resume; `device`, `ver` and `instance` are the facts of its login, `token_expires`,
     `token_issued` and `rights` those of its token. Where an operator has taken it out of a channel,
-    that is the one that it was `removed` from, until it joins one. `began` is when its login did,
-    which a restart forgets.
+    that is among those that it was `removed` from, until it joins one. `began` is when its login
+    did, which a restart forgets.
     """
 
     uid: int
@@ -145,16 +146,26 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     token_expires: int | None
     node: str = ""
     instance: str = ""
-    channel: str | None = None
+    channels: tuple[str, ...] = ()
     lease_ends: float | None = None
     token_issued: int | None = None
     rights: str = ""
     began: float = 0.0
-    removed: str = ""
+    removed: tuple[str, ...] = ()
+
+    @property
+    def channel(self) -> str | None:
+        """The channel that it has joined last, of those that it is in."""
+        return self.channels[-1] if self.channels else None
 
     def __repr__(self) -> str:
         # Not what finds a session, or tells whose it is.
-        return f"Presence(uid={self.uid}, generation={self.generation}, channel={self.channel!r})"
+        return f"Presence(uid={self.uid}, generation={self.generation}, channels={self.channels})"
+
+
+def without(channels: tuple[str, ...], channel: str) -> tuple[str, ...]:
+    """The others, in their order."""
+    return tuple(it for it in channels if it != channel)
 
 
 # --- inboxes ---

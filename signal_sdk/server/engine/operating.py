@@ -77,7 +77,7 @@ class Operating(Protocol):
 
     def remove(self, key: AccountKey, channel: str) -> Answer[bool]:
         """End the membership of `channel`: the channel is told that the account leaves, and a
-        connection that holds the account by `deliver_removal`. Its presence says which channel it
+        connection that holds the account by `deliver_removal`. Its presence says which channels it
         was `removed` from, until it joins one. False where it is not in it.
         """
 

@@ -32,6 +32,7 @@ from signal_sdk.server.engine.base import (
     Standing,
 )
 from signal_sdk.server.engine.bounds import QuotaError, size_of
+from signal_sdk.server.engine.facts import without
 from signal_sdk.server.engine.happened import CALL, MESSAGE, Why
 from signal_sdk.server.engine.operating import number_in, wrong_cursor
 from signal_sdk.server.engine.presence_operations import PresenceOperations
@@ -77,9 +78,10 @@ class OperatorOperations(PresenceOperations):
     def remove(self, key: AccountKey, channel: str) -> bool:
         account = self._accounts.get(key)
         presence = account.presence if account is not None else None
-        if account is None or presence is None or presence.channel != channel:
+        if account is None or presence is None or channel not in presence.channels:
             return False
-        account.presence = replace(presence, channel=None, removed=channel)
+        left = without(presence.channels, channel)
+        account.presence = replace(presence, channels=left, removed=(channel,))
         self._commits.account(account)
         where = ChannelKey(key.app, channel)
         if delivery := self._holder(presence):

@@ -29,7 +29,7 @@ from signal_sdk.server.engine.base import (
 )
 from signal_sdk.server.engine.call_operations import CallOperations
 from signal_sdk.server.engine.channel_operations import ChannelOperations
-from signal_sdk.server.engine.facts import LATE_SECONDS
+from signal_sdk.server.engine.facts import LATE_SECONDS, without
 from signal_sdk.server.engine.happened import (
     JOIN,
     LEAVE,
@@ -83,7 +83,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
             ver=facts.ver,
             token_expires=facts.token_expires,
             instance=facts.instance,
-            channel=before.channel if before else None,
+            channels=before.channels if before else (),
             token_issued=facts.token_issued,
             rights=facts.rights,
             began=facts.began,
@@ -223,8 +223,8 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
             self._kick(account, presence, is_same=is_same)
         self._commits.account(account)
         self._watch_presence(account)
-        if presence.channel is not None:
-            self._depart(ChannelKey(account.key.app, presence.channel), account)
+        for channel in presence.channels:
+            self._depart(ChannelKey(account.key.app, channel), account)
         self._end_calls(account)
         self._tell_special(
             names.USER_ONLINE_CHANNEL, told.OFFLINE, names.USER_ONLINE_CHANNEL, account
@@ -247,19 +247,19 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         presence = account.presence
         if presence is None:
             raise FencedError(ECode.JOINCHANNEL_E_OTHER)
-        known = self._known(account, asked)
-        if known is not None and presence.channel != channel:
+        known, is_in = self._known(account, asked), channel in presence.channels
+        if known is not None and not is_in:
             return known
         key = ChannelKey(asked.key.app, channel)
         found = self._channels.get(key)
-        if presence.channel != channel:
+        if not is_in:
             self._check_joins(key, found)
         if found is None:
             found = self._state.make_channel(key, account, None)
-        if presence.channel != channel:
-            if presence.channel is not None:
-                self._depart(ChannelKey(key.app, presence.channel), account)
-            account.presence = replace(presence, channel=channel, removed="")
+        if not is_in:
+            for left in presence.channels:
+                self._depart(ChannelKey(key.app, left), account)
+            account.presence = replace(presence, channels=(channel,), removed=())
             self._commits.account(account)
             self._arrive(found, account)
         account.joined_at = found.msgid
@@ -308,12 +308,12 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         if known := self._known(account, asked):
             return known
         presence = account.presence
-        if presence is None or presence.channel != channel:
+        if presence is None or channel not in presence.channels:
             raise SignalError(
                 ECode.LEAVECHANNEL_E_OTHER,
                 f"{asked.key.account!r} is not in the channel {channel!r}",
             )
-        account.presence = replace(presence, channel=None)
+        account.presence = replace(presence, channels=without(presence.channels, channel))
         self._commits.account(account)
         self._depart(ChannelKey(asked.key.app, channel), account)
         self._keep(account, asked)

@@ -29,6 +29,7 @@ from signal_sdk.server.engine.base import (
 from signal_sdk.server.engine.bounds import Bounds, Usage, check, size_of
 from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.dues import Dues
+from signal_sdk.server.engine.facts import without
 from signal_sdk.server.engine.files import exposed
 from signal_sdk.server.engine.happenings import Happenings
 from signal_sdk.server.engine.journal import HOMELESS, UNREADABLE, Journal
@@ -440,21 +441,24 @@ class State:
         self._agree()
 
     def _agree(self) -> None:
-        """A presence says which channel it is in: where a row was set aside, the members may say
+        """A presence says which channels it is in: where a row was set aside, the members may say
         otherwise, and are wrong.
         """
         for key, account in self.accounts.items():
             presence = account.presence
-            if presence is None or presence.channel is None:
+            if presence is None:
                 continue
-            channel = self.channels.get(ChannelKey(key.app, presence.channel))
-            if channel is None or key.account not in channel.members:
-                account.presence = replace(presence, channel=None)
+            for name in presence.channels:
+                channel = self.channels.get(ChannelKey(key.app, name))
+                if channel is None or key.account not in channel.members:
+                    presence = replace(presence, channels=without(presence.channels, name))
+            if presence is not account.presence:
+                account.presence = presence
                 self.commits.account(account)
         for channel in self.channels.values():
             for name in list(channel.members):
                 presence = self.accounts[AccountKey(channel.key.app, name)].presence
-                if presence is None or presence.channel != channel.key.channel:
+                if presence is None or channel.key.channel not in presence.channels:
                     del channel.members[name]
                     channel.usage.members -= 1
 

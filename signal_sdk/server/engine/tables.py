@@ -203,18 +203,18 @@ class Account:
                 ver=ver,
                 token_expires=token_expires,
                 instance=instance,
-                channel=None if is_removed else channel,
+                channels=(channel,) if channel is not None and not is_removed else (),
                 lease_ends=lease_ends,
                 token_issued=issued,
                 rights=rights or "",
-                removed=channel[len(REMOVED) :] if is_removed else "",
+                removed=(channel[len(REMOVED) :],) if is_removed else (),
             )
         return account
 
 
 def channel_cell(presence: Presence) -> str | None:
     """What a row says of a presence's channel."""
-    return REMOVED + presence.removed if presence.removed else presence.channel
+    return REMOVED + presence.removed[0] if presence.removed else presence.channel
 
 
 # --- channels ---

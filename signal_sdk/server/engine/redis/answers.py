@@ -194,11 +194,11 @@ def presence(fields: Sequence[Any]) -> Presence:
         token_expires=None if expires is None else int(expires),
         node=_text(node),
         instance=_text(instance),
-        channel=None if channel is None else channel.decode(),
+        channels=() if channel is None else (channel.decode(),),
         lease_ends=None if lease is None else float(lease),
         token_issued=None if issued is None else int(issued),
         rights=_text(rights),
-        removed=_text(removed),
+        removed=() if removed is None else (removed.decode(),),
     )
 
 

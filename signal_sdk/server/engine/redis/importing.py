@@ -168,7 +168,7 @@ def _presence(app: _App, account: Account, prefix: str, *, is_cluster: bool) -> 
         "te": presence.token_expires,
         "ti": presence.token_issued,
         "ch": presence.channel,
-        "rm": presence.removed or None,
+        "rm": presence.removed[0] if presence.removed else None,
         "le": presence.lease_ends and repr(presence.lease_ends),
     }
     known = {field: value for field, value in facts.items() if value is not None}

@@ -123,7 +123,7 @@ class Login:
     node: int
     channel: str | None = None
     lost_at: float | None = None
-    removed: str = ""
+    removed: tuple[str, ...] = ()
     is_fenced: bool = False
     """Was its node taken for dead since?"""
 
@@ -248,7 +248,7 @@ class PresenceMachine(RuleBasedStateMachine):
                 self.clock.run(lambda: engine.join(asked, channel, newest=9))
             return
         joined = [self.clock.run(lambda: engine.join(asked, channel, newest=9)) for _ in range(2)]
-        login.channel, login.removed = channel, ""
+        login.channel, login.removed = channel, ()
         assert isinstance(joined[0], Joined)
         assert joined[0] == joined[1]
         # The member hears what follows.
@@ -301,7 +301,7 @@ class PresenceMachine(RuleBasedStateMachine):
         login, engine = self.logins.get(who), self.engines[node]
         is_in = login is not None and login.channel == channel
         if login is not None and is_in:
-            login.channel, login.removed = None, channel
+            login.channel, login.removed = None, (channel,)
             if login.lost_at is None:
                 self.removals[login.node].append((who, login.generation))
         assert self.clock.run(lambda: engine.remove(key_of(who), channel)) is is_in

@@ -176,7 +176,7 @@ async def test_who_is_taken_out_of_a_channel_hears_so_and_the_others_that_he_lef
     assert (heard_as, brief(content)) == (msgid + 1, ("leave", "ann"))
     assert await house.members() == ["bob"]
     presence = await here.engine.presence(ANN)
-    assert (presence.channel, presence.removed) == (None, "room")
+    assert (presence.channel, presence.removed) == (None, ("room",))
     assert presence.generation == ann.generation
     assert not await here.engine.remove(ANN, "room")
     assert not await here.engine.remove(BOB, "hall")
@@ -184,7 +184,7 @@ async def test_who_is_taken_out_of_a_channel_hears_so_and_the_others_that_he_lef
     # It is no ban.
     await ann.join()
     presence = await here.engine.presence(ANN)
-    assert (presence.channel, presence.removed) == ("room", "")
+    assert (presence.channel, presence.removed) == ("room", ())
 
 
 async def test_who_is_away_is_known_to_be_taken_out_until_he_joins_again(node: Node) -> None:
@@ -194,15 +194,15 @@ async def test_who_is_away_is_known_to_be_taken_out_until_he_joins_again(node: N
     assert await node.engine.remove(ANN, "room")
     assert await node.take("removal") == []
     back = await node.resume()
-    assert (back.presence.channel, back.presence.removed) == (None, "room")
+    assert (back.presence.channel, back.presence.removed) == (None, ("room",))
     await back.join("hall")
     await back.leave("hall")
-    assert (await node.engine.presence(ANN)).removed == ""
+    assert (await node.engine.presence(ANN)).removed == ()
     await back.join()
     assert await node.engine.remove(ANN, "room")
     # A session of its own begins anew.
     anew = await node.log_in(line="other", keeps=True)
-    assert (anew.presence.channel, anew.presence.removed) == (None, "")
+    assert (anew.presence.channel, anew.presence.removed) == (None, ())
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed"])
@@ -212,7 +212,7 @@ async def test_that_somebody_was_taken_out_outlives_the_server(lasting: House, h
     assert await lasting.engine.remove(ANN, "room")
     node = await lasting.reopen(how)
     presence = await node.engine.presence(ANN)
-    assert (presence.channel, presence.removed) == (None, "room")
+    assert (presence.channel, presence.removed) == (None, ("room",))
     assert await lasting.members() == []
 
 

@@ -112,7 +112,7 @@ async def test_a_login_that_keeps_goes_on_in_its_channel_and_with_its_calls(node
     assert await node.take() == [("kick", "ann", first.generation)]
     assert second.presence == replace(
         first.presence,
-        channel="room",
+        channels=("room",),
         device="new",
         generation=second.generation,
         line_digest=line_digest(ANN, "second"),
@@ -188,7 +188,7 @@ async def test_a_resume_takes_the_session_up_under_a_new_generation(node: Node) 
     await node.take()
     resumed = await node.resume()
     assert resumed.presence == replace(
-        first.presence, channel="room", generation=resumed.generation
+        first.presence, channels=("room",), generation=resumed.generation
     )
     assert resumed.generation > first.generation
     assert await node.engine.recall(resumed.asked(1)) == Known("one")

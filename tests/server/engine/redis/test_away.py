@@ -222,7 +222,7 @@ async def test_while_redis_is_away_all_is_refused_and_it_comes_back_by_itself() 
             # What was acknowledged is there, and is not done again.
             known = await node.say(ANN, ann, "x", 1)
             assert known is not None
-            assert (await waited(node.engine.presence(ANN))) == attrs_of(ann, channel="room")
+            assert (await waited(node.engine.presence(ANN))) == attrs_of(ann, channels=("room",))
 
 
 @pytest.mark.parametrize("how", ["gone", "silent"])
