@@ -378,8 +378,9 @@ def call2_seeds() -> list[bytes]:
     return [
         *(call2.encode_request(n, "line", it, n or None) for n, it in enumerate(args)),
         call2.encode_invoke("id", "line", "user_logout", {}),
-        frames.encode_frame(login.LOGIN, {**attrs.asdict(who), "account": 5}),
-        frames.encode_frame(login.LINE_LOGIN, attrs.asdict(login.LineLogin(line="line"))),
+        frames.encode_frame(login.LOGIN, attrs.evolve(who, account=5)),
+        frames.encode_frame(login.LOGIN, attrs.evolve(who, many_channels=True)),
+        frames.encode_frame(login.LINE_LOGIN, login.LineLogin(line="line")),
         frames.encode_frame(login.SET_FLAG, {"binary": 1}),
         frames.encode_frame(login.PING, 17),
         frames.encode_multi([frames.encode_frame(login.PING, 1)]),

@@ -272,7 +272,8 @@ class LoginSession(DocumentedNames):
     # --- channels and calls ---
 
     def channel_join(self, name: str, cb: ChannelCallback | None = None) -> _channel.Channel:
-        """Join a channel, and leave the one that this session is in.
+        """Join a channel, and leave the one that this session is in, unless it was logged in with
+        `many_channels`.
 
         `name` has at most 128 visible characters. `cb` hears of the join, then who is in the
         channel, then its attributes, then all that happens there; the channel that is left hears

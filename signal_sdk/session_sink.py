@@ -66,6 +66,7 @@ class SessionSink:
         cb: LoginCallback | None,
         after: Operation[ECode] | None,
         seen: Seen | None,
+        many_channels: bool,
         make: Callable[[SessionClient, Readers[Message], Readers[Call]], LoginSession],
     ) -> None:
         self._dispatcher = Dispatcher(
@@ -81,6 +82,7 @@ class SessionSink:
             dispatcher=self._dispatcher,
             after=after,
             seen=seen,
+            many_channels=many_channels,
         )
         self._messages: Readers[Message] = Readers(0 if cb is not None else LIMIT)
         self._invitations: Readers[Call] = Readers(0 if cb is not None else LIMIT)

@@ -248,7 +248,12 @@ class Signal(DocumentedNames):
         self._log.is_on = bool(do_log)
 
     def login(
-        self, account: str, token: str, cb: _callbacks.LoginCallback | None = None
+        self,
+        account: str,
+        token: str,
+        cb: _callbacks.LoginCallback | None = None,
+        *,
+        many_channels: bool = False,
     ) -> _login_session.LoginSession:
         """Log `account` in, and return its session at once; `await` that to be logged in.
 
@@ -256,9 +261,15 @@ class Signal(DocumentedNames):
         (`signal_sdk.make_token`), or `_no_need_token` where the app needs none. `cb` hears
         `on_login_success` or `on_login_failed`, then all that happens to the session; awaiting
         raises `LoginError`. Where the account is logged in here, or about to be, the call is
-        ignored and the session that there is returned. Raises `RuntimeError` outside of the
-        Signal's block, and `ParameterError` (1004) where an argument is of the wrong type. Java
-        server SDK, `login`.
+        ignored and the session that there is returned.
+
+        With `many_channels` the session may be in many channels at a time, where the original SDKs'
+        is in one (docs/guides/bots.md): each `Channel` is joined and left by itself. In how many,
+        the server says ([limits] `session_channels`, 100 by default): one more is refused with 300.
+        A server that knows nothing of it is a `LoginError` (200). docs/protocol.md, section 9.
+
+        Raises `RuntimeError` outside of the Signal's block, and `ParameterError` (1004) where an
+        argument is of the wrong type. Java server SDK, `login`; `many_channels` is ours.
         """
         if self._nursery is None:
             raise RuntimeError(
@@ -278,6 +289,7 @@ class Signal(DocumentedNames):
             cb=cb,
             after=before.client.ended if before is not None else None,
             seen=before.client.seen if before is not None else self._seen.pop(key, None),
+            many_channels=bool(many_channels),
             make=self._make_session,
         )
         self._logins[key] = login

@@ -120,7 +120,8 @@ class Outcomes:
 class Presence:
     """How an account is: what there is of its session where it is `online`. Of one that has lost
     its connection, `lease_ends` is when it goes offline. `since` is when its connection was made,
-    where that is of the node that answers.
+    where that is of the node that answers. `channel` is the last that it has joined of its
+    `channels`, which are several where its session has asked for many.
     """
 
     account: str
@@ -131,12 +132,13 @@ class Presence:
     channel: str | None = None
     lease_ends: float | None = None
     since: float | None = None
+    channels: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
 class Online:
-    """One of those who are online. `is_connected` is false while the account has lost its
-    connection, and may come back.
+    """One of those who are online, with its channels, as in `Presence`. `is_connected` is false
+    while the account has lost its connection, and may come back.
     """
 
     account: str
@@ -144,6 +146,7 @@ class Online:
     device: str
     channel: str | None
     is_connected: bool
+    channels: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -215,7 +218,7 @@ class Call:
 class Connection:
     """A connection of the node that answers: the address at its other end, the `wire` that its
     client speaks (`web`, `java` or `native`), when it was made, and how many bytes wait to be sent.
-    `channel` is the one that it hears.
+    `channels` are those that it hears, and `channel` the last that it has begun to hear.
     """
 
     account: str
@@ -226,6 +229,7 @@ class Connection:
     ver: int
     since: float
     outbox_bytes: int
+    channels: tuple[str, ...] = ()
 
 
 @hides("text")

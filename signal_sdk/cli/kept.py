@@ -255,8 +255,8 @@ def _said_of_channel(it: KeptChannel) -> list[str]:
 
 def _said_of_account(it: KeptAccount) -> list[str]:
     said = ["online" if it.is_online else "offline"]
-    if it.channel is not None:
-        said.append(f"in {it.channel!r}")
+    if it.channels:
+        said.append(f"in {', '.join(map(repr, it.channels))}")
     said += [f"attributes: {it.attributes}", f"entries: {it.entries}", f"bytes: {it.bytes}"]
     counts = (("calls", it.calls), ("channels made", it.made))
     return [*said, *(f"{what}: {count}" for what, count in counts if count)]

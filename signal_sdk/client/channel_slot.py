@@ -65,9 +65,17 @@ class ChannelSlot:
         self._rejoining: Membership | None = None
         self._is_out_of_sync = False
         self._is_over = False
+        self._catch_ups = 0
+        """How often what was missed was asked for: all but the latest are moot."""
         self._server_channel: str | None = None
         """Where the server has the session, or may have it, while that is out of sync."""
         self.current: Membership | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Is nobody in it, or about to be, and does the server see it so?"""
+        is_used = self.current is not None or self._joining or self._rejoining is not None
+        return not (is_used or self._is_out_of_sync or self._rejoin_at > -math.inf)
 
     # --- joining and leaving ---
 
@@ -300,6 +308,37 @@ class ChannelSlot:
             lapse=_moved_on,
             always=True,
         )
+
+    def catch_up(self, member: Membership) -> None:
+        """Ask for what was missed of a channel that the session is in, and to hear of it again."""
+        self._catch_ups = number = self._catch_ups + 1
+        self._requests.call(
+            lambda: functions.ChannelCatchUp(channel=member.name, msgid=member.last_msgid),
+            results.CatchUpResult,
+            nothing,
+            done=partial(self._caught_up, member),
+            failed=partial(self._not_caught_up, member, number),
+            # On another connection it is asked for anew.
+            lapse=_moved_on,
+            always=True,
+        )
+
+    def _caught_up(self, member: Membership, result: results.CatchUpResult) -> None:
+        if self.current is member and result.gap:
+            member.missed_until(result.msgid + 1)
+
+    def _not_caught_up(self, member: Membership, number: int, error: SignalError) -> None:
+        if self.current is not member or number != self._catch_ups or self._is_over:
+            return
+        if isinstance(error, UnansweredError):
+            self.catch_up(member)
+        elif error.ecode is ECode.LEAVECHANNEL_E_KICKED:
+            self._over(member, ECode.LEAVECHANNEL_E_KICKED)
+            self._settle()
+        else:
+            self._log.debug("%s: not caught up: %s", self._account, error)
+            self._is_out_of_sync, self._server_channel = True, None
+            self._settle()
 
     # --- the roster ---
 

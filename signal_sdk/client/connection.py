@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
+from msgspec import UNSET
 
 from signal_sdk.client.log import Log, warn
 from signal_sdk.ecodes import ECode
@@ -38,7 +39,13 @@ def closing_delay(closing: login.Closing) -> float:
 
 
 def login_frame(
-    appid: str, account: str, token: str, instance: str, *, again: bool = False
+    appid: str,
+    account: str,
+    token: str,
+    instance: str,
+    *,
+    again: bool = False,
+    many_channels: bool = False,
 ) -> bytes:
     """The frame that logs in. Raises `LoginError` (209, 206) for what no server would take."""
     try:
@@ -50,6 +57,7 @@ def login_frame(
             ver=login.PROPERTIES_VERSION,
             instance=instance,
             again=again,
+            many_channels=many_channels or UNSET,
         )
     except ParameterError as exc:
         raise LoginError(ECode.LOGIN_E_INVALID_USER, exc.reason) from None
@@ -156,6 +164,10 @@ class Connection:
         """A frame makes no sense, which says nothing about the next one."""
         warn("%s: a frame from the server is passed over: %s", self._label, exc)
 
+    def log_out(self, line: str) -> None:
+        """End the session of this line, of which nothing else was asked."""
+        self.send(call2.encode_request(1, line, functions.UserLogout()))
+
     async def withdraw(self, reactor: Reactor) -> None:
         """Log out of a login that was given up before it was answered, within two seconds by the
         clock of `reactor`.
@@ -164,8 +176,7 @@ class Connection:
             with move_on_after(reactor, WITHDRAW_SECONDS):
                 while (frame := await self.receive()).event != login.LOGIN_RET:
                     pass
-                success = login.decode_login_ret(frame)
-                self.send(call2.encode_request(1, success.line, functions.UserLogout()))
+                self.log_out(login.decode_login_ret(frame).line)
         except (LinkError, LoginError, ProtocolError) as exc:
             self._log.debug("%s: nothing to withdraw: %s", self._label, exc)
 

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 import attrs
 import trio
+from msgspec import UNSET
 
 from signal_sdk.client.backoff import Backoff, Outage
 from signal_sdk.client.connection import Connection, login_frame
@@ -38,6 +39,9 @@ DIAL_SECONDS: Final = 60.0
 LOGIN_SECONDS: Final = 10.0
 """How long the server may take to answer a login."""
 NO_ANSWER: Final = f"the server did not answer the login in {LOGIN_SECONDS:g} s"
+ONE_CHANNEL: Final = (
+    "the server knows sessions in one channel at a time only: log in without many_channels"
+)
 LOGOUT_SECONDS: Final = 1.5
 """How long a logout without a connection waits for one. Leaving a `Signal`'s block waits for 2 s,
 and callbacks want their part of that."""
@@ -53,12 +57,15 @@ _FINAL: Final = {
 
 @attrs.frozen(kw_only=True)
 class Credentials:
-    """Who logs in. `instance` tells this login of the account from any other one."""
+    """Who logs in. `instance` tells this login of the account from any other one; with
+    `many_channels`, its session may be in more than one.
+    """
 
     appid: str
     account: str
     token: str = attrs.field(repr=False)
     instance: str = attrs.field(repr=False)
+    many_channels: bool = False
 
 
 class Delegate(Protocol):
@@ -198,7 +205,7 @@ class Reconnector:
                 self._end.set_after(LOGIN_SECONDS)
                 connection.send(frame)
                 is_asked = True
-                success = await self._answer(connection)
+                success = await self._answer(connection, is_fresh=True)
                 is_asked = False
                 self._end.cancel()
                 self._delegate.accepted(success, connection, is_fresh=True)
@@ -222,7 +229,14 @@ class Reconnector:
 
     def _login_frame(self, *, again: bool = False) -> bytes:
         who = self._credentials
-        return login_frame(who.appid, who.account, who.token, who.instance, again=again)
+        return login_frame(
+            who.appid,
+            who.account,
+            who.token,
+            who.instance,
+            again=again,
+            many_channels=who.many_channels,
+        )
 
     async def _dial(self, avoid: str) -> Connection:
         link = None
@@ -235,11 +249,18 @@ class Reconnector:
             raise LoginError(ECode.LOGIN_E_NET, f"no connection in {DIAL_SECONDS:g} s")
         return Connection(link, self._log, self._credentials.account)
 
-    async def _answer(self, connection: Connection) -> login.LoginSucceeded:
+    async def _answer(self, connection: Connection, *, is_fresh: bool) -> login.LoginSucceeded:
+        """How the session is that was made, if `is_fresh`, or taken up. Raises `LoginError`."""
         try:
-            return await connection.login_answer()
+            success = await connection.login_answer()
         except LinkClosed as exc:
             raise LoginError(ECode.LOGIN_E_NET, str(exc)) from None
+        if self._credentials.many_channels and success.channels is UNSET:
+            if is_fresh:
+                connection.log_out(success.line)
+                await connection.aclose()
+            raise LoginError(ECode.LOGIN_E_OTHER, ONE_CHANNEL)
+        return success
 
     # --- staying ---
 
@@ -333,7 +354,7 @@ class Reconnector:
         try:
             connection.send(frame)
             with move_on_after(self._reactor, LOGIN_SECONDS):
-                success = await self._answer(connection)
+                success = await self._answer(connection, is_fresh=absence.is_forgotten)
         finally:
             if success is None:
                 absence.delay = connection.delay

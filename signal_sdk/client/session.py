@@ -99,9 +99,11 @@ class SessionClient:
         dispatcher: Dispatcher,
         after: Operation[ECode] | None = None,
         seen: Seen | None = None,
+        many_channels: bool = False,
     ) -> None:
         """`dispatcher` is the queue that what is told ends in, which is run by its owner. `after`
         is the end that the login waits for; `seen` is what earlier sessions of the account hand on.
+        With `many_channels` the session may be in more than one.
         """
         self.account = account
         self.uid: int = 0
@@ -128,11 +130,19 @@ class SessionClient:
             clock=lambda: patient.time_at(reactor.time()),
         )
         self.requests = requests
-        who = Credentials(appid=shared.appid, account=account, token=token, instance=self._instance)
+        who = Credentials(
+            appid=shared.appid,
+            account=account,
+            token=token,
+            instance=self._instance,
+            many_channels=many_channels,
+        )
         self._reconnector = Reconnector(
             self, who, shared.dialer, shared.reactor, shared.backoff, log
         )
-        self.channels: Channels = Channels(account, sink, requests, log, self._reconnector.wake)
+        self.channels: Channels = Channels(
+            account, sink, requests, log, self._reconnector.wake, many=many_channels
+        )
         self.calls: Calls = Calls(sink, requests, log)
         self._mailbox = Mailbox(
             sink,

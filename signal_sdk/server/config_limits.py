@@ -154,6 +154,13 @@ class LimitsConfig:
         "filled by a stranger. 0 is no limit.",
         least=0,
     )
+    session_channels: int = config_key(
+        100,
+        "How many channels a session may be in that has said at its login that it is in many; any "
+        "other is in one. 0 is no limit.",
+        least=0,
+        most=1000,
+    )
     account_channels: int = config_key(
         1000,
         "How many channels that one account has made, by joining them or by an attribute, may be "

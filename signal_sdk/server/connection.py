@@ -142,7 +142,7 @@ class Connection:
             return None
         return Look(
             key=session.key,
-            channel=self._hearing.channel,
+            channels=self._hearing.channels,
             peer=self._link.peer,
             kind=self._link.kind,
             device=session.device,
@@ -329,7 +329,7 @@ class Connection:
         self.ends_at = math.inf
         try:
             self._login.check()
-            session = await self._login.find_session()
+            session, presence = await self._login.find_session()
         except LoginError as exc:
             self._login.refuse(exc)
             return
@@ -351,14 +351,14 @@ class Connection:
         if refusal is not None:
             self._login.refuse(LoginError(ECode.LOGIN_E_NET, refusal.reason))
             return
-        await self._login.answer(session)
+        await self._login.answer(session, presence)
         self._is_welcome = True
         ours, self._login = self._login, None
-        presence = await services.presences.current(session)
-        if presence is None:
+        current = await services.presences.current(session)
+        if current is None:
             # As above, on another node.
             self._give_way(ours)
-        elif (channel := self._hearing.channel) is not None and channel in presence.removed:
+        elif (channel := self._hearing.channel) is not None and channel in current.removed:
             # It was taken out of it before anybody could tell its client so.
             roster = await settled(services.engine.roster(session.channel_key(channel), 0))
             self.remove(channel, roster.msgid, int(services.clock() * 1000))
@@ -472,7 +472,7 @@ class Connection:
         """Hear of nothing any more, so that nothing is sent behind a farewell."""
         if self._session is not None:
             self._services.hub.remove(self._session.key, self)
-            self._hearing.unlisten(self._session)
+            self._hearing.end(self._session)
 
     async def _detach(self) -> None:
         """The link is gone: the account's lease begins, unless a newer login holds it."""

@@ -54,7 +54,9 @@ def handlers(
     channel_attributes: ChannelAttributes,
     calls: Calls,
 ) -> Handlers:
-    """The rule of each function but `user_logout`, which is the connection's own."""
+    """The rule of each function but `user_logout` and `channel_catch_up`, which are about the
+    connection itself.
+    """
     return Handlers(
         questions={
             wire.UserGetMessages: inboxes.read,

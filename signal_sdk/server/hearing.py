@@ -1,6 +1,6 @@
-"""Which channel a connection hears, from when on, and what it has missed of it.
+"""Which channels a connection hears, from when on, and what it has missed of them.
 
-Owns: the ear that listens at the hub for this connection. Must not know why a session moves, nor
+Owns: the ears that listen at the hub for this connection. Must not know why a session moves, nor
 what its client is told besides.
 """
 
@@ -30,14 +30,18 @@ LAST: Final = sys.maxsize
 
 
 class Hearing:
-    """What one connection hears, which is one channel or none.
+    """What one connection hears, which is one channel or none; where its session may be in many,
+    there is another one beside it for each of them (`of`), and it hears nothing itself.
 
     Whoever begins to hear a channel does so behind a gate, and joins or catches up only then:
     nothing is missed in between. What the gate has kept up to where the client knows how things
     stand is dropped, the rest goes out when the gate is opened.
     """
 
-    __slots__ = ("_ear", "_engine", "_hub", "_limits", "_link", "_refusals", "channel", "parting")
+    __slots__ = (
+        *("_ear", "_engine", "_hub", "_limits", "_link", "_others", "_refusals", "channel"),
+        "parting",
+    )
 
     def __init__(
         self,
@@ -53,12 +57,40 @@ class Hearing:
         self._limits = limits
         self._refusals = refusals
         self._ear: Ear = link.outbox
+        self._others: dict[str, Hearing] | None = None
         self.channel: str | None = None
         """The channel that is heard, be it behind a gate."""
         self.parting: tuple[str, bytes] | None = None
         """While the session moves: out of which channel it was taken meanwhile, and what its client
         is to hear of that unless the move says otherwise; `NOTHING` where it was not.
         """
+
+    def of(self, session: Session, channel: str) -> Hearing:
+        """What is to hear `channel`, or does: this, unless the session may be in many."""
+        if not session.many_channels:
+            return self
+        others = self._others or {}
+        if channel not in others:
+            # Those that hear nothing any more, nor are about to, are needed no more.
+            others = {name: it for name, it in others.items() if it.channel or it.parting}
+            others[channel] = Hearing(
+                self._link, self._hub, self._engine, self._limits, self._refusals
+            )
+            self._others = others
+        return others[channel]
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """All that the connection hears, be it behind a gate."""
+        if self._others is not None:
+            return tuple(name for name, it in self._others.items() if it.channel is not None)
+        return () if self.channel is None else (self.channel,)
+
+    def end(self, session: Session) -> None:
+        """Hear nothing any more, not even what gates have kept, of no channel."""
+        self.unlisten(session)
+        for it in (self._others or {}).values():
+            it.unlisten(session)
 
     def _gate(self, key: ChannelKey, ear: Ear) -> Gate:
         return Gate(self._hub, key, ear, self._limits.outbox_bytes)
@@ -143,7 +175,10 @@ class Hearing:
         """The session was taken out of `channel`: where that is heard, `data`, which tells so, is
         the last of it, also behind a gate. While the session moves, that has to be known first.
         """
-        if self.parting is not None:
+        if self._others is not None:
+            if (other := self._others.get(channel)) is not None:
+                other.part(session, channel, data)
+        elif self.parting is not None:
             self.parting = channel, data
         elif self.channel == channel:
             self._hub.msgid = LAST

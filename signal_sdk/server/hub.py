@@ -83,12 +83,12 @@ class Gate:
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """How a logged-in connection is: whose, at which address, of which kind; `channel` is what it
-    hears, `began_at` when it was made, by trio's clock.
+    """How a logged-in connection is: whose, at which address, of which kind; `channels` are those
+    that it hears, `began_at` when it was made, by trio's clock.
     """
 
     key: AccountKey
-    channel: str | None
+    channels: tuple[str, ...]
     peer: str
     kind: str
     device: str

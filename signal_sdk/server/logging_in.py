@@ -10,6 +10,7 @@ import logging
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError
+from signal_sdk.server.engine.base import Presence
 from signal_sdk.server.engine.pending import settled
 from signal_sdk.server.hearing import Hearing
 from signal_sdk.server.refusals import public_refusal
@@ -30,11 +31,9 @@ class LoggingIn:
     """What `request` asks for on `link`. The session that it finds is its connection's."""
 
     __slots__ = (
-        "_channel",
         "_hearing",
         "_line",
         "_link",
-        "_removed",
         "_services",
         "is_resume",
         "request",
@@ -50,8 +49,6 @@ class LoggingIn:
         self.request: login.Login | login.LineLogin = request
         self.is_resume: bool = isinstance(request, login.LineLogin)
         self._line = ""
-        self._channel: str | None = None
-        self._removed: tuple[str, ...] = ()
         self._link = link
         self._services = services
         self._hearing = hearing
@@ -61,59 +58,79 @@ class LoggingIn:
         self._services.check_admission(is_resume=self.is_resume)
         self._services.visitors.check_login(self._link.host, is_resume=self.is_resume)
 
-    async def find_session(self) -> Session:
-        """Log in. Raises `LoginError`."""
+    async def find_session(self) -> tuple[Session, Presence]:
+        """Log in; the session, and how it is. Raises `LoginError`."""
         presences = self._services.presences
         if isinstance(self.request, login.Login):
-            session, self._channel, self._line = await presences.log_in(self.request)
+            session, presence, self._line = await presences.log_in(self.request)
         else:
             self._line = self.request.line
             session, presence = await presences.resume(self.request)
-            self._channel, self._removed = presence.channel, presence.removed
-        return session
+        return session, presence
 
-    async def answer(self, session: Session) -> None:
+    async def answer(self, session: Session, presence: Presence) -> None:
         """Tell the client that it is in: one that comes back, what it has missed of its channel
-        besides, or that it cannot be told.
+        besides, or that it cannot be told. One with many channels asks for what it has missed of
+        each.
         """
-        if isinstance(self.request, login.LineLogin):
-            await self._resume(session, self.request)
+        if session.many_channels:
+            self._welcome_in_many(session, presence)
+        elif isinstance(self.request, login.LineLogin):
+            await self._resume(session, self.request, presence)
         else:
             # A web SDK has forgotten its channel after a login, and throws where a channel's event
             # reaches it: it is still a member, and hears the channel once it joins again.
-            self._welcome(session)
+            self._welcome(session, presence.channel)
         self._services.tallies.logins[self.is_resume, ECode.SUCCESS] += 1
         logger.info("%s: %r of app %r logged in", self._link.peer, session.account, session.app)
 
-    async def _resume(self, session: Session, request: login.LineLogin) -> None:
-        channel = self._channel
+    async def _resume(self, session: Session, request: login.LineLogin, presence: Presence) -> None:
+        channel = presence.channel
         if channel is None:
-            self._welcome(session, removed=request.channel in self._removed)
+            self._welcome(session, None, removed=request.channel in presence.removed)
             return
         key = session.channel_key(channel)
         if request.channel not in (None, channel):
             # It is in the midst of moving: the request that moves it comes again, and is answered
             # with how things stand.
             roster = await settled(self._services.engine.roster(key, 0))
-            self._welcome(session, msgid=roster.msgid)
+            self._welcome(session, channel, msgid=roster.msgid)
             return
         gate = await self._hearing.listen(session, channel)
         roster = await settled(self._services.engine.roster(key, 0))
         missed = await self._hearing.catch_up(session, channel, gate, request.msgid, roster.msgid)
-        self._welcome(session, msgid=roster.msgid, gap=missed is None)
+        self._welcome(session, channel, msgid=roster.msgid, gap=missed is None)
         self._hearing.open(session, gate, missed or ())
 
     def _welcome(
-        self, session: Session, *, msgid: int = 0, gap: bool = False, removed: bool = False
+        self,
+        session: Session,
+        channel: str | None,
+        *,
+        msgid: int = 0,
+        gap: bool = False,
+        removed: bool = False,
     ) -> None:
         success = login.LoginSucceeded(
             uid=session.uid,
             line=self._line,
-            channel=self._channel,
+            channel=channel,
             msgid=msgid,
             gap=gap,
             removed=removed,
         )
+        self._send(session, success)
+
+    def _welcome_in_many(self, session: Session, presence: Presence) -> None:
+        success = login.LoginSucceeded(
+            uid=session.uid,
+            line=self._line,
+            channels=presence.channels,
+            removed_from=presence.removed,
+        )
+        self._send(session, success)
+
+    def _send(self, session: Session, success: login.LoginSucceeded) -> None:
         self._link.send(
             typed.LoggedIn(
                 success=success, is_resumed=self.is_resume, device=session.device, ver=session.ver

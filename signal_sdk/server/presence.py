@@ -80,9 +80,9 @@ class Presences:
 
     # --- logging in ---
 
-    async def log_in(self, request: login.Login) -> tuple[Session, str | None, str]:
-        """`login`: the session, the channel that it is in, and its line, of which nothing but a
-        digest is kept. Raises `LoginError`.
+    async def log_in(self, request: login.Login) -> tuple[Session, Presence, str]:
+        """`login`: the session, how it is, and its line, of which nothing but a digest is kept.
+        Raises `LoginError`.
         """
         try:
             account = names.check_account(request.account)
@@ -107,6 +107,7 @@ class Presences:
             rights=token.rights.encode(),
             instance=request.instance,
             began=began,
+            many_channels=request.many_channels is True,
         )
         keeps = request.keeps_presence
         try:
@@ -118,7 +119,7 @@ class Presences:
             raise as_login_error(exc) from None
         if presence is None:
             raise LoginError(ECode.LOGIN_E_TOKEN_KICKED)
-        return self._session(key, presence), presence.channel, line
+        return self._session(key, presence), presence, line
 
     @staticmethod
     async def _ask(questions: Questions, key: AccountKey, request: login.Login) -> None:
@@ -205,6 +206,7 @@ class Presences:
             ver=presence.ver,
             token_expires=presence.token_expires,
             rights=Rights.decode(presence.rights),
+            many_channels=presence.many_channels,
             rates=self._sent,
         )
 

@@ -52,6 +52,7 @@ Limit: TypeAlias = Literal[
     "inbox_messages",
     "inbox_bytes",
     "inbox_sender_messages",
+    "session_channels",
     "account_channels",
     "account_calls",
     "app_accounts",

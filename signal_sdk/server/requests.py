@@ -8,7 +8,7 @@ Must not know what a function does: functions.py's table does, and the rules beh
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeGuard, TypeVar
 
@@ -22,7 +22,6 @@ from signal_sdk.server.engine.base import Answer, Asked, Known, Pending, Unknown
 from signal_sdk.server.engine.pending import after, drive, left, settled
 from signal_sdk.server.functions import Question
 from signal_sdk.server.hearing import Hearing
-from signal_sdk.server.hub import Gate
 from signal_sdk.server.inbox import Polled
 from signal_sdk.server.rates import Pace
 from signal_sdk.server.refusals import Limit, too_often
@@ -108,6 +107,8 @@ class Requests:
                     return self._change(session, request, message.ack, message)
             session, ack, args = self.decode(session, request)
             self._services.tallies.requests[type(args)] += 1
+            if type(args) is functions.ChannelCatchUp:
+                return left(drive(self._catch_up(session, request, args)))
             question = self._services.handlers.questions.get(type(args))
             if question is not None:
                 return self._ask(session, request, question, args)
@@ -183,9 +184,9 @@ class Requests:
         is_done = kind is functions.ChannelSendMessage or engine.is_volatile
         done = self._done if is_done else self._changed
         if isinstance(result, Pending):
-            told = partial(done, session, callid, asked)
+            told = partial(done, callid, asked)
             return self._later(request, result, told, holds=kind in services.holding)
-        done(session, callid, asked, result)
+        done(callid, asked, result)
         return None
 
     def _later(
@@ -228,22 +229,21 @@ class Requests:
         return after(self._services.engine.recall(asked), known_or_refused)
 
     def _done(
-        self, _: Session, callid: call2.CallId, asked: Asked, result: results.Result | Known | None
+        self, callid: call2.CallId, asked: Asked, result: results.Result | Known | None
     ) -> None:
         self._link.send(typed.Reply(callid, asked.reply if result is None else _text(result)))
 
     def _changed(
         self,
-        session: Session,
         callid: call2.CallId,
         asked: Asked,
         result: results.Result | Known | None,
-        gate: Gate | None = None,
+        then: Callable[[], None] | None = None,
     ) -> None:
-        """A change is acknowledged when it is durable."""
+        """A change is acknowledged when it is durable; `then` is called behind that."""
         self.unwritten += 1
         text = asked.reply if result is None else _text(result)
-        self._services.engine.when_durable(partial(self._acknowledge, session, gate, callid, text))
+        self._services.engine.when_durable(partial(self._acknowledge, then, callid, text))
 
     def _tell(self, session: Session, callid: call2.CallId, result: results.Result) -> None:
         """Answer a question."""
@@ -275,8 +275,7 @@ class Requests:
 
     def _acknowledge(
         self,
-        session: Session,
-        gate: Gate | None,
+        then: Callable[[], None] | None,
         callid: call2.CallId,
         text: str,
         error: SignalError | None,
@@ -287,8 +286,8 @@ class Requests:
         else:
             self._services.tallies.refuse(UNREADABLE, error)
             self._link.send(typed.Failure(callid, error))
-        if gate is not None:
-            self._hearing.open(session, gate)
+        if then is not None:
+            then()
 
     def _reply(self, callid: call2.CallId, text: str, error: SignalError | None = None) -> None:
         self._link.send(
@@ -357,9 +356,9 @@ class Requests:
         asked: Asked,
     ) -> None:
         try:
-            gate = None
+            open_gate = None
             try:
-                result, gate = await self._hear_of_move(session, args, asked)
+                result, open_gate = await self._hear_of_move(session, args, asked)
             except UnknownError:
                 # Its client would take itself to be where it may not be: it comes back, and asks
                 # again.
@@ -367,7 +366,7 @@ class Requests:
                 return
             except SignalError as exc:
                 result = await settled(self._recall(asked, exc))
-            self._changed(session, request.callid, asked, result, gate)
+            self._changed(request.callid, asked, result, open_gate)
         except Exception as exc:  # noqa: BLE001  it is told
             self._refuse(request, exc)
 
@@ -376,11 +375,12 @@ class Requests:
         session: Session,
         args: functions.ChannelJoin | functions.ChannelLeave,
         asked: Asked,
-    ) -> tuple[results.Result | Known | None, Gate | None]:
+    ) -> tuple[results.Result | Known | None, Callable[[], None] | None]:
         """Move, and hear of the channel that the session is in then, behind a gate until its client
-        knows.
+        knows: what is returned beside the result opens it.
         """
-        hearing, change = self._hearing, self._services.handlers.changes[type(args)]
+        hearing = self._hearing.of(session, args.channel)
+        change = self._services.handlers.changes[type(args)]
         is_join = isinstance(args, functions.ChannelJoin)
         if not is_join and args.channel != hearing.channel:
             return await settled(change(session, args, asked)), None
@@ -400,12 +400,51 @@ class Requests:
                 engine = self._services.engine
                 if not await settled(engine.is_member(new.key, session.account)):
                     hearing.part(session, *parting)
-            return result, gate
+            return result, partial(hearing.open, session, gate)
         if is_join or isinstance(result, Known):
             hearing.stay(session, old, new)
         else:
             hearing.unlisten(session)
         return result, None
+
+    async def _catch_up(
+        self, session: Session, request: AnyRequest, args: functions.ChannelCatchUp
+    ) -> None:
+        """Answer `channel_catch_up`; what was missed goes out behind that."""
+        try:
+            result, open_gate = await self._hear_again(session, args)
+            self._reply(request.callid, call2.encode_result(result))
+            open_gate()
+        except UnknownError:
+            # As of a move.
+            self._link.abort()
+        except Exception as exc:  # noqa: BLE001  it is told
+            self._refuse(request, exc)
+
+    async def _hear_again(
+        self, session: Session, args: functions.ChannelCatchUp
+    ) -> tuple[results.CatchUpResult, Callable[[], None]]:
+        """Hear a channel that the session is in, behind a gate: what is returned beside the result
+        tells what was missed, unless it is heard already, and opens it. Raises `SignalError`.
+        """
+        channel, hearing = args.channel, self._hearing.of(session, args.channel)
+        if not session.many_channels:
+            raise SignalError(ECode.GENERAL_E_FAILED, "the session is in one channel at a time")
+        is_heard = hearing.channel is not None
+        # Before it is known whether the session is in it: what becomes of that then is heard.
+        gate = await hearing.listen(session, channel)
+        presence = await self._services.presences.current(session)
+        if presence is None or channel not in presence.channels:
+            hearing.unlisten(session)
+            is_removed = presence is not None and channel in presence.removed
+            code = ECode.LEAVECHANNEL_E_KICKED if is_removed else ECode.LEAVECHANNEL_E_OTHER
+            raise SignalError(code, f"{session.account!r} is not in the channel {channel!r}")
+        msgid = (await settled(self._services.engine.roster(gate.key, 0))).msgid
+        missed: Sequence[bytes] | None = ()
+        if not is_heard:
+            missed = await hearing.catch_up(session, channel, gate, args.msgid, msgid)
+        result = results.CatchUpResult(msgid=msgid, gap=int(missed is None))
+        return result, partial(hearing.open, session, gate, missed or ())
 
 
 def _text(result: results.Result | Known) -> str:

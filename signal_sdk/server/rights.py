@@ -27,6 +27,7 @@ CHANNELS: Final[dict[type[Arguments], ECode]] = {
     functions.ChannelQueryUserList: ECode.GENERAL_E_FAILED,
     functions.ChannelQueryUserListAll: ECode.GENERAL_E_FAILED,
     functions.ChannelHistory: ECode.GENERAL_E_FAILED,
+    functions.ChannelCatchUp: ECode.GENERAL_E_FAILED,
 }
 """What is about the channel of that name, and the code of its refusal. Leaving is always allowed:
 a later login's rights may be fewer.

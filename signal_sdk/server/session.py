@@ -27,7 +27,7 @@ class Session:
     """One login of an account. `device` and `ver` are what it said of its client; `line_digest`
     is what the engine keeps of the line that its requests have to name; `sent` is the account's
     rate, which outlives the login; `changes` and `questions` are the paces of all else that it
-    asks; `rights` are its token's.
+    asks; `rights` are its token's. With `many_channels` it may be in more than one.
     """
 
     key: AccountKey
@@ -38,6 +38,7 @@ class Session:
     ver: int = 0
     token_expires: int | None = None
     rights: Rights = ALL
+    many_channels: bool = False
     rates: Rates[AccountKey] = attrs.field(factory=Rates, repr=False)
     _line: str | None = attrs.field(default=None, init=False, repr=False)
     """The line, once it was said: to make its digest for each request costs more than most."""

@@ -108,14 +108,21 @@ class Signal:
 
     # --- what is asked ---
 
-    def login(self, account: str, token: str, *, timeout: float | None = None) -> LoginSession:
+    def login(
+        self,
+        account: str,
+        token: str,
+        *,
+        many_channels: bool = False,
+        timeout: float | None = None,
+    ) -> LoginSession:
         """Log `account` in, and return its session once it is: as `signal_sdk.Signal.login`, within
         `timeout` seconds where that is given. Raises `LoginError`, or `TimeoutError`, after which
         the login is given up.
         """
 
         async def logged_in() -> _login_session.LoginSession:
-            session = self._signal.login(account, token)
+            session = self._signal.login(account, token, many_channels=many_channels)
             # Where it is given up, nobody has the session.
             return await session.__aenter__()
 

@@ -20,6 +20,7 @@ from signal_sdk.wire.names import JsonValue
 from signal_sdk.wire.properties import Properties
 from signal_sdk.wire.properties import check as check_properties
 from signal_sdk.wire.results import (
+    CatchUpResult,
     GetAttrAllResult,
     GetAttrResult,
     GetMessagesResult,
@@ -313,6 +314,19 @@ class ChannelHistory(Arguments):
     num: int = arg("num", _whole_number("num", 0), names.MAX_HISTORY)
 
 
+@attrs.frozen(kw_only=True)
+class ChannelCatchUp(Arguments):
+    """Of a session with many channels that has come back: hear again of one that it is in, and what
+    it has missed since the event `msgid` (ours).
+    """
+
+    function = "channel_catch_up"
+    result: ClassVar[type[Result]] = CatchUpResult
+
+    channel: str = arg("name", names.check_channel)
+    msgid: int = arg("msgid", _whole_number("msgid", 0), 0)
+
+
 # --- of the older clients -------------------------------------------------------------------------
 
 
@@ -417,6 +431,7 @@ FUNCTIONS: Final[Mapping[str, type[Arguments]]] = {
         ChannelQueryUserList,
         ChannelQueryUserListAll,
         ChannelHistory,
+        ChannelCatchUp,
         VoipInvite,
         VoipInviteAck,
         VoipInviteAccept,

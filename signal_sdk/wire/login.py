@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 import attrs
+from msgspec import UNSET, UnsetType
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, ProtocolError
@@ -47,6 +48,7 @@ class Login:
 
     `instance` and `again` are ours: a client that logs in anew by itself gives the same `instance`
     each time, and says that it comes `again`, which must not take the account from another login.
+    So is `many_channels`: its session may be in more than one. It is left out where it is not so.
     """
 
     vid: str
@@ -58,6 +60,7 @@ class Login:
     ver: int = 0
     instance: str = attrs.field(default="", repr=False)
     again: bool = False
+    many_channels: bool | UnsetType = UNSET
 
     @property
     def keeps_presence(self) -> bool:
@@ -88,9 +91,11 @@ class SetFlag:
 class LoginSucceeded:
     """The text of a `login_ret` that let the client in.
 
-    The last four are ours: the channel that the session is in, the id of that channel's last event,
-    whether some that the client has not seen are no longer held, and whether an operator has taken
-    the session out of the channel that the client names.
+    Those from `channel` on are ours: the channel that the session is in, the id of that channel's
+    last event, whether some that the client has not seen are no longer held, and whether an
+    operator has taken the session out of the channel that the client names. Of a session with many
+    channels, `channels` are those that it is in, and `removed_from` those that an operator has
+    taken it out of; for any other, there are no such fields.
     """
 
     uid: int
@@ -102,6 +107,8 @@ class LoginSucceeded:
     msgid: int = 0
     gap: bool = False
     removed: bool = False
+    channels: tuple[str, ...] | UnsetType = UNSET
+    removed_from: tuple[str, ...] | UnsetType = UNSET
 
 
 @attrs.frozen(kw_only=True)

@@ -125,6 +125,16 @@ class HistoryResult(Result):
 
 
 @attrs.frozen(kw_only=True)
+class CatchUpResult(Result):
+    """`channel_catch_up` (ours): `msgid` is the id of the channel's last event; `gap` is 1 where
+    some that its member has missed are not held any more.
+    """
+
+    msgid: int
+    gap: int
+
+
+@attrs.frozen(kw_only=True)
 class QueryUserListResult(Result):
     """`channel_query_userlist` and `channel_query_userlist_all`: how many members there are, and
     the newest of them.

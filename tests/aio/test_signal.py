@@ -70,6 +70,17 @@ class Heard(LoginCallback, ChannelCallback, CallCallback):
         self.put("said", call, extra)
 
 
+def test_many_channels(run: Run, make: Make) -> None:
+    async def main() -> None:
+        async with make() as signal, signal.login("ann", NO_TOKEN, many_channels=True) as ann:
+            room, hall = await ann.channel_join("room"), await ann.channel_join("hall")
+            await room.message_channel_send("hi")
+            await hall.channel_leave()
+            assert (room.is_joined, hall.is_joined) == (True, False)
+
+    run(main)
+
+
 def test_messages_and_channels(run: Run, make: Make) -> None:
     """What a method returns is awaited, and the objects are those of the other API."""
 

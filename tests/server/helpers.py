@@ -35,6 +35,7 @@ from signal_sdk.server.engine.base import (
     Delivery,
     Engine,
     Holdings,
+    Presence,
 )
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.happened import Happening
@@ -345,6 +346,12 @@ def killed(directory: Path, name: str = "killed") -> Path:
     return left
 
 
+def _lasting(presence: Presence) -> Presence:
+    """Without what dies with its node, and the order in which it joined its channels."""
+    channels = tuple(sorted(presence.channels))
+    return replace(presence, node="", began=0.0, channels=channels)
+
+
 def kept_by(engine: EmbeddedEngine) -> dict[Any, Any]:
     """All that an engine's state is to others, and that outlives its process, to compare it with
     another engine's.
@@ -352,8 +359,7 @@ def kept_by(engine: EmbeddedEngine) -> dict[Any, Any]:
     accounts = {
         key: (
             account.uid,
-            # Which node has the connection dies with that, and so does when its login began.
-            account.presence and replace(account.presence, node="", began=0.0),
+            account.presence and _lasting(account.presence),
             account.generation,
             account.attributes,
             account.inbox.last_version,

@@ -41,6 +41,7 @@ LIMITS: Final = LimitsConfig(
     inbox_messages=6,
     inbox_bytes=4000,
     inbox_sender_messages=3,
+    session_channels=3,
     account_channels=3,
     account_calls=2,
     app_accounts=10,
@@ -188,6 +189,9 @@ class Life:
             assert inbox.size <= LIMITS.inbox_bytes * 1.1
             assert max(inbox.senders.values(), default=0) <= LIMITS.inbox_sender_messages
             assert len(account.replies) <= MAX_REPLIES
+            if (presence := account.presence) is not None:
+                most = LIMITS.session_channels if presence.many_channels else 1
+                assert len(presence.channels) <= most
         for channel in state.channels.values():
             assert len(channel.attributes) <= LIMITS.attributes
             assert len(channel.history) <= LIMITS.history_events
@@ -211,7 +215,7 @@ class Life:
             for account in channel.members
         }
         assert members == {
-            (key.app, it.channel, key.account) for key, it in present.items() if it.channel
+            (key.app, name, key.account) for key, it in present.items() for name in it.channels
         }
         sides = {
             (call, AccountKey(call.app, side))

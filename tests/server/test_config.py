@@ -76,6 +76,7 @@ def test_every_key_has_a_default() -> None:
         inbox_messages=10000,
         inbox_bytes=16 * 1024 * 1024,
         inbox_sender_messages=2000,
+        session_channels=100,
         account_channels=1000,
         account_calls=100,
         app_accounts=1_000_000,

@@ -184,6 +184,7 @@ LOGINS: Final = st.fixed_dictionaries(
         "ver": _likely(st.sampled_from([0, 1_02_00_00_000, 1_01_03_00_009])),
         "instance": _likely(st.sampled_from(["a", "b"])),
         "again": st.booleans(),
+        "many_channels": st.booleans(),
         "token": _likely(st.just(names.NO_TOKEN)),
     },
 )

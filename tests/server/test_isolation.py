@@ -30,7 +30,7 @@ from signal_sdk.server.refusals import Refusals
 from signal_sdk.server.revocations import Revocation, Revocations, revoke
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.wire import datagrams
-from signal_sdk.wire.functions import UserLogout
+from signal_sdk.wire.functions import ChannelCatchUp, UserLogout
 from tests.packet_client import PacketClient, packet_client
 from tests.server.helpers import ask, dev_config, settle
 from tests.wire_client import WireClient, wire_client
@@ -138,6 +138,7 @@ CASES: Final[dict[str, list[Sequence[Step]]]] = {
         [("channel_history", ROOM)],
         [JOIN, ("channel_history", {**ROOM, "num": 5})],
     ],
+    "channel_catch_up": [[JOIN, ("channel_catch_up", {**ROOM, "msgid": 1})]],
     "voip_invite": [
         [INVITED],
         [("voip_invite", {**RINGING, "callID": "call", "extra": '{"_require_peer_online":1}'})],
@@ -364,11 +365,15 @@ async def test_what_is_compared_shows_what_changes(autojump_clock: MockClock) ->
 # --- the walk ---
 
 
+OWN = (UserLogout, ChannelCatchUp)
+"""What is about the connection itself."""
+
+
 def test_every_function_of_the_server_is_walked() -> None:
     """A new function is not isolated before it stands above."""
     services: Any = Node(two_apps()).acceptor._services
     handlers = services.handlers
-    known = {cls.function for cls in (*handlers.questions, *handlers.changes, UserLogout)}
+    known = {cls.function for cls in (*handlers.questions, *handlers.changes, *OWN)}
     assert set(CASES) == known
     for function, cases in CASES.items():
         assert cases

@@ -282,7 +282,7 @@ async def test_a_presence_is_told_as_it_is(operator: Operator, log_in: LogIn) ->
     assert (online.account, online.channel, online.is_connected) == ("ann", "room", False)
     await trio.sleep(130)
     assert await operator.presence("app", "ann") == attrs.evolve(
-        presence, online=False, uid=0, device="", ver=0, channel=None, lease_ends=None
+        presence, online=False, uid=0, device="", ver=0, channel=None, channels=(), lease_ends=None
     )
 
 

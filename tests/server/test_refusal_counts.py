@@ -360,6 +360,13 @@ async def a_sender_has_his_share(world: World) -> None:
     await refused(ann, 400, "user_sendmsg", **message("bob"))
 
 
+@over("session_channels", session_channels=1)
+async def is_in_many_channels(world: World) -> None:
+    ann = await world.log_in("ann", many_channels=True)
+    await done(ann, "channel_join", name="room")
+    await refused(ann, 300, "channel_join", name="hall")
+
+
 @over("account_channels", account_channels=1)
 async def makes_channels(world: World) -> None:
     ann = await world.log_in("ann")

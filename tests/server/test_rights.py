@@ -29,9 +29,9 @@ async def server(autojump_clock: MockClock) -> AsyncIterator[LocalServer]:
         yield server
 
 
-def logging_in(server: LocalServer, account: str, rights: Rights) -> Any:
+def logging_in(server: LocalServer, account: str, rights: Rights, **more: Any) -> Any:
     token = modern(account, 600, rights=rights)
-    return logged_in(server, account, token=token, device="javasdk", ver=1_02_00_00_000)
+    return logged_in(server, account, token=token, device="javasdk", ver=1_02_00_00_000, **more)
 
 
 IN_CHANNELS: list[tuple[str, dict[str, Any], int]] = [
@@ -45,6 +45,7 @@ IN_CHANNELS: list[tuple[str, dict[str, Any], int]] = [
 ]
 ONLY_INSIDE: list[tuple[str, dict[str, Any], int]] = [
     ("channel_history", {"name": "{}"}, 1001),
+    ("channel_catch_up", {"name": "{}"}, 1001),
     ("channel_del_attr", {"channel": "{}", "name": "a"}, 1001),
     ("channel_clear_attr", {"channel": "{}"}, 1001),
 ]
@@ -64,7 +65,7 @@ def about(args: dict[str, Any], name: str) -> dict[str, Any]:
 async def test_a_channel_right_is_for_its_channels(
     server: LocalServer, function: str, args: dict[str, Any], ecode: int
 ) -> None:
-    async with logging_in(server, "ann", GUEST) as ann:
+    async with logging_in(server, "ann", GUEST, many_channels=True) as ann:
         for name in ("other", "tea", ONLINE):
             reply = await ann.call(function, **about(args, name))
             assert is_refusal(reply, ecode)

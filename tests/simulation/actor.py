@@ -128,7 +128,7 @@ class Side(CallCallback):
 
 class Actor(LoginCallback):
     """A client that is busy while `is_busy`, with `mean_pause` seconds between two deeds, and stays
-    then.
+    then. Every other one is in many channels.
     """
 
     def __init__(
@@ -158,8 +158,9 @@ class Actor(LoginCallback):
         self._signal: Signal | None = None
         self._nursery: trio.Nursery | None = None
         self._session: LoginSession | None = None
-        self._channel: Channel | None = None
-        self._stay: Stay | None = None
+        self._is_many = names.index(name) % 2 == 1
+        self._there: dict[str, tuple[Channel, Stay]] = {}
+        """Where it has asked to be: of many channels, under each one's name."""
         self._calls: list[tuple[Call, Side]] = []
 
     async def run(self) -> None:
@@ -216,7 +217,7 @@ class Actor(LoginCallback):
         """Log in, where it is not."""
         if self.session is None and self._signal is not None:
             self.logins += 1
-            self._session = self._signal.login(self.name, TOKEN, self)
+            self._session = self._signal.login(self.name, TOKEN, self, many_channels=self._is_many)
 
     def leave(self) -> None:
         """Log out for good."""
@@ -228,8 +229,9 @@ class Actor(LoginCallback):
         if self.session is None:
             self.come_back()
         else:
-            if self._stay is not None:
-                self._stay.asked_to_leave_at = trio.current_time()
+            for _, stay in self._there.values():
+                stay.asked_to_leave_at = trio.current_time()
+            self._there.clear()
             self.leave()
 
     def _send(self) -> None:
@@ -246,7 +248,7 @@ class Actor(LoginCallback):
             self._watch(operation, lambda sent=sent: setattr(sent, "is_acked", True))  # type: ignore[misc]  # mypy knows no default of a lambda
 
     def _send_to_channel(self) -> None:
-        channel = self._channel
+        channel = self._draw.choice([None, *(it for it, _ in self._there.values())])
         if channel is None or not channel.is_joined:
             self._join()
             return
@@ -266,21 +268,24 @@ class Actor(LoginCallback):
         stay = Stay(name)
         channel = self.session.channel_join(name, stay)
         if channel.cb is stay:
-            if self._stay is not None:
-                self._stay.asked_to_leave_at = trio.current_time()
+            key = name if self._is_many else ""
+            if key in self._there:
+                self._there[key][1].asked_to_leave_at = trio.current_time()
             self.stays.append(stay)
-            self._channel, self._stay = channel, stay
+            self._there[key] = channel, stay
             self._watch(_joined(channel))
 
     def _leave_channel(self) -> None:
-        if self._channel is not None and self._stay is not None:
-            self._stay.asked_to_leave_at = trio.current_time()
-            self._watch(self._channel.channel_leave())
+        if self._there:
+            channel, stay = self._draw.choice(list(self._there.values()))
+            stay.asked_to_leave_at = trio.current_time()
+            self._watch(channel.channel_leave())
 
     def _set_attr(self) -> None:
-        if self._channel is not None:
+        if self._there:
+            channel, _ = self._draw.choice(list(self._there.values()))
             value = str(self._draw.randrange(100))
-            self._watch(self._channel.channel_set_attr(self._draw.choice("abc"), value))
+            self._watch(channel.channel_set_attr(self._draw.choice("abc"), value))
 
     def _call(self) -> None:
         if self.session is not None:

@@ -121,9 +121,9 @@ def check_roster(channel: str, server: list[str], actors: list[Actor]) -> Iterat
     """Everybody's idea of who is in a channel is the server's."""
     members = []
     for actor in actors:
-        stays = [it for it in actor.stays if it.joined_at is not None and it.left_at is None]
-        stay = stays[0] if stays else None
-        if stay is not None and stay.channel == channel:
+        for stay in actor.stays:
+            if stay.channel != channel or stay.joined_at is None or stay.left_at is not None:
+                continue
             members.append(actor.name)
             if sorted(stay.roster) != sorted(server):
                 yield f"{actor.name} has {sorted(stay.roster)} in {channel}, not {sorted(server)}"

@@ -61,6 +61,23 @@ def test_a_loop_is_left_where_nothing_comes(make: Make) -> None:
         assert next(messages).text == "late"
 
 
+def test_many_channels(make: Make) -> None:
+    with (
+        make() as signal,
+        signal.login("ann", NO_TOKEN, many_channels=True) as ann,
+        ann.channel("room") as room,
+        ann.channel("hall") as hall,
+    ):
+        for channel in (room, hall):
+            with channel.events(timeout=20) as events:
+                channel.message_channel_send(f"in {channel.name}")
+                assert isinstance(next(events), signal_sdk.ChannelJoined)
+                said = next(events)
+                assert isinstance(said, signal_sdk.ChannelMessage)
+                assert said.text == f"in {channel.name}"
+        assert (room.is_joined, hall.is_joined) == (True, True)
+
+
 def test_channels(make: Make) -> None:
     with make() as signal, signal.login("ann", NO_TOKEN) as ann:
         with ann.channel("room") as room, room.events(timeout=20) as events:

@@ -12,6 +12,7 @@ import unicodedata
 import attrs
 from hypothesis import settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.wire import call2, events, frames, functions, lines, login, looks, names
@@ -164,6 +165,7 @@ _ARGUMENTS: dict[str, st.SearchStrategy[JsonValue]] = {
     "call_id": message_ids,
     "digits": st.text(sorted(names.DTMF_DIGITS), min_size=1, max_size=20),
     "msg": json_values(4),
+    "msgid": counts,
     "name": attr_names,
     "num": counts,
     "peer": accounts,
@@ -204,6 +206,7 @@ results: st.SearchStrategy[wire_results.Result] = st.one_of(
     st.builds(wire_results.QueryNumResult, num=counts),
     st.builds(wire_results.QueryUserIsInResult, isin=st.sampled_from([0, 1])),
     st.builds(wire_results.QueryUserListResult, num=counts, list=members),
+    st.builds(wire_results.CatchUpResult, msgid=counts, gap=st.sampled_from([0, 1])),
 )
 
 # --- logging in ----------------------------------------------------------------------------------
@@ -217,9 +220,18 @@ logins = st.builds(
     device=st.sampled_from([login.WEB_DEVICE, login.NATIVE_DEVICE]),
     ip=texts,
     ver=counts,
+    many_channels=st.just(UNSET) | st.booleans(),
 )
 line_logins = st.builds(login.LineLogin, line=session_lines, msgid=counts)
-login_successes = st.builds(login.LoginSucceeded, uid=counts, line=session_lines, gap=st.booleans())
+_some_channels = st.just(UNSET) | st.lists(channel_names, max_size=3).map(tuple)
+login_successes = st.builds(
+    login.LoginSucceeded,
+    uid=counts,
+    line=session_lines,
+    gap=st.booleans(),
+    channels=_some_channels,
+    removed_from=_some_channels,
+)
 closings = st.builds(login.Closing, ecode=ecodes.map(int), reason=texts)
 
 # --- events --------------------------------------------------------------------------------------

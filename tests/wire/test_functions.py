@@ -37,6 +37,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "channel_query_userlist": ("name", "", "num list"),
     "channel_query_userlist_all": ("name", "num", "num list"),
     "channel_history": ("name", "num", "msgs whole"),
+    "channel_catch_up": ("name", "msgid", "msgid gap"),
     "voip_invite": ("channelName peer", "extra callID properties", ""),
     "voip_invite_ack": ("channelName peer", "extra", ""),
     "voip_invite_accept": ("channelName peer", "extra", ""),

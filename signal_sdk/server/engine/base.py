@@ -281,7 +281,8 @@ class Engine(Operating, Protocol):
 
         The session before ends, with its membership and calls, and a connection that holds it is
         told by `deliver_kick`, or by `deliver_loss` where this one comes `again`, which is the same
-        client's; with `keeps`, the new one is in its channel instead, and goes on with its calls.
+        client's; with `keeps`, and `many_channels` for both or for neither, the new one is in its
+        channels instead, and goes on with its calls.
         None, and nothing is done, where one that comes `again` finds the account held by another
         instance, and where another that was on its way for long (`LATE_SECONDS`) finds it held by
         a login that has begun later: its client may have given it up. Raises `QuotaError` where the
@@ -314,13 +315,13 @@ class Engine(Operating, Protocol):
         """Every account that is online."""
 
     def join(self, asked: Asked, channel: str, *, newest: int) -> Answer[Joined | Known]:
-        """Make the session a member of `channel`, and of no other: the channel that it was in is
-        told that it leaves, this one that it joins, unless it is in it already. A join that came
-        before is `Known` where its session has moved on since.
+        """Make the session a member of `channel`, and of no other unless it may be in many: the
+        channel that it was in is told that it leaves, this one that it joins, unless it is in it
+        already. A join that came before is `Known` where its session has moved on since.
 
         The joined channel's `newest` members are listed. Raises `QuotaError` where there are too
-        many channels, and `SignalError` over the channel's rate of joins, which in a large one
-        count as several: the session stays where it is then.
+        many channels, or the session is in too many, and `SignalError` over the channel's rate
+        of joins, which in a large one count as several: the session stays where it is then.
         """
 
     def leave(self, asked: Asked, channel: str) -> Answer[Known | None]:
@@ -334,7 +335,8 @@ class Engine(Operating, Protocol):
 
     def joined_at(self, key: ChannelKey, account: str) -> Answer[int]:
         """The channel's last msgid when the member joined it, for the last time where it did so
-        again; 0 where that is not known any more, as after a restart.
+        again; 0 where that is not known any more, as after a restart, nor of a session that may
+        be in many channels.
         """
 
     # --- channels ---

@@ -43,6 +43,7 @@ class Bounds:
     inbox_sender_messages: int = 0
     history_events: int = 256
     history_seconds: float = 60.0
+    session_channels: int = 0
     account_channels: int = 0
     account_calls: int = 0
     app_accounts: int = 0

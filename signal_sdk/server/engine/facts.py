@@ -11,6 +11,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 import attrs
 import msgspec
+from msgspec.structs import replace
 
 from signal_sdk.wire.events import ChannelContent, ChannelMessage
 from signal_sdk.wire.hidden import hides
@@ -124,6 +125,7 @@ class LoginFacts:
     token_issued: int | None = None
     rights: str = ""
     began: float = 0.0
+    many_channels: bool = False
 
 
 class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -135,7 +137,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     session on a resume; `device`, `ver` and `instance` are the facts of its login, `token_expires`,
     `token_issued` and `rights` those of its token. Where an operator has taken it out of a channel,
     that is among those that it was `removed` from, until it joins one. `began` is when its login
-    did, which a restart forgets.
+    did, which a restart forgets. Only with `many_channels` may it be in more than one.
     """
 
     uid: int
@@ -152,6 +154,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     rights: str = ""
     began: float = 0.0
     removed: tuple[str, ...] = ()
+    many_channels: bool = False
 
     @property
     def channel(self) -> str | None:
@@ -163,9 +166,33 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return f"Presence(uid={self.uid}, generation={self.generation}, channels={self.channels})"
 
 
+MAX_REMOVED: Final = 1000
+"""From how many channels at most a session was removed, as far as that is remembered: the latest.
+"""
+
+
 def without(channels: tuple[str, ...], channel: str) -> tuple[str, ...]:
     """The others, in their order."""
     return tuple(it for it in channels if it != channel)
+
+
+def joining(presence: Presence, channel: str) -> Presence:
+    """The same session once it has joined `channel`, and left all others unless it may be in many
+    channels.
+    """
+    if not presence.many_channels:
+        return replace(presence, channels=(channel,), removed=())
+    channels = (*presence.channels, channel)
+    return replace(presence, channels=channels, removed=without(presence.removed, channel))
+
+
+def leaving(presence: Presence, channel: str, *, is_removed: bool = False) -> Presence:
+    """The same session once it has left `channel`, or was taken out of it."""
+    removed = presence.removed
+    if is_removed:
+        before = without(removed, channel) if presence.many_channels else ()
+        removed = (*before, channel)[-MAX_REMOVED:]
+    return replace(presence, channels=without(presence.channels, channel), removed=removed)
 
 
 # --- inboxes ---

@@ -157,8 +157,9 @@ class KeptChannel:
 
 @attrs.frozen(kw_only=True)
 class KeptAccount:
-    """An account. `channel` is the one that it is in; `bytes` is of its attributes' values and of
-    what waits in its inbox; `made` is how many channels there are that it has made.
+    """An account. `channel` is the last of its `channels`, those that it is in; `bytes` is of its
+    attributes' values and of what waits in its inbox; `made` is how many channels there are that it
+    has made.
     """
 
     app: str
@@ -170,6 +171,7 @@ class KeptAccount:
     bytes: int
     calls: int
     made: int
+    channels: tuple[str, ...]
     record: Account = attrs.field(repr=False)
 
     @property
@@ -217,6 +219,7 @@ def _account(account: Account) -> KeptAccount:
         bytes=_size(account.attributes) + account.inbox.size,
         calls=len(account.calls),
         made=account.made,
+        channels=presence.channels if presence is not None else (),
         record=account,
     )
 

@@ -17,7 +17,6 @@ from itertools import islice
 from typing import Final, TypeVar
 
 import msgspec
-from msgspec.structs import replace
 
 from signal_sdk.server.engine import call_table
 from signal_sdk.server.engine.base import (
@@ -32,7 +31,7 @@ from signal_sdk.server.engine.base import (
     Standing,
 )
 from signal_sdk.server.engine.bounds import QuotaError, size_of
-from signal_sdk.server.engine.facts import without
+from signal_sdk.server.engine.facts import leaving
 from signal_sdk.server.engine.happened import CALL, MESSAGE, Why
 from signal_sdk.server.engine.operating import number_in, wrong_cursor
 from signal_sdk.server.engine.presence_operations import PresenceOperations
@@ -80,8 +79,7 @@ class OperatorOperations(PresenceOperations):
         presence = account.presence if account is not None else None
         if account is None or presence is None or channel not in presence.channels:
             return False
-        left = without(presence.channels, channel)
-        account.presence = replace(presence, channels=left, removed=(channel,))
+        account.presence = leaving(presence, channel, is_removed=True)
         self._commits.account(account)
         where = ChannelKey(key.app, channel)
         if delivery := self._holder(presence):

@@ -27,9 +27,10 @@ from signal_sdk.server.engine.base import (
     Presence,
     Roster,
 )
+from signal_sdk.server.engine.bounds import check
 from signal_sdk.server.engine.call_operations import CallOperations
 from signal_sdk.server.engine.channel_operations import ChannelOperations
-from signal_sdk.server.engine.facts import LATE_SECONDS, without
+from signal_sdk.server.engine.facts import LATE_SECONDS, joining, leaving
 from signal_sdk.server.engine.happened import (
     JOIN,
     LEAVE,
@@ -69,7 +70,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         before = account.presence
         if before is not None and self._is_none_any_more(before, facts, again=again):
             return None
-        if before is not None and not keeps:
+        if before is not None and not (keeps and before.many_channels == facts.many_channels):
             self._end(account, before, why=Why.KICKED, is_same=again)
             before = None
             # It may have been forgotten with that.
@@ -87,6 +88,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
             token_issued=facts.token_issued,
             rights=facts.rights,
             began=facts.began,
+            many_channels=facts.many_channels,
         )
         self._forget_replies(account, list(account.replies))
         if before is not None:
@@ -253,18 +255,28 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
         key = ChannelKey(asked.key.app, channel)
         found = self._channels.get(key)
         if not is_in:
+            self._check_session(presence)
             self._check_joins(key, found)
         if found is None:
             found = self._state.make_channel(key, account, None)
         if not is_in:
+            joined = joining(presence, channel)
             for left in presence.channels:
-                self._depart(ChannelKey(key.app, left), account)
-            account.presence = replace(presence, channels=(channel,), removed=())
+                if left not in joined.channels:
+                    self._depart(ChannelKey(key.app, left), account)
+            account.presence = joined
             self._commits.account(account)
             self._arrive(found, account)
         account.joined_at = found.msgid
         self._keep(account, asked)
         return Joined(roster=found.roster(newest), attributes=self._attributes(found))
+
+    def _check_session(self, presence: Presence) -> None:
+        """Raise `QuotaError` where the session is in all the channels that it may be in."""
+        if presence.many_channels:
+            what, most = "the channels that a session is in", self._state.bounds.session_channels
+            code = ECode.JOINCHANNEL_E_OTHER
+            check(len(presence.channels), most, what, code, limit="session_channels")
 
     def _check_joins(self, key: ChannelKey, channel: Channel | None) -> None:
         """Count a join that all members hear of: in a large channel, as several. Raises
@@ -313,7 +325,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
                 ECode.LEAVECHANNEL_E_OTHER,
                 f"{asked.key.account!r} is not in the channel {channel!r}",
             )
-        account.presence = replace(presence, channels=without(presence.channels, channel))
+        account.presence = leaving(presence, channel)
         self._commits.account(account)
         self._depart(ChannelKey(asked.key.app, channel), account)
         self._keep(account, asked)
@@ -347,4 +359,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
 
     def joined_at(self, key: ChannelKey, account: str) -> int:
         owner = self._accounts.get(AccountKey(key.app, account))
-        return owner.joined_at if owner and self.is_member(key, account) else 0
+        presence = owner.presence if owner is not None else None
+        if owner is None or presence is None or presence.many_channels:
+            return 0
+        return owner.joined_at if presence.channel == key.channel else 0

@@ -13,7 +13,6 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 import msgspec
-from msgspec.structs import replace
 
 from signal_sdk.server.engine.base import (
     AccountKey,
@@ -29,7 +28,7 @@ from signal_sdk.server.engine.base import (
 from signal_sdk.server.engine.bounds import Bounds, Usage, check, size_of
 from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.dues import Dues
-from signal_sdk.server.engine.facts import without
+from signal_sdk.server.engine.facts import joining, leaving
 from signal_sdk.server.engine.files import exposed
 from signal_sdk.server.engine.happenings import Happenings
 from signal_sdk.server.engine.journal import HOMELESS, UNREADABLE, Journal
@@ -409,9 +408,12 @@ class State:
 
         def take_member(row: Row) -> None:
             number, member, _ = row
-            account = accounts[member]
-            channels[number].members[account.key.account] = account.uid
-            channels[number].usage.members += 1
+            account, channel = accounts[member], channels[number]
+            channel.members[account.key.account] = account.uid
+            channel.usage.members += 1
+            presence = account.presence
+            if presence is not None and presence.many_channels:
+                account.presence = joining(presence, channel.key.channel)
 
         def take_maker(row: Row) -> None:
             number, owner = row
@@ -451,7 +453,7 @@ class State:
             for name in presence.channels:
                 channel = self.channels.get(ChannelKey(key.app, name))
                 if channel is None or key.account not in channel.members:
-                    presence = replace(presence, channels=without(presence.channels, name))
+                    presence = leaving(presence, name)
             if presence is not account.presence:
                 account.presence = presence
                 self.commits.account(account)

@@ -39,8 +39,12 @@ FEW: Final = RESERVED // 2
 """With fewer of them left, the next are reserved."""
 
 REMOVED: Final = "\x01"
-"""Stands in a row before the channel that a presence was removed from, where else the one stands
+"""Stands in a row before each channel that a presence was removed from, where else the one stands
 that it is in: no channel's name holds it, and so an earlier release finds it in none.
+"""
+MANY: Final = "\x02"
+"""Stands before all that, where a session may be in many channels: it is in those whose members it
+is.
 """
 
 Row = tuple[Any, ...]
@@ -193,8 +197,8 @@ class Account:
         )
         account.inbox.last_version = reserved - RESERVED
         if digest is not None:
-            device, ver, token_expires, instance, channel, lease_ends, issued, rights = facts
-            is_removed = channel is not None and channel.startswith(REMOVED)
+            device, ver, token_expires, instance, cell, lease_ends, issued, rights = facts
+            where, *removed = (cell or "").split(REMOVED)
             account.presence = Presence(
                 uid=uid,
                 generation=generation,
@@ -203,18 +207,20 @@ class Account:
                 ver=ver,
                 token_expires=token_expires,
                 instance=instance,
-                channels=(channel,) if channel is not None and not is_removed else (),
+                channels=(where,) if where not in ("", MANY) else (),
                 lease_ends=lease_ends,
                 token_issued=issued,
                 rights=rights or "",
-                removed=(channel[len(REMOVED) :],) if is_removed else (),
+                removed=tuple(removed),
+                many_channels=where == MANY,
             )
         return account
 
 
 def channel_cell(presence: Presence) -> str | None:
-    """What a row says of a presence's channel."""
-    return REMOVED + presence.removed[0] if presence.removed else presence.channel
+    """What a row says of a presence's channels."""
+    where = MANY if presence.many_channels else presence.channel or ""
+    return "".join([where, *(REMOVED + it for it in presence.removed)]) or None
 
 
 # --- channels ---

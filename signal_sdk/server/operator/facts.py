@@ -72,7 +72,8 @@ class Outcome:
 class PresenceFacts:
     """How an account is: what there is of its session where it is `online`. Of one that has lost
     its connection, `lease_ends` is when it goes offline. `since` is when its connection was made,
-    where that is this node's.
+    where that is this node's. `channel` is the last that it has joined of its `channels`, which are
+    several where its session has asked for many.
     """
 
     account: str
@@ -83,12 +84,13 @@ class PresenceFacts:
     channel: str | None = None
     lease_ends: float | None = None
     since: float | None = None
+    channels: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
 class Online:
-    """One of those who are online. `is_connected` is false while the account has lost its
-    connection, and may come back.
+    """One of those who are online, with its channels, as in `PresenceFacts`. `is_connected` is
+    false while the account has lost its connection, and may come back.
     """
 
     account: str
@@ -96,6 +98,7 @@ class Online:
     device: str
     channel: str | None
     is_connected: bool
+    channels: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -161,8 +164,8 @@ class CallFacts:
 class ConnectionFacts:
     """A connection of this node that somebody has logged in on: the address at its other end,
     whether a proxy's header or the socket says so, the `wire` that its client speaks (`websocket`
-    or `native`), when it was made, and how many bytes wait to be sent. `channel` is the one that it
-    hears.
+    or `native`), when it was made, and how many bytes wait to be sent. `channels` are those that it
+    hears, and `channel` the last that it has begun to hear.
     """
 
     account: str
@@ -173,6 +176,7 @@ class ConnectionFacts:
     ver: int
     since: float
     outbox_bytes: int
+    channels: tuple[str, ...] = ()
 
 
 @hides("text")

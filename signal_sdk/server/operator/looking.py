@@ -103,6 +103,7 @@ class Looking(Base):
             device=presence.device,
             ver=presence.ver,
             channel=presence.channel,
+            channels=presence.channels,
             lease_ends=presence.lease_ends,
             since=self._since(connection.began_at) if connection is not None else None,
         )
@@ -241,7 +242,8 @@ class Looking(Base):
     def _connection(self, look: Look) -> ConnectionFacts:
         return ConnectionFacts(
             account=look.key.account,
-            channel=look.channel,
+            channel=look.channels[-1] if look.channels else None,
+            channels=look.channels,
             peer=look.peer,
             wire=look.kind,
             device=look.device,
@@ -273,6 +275,7 @@ def _online(found: tuple[str, Presence]) -> Online:
         uid=presence.uid,
         device=presence.device,
         channel=presence.channel,
+        channels=presence.channels,
         is_connected=presence.lease_ends is None,
     )
 

@@ -131,7 +131,7 @@ export class About {
     const now = Date.now() / 1000;
     this.#fact("State", presence.online ? (presence.lease_ends ? "online, connection lost" : "online") : "offline",
       presence.online ? (presence.lease_ends ? "wait" : "good") : "");
-    this.#fact("Channel", presence.channel === null ? "–" : shown(presence.channel));
+    this.#fact("Channel", presence.channels.map((/** @type {string} */ it) => shown(it)).join(", ") || "–");
     this.#fact("Device", shown(presence.device || "–"));
     this.#fact("Here for", presence.since ? lasted(now - presence.since) : "–");
     this.#fact("Lease ends", presence.lease_ends ? clock(presence.lease_ends * 1000) : "–");

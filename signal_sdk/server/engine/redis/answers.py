@@ -27,6 +27,7 @@ __all__ = [
     "Dead",
     "attributes",
     "call",
+    "channels_text",
     "entries",
     "joined",
     "known",
@@ -88,6 +89,11 @@ _MOST: Final[Mapping[str, tuple[str, ECode, Limit]]] = {
         "the channels that {account} has made and that are there",
         ECode.GENERAL_E_FAILED,
         "account_channels",
+    ),
+    "session_channels": (
+        "the channels that a session is in",
+        ECode.JOINCHANNEL_E_OTHER,
+        "session_channels",
     ),
     "calls": ("the live calls of {account}", ECode.INVITE_E_OTHER, "account_calls"),
     "app_bytes": ("the bytes of all that the app keeps", ECode.GENERAL_E_FAILED, "app_bytes"),
@@ -194,12 +200,28 @@ def presence(fields: Sequence[Any]) -> Presence:
         token_expires=None if expires is None else int(expires),
         node=_text(node),
         instance=_text(instance),
-        channels=() if channel is None else (channel.decode(),),
+        channels=_channels(channel),
         lease_ends=None if lease is None else float(lease),
         token_issued=None if issued is None else int(issued),
         rights=_text(rights),
-        removed=() if removed is None else (removed.decode(),),
+        removed=_channels(removed),
+        many_channels=channel is not None and channel.startswith(MARK),
     )
+
+
+MARK: Final = b"\x01"
+"""Before each channel of a session that may be in many, and behind the last (accounts.lua)."""
+
+
+def _channels(text: bytes | None) -> tuple[str, ...]:
+    return tuple(it.decode() for it in (text or b"").split(MARK) if it)
+
+
+def channels_text(presence: Presence, channels: Sequence[str]) -> bytes | None:
+    """These, which are the presence's, as accounts.lua has them; None where there is nothing."""
+    if presence.many_channels:
+        return b"".join([MARK, *(it.encode() + MARK for it in channels)])
+    return channels[-1].encode() if channels else None
 
 
 def _text(data: bytes | None) -> str:

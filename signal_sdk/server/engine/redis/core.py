@@ -150,6 +150,7 @@ class Core:
                         names.MAX_ATTRS_BYTES,
                         sorted(self._kept_kinds),
                         self._kept_most,
+                        bounds.session_channels,
                     ]
                 )
             ]

@@ -16,6 +16,7 @@ from typing import Any, Final
 import attrs
 
 from signal_sdk.server.engine.bounds import size_of
+from signal_sdk.server.engine.redis.answers import channels_text
 from signal_sdk.server.engine.redis.call_operations import key_of, record
 from signal_sdk.server.engine.redis.channel_operations import name_size
 from signal_sdk.server.engine.redis.core import pack, tag
@@ -167,8 +168,8 @@ def _presence(app: _App, account: Account, prefix: str, *, is_cluster: bool) -> 
         "ri": presence.rights or None,
         "te": presence.token_expires,
         "ti": presence.token_issued,
-        "ch": presence.channel,
-        "rm": presence.removed[0] if presence.removed else None,
+        "ch": channels_text(presence, presence.channels),
+        "rm": channels_text(presence, presence.removed) if presence.removed else None,
         "le": presence.lease_ends and repr(presence.lease_ends),
     }
     known = {field: value for field, value in facts.items() if value is not None}

@@ -73,6 +73,7 @@ class PresenceOperations(Lives):
             int(again),
             int(keeps),
             f"{facts.began:.3f}",
+            int(facts.many_channels),
         )
         return drive(self._log_in(key, facts.line_digest, args))
 

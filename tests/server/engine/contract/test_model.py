@@ -121,7 +121,8 @@ class Login:
 
     generation: int
     node: int
-    channel: str | None = None
+    is_many: bool = False
+    channels: tuple[str, ...] = ()
     lost_at: float | None = None
     removed: tuple[str, ...] = ()
     is_fenced: bool = False
@@ -169,7 +170,14 @@ class PresenceMachine(RuleBasedStateMachine):
         return Asked(key_of(who), self.logins[who].generation, self.numbers, 0, "first")
 
     def come(
-        self, who: str, node: int, generation: int, channel: str | None, *, is_back: bool = False
+        self,
+        who: str,
+        node: int,
+        generation: int,
+        channels: tuple[str, ...],
+        *,
+        is_many: bool,
+        is_back: bool = False,
     ) -> None:
         """Somebody holds a new generation at this node, of a new session or, being back, of the
         same.
@@ -180,7 +188,7 @@ class PresenceMachine(RuleBasedStateMachine):
             if before.lost_at is None:
                 told = self.losses if is_back else self.kicks
                 told[before.node].append((who, before.generation))
-        self.logins[who] = Login(generation, node, channel)
+        self.logins[who] = Login(generation, node, is_many, channels)
         if before is not None and is_back:
             self.logins[who].removed = before.removed
 
@@ -192,17 +200,18 @@ class PresenceMachine(RuleBasedStateMachine):
 
     # --- what people do ---
 
-    @rule(who=people, node=nodes, keeps=st.booleans())
-    def log_in(self, who: str, node: int, keeps: bool) -> None:
+    @rule(who=people, node=nodes, keeps=st.booleans(), is_many=st.booleans())
+    def log_in(self, who: str, node: int, keeps: bool, is_many: bool) -> None:
         key = key_of(who)
         self.wake(node)
-        made = self.clock.run(
-            lambda: self.engines[node].log_in(key, login_facts(key, f"{node}"), keeps=keeps)
-        )
+        facts = login_facts(key, f"{node}", many_channels=is_many)
+        made = self.clock.run(lambda: self.engines[node].log_in(key, facts, keeps=keeps))
         before = self.logins.get(who)
         assert made is not None
         assert made.generation > (before.generation if before else 0)
-        self.come(who, node, made.generation, before.channel if before and keeps else None)
+        keeps = keeps and before is not None and before.is_many == is_many
+        channels = before.channels if before is not None and keeps else ()
+        self.come(who, node, made.generation, channels, is_many=is_many)
 
     @rule(who=people, node=nodes, line=nodes)
     def resume(self, who: str, node: int, line: int) -> None:
@@ -217,7 +226,8 @@ class PresenceMachine(RuleBasedStateMachine):
         assert login is not None
         assert found is not None
         assert found[1].generation > login.generation
-        self.come(who, node, found[1].generation, login.channel, is_back=True)
+        generation, is_many = found[1].generation, login.is_many
+        self.come(who, node, generation, login.channels, is_many=is_many, is_back=True)
 
     @rule(who=people)
     def lose_the_connection(self, who: str) -> None:
@@ -248,26 +258,29 @@ class PresenceMachine(RuleBasedStateMachine):
                 self.clock.run(lambda: engine.join(asked, channel, newest=9))
             return
         joined = [self.clock.run(lambda: engine.join(asked, channel, newest=9)) for _ in range(2)]
-        login.channel, login.removed = channel, ()
+        if channel not in login.channels:
+            others, removed = (login.channels, login.removed) if login.is_many else ((), ())
+            login.channels = (*others, channel)
+            login.removed = tuple(it for it in removed if it != channel)
         assert isinstance(joined[0], Joined)
         assert joined[0] == joined[1]
         # The member hears what follows.
         assert joined[0].roster.msgid == self.observers[0].latest[CHANNELS[channel]]
 
-    @rule(who=people)
-    def leave(self, who: str) -> None:
+    @rule(who=people, channel=st.sampled_from(sorted(CHANNELS)))
+    def leave(self, who: str, channel: str) -> None:
         login = self.logins.get(who)
         if login is None:
             return
-        engine, asked, channel = self.engines[login.node], self.asked(who), login.channel
+        engine, asked = self.engines[login.node], self.asked(who)
         if login.is_fenced:
             self.wake(login.node)
-        if channel is None or login.is_fenced:
-            assert self.clock.refused(lambda: engine.leave(asked, "room")) is not None
+        if channel not in login.channels or login.is_fenced:
+            assert self.clock.refused(lambda: engine.leave(asked, channel)) is not None
             return
         for outcome in (None, Known("first")):
             assert self.clock.run(lambda: engine.leave(asked, channel)) == outcome
-        login.channel = None
+        login.channels = tuple(it for it in login.channels if it != channel)
 
     @rule(who=people, node=nodes)
     def come_too_late(self, who: str, node: int) -> None:
@@ -299,9 +312,11 @@ class PresenceMachine(RuleBasedStateMachine):
     @rule(who=people, node=nodes, channel=st.sampled_from(sorted(CHANNELS)))
     def remove(self, who: str, node: int, channel: str) -> None:
         login, engine = self.logins.get(who), self.engines[node]
-        is_in = login is not None and login.channel == channel
+        is_in = login is not None and channel in login.channels
         if login is not None and is_in:
-            login.channel, login.removed = None, (channel,)
+            login.channels = tuple(it for it in login.channels if it != channel)
+            before = tuple(it for it in login.removed if it != channel) if login.is_many else ()
+            login.removed = (*before, channel)
             if login.lost_at is None:
                 self.removals[login.node].append((who, login.generation))
         assert self.clock.run(lambda: engine.remove(key_of(who), channel)) is is_in
@@ -354,14 +369,14 @@ class PresenceMachine(RuleBasedStateMachine):
     @invariant()
     def whoever_is_online_is_where_the_model_says(self) -> None:
         found = {
-            key.account: (it.generation, it.channel, it.removed, it.lease_ends)
+            key.account: (it.generation, it.channels, it.removed, it.lease_ends)
             for key, it in self.clock.run(self.engines[1].online)
             if key.account in PEOPLE
         }
         assert found == {
             who: (
                 it.generation,
-                it.channel,
+                it.channels,
                 it.removed,
                 None if it.lost_at is None else it.lost_at + LEASE_SECONDS,
             )
@@ -374,7 +389,7 @@ class PresenceMachine(RuleBasedStateMachine):
             roster = self.clock.run(partial(self.engines[0].roster, key, 9))
             there = [account for account, _ in roster.newest]
             assert sorted(there) == sorted(
-                who for who, it in self.logins.items() if it.channel == name
+                who for who, it in self.logins.items() if name in it.channels
             )
             for observer in self.observers[:FRAIL]:
                 assert observer.rosters[name] == there
@@ -393,14 +408,14 @@ class PresenceMachine(RuleBasedStateMachine):
     def what_is_due_is_what_the_model_waits_for(self) -> None:
         statistics = self.engines[0].statistics()
         leases = sum(it.lost_at is not None for it in self.logins.values())
-        rosters = {it.channel for it in self.logins.values()} - {None}
+        rosters = {name for it in self.logins.values() for name in it.channels}
         ends = statistics.channels - 2 - len(rosters)
         assert statistics.due == leases + ends
         assert statistics.online == len(self.logins) + 2
         measures = self.engines[0].measures(("app",))
         assert measures.apps["app"].online == statistics.online
         # Two observers are in a special channel each.
-        members = sum(it.channel is not None for it in self.logins.values()) + 2
+        members = sum(len(it.channels) for it in self.logins.values()) + 2
         assert measures.apps["app"].members == members
 
 

@@ -14,6 +14,7 @@ import attrs
 import pytest
 import trio
 from click.testing import CliRunner
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 from signal_sdk.cli.main import cli
@@ -133,7 +134,7 @@ def lasting(presence: Presence | None) -> Any:
         return None
     assert presence.lease_ends is not None
     facts = {it: getattr(presence, it) for it in presence.__struct_fields__}
-    return {**facts, "node": "", "lease_ends": None}
+    return {**facts, "node": "", "lease_ends": None, "channels": set(presence.channels)}
 
 
 # --- what they do
@@ -147,6 +148,7 @@ async def live(house: House, key: AccountKey, moments: random.Random) -> None:
             if user is None:
                 token: dict[str, Any] = {"token_expires": 1_700_000_000, "token_issued": 3}
                 facts = {**token, "rights": "{}"} if moments.random() < 0.5 else {}
+                facts["many_channels"] = KEYS.index(key) % 2 == 0
                 user = await house.node.log_in(key, line=f"{number}", instance="i", **facts)
             match moments.randrange(8):
                 case 0:
@@ -207,6 +209,11 @@ async def crowd(house: House, *, seed: int) -> None:
         for number, key in enumerate(KEYS):
             moments = random.Random(seed * 100 + number)
             nursery.start_soon(live, house, key, moments)
+    ann = await house.node.log_in(ANN, many_channels=True)
+    for channel in CHANNELS:
+        await ann.join(channel)
+    for channel in CHANNELS[2:]:
+        await house.engine.remove(ANN, channel)
     for key in KEYS[:2]:
         # Some of it is handled.
         page = await house.engine.read_inbox(key, 0, 1)
@@ -222,7 +229,8 @@ def kept(directory: Path) -> dict[Any, Any]:
             it.uid,
             it.generation,
             it.reserved,
-            it.presence,
+            # In which order it has joined its channels is kept nowhere.
+            it.presence and replace(it.presence, channels=tuple(sorted(it.presence.channels))),
             it.attributes,
             [(entry.version, entry.expires, entry.line) for entry in it.inbox.entries],
             {callid: reply.text for callid, reply in it.replies.items()},
@@ -255,6 +263,8 @@ def test_what_clients_see_is_the_same_there_and_back(world: World, seed: int) ->
     before = kept(world.directory)
     assert before["accounts"]
     assert before["channels"]
+    presence = before["accounts"][ANN][3]
+    assert (presence.channels, presence.removed) == (("hall", "room"), CHANNELS[2:])
     after = kept(world.tmp_path / "back")
     for kind, records in before.items():
         for key, record in records.items():

@@ -1,7 +1,40 @@
 -- Accounts: made when they are named, forgotten when nothing is left of them.
--- Owns: uids, who asks, how many bytes an app has. Must not know what is left of an account.
+-- Owns: uids, who asks, which channels a session is in, how many bytes an app has. Must not know
+-- what is left of an account.
 
 local MAX_UID = 2147483647
+
+-- `ch` is the channel of a session that may be in one. Of one that may be in many, MARK is before
+-- each of them, and behind the last; so it is in `rm`, where several are there.
+local MARK = '\1'
+
+local function may_be_in_many(channel)
+  return channel and string.sub(channel, 1, 1) == MARK
+end
+
+local function is_among(channels, name)
+  return channels == name or string.find(channels or '', MARK .. name .. MARK, 1, true) ~= nil
+end
+
+-- All of them, one by one.
+local function each_of(channels)
+  return string.gmatch(channels or '', '[^' .. MARK .. ']+')
+end
+
+-- The channels, and how many they are.
+local function without(channels, name)
+  local left, count = MARK, 0
+  for it in each_of(channels) do
+    if it ~= name then
+      left, count = left .. it .. MARK, count + 1
+    end
+  end
+  return left, count
+end
+
+local function is_in(account, name)
+  return is_among(account.channel, name)
+end
 
 -- An account's facts; nil where nobody knows it. `lease` is there while no connection is.
 local function account_of(c, name)

@@ -45,7 +45,7 @@ end
 -- The channel that may be changed, and why it may not. `args` as in `set_channel_attr`.
 local function changing(c, args, account)
   local name = args[9]
-  if args[10] == '1' and account.channel ~= name then
+  if args[10] == '1' and not is_in(account, name) then
     return nil, refused('elsewhere')
   end
   local channel = channel_of(c, name)

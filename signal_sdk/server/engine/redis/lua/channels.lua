@@ -194,7 +194,7 @@ end
 -- ARGV: account, generation, callid, ack, reply; channel, members_only, uid, text, id, its bytes
 change('publish', function(c, args, account)
   local name = args[9]
-  if args[10] == '1' and account.channel ~= name then
+  if args[10] == '1' and not is_in(account, name) then
     return refused('elsewhere')
   end
   local found = call('HMGET', c.base .. 'c:' .. name, 'm', 'sl', 'j')

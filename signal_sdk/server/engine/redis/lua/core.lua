@@ -22,7 +22,7 @@ local BOUNDS = {
   'history_events', 'history_seconds', 'count_push_seconds', 'inbox_messages', 'inbox_bytes',
   'inbox_sender_messages', 'app_bytes', 'app_accounts', 'app_channels', 'account_channels',
   'account_calls', 'attributes', 'joins', 'messages', 'changes', 'replies', 'life', 'event_seconds',
-  'attributes_bytes', 'kept_kinds', 'kept_most',
+  'attributes_bytes', 'kept_kinds', 'kept_most', 'session_channels',
 }
 -- The latest text and its table: a memory of what was computed, and no state.
 local bounds_text, bounds_table

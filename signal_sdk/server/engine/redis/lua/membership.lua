@@ -1,5 +1,5 @@
--- Membership: who is in which channel. A session's channel is a fact of its presence, and changes
--- with its channel's members, sorted by the number of their join.
+-- Membership: who is in which channel. A session's channels are a fact of its presence, and change
+-- with their members, sorted by the number of their join.
 -- Owns: coming and going, and what is told of it. Must not know what a presence is.
 
 local MEMBERS_PER_JOIN = 200
@@ -90,6 +90,41 @@ local function newest_of(c, name, count)
   return found
 end
 
+-- A session that may be in many channels is in all that it may be in.
+local function has_all_channels(c, account)
+  local most = c.bounds.session_channels
+  if most == 0 or not may_be_in_many(account.channel) then
+    return nil
+  end
+  local _, count = without(account.channel, '')
+  return count >= most and refused('session_channels', most) or nil
+end
+
+-- A session that may be in many is in `name` as well, if it was taken out of that or not.
+local function come_to_one_more(c, account, name)
+  local key = c.base .. 'a:' .. account.name
+  call('HSET', key, 'ch', account.channel .. name .. MARK)
+  local removed = call('HGET', key, 'rm')
+  if removed and is_among(removed, name) then
+    local left, count = without(removed, name)
+    if count == 0 then
+      call('HDEL', key, 'rm')
+    else
+      call('HSET', key, 'rm', left)
+    end
+  end
+end
+
+-- The session is in `name` no more.
+local function go_from(c, account, name)
+  local key = c.base .. 'a:' .. account.name
+  if may_be_in_many(account.channel) then
+    call('HSET', key, 'ch', (without(account.channel, name)))
+  else
+    call('HDEL', key, 'ch')
+  end
+end
+
 -- ARGV: account, generation, callid, ack, reply; channel, newest. Answers how many members there
 -- are and have been, the last msgid, the newest, which counts are asked for, and the attributes.
 define('join', function(c, args)
@@ -99,12 +134,17 @@ define('join', function(c, args)
   end
   local name = args[9]
   local answer = known(c, args[4], args[6], args[7], args[8])
-  if answer and (answer[2] ~= 'known' or account.channel ~= name) then
+  local is_there = is_in(account, name)
+  if answer and (answer[2] ~= 'known' or not is_there) then
     return answer
   end
   local channel, key = channel_of(c, name), c.base .. 'c:' .. name
   local refusal, paid
-  if account.channel ~= name then
+  if not is_there then
+    refusal = has_all_channels(c, account)
+    if refusal then
+      return refusal
+    end
     refusal, paid = joins_too_often(c, name, channel)
     if refusal then
       return refusal
@@ -119,13 +159,17 @@ define('join', function(c, args)
   if paid then
     call('HSET', key, 'jp', string.format('%.6f', paid))
   end
-  if account.channel ~= name then
-    if account.channel then
-      depart(c, account.channel, account)
+  if not is_there then
+    if may_be_in_many(account.channel) then
+      come_to_one_more(c, account, name)
     else
-      call('HDEL', c.base .. 'a:' .. account.name, 'rm')
+      if account.channel then
+        depart(c, account.channel, account)
+      else
+        call('HDEL', c.base .. 'a:' .. account.name, 'rm')
+      end
+      call('HSET', c.base .. 'a:' .. account.name, 'ch', name)
     end
-    call('HSET', c.base .. 'a:' .. account.name, 'ch', name)
     arrive(c, channel, account)
   end
   local msgid = tonumber(call('HGET', key, 'm'))
@@ -140,10 +184,10 @@ end)
 
 -- ARGV: account, generation, callid, ack, reply; channel
 change('leave', function(c, args, account)
-  if account.channel ~= args[9] then
+  if not is_in(account, args[9]) then
     return refused('elsewhere')
   end
-  call('HDEL', c.base .. 'a:' .. account.name, 'ch')
+  go_from(c, account, args[9])
   depart(c, args[9], account)
   return nil
 end, 'allow-oom')
@@ -165,6 +209,9 @@ define('membership', function(c, args)
   local found = call('HMGET', c.base .. 'a:' .. args[5], 'ch', 'ja', 'd')
   if found[3] and found[1] == args[4] then
     return {0, 'member', tonumber(found[2]) or 0}
+  end
+  if found[3] and found[1] and is_among(found[1], args[4]) then
+    return {0, 'member', 0}
   end
   return nil
 end, 'no-writes')

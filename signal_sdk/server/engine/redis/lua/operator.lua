@@ -66,15 +66,30 @@ local function tell_removal(c, account, channel)
   end
 end
 
+-- From how many channels at most a session was removed, as far as that is remembered.
+local MAX_REMOVED = 1000
+
+local function note_removal(c, account, name)
+  local key = c.base .. 'a:' .. account.name
+  if may_be_in_many(account.channel) then
+    local left, count = without(call('HGET', key, 'rm'), name)
+    if count >= MAX_REMOVED then
+      -- The eldest is forgotten.
+      left = string.match(left, MARK .. '[^' .. MARK .. ']*(.*)')
+    end
+    name = left .. name .. MARK
+  end
+  call('HSET', key, 'rm', name)
+end
+
 -- ARGV: account, channel. Answers whether it was in that.
 define('remove', function(c, args)
   local account, name = account_of(c, args[4]), args[5]
-  if not (account and account.digest and account.channel == name) then
+  if not (account and account.digest and is_in(account, name)) then
     return nil
   end
-  local key = c.base .. 'a:' .. account.name
-  call('HDEL', key, 'ch')
-  call('HSET', key, 'rm', name)
+  go_from(c, account, name)
+  note_removal(c, account, name)
   local channel = channel_of(c, name)
   if channel and not account.lease then
     tell_removal(c, account, channel)

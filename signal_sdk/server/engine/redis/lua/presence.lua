@@ -1,7 +1,7 @@
 -- Presence: who is online, under which generation, and at which node. Of these facts `a:` has d
 -- (the digest of the session's line: it is there while the account is online), n (node), dv, vr,
--- te, ti, in, ri (facts of the login), ch (channel), ja (its last msgid at the join), le (lease),
--- rm (the channel that an operator has taken it out of, until it joins one).
+-- te, ti, in, ri (facts of the login), ch (channels), ja (the last msgid at the join), le (lease),
+-- rm (the channels that an operator has taken it out of, until it joins one).
 -- Owns: these operations. Must not know how a node lives or dies.
 
 local FACTS = {'u', 'g', 'd', 'dv', 'vr', 'te', 'n', 'in', 'ch', 'le', 'ti', 'ri', 'rm'}
@@ -79,8 +79,8 @@ local function end_session(c, account, why, what)
   if what then
     tell_holder(c, account, what)
   end
-  if account.channel then
-    depart(c, account.channel, account)
+  for channel in each_of(account.channel) do
+    depart(c, channel, account)
   end
   end_calls(c, name)
   tell_special(c, ONLINE_CHANNEL, 'offline', ONLINE_CHANNEL, account)
@@ -118,10 +118,11 @@ local function hold(c, account)
 end
 
 -- ARGV: account, its first uid, digest, device, ver, instance, token_expires, token_issued, rights,
--- again, keeps, when it began, registered, shift (how much sooner a token ends than its time says)
+-- again, keeps, when it began, whether it may be in many channels, registered, shift (how much sooner
+-- a token ends than its time says)
 define('log_in', function(c, args)
   local name, base = args[4], c.base
-  if not is_alive(c, args[16]) then
+  if not is_alive(c, args[17]) then
     return refused('dead')
   end
   local account, refusal = account_or_new(c, name, args[5])
@@ -138,7 +139,9 @@ define('log_in', function(c, args)
   end
   -- Who comes again is the same client, which may have given up the one that was the later.
   local what = args[13] == '1' and 'loss' or 'kick'
-  if is_online and args[14] ~= '1' then
+  local is_in_many = args[16] == '1'
+  local is_alike = (may_be_in_many(account.channel) or false) == is_in_many
+  if is_online and not (args[14] == '1' and is_alike) then
     end_session(c, account, 'kicked', what)
     -- It may have been forgotten with that.
     account = account_or_new(c, name, account.uid, true)
@@ -157,8 +160,11 @@ define('log_in', function(c, args)
     end
   end
   take_line(c, args[6], name)
-  watch_presence(c, name, tonumber(args[17]))
+  watch_presence(c, name, tonumber(args[18]))
   if not is_online then
+    if is_in_many then
+      call('HSET', key, 'ch', MARK)
+    end
     tell_special(c, ONLINE_CHANNEL, 'online', ONLINE_CHANNEL, account)
     if wanted(c, 'login') then
       happen(c, 'login', {account = name, device = args[7]})
@@ -258,8 +264,7 @@ define('look_over', function(c, args)
     local account = held(c, asked[at], tostring(asked[at + 1]))
     if account and account.node == c.node then
       found[#found + 1] = call('LINDEX', c.base .. 'i:' .. asked[at], -1) or ''
-      local out_of = call('HGET', c.base .. 'a:' .. asked[at], 'rm')
-      if out_of then
+      for out_of in each_of(call('HGET', c.base .. 'a:' .. asked[at], 'rm')) do
         removed[#removed + 1] = #found
         removed[#removed + 1] = out_of
         removed[#removed + 1] = next_msgid(c, channel_of(c, out_of))
