@@ -34,12 +34,14 @@ if TYPE_CHECKING:
     from signal_sdk.client.call_states import CallState
     from signal_sdk.client.dialer import Dialer
     from signal_sdk.client.facts import Gap
+    from signal_sdk.client.locks import LockInfo
     from signal_sdk.client.operation import Operation
     from signal_sdk.client.past import History, Said, Waiting
     from signal_sdk.ecodes import ECode
     from signal_sdk.errors import (
         ConfigError,
         LinkError,
+        LockLostError,
         LoginError,
         LogoutError,
         ParameterError,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
         SignalError,
         SignalSdkError,
     )
+    from signal_sdk.lock import Lock
     from signal_sdk.login_session import LoginSession
     from signal_sdk.printable import EscapingFilter
     from signal_sdk.signal import Signal
@@ -100,6 +103,9 @@ __all__ = [
     "IAgoraAPI",
     "ICallBack",
     "LinkError",
+    "Lock",
+    "LockInfo",
+    "LockLostError",
     "LoginCallback",
     "LoginError",
     "LoginSession",
@@ -149,12 +155,14 @@ _HOMES: Final = {
     "signal_sdk.client.call_states": ("CallState",),
     "signal_sdk.client.dialer": ("Dialer",),
     "signal_sdk.client.facts": ("Gap",),
+    "signal_sdk.client.locks": ("LockInfo",),
     "signal_sdk.client.operation": ("Operation",),
     "signal_sdk.client.past": ("History", "Said", "Waiting"),
     "signal_sdk.ecodes": ("ECode",),
     "signal_sdk.errors": (
         "ConfigError",
         "LinkError",
+        "LockLostError",
         "LoginError",
         "LogoutError",
         "ParameterError",
@@ -162,6 +170,7 @@ _HOMES: Final = {
         "SignalError",
         "SignalSdkError",
     ),
+    "signal_sdk.lock": ("Lock",),
     "signal_sdk.login_session": ("LoginSession",),
     "signal_sdk.printable": ("EscapingFilter",),
     "signal_sdk.signal": ("Signal",),

@@ -26,6 +26,7 @@ from signal_sdk.client.facts import (
     Rejoined,
     UsersCounted,
 )
+from signal_sdk.client.locks import LockInfo, info_of, lease_ms, lock_name, wait_ms
 from signal_sdk.client.membership import Membership
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.past import History, history_of
@@ -33,6 +34,7 @@ from signal_sdk.client.requests import nothing
 from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
+from signal_sdk.lock import Lock
 from signal_sdk.spelling import DocumentedNames
 from signal_sdk.stream_events import ChannelEvent, ChannelLeft, Missed
 from signal_sdk.streamed import channel_events
@@ -190,6 +192,43 @@ class Channel(DocumentedNames):
             ),
             results.HistoryResult,
             history_of,
+            unless=self._member.why_not(),
+        )
+
+    def lock(self, name: str, *, lease: float = 10.0, wait: float = 30.0) -> Lock:
+        """A lock of the channel, which one of its members has at a time: got by entering its block,
+        and given up by leaving that.
+
+            async with channel.lock("printer") as lock:
+                await printer.print(page, lock.fence)
+
+        `lease` is for how many seconds the server lets it be held without a word (1 to 120); it is
+        renewed by itself. `wait` is how many seconds it is waited for (0 to 600; with 0, it is had
+        at once or not at all). Raises `ParameterError` for another number or name; entering the
+        block raises `SignalError` (1001) where the lock is not to be had in time, where the session
+        is not in the channel, or where there are too many locks or too many who wait; `Lock` says
+        what the block may raise. docs/locks.md; docs/protocol.md, section 3. The original SDKs have
+        none of it.
+        """
+        begin = partial(
+            self._client.locks.ask,
+            self._member,
+            lock_name(name),
+            lease=lease_ms(lease),
+            wait=wait_ms(wait),
+        )
+        return Lock(name, begin)
+
+    def query_lock(self, name: str) -> Operation[LockInfo]:
+        """Who has a lock of the channel, and how many wait for it.
+
+        Fails with 1001 where the session is not in the channel, or the server has no locks, and
+        with 1004 for a wrong name. docs/protocol.md, section 3; the original SDKs have none of it.
+        """
+        return self._client.requests.call(
+            lambda: functions.ChannelQueryLock(channel=self.name, lock=lock_name(name)),
+            results.QueryLockResult,
+            info_of,
             unless=self._member.why_not(),
         )
 

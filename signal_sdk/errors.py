@@ -4,6 +4,7 @@
     ├── SignalError            an operation failed; carries its `ecode`
     │   ├── LoginError         the login failed (2xx)
     │   ├── LogoutError        the session ended while the operation was under way (1xx)
+    │   ├── LockLostError      a lock was lost while its block ran (1001)
     │   └── ParameterError     an argument is wrong or too large (1004, 1005); also a ValueError
     ├── ProtocolError          the peer sent something that the protocol does not allow
     ├── LinkError              the connection could not be made, or broke
@@ -25,6 +26,7 @@ __all__ = [
     "ConfigError",
     "InUseError",
     "LinkError",
+    "LockLostError",
     "LoginError",
     "LogoutError",
     "ParameterError",
@@ -71,6 +73,12 @@ class LoginError(SignalError):
 
 class LogoutError(SignalError):
     """The session ended before the operation did; `ecode` is what `on_logout` hears."""
+
+
+class LockLostError(SignalError):
+    """A lock was lost while its block ran: it was not renewed in time, or the session is not in the
+    channel any more. Somebody else may have it; the reason says which lock, and why.
+    """
 
 
 class ParameterError(SignalError, ValueError):

@@ -18,6 +18,7 @@ from signal_sdk import call as _call
 from signal_sdk import channel as _channel
 from signal_sdk import login_session as _login_session
 from signal_sdk.aio.crossing import Crossing
+from signal_sdk.aio.lock import Lock
 from signal_sdk.aio.stream import LoopStream
 from signal_sdk.callbacks import CallCallback, ChannelCallback
 from signal_sdk.client.call_side import CallSide
@@ -100,6 +101,11 @@ class Channel(_channel.Channel):
     def gap(self) -> Operation[Gap]:
         """As `signal_sdk.Channel.gap`."""
         return self.crossing.ask(lambda: self._member.gap)
+
+    def lock(self, name: str, *, lease: float = 10.0, wait: float = 30.0) -> Lock:
+        """As `signal_sdk.Channel.lock`."""
+        begin = super().lock(name, lease=lease, wait=wait).begin
+        return Lock(name, begin, self.crossing)
 
     def __await__(self) -> Generator[Any, Any, Self]:
         yield from self.crossing.ask(lambda: self._member.joined).__await__()

@@ -53,6 +53,8 @@ class Membership:
         self.last_msgid: int = 0
         """The id of the last event that was seen; 0 where none was, and the server named none."""
         self.gap: Promise[Gap] = Promise()
+        self.on_over: list[Callable[[SignalError], None]] = []
+        """Who is told, once, that the session is not in the channel any more."""
         self._account = account
         self._on_gap = on_gap
         self._held_back: list[events.ChannelEvent] = []
@@ -89,7 +91,10 @@ class Membership:
             return False
         self.state = state
         if self.is_over:
-            self.gap.fail(SignalError(ecode, f"not in the channel {self.name!r} any more"))
+            error = SignalError(ecode, f"not in the channel {self.name!r} any more")
+            self.gap.fail(error)
+            for tell in list(self.on_over):
+                tell(error)
         return True
 
     # --- events ---

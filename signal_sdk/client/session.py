@@ -32,6 +32,7 @@ from signal_sdk.client.facts import (
     Reconnecting,
     Sink,
 )
+from signal_sdk.client.locks import Locks
 from signal_sdk.client.log import Log, log_raised
 from signal_sdk.client.login_states import STATUS, TABLE, LoginEvent, LoginState
 from signal_sdk.client.mailbox import Mailbox
@@ -144,6 +145,7 @@ class SessionClient:
             account, sink, requests, log, self._reconnector.wake, many=many_channels
         )
         self.calls: Calls = Calls(sink, requests, log)
+        self.locks: Locks = Locks(requests, reactor, self.next_message_id, self._note_failure)
         self._mailbox = Mailbox(
             sink,
             requests,
@@ -250,6 +252,7 @@ class SessionClient:
 
         # What belongs to a channel that is to be joined again goes out behind that.
         self.requests.open(success.line, connection.send, settle)
+        self.locks.resumed()
         self._mailbox.resume()
 
     def ticket(self) -> login.LineLogin:
@@ -318,6 +321,8 @@ class SessionClient:
                 self.requests.answer(call2.decode_reply(frame))
             case events.NOTIFY:
                 self._notified(events.decode_notify(frame))
+            case events.LOCK:
+                self.locks.granted(frame.decode(events.LockGranted))
             case login.KICK:
                 closing = login.decode_closing(frame, ECode.LOGOUT_E_KICKED)
                 self._end(ECode.LOGOUT_E_KICKED, closing.reason)
@@ -423,6 +428,10 @@ class SessionClient:
             codes=MESSAGE_CODES,
             unless=unless,
         )
+
+    def _note_failure(self, error: SignalError) -> None:
+        """Something has failed that makes no difference."""
+        self._shared.log.debug("%s: %s", self.account, error)
 
     def _unheard(self, operation: Operation[Any], what: str, error: SignalError) -> None:
         self._sink(OperationFailed(operation, what, error))

@@ -50,8 +50,8 @@ class LimitsConfig:
     )
     changes_per_second: int = config_key(
         100,
-        "How many joins, leaves, changes of attributes and steps of calls a session may ask for in "
-        "a second. 0 is no limit.",
+        "How many joins, leaves, changes of attributes, requests about locks and steps of calls a "
+        "session may ask for in a second. 0 is no limit.",
         least=0,
     )
     questions_per_second: int = config_key(
@@ -170,6 +170,15 @@ class LimitsConfig:
     account_calls: int = config_key(
         100, "How many live calls one account may have made. 0 is no limit.", least=0
     )
+    account_locks: int = config_key(
+        100,
+        "How many locks of channels one account may have and wait for. 0 is no limit.",
+        least=0,
+    )
+    channel_locks: int = config_key(
+        100, "How many locks of one channel may be held. 0 is no limit.", least=0
+    )
+    lock_waiters: int = config_key(1000, "How many may wait for one lock. 0 is no limit.", least=0)
     app_accounts: int = config_key(
         1_000_000,
         "How many accounts an app may have of which something is kept: who is online, has messages "

@@ -395,6 +395,11 @@ class Connection:
             return
         self._link.send(typed.Entry(version, line))
 
+    def push_grant(self, channel: str, lock: str, ask: str) -> None:
+        """Tell the client that it has a lock. One that has come back asks again by itself."""
+        if self._is_welcome:
+            self._link.send(typed.LockGranted(channel, lock, ask))
+
     def kick(self) -> None:
         """The account logged in elsewhere. A client that has not heard of its own login yet hears
         so in the answer to that.

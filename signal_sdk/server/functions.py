@@ -19,6 +19,7 @@ from signal_sdk.server.calls import Calls
 from signal_sdk.server.channels import Channels
 from signal_sdk.server.engine.base import Answer, Asked, Engine, Known
 from signal_sdk.server.inbox import Inboxes
+from signal_sdk.server.locks import Locks
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.session import Session
 from signal_sdk.wire import call2, results
@@ -52,6 +53,7 @@ def handlers(
     users: UserAttributes,
     channels: Channels,
     channel_attributes: ChannelAttributes,
+    locks: Locks,
     calls: Calls,
 ) -> Handlers:
     """The rule of each function but `user_logout` and `channel_catch_up`, which are about the
@@ -68,6 +70,7 @@ def handlers(
             wire.ChannelQueryUserList: channels.query_list,
             wire.ChannelQueryUserListAll: channels.query_list_all,
             wire.ChannelHistory: channels.history,
+            wire.ChannelQueryLock: locks.look,
         },
         changes={
             wire.UserSendMessage: inboxes.send,
@@ -79,6 +82,9 @@ def handlers(
             wire.ChannelSetAttr: channel_attributes.set,
             wire.ChannelDelAttr: channel_attributes.delete,
             wire.ChannelClearAttr: channel_attributes.clear,
+            wire.ChannelLock: locks.lock,
+            wire.ChannelLockRenew: locks.renew,
+            wire.ChannelUnlock: locks.unlock,
             wire.VoipInvite: calls.invite,
             wire.VoipInviteAck: calls.step,
             wire.VoipInviteAccept: calls.step,

@@ -117,6 +117,9 @@ class Holder(Protocol):
     def push_entry(self, version: int, line: str) -> None:
         """Tell the client of a new inbox entry, whose message line is `line`."""
 
+    def push_grant(self, channel: str, lock: str, ask: str) -> None:
+        """Tell the client that it has the lock that it has waited for."""
+
     def kick(self) -> None:
         """Tell the client that its account logged in elsewhere, and close."""
 
@@ -279,6 +282,13 @@ class Hub(Delivery):
         holder = self._holders.get(key)
         if holder is not None and holder.generation == generation:
             holder.remove(channel, msgid, time_ms)
+
+    def deliver_grant(
+        self, key: AccountKey, generation: int, channel: str, lock: str, ask: str
+    ) -> None:
+        holder = self._holders.get(key)
+        if holder is not None and holder.generation == generation:
+            holder.push_grant(channel, lock, ask)
 
     def gather(self) -> AbstractContextManager[None]:
         return self._gathering()

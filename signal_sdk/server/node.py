@@ -40,6 +40,7 @@ from signal_sdk.server.handed import Handed
 from signal_sdk.server.hooks.verdicts import INVITE
 from signal_sdk.server.http import Routes
 from signal_sdk.server.inbox import Inboxes
+from signal_sdk.server.locks import Locks
 from signal_sdk.server.memory import MemoryWatch
 from signal_sdk.server.metrics import Metrics
 from signal_sdk.server.metrics.lag import Lag
@@ -151,6 +152,7 @@ class Node:
             users=users,
             channels=channels,
             channel_attributes=channel_attributes,
+            locks=Locks(self.engine),
             calls=calls,
         )
         self._doors: Doors | None = None

@@ -63,7 +63,7 @@ MAX_CALLID: Final = 2**63 - 1
 
 PACED: Final[Mapping[Limit, str]] = {
     "questions_per_second": "questions",
-    "changes_per_second": "joins, leaves, changes of attributes and steps of calls",
+    "changes_per_second": "joins, leaves, changes of attributes, locks and steps of calls",
 }
 """What a session may ask for so many of in a second."""
 WRONG_LINE: Final = "wrong line"
@@ -71,12 +71,17 @@ WRONG_LINE: Final = "wrong line"
 by.
 """
 DONE: Final = call2.encode_result(results.DONE)
+LOCK_OVER: Final = call2.encode_result(results.LockResult(fence=0, lease=0, place=0, holder=""))
+"""What is kept for who asks of a lock once more: how that stands is looked up, or it is over."""
 OVERTAKEN: Final = call2.encode_result(results.JoinResult(list=(), attrs={}, num=0))
 """What a join is answered that comes again where a later request has led elsewhere: how things were
 then is of no use any more, and may be large."""
 REPLIES: Final[Mapping[type[Arguments], str]] = {
     functions.UserSetAttr: call2.encode_result(results.SetAttrResult()),
     functions.ChannelJoin: OVERTAKEN,
+    functions.ChannelLock: LOCK_OVER,
+    functions.ChannelLockRenew: LOCK_OVER,
+    functions.ChannelUnlock: call2.encode_result(results.UnlockResult(held=1)),
 }
 """What is kept of the answers that are not `DONE`."""
 

@@ -28,9 +28,12 @@ CHANNELS: Final[dict[type[Arguments], ECode]] = {
     functions.ChannelQueryUserListAll: ECode.GENERAL_E_FAILED,
     functions.ChannelHistory: ECode.GENERAL_E_FAILED,
     functions.ChannelCatchUp: ECode.GENERAL_E_FAILED,
+    functions.ChannelLock: ECode.GENERAL_E_FAILED,
+    functions.ChannelLockRenew: ECode.GENERAL_E_FAILED,
+    functions.ChannelQueryLock: ECode.GENERAL_E_FAILED,
 }
-"""What is about the channel of that name, and the code of its refusal. Leaving is always allowed:
-a later login's rights may be fewer.
+"""What is about the channel of that name, and the code of its refusal. Leaving is always allowed,
+and so is giving a lock up: a later login's rights may be fewer.
 """
 PEERS: Final[dict[type[Arguments], ECode]] = {
     functions.UserSendMessage: ECode.SENDMESSAGE_E_OTHER,

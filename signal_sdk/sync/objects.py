@@ -16,11 +16,13 @@ from signal_sdk import call as _call
 from signal_sdk import channel as _channel
 from signal_sdk import login_session as _login_session
 from signal_sdk.client.call_states import CallState
+from signal_sdk.client.locks import LockInfo
 from signal_sdk.client.past import History, Waiting
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.stream_events import CallEvent, ChannelEvent, Message
 from signal_sdk.streams import LIMIT
+from signal_sdk.sync.lock import Lock
 from signal_sdk.sync.stream import Stream
 from signal_sdk.sync.waiter import Waiter
 from signal_sdk.wire import names
@@ -160,6 +162,15 @@ class Channel:
     def history(self, limit: int = names.MAX_HISTORY) -> History:
         """As `signal_sdk.Channel.history`."""
         return self._waiter.get(partial(self._channel.history, limit))
+
+    def lock(self, name: str, *, lease: float = 10.0, wait: float = 30.0) -> Lock:
+        """As `signal_sdk.Channel.lock`, whose block is a `with`; nobody breaks it off."""
+        begin = self._channel.lock(name, lease=lease, wait=wait).begin
+        return Lock(name, begin, self._waiter, wait)
+
+    def query_lock(self, name: str) -> LockInfo:
+        """As `signal_sdk.Channel.query_lock`."""
+        return self._waiter.get(partial(self._channel.query_lock, name))
 
     def message_channel_send(self, msg: str) -> None:
         """As `signal_sdk.Channel.message_channel_send`."""

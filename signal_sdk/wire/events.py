@@ -216,6 +216,26 @@ def decode_notify(frame: frames.Frame) -> InboxAnnounced | InboxPushed | Channel
     raise ProtocolError("a notify of an unknown kind")
 
 
+# --- locks ----------------------------------------------------------------------------------------
+
+LOCK: Final = "lock"
+"""The event by which a client of ours that waits for a lock is told to ask again. All others pass
+over it."""
+
+
+class LockGranted(msgspec.Struct, frozen=True, kw_only=True, rename={"ask": "askID"}):
+    """Of which channel's lock, and under which id it was asked for."""
+
+    channel: str
+    lock: str
+    ask: str
+
+
+def encode_grant(channel: str, lock: str, ask: str) -> bytes:
+    """The frame that says so."""
+    return frames.encode_frame(LOCK, LockGranted(channel=channel, lock=lock, ask=ask))
+
+
 # --- calls ----------------------------------------------------------------------------------------
 
 

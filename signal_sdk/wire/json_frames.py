@@ -81,6 +81,7 @@ def encode_server(
 # All but the two that are nearly all that is said.
 _encoders: Final[Mapping[type[typed.ServerFrame], Callable[[Any], bytes]]] = {
     typed.Failure: lambda frame: call2.encode_failure(frame.callid, frame.error),
+    typed.LockGranted: lambda frame: events.encode_grant(frame.channel, frame.lock, frame.ask),
     typed.Pong: lambda frame: b'["pong",%d]' % frame.number,
     typed.LoggedIn: lambda frame: login.encode_success(frame.success),
     typed.Refused: lambda frame: login.encode_failure(frame.error),

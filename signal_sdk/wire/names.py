@@ -60,6 +60,12 @@ MAX_INBOX_POLL: Final = 100
 """The most that one poll gets, whatever it asks for."""
 MAX_HISTORY: Final = 100
 """The most messages that `channel_history` gives, whatever it asks for."""
+MIN_LEASE_MS: Final = 1000
+MAX_LEASE_MS: Final = 120_000
+"""For how long a lock may be asked for at a time: who has it says in time that it still does. No
+longer than a session may be without a connection, whose end would end the lock before its lease."""
+MAX_LOCK_WAIT_MS: Final = 600_000
+"""How long may be waited for a lock."""
 MAX_JSON_DEPTH: Final = 100
 """How deep a relayed JSON value may be nested. Whether a deeper one can be decoded depends on how
 deep a program's own stack is: what the server had just managed to read could be too deep for those
@@ -314,6 +320,11 @@ def check_attr_name(value: JsonValue) -> str:
     return _check_name("attribute name", value, MAX_NAME_CHARS)
 
 
+def check_lock(value: JsonValue) -> str:
+    """A lock's name: 1 to 128 visible characters."""
+    return _check_name("lock", value, MAX_NAME_CHARS)
+
+
 def _check_value(what: str, value: JsonValue, limit: int) -> JsonValue:
     if isinstance(value, str):
         return _check_text(what, value, limit)
@@ -414,6 +425,11 @@ def check_message_id(value: JsonValue) -> str:
 def check_call_id(value: JsonValue) -> str:
     """A call's id, as `check_message_id`; empty for none."""
     return "" if value is None or value == "" else _check_id("call id", value)
+
+
+def check_ask_id(value: JsonValue) -> str:
+    """The id of what is asked of a lock, as `check_message_id`; there has to be one."""
+    return _check_id("ask id", value)
 
 
 def _check_id(what: str, value: JsonValue) -> str:

@@ -103,6 +103,16 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     line: str
 
 
+class LockGranted(msgspec.Struct, frozen=True, gc=False):
+    """The client, which waits for a lock, has it, or had it a moment ago: it asks again, which says
+    so for sure.
+    """
+
+    channel: str
+    lock: str
+    ask: str
+
+
 class Pong(msgspec.Struct, frozen=True, gc=False):
     """Here I am."""
 
@@ -132,4 +142,6 @@ class Farewell(msgspec.Struct, frozen=True, kw_only=True):
     delay: float = 0.0
 
 
-ServerFrame: TypeAlias = LoggedIn | Refused | Reply | Failure | Entry | Pong
+Plain: TypeAlias = LoggedIn | Refused | Reply | Failure | Entry | Pong
+"""What clients of every kind have a word for."""
+ServerFrame: TypeAlias = Plain | LockGranted

@@ -181,7 +181,7 @@ _DECODERS: Final[Mapping[str, Callable[[str], typed.ClientFrame]]] = {
 # --- from the server ------------------------------------------------------------------------------
 
 
-def encode_server(frame: typed.ServerFrame) -> bytes:
+def encode_server(frame: typed.Plain) -> bytes:
     """The text that tells a client `frame`."""
     match frame:
         case typed.Reply():

@@ -361,6 +361,11 @@ class _Behind(Delivery):
     ) -> None:
         self._far.tell(key, lambda it: it.deliver_removal(key, generation, channel, msgid, time_ms))
 
+    def deliver_grant(
+        self, key: AccountKey, generation: int, channel: str, lock: str, ask: str
+    ) -> None:
+        self._far.tell(key, lambda it: it.deliver_grant(key, generation, channel, lock, ask))
+
     def deliver_fencing(self) -> None:
         def deliver(delivery: Delivery) -> None:
             self._far.be_reborn()

@@ -244,6 +244,12 @@ class _LateDelivery:
         removal = self._delivery.deliver_removal
         self._later(("account", key), partial(removal, key, generation, channel, msgid, time_ms))
 
+    def deliver_grant(
+        self, key: AccountKey, generation: int, channel: str, lock: str, ask: str
+    ) -> None:
+        grant = self._delivery.deliver_grant
+        self._later(("account", key), partial(grant, key, generation, channel, lock, ask))
+
     def deliver_fencing(self) -> None:
         self._delivery.deliver_fencing()
 
@@ -382,7 +388,16 @@ def kept_by(engine: EmbeddedEngine) -> dict[Any, Any]:
         )
         for key, channel in engine._channels.items()
     }
-    return {"accounts": accounts, "channels": channels, "calls": engine._calls}
+    locks: dict[Any, list[Any]] = {}
+    for it in engine._locks:
+        asks = locks.setdefault((it.channel.key, it.name), [])
+        asks.append((it.account.key, it.id, it.seconds, it.ends, it.fence))
+    return {
+        "accounts": accounts,
+        "channels": channels,
+        "calls": engine._calls,
+        "locks": locks,
+    }
 
 
 def check_totals(engine: EmbeddedEngine) -> None:

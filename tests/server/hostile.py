@@ -44,6 +44,9 @@ LIMITS: Final = LimitsConfig(
     session_channels=3,
     account_channels=3,
     account_calls=2,
+    account_locks=2,
+    channel_locks=2,
+    lock_waiters=1,
     app_accounts=10,
     app_channels=6,
     app_bytes=20_000,
@@ -183,6 +186,7 @@ class Life:
             ]
             assert account.made <= LIMITS.account_channels
             assert len(own) <= LIMITS.account_calls
+            assert state.locks.count_of(account) <= LIMITS.account_locks
             assert len(account.attributes) <= LIMITS.attributes
             # Call events have a tenth more room.
             assert len(inbox.entries) <= LIMITS.inbox_messages + 1
@@ -193,6 +197,14 @@ class Life:
                 most = LIMITS.session_channels if presence.many_channels else 1
                 assert len(presence.channels) <= most
         for channel in state.channels.values():
+            names_of_locks = state.locks.names_in(channel)
+            assert len(names_of_locks) <= LIMITS.channel_locks
+            for name in names_of_locks:
+                first, *waiting = state.locks.asks(channel, name)
+                assert len(waiting) <= LIMITS.lock_waiters
+                assert first.fence
+                assert not any(it.fence for it in waiting)
+                assert {it.account.key.account for it in (first, *waiting)} <= set(channel.members)
             assert len(channel.attributes) <= LIMITS.attributes
             assert len(channel.history) <= LIMITS.history_events
 
@@ -224,7 +236,12 @@ class Life:
         }
         assert sides == {(call, key) for key, it in state.accounts.items() for call in it.calls}
         assert set(node._hub._holders) <= set(present)
-        records = {*state.calls, *state.channels.values(), *state.accounts.values()}
+        records = {
+            *state.calls,
+            *state.channels.values(),
+            *state.accounts.values(),
+            *state.locks,
+        }
         assert {of for dues in (state.dues, state.expiries) for _, of in dues._times} <= records
 
     # --- the end ---

@@ -78,6 +78,11 @@ class Heard:
     ) -> None:
         raise AssertionError("there is no operator")
 
+    def deliver_grant(
+        self, key: AccountKey, generation: int, channel: str, lock: str, ask: str
+    ) -> None:
+        raise AssertionError("there are no locks")
+
     def deliver_fencing(self) -> None:
         raise AssertionError("there is one node")
 

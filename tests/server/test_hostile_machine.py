@@ -113,6 +113,10 @@ GOOD: Final[Mapping[str, Sequence[Any]]] = {
     "ver_clear": NUMBERS,
     "max": NUMBERS,
     "num": NUMBERS,
+    "lock": ("door", "gate", "hatch"),
+    "askID": ("a", "b", "c"),
+    "lease": (1000, 5000, 120_000),
+    "wait": (0, 1000, 600_000),
     "cid": CHANNELS,
     "dtmf": ("1", "#*"),
 }

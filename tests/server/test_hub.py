@@ -53,6 +53,7 @@ class FakeHolder:
         self.line_digest = line or b"%d" % generation
         self.ear = FakeEar()
         self.entries: list[int] = []
+        self.grants: list[tuple[str, str, str]] = []
         self.kicks = 0
         self.losses = 0
         self.expiries = 0
@@ -66,6 +67,9 @@ class FakeHolder:
 
     def push_entry(self, version: int, line: str) -> None:
         self.entries.append(version)
+
+    def push_grant(self, channel: str, lock: str, ask: str) -> None:
+        self.grants.append((channel, lock, ask))
 
     def kick(self) -> None:
         self.kicks += 1
@@ -332,6 +336,16 @@ def test_who_was_taken_out_of_a_channel_hears_so_in_that_login(hub: Hub) -> None
     assert ann.removals == []
     hub.deliver_removal(ANN, 2, "room", 5, 7)
     assert ann.removals == [("room", 5, 7)]
+
+
+def test_who_waits_for_a_lock_hears_of_it_in_that_login(hub: Hub) -> None:
+    ann = FakeHolder(2)
+    hub.add(ANN, ann)
+    hub.deliver_grant(ANN, 1, "room", "door", "1")
+    hub.deliver_grant(BOB, 2, "room", "door", "1")
+    assert ann.grants == []
+    hub.deliver_grant(ANN, 2, "room", "door", "1")
+    assert ann.grants == [("room", "door", "1")]
 
 
 def test_a_node_that_was_taken_for_dead_is_told(hub: Hub) -> None:

@@ -22,6 +22,7 @@ from trio.testing import MockClock
 
 from signal_sdk.server.config import AppConfig, Config, NativeConfig, ServerConfig
 from signal_sdk.server.engine.base import AccountKey, ChannelKey
+from signal_sdk.server.engine.locks import Ask
 from signal_sdk.server.engine.tables import Account, Channel
 from signal_sdk.server.native_lookup import NativeLookup
 from signal_sdk.server.node import Node
@@ -45,6 +46,8 @@ Step = tuple[str, dict[str, Any]]
 
 ROOM: Final = {"name": "room"}
 JOIN: Final[Step] = ("channel_join", ROOM)
+LOCK: Final = {**ROOM, "lock": "door", "askID": "1", "lease": 9000}
+"""`one` has this lock, ann by the same id, for which bob waits."""
 TALK: Final = {"channelName": "talk", "peer": "bob"}
 """`one` has a call of ann and bob about this, which is accepted, and one of ann and carl that
 rings.
@@ -139,6 +142,23 @@ CASES: Final[dict[str, list[Sequence[Step]]]] = {
         [JOIN, ("channel_history", {**ROOM, "num": 5})],
     ],
     "channel_catch_up": [[JOIN, ("channel_catch_up", {**ROOM, "msgid": 1})]],
+    "channel_lock": [
+        [("channel_lock", LOCK)],
+        [JOIN, ("channel_lock", {**LOCK, "wait": 5000})],
+        [JOIN, ("channel_lock", {**LOCK, "lock": "free"})],
+    ],
+    "channel_lock_renew": [
+        [("channel_lock_renew", LOCK)],
+        [JOIN, ("channel_lock", LOCK), ("channel_lock_renew", LOCK)],
+    ],
+    "channel_unlock": [
+        [("channel_unlock", LOCK)],
+        [JOIN, ("channel_lock", {**LOCK, "wait": 5000}), ("channel_unlock", LOCK)],
+    ],
+    "channel_query_lock": [
+        [("channel_query_lock", {**ROOM, "lock": "door"})],
+        [JOIN, ("channel_query_lock", {**ROOM, "lock": "door"})],
+    ],
     "voip_invite": [
         [INVITED],
         [("voip_invite", {**RINGING, "callID": "call", "extra": '{"_require_peer_online":1}'})],
@@ -277,9 +297,10 @@ async def populate_one(world: World) -> None:
         *[("user_sendmsg", message(peer, messageID="id")) for peer in ("ann", "bob", "zoe", "zoe")],
         INVITED,
         ("voip_invite", {**RINGING, "callID": "ringing"}),
+        ("channel_lock", {**LOCK, "lease": 120_000}),
     ]
     answers = await world.does(ONE, "ann", *ann)
-    answers += await world.does(ONE, "bob", JOIN)
+    answers += await world.does(ONE, "bob", JOIN, ("channel_lock", {**LOCK, "wait": 600_000}))
     talk = {"channelName": "talk", "peer": "ann"}
     answers += await world.does(ONE, "bob", ("voip_invite_accept", talk))
     answers += await world.does(ONE, "carl", ("voip_invite_ack", talk), JOIN)
@@ -298,6 +319,11 @@ async def populate_two(world: World, wire: str) -> None:
 
 
 # --- what a server has of an app ---
+
+
+def key_of(of: Any) -> Any:
+    """What something is due of: the app first."""
+    return (of.channel.key.app, of.row()) if isinstance(of, Ask) else getattr(of, "key", of)
 
 
 def kept_of(server: LocalServer, app: str) -> dict[str, Any]:
@@ -333,10 +359,11 @@ def kept_of(server: LocalServer, app: str) -> dict[str, Any]:
             (kind, key): time
             for dues in (state.dues, state.expiries)
             for (kind, of), time in dues._times.items()
-            if (key := getattr(of, "key", of))[0] == app
+            if (key := key_of(of))[0] == app
         },
         "sent": times(presences._sent),
         "logins": own(presences._logins._paces, lambda pace: pace._paid_until),
+        "locks": [it.row() for it in state.locks if it.channel.key.app == app],
         "rates": times(state.messages),
         "changes": times(state.changes),
     }

@@ -374,6 +374,35 @@ async def makes_channels(world: World) -> None:
     await refused(ann, 1001, "channel_set_attr", channel="hall", name="a", value="1")
 
 
+def asks(lock: str, ask: str) -> dict[str, Any]:
+    return {"name": "room", "lock": lock, "askID": ask, "lease": 9000, "wait": 9000}
+
+
+@over("account_locks", account_locks=1)
+async def has_many_locks(world: World) -> None:
+    ann = await world.log_in("ann")
+    await done(ann, "channel_join", name="room")
+    await done(ann, "channel_lock", **asks("a", "1"))
+    await refused(ann, 1001, "channel_lock", **asks("a", "2"))
+
+
+@over("channel_locks", channel_locks=1)
+async def locks_much_of_a_channel(world: World) -> None:
+    ann = await world.log_in("ann")
+    await done(ann, "channel_join", name="room")
+    await done(ann, "channel_lock", **asks("a", "1"))
+    await refused(ann, 1001, "channel_lock", **asks("b", "1"))
+
+
+@over("lock_waiters", lock_waiters=1)
+async def waits_behind_many(world: World) -> None:
+    ann = await world.log_in("ann")
+    await done(ann, "channel_join", name="room")
+    for ask in "12":
+        await done(ann, "channel_lock", **asks("a", ask))
+    await refused(ann, 1001, "channel_lock", **asks("a", "3"))
+
+
 @over("account_calls", account_calls=1)
 async def calls_many(world: World) -> None:
     ann = await world.log_in("ann")

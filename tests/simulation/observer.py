@@ -104,6 +104,11 @@ class Observer(Delivery):
     ) -> None:
         """Nobody is connected here."""
 
+    def deliver_grant(
+        self, key: AccountKey, generation: int, channel: str, lock: str, ask: str
+    ) -> None:
+        """Nobody is connected here."""
+
     def deliver_fencing(self) -> None:
         self.problems.append("the observer was taken for a node")
 

@@ -347,3 +347,45 @@ def test_what_is_sent_belongs_to_the_span_of_who_sends(
     assert asking.context is not None
     assert sent.parent.span_id == asking.context.span_id
     assert f"{sent.context.span_id:016x}" in message.properties.traceparent
+
+
+# --- locks
+
+
+def test_locks(make: Make) -> None:
+    with (
+        make() as signal,
+        signal.login("ann", NO_TOKEN) as ann,
+        ann.channel("room") as room,
+        signal.login("bob", NO_TOKEN) as bob,
+        bob.channel("room") as theirs,
+    ):
+        with room.lock("door", lease=5, wait=0) as lock:
+            assert lock.is_held
+            assert theirs.query_lock("door").holder == "ann"
+            with pytest.raises(SignalError, match="is held by 'ann'"):
+                theirs.lock("door", wait=0).__enter__()
+            first = lock.fence
+        assert repr(lock).startswith("<Lock 'door': over")
+        with theirs.lock("door") as lock:
+            assert lock.fence > first
+
+        def fail() -> None:
+            with room.lock("door"):
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        assert theirs.query_lock("door").holder == ""
+
+
+def test_a_lock_that_is_lost_is_said_to_be_so_where_its_block_ends(make: Make) -> None:
+    with make() as signal, signal.login("ann", NO_TOKEN) as ann, ann.channel("room") as room:
+
+        def hold() -> None:
+            with room.lock("door") as lock:
+                room.channel_leave()
+                assert not lock.is_held
+
+        with pytest.raises(signal_sdk.LockLostError, match="not in the channel 'room' any more"):
+            hold()

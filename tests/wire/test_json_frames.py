@@ -101,6 +101,10 @@ def test_all_else_is_the_same_for_all() -> None:
     expected: list[tuple[typed.ServerFrame, bytes]] = [
         (typed.Reply(1, '{"result":"ok"}'), call2.encode_success(1, '{"result":"ok"}')),
         (typed.Pong(3), b'["pong",3]'),
+        (
+            typed.LockGranted("room", "door", "a1"),
+            b'["lock",{"channel":"room","lock":"door","askID":"a1"}]',
+        ),
         (typed.LoggedIn(success=success), login.encode_success(success)),
     ]
     for frame, text in expected:

@@ -123,7 +123,7 @@ def test_refused_login_is_taken_for_what_it_is(error: LoginError) -> None:
     ids=sts.label,
 )
 def test_what_a_server_tells_has_the_documented_form(
-    frame: typed.ServerFrame, text: bytes, heard: words_heard.NativeFrame
+    frame: typed.Plain, text: bytes, heard: words_heard.NativeFrame
 ) -> None:
     assert words.encode_server(frame) == text
     assert words_heard.decode_server(text) == heard
@@ -149,7 +149,7 @@ def test_what_a_server_tells_has_the_documented_form(
     ids=["failure", "page"],
 )
 def test_answer_is_the_json_that_all_clients_read(
-    frame: typed.ServerFrame, fields: dict[str, JsonValue]
+    frame: typed.Plain, fields: dict[str, JsonValue]
 ) -> None:
     """A refusal's reason in plain words, and message lines without an id."""
     text = words.encode_server(frame)
@@ -217,7 +217,7 @@ def test_farewells_are_the_notices_that_end_a_session() -> None:
         assert words_heard.decode_server(text) == words_heard.Ended(reason)
 
 
-def expected_of(frame: typed.ServerFrame) -> object:
+def expected_of(frame: typed.Plain) -> object:
     """What a client has to make of `frame`."""
     match frame:
         case typed.LoggedIn(success=success):
@@ -238,7 +238,7 @@ def expected_of(frame: typed.ServerFrame) -> object:
 
 
 @given(told)
-def test_what_a_server_tells_is_heard(frame: typed.ServerFrame) -> None:
+def test_what_a_server_tells_is_heard(frame: typed.Plain) -> None:
     heard = words_heard.decode_server(words.encode_server(frame))
     match frame:
         case typed.Refused(is_resume=False):

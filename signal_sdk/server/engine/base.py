@@ -49,6 +49,8 @@ from signal_sdk.server.engine.facts import (
     Event,
     Joined,
     Known,
+    Locked,
+    LockLook,
     LoginFacts,
     Page,
     Part,
@@ -62,6 +64,7 @@ from signal_sdk.server.engine.facts import (
     Statistics,
 )
 from signal_sdk.server.engine.happened import Backlog, Follow, Happening, Why
+from signal_sdk.server.engine.locking import Locking
 from signal_sdk.server.engine.measures import Batches, Holdings, Measures, Trips
 from signal_sdk.server.engine.operating import Operating, number_in, wrong_cursor
 from signal_sdk.server.engine.pending import Answer, Pending
@@ -89,6 +92,8 @@ __all__ = [
     "Holdings",
     "Joined",
     "Known",
+    "LockLook",
+    "Locked",
     "LoginFacts",
     "Measures",
     "OvertakenError",
@@ -149,9 +154,9 @@ class UnknownError(SignalError):
         super().__init__(ECode.GENERAL_E_FAILED, reason)
 
 
-class Engine(Operating, Protocol):
+class Engine(Operating, Locking, Protocol):
     """The contract, as one node has it. Made with its own settings, then given its node's
-    `Delivery` by `attach`. What an operator may ask is in operating.py.
+    `Delivery` by `attach`. What an operator may ask is in operating.py, of locks in locking.py.
     """
 
     def attach(self, delivery: Delivery, clocks: Clocks) -> None:

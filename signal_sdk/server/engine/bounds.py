@@ -46,6 +46,9 @@ class Bounds:
     session_channels: int = 0
     account_channels: int = 0
     account_calls: int = 0
+    account_locks: int = 0
+    channel_locks: int = 0
+    lock_waiters: int = 0
     app_accounts: int = 0
     app_channels: int = 0
     app_bytes: int = 0

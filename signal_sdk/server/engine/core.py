@@ -83,6 +83,7 @@ class Core:
         self._listening = state.listening
         self._happenings = state.happenings
         self._wanted = state.happenings.wanted
+        self._locks = state.locks
 
     def attach(self, delivery: Delivery, clocks: Clocks) -> None:
         self._delivery = delivery

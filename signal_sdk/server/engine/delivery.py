@@ -80,6 +80,13 @@ class Delivery(Protocol):
         later join of that channel.
         """
 
+    def deliver_grant(
+        self, key: AccountKey, generation: int, channel: str, lock: str, ask: str
+    ) -> None:
+        """This generation of the account, which has waited for a lock of `channel`, has it now. An
+        engine behind a network may lose it: whoever waits asks again.
+        """
+
     def deliver_fencing(self) -> None:
         """This node was silent for so long that others took it for dead: its connections are over,
         and their sessions wait for their clients to come back.

@@ -21,6 +21,7 @@ from signal_sdk.server.engine.base import CallKey, Engine, Measures, Statistics
 from signal_sdk.server.engine.call_operations import CALL
 from signal_sdk.server.engine.channel_operations import END
 from signal_sdk.server.engine.happened import Why
+from signal_sdk.server.engine.locks import Ask
 from signal_sdk.server.engine.memory import give_back
 from signal_sdk.server.engine.operator_operations import OperatorOperations
 from signal_sdk.server.engine.presence_operations import EXPIRY, LEASE
@@ -109,6 +110,7 @@ class EmbeddedEngine(OperatorOperations, Engine):
                 self._watch_channel(channel, name)
         for key in self._calls:
             self._watch_call(key)
+        self._begin_locks()
 
     async def aclose(self) -> None:
         if self._state.lives.keys() - {self.node}:
@@ -137,6 +139,8 @@ class EmbeddedEngine(OperatorOperations, Engine):
                     self._expire(account, why=Why.EXPIRED)
                 case (kind, CallKey() as key) if kind == CALL:
                     self._run_out(key)
+                case (_, Ask() as ask):
+                    self._end_ask(ask)
                 case (kind, Channel() as channel) if kind == END:
                     self._destroy(channel)
                 case (name, Channel() as channel):

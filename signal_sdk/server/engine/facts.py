@@ -309,6 +309,32 @@ class Past(msgspec.Struct, frozen=True):
         return cls(said[max(0, len(said) - most) :], is_whole and len(said) <= most)
 
 
+# --- locks ---
+
+
+class Locked(msgspec.Struct, frozen=True, kw_only=True):
+    """How it stands with what an account has asked of a lock: it has that under the number `fence`,
+    for so many `seconds` more; or it waits, and `place` is 1 where it is next. With neither it is
+    over, and `holder` is who has the lock then, if anybody has.
+    """
+
+    fence: int = 0
+    place: int = 0
+    seconds: float = 0.0
+    holder: str = ""
+
+
+class LockLook(msgspec.Struct, frozen=True, kw_only=True):
+    """A lock, as whoever looks sees it: who has it, under which number, for how many `seconds`
+    more, and how many wait. With an empty `holder` nobody has it.
+    """
+
+    holder: str = ""
+    fence: int = 0
+    seconds: float = 0.0
+    waiting: int = 0
+
+
 # --- calls ---
 
 

@@ -130,6 +130,7 @@ def counts(state: State) -> Mapping[str, int]:
         "members": sum(len(it.members) for it in channels),
         "attributes": attributes,
         "calls": len(state.calls),
+        "locks": sum(1 for _ in state.locks),
     }
 
 

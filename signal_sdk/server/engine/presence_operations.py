@@ -42,6 +42,7 @@ from signal_sdk.server.engine.happened import (
     Logout,
     Why,
 )
+from signal_sdk.server.engine.lock_operations import LockOperations
 from signal_sdk.server.engine.node_lives import NodeLives
 from signal_sdk.server.engine.tables import Account, Channel
 from signal_sdk.server.refusals import too_often
@@ -55,7 +56,7 @@ counts no more: nobody is kept in a channel.
 """
 
 
-class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
+class PresenceOperations(NodeLives, ChannelOperations, CallOperations, LockOperations):
     """Presence and membership, as the contract has them. A presence ends with its calls, and what
     becomes of both is told in channels: hence those below.
     """
@@ -339,6 +340,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations):
             return
         channel.usage.members -= 1
         self._commits.drop("members", (channel.id, account.id))
+        self._give_up_locks(channel, account)
         if told.announces(key.channel, channel.attributes):
             self._publish(channel, told.moved(told.LEAVE, key.channel, name, account.uid))
         if not channel.members:

@@ -36,6 +36,8 @@ FACTS: Final = "facts"
 """What is known of the server itself, each under its name: the newest time that it has seen."""
 MAKERS: Final = "makers"
 """Which account has made each channel, where that is known."""
+LOCKS: Final = "locks"
+"""Who has each lock of a channel, and who waits for it, in the order of their numbers."""
 HAPPENINGS: Final = "happenings"
 """What has happened and is kept for hooks, by numbers that rise whatever app each is of; `number`
 is its own within its app."""
@@ -114,6 +116,12 @@ TABLES: Final[Mapping[str, Table]] = {
                 *("state", "timeout", "deadline", "revision"),
             ),
             reals=("timeout", "deadline"),
+        ),
+        Table(
+            LOCKS,
+            ("channel", "name", "account", "ask"),
+            ("channel", "name", "account", "ask", "number", "fence", "seconds", "ends"),
+            reals=("seconds", "ends"),
         ),
         Table(HAPPENINGS, ("id",), ("id", "app", "number", "text")),
     )
@@ -273,6 +281,14 @@ MIGRATIONS: Final[Sequence[str]] = (
         id INTEGER PRIMARY KEY, app TEXT NOT NULL, number INTEGER NOT NULL, text TEXT NOT NULL,
         checksum INTEGER
     );
+    """,
+    # 9: the locks of channels. Who waits has no number of its own yet: `fence` is 0.
+    """
+    CREATE TABLE locks (
+        channel INTEGER NOT NULL, name TEXT NOT NULL, account INTEGER NOT NULL, ask TEXT NOT NULL,
+        number INTEGER NOT NULL, fence INTEGER NOT NULL, seconds REAL NOT NULL, ends REAL NOT NULL,
+        checksum INTEGER, PRIMARY KEY (channel, name, account, ask)
+    ) WITHOUT ROWID;
     """,
 )
 """`MIGRATIONS[n]` makes a file of version n one of version n + 1."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -32,8 +33,9 @@ from signal_sdk.server.engine.facts import joining, leaving
 from signal_sdk.server.engine.files import exposed
 from signal_sdk.server.engine.happenings import Happenings
 from signal_sdk.server.engine.journal import HOMELESS, UNREADABLE, Journal
+from signal_sdk.server.engine.locks import Ask, Locks
 from signal_sdk.server.engine.memory import shrink
-from signal_sdk.server.engine.schema import FACTS, HAPPENINGS, MAKERS, Row
+from signal_sdk.server.engine.schema import FACTS, HAPPENINGS, LOCKS, MAKERS, Row
 from signal_sdk.server.engine.tables import (
     FEW,
     RESERVED,
@@ -47,7 +49,7 @@ from signal_sdk.server.rates import Paces, Rates
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server.engine")
 
-Due: TypeAlias = "tuple[str, Account | Channel | CallKey]"
+Due: TypeAlias = "tuple[str, Account | Channel | CallKey | Ask]"
 """What is due: its kind, and of what."""
 
 NEWEST_TIME: Final = "newest_time"
@@ -106,6 +108,9 @@ class State:
         default=attrs.Factory(
             lambda state: Happenings(state.commits, state.deliveries), takes_self=True
         ),
+    )
+    locks: Locks = attrs.field(
+        init=False, default=attrs.Factory(lambda state: Locks(state.commits), takes_self=True)
     )
     _gone: int = 0
     _last_account: int = 0
@@ -439,6 +444,7 @@ class State:
         _take(journal, MAKERS, take_maker)
         _take(journal, "channel_attributes", take_channel_attribute)
         _take(journal, "calls", take_call)
+        _take(journal, LOCKS, partial(self.locks.take_row, channels, accounts), "number")
         self._last_channel = max(channels, default=0)
         self._agree()
 

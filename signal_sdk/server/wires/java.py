@@ -85,6 +85,9 @@ class JavaTongue:
                     self._send(java_frames.encode_server(frame))
                 else:
                     self._announce()
+            case typed.LockGranted():
+                # As on the native wire: it may ask again.
+                pass
             case typed.Reply(callid, page, next_version) if not isinstance(page, str):
                 page = self._inbox.answer(callid, page, next_version)
                 self._send(java_frames.encode_server(typed.Reply(callid, page)))

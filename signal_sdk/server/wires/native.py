@@ -126,6 +126,9 @@ class NativeClientLink(NativeLink[typed.ClientFrame]):
                     self._wires.pongs.put(self._send_pong)
             case typed.Refused(error=error) if error.ecode in UNANSWERED:
                 pass
+            case typed.LockGranted():
+                # It has no word for what it may have asked for by its name: it has to ask again.
+                pass
             case typed.Refused(is_resume=True, error=error):
                 self._refuse_resume(error.ecode)
             case typed.Reply(_, GetMessagesResult(msgs=msgs), version) if version:
@@ -136,7 +139,7 @@ class NativeClientLink(NativeLink[typed.ClientFrame]):
             case _:
                 self._send_frame(frame)
 
-    def _send_frame(self, frame: typed.ServerFrame) -> None:
+    def _send_frame(self, frame: typed.Plain) -> None:
         if isinstance(frame, typed.LoggedIn):
             self._is_in = True
             self.trust()

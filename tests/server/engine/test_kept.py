@@ -183,7 +183,7 @@ async def test_an_older_file_is_looked_at_unchanged(
     await fill(tmp_path)
     journal = Journal.open(tmp_path)
     made = "CREATE TABLE entries (id, account, version, expires, line, checksum)"
-    tables = ("makers", "entry_chunks", "entries_dropped", "happenings")
+    tables = ("makers", "entry_chunks", "entries_dropped", "happenings", "locks")
     gone = "; ".join(f"DROP TABLE {table}" for table in tables)
     journal._db.executescript(f"{gone}; {made}; PRAGMA user_version = 5")
     journal.close()

@@ -12,7 +12,7 @@ import attrs
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
-from signal_sdk.server.engine import call_table, told
+from signal_sdk.server.engine import call_table, lock_refusals, told
 from signal_sdk.server.engine.base import FencedError, OvertakenError
 from signal_sdk.server.engine.bounds import QuotaError
 from signal_sdk.server.engine.facts import Call, Entry, Joined, Known, Page, Presence, Roster
@@ -72,7 +72,9 @@ def refusal(about: About, reply: Sequence[Any]) -> Exception:
         return Dead(about.fenced)
     if kind in _MOST:
         what, ecode, limit = _MOST[kind]
-        text = what.format(account=repr(about.account))
+        text = what.format(
+            account=repr(about.account), what=repr(about.what), name=repr(about.name)
+        )
         return QuotaError(ecode, f"{text}: {more[0]}, the most allowed", limit=limit)
     if kind.startswith("inbox_"):
         return _full(about, kind, more[0])
@@ -94,6 +96,21 @@ _MOST: Final[Mapping[str, tuple[str, ECode, Limit]]] = {
         "the channels that a session is in",
         ECode.JOINCHANNEL_E_OTHER,
         "session_channels",
+    ),
+    "own_locks": (
+        "the locks that {account} has or waits for",
+        ECode.GENERAL_E_FAILED,
+        "account_locks",
+    ),
+    "locks": (
+        "the locks of the channel {what} that somebody has",
+        ECode.GENERAL_E_FAILED,
+        "channel_locks",
+    ),
+    "lock_waiters": (
+        "who waits for the lock {name} of the channel {what}",
+        ECode.GENERAL_E_FAILED,
+        "lock_waiters",
     ),
     "calls": ("the live calls of {account}", ECode.INVITE_E_OTHER, "account_calls"),
     "app_bytes": ("the bytes of all that the app keeps", ECode.GENERAL_E_FAILED, "app_bytes"),
@@ -134,6 +151,8 @@ def _other(about: About, kind: str, more: Sequence[Any]) -> SignalError:
     if kind == "overtaken":
         return OvertakenError()
     texts = _attribute if kind in ("unset", "attributes", "large") else _call
+    if kind == "no_member":
+        return lock_refusals.not_a_member(about.account, about.what)
     if kind == "elsewhere":
         return SignalError(
             about.ecode, f"{about.account!r} is not in the channel {about.what!r}{about.more}"

@@ -61,11 +61,11 @@ def first_uid(app: str, account: str) -> int:
 
 
 def new_node() -> str:
-    """An id for a node, or for its next life. What it begins with says that the node knows several
-    entries in one message (`tell_all` of inboxes.lua), and what a removal is (`tell_removal` of
-    operator.lua).
+    """An id for a node, or for its next life. What it begins with says what the node understands:
+    `r`, several entries in one message (`tell_all` of inboxes.lua), and a removal (`tell_removal`
+    of operator.lua); `l`, the grant of a lock (`tell_grant` of locks.lua).
     """
-    return f"r{secrets.token_hex(8)}"
+    return f"rl{secrets.token_hex(8)}"
 
 
 class Core:
@@ -151,6 +151,9 @@ class Core:
                         sorted(self._kept_kinds),
                         self._kept_most,
                         bounds.session_channels,
+                        bounds.account_locks,
+                        bounds.channel_locks,
+                        bounds.lock_waiters,
                     ]
                 )
             ]

@@ -24,6 +24,7 @@ from signal_sdk.server.engine.redis.core import Core
 from signal_sdk.server.engine.redis.happening_operations import HappeningOperations
 from signal_sdk.server.engine.redis.inbox_operations import InboxOperations
 from signal_sdk.server.engine.redis.lives import all_done
+from signal_sdk.server.engine.redis.lock_operations import LockOperations
 from signal_sdk.server.engine.redis.operator_operations import OperatorOperations
 from signal_sdk.server.engine.redis.pipeline import Ask, away
 
@@ -38,7 +39,12 @@ BEHIND: Final = 2_000
 
 
 class RedisEngine(
-    OperatorOperations, ChannelOperations, InboxOperations, CallOperations, HappeningOperations
+    OperatorOperations,
+    ChannelOperations,
+    LockOperations,
+    InboxOperations,
+    CallOperations,
+    HappeningOperations,
 ):
     """An engine of many processes, one for each node.
 

@@ -24,8 +24,9 @@ from signal_sdk.server.engine.redis import answers
 from signal_sdk.server.engine.redis.core import tag, untag
 from signal_sdk.server.engine.redis.events import unpack
 from signal_sdk.server.engine.redis.happening_operations import unpack_kept
+from signal_sdk.server.engine.redis.lock_operations import asker_of, lock_key
 from signal_sdk.server.engine.redis.visiting import Visit, chunked
-from signal_sdk.server.engine.schema import ENTRIES, FACTS, HAPPENINGS, MAKERS, Batch, Row
+from signal_sdk.server.engine.schema import ENTRIES, FACTS, HAPPENINGS, LOCKS, MAKERS, Batch, Row
 from signal_sdk.server.engine.state import GIVEN, NEWEST_TIME, given
 from signal_sdk.server.engine.tables import call_row, channel_cell, decode_json
 
@@ -103,6 +104,8 @@ class Reader:
     def __init__(self, visit: Visit) -> None:
         self._visit = visit
         self._last = dict.fromkeys(("accounts", "channels", ENTRIES, "replies", HAPPENINGS), 0)
+        self._asks: list[tuple[str, str, bytes]] = []
+        """What accounts ask of locks, which are their channels': those are read later."""
         self._at = ""
         """What is being read."""
         self._batch: Batch = {}
@@ -121,7 +124,7 @@ class Reader:
 
     async def read(self, found: Found) -> AsyncGenerator[Batch, None]:
         """All rows of an app, some at a time. Raises `StorageError` where some cannot be read."""
-        self._batch = {}
+        self._batch, self._asks = {}, []
         try:
             async for batch in self._read(found):
                 yield batch
@@ -150,13 +153,17 @@ class Reader:
                 self._put(HAPPENINGS, 1, row)
             yield self._taken()
         accounts: dict[str, int] = {}
+        channels: dict[str, int] = {}
         start = 0
         while names := await self._visit.ask("ZRANGE", f"{base}u", start, start + AT_ONCE - 1):
             start += AT_ONCE
             await self._accounts(base, app, [it.decode() for it in names], accounts)
             yield self._taken()
         for some in chunked(sorted(found.channels), AT_ONCE):
-            await self._channels(base, app, some, accounts)
+            await self._channels(base, app, some, accounts, channels)
+            yield self._taken()
+        for asks in chunked(self._asks, AT_ONCE):
+            await self._locks(base, asks, accounts, channels)
             yield self._taken()
         cursor: Any = 0
         while cursor != b"0":
@@ -178,10 +185,11 @@ class Reader:
                 ("HGETALL", f"{base}ua:{name}"),
                 ("LRANGE", f"{base}i:{name}", 0, AT_ONCE - 1),
                 ("ZRANGE", f"{base}r:{name}", 0, -1),
+                ("HGETALL", f"{base}la:{name}"),
             ]
         replies = iter(await self._visit.ask_all(asked))
         for name in names:
-            facts, attributes, entries, kept = (next(replies) for _ in range(4))
+            facts, attributes, entries, kept, asks = (next(replies) for _ in range(5))
             self._at = f"the account {name!r}"
             number = accounts[name] = self._number("accounts")
             self._put("accounts", 1, _account(number, app, name, facts))
@@ -200,6 +208,7 @@ class Reader:
                 callid, _, text = reply.decode().partition(":")
                 place = self._number("replies")
                 self._put("replies", 1, (place, number, int(callid), text))
+            self._asks += ((name, field.decode(), packed) for field, packed in _pairs(asks))
 
     def _attributes(self, table: str, number: int, found: Any) -> None:
         for name, text in _pairs(found):
@@ -209,7 +218,12 @@ class Reader:
     # --- channels ---
 
     async def _channels(
-        self, base: str, app: str, names: Sequence[str], accounts: dict[str, int]
+        self,
+        base: str,
+        app: str,
+        names: Sequence[str],
+        accounts: Mapping[str, int],
+        channels: dict[str, int],
     ) -> None:
         asked = []
         for name in names:
@@ -221,7 +235,7 @@ class Reader:
         for name in names:
             (msgid, total, idle, maker), attributes = next(replies), next(replies)
             self._at = f"the channel {name!r}"
-            number = self._number("channels")
+            number = channels[name] = self._number("channels")
             since = None if idle is None else float(idle)
             row = (number, app, name, int(msgid), int(total), since)
             self._put("channels", 1, row)
@@ -238,6 +252,28 @@ class Reader:
                     account = accounts[member.decode()]
                     self._put("members", 2, (number, account, int(position)))
                 start += AT_ONCE
+
+    async def _locks(
+        self,
+        base: str,
+        asks: Sequence[tuple[str, str, bytes]],
+        accounts: Mapping[str, int],
+        channels: Mapping[str, int],
+    ) -> None:
+        asked = []
+        for account, field, _ in asks:
+            channel, lock, ask = field.split("\0")
+            asked.append(("ZSCORE", lock_key(base, channel, lock), asker_of(account, ask)))
+        places = await self._visit.ask_all(asked)
+        for (account, field, packed), place in zip(asks, places, strict=True):
+            self._at = f"what the account {account!r} asks of a lock"
+            channel, lock, ask = field.split("\0")
+            seconds, ends, fence = unpack(packed)
+            row = (
+                *(channels[channel], lock, accounts[account], ask),
+                *(int(place), int(fence), float(seconds), float(ends)),
+            )
+            self._put(LOCKS, 4, row)
 
     # --- calls ---
 

@@ -16,11 +16,13 @@ from typing import Any, Final
 import attrs
 
 from signal_sdk.server.engine.bounds import size_of
+from signal_sdk.server.engine.locks import Locks
 from signal_sdk.server.engine.redis.answers import channels_text
 from signal_sdk.server.engine.redis.call_operations import key_of, record
 from signal_sdk.server.engine.redis.channel_operations import name_size
 from signal_sdk.server.engine.redis.core import pack, tag
 from signal_sdk.server.engine.redis.happening_operations import pack_kept
+from signal_sdk.server.engine.redis.lock_operations import ask_field, asker_of, lock_key
 from signal_sdk.server.engine.redis.presence_operations import LINE_SECONDS
 from signal_sdk.server.engine.redis.visiting import Command, chunked
 from signal_sdk.server.engine.state import State
@@ -93,6 +95,7 @@ def commands(state: State, prefix: str, now: float, *, is_cluster: bool) -> Iter
         app = app_of(channel.key.app)
         app.channels += 1
         yield from _channel(app, channel, now)
+        yield from _locks(app, channel, state.locks)
     for key, call in state.calls.items():
         base, name = app_of(key.app).base, key_of(key.channel, key.one, key.other)
         yield "HSET", f"{base}calls", name, record(key.app, call)
@@ -219,6 +222,18 @@ def _channel(app: _App, channel: Channel, now: float) -> Iterator[Command]:
             if numbers.get(field):
                 yield _due(base, f"{kind}{name}", now + numbers[field])
     yield "HSET", f"{base}c:{name}", *_flat(facts)
+
+
+def _locks(app: _App, channel: Channel, locks: Locks) -> Iterator[Command]:
+    base, name, there = app.base, channel.key.channel, locks.names_in(channel)
+    if there:
+        yield "HSET", f"{base}c:{name}", "lk", len(there)
+    for lock in there:
+        for place, ask in enumerate(locks.asks(channel, lock), 1):
+            account, packed = ask.account.key.account, pack([ask.seconds, ask.ends, ask.fence])
+            yield "ZADD", lock_key(base, name, lock), place, asker_of(account, ask.id)
+            yield "HSET", f"{base}la:{account}", ask_field(name, lock, ask.id), packed
+            yield _due(base, f"K{name}\0{lock}\0{asker_of(account, ask.id)}", ask.ends)
 
 
 # --- below ---

@@ -36,6 +36,7 @@ FILES: Final = (
     "inboxes",
     "channels",
     "attributes",
+    "locks",
     "membership",
     "calls",
     "presence",

@@ -152,6 +152,9 @@ class PresenceOperations(Lives):
         if kind == "removal":
             self._own.deliver_removal(key, number, *told[3:])
             return
+        if kind == "grant":
+            self._own.deliver_grant(key, number, *told[3:])
+            return
         self._forget(key, number)
         if kind == "kick":
             self._own.deliver_kick(key, number)

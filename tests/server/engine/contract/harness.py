@@ -27,6 +27,8 @@ from signal_sdk.server.engine.base import (
     Event,
     Joined,
     Known,
+    Locked,
+    LockLook,
     LoginFacts,
     Post,
     Presence,
@@ -261,6 +263,11 @@ class Heard:
         assert abs(self.wall() - time_ms / 1000) < 1
         self.all.append(("removal", key.account, generation, channel, msgid))
 
+    def deliver_grant(
+        self, key: AccountKey, generation: int, channel: str, lock: str, ask: str
+    ) -> None:
+        self.all.append(("grant", key.account, generation, channel, lock, ask))
+
     def deliver_fencing(self) -> None:
         self.all.append(("fencing",))
 
@@ -463,6 +470,60 @@ class User:
             asked or self.asked(), peer, channel, kind, ""
         )
         return known
+
+    async def lock(
+        self,
+        name: str = "lock",
+        ask: str = "1",
+        *,
+        seconds: float = 10,
+        wait: float = 60,
+        channel: str = "room",
+        asked: Asked | None = None,
+    ) -> Locked | Known:
+        found: Locked | Known = await self.node.engine.lock(
+            asked or self.asked(), channel, name, ask, seconds=seconds, wait=wait
+        )
+        return found
+
+    async def has(self, name: str = "lock", ask: str = "1", **more: Any) -> int:
+        """Get a lock that there is to be had: its number."""
+        found = await self.lock(name, ask, **more)
+        assert isinstance(found, Locked)
+        assert found.fence
+        return found.fence
+
+    async def waits(self, name: str = "lock", ask: str = "1", **more: Any) -> int:
+        """Wait for a lock that somebody has: the place."""
+        found = await self.lock(name, ask, **more)
+        assert isinstance(found, Locked)
+        assert not found.fence
+        return found.place
+
+    async def renew(
+        self, name: str = "lock", ask: str = "1", seconds: float = 10, channel: str = "room"
+    ) -> int:
+        """Have a lock for longer: its number; 0 where that is over."""
+        found = await self.node.engine.renew_lock(self.asked(), channel, name, ask, seconds=seconds)
+        assert isinstance(found, Locked)
+        return found.fence
+
+    async def unlock(
+        self,
+        name: str = "lock",
+        ask: str = "1",
+        channel: str = "room",
+        asked: Asked | None = None,
+    ) -> Known | bool:
+        done: Known | bool = await self.node.engine.unlock(
+            asked or self.asked(), channel, name, ask
+        )
+        return done
+
+    async def look(self, name: str = "lock", channel: str = "room") -> LockLook:
+        key = ChannelKey(self.key.app, channel)
+        found: LockLook = await self.node.engine.look_at_lock(key, self.key.account, name)
+        return found
 
     async def disconnect(self) -> None:
         await self.node.engine.disconnect(self.key, self.generation)

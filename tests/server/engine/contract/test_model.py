@@ -97,6 +97,11 @@ class Observer:
     def deliver_expiry(self, key: AccountKey, generation: int) -> None:
         raise AssertionError("there are no tokens")
 
+    def deliver_grant(
+        self, key: AccountKey, generation: int, channel: str, lock: str, ask: str
+    ) -> None:
+        raise AssertionError("nobody waits for a lock")
+
     def deliver_removal(
         self, key: AccountKey, generation: int, channel: str, msgid: int, time_ms: int
     ) -> None:

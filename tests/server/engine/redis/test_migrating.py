@@ -450,3 +450,34 @@ def test_revoked_tokens_are_carried_too(world: World) -> None:
     assert "revocations: 2" in world.carry_in()
     assert "revocations: 2" in world.carry_out()
     assert sorted(saved(world.tmp_path / "back"), key=str) == sorted(taken, key=str)
+
+
+def test_locks_go_along(world: World) -> None:
+    """Who has them, under which numbers, and who waits for them, in order."""
+
+    async def ask(house: House) -> list[int]:
+        users = [await house.node.log_in(key) for key in (ANN, BOB, KEYS[0])]
+        for user in users:
+            await user.join()
+        ann, bob, carl = users
+        fences = [await ann.has(seconds=100), await bob.has("other", seconds=100)]
+        assert [await carl.waits(wait=600), await bob.waits(wait=600)] == [1, 2]
+        return fences
+
+    async def look(house: House) -> list[int]:
+        ann, bob, carl = [await house.node.resume(key) for key in (ANN, BOB, KEYS[0])]
+        assert [await carl.waits(wait=600), await bob.waits(wait=600)] == [1, 2]
+        return [await ann.has(seconds=100), await bob.has("other", seconds=100)]
+
+    async def end(house: House) -> None:
+        ann, bob, carl = [await house.node.resume(key) for key in (ANN, BOB, KEYS[0])]
+        assert await ann.unlock()
+        assert await carl.has() > max(fences)
+        assert await bob.waits(wait=600) == 1
+
+    fences = world.on_journal(ask)
+    world.carry_in()
+    assert world.on_redis(look) == fences
+    world.carry_out()
+    assert world.on_journal(look, "back") == fences
+    world.on_journal(end, "back")

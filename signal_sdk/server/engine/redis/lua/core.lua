@@ -7,8 +7,9 @@
 -- `due`, `stale` (inboxes by the end of their first entry), `calls`, `hs` and `hl` (what is kept for
 -- hooks, and who takes it), `fo` (which node follows what); of an account `a:` (facts),
 -- `i:` (inbox), `r:` (replies), `ua:` (attributes), `k:` (its calls); of a channel `c:` (facts),
--- `m:` (members), `ca:` (attributes), `h:` (history), `q:`, `x:` (rates); of a node `n:` (who is
--- connected there). Topics: `e:` (a channel's events), `t:` (what a node is told), `f` (what
+-- `m:` (members), `ca:` (attributes), `h:` (history), `q:`, `x:` (rates), `lk:` (who asks for each of
+-- its locks); of an account besides `la:` (what it asks of locks); of a node `n:` (who is connected
+-- there). Topics: `e:` (a channel's events), `t:` (what a node is told), `f` (what
 -- happens).
 --
 -- ARGV begins with the time (empty: Redis' own), the node's id and the bounds, in one text.
@@ -22,7 +23,8 @@ local BOUNDS = {
   'history_events', 'history_seconds', 'count_push_seconds', 'inbox_messages', 'inbox_bytes',
   'inbox_sender_messages', 'app_bytes', 'app_accounts', 'app_channels', 'account_channels',
   'account_calls', 'attributes', 'joins', 'messages', 'changes', 'replies', 'life', 'event_seconds',
-  'attributes_bytes', 'kept_kinds', 'kept_most', 'session_channels',
+  'attributes_bytes', 'kept_kinds', 'kept_most', 'session_channels', 'account_locks', 'channel_locks',
+  'lock_waiters',
 }
 -- The latest text and its table: a memory of what was computed, and no state.
 local bounds_text, bounds_table

@@ -13,6 +13,8 @@ local function do_due(c, what)
     destroy(c, name)
   elseif kind == 'C' then
     run_out(c, name)
+  elseif kind == 'K' then
+    end_ask(c, name)
   elseif kind == 'N' or kind == 'M' then
     push_count(c, kind, name)
   else

@@ -50,6 +50,7 @@ local function depart(c, name, account)
   if not channel or call('ZREM', base .. 'm:' .. name, account.name) == 0 then
     return
   end
+  give_up_locks(c, name, account.name)
   if announces(channel, name) then
     tell(c, channel, 'moved', 'leave', name, account.name, tonumber(account.uid))
   end
