@@ -3,6 +3,7 @@
 python -m tests.simulation --seeds 50000            seeds 0 to 49999, on all cores
 python -m tests.simulation --first 123 --seeds 1    world 123 again
 python -m tests.simulation nodes --seeds 20000      worlds of three nodes on one state
+python -m tests.simulation locks-nodes              worlds whose clients have locks, at such nodes
 """
 
 from __future__ import annotations

@@ -151,6 +151,8 @@ class Actor(LoginCallback):
         self.asked_logouts = 0
         self.gaps: list[tuple[float, str]] = []
         self.failures: list[str] = []
+        self.more: list[str] = []
+        """What else it has written down, of which this knows nothing."""
         self._others = [other for other in names if other != name]
         self._dialer = dialer
         self._mean_pause = mean_pause

@@ -11,11 +11,17 @@ from typing import Final
 
 import attrs
 
+from tests.simulation.locks import LockActor, LocksOnManyNodes, LocksOnOneServer
 from tests.simulation.nodes import ManyNodes
 from tests.simulation.one_server import OneServer
 from tests.simulation.world import World, fingerprint, simulate
 
-WORLDS: Final[Mapping[str, type[World]]] = {"server": OneServer, "nodes": ManyNodes}
+WORLDS: Final[Mapping[str, type[World]]] = {
+    "server": OneServer,
+    "nodes": ManyNodes,
+    "locks": LocksOnOneServer,
+    "locks-nodes": LocksOnManyNodes,
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -41,4 +47,7 @@ def report(seed: int, kind: str = "server") -> Report:
         f" {sum(len(actor.sides) for actor in world.actors)} sides of calls,"
         f" {sum(len(actor.gaps) for actor in world.actors)} gaps"
     )
+    tries = [it for actor in world.actors if isinstance(actor, LockActor) for it in actor.tries]
+    if tries:
+        facts += f", {len(tries)} locks asked for, {sum(it.fence > 0 for it in tries)} had"
     return Report(seed=seed, problems=world.problems, facts=facts, fingerprint=fingerprint(world))

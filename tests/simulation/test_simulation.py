@@ -15,9 +15,9 @@ import pytest
 
 from tests.simulation.report import report
 
-SEEDS = {"server": 1000, "nodes": 1000}
-"""Two thousand worlds in all, which is a quarter of what all tests take; `make simulation` lives
-more of either kind.
+SEEDS = {"server": 1000, "nodes": 1000, "locks": 1250, "locks-nodes": 750}
+"""Two thousand worlds of all that clients do, which is a quarter of what all tests take, and two
+thousand of locks, which are smaller; `make simulation` lives more of each kind.
 """
 CHUNK = 50
 CHUNKS = [(kind, first) for kind, seeds in SEEDS.items() for first in range(0, seeds, CHUNK)]
@@ -51,7 +51,9 @@ def test_worlds_that_once_broke_a_promise_keep_it(kind: str, seed: int) -> None:
     assert report(seed, kind).problems == []
 
 
-@pytest.mark.parametrize(("kind", "seed"), [("server", 3), ("server", 11), ("nodes", 5)])
+@pytest.mark.parametrize(
+    ("kind", "seed"), [("server", 3), ("server", 11), ("nodes", 5), ("locks-nodes", 7)]
+)
 def test_a_seed_lives_the_same_world_again(kind: str, seed: int) -> None:
     """Also in another process, whose sets and dicts are hashed by another secret."""
 

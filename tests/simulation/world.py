@@ -54,6 +54,8 @@ class World(ABC):
     """What a seed has made. `problems` is what broke a promise."""
 
     busy_seconds: ClassVar[float] = BUSY_SECONDS
+    calm_seconds: ClassVar[float] = CALM_SECONDS
+    short_seconds: ClassVar[float] = SHORT_SECONDS
     mean_pause: ClassVar[float] = MEAN_PAUSE_SECONDS
     clients: ClassVar[Sequence[int]] = CLIENTS
 
@@ -76,6 +78,11 @@ class World(ABC):
     @abstractmethod
     def state(self) -> EmbeddedEngine:
         """What the clients' ideas are compared with in the end."""
+
+    def make_actor(self, name: str, names: Sequence[str]) -> Actor:
+        """The client of this name, beside all others."""
+        client = self.network.client(name)
+        return Actor(name, names, client, self.seed, mean_pause=self.mean_pause)
 
     def make_ghosts(self) -> Sequence[Ghost]:
         """Who vanishes."""
@@ -119,10 +126,7 @@ async def _simulate(kind: type[World], seed: int, directory: Path) -> World:
         world = kind(seed=seed, directory=directory, draw=draw, network=network)
         await nursery.start(world.live)
         names = [f"u{number}" for number in range(draw.choice(kind.clients))]
-        world.actors = [
-            Actor(name, names, network.client(name), seed, mean_pause=kind.mean_pause)
-            for name in names
-        ]
+        world.actors = [world.make_actor(name, names) for name in names]
         async with trio.open_nursery() as clients:
             for actor in world.actors:
                 clients.start_soon(actor.run)
@@ -138,14 +142,14 @@ async def _simulate(kind: type[World], seed: int, directory: Path) -> World:
             for actor in world.actors:
                 actor.is_busy = False
             network.heal()
-            await trio.sleep(CALM_SECONDS)
+            await trio.sleep(kind.calm_seconds)
             for actor in world.actors:
                 actor.come_back()
-            await trio.sleep(SHORT_SECONDS)
+            await trio.sleep(kind.short_seconds)
             await world.check_rosters()
             for actor in world.actors:
                 actor.leave()
-            await trio.sleep(SHORT_SECONDS)
+            await trio.sleep(kind.short_seconds)
             clients.cancel_scope.cancel()
         nursery.cancel_scope.cancel()
     world.check_records()
@@ -162,6 +166,7 @@ def fingerprint(world: World) -> str:
             [side.ends for side in actor.sides],
             actor.gaps,
             actor.failures,
+            *actor.more,
         )
         for actor in world.actors
     ]
