@@ -39,7 +39,7 @@ from signal_sdk.spelling import DocumentedNames
 from signal_sdk.stream_events import ChannelEvent, ChannelLeft, Missed
 from signal_sdk.streamed import channel_events
 from signal_sdk.streams import LIMIT, Readers, Stream
-from signal_sdk.wire import events, functions, names, results
+from signal_sdk.wire import events, functions, lock_functions, names, results
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.names import JsonValue
 
@@ -226,8 +226,8 @@ class Channel(DocumentedNames):
         with 1004 for a wrong name. docs/protocol.md, section 3; the original SDKs have none of it.
         """
         return self._client.requests.call(
-            lambda: functions.ChannelQueryLock(channel=self.name, lock=lock_name(name)),
-            results.QueryLockResult,
+            lambda: lock_functions.ChannelQueryLock(channel=self.name, lock=lock_name(name)),
+            lock_functions.QueryLockResult,
             info_of,
             unless=self._member.why_not(),
         )

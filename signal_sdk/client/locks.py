@@ -29,7 +29,7 @@ from signal_sdk.errors import LockLostError, SignalError
 from signal_sdk.net.alarms import Alarm
 from signal_sdk.net.deadline import Deadline
 from signal_sdk.net.reactor import Reactor
-from signal_sdk.wire import events, functions, names, results
+from signal_sdk.wire import events, lock_functions, names
 from signal_sdk.wire.arguments import Arguments
 
 __all__ = ["LockAsk", "LockInfo", "Locks", "info_of", "lease_ms", "lock_name", "wait_ms"]
@@ -54,7 +54,7 @@ class LockInfo:
     waiting: int
 
 
-def info_of(result: results.QueryLockResult) -> LockInfo:
+def info_of(result: lock_functions.QueryLockResult) -> LockInfo:
     """The answer to `channel_query_lock`."""
     return LockInfo(
         holder=result.holder,
@@ -145,7 +145,7 @@ class LockAsk:
         wait = self._wait if is_first else max(int((self._waits_until - now) * 1000), 0)
         self._alarm.set(now + ASK_AGAIN_SECONDS)
         self._call(
-            lambda: functions.ChannelLock(
+            lambda: lock_functions.ChannelLock(
                 channel=self._member.name,
                 lock=self.name,
                 ask=self.id,
@@ -162,7 +162,7 @@ class LockAsk:
         self._under_way += 1
         self._locks.requests.call(
             make,
-            results.LockResult,
+            lock_functions.LockResult,
             nothing,
             done=partial(self._answered, asked_at),
             failed=self._refused,
@@ -170,7 +170,7 @@ class LockAsk:
             always=not is_first,
         )
 
-    def _answered(self, asked_at: float, result: results.LockResult) -> None:
+    def _answered(self, asked_at: float, result: lock_functions.LockResult) -> None:
         self._under_way -= 1
         if self.state is State.OVER:
             # It was given up meanwhile, which the server hears behind this.
@@ -190,7 +190,7 @@ class LockAsk:
         """Is there time left to wait?"""
         return self._wait > 0 and trio.current_time() < self._waits_until
 
-    def _is_granted(self, asked_at: float, result: results.LockResult) -> None:
+    def _is_granted(self, asked_at: float, result: lock_functions.LockResult) -> None:
         ends_at = asked_at + result.lease / 1000
         if ends_at - trio.current_time() < result.lease / 1000 * RENEWED_AT:
             # The answer took so long that there is hardly anything left of it.
@@ -243,7 +243,7 @@ class LockAsk:
         self._ends_at = ends_at
         self._alarm.set(asked_at + (ends_at - asked_at) * RENEWED_AT)
 
-    def _held_on(self, asked_at: float, result: results.LockResult) -> None:
+    def _held_on(self, asked_at: float, result: lock_functions.LockResult) -> None:
         if result.fence != self.fence:
             self._lose("the server has ended its lease")
             return
@@ -252,7 +252,7 @@ class LockAsk:
     def _renew(self) -> None:
         self._alarm.set(self._ends_at)
         self._call(
-            lambda: functions.ChannelLockRenew(
+            lambda: lock_functions.ChannelLockRenew(
                 channel=self._member.name, lock=self.name, ask=self.id, lease=self._lease
             ),
             trio.current_time(),
@@ -328,8 +328,10 @@ class LockAsk:
 
     def _give_back(self) -> Operation[bool]:
         return self._locks.requests.call(
-            lambda: functions.ChannelUnlock(channel=self._member.name, lock=self.name, ask=self.id),
-            results.UnlockResult,
+            lambda: lock_functions.ChannelUnlock(
+                channel=self._member.name, lock=self.name, ask=self.id
+            ),
+            lock_functions.UnlockResult,
             lambda result: result.held != 0,
             # It ends with its lease in any case.
             failed=self._locks.note_failure,

@@ -22,7 +22,7 @@ from signal_sdk.server.inbox import Inboxes
 from signal_sdk.server.locks import Locks
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.session import Session
-from signal_sdk.wire import call2, results
+from signal_sdk.wire import call2, lock_functions, results
 from signal_sdk.wire import functions as wire
 from signal_sdk.wire.arguments import Arguments
 
@@ -70,7 +70,7 @@ def handlers(
             wire.ChannelQueryUserList: channels.query_list,
             wire.ChannelQueryUserListAll: channels.query_list_all,
             wire.ChannelHistory: channels.history,
-            wire.ChannelQueryLock: locks.look,
+            lock_functions.ChannelQueryLock: locks.look,
         },
         changes={
             wire.UserSendMessage: inboxes.send,
@@ -82,9 +82,9 @@ def handlers(
             wire.ChannelSetAttr: channel_attributes.set,
             wire.ChannelDelAttr: channel_attributes.delete,
             wire.ChannelClearAttr: channel_attributes.clear,
-            wire.ChannelLock: locks.lock,
-            wire.ChannelLockRenew: locks.renew,
-            wire.ChannelUnlock: locks.unlock,
+            lock_functions.ChannelLock: locks.lock,
+            lock_functions.ChannelLockRenew: locks.renew,
+            lock_functions.ChannelUnlock: locks.unlock,
             wire.VoipInvite: calls.invite,
             wire.VoipInviteAck: calls.step,
             wire.VoipInviteAccept: calls.step,

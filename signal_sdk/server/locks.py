@@ -11,7 +11,7 @@ from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import Answer, Asked, Engine, Known, Locked, LockLook
 from signal_sdk.server.engine.pending import Pending, after
 from signal_sdk.server.session import Session
-from signal_sdk.wire import functions, names, results
+from signal_sdk.wire import lock_functions, names
 
 __all__ = ["Locks"]
 
@@ -23,8 +23,8 @@ class Locks:
         self._engine = engine
 
     def lock(
-        self, _: Session, args: functions.ChannelLock, asked: Asked
-    ) -> Answer[results.LockResult | Known]:
+        self, _: Session, args: lock_functions.ChannelLock, asked: Asked
+    ) -> Answer[lock_functions.LockResult | Known]:
         """`channel_lock`: by members of the channel."""
         _check(args.channel)
         seconds, wait = args.lease / 1000, args.wait / 1000
@@ -34,8 +34,8 @@ class Locks:
         return found.map(_lock_result) if isinstance(found, Pending) else _lock_result(found)
 
     def renew(
-        self, _: Session, args: functions.ChannelLockRenew, asked: Asked
-    ) -> Answer[results.LockResult | Known]:
+        self, _: Session, args: lock_functions.ChannelLockRenew, asked: Asked
+    ) -> Answer[lock_functions.LockResult | Known]:
         """`channel_lock_renew`: by who has it; it is answered so where that has it not any more."""
         _check(args.channel)
         found = self._engine.renew_lock(
@@ -44,16 +44,16 @@ class Locks:
         return found.map(_lock_result) if isinstance(found, Pending) else _lock_result(found)
 
     def unlock(
-        self, _: Session, args: functions.ChannelUnlock, asked: Asked
-    ) -> Answer[results.UnlockResult | Known | None]:
+        self, _: Session, args: lock_functions.ChannelUnlock, asked: Asked
+    ) -> Answer[lock_functions.UnlockResult | Known | None]:
         """`channel_unlock`: by who has it, or waits for it."""
         _check(args.channel)
         done = self._engine.unlock(asked, args.channel, args.lock, args.ask)
         return done.map(_unlock_result) if isinstance(done, Pending) else _unlock_result(done)
 
     def look(
-        self, session: Session, args: functions.ChannelQueryLock
-    ) -> Answer[results.QueryLockResult]:
+        self, session: Session, args: lock_functions.ChannelQueryLock
+    ) -> Answer[lock_functions.QueryLockResult]:
         """`channel_query_lock`: by members of the channel."""
         _check(args.channel)
         key = session.channel_key(args.channel)
@@ -66,22 +66,22 @@ def _check(channel: str) -> None:
         raise SignalError(ECode.GENERAL_E_FAILED, f"the special channel {channel!r} has no locks")
 
 
-def _lock_result(found: Locked | Known) -> results.LockResult | Known:
+def _lock_result(found: Locked | Known) -> lock_functions.LockResult | Known:
     if isinstance(found, Known):
         return found
-    return results.LockResult(
+    return lock_functions.LockResult(
         fence=found.fence, lease=int(found.seconds * 1000), place=found.place, holder=found.holder
     )
 
 
-def _unlock_result(done: Known | bool) -> results.UnlockResult | Known | None:
+def _unlock_result(done: Known | bool) -> lock_functions.UnlockResult | Known | None:
     if isinstance(done, Known):
         return done
-    return None if done else results.UnlockResult(held=0)
+    return None if done else lock_functions.UnlockResult(held=0)
 
 
-def _look_result(found: LockLook) -> results.QueryLockResult:
-    return results.QueryLockResult(
+def _look_result(found: LockLook) -> lock_functions.QueryLockResult:
+    return lock_functions.QueryLockResult(
         holder=found.holder,
         fence=found.fence,
         lease=int(found.seconds * 1000),

@@ -28,7 +28,7 @@ from signal_sdk.server.refusals import Limit, too_often
 from signal_sdk.server.services import Services
 from signal_sdk.server.session import Session
 from signal_sdk.server.wires.base import ClientLink
-from signal_sdk.wire import call2, functions, results, typed
+from signal_sdk.wire import call2, functions, lock_functions, results, typed
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.rights import ALL
 
@@ -71,7 +71,9 @@ WRONG_LINE: Final = "wrong line"
 by.
 """
 DONE: Final = call2.encode_result(results.DONE)
-LOCK_OVER: Final = call2.encode_result(results.LockResult(fence=0, lease=0, place=0, holder=""))
+LOCK_OVER: Final = call2.encode_result(
+    lock_functions.LockResult(fence=0, lease=0, place=0, holder="")
+)
 """What is kept for who asks of a lock once more: how that stands is looked up, or it is over."""
 OVERTAKEN: Final = call2.encode_result(results.JoinResult(list=(), attrs={}, num=0))
 """What a join is answered that comes again where a later request has led elsewhere: how things were
@@ -79,9 +81,9 @@ then is of no use any more, and may be large."""
 REPLIES: Final[Mapping[type[Arguments], str]] = {
     functions.UserSetAttr: call2.encode_result(results.SetAttrResult()),
     functions.ChannelJoin: OVERTAKEN,
-    functions.ChannelLock: LOCK_OVER,
-    functions.ChannelLockRenew: LOCK_OVER,
-    functions.ChannelUnlock: call2.encode_result(results.UnlockResult(held=1)),
+    lock_functions.ChannelLock: LOCK_OVER,
+    lock_functions.ChannelLockRenew: LOCK_OVER,
+    lock_functions.ChannelUnlock: call2.encode_result(lock_functions.UnlockResult(held=1)),
 }
 """What is kept of the answers that are not `DONE`."""
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
-from signal_sdk.wire import call2, functions, names
+from signal_sdk.wire import call2, functions, lock_functions, names
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.rights import Rights, covers
 
@@ -28,9 +28,9 @@ CHANNELS: Final[dict[type[Arguments], ECode]] = {
     functions.ChannelQueryUserListAll: ECode.GENERAL_E_FAILED,
     functions.ChannelHistory: ECode.GENERAL_E_FAILED,
     functions.ChannelCatchUp: ECode.GENERAL_E_FAILED,
-    functions.ChannelLock: ECode.GENERAL_E_FAILED,
-    functions.ChannelLockRenew: ECode.GENERAL_E_FAILED,
-    functions.ChannelQueryLock: ECode.GENERAL_E_FAILED,
+    lock_functions.ChannelLock: ECode.GENERAL_E_FAILED,
+    lock_functions.ChannelLockRenew: ECode.GENERAL_E_FAILED,
+    lock_functions.ChannelQueryLock: ECode.GENERAL_E_FAILED,
 }
 """What is about the channel of that name, and the code of its refusal. Leaving is always allowed,
 and so is giving a lock up: a later login's rights may be fewer.

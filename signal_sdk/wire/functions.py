@@ -16,6 +16,12 @@ from signal_sdk.errors import ProtocolError
 from signal_sdk.wire import lines, names
 from signal_sdk.wire.arguments import Arguments, arg
 from signal_sdk.wire.hidden import hides
+from signal_sdk.wire.lock_functions import (
+    ChannelLock,
+    ChannelLockRenew,
+    ChannelQueryLock,
+    ChannelUnlock,
+)
 from signal_sdk.wire.names import JsonValue
 from signal_sdk.wire.properties import Properties
 from signal_sdk.wire.properties import check as check_properties
@@ -26,15 +32,12 @@ from signal_sdk.wire.results import (
     GetMessagesResult,
     HistoryResult,
     JoinResult,
-    LockResult,
-    QueryLockResult,
     QueryNumResult,
     QueryStatusResult,
     QueryUserIsInResult,
     QueryUserListResult,
     Result,
     SetAttrResult,
-    UnlockResult,
 )
 
 
@@ -328,60 +331,6 @@ class ChannelCatchUp(Arguments):
 
     channel: str = arg("name", names.check_channel)
     msgid: int = arg("msgid", _whole_number("msgid", 0), 0)
-
-
-@attrs.frozen(kw_only=True)
-class LockArguments(Arguments):
-    """What is asked of a lock of a channel that one is in, under an id of one's own (ours)."""
-
-    channel: str = arg("name", names.check_channel)
-    lock: str = arg("lock", names.check_lock)
-    ask: str = arg("askID", names.check_ask_id)
-
-
-_check_lease = _whole_number("lease", names.MIN_LEASE_MS, names.MAX_LEASE_MS)
-
-
-@attrs.frozen(kw_only=True)
-class ChannelLock(LockArguments):
-    """Get a lock for `lease` milliseconds, now or within `wait` milliseconds; asked again, how that
-    stands.
-    """
-
-    function = "channel_lock"
-    result: ClassVar[type[Result]] = LockResult
-
-    lease: int = arg("lease", _check_lease)
-    wait: int = arg("wait", _whole_number("wait", 0, names.MAX_LOCK_WAIT_MS), 0)
-
-
-@attrs.frozen(kw_only=True)
-class ChannelLockRenew(LockArguments):
-    """Have a lock that one has for `lease` milliseconds from now on."""
-
-    function = "channel_lock_renew"
-    result: ClassVar[type[Result]] = LockResult
-
-    lease: int = arg("lease", _check_lease)
-
-
-@attrs.frozen(kw_only=True)
-class ChannelUnlock(LockArguments):
-    """Give a lock up, or wait for it no more."""
-
-    function = "channel_unlock"
-    result: ClassVar[type[Result]] = UnlockResult
-
-
-@attrs.frozen(kw_only=True)
-class ChannelQueryLock(Arguments):
-    """Who has a lock of a channel that one is in? (ours)"""
-
-    function = "channel_query_lock"
-    result: ClassVar[type[Result]] = QueryLockResult
-
-    channel: str = arg("name", names.check_channel)
-    lock: str = arg("lock", names.check_lock)
 
 
 # --- of the older clients -------------------------------------------------------------------------

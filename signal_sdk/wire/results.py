@@ -135,38 +135,6 @@ class CatchUpResult(Result):
 
 
 @attrs.frozen(kw_only=True)
-class LockResult(Result):
-    """`channel_lock` and `channel_lock_renew` (ours): under which number one has the lock, for how
-    many milliseconds more; or, where `fence` is 0, the place at which one waits (1: next); or,
-    where that is 0, too, that this is over, and who has the lock.
-    """
-
-    fence: int
-    lease: int
-    place: int
-    holder: str
-
-
-@attrs.frozen(kw_only=True)
-class UnlockResult(Result):
-    """`channel_unlock` (ours): was there anything to give up (1), or was it over already (0)?"""
-
-    held: int
-
-
-@attrs.frozen(kw_only=True)
-class QueryLockResult(Result):
-    """`channel_query_lock` (ours): who has the lock (empty: nobody), under which number, for how
-    many milliseconds more, and how many wait.
-    """
-
-    holder: str
-    fence: int
-    lease: int
-    waiting: int
-
-
-@attrs.frozen(kw_only=True)
 class QueryUserListResult(Result):
     """`channel_query_userlist` and `channel_query_userlist_all`: how many members there are, and
     the newest of them.

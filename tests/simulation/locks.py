@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final
 import attrs
 import trio
 
-from signal_sdk import SignalError
+from signal_sdk import Channel, SignalError
 from signal_sdk.client.locks import LockAsk
 from tests.simulation.actor import CHANNELS, Actor, Ghost
 from tests.simulation.linearizability import (
@@ -85,6 +85,7 @@ class LockActor(Actor):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.tries: list[Try] = []
+        self._channel: Channel | None = None
         self._held: dict[LockAsk, Try] = {}
 
     def _do_something(self) -> None:
@@ -94,7 +95,8 @@ class LockActor(Actor):
 
     def _leave(self) -> None:
         self._note_leaving()
-        self._leave_channel()
+        if self._channel is not None:
+            self._watch(self._channel.channel_leave())
 
     def leave(self) -> None:
         self._note_leaving()

@@ -123,7 +123,7 @@ def test_original_clients_read_an_entry_as_without() -> None:
 
     def entries(line: str, *, has_ids: bool) -> list[bytes]:
         page = results.GetMessagesResult(ver_clear=1, msgs=((2, line),))
-        said: list[typed.ServerFrame] = [typed.Entry(2, line), typed.Reply(1, page)]
+        said: list[typed.Plain] = [typed.Entry(2, line), typed.Reply(1, page)]
         return [
             text
             for frame in said
