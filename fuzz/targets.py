@@ -380,6 +380,7 @@ def call2_seeds() -> list[bytes]:
         call2.encode_invoke("id", "line", "user_logout", {}),
         frames.encode_frame(login.LOGIN, attrs.evolve(who, account=5)),
         frames.encode_frame(login.LOGIN, attrs.evolve(who, many_channels=True)),
+        frames.encode_frame(login.LOGIN, attrs.evolve(who, takes_bytes=True)),
         frames.encode_frame(login.LINE_LOGIN, login.LineLogin(line="line")),
         frames.encode_frame(login.SET_FLAG, {"binary": 1}),
         frames.encode_frame(login.PING, 17),

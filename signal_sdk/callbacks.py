@@ -109,6 +109,14 @@ class LoginCallback(DocumentedNames):
         whose callback has not begun when the session ends comes with the next login.
         """
 
+    def on_message_instant_receive_bytes(
+        self, session: LoginSession, account: str, uid: int, data: bytes
+    ) -> Answer:
+        """`account` has sent a point-to-point message that is bytes, at most 6 KiB: otherwise as
+        `on_message_instant_receive`. Only a session that has logged in with `takes_bytes=True` is
+        sent any. The original SDKs have none of it: docs/protocol.md, section 12.
+        """
+
     def on_invite_received(self, session: LoginSession, call: Call) -> Answer:
         """`call.peer` calls. Set `call.cb` here to hear of what becomes of the call."""
 
@@ -235,6 +243,14 @@ class ChannelCallback(DocumentedNames):
         self, session: LoginSession, channel: Channel, account: str, uid: int, msg: str
     ) -> Answer:
         """`account` has sent a message to the channel; one's own messages come back, too."""
+
+    def on_message_channel_receive_bytes(
+        self, session: LoginSession, channel: Channel, account: str, uid: int, data: bytes
+    ) -> Answer:
+        """`account` has sent a message to the channel that is bytes, at most 6 KiB: otherwise as
+        `on_message_channel_receive`. Only where all members have logged in with `takes_bytes=True`
+        can there be any. The original SDKs have none of it: docs/protocol.md, section 12.
+        """
 
     def on_special_event(
         self, session: LoginSession, channel: Channel, event: SpecialEvent

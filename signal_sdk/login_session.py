@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeGuard, overload
 
 from signal_sdk import call as _call
 from signal_sdk import channel as _channel
@@ -33,7 +33,7 @@ __all__ = ["LoginSession"]
 _DEFAULT_FLAG: Final = lines.make_flag(names.DEFAULT_TTL_SECONDS)
 
 
-def _is_plain(account: object, msg: object) -> bool:
+def _is_plain(msg: object, account: object) -> TypeGuard[str]:
     """Can nothing be wrong with these, as with nearly all?"""
     if type(account) is not str or type(msg) is not str:
         return False
@@ -200,27 +200,33 @@ class LoginSession(DocumentedNames):
 
     @overload
     def message_instant_send(
-        self, account: str, msg: str, cb: MessageCallback | None, /
+        self, account: str, msg: str | bytes, cb: MessageCallback | None, /
     ) -> Operation[None]: ...
 
     @overload
     def message_instant_send(
-        self, account: str, msg: str, ttl: int | None = None, cb: MessageCallback | None = None
+        self,
+        account: str,
+        msg: str | bytes,
+        ttl: int | None = None,
+        cb: MessageCallback | None = None,
     ) -> Operation[None]: ...
 
     def message_instant_send(
         self,
         account: str,
-        msg: str,
+        msg: str | bytes,
         ttl: int | MessageCallback | None = None,
         cb: MessageCallback | None = None,
     ) -> Operation[None]:
         """Send a point-to-point message to `account`, which gets it now or with its next login.
 
-        `msg` has at most 8192 visible characters. `ttl` is how many seconds the server keeps it for
-        an account that is not there: 30 days (2,592,000) by default, and at most. A user may send
-        60 messages a second. The operation ends when the server has the message; it fails with 400,
-        401 (no answer in 10 s), 1004 or 1005. `cb` hears of either. Java server SDK,
+        `msg` has at most 8192 visible characters, or is `bytes`, at most 6 KiB: for an account that
+        is online and has logged in with `takes_bytes=True` (1004 where not). `ttl` is how many
+        seconds the server keeps it for an account that is not there: 30 days (2,592,000) by
+        default, and at most. A user may send 60 messages a second. The operation ends when the
+        server has the message; it fails with 400, 401 (no answer in 10 s), 1004 or 1005. `cb` hears
+        of either. Java server SDK,
         `messageInstantSend`, both forms.
         """
         if ttl is not None and not isinstance(ttl, int | float | str):
@@ -231,7 +237,7 @@ class LoginSession(DocumentedNames):
         else:
             given.callback(cb, MessageCallback)
             sent = _channel.message_sent(cb, self, client)
-        if ttl is None and client.spanned is None and _is_plain(account, msg):
+        if ttl is None and client.spanned is None and _is_plain(msg, account):
             # As below, of which nothing is wrong here.
             message_id = client.next_message_id()
             return client.requests.message(account, _DEFAULT_FLAG, msg, message_id, sent)
@@ -240,18 +246,20 @@ class LoginSession(DocumentedNames):
         def make() -> functions.UserSendMessage:
             wanted = names.check_integer("ttl", seconds, 0, show=names.as_python)
             kept = min(wanted, names.MAX_TTL_SECONDS)
+            content, properties = given.message(msg)
             return functions.UserSendMessage(
                 peer=given.text("account", account),
                 flag=lines.make_flag(kept),
                 kind=events.INSTANT,
-                content=given.content("message", msg),
+                content=content,
                 message_id=client.next_message_id(),
+                properties=properties,
             )
 
         return client.send_message(make, sent)
 
     def message_channel_send_force(
-        self, channel: str, msg: str, cb: MessageCallback | None = None
+        self, channel: str, msg: str | bytes, cb: MessageCallback | None = None
     ) -> Operation[None]:
         """Send a message to the members of a channel that this session need not have joined.
 
@@ -259,13 +267,19 @@ class LoginSession(DocumentedNames):
         `messageChannelSendForce`.
         """
         given.callback(cb, MessageCallback)
-        return self._client.send_message(
-            lambda: functions.ChannelSendMessage(
+
+        def make() -> functions.ChannelSendMessage:
+            said, properties = given.message(msg)
+            return functions.ChannelSendMessage(
                 channel=given.text("channel", channel),
-                msg=given.content("message", msg),
+                msg=said,
                 message_id=self._client.next_message_id(),
                 force=True,
-            ),
+                properties=properties,
+            )
+
+        return self._client.send_message(
+            make,
             _channel.message_sent(cb, self, self._client),
         )
 
@@ -358,16 +372,20 @@ class LoginSession(DocumentedNames):
 
         @overload
         def messageInstantSend(
-            self, account: str, msg: str, cb: MessageCallback | None, /
+            self, account: str, msg: str | bytes, cb: MessageCallback | None, /
         ) -> Operation[None]: ...
         @overload
         def messageInstantSend(
-            self, account: str, msg: str, ttl: int | None = None, cb: MessageCallback | None = None
+            self,
+            account: str,
+            msg: str | bytes,
+            ttl: int | None = None,
+            cb: MessageCallback | None = None,
         ) -> Operation[None]: ...
         def messageInstantSend(
             self,
             account: str,
-            msg: str,
+            msg: str | bytes,
             ttl: int | MessageCallback | None = None,
             cb: MessageCallback | None = None,
         ) -> Operation[None]: ...

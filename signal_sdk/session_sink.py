@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from signal_sdk.call import Call
-from signal_sdk.callbacks import ChannelCallback, LoginCallback
+from signal_sdk.callbacks import Answer, ChannelCallback, LoginCallback
 from signal_sdk.client.call_side import CallSide, Invited
 from signal_sdk.client.crew import Crew
 from signal_sdk.client.dispatcher import Dispatcher
@@ -67,6 +67,7 @@ class SessionSink:
         after: Operation[ECode] | None,
         seen: Seen | None,
         many_channels: bool,
+        takes_bytes: bool,
         make: Callable[[SessionClient, Readers[Message], Readers[Call]], LoginSession],
     ) -> None:
         self._dispatcher = Dispatcher(
@@ -83,6 +84,7 @@ class SessionSink:
             after=after,
             seen=seen,
             many_channels=many_channels,
+            takes_bytes=takes_bytes,
         )
         self._messages: Readers[Message] = Readers(0 if cb is not None else LIMIT)
         self._invitations: Readers[Call] = Readers(0 if cb is not None else LIMIT)
@@ -122,10 +124,14 @@ class SessionSink:
             case MessageReceived(account=account, text=text, turn=turn):
                 its: Turn | None = turn
                 if self._messages.is_wanted:
-                    message = Message(account, text, fact.properties or NO_PROPERTIES)
-                    its = self._messages.tell(message, turn, is_heard=True)
-                receive = cb.on_message_instant_receive
-                run = partial(receive, session, account, SENDER_UID, text)
+                    its = self._messages.tell(_message(fact), turn, is_heard=True)
+                run: partial[Answer]
+                if fact.data is None:
+                    receive = cb.on_message_instant_receive
+                    run = partial(receive, session, account, SENDER_UID, text)
+                else:
+                    receive_bytes = cb.on_message_instant_receive_bytes
+                    run = partial(receive_bytes, session, account, SENDER_UID, fact.data)
                 put(run if type(turn) is not Processing else partial(turn.run, run), its)
             case PassedOver(turn=turn):
                 put(_nothing, turn)
@@ -156,9 +162,8 @@ class SessionSink:
     def _tell_nobody(self, fact: SessionFact) -> None:
         """There is no callback: what nobody reads is kept, and what goes wrong is logged."""
         match fact:
-            case MessageReceived(account=account, text=text, turn=turn):
-                message = Message(account, text, fact.properties or NO_PROPERTIES)
-                self._pass_over(self._messages.tell(message, turn, is_heard=False))
+            case MessageReceived(turn=turn):
+                self._pass_over(self._messages.tell(_message(fact), turn, is_heard=False))
             case Invited(side=side, turn=turn):
                 _, left = self._called(side, turn, is_heard=False)
                 self._pass_over(left)
@@ -196,6 +201,11 @@ class SessionSink:
     def _warn_of(self, fact: OperationFailed) -> None:
         if not fact.operation.is_awaited:
             warn("%s: %s", self.client.account, fact.reason)
+
+
+def _message(fact: MessageReceived) -> Message:
+    """The message as streams give it."""
+    return Message(fact.account, fact.text, fact.properties or NO_PROPERTIES, fact.data)
 
 
 def _nothing() -> None:

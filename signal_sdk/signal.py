@@ -254,6 +254,7 @@ class Signal(DocumentedNames):
         cb: _callbacks.LoginCallback | None = None,
         *,
         many_channels: bool = False,
+        takes_bytes: bool = False,
     ) -> _login_session.LoginSession:
         """Log `account` in, and return its session at once; `await` that to be logged in.
 
@@ -268,8 +269,13 @@ class Signal(DocumentedNames):
         the server says ([limits] `session_channels`, 100 by default): one more is refused with 300.
         A server that knows nothing of it is a `LoginError` (200). docs/protocol.md, section 9.
 
+        With `takes_bytes` the session is handed messages that are bytes, too
+        (`on_message_instant_receive_bytes`, `Message.data`); whoever sends some to one without it
+        is refused with 1004. docs/protocol.md, section 12.
+
         Raises `RuntimeError` outside of the Signal's block, and `ParameterError` (1004) where an
-        argument is of the wrong type. Java server SDK, `login`; `many_channels` is ours.
+        argument is of the wrong type. Java server SDK, `login`; `many_channels` and `takes_bytes`
+        are ours.
         """
         if self._nursery is None:
             raise RuntimeError(
@@ -290,6 +296,7 @@ class Signal(DocumentedNames):
             after=before.client.ended if before is not None else None,
             seen=before.client.seen if before is not None else self._seen.pop(key, None),
             many_channels=bool(many_channels),
+            takes_bytes=bool(takes_bytes),
             make=self._make_session,
         )
         self._logins[key] = login

@@ -22,7 +22,7 @@ from signal_sdk.wire import events, functions, names
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.lines import MessageLine
 from signal_sdk.wire.names import JsonValue
-from signal_sdk.wire.properties import Properties
+from signal_sdk.wire.properties import Properties, is_binary, size_of_bytes
 
 if TYPE_CHECKING:
     from opentelemetry import trace as otel
@@ -71,9 +71,9 @@ class About(msgspec.Struct, frozen=True, gc=False):
         """What a request sends; None where it sends no message."""
         match args:
             case functions.UserSendMessage(peer=peer, message_id=message_id, content=content):
-                return cls(Kind.ACCOUNT, peer, message_id, _size(content))
+                return cls(Kind.ACCOUNT, peer, message_id, _size(content, args.properties))
             case functions.ChannelSendMessage(channel=name, message_id=message_id, msg=msg):
-                return cls(Kind.CHANNEL, name, message_id, _size(msg))
+                return cls(Kind.CHANNEL, name, message_id, _size(msg, args.properties))
             case functions.VoipInvite(peer=peer, call_id=call_id, extra=extra):
                 return cls(Kind.INVITATION, peer, call_id, _size(extra))
         return None
@@ -84,19 +84,20 @@ class About(msgspec.Struct, frozen=True, gc=False):
         kind = _ENTRY_KINDS.get(line.type)
         if kind is None:
             return None
-        return cls(kind, line.dst, line.msg_id or "", _size(line.content))
+        return cls(kind, line.dst, line.msg_id or "", _size(line.content, line.properties))
 
     @classmethod
     def of_message(cls, message: events.ChannelMessage) -> About:
         """What a channel brings."""
-        return cls(Kind.CHANNEL, message.channel, message.id, _size(message.msg))
+        return cls(Kind.CHANNEL, message.channel, message.id, message.size)
 
 
 _ENTRY_KINDS: Final = {events.INSTANT: Kind.ACCOUNT, events.VOIP_INVITE: Kind.INVITATION}
 
 
-def _size(content: JsonValue) -> int:
-    return len(names.json_text(content).encode())
+def _size(content: JsonValue, properties: Properties | None = None) -> int:
+    text = names.json_text(content)
+    return size_of_bytes(text) if is_binary(properties) else len(text.encode())
 
 
 class Span:
@@ -116,7 +117,11 @@ class Span:
         carrier: dict[str, str] = {}
         propagator = tracecontext.TraceContextTextMapPropagator()
         propagator.inject(carrier, set_span_in_context(self._span))
-        return Properties(**carrier) if "traceparent" in carrier else None
+        if "traceparent" not in carrier:
+            return None
+        return Properties(
+            traceparent=carrier["traceparent"], tracestate=carrier.get("tracestate", "")
+        )
 
     def current(self) -> AbstractContextManager[object]:
         """Within it, spans that the program begins are below this one."""

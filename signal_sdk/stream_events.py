@@ -53,15 +53,18 @@ class Missed(msgspec.Struct, frozen=True):
 # --- of a session
 
 
-@hides("text")
+@hides("text", "data")
 class Message(msgspec.Struct, frozen=True):
     """`account` has sent a point-to-point message, as `LoginCallback.on_message_instant_receive`
-    hears it. Its `properties` are of use to who continues its trace (docs/tracing.md).
+    hears it. Its `properties` are of use to who continues its trace (docs/tracing.md). One that
+    says bytes has `data`, and no text, as `on_message_instant_receive_bytes` hears it: it comes
+    only where `Signal.login(…, takes_bytes=True)` has asked for such.
     """
 
     account: str
     text: str
     properties: Properties = NO_PROPERTIES
+    data: bytes | None = None
 
 
 # --- of a channel
@@ -83,16 +86,17 @@ class ChannelLeft(msgspec.Struct, frozen=True):
     ecode: ECode
 
 
-@hides("text")
+@hides("text", "data")
 class ChannelMessage(msgspec.Struct, frozen=True):
     """`account` has sent a message to the channel; one's own come back, too. As
-    `ChannelCallback.on_message_channel_receive`; `properties` as of a `Message`.
+    `ChannelCallback.on_message_channel_receive`; `properties` and `data` as of a `Message`.
     """
 
     account: str
     text: str
     uid: int
     properties: Properties = NO_PROPERTIES
+    data: bytes | None = None
 
 
 class UserJoined(msgspec.Struct, frozen=True):

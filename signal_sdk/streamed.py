@@ -31,8 +31,9 @@ def channel_events(fact: ChannelFact) -> Iterator[told.ChannelEvent]:
     """What a channel's readers hear of a fact."""
     match fact:
         case events.ChannelMessage(account=account, uid=uid, msg=msg):
-            properties = fact.properties or NO_PROPERTIES
-            yield told.ChannelMessage(account, names.json_text(msg), uid, properties)
+            properties, data = fact.properties or NO_PROPERTIES, fact.data
+            text = names.json_text(msg) if data is None else ""
+            yield told.ChannelMessage(account, text, uid, properties, data)
         case events.ChannelUserJoin(account=account, uid=uid):
             yield told.UserJoined(account, uid)
         case events.ChannelUserLeave(account=account, uid=uid):

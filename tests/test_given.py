@@ -39,13 +39,15 @@ class Unshowable:
 
 
 WRONG: list[Any] = [b"bin", None, float("nan"), {1}, Unshowable()]
+NO_MESSAGE: list[Any] = [bytearray(b"bin"), *WRONG[1:]]
+"""A message may be bytes."""
 TEXT_ONLY: list[Any] = [*WRONG, 7, ["a"], {"a": 1}]
 GIVEN: dict[str, tuple[list[Any], Callable[[Any, Any, Any, Any], Any]]] = {
     "to an account": (TEXT_ONLY, lambda _, s, __, x: s.message_instant_send(x, "m")),
-    "instant message": (WRONG, lambda _, s, __, x: s.message_instant_send("bob", x)),
+    "instant message": (NO_MESSAGE, lambda _, s, __, x: s.message_instant_send("bob", x)),
     "to a channel": (TEXT_ONLY, lambda _, s, __, x: s.message_channel_send_force(x, "m")),
-    "forced message": (WRONG, lambda _, s, __, x: s.message_channel_send_force("room", x)),
-    "channel message": (WRONG, lambda _, __, c, x: c.message_channel_send(x)),
+    "forced message": (NO_MESSAGE, lambda _, s, __, x: s.message_channel_send_force("room", x)),
+    "channel message": (NO_MESSAGE, lambda _, __, c, x: c.message_channel_send(x)),
     "join": (TEXT_ONLY, lambda _, s, __, x: s.channel_join(x)),
     "call about": (TEXT_ONLY, lambda _, s, __, x: s.channel_invite_user2(x, "bob")),
     "call to": (TEXT_ONLY, lambda _, s, __, x: s.channel_invite_user2("room", x)),

@@ -18,8 +18,8 @@ from tests.signals import log_in
 TEXT = (Path(__file__).parents[1] / "docs" / "streams.md").read_text()
 
 
-def program() -> dict[str, Any]:
-    [block] = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+def program(number: int = 0) -> dict[str, Any]:
+    block = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)[number]
     names: dict[str, Any] = {"__name__": "streams"}
     exec(compile(block, "docs/streams.md", "exec"), names)  # noqa: S102  our own document
     return names
@@ -43,6 +43,21 @@ async def test_the_program_answers_greets_and_ends(
                 assert (await anext(messages)).text == "You said: hi"
                 await _leave_and_join(ann)
         assert capsys.readouterr().out == "ann says good-bye\n"
+
+
+async def test_the_program_with_bytes_gets_them_and_is_refused(
+    autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = program(1)
+    async with local_server(listens=False) as server:
+        names["Signal"] = lambda app, **_: Signal(app, server=server)
+        await names["main"]()
+    told = sorted(capsys.readouterr().out.splitlines())
+    assert told == [
+        "1004 'ann' is not online with a client that takes bytes: send it text",
+        "ann has sent 8 bytes",
+        "b'\\x00\\x01\\x02\\x03\\x04\\x05\\x06\\x07'",
+    ]
 
 
 async def _leave_and_join(ann: LoginSession) -> None:

@@ -145,7 +145,7 @@ async def main() -> None:
         session.message_instant_send("peer", "text", Calls())  # wrong
         session.channel_join("room", Sent())  # wrong
         channel.channel_set_attr("name")  # wrong
-        channel.message_channel_send(b"text")  # wrong
+        channel.message_channel_send(bytearray(b"text"))  # wrong
         signal.user_set_attr("name", 1)  # wrong
         wrong: str = signal.get_status()  # wrong
         print(wrong)

@@ -36,7 +36,7 @@ async def attend(
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             async with door as app:
-                session = app.login(account.name, account.token, ear)
+                session = app.login(account.name, account.token, ear, takes_bytes=True)
                 nursery.start_soon(_end_on_signal, signals, session, stopping, nursery.cancel_scope)
                 try:
                     await session

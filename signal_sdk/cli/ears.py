@@ -8,6 +8,7 @@ Must not know how events look, nor what a command does beside hearing them.
 
 from __future__ import annotations
 
+import base64
 import time
 from typing import Any
 
@@ -58,6 +59,11 @@ class Printer:
             await self._writer.write_line(as_text(told))
 
 
+def _shown(data: bytes) -> dict[str, Any]:
+    """Bytes: to people, how many there are; to programs, all of them, in base64."""
+    return {"size": len(data), "data": base64.b64encode(data).decode()}
+
+
 @attrs.frozen
 class Ear(LoginCallback):
     """Prints what happens to the session."""
@@ -83,6 +89,11 @@ class Ear(LoginCallback):
         self, session: LoginSession, account: str, uid: int, msg: str
     ) -> None:
         await self.printer.show(session, "message", account=account, msg=msg)
+
+    async def on_message_instant_receive_bytes(
+        self, session: LoginSession, account: str, uid: int, data: bytes
+    ) -> None:
+        await self.printer.show(session, "bytes", account=account, **_shown(data))
 
     async def on_invite_received(self, session: LoginSession, call: Call) -> None:
         await self.printer.show(
@@ -145,6 +156,12 @@ class ChannelEar(ChannelCallback):
         self, session: LoginSession, channel: Channel, account: str, uid: int, msg: str
     ) -> None:
         await self._show(session, channel, "channel_message", account=account, uid=uid, msg=msg)
+
+    async def on_message_channel_receive_bytes(
+        self, session: LoginSession, channel: Channel, account: str, uid: int, data: bytes
+    ) -> None:
+        told = {"account": account, "uid": uid, **_shown(data)}
+        await self._show(session, channel, "channel_bytes", **told)
 
     async def on_special_event(
         self, session: LoginSession, channel: Channel, event: SpecialEvent

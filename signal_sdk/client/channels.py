@@ -52,6 +52,8 @@ class Channels:
         self._make = partial(ChannelSlot, account, sink, requests, log, wake)
         self._many = many
         self._slots: dict[str, ChannelSlot] = {} if many else {ALL: self._make()}
+        self.takes_bytes: bool = False
+        """Is the session told messages that are bytes?"""
 
     def _slot(self, name: str) -> ChannelSlot:
         """The slot of the channel of that name."""
@@ -78,7 +80,9 @@ class Channels:
             # A wrong name is refused with the request.
             name = given.text("channel", asked)
             name = names.check_channel(name)
-        return self._slot(name).membership(asked, name)
+        member = self._slot(name).membership(asked, name)
+        member.takes_bytes = self.takes_bytes
+        return member
 
     def join(self, member: Membership) -> None:
         """Join the channel of a new membership, whose sink is there by now."""

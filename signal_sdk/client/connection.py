@@ -46,6 +46,7 @@ def login_frame(
     *,
     again: bool = False,
     many_channels: bool = False,
+    takes_bytes: bool = False,
 ) -> bytes:
     """The frame that logs in. Raises `LoginError` (209, 206) for what no server would take."""
     try:
@@ -58,6 +59,7 @@ def login_frame(
             instance=instance,
             again=again,
             many_channels=many_channels or UNSET,
+            takes_bytes=takes_bytes or UNSET,
         )
     except ParameterError as exc:
         raise LoginError(ECode.LOGIN_E_INVALID_USER, exc.reason) from None

@@ -113,14 +113,15 @@ class OperationFailed(msgspec.Struct, frozen=True):
         return f"{self.what}: {self.error.reason}" if self.what else self.error.reason
 
 
-@hides("text")
+@hides("text", "data")
 class MessageReceived(msgspec.Struct, frozen=True):
-    """A point-to-point message is there."""
+    """A point-to-point message is there; one that says bytes has `data`, and no text."""
 
     account: str
     text: str
     turn: Turn
     properties: Properties | None = None
+    data: bytes | None = None
 
 
 class PassedOver(msgspec.Struct, frozen=True):

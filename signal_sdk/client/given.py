@@ -18,8 +18,21 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError
 from signal_sdk.raised import text_of, type_name
 from signal_sdk.wire.names import MAX_JSON_DEPTH, JsonValue
+from signal_sdk.wire.properties import Properties, encode_bytes
 
-__all__ = ["callback", "content", "has_method", "instance", "json_object", "json_value", "text"]
+__all__ = [
+    "callback",
+    "content",
+    "has_method",
+    "instance",
+    "json_object",
+    "json_value",
+    "message",
+    "text",
+]
+
+
+BINARY: Final = Properties(binary=True)
 
 
 def text(what: str, value: object) -> str:
@@ -42,6 +55,15 @@ def content(what: str, value: object) -> JsonValue:
     if value is None:
         raise _wrong(f"{what} is of the type NoneType, not str")
     return json_value(what, value)
+
+
+def message(value: object) -> tuple[JsonValue, Properties | None]:
+    """What a message says, as it is sent: as `content`, or `bytes`. Raises `ParameterError` (1004;
+    1005 for too many of these).
+    """
+    if type(value) is bytes:
+        return encode_bytes(value), BINARY
+    return content("message", value), None
 
 
 def json_value(what: str, value: Any, depth: int = 0) -> JsonValue:

@@ -23,9 +23,10 @@ from signal_sdk.client.seen import Seen, key_of
 from signal_sdk.client.spanned import Spanned
 from signal_sdk.client.trace import SessionTrace
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import ProtocolError, SignalError
+from signal_sdk.errors import ParameterError, ProtocolError, SignalError
 from signal_sdk.wire import events, functions, lines, results
 from signal_sdk.wire.lines import MessageLine
+from signal_sdk.wire.properties import decode_bytes
 
 __all__ = ["Mailbox"]
 
@@ -86,6 +87,8 @@ class Mailbox:
         self._is_paused = False
         self.trace: SessionTrace | None = None
         """What is told of each entry."""
+        self.takes_bytes: bool = False
+        """Is the session told messages that are bytes?"""
         self.spanned: Spanned | None = None
         """What makes spans of the messages among them."""
 
@@ -177,10 +180,24 @@ class Mailbox:
             self.in_hand.add(key)
         if self.spanned is not None:
             turn = self.spanned.entry(line, turn)
-        if line.type == events.INSTANT:
+        if line.properties is not None and line.properties.binary:
+            self._take_bytes(line, turn)
+        elif line.type == events.INSTANT:
             self._sink(MessageReceived(line.src, line.content, turn, line.properties))
         elif not self._calls.take(line, turn):
             self._sink(PassedOver(turn))
+
+    def _take_bytes(self, line: MessageLine, turn: Turn) -> None:
+        """A message that says bytes has come, which is for who takes these."""
+        try:
+            data = decode_bytes(line.content) if self.takes_bytes else None
+        except ParameterError as exc:
+            self._log.debug("bytes of %s are passed over: %s", line.src, exc)
+            data = None
+        if data is None:
+            self._sink(PassedOver(turn))
+        else:
+            self._sink(MessageReceived(line.src, "", turn, line.properties, data))
 
     # --- polls ---
 

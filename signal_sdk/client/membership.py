@@ -16,8 +16,9 @@ from signal_sdk.client.operation import Operation, Promise
 from signal_sdk.client.roster import Roster
 from signal_sdk.client.seen import Heard
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import ProtocolError, SignalError
+from signal_sdk.errors import ParameterError, ProtocolError, SignalError
 from signal_sdk.wire import events, names, results
+from signal_sdk.wire.properties import is_binary
 
 __all__ = ["Membership"]
 
@@ -55,6 +56,8 @@ class Membership:
         self.gap: Promise[Gap] = Promise()
         self.on_over: list[Callable[[SignalError], None]] = []
         """Who is told, once, that the session is not in the channel any more."""
+        self.takes_bytes: bool = False
+        """Is the session told messages that are bytes?"""
         self._account = account
         self._on_gap = on_gap
         self._held_back: list[events.ChannelEvent] = []
@@ -114,7 +117,7 @@ class Membership:
         """Tell what an event says, where that is news."""
         match content:
             case events.ChannelMessage(account=account, id=id_):
-                if self._heard.add(account, id_):
+                if self._heard.add(account, id_) and self._can_read(content):
                     self.tell(self._special(content) if self.is_special else content)
             case events.ChannelUserJoin(account=account, uid=uid):
                 if self.roster.joined(account, uid):
@@ -125,6 +128,16 @@ class Membership:
             case events.ChannelAttrUpdate():
                 self.roster.attr_changed(content)
                 self.tell(content)
+
+    def _can_read(self, message: events.ChannelMessage) -> bool:
+        """Is a message text, or bytes for one who takes these?"""
+        if not is_binary(message.properties):
+            return True
+        try:
+            return self.takes_bytes and message.data is not None
+        except ParameterError:
+            # Of another server's.
+            return False
 
     def _special(self, message: events.ChannelMessage) -> ChannelFact:
         """What the server says in a special channel, where that can be read."""

@@ -10,14 +10,16 @@ import msgspec
 from signal_sdk.errors import ProtocolError
 from signal_sdk.wire import events, lines, names, results
 from signal_sdk.wire.hidden import hides
+from signal_sdk.wire.properties import decode_bytes, is_binary
 
 __all__ = ["History", "Said", "Waiting", "history_of", "waiting_in"]
 
 
-@hides("text")
+@hides("text", "data")
 class Said(msgspec.Struct, frozen=True):
     """A message of a channel. `number` is its id there, which rises with each event; `time` is when
-    the server had it, in Unix seconds.
+    the server had it, in Unix seconds. One that says bytes has `data`, and no text; a session that
+    does not take these is not given it.
     """
 
     number: int
@@ -25,6 +27,7 @@ class Said(msgspec.Struct, frozen=True):
     uid: int
     time: float
     text: str
+    data: bytes | None = None
 
 
 class History(msgspec.Struct, frozen=True):
@@ -34,22 +37,31 @@ class History(msgspec.Struct, frozen=True):
     is_whole: bool
 
 
-@hides("text")
+@hides("text", "data")
 class Waiting(msgspec.Struct, frozen=True):
     """A point-to-point message that is in an inbox. `time` is when the server had it, in Unix
-    seconds.
+    seconds; `data` is as in `Said`.
     """
 
     account: str
     time: float
     text: str
+    data: bytes | None = None
 
 
 def history_of(result: results.HistoryResult) -> History:
     """The answer to `channel_history`."""
+    binary = frozenset(result.binary or ())
     return History(
         tuple(
-            Said(msgid, account, uid, time_ms / 1000, names.json_text(msg))
+            Said(
+                msgid,
+                account,
+                uid,
+                time_ms / 1000,
+                "" if msgid in binary else names.json_text(msg),
+                decode_bytes(msg) if msgid in binary else None,
+            )
             for msgid, account, uid, time_ms, msg in result.msgs
         ),
         result.whole != 0,
@@ -64,6 +76,8 @@ def waiting_in(result: results.GetMessagesResult) -> list[Waiting]:
             line = lines.decode(text)
         except ProtocolError:
             continue
-        if line.type == events.INSTANT:
+        if is_binary(line.properties):
+            found.append(Waiting(line.src, line.time / 1000, "", decode_bytes(line.content)))
+        elif line.type == events.INSTANT:
             found.append(Waiting(line.src, line.time / 1000, line.content))
     return found

@@ -58,7 +58,8 @@ _FINAL: Final = {
 @attrs.frozen(kw_only=True)
 class Credentials:
     """Who logs in. `instance` tells this login of the account from any other one; with
-    `many_channels`, its session may be in more than one.
+    `many_channels`, its session may be in more than one; `takes_bytes` says that it reads messages
+    that are bytes.
     """
 
     appid: str
@@ -66,6 +67,7 @@ class Credentials:
     token: str = attrs.field(repr=False)
     instance: str = attrs.field(repr=False)
     many_channels: bool = False
+    takes_bytes: bool = False
 
 
 class Delegate(Protocol):
@@ -236,6 +238,7 @@ class Reconnector:
             who.instance,
             again=again,
             many_channels=who.many_channels,
+            takes_bytes=who.takes_bytes,
         )
 
     async def _dial(self, avoid: str) -> Connection:

@@ -17,10 +17,11 @@ import msgspec
 from signal_sdk.client.operation import Operation, Promise
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
-from signal_sdk.wire import call2, frames, results
+from signal_sdk.wire import call2, frames, functions, results
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.properties import is_binary
 
 R = TypeVar("R", bound=results.Result)
 T = TypeVar("T")
@@ -84,6 +85,11 @@ class Request(Asked[T], kw_only=True, eq=False):
     lapse: Callable[[], SignalError | None] | None = None
     deadline: float = math.inf
 
+    @property
+    def says_bytes(self) -> bool:
+        """Is it a message that is bytes?"""
+        return False
+
     @abstractmethod
     def encode(self, callid: call2.CallId, line: str, ack: int) -> bytes:
         """Its frame. Raises `ParameterError`."""
@@ -102,6 +108,14 @@ class CallRequest(Request[T], Generic[R, T], kw_only=True, eq=False):
     type_: type[R]
     convert: Callable[[R], T]
     done: Callable[[R], None] | None
+
+    @property
+    def says_bytes(self) -> bool:
+        """Is it a message that is bytes?"""
+        match self.args:
+            case functions.UserSendMessage() | functions.ChannelSendMessage():
+                return is_binary(self.args.properties)
+        return False
 
     def encode(self, callid: call2.CallId, line: str, ack: int) -> bytes:
         """Its frame, of typed arguments."""

@@ -49,6 +49,9 @@ MAX_REQUESTS: Final = 10_000
 `REPLY_SECONDS`."""
 
 
+NO_BYTES: Final = "the server takes no messages that are bytes: send it text"
+
+
 def _not_logged_in(why: str) -> SignalError:
     return SignalError(ECode.GENERAL_E_NOT_LOGIN, f"not logged in: {why}")
 
@@ -86,6 +89,8 @@ class Requests:
         """What is told of all that goes out and is answered."""
         self.spanned: Spanned | None = None
         """What makes spans of the messages among it."""
+        self.can_send_bytes: bool = True
+        """Does the server take messages that are bytes? An earlier one would make text of them."""
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._pending)
@@ -280,6 +285,10 @@ class Requests:
     def _put_on_wire(self, callid: int, request: Request[Any]) -> None:
         pending = self._pending
         if callid not in pending:
+            return
+        if not self.can_send_bytes and request.says_bytes:
+            del pending[callid]
+            request.fail(ParameterError(ECode.GENERAL_E_WRONG_PARAM, NO_BYTES))
             return
         # Up to which id nothing is waited for any more: they rise in the dictionary.
         ack = next(iter(pending)) - 1

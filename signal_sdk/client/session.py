@@ -101,10 +101,12 @@ class SessionClient:
         after: Operation[ECode] | None = None,
         seen: Seen | None = None,
         many_channels: bool = False,
+        takes_bytes: bool = False,
     ) -> None:
         """`dispatcher` is the queue that what is told ends in, which is run by its owner. `after`
         is the end that the login waits for; `seen` is what earlier sessions of the account hand on.
         With `many_channels` the session may be in more than one.
+        One that `takes_bytes` is told messages that are bytes.
         """
         self.account = account
         self.uid: int = 0
@@ -137,6 +139,7 @@ class SessionClient:
             token=token,
             instance=self._instance,
             many_channels=many_channels,
+            takes_bytes=takes_bytes,
         )
         self._reconnector = Reconnector(
             self, who, shared.dialer, shared.reactor, shared.backoff, log
@@ -155,6 +158,7 @@ class SessionClient:
             withdraw=dispatcher.withdraw_turns,
             seen=self.seen,
         )
+        self.channels.takes_bytes = self._mailbox.takes_bytes = takes_bytes
         self._trace = shared.trace.session(account) if shared.trace is not None else None
         requests.trace = self._mailbox.trace = self._trace
         spans = spans_in_use()
@@ -226,6 +230,7 @@ class SessionClient:
         self._step(LoginEvent.ACCEPTED)
         self.uid = success.uid
         self._line = success.line
+        self.requests.can_send_bytes = success.takes_bytes is True
         if is_first:
             self._sink(LoggedIn(success.uid))
             self.requests.open(success.line, connection.send)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import attrs
+from msgspec import structs
 
 from signal_sdk.client.facts import Turn
 from signal_sdk.client.operation import Operation
@@ -116,7 +117,10 @@ class Spanned:
         span = self._spans.start(Step.SEND, about)
         outcome.tell(partial(_end, span, outcome))
         sent: Any = args
-        traced: Arguments = attrs.evolve(sent, properties=span.properties)
+        carried, own = span.properties, sent.properties
+        if carried is not None and own is not None:
+            carried = structs.replace(carried, binary=own.binary)
+        traced: Arguments = attrs.evolve(sent, properties=carried or own)
         return traced
 
     def entry(self, line: MessageLine, turn: Turn) -> Turn:

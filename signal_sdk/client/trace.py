@@ -23,6 +23,7 @@ from signal_sdk.printable import one_line
 from signal_sdk.wire import events, functions, names
 from signal_sdk.wire.lines import MessageLine
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.properties import Properties, is_binary, size_of_bytes
 
 __all__ = ["FIRST_LINES", "LAST_LINES", "SessionTrace", "Trace"]
 
@@ -122,7 +123,7 @@ class SessionTrace:
         what = f"entry {version}: {_plain(line.type)} of {_plain(line.src)}"
         diagram = None
         if line.type == events.INSTANT:
-            what += f", {self._said(line.content)}"
+            what += f", {self._said(line.content, line.properties)}"
         else:
             diagram = self._call_of_entry(line)
         self._add("s->>a", what, diagram)
@@ -132,7 +133,7 @@ class SessionTrace:
         kind = type(event.content).__name__.removeprefix("Channel")
         what = f"{_plain(event.channel)} {event.msgid}: {kind} of {_plain(event.content.account)}"
         if isinstance(event.content, events.ChannelMessage):
-            what += f", {self._said(event.content.msg)}"
+            what += f", {self._said(event.content.msg, event.content.properties)}"
         self._add("s->>a", what)
 
     def note(self, text: str) -> None:
@@ -147,8 +148,10 @@ class SessionTrace:
         if call is not None:
             call.add(line)
 
-    def _said(self, text: JsonValue) -> str:
+    def _said(self, text: JsonValue, properties: Properties | None = None) -> str:
         shown = names.json_text(text)
+        if is_binary(properties):
+            return f"{size_of_bytes(shown)} bytes"
         if self._with_texts:
             return f"“{_plain(shown)}”"
         return f"{len(shown)} characters"
@@ -162,7 +165,7 @@ class SessionTrace:
         for field in _TEXT_FIELDS:
             value = getattr(args, field, "")
             if value != "":
-                told += f", {self._said(value)}"
+                told += f", {self._said(value, getattr(args, 'properties', None))}"
         return told
 
     # --- calls ---

@@ -8,6 +8,9 @@ hub's.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+
+from msgspec import UNSET
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
@@ -27,6 +30,7 @@ from signal_sdk.server.hooks.verdicts import JOIN, Questions, check
 from signal_sdk.server.inbox import MAX_PAGE_CHARS, check_user_rate
 from signal_sdk.server.session import Session
 from signal_sdk.wire import events, functions, names, results
+from signal_sdk.wire.properties import decode_bytes, is_binary
 
 
 class Channels:
@@ -97,6 +101,8 @@ class Channels:
             raise SignalError(
                 ECode.SENDMESSAGE_E_OTHER, f"nobody sends to the special channel {args.channel!r}"
             )
+        if is_binary(args.properties):
+            decode_bytes(args.msg)
         # The user's rate first: what it refuses must not use up the channel's.
         check_user_rate(session, self._limits)
         message = events.ChannelMessage(
@@ -143,7 +149,7 @@ class Channels:
         """`channel_history`: for those who are in it."""
         most = min(args.num, names.MAX_HISTORY)
         found = self._engine.past(session.channel_key(args.channel), session.account, most)
-        return after(found, _history_result)
+        return after(found, partial(_history_result, session))
 
     def _list(
         self, session: Session, channel: str, newest: int
@@ -156,19 +162,23 @@ def _list_result(roster: Roster) -> results.QueryUserListResult:
     return results.QueryUserListResult(num=roster.num, list=tuple(roster.newest))
 
 
-def _history_result(past: Past) -> results.HistoryResult:
-    chars, first = 0, len(past.said)
-    for said in reversed(past.said):
+def _history_result(session: Session, past: Past) -> results.HistoryResult:
+    held = past.said
+    if not session.takes_bytes:
+        held = [it for it in held if not is_binary(it.message.properties)]
+    chars, first = 0, len(held)
+    for said in reversed(held):
         chars += len(names.json_text(said.message.msg))
-        if chars > MAX_PAGE_CHARS and first < len(past.said):
+        if chars > MAX_PAGE_CHARS and first < len(held):
             break
         first -= 1
     return results.HistoryResult(
         msgs=tuple(
             (it.msgid, it.message.account, it.message.uid, it.time_ms, it.message.msg)
-            for it in past.said[first:]
+            for it in held[first:]
         ),
         whole=int(past.is_whole and not first),
+        binary=tuple(it.msgid for it in held[first:] if is_binary(it.message.properties)) or UNSET,
     )
 
 

@@ -29,7 +29,8 @@ from signal_sdk.server.services import Services
 from signal_sdk.server.session import Session
 from signal_sdk.server.wheel import NEVER
 from signal_sdk.server.wires.base import ClientLink
-from signal_sdk.wire import call2, functions, login, typed
+from signal_sdk.wire import call2, functions, lines, login, typed
+from signal_sdk.wire.properties import SEPARATOR
 from signal_sdk.wire.typed import End, Farewell
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server.connections")
@@ -392,6 +393,10 @@ class Connection:
         """Hand the client a new inbox entry, or tell it to poll."""
         if not self._is_welcome:
             # Nothing reaches a client before the answer to its login, behind which it polls.
+            return
+        is_told = SEPARATOR not in line or (self._session and self._session.takes_bytes)
+        if not is_told and lines.is_binary(line):
+            # An earlier session of the account took what this one may not read.
             return
         self._link.send(typed.Entry(version, line))
 

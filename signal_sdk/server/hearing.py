@@ -14,13 +14,14 @@ from typing import Final
 from signal_sdk.ecodes import ECode
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import LimitsConfig
-from signal_sdk.server.engine.base import ChannelKey, Engine
+from signal_sdk.server.engine.base import ChannelKey, Engine, Event
 from signal_sdk.server.engine.pending import settled
 from signal_sdk.server.hub import Gate, Hub
 from signal_sdk.server.refusals import Refusals
 from signal_sdk.server.session import Session
 from signal_sdk.server.wires.base import ClientLink, Ear
-from signal_sdk.wire.events import ChannelUserLeave
+from signal_sdk.wire.events import ChannelMessage, ChannelUserLeave
+from signal_sdk.wire.properties import is_binary
 
 __all__ = ["Hearing", "removal"]
 
@@ -265,12 +266,22 @@ class Hearing:
             return None
         # Without compression, which would be for this member alone.
         encode = self._link.outbox.wire.plain.encode_event
-        encoded = [encode(channel, event.msgid, event.content, event.time_ms) for event in events]
+        encoded = [
+            encode(channel, event.msgid, event.content, event.time_ms)
+            for event in events
+            if session.takes_bytes or not _says_bytes(event)
+        ]
         limit = self._limits.outbox_bytes // 2
         if limit and sum(map(len, encoded)) > limit:
             return None
         gate.after = max(after, *(event.msgid for event in events)) if events else after
         return encoded
+
+
+def _says_bytes(event: Event) -> bool:
+    """Is it one that only some clients read? A member of then was one of those."""
+    content = event.content
+    return isinstance(content, ChannelMessage) and is_binary(content.properties)
 
 
 def removal(link: ClientLink, session: Session, channel: str, msgid: int, time_ms: int) -> bytes:

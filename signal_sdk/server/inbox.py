@@ -17,11 +17,11 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.server.clock import Clock
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import AccountKey, Answer, Asked, Engine, Known, Page, Post
-from signal_sdk.server.engine.pending import after
+from signal_sdk.server.engine.pending import after, drive, settled
 from signal_sdk.server.refusals import too_often
 from signal_sdk.server.session import Session
 from signal_sdk.wire import call2, events, functions, lines, names, results
-from signal_sdk.wire.properties import attach
+from signal_sdk.wire.properties import attach, decode_bytes
 
 MAX_PAGE_CHARS: Final = 512 * 1024
 """How many characters one poll gets, but for a single entry that is longer: more than 30 of the
@@ -69,10 +69,13 @@ class Inboxes:
         check_user_rate(session, self._limits)
         now, (app, account), content = self._clock(), session.key, args.content
         ttl = lines.parse_flag(args.flag)
+        is_bytes = False
         # The sender's uid keeps one user's choice of ids from hiding another's messages.
         message_id = f"{session.uid}.{args.message_id or secrets.token_hex(8)}"
-        if args.properties is not None:
-            message_id = attach(message_id, args.properties)
+        if (properties := args.properties) is not None:
+            message_id, is_bytes = attach(message_id, properties), properties.binary
+            if is_bytes:
+                decode_bytes(content)
         line = lines.encode_message(
             message_id,
             account,
@@ -82,7 +85,7 @@ class Inboxes:
             int(now * 1000),
             content if type(content) is str else names.json_text(content),
         )
-        post = Post(_account_key(AccountKey, (app, args.peer)), account, line, now + ttl)
+        post = Post(_account_key(AccountKey, (app, args.peer)), account, line, now + ttl, is_bytes)
         return self._engine.post(asked, post)
 
     def push(
@@ -98,9 +101,26 @@ class Inboxes:
     def read(self, session: Session, args: functions.UserGetMessages) -> Answer[Polled]:
         """`user_getmsg`."""
         limit = min(args.max, names.MAX_INBOX_POLL)
-        # One more than it gets: is any left?
-        found = self._engine.read_inbox(session.key, args.ver_clear, limit + 1)
-        return after(found, partial(self._page, limit))
+        if session.takes_bytes:
+            # One more than it gets: is any left?
+            found = self._engine.read_inbox(session.key, args.ver_clear, limit + 1)
+            return after(found, partial(self._page, limit))
+        return drive(self._read_texts(session, args.ver_clear, limit))
+
+    async def _read_texts(self, session: Session, ver_clear: int, limit: int) -> Polled:
+        """As `read`, for a client that reads no bytes. Where an earlier session of the account has
+        left some, they are passed over, and those before all else are let go.
+        """
+        while True:
+            found = await settled(self._engine.read_inbox(session.key, ver_clear, limit + 1))
+            texts = [it for it in found.entries if not lines.is_binary(it.line)]
+            if texts or not found.entries:
+                break
+            ver_clear = found.entries[-1].version
+        polled = self._page(limit, Page(ver_clear=found.ver_clear, entries=texts))
+        if not polled.next_version and len(found.entries) > limit:
+            return attrs.evolve(polled, next_version=found.entries[-1].version)
+        return polled
 
     @staticmethod
     def _page(limit: int, found: Page) -> Polled:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 
+from msgspec import UNSET
+
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError
 from signal_sdk.server.engine.base import Presence
@@ -18,6 +20,7 @@ from signal_sdk.server.services import Services
 from signal_sdk.server.session import Session
 from signal_sdk.server.wires.base import ClientLink
 from signal_sdk.wire import login, typed
+from signal_sdk.wire.login import PROPERTIES_VERSION
 
 __all__ = ["LoggingIn", "refuse_login", "refuse_second"]
 
@@ -118,6 +121,7 @@ class LoggingIn:
             msgid=msgid,
             gap=gap,
             removed=removed,
+            takes_bytes=True if session.ver >= PROPERTIES_VERSION else UNSET,
         )
         self._send(session, success)
 

@@ -43,7 +43,6 @@ logger: logging.Logger = logging.getLogger("signal_sdk.server.logins")
 
 LINE_BYTES = 24
 MINUTE_SECONDS = 60.0
-MAX_VER = 2**31 - 1
 LOOKED_AT_PER_TURN = 1000
 """How many sessions are looked at before others run."""
 
@@ -100,8 +99,7 @@ class Presences:
         facts = LoginFacts(
             line_digest=digest(line),
             device=request.device,
-            # Only whether it is PUSH_VERSION or more counts; a client may say any number.
-            ver=max(0, min(request.ver, MAX_VER)),
+            ver=request.level,
             token_expires=token.expires,
             token_issued=token.issued,
             rights=token.rights.encode(),

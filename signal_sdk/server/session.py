@@ -86,6 +86,11 @@ class Session:
             self.rates.of(self.key, trio.current_time())
 
     @property
+    def takes_bytes(self) -> bool:
+        """Does its client read messages that are bytes?"""
+        return self.ver >= login.BYTES_VERSION
+
+    @property
     def app(self) -> str:
         """The app id."""
         return self.key.app

@@ -172,7 +172,7 @@ class Channel:
         """As `signal_sdk.Channel.query_lock`."""
         return self._waiter.get(partial(self._channel.query_lock, name))
 
-    def message_channel_send(self, msg: str) -> None:
+    def message_channel_send(self, msg: str | bytes) -> None:
         """As `signal_sdk.Channel.message_channel_send`."""
         self._waiter.get(partial(self._channel.message_channel_send, msg))
 
@@ -253,11 +253,11 @@ class LoginSession:
 
         return Channel(self._waiter, self._waiter.get(joined))
 
-    def message_instant_send(self, account: str, msg: str, ttl: int | None = None) -> None:
+    def message_instant_send(self, account: str, msg: str | bytes, ttl: int | None = None) -> None:
         """As `signal_sdk.LoginSession.message_instant_send`."""
         self._waiter.get(partial(self._session.message_instant_send, account, msg, ttl))
 
-    def message_channel_send_force(self, channel: str, msg: str) -> None:
+    def message_channel_send_force(self, channel: str, msg: str | bytes) -> None:
         """As `signal_sdk.LoginSession.message_channel_send_force`."""
         self._waiter.get(partial(self._session.message_channel_send_force, channel, msg))
 

@@ -114,6 +114,7 @@ class Signal:
         token: str,
         *,
         many_channels: bool = False,
+        takes_bytes: bool = False,
         timeout: float | None = None,
     ) -> LoginSession:
         """Log `account` in, and return its session once it is: as `signal_sdk.Signal.login`, within
@@ -122,7 +123,9 @@ class Signal:
         """
 
         async def logged_in() -> _login_session.LoginSession:
-            session = self._signal.login(account, token, many_channels=many_channels)
+            session = self._signal.login(
+                account, token, many_channels=many_channels, takes_bytes=takes_bytes
+            )
             # Where it is given up, nobody has the session.
             return await session.__aenter__()
 

@@ -16,7 +16,14 @@ from signal_sdk.errors import ProtocolError
 from signal_sdk.wire import frames, lines, names
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
-from signal_sdk.wire.properties import Properties, attach, detach
+from signal_sdk.wire.properties import (
+    Properties,
+    attach,
+    decode_bytes,
+    detach,
+    is_binary,
+    size_of_bytes,
+)
 
 NOTIFY: Final = "notify"
 INSTANT: Final = "instant"
@@ -88,6 +95,19 @@ class ChannelMessage:
     msg: JsonValue
     id: str = ""
     properties: Properties | None = None
+
+    @property
+    def data(self) -> bytes | None:
+        """The bytes that it says; None where it says text. Raises `ParameterError` where it says
+        neither.
+        """
+        return decode_bytes(self.msg) if is_binary(self.properties) else None
+
+    @property
+    def size(self) -> int:
+        """How many bytes its text has, or it says."""
+        text = names.json_text(self.msg)
+        return size_of_bytes(text) if is_binary(self.properties) else len(text.encode())
 
 
 @attrs.frozen(kw_only=True)

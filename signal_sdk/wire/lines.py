@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from signal_sdk.errors import ProtocolError
-from signal_sdk.wire import names
+from signal_sdk.wire import names, properties
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.properties import SEPARATOR, Properties, attach, bare, detach
 
@@ -84,9 +84,18 @@ def without_properties(text: str) -> str:
     return f"{_V3_HEAD}{bare(msg_id)} {rest}" if SEPARATOR in msg_id else text
 
 
+def is_binary(text: str) -> bool:
+    """Are what a line's text says bytes?"""
+    if SEPARATOR not in text or not text.startswith(_V3_HEAD):
+        return False
+    return properties.is_binary(detach(text.split(" ", 2)[1])[1])
+
+
 def content_size(text: str) -> int:
     """How many bytes the content of a line's text has, which is one of ours."""
     content = text.split(" ", 7 if text.startswith(_V3_HEAD) else 6)[-1]
+    if is_binary(text):
+        return properties.size_of_bytes(content)
     return len(content) if content.isascii() else len(content.encode())
 
 
@@ -122,14 +131,14 @@ def cut_flag(flag: str) -> str:
 
 def decode(text: str) -> MessageLine:
     """Take a line apart. Raises `ProtocolError` for anything that is not one."""
-    msg_id = properties = None
+    msg_id = found = None
     if text.startswith(_V3_HEAD):
         fields = text.split(" ", 7)
         if len(fields) != 8:
             raise ProtocolError(_TOO_FEW)
         _, msg_id, src, dst, flag, kind, time, content = fields
         if SEPARATOR in msg_id:
-            msg_id, properties = detach(msg_id)
+            msg_id, found = detach(msg_id)
     else:
         fields = text.split(" ", 6)
         if fields[0] not in (V2, V3):
@@ -141,4 +150,4 @@ def decode(text: str) -> MessageLine:
         raise ProtocolError(_TOO_FEW)
     if not time.isascii() or not time.isdigit() or len(time) > 16:
         raise ProtocolError("a message line's time is not a number")
-    return MessageLine(src, dst, kind, content, int(time), parse_flag(flag), msg_id, properties)
+    return MessageLine(src, dst, kind, content, int(time), parse_flag(flag), msg_id, found)

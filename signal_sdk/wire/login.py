@@ -34,6 +34,8 @@ original SDKs count (1.2.0.0).
 """
 PROPERTIES_VERSION: Final = PUSH_VERSION + 1
 """And of these, or later, the properties of a message behind its id."""
+BYTES_VERSION: Final = PUSH_VERSION + 2
+"""What a server counts a client as that says `takes_bytes`."""
 
 PING_INTERVAL_SECONDS: Final = 10
 SILENCE_SECONDS: Final = 20
@@ -48,7 +50,8 @@ class Login:
 
     `instance` and `again` are ours: a client that logs in anew by itself gives the same `instance`
     each time, and says that it comes `again`, which must not take the account from another login.
-    So is `many_channels`: its session may be in more than one. It is left out where it is not so.
+    So is `many_channels`: its session may be in more than one; and `takes_bytes`: it reads messages
+    that are bytes. Each is left out where it is not so.
     """
 
     vid: str
@@ -61,6 +64,14 @@ class Login:
     instance: str = attrs.field(default="", repr=False)
     again: bool = False
     many_channels: bool | UnsetType = UNSET
+    takes_bytes: bool | UnsetType = UNSET
+
+    @property
+    def level(self) -> int:
+        """What is kept of `ver`: which of what is ours the client reads."""
+        if self.takes_bytes is True:
+            return BYTES_VERSION
+        return max(0, min(self.ver, PROPERTIES_VERSION))
 
     @property
     def keeps_presence(self) -> bool:
@@ -95,7 +106,8 @@ class LoginSucceeded:
     last event, whether some that the client has not seen are no longer held, and whether an
     operator has taken the session out of the channel that the client names. Of a session with many
     channels, `channels` are those that it is in, and `removed_from` those that an operator has
-    taken it out of; for any other, there are no such fields.
+    taken it out of; for any other, there are no such fields. The server `takes_bytes` from clients
+    of ours; others are not told so.
     """
 
     uid: int
@@ -109,6 +121,7 @@ class LoginSucceeded:
     removed: bool = False
     channels: tuple[str, ...] | UnsetType = UNSET
     removed_from: tuple[str, ...] | UnsetType = UNSET
+    takes_bytes: bool | UnsetType = UNSET
 
 
 @attrs.frozen(kw_only=True)

@@ -10,17 +10,36 @@ carry them, and whoever is to have none gets the id without them.
 
 from __future__ import annotations
 
+import binascii
 import re
 from typing import Final
 
 import msgspec
 
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import ParameterError
+from signal_sdk.wire import names
 from signal_sdk.wire.names import JsonValue
 
-__all__ = ["NONE", "SEPARATOR", "Properties", "attach", "bare", "check", "detach"]
+__all__ = [
+    "MAX_BYTES",
+    "NONE",
+    "SEPARATOR",
+    "Properties",
+    "attach",
+    "bare",
+    "check",
+    "decode_bytes",
+    "detach",
+    "encode_bytes",
+    "is_binary",
+    "size_of_bytes",
+]
 
 SEPARATOR: Final = "\x1f"
 """Stands between an id and its properties: a control character, which no id holds."""
+MAX_BYTES: Final = names.MAX_MESSAGE_CHARS // 4 * 3
+"""How many bytes a message may say: as base64, as much as a text may have."""
 MAX_TRACESTATE_CHARS: Final = 512
 """What W3C's recommendation has everybody pass on, at least; here it is the most."""
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
@@ -28,10 +47,13 @@ _TRACESTATE: Final = re.compile(r"[\x20-\x7e]*", re.ASCII)
 
 
 class Properties(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What goes with a message: the trace that it is part of, as W3C's Trace Context spells it."""
+    """What goes with a message: the trace that it is part of, as W3C's Trace Context spells it, and
+    whether it is `binary`: its text is base64 then (RFC 4648), and what it says are bytes.
+    """
 
     traceparent: str = ""
     tracestate: str = ""
+    binary: bool = False
 
 
 _encode = msgspec.json.Encoder().encode
@@ -67,16 +89,57 @@ def detach(text: str) -> tuple[str, Properties | None]:
 
 def check(value: JsonValue) -> Properties | None:
     """The properties that a client asks to be sent with a message. A trace that is not as it ought
-    to be is none, as its recommendation has it; so is what this release does not know.
+    to be is none, as its recommendation has it; so is what this release does not know. Raises
+    `ParameterError` (1004) where it is not clear whether the message is binary.
     """
     if value is None or isinstance(value, Properties):
         return value
     if not isinstance(value, dict):
-        return None
+        raise names.wrong_content("properties", "are not an object")
+    binary = value.get("binary", False)
+    if not isinstance(binary, bool):
+        raise names.wrong_content("the property 'binary'", "is neither true nor false")
     parent, state = value.get("traceparent"), value.get("tracestate", "")
     if not isinstance(parent, str) or _TRACEPARENT.fullmatch(parent) is None:
-        return None
+        parent = state = ""
     is_state = isinstance(state, str) and len(state) <= MAX_TRACESTATE_CHARS
     if not is_state or _TRACESTATE.fullmatch(state) is None:
         state = ""
-    return Properties(traceparent=parent, tracestate=state)
+    properties = Properties(traceparent=parent, tracestate=state, binary=binary)
+    return None if properties == NONE else properties
+
+
+# --- bytes ----------------------------------------------------------------------------------------
+
+
+def is_binary(properties: Properties | None) -> bool:
+    """Does the message say bytes?"""
+    return properties is not None and properties.binary
+
+
+def encode_bytes(data: bytes) -> str:
+    """The text of a binary message. Raises `ParameterError` (1005) for more than `MAX_BYTES`."""
+    if len(data) > MAX_BYTES:
+        reason = f"message has {len(data)} bytes; at most {MAX_BYTES} are allowed"
+        raise ParameterError(ECode.GENERAL_E_LARGE_PARAM, reason)
+    return binascii.b2a_base64(data, newline=False).decode()
+
+
+def decode_bytes(text: JsonValue) -> bytes:
+    """The bytes in a binary message's text. Raises `ParameterError` (1004, 1005) where it is not
+    what `encode_bytes` makes.
+    """
+    if not isinstance(text, str):
+        raise names.wrong_content("a binary message", "is not text")
+    try:
+        data = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
+        raise names.wrong_content("a binary message", "is not base64") from None
+    if encode_bytes(data) != text:
+        raise names.wrong_content("a binary message", "is not base64 as it is written")
+    return data
+
+
+def size_of_bytes(text: str) -> int:
+    """How many bytes a binary message's text stands for, which is as `encode_bytes` makes it."""
+    return len(text) // 4 * 3 - text[-2:].count("=")

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import attrs
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from signal_sdk.wire import lines
 from signal_sdk.wire.hidden import hides
@@ -117,11 +118,13 @@ class QueryUserIsInResult(Result):
 @attrs.frozen(kw_only=True)
 class HistoryResult(Result):
     """`channel_history` (ours): messages of a channel as (msgid, account, uid, Unix milliseconds,
-    message), oldest first; `whole` is 1 where there was none before them.
+    message), oldest first; `whole` is 1 where there was none before them; `binary` are the msgids
+    of those that say bytes, which whoever does not take these does not get.
     """
 
     msgs: tuple[tuple[int, str, int, int, JsonValue], ...]
     whole: int
+    binary: tuple[int, ...] | UnsetType = UNSET
 
 
 @attrs.frozen(kw_only=True)

@@ -326,3 +326,25 @@ def test_a_trace_is_written_when_the_block_is_left(run: Run, make: Make, tmp_pat
 
     run(main)
     assert "user_sendmsg to bob, 5 characters" in file.read_text()
+
+
+def test_bytes_go_both_ways(make: Make, run: Run) -> None:
+    class Bytes(Heard):
+        def on_message_instant_receive_bytes(
+            self, session: signal_sdk.LoginSession, account: str, uid: int, data: bytes
+        ) -> None:
+            self.put(account, data)
+
+    async def main() -> None:
+        heard = Bytes()
+        async with (
+            make() as signal,
+            signal.login("ann", NO_TOKEN, heard, takes_bytes=True) as ann,
+            ann.channel("room") as room,
+        ):
+            await soon(ann.message_instant_send("ann", b"\0\xff"))
+            assert await heard.next() == ("ann", b"\0\xff")
+            await soon(room.message_channel_send(b"\xff"))
+            assert [it.data for it in (await soon(room.history())).messages] == [b"\xff"]
+
+    run(main)

@@ -16,6 +16,7 @@ import trio
 from click.testing import CliRunner
 
 from signal_sdk import LoginSession, Signal
+from signal_sdk.cli.events import as_text
 from signal_sdk.cli.hangup import hangup_ignored
 from signal_sdk.cli.main import cli
 from tests.cli.program import Program, dev_server, full_disk, one_line_of, program, run
@@ -75,6 +76,24 @@ async def test_messages_and_invitations_are_printed_as_they_come() -> None:
             "channel": "room",
             "extra": '{"a": 1}',
         }
+
+
+async def test_bytes_are_printed_as_how_many_there_are_and_in_base64() -> None:
+    async with (
+        dev_server() as (_, address),
+        Signal("app", server=address) as signal,
+        listening(address, "--channel", "lobby") as heard,
+        signal.login("bob", "_no_need_token", takes_bytes=True) as bob,
+    ):
+        await heard.events("joined", "users")
+        await bob.message_instant_send("ear", b"\0\xff")
+        shown = {"account": "bob", "size": 2, "data": "AP8="}
+        assert await heard.event() == {"event": "bytes", **shown}
+        await bob.message_channel_send_force("lobby", b"\0\xff")
+        in_lobby = {"channel": "lobby", "uid": bob.uid, **shown}
+        assert await heard.event() == {"event": "channel_bytes", **in_lobby}
+    text = as_text({"event": "bytes", "ts": 0, **shown})
+    assert text.endswith(" bob: 2 bytes")
 
 
 async def test_a_channel_is_printed_from_who_is_there_to_who_leaves() -> None:

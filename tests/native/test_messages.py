@@ -13,6 +13,7 @@ from signal_sdk.errors import SignalError
 from signal_sdk.testing.native_peer import NativePeer
 from signal_sdk.testing.server import LocalServer
 from signal_sdk.wire.names import MAX_MESSAGE_CHARS
+from tests.bytes_left import bytes_left, refuses_bytes
 from tests.native.helpers import COMPRESSED, PLAIN, ROOM, Natives, dev_config, reconnect, settle
 from tests.wire_client import logged_in
 
@@ -286,3 +287,17 @@ async def test_a_user_s_rate_is_that_of_other_clients(native: Natives, server: L
         assert (refused["result"], refused["reason"]) == ("failed", caught.value.reason)
         await trio.sleep(1)
         assert (await page.call("user_sendmsg", **message))["result"] == "ok"
+
+
+async def test_a_native_client_is_never_sent_bytes(native: Natives) -> None:
+    """Neither now, nor what the account was sent before."""
+    async with bytes_left(
+        native.server, "bob", *(f"text {number}" for number in range(20))
+    ) as sender:
+        bob = await native.login("bob")
+        for number in range(20):
+            assert await bob.expect(RECEIVED) == ("sender", 0, f"text {number}")
+        await bob.channel_join(ROOM)
+        await refuses_bytes(sender, "bob", ROOM)
+        await sender.message_instant_send("bob", "last")
+        assert await bob.expect(RECEIVED) == ("sender", 0, "last")

@@ -10,6 +10,7 @@ import trio
 from signal_sdk import Call, CallState, LoginSession, Signal
 from signal_sdk.testing.native_peer import native_peer
 from signal_sdk.testing.server import LocalServer
+from tests.bytes_left import bytes_left, refuses_bytes
 from tests.client.fakes import Heard
 from tests.peers.helpers import ROOM, Javas
 from tests.wire_client import WireClient, logged_in
@@ -140,3 +141,15 @@ async def test_an_event_is_encoded_once_for_all_java_clients(
     for peer in java.peers:
         await peer.expect("onMessageChannelReceive", "page", page.uid, "1")
     assert len(encoded) == 1
+
+
+async def test_a_java_client_is_never_sent_bytes(java: Javas, server: LocalServer) -> None:
+    """Neither now, nor what the account was sent before."""
+    async with bytes_left(server, "alice", "one", "two") as sender:
+        alice = await java.login("alice")
+        for text in ("one", "two"):
+            assert await alice.expect("onMessageInstantReceive") == ("sender", 0, text)
+        await alice.channel_join(ROOM)
+        await refuses_bytes(sender, "alice", ROOM)
+        await sender.message_instant_send("alice", "three")
+        assert await alice.expect("onMessageInstantReceive") == ("sender", 0, "three")

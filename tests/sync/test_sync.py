@@ -389,3 +389,15 @@ def test_a_lock_that_is_lost_is_said_to_be_so_where_its_block_ends(make: Make) -
 
         with pytest.raises(signal_sdk.LockLostError, match="not in the channel 'room' any more"):
             hold()
+
+
+def test_bytes_go_both_ways(make: Make) -> None:
+    with make() as signal, signal.login("ann", NO_TOKEN, takes_bytes=True) as ann:
+        with ann.messages(timeout=20) as messages, ann.channel("room") as room:
+            ann.message_instant_send("ann", b"\0\xff")
+            assert next(messages).data == b"\0\xff"
+            room.message_channel_send(b"\xff")
+            ann.message_channel_send_force("room", b"")
+            assert [it.data for it in room.history().messages] == [b"\xff", b""]
+        with signal.login("bob", NO_TOKEN), pytest.raises(SignalError, match="takes bytes"):
+            ann.message_instant_send("bob", b"")

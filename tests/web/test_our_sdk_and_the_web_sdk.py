@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from signal_sdk import Call, CallState, LoginSession, Signal
 from signal_sdk.errors import SignalError
 from signal_sdk.testing.server import LocalServer
+from tests.bytes_left import bytes_left, refuses_bytes
 from tests.client.fakes import Heard
 from tests.web.web_peer import WebObject, WebPeer
 
@@ -226,3 +227,17 @@ async def test_a_login_on_the_page_ends_our_session(
         again = Heard()
         async with ours(server, "someone", again):
             await page.expect("onLogout", 103)
+
+
+async def test_a_page_is_never_sent_bytes(web: WebPeer, server: LocalServer) -> None:
+    """Neither now, nor what the account was sent before."""
+    async with bytes_left(server.address, "page", "one", "two") as sender:
+        page = await web.login("page")
+        for text in ("one", "two"):
+            await page.expect("onMessageInstantReceive", "sender", 0, text)
+        channel = await join(page)
+        await refuses_bytes(sender, "page", ROOM)
+        await sender.message_instant_send("page", "three")
+        await page.expect("onMessageInstantReceive", "sender", 0, "three")
+        await sender.message_channel_send_force(ROOM, "four")
+        await channel.expect("onMessageChannelReceive", "sender", sender.uid, "four")

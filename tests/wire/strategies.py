@@ -144,7 +144,11 @@ def message_lines(content: st.SearchStrategy[str] = texts) -> st.SearchStrategy[
 def _any_properties(draw: st.DrawFn) -> Properties:
     trace, span, flags = (draw(st.binary(min_size=it, max_size=it)) for it in (16, 8, 1))
     state = draw(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=40))
-    return Properties(traceparent=f"00-{trace.hex()}-{span.hex()}-{flags.hex()}", tracestate=state)
+    return Properties(
+        traceparent=f"00-{trace.hex()}-{span.hex()}-{flags.hex()}",
+        tracestate=state,
+        binary=draw(st.booleans()),
+    )
 
 
 properties = _any_properties()

@@ -36,7 +36,7 @@ TABLE: dict[str, tuple[str, str, str]] = {
     "channel_query_user_isin": ("name account", "", "isin"),
     "channel_query_userlist": ("name", "", "num list"),
     "channel_query_userlist_all": ("name", "num", "num list"),
-    "channel_history": ("name", "num", "msgs whole"),
+    "channel_history": ("name", "num", "msgs whole binary"),
     "channel_catch_up": ("name", "msgid", "msgid gap"),
     "voip_invite": ("channelName peer", "extra callID properties", ""),
     "channel_lock": ("name lock askID lease", "wait", "fence lease place holder"),

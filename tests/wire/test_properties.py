@@ -8,8 +8,11 @@ import json
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import ParameterError
 from signal_sdk.wire import (
     call2,
     events,
@@ -67,13 +70,13 @@ def test_a_line_with_properties_is_read_without_them(
     assert lines.without_properties(text) == line.encode()
     assert lines.without_id(text) == structs.replace(line, msg_id=None).encode()
     assert lines.time_ms(text) == line.time
-    assert lines.content_size(text) == lines.content_size(line.encode())
+    assert lines.is_binary(text) is properties.binary
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        *(None, 1, "00", [], {}, {"traceparent": 7}, {"traceparent": ""}),
+        *(None, {}, {"traceparent": 7}, {"traceparent": ""}, {"binary": False}, {"unknown": 1}),
         {"traceparent": PARENT[:-1]},
         {"traceparent": PARENT.upper()},
         {"traceparent": f"{PARENT}\n"},
@@ -82,6 +85,25 @@ def test_a_line_with_properties_is_read_without_them(
 )
 def test_a_trace_that_is_none_is_passed_over(value: JsonValue) -> None:
     assert wire.check(value) is None
+
+
+@pytest.mark.parametrize("value", [1, "00", [], {"binary": 1}, {"binary": None}])
+def test_what_leaves_open_whether_it_is_bytes_is_refused(value: JsonValue) -> None:
+    with pytest.raises(ParameterError) as refused:
+        wire.check(value)
+    assert refused.value.ecode is ECode.GENERAL_E_WRONG_PARAM
+
+
+@given(st.binary(max_size=300), sts.properties)
+def test_what_a_line_says_in_bytes_is_counted_as_bytes(data: bytes, properties: Properties) -> None:
+    line = structs.replace(
+        LINE,
+        content=wire.encode_bytes(data),
+        properties=structs.replace(properties, binary=True),
+    ).encode()
+    assert lines.is_binary(line)
+    assert lines.content_size(line) == len(data)
+    assert not lines.is_binary(lines.without_properties(line))
 
 
 @pytest.mark.parametrize("state", [7, "é", "a\x1fb", "x" * 513])

@@ -356,7 +356,8 @@ class Engine(Operating, Locking, Protocol):
         self, asked: Asked, message: ChannelMessage, *, members_only: bool
     ) -> Answer[Known | None]:
         """Deliver a message to its channel, if there is one. Raises `SignalError` where that is for
-        `members_only` and the session is not one, or the channel has had too many in this second.
+        `members_only` and the session is not one, the channel has had too many in this second, or
+        what it says are bytes, which not all members read.
         """
 
     def history(self, key: ChannelKey, after: int) -> Answer[Sequence[Event] | None]:

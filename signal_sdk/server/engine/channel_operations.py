@@ -18,12 +18,14 @@ from signal_sdk.server.engine import told
 from signal_sdk.server.engine.base import AccountKey, Asked, ChannelKey, Event, Known, Past
 from signal_sdk.server.engine.bounds import check_attributes, check_bytes, size_of
 from signal_sdk.server.engine.core import Core
+from signal_sdk.server.engine.facts import some_take_no_bytes
 from signal_sdk.server.engine.happened import MESSAGE, Message
 from signal_sdk.server.engine.tables import FEW, RESERVED, Account, Channel, encode_json
 from signal_sdk.server.refusals import too_often
 from signal_sdk.wire import names
 from signal_sdk.wire.events import ChannelContent, ChannelMessage
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.properties import is_binary
 
 END: Final = "end"
 
@@ -57,6 +59,8 @@ class ChannelOperations(Core):
                 ECode.SENDMESSAGE_E_OTHER,
                 f"{asked.key.account!r} is not in the channel {message.channel!r}",
             )
+        if is_binary(message.properties) and channel is not None:
+            self._check_bytes(key, channel)
         self._check_messages(key, channel)
         if channel is not None:
             self._publish(channel, message)
@@ -65,8 +69,17 @@ class ChannelOperations(Core):
         self._keep(sender, asked, durably=False)
         return None
 
+    def _check_bytes(self, key: ChannelKey, channel: Channel) -> None:
+        """Raise `SignalError` where a member would not read bytes. All are looked at, as all are
+        told.
+        """
+        for name in channel.members:
+            presence = self._accounts[AccountKey(key.app, name)].presence
+            if presence is None or not presence.takes_bytes:
+                raise some_take_no_bytes(key.channel)
+
     def _channel_message_happens(self, key: ChannelKey, message: ChannelMessage) -> None:
-        size = size_of(names.json_text(message.msg))
+        size = message.size
         self._tell(Message(app=key.app, channel=key.channel, sender=message.account, size=size))
 
     def _check_messages(self, key: ChannelKey, channel: Channel | None) -> None:

@@ -13,11 +13,26 @@ import attrs
 import msgspec
 from msgspec.structs import replace
 
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
 from signal_sdk.wire.events import ChannelContent, ChannelMessage
 from signal_sdk.wire.hidden import hides
+from signal_sdk.wire.login import BYTES_VERSION
 from signal_sdk.wire.names import JsonValue
 
 T = TypeVar("T")
+
+
+def takes_no_bytes(account: str) -> SignalError:
+    """A binary message is for somebody who would not read it."""
+    reason = f"{account!r} is not online with a client that takes bytes: send it text"
+    return SignalError(ECode.GENERAL_E_WRONG_PARAM, reason)
+
+
+def some_take_no_bytes(channel: str) -> SignalError:
+    """As `takes_no_bytes`, for a channel."""
+    reason = f"not everybody in the channel {channel!r} has a client that takes bytes: send it text"
+    return SignalError(ECode.GENERAL_E_WRONG_PARAM, reason)
 
 
 class AccountKey(NamedTuple):
@@ -161,6 +176,11 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """The channel that it has joined last, of those that it is in."""
         return self.channels[-1] if self.channels else None
 
+    @property
+    def takes_bytes(self) -> bool:
+        """Does its client read messages that are bytes?"""
+        return self.ver >= BYTES_VERSION
+
     def __repr__(self) -> str:
         # Not what finds a session, or tells whose it is.
         return f"Presence(uid={self.uid}, generation={self.generation}, channels={self.channels})"
@@ -215,13 +235,15 @@ class Entry(msgspec.Struct, gc=False):
 @hides("line")
 class Post(msgspec.Struct, frozen=True, gc=False):
     """An inbox entry to be: for whom, from whom, what, and until when. `line` is a message line's
-    text. A call's event is from nobody, since nobody's share of the inbox is to stop it.
+    text. A call's event is from nobody, since nobody's share of the inbox is to stop it. What
+    `is_binary` is only for an account that is online with a client that reads it.
     """
 
     key: AccountKey
     sender: str
     line: str
     expires: float
+    is_binary: bool = False
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from functools import partial
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import AccountKey, Asked, Entry, Known, Page, Post
 from signal_sdk.server.engine.core import Core
+from signal_sdk.server.engine.facts import takes_no_bytes
 from signal_sdk.server.engine.happened import ABSENT, MESSAGE, Absent, Message
 from signal_sdk.server.engine.tables import Account
 from signal_sdk.wire import lines
@@ -29,7 +30,12 @@ class InboxOperations(Core):
         return None
 
     def _post(self, post: Post) -> None:
-        account = self._accounts.get(post.key) or self._state.account(post.key)
+        account = self._accounts.get(post.key)
+        if post.is_binary:
+            presence = account.presence if account is not None else None
+            if presence is None or not presence.takes_bytes:
+                raise takes_no_bytes(post.key.account)
+        account = account or self._state.account(post.key)
         entry = self._inboxes.post(account, post, self._wall)
         if self._wanted and post.sender:
             self._message_happens(account, post)

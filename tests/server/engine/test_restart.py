@@ -583,3 +583,25 @@ async def test_values_are_kept_as_they_are(
         room = ChannelKey("app", "room")
         assert after["channels"][room][:2] == before["channels"][room][:2]
         await again.aclose()
+
+
+@BOTH
+async def test_a_session_that_takes_bytes_does_so_still(
+    house: House, autojump_clock: MockClock
+) -> None:
+    binary = {**MESSAGE, "content": "AP8=", "properties": {"binary": True}}
+    async with house.server() as server, logged_in(server, "bob", **OURS, takes_bytes=True) as bob:
+        pass
+    async with (
+        house.server() as server,
+        logged_in(server, "ann") as ann,
+        back(server, bob) as (again, answer),
+    ):
+        assert answer["takes_bytes"] is True
+        assert (await ann.call("user_sendmsg", peer="bob", **binary))["result"] == "ok"
+        event = await again.expect("notify")
+        _, line = json.loads(event[1])
+        assert line.endswith(" AP8=")
+        assert '"binary":true' in line
+        refused = await ann.call("user_sendmsg", peer="ann", **binary)
+        assert refused["ecode"] == 1004

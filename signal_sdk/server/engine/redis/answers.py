@@ -15,7 +15,17 @@ from signal_sdk.errors import SignalError
 from signal_sdk.server.engine import call_table, lock_refusals, told
 from signal_sdk.server.engine.base import FencedError, OvertakenError
 from signal_sdk.server.engine.bounds import QuotaError
-from signal_sdk.server.engine.facts import Call, Entry, Joined, Known, Page, Presence, Roster
+from signal_sdk.server.engine.facts import (
+    Call,
+    Entry,
+    Joined,
+    Known,
+    Page,
+    Presence,
+    Roster,
+    some_take_no_bytes,
+    takes_no_bytes,
+)
 from signal_sdk.server.engine.redis.events import unpack
 from signal_sdk.server.engine.tables import decode_json
 from signal_sdk.server.refusals import Limit, too_often
@@ -150,6 +160,10 @@ def _full(about: About, kind: str, most: int) -> QuotaError:
 def _other(about: About, kind: str, more: Sequence[Any]) -> SignalError:
     if kind == "overtaken":
         return OvertakenError()
+    if kind == "no_bytes":
+        return takes_no_bytes(about.what)
+    if kind == "some_no_bytes":
+        return some_take_no_bytes(about.what)
     texts = _attribute if kind in ("unset", "attributes", "large") else _call
     if kind == "no_member":
         return lock_refusals.not_a_member(about.account, about.what)

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.server.engine.base import AccountKey, Asked, ChannelKey, Known
-from signal_sdk.server.engine.bounds import size_of
 from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.redis import answers
 from signal_sdk.server.engine.redis.answers import About
@@ -20,7 +19,7 @@ from signal_sdk.server.engine.tables import encode_json
 from signal_sdk.wire import names
 from signal_sdk.wire.events import ChannelMessage
 from signal_sdk.wire.names import JsonValue
-from signal_sdk.wire.properties import attach
+from signal_sdk.wire.properties import attach, is_binary
 
 NUMBERS: Final = frozenset(
     {
@@ -48,9 +47,11 @@ class ChannelOperations(Core):
         about = About(
             account=asked.key.account, what=message.channel, ecode=ECode.SENDMESSAGE_E_OTHER
         )
-        text, size = encode_json(message.msg), size_of(names.json_text(message.msg))
-        number = attach(message.id, message.properties)
-        args = (message.channel, int(members_only), message.uid, text, number, size)
+        number, is_bytes = attach(message.id, message.properties), is_binary(message.properties)
+        args = (
+            *(message.channel, int(members_only), message.uid),
+            *(encode_json(message.msg), number, message.size, int(is_bytes)),
+        )
         return self._change(asked, "publish", args, about)
 
     # --- attributes of channels ---

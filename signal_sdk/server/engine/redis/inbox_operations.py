@@ -47,6 +47,7 @@ class InboxOperations(Core):
                 post.sender,
                 post.line,
                 post.expires - self._wall(),
+                "1" if post.is_binary else "",
             )
         )
         posts = self._posts.get(app)

@@ -129,6 +129,15 @@ local function change(name, body, ...)
   end, ...)
 end
 
+-- From which version of a client on it takes messages that are bytes, as wire/login.py has it.
+local BYTES_FROM = 1020000002
+
+-- Is the account online with a client that takes bytes?
+local function takes_bytes(c, name)
+  local found = call('HMGET', c.base .. 'a:' .. name, 'd', 'vr')
+  return found[1] and tonumber(found[2]) >= BYTES_FROM
+end
+
 local function uid_if_online(c, name)
   local found = call('HMGET', c.base .. 'a:' .. name, 'u', 'd')
   return found[2] and found[1] or '0'

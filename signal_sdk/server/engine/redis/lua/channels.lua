@@ -183,6 +183,23 @@ local function too_often(c, key, limit)
   return 0
 end
 
+-- Do all members of a channel take bytes? All are looked at, as all are told.
+local function all_take_bytes(c, name)
+  local at = 0
+  while true do
+    local found = call('ZRANGE', c.base .. 'm:' .. name, at, at + 999)
+    for _, member in ipairs(found) do
+      if not takes_bytes(c, member) then
+        return false
+      end
+    end
+    if #found < 1000 then
+      return true
+    end
+    at = at + 1000
+  end
+end
+
 -- A message of so many bytes was told in a channel.
 local function channel_message_happens(c, name, sender, size)
   local follows = follows_of(c)
@@ -191,7 +208,8 @@ local function channel_message_happens(c, name, sender, size)
   end
 end
 
--- ARGV: account, generation, callid, ack, reply; channel, members_only, uid, text, id, its bytes
+-- ARGV: account, generation, callid, ack, reply; channel, members_only, uid, text, id, its bytes,
+-- whether it is only for who takes bytes
 change('publish', function(c, args, account)
   local name = args[9]
   if args[10] == '1' and not is_in(account, name) then
@@ -199,6 +217,9 @@ change('publish', function(c, args, account)
   end
   local found = call('HMGET', c.base .. 'c:' .. name, 'm', 'sl', 'j')
   if found[1] then
+    if args[15] == '1' and not all_take_bytes(c, name) then
+      return refused('some_no_bytes')
+    end
     local limit, own = c.bounds.messages, tonumber(found[2]) or 0
     if own > 0 and (limit == 0 or own < limit) then
       limit = own

@@ -163,8 +163,8 @@ local function put_entry(c, inbox, sender, line, expires)
   return version
 end
 
--- One message: account, generation, callid, ack, reply; to, its first uid, sender, line, ttl. Answers
--- 0, or the version where whoever it is for is connected to the node that asks, which is told so by
+-- One message: account, generation, callid, ack, reply; to, its first uid, sender, line, ttl, whether
+-- it is only for who takes bytes. Answers 0, or the version where whoever it is for is connected to the node that asks, which is told so by
 -- that; or why nothing is done.
 local function post(c, it)
   local name, to, sender, line = it[1], it[6], it[8], it[9]
@@ -178,6 +178,9 @@ local function post(c, it)
   local answer = known(c, name, it[3], it[4], it[5])
   if answer then
     return answer
+  end
+  if it[11] == '1' and not takes_bytes(c, to) then
+    return refused('no_bytes')
   end
   local inbox = inbox_of(c, to, sender)
   if not inbox then
