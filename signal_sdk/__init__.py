@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         UserAttrCallback,
     )
     from signal_sdk.channel import Channel
+    from signal_sdk.client.attributes import Attribute, Attributes
     from signal_sdk.client.backoff import Backoff
     from signal_sdk.client.call_states import CallState
     from signal_sdk.client.dialer import Dialer
@@ -37,9 +38,17 @@ if TYPE_CHECKING:
     from signal_sdk.client.locks import LockInfo
     from signal_sdk.client.operation import Operation
     from signal_sdk.client.past import History, Said, Waiting
+    from signal_sdk.client.watches import (
+        AccountOffline,
+        AccountOnline,
+        AccountState,
+        AttributesChanged,
+        WatchEvent,
+    )
     from signal_sdk.ecodes import ECode
     from signal_sdk.errors import (
         ConfigError,
+        ConflictError,
         LinkError,
         LockLostError,
         LoginError,
@@ -76,7 +85,13 @@ if TYPE_CHECKING:
     from signal_sdk.wire.tokens import make_token
 
 __all__ = [
+    "AccountOffline",
+    "AccountOnline",
+    "AccountState",
+    "Attribute",
     "AttributeUpdated",
+    "Attributes",
+    "AttributesChanged",
     "Backoff",
     "Call",
     "CallAccepted",
@@ -95,6 +110,7 @@ __all__ = [
     "ChannelLeft",
     "ChannelMessage",
     "ConfigError",
+    "ConflictError",
     "Dialer",
     "ECode",
     "EscapingFilter",
@@ -126,6 +142,7 @@ __all__ = [
     "UserJoined",
     "UserLeft",
     "Waiting",
+    "WatchEvent",
     "createAgoraSDKInstanceCPP",
     "create_agora_sdk_instance_cpp",
     "getAgoraSDKInstanceCPP",
@@ -157,10 +174,19 @@ _HOMES: Final = {
     "signal_sdk.client.facts": ("Gap",),
     "signal_sdk.client.locks": ("LockInfo",),
     "signal_sdk.client.operation": ("Operation",),
+    "signal_sdk.client.attributes": ("Attribute", "Attributes"),
     "signal_sdk.client.past": ("History", "Said", "Waiting"),
+    "signal_sdk.client.watches": (
+        "AccountOffline",
+        "AccountOnline",
+        "AccountState",
+        "AttributesChanged",
+        "WatchEvent",
+    ),
     "signal_sdk.ecodes": ("ECode",),
     "signal_sdk.errors": (
         "ConfigError",
+        "ConflictError",
         "LinkError",
         "LockLostError",
         "LoginError",

@@ -9,13 +9,14 @@ membership's rules or the wire: client/ does.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from signal_sdk.callbacks import Answer, ChannelCallback, MessageCallback
 from signal_sdk.client import given
+from signal_sdk.client.attributes import Attributes, attributes_of
 from signal_sdk.client.channel_states import ChannelState
 from signal_sdk.client.facts import (
     ChannelFact,
@@ -41,6 +42,11 @@ from signal_sdk.streamed import channel_events
 from signal_sdk.streams import LIMIT, Readers, Stream
 from signal_sdk.wire import events, functions, lock_functions, names, results
 from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.attribute_functions import (
+    AttributesResult,
+    ChannelChangeAttributes,
+    ChannelReadAttributes,
+)
 from signal_sdk.wire.names import JsonValue
 
 if TYPE_CHECKING:
@@ -276,6 +282,40 @@ class Channel(DocumentedNames):
         As `channel_set_attr`; the change's type is `clear`. Java server SDK, `channelClearAttr`.
         """
         return self._attr(lambda: functions.ChannelClearAttr(channel=self.name))
+
+    def read_attributes(self) -> Operation[Attributes]:
+        """All attributes of the channel, each with its revision and its end.
+
+        `LoginSession.read_channel_attributes` does the same of any channel. Fails with 1001 where
+        the session is not in the channel. docs/attributes.md; the original SDKs have none of it.
+        """
+        return self._client.requests.call(
+            lambda: ChannelReadAttributes(channel=self.name),
+            AttributesResult,
+            attributes_of,
+            unless=self._member.why_not(),
+        )
+
+    def change_attributes(
+        self,
+        values: Mapping[str, str] | None = None,
+        *,
+        delete: Iterable[str] = (),
+        if_revisions: Mapping[str, int] | None = None,
+        if_absent: Iterable[str] = (),
+        if_revision: int | None = None,
+        ttl: float | None = None,
+    ) -> Operation[int]:
+        """Change attributes of the channel, all of it or nothing, where they are as they are wanted
+        to be. As `LoginSession.change_channel_attributes`, which does the same of any channel.
+        Fails with 1001 where the session is not in the channel. docs/attributes.md; the original
+        SDKs have none of it.
+        """
+        return self._client.change_attributes(
+            partial(ChannelChangeAttributes, channel=self.name),
+            (values, delete, if_revisions, if_absent, if_revision, ttl),
+            unless=self._member.why_not(),
+        )
 
     def message_channel_send(
         self, msg: str | bytes, cb: MessageCallback | None = None

@@ -3,6 +3,7 @@
     SignalSdkError
     ├── SignalError            an operation failed; carries its `ecode`
     │   ├── LoginError         the login failed (2xx)
+    │   ├── ConflictError      attributes were not as a change of them wants it
     │   ├── LogoutError        the session ended while the operation was under way (1xx)
     │   ├── LockLostError      a lock was lost while its block ran (1001)
     │   └── ParameterError     an argument is wrong or too large (1004, 1005); also a ValueError
@@ -18,12 +19,14 @@ No text of these ever holds a token, a certificate or a session's `line`.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from signal_sdk.ecodes import ECode
 
 __all__ = [
     "ConfigError",
+    "ConflictError",
     "InUseError",
     "LinkError",
     "LockLostError",
@@ -83,6 +86,28 @@ class LockLostError(SignalError):
 
 class ParameterError(SignalError, ValueError):
     """An argument is wrong (1004) or too large (1005); nothing was sent, and nothing changed."""
+
+
+class ConflictError(SignalError):
+    """Nothing was changed: the attributes were not as the change wanted them.
+
+    What they were like is told of those that it named: their `revisions` (0: is not set) and
+    `values`, by their names, and the `revision` of all attributes together.
+    """
+
+    def __init__(
+        self,
+        ecode: ECode,
+        reason: str = "",
+        *,
+        revision: int = 0,
+        revisions: Mapping[str, int] | None = None,
+        values: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(ecode, reason)
+        self.revision: int = revision
+        self.revisions: Mapping[str, int] = revisions or {}
+        self.values: Mapping[str, str] = values or {}
 
 
 class ProtocolError(SignalSdkError):

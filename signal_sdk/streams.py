@@ -183,7 +183,10 @@ class Readers(Generic[T]):
 
     def open(self, limit: int) -> Buffer[T]:
         """There is another reader."""
-        buffer: Buffer[T] = Buffer(limit)
+        return self.add(Buffer(limit))
+
+    def add(self, buffer: Buffer[T]) -> Buffer[T]:
+        """There is another reader, whose buffer this is."""
         buffer.missed, self._lost = self._lost, 0
         for event in self._kept:
             buffer.put(event, None)
@@ -215,11 +218,11 @@ class Readers(Generic[T]):
 class Stream(Generic[T]):
     """What happens, one event after the other: `async for event in stream`.
 
-    Made by `LoginSession.messages`, `LoginSession.invitations`, `Channel.events` and `Call.events`,
-    which say what it gives. It begins where its loop does, or its `async with` block: nothing waits
-    for it before. Any number of streams may be read at a time, beside callbacks; each gives all
-    that happens, in order. One stream has one reader: `RuntimeError` is raised to a second task
-    that waits for it.
+    Made by `LoginSession.messages`, `LoginSession.invitations`, `LoginSession.watch`,
+    `Channel.events` and `Call.events`, which say what it gives. It begins where its loop does, or
+    its `async with` block: nothing waits for it before. Any number of streams may be read at a
+    time, beside callbacks; each gives all that happens, in order. One stream has one reader:
+    `RuntimeError` is raised to a second task that waits for it.
 
     It ends (the loop is left) behind the last event. Leaving its block, `close`, or dropping it
     lets go of it; leaving a loop over `session.messages()` itself drops it. `limit` is how many

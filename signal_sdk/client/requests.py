@@ -33,7 +33,7 @@ from signal_sdk.client.request import (
 from signal_sdk.client.spanned import Spanned
 from signal_sdk.client.trace import SessionTrace
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import ParameterError, ProtocolError, SignalError
+from signal_sdk.errors import ConflictError, ParameterError, ProtocolError, SignalError
 from signal_sdk.raised import text_of, type_name
 from signal_sdk.wire import call2, frames, names, results
 from signal_sdk.wire.arguments import Arguments
@@ -323,7 +323,8 @@ class Requests:
             request.finish(reply)
         except SignalError as exc:
             ecode = request.codes.other if exc.ecode is ECode.GENERAL_E_FAILED else exc.ecode
-            error = SignalError(ecode, exc.reason)
+            # Of those that the server tells of by a result, more is known.
+            error = exc if isinstance(exc, ConflictError) else SignalError(ecode, exc.reason)
         except ProtocolError as exc:
             reason = f"the answer to {request.what} is not understood: {exc}"
             error = UnansweredError(request.codes.other, reason)

@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from signal_sdk.client.attributes import change_of, revision_of
 from signal_sdk.client.backoff import Backoff
 from signal_sdk.client.call_side import Invited
 from signal_sdk.client.calls import Calls
@@ -43,6 +44,7 @@ from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.client.seen import Seen
 from signal_sdk.client.spanned import Spanned
 from signal_sdk.client.trace import Trace
+from signal_sdk.client.watches import Watches
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, LogoutError, SignalError
 from signal_sdk.net.reactor import Reactor
@@ -50,6 +52,7 @@ from signal_sdk.raised import type_name
 from signal_sdk.spans import spans_in_use
 from signal_sdk.wire import call2, events, frames, functions, login, results
 from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.attribute_functions import ChangeArguments, ChangeResult, WatchedEvent
 from signal_sdk.wire.heard import decode_plain
 from signal_sdk.wire.message_ids import new_series
 
@@ -159,6 +162,7 @@ class SessionClient:
             seen=self.seen,
         )
         self.channels.takes_bytes = self._mailbox.takes_bytes = takes_bytes
+        self.watches: Watches = Watches(requests)
         self._trace = shared.trace.session(account) if shared.trace is not None else None
         requests.trace = self._mailbox.trace = self._trace
         spans = spans_in_use()
@@ -259,6 +263,7 @@ class SessionClient:
         self.requests.open(success.line, connection.send, settle)
         self.locks.resumed()
         self._mailbox.resume()
+        self.watches.resume()
 
     def ticket(self) -> login.LineLogin:
         """What takes the session up again."""
@@ -340,13 +345,16 @@ class SessionClient:
                     self._reconnector.give_up(closing.reason)
 
     def _notified(
-        self, told: events.InboxAnnounced | events.InboxPushed | events.ChannelEvent
+        self,
+        told: events.InboxAnnounced | events.InboxPushed | events.ChannelEvent | WatchedEvent,
     ) -> None:
         match told:
             case events.InboxPushed(version=version, line=line):
                 self._mailbox.pushed(version, line)
             case events.InboxAnnounced(version=version):
                 self._mailbox.announced(version)
+            case WatchedEvent():
+                self.watches.take(told)
             case events.ChannelEvent():
                 if self._trace is not None:
                     self._trace.event(told)
@@ -386,6 +394,7 @@ class SessionClient:
         """The login has failed."""
         if not self._step(LoginEvent.REFUSED):
             return
+        self.watches.close(error)
         self.requests.close(error)
         self._sink(LoginFailed(error.ecode))
         self.logged_in.fail(error)
@@ -403,6 +412,8 @@ class SessionClient:
         is_lost = ecode is ECode.LOGOUT_E_NET
         self.channels.end(ECode.LEAVECHANNEL_E_DISCONN if is_lost else ECode.LEAVECHANNEL_E_LOGOUT)
         self.calls.end(None if was_asked else ECode.INVITE_E_NET)
+        is_own = ecode is ECode.LOGOUT_E_USER
+        self.watches.close(None if is_own else LogoutError(ecode, reason))
         self.requests.close(LogoutError(ecode, reason))
         self._sink(LoggedOut(ecode))
         self._finish(ecode)
@@ -437,6 +448,28 @@ class SessionClient:
     def _note_failure(self, error: SignalError) -> None:
         """Something has failed that makes no difference."""
         self._shared.log.debug("%s: %s", self.account, error)
+
+    def change_attributes(
+        self,
+        make: Callable[..., ChangeArguments],
+        wanted: tuple[Any, ...],
+        unless: SignalError | None = None,
+    ) -> Operation[int]:
+        """Change attributes: `make` makes the arguments of what is `wanted`, which `change_of`
+        takes. Fails with `ConflictError` where nothing was changed.
+        """
+        made: list[ChangeArguments] = []
+
+        def remembered() -> ChangeArguments:
+            made[:] = [change_of(make, *wanted)]
+            return made[0]
+
+        return self.requests.call(
+            remembered,
+            ChangeResult,
+            lambda result: revision_of(made[0], result),
+            unless=unless,
+        )
 
     def _unheard(self, operation: Operation[Any], what: str, error: SignalError) -> None:
         self._sink(OperationFailed(operation, what, error))

@@ -6,16 +6,42 @@ an attribute does, or who is told of it: the engine does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
+from signal_sdk.server.attribute_forms import attributes_result
 from signal_sdk.server.config import AppConfig
-from signal_sdk.server.engine.base import AccountKey, Answer, Asked, Engine, Known
-from signal_sdk.server.engine.pending import after
+from signal_sdk.server.engine.base import (
+    AccountKey,
+    Answer,
+    Asked,
+    AttributeChange,
+    Attributes,
+    Changed,
+    Engine,
+    Known,
+)
+from signal_sdk.server.engine.pending import after, drive, settled
 from signal_sdk.server.session import Session
-from signal_sdk.wire import frames, functions, names, results
+from signal_sdk.wire import call2, frames, functions, names, results
+from signal_sdk.wire.attribute_functions import (
+    AttributesResult,
+    ChangeArguments,
+    ChangeResult,
+    ChannelChangeAttributes,
+    ChannelReadAttributes,
+    UserChangeAttributes,
+    UserReadAttributes,
+)
 from signal_sdk.wire.names import JsonValue
+
+REFUSED: Final = call2.encode_result(ChangeResult())
+"""What is kept of a change that was not made, since things were not as it wanted them."""
+CHANGED: Final = REFUSED.removesuffix("0}")
+"""What the reply of one that was made begins with: its revision follows."""
 
 
 class UserAttributes:
@@ -28,6 +54,21 @@ class UserAttributes:
         """`user_set_attr`; `_conn_timeout` is kept as it takes effect, from 20 to 120."""
         value = settable_value(args.name, args.value)
         return self._engine.set_user_attr(asked, args.name, value)
+
+    def change(
+        self, session: Session, args: UserChangeAttributes, asked: Asked
+    ) -> Answer[results.Result | Known]:
+        """`user_change_attrs`."""
+        args.check()
+        values = {name: settable_value(name, value) for name, value in args.set.items()}
+        change = _change(args, values)
+        answer = self._engine.change_attributes(asked, None, change, members_only=False)
+        return drive(_changed(answer, change, partial(self._engine.user_attributes, session.key)))
+
+    def read(self, session: Session, args: UserReadAttributes) -> Answer[AttributesResult]:
+        """`user_read_attrs`."""
+        key = AccountKey(session.app, args.account)
+        return after(self._engine.user_attributes(key), attributes_result)
 
     def get(self, session: Session, args: functions.UserGetAttr) -> Answer[results.GetAttrResult]:
         """`user_get_attr`."""
@@ -97,9 +138,63 @@ class ChannelAttributes:
         members_only = not self._is_manager(session)
         return self._engine.clear_channel_attrs(asked, args.channel, members_only=members_only)
 
+    def change(
+        self, session: Session, args: ChannelChangeAttributes, asked: Asked
+    ) -> Answer[results.Result | Known]:
+        """`channel_change_attrs`: as its parts would be by `channel_set_attr` and
+        `channel_del_attr`.
+        """
+        args.check()
+        check_attributed(args.channel)
+        for name, value in args.set.items():
+            check_settable(name, value)
+        is_limit = not names.CHANNEL_LIMITS.isdisjoint((*args.set, *args.delete))
+        change = _change(args, args.set)
+        answer = self._engine.change_attributes(
+            asked,
+            args.channel,
+            change,
+            members_only=is_limit and not self._is_manager(session),
+        )
+        read = partial(self._engine.channel_attributes, session.channel_key(args.channel))
+        return drive(_changed(answer, change, read))
+
+    def read(self, session: Session, args: ChannelReadAttributes) -> Answer[AttributesResult]:
+        """`channel_read_attrs`: by anybody of the app."""
+        found = self._engine.channel_attributes(session.channel_key(args.channel))
+        return after(found, attributes_result)
+
     def _is_manager(self, session: Session) -> bool:
         managers = self._managers.get(session.app, ())
         return session.account in managers or names.EVERYBODY in managers
+
+
+def _change(args: ChangeArguments, values: Mapping[str, JsonValue]) -> AttributeChange:
+    return AttributeChange(
+        set=values,
+        delete=args.delete,
+        conditions=args.conditions,
+        revision=args.revision,
+        ttl=args.ttl / 1000 if args.ttl else None,
+    )
+
+
+async def _changed(
+    answer: Answer[Changed | Known], change: AttributeChange, read: Callable[[], Answer[Attributes]]
+) -> results.Result | Known:
+    """The result of a change. Of one that was refused before, what it finds now is told: that was
+    not kept.
+    """
+    changed: Changed | Known = await settled(answer)
+    if isinstance(changed, Known):
+        if changed.reply != REFUSED:
+            return changed
+        found = await settled(read())
+        named = {it: found.values[it] for it in change.named if it in found.values}
+        changed = Changed(0, Attributes(found.revision, named))
+    if changed.present is None:
+        return ChangeResult(revision=changed.revision)
+    return ChangeResult(conflict=attributes_result(changed.present))
 
 
 def settable_value(name: str, value: JsonValue) -> JsonValue:

@@ -199,6 +199,11 @@ class LimitsConfig:
         "who joins it. 0 is no limit.",
         least=0,
     )
+    session_watches: int = config_key(
+        100,
+        "How many accounts a session may watch at a time. 0 is no limit.",
+        least=0,
+    )
     handshake_seconds: int = config_key(
         10,
         "How many seconds a client may say nothing before it is logged in. 0 is no limit.",

@@ -482,6 +482,7 @@ class Connection:
         """Hear of nothing any more, so that nothing is sent behind a farewell."""
         if self._session is not None:
             self._services.hub.remove(self._session.key, self)
+            self._requests.forget()
             self._hearing.end(self._session)
 
     async def _detach(self) -> None:

@@ -25,6 +25,12 @@ from signal_sdk.server.session import Session
 from signal_sdk.wire import call2, lock_functions, results
 from signal_sdk.wire import functions as wire
 from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.attribute_functions import (
+    ChannelChangeAttributes,
+    ChannelReadAttributes,
+    UserChangeAttributes,
+    UserReadAttributes,
+)
 
 Question = Callable[[Session, Any], Answer[results.Result]]
 Change = Callable[[Session, Any, Asked], Answer[results.Result | Known | None]]
@@ -56,8 +62,8 @@ def handlers(
     locks: Locks,
     calls: Calls,
 ) -> Handlers:
-    """The rule of each function but `user_logout` and `channel_catch_up`, which are about the
-    connection itself.
+    """The rule of each function but `user_logout`, `channel_catch_up`, `user_watch` and
+    `user_unwatch`, which are about the connection itself.
     """
     return Handlers(
         questions={
@@ -71,11 +77,14 @@ def handlers(
             wire.ChannelQueryUserListAll: channels.query_list_all,
             wire.ChannelHistory: channels.history,
             lock_functions.ChannelQueryLock: locks.look,
+            UserReadAttributes: users.read,
+            ChannelReadAttributes: channel_attributes.read,
         },
         changes={
             wire.UserSendMessage: inboxes.send,
             call2.Message: inboxes.send,
             wire.UserSetAttr: users.set,
+            UserChangeAttributes: users.change,
             wire.ChannelJoin: channels.join,
             wire.ChannelLeave: channels.leave,
             wire.ChannelSendMessage: channels.send,
@@ -85,6 +94,7 @@ def handlers(
             lock_functions.ChannelLock: locks.lock,
             lock_functions.ChannelLockRenew: locks.renew,
             lock_functions.ChannelUnlock: locks.unlock,
+            ChannelChangeAttributes: channel_attributes.change,
             wire.VoipInvite: calls.invite,
             wire.VoipInviteAck: calls.step,
             wire.VoipInviteAccept: calls.step,

@@ -1,8 +1,8 @@
-"""The hub: this node's connections, and which of them hear of which channel.
+"""The hub: this node's connections, which of them hear of which channel, and which watch whom.
 
-Owns: the two indexes, how many connections an app has, and that an event is encoded once for all of
-a wire who hear of it. Must not know any rule or wire, nor other nodes: all that it delivers comes
-from the engine's callback.
+Owns: the three indexes, how many connections an app has, and that an event is encoded once for all
+of a wire who hear of it. Must not know any rule or wire, nor other nodes: all that it delivers
+comes from the engine's callback.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Protocol
 
 import msgspec
 
-from signal_sdk.server.engine.base import AccountKey, ChannelKey, Delivery
+from signal_sdk.server.attribute_forms import watched_text
+from signal_sdk.server.engine.base import AccountKey, ChannelKey, Delivery, WatchedFact
 from signal_sdk.server.engine.happened import Happening
 from signal_sdk.server.wires.base import Ear, Wire
 from signal_sdk.wire import events
@@ -135,6 +136,13 @@ class Holder(Protocol):
         """
 
 
+class Watcher(Protocol):
+    """A connection that watches accounts, as the hub sees it."""
+
+    def tell_watched(self, text: str) -> None:
+        """Tell the client what has become of an account that it watches, as this text says it."""
+
+
 class Hub(Delivery):
     """What `Delivery` reaches on this node."""
 
@@ -146,6 +154,7 @@ class Hub(Delivery):
         self._of_apps: Counter[str] = Counter()
         self._of_kinds: Counter[tuple[str, str]] = Counter()
         self._listeners: dict[ChannelKey, dict[str, Ear]] = {}
+        self._watchers: dict[AccountKey, dict[Watcher, None]] = {}
         self.deliveries: int = 0
         """How often an event was handed to a listener since the start."""
         self.events: int = 0
@@ -260,6 +269,32 @@ class Hub(Delivery):
                     wire, wire.encode_event(key.channel, msgid, content, time_ms)
                 )
             ear.append(data)
+
+    # --- watching ---
+
+    def watch(self, key: AccountKey, watcher: Watcher) -> None:
+        """From here on, `watcher` hears what becomes of the account."""
+        self._watchers.setdefault(key, {})[watcher] = None
+
+    def unwatch(self, key: AccountKey, watcher: Watcher) -> bool:
+        """`watcher` hears of it no more. Is there nobody left who does?"""
+        watchers = self._watchers.get(key, {})
+        watchers.pop(watcher, None)
+        if watchers:
+            return False
+        return self._watchers.pop(key, None) is not None
+
+    @property
+    def watched(self) -> int:
+        """How many accounts are watched here."""
+        return len(self._watchers)
+
+    def deliver_watched(self, key: AccountKey, fact: WatchedFact) -> None:
+        watchers = self._watchers.get(key)
+        if watchers:
+            text = watched_text(key.account, fact)
+            for watcher in list(watchers):
+                watcher.tell_watched(text)
 
     def deliver_kick(self, key: AccountKey, generation: int) -> None:
         holder = self._holders.get(key)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Hashable
+from itertools import repeat
 from typing import Final, Generic, TypeVar
 from weakref import WeakValueDictionary
 
@@ -34,26 +35,30 @@ class Rate:
     def __init__(self) -> None:
         self._times = _NEVER
 
-    def allows(self, limit: int, now: float) -> bool:
-        """Count one more at `now`, unless that were more than `limit` (0: no limit) in a second."""
+    def allows(self, limit: int, now: float, count: int = 1) -> bool:
+        """Count one more, or `count`, at `now`, unless that were more than `limit` (0: no limit) in
+        a second. Of a `count` over the limit, as many are counted as that is.
+        """
         if not limit:
             return True
+        count = min(count, limit)
         times = self._times
         while times and now - times[0] >= WINDOW_SECONDS:
             times.popleft()
-        if len(times) >= limit:
+        if len(times) + count > limit:
             return False
         if times is _NEVER:
             times = self._times = deque()
-        times.append(now)
+        times.extend(repeat(now, count))
         return True
 
-    def seconds_left(self, limit: int, now: float) -> float:
-        """How long it will be until one more is allowed; 0 where it is now."""
+    def seconds_left(self, limit: int, now: float, count: int = 1) -> float:
+        """How long it will be until one more is allowed, or `count`; 0 where it is now."""
         recent = [time for time in self._times if now - time < WINDOW_SECONDS]
-        if not limit or len(recent) < limit:
+        count = min(count, limit)
+        if not limit or len(recent) + count <= limit:
             return 0.0
-        return recent[-limit] + WINDOW_SECONDS - now
+        return recent[count - limit - 1] + WINDOW_SECONDS - now
 
 
 class Rates(Generic[K]):

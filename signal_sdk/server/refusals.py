@@ -62,6 +62,7 @@ Limit: TypeAlias = Literal[
     "app_channels",
     "app_bytes",
     "attributes",
+    "session_watches",
     "handshake_seconds",
     "silence_seconds",
 ]

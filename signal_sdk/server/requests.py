@@ -8,7 +8,7 @@ Must not know what a function does: functions.py's table does, and the rules beh
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeGuard, TypeVar
 
@@ -17,19 +17,28 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server import rights
+from signal_sdk.server.attributes import CHANGED
 from signal_sdk.server.counts import UNREADABLE
 from signal_sdk.server.engine.base import Answer, Asked, Known, Pending, UnknownError
 from signal_sdk.server.engine.pending import after, drive, left, settled
 from signal_sdk.server.functions import Question
 from signal_sdk.server.hearing import Hearing
 from signal_sdk.server.inbox import Polled
+from signal_sdk.server.moves import hear_again, hear_of_move
 from signal_sdk.server.rates import Pace
 from signal_sdk.server.refusals import Limit, too_often
 from signal_sdk.server.services import Services
 from signal_sdk.server.session import Session
+from signal_sdk.server.watches import Watches
 from signal_sdk.server.wires.base import ClientLink
 from signal_sdk.wire import call2, functions, lock_functions, results, typed
 from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.attribute_functions import (
+    ChannelChangeAttributes,
+    UserChangeAttributes,
+    UserUnwatch,
+    UserWatch,
+)
 from signal_sdk.wire.rights import ALL
 
 T = TypeVar("T")
@@ -55,6 +64,8 @@ QUESTION_CHARS: Final = 16_384
 100,000 members asks for a while."""
 MOVING: Final = (functions.ChannelJoin, functions.ChannelLeave)
 """What changes the channel that is heard."""
+WATCHING: Final = (UserWatch, UserUnwatch)
+"""What changes which accounts are watched, which is the connection's own."""
 MOST_UNDER_WAY: Final = 64
 """How many requests of one connection an engine has at once, where their results are pending."""
 MAX_CALLID: Final = 2**63 - 1
@@ -84,6 +95,8 @@ REPLIES: Final[Mapping[type[Arguments], str]] = {
     lock_functions.ChannelLock: LOCK_OVER,
     lock_functions.ChannelLockRenew: LOCK_OVER,
     lock_functions.ChannelUnlock: call2.encode_result(lock_functions.UnlockResult(held=1)),
+    UserChangeAttributes: CHANGED,
+    ChannelChangeAttributes: CHANGED,
 }
 """What is kept of the answers that are not `DONE`."""
 
@@ -91,13 +104,14 @@ REPLIES: Final[Mapping[type[Arguments], str]] = {
 class Requests:
     """The requests of one connection."""
 
-    __slots__ = ("_hearing", "_link", "_services", "_under_way", "unwritten")
+    __slots__ = ("_hearing", "_link", "_services", "_under_way", "_watches", "unwritten")
 
     def __init__(self, services: Services, link: ClientLink, hearing: Hearing) -> None:
         self._services = services
         self._link = link
         self._hearing = hearing
         self._under_way = 0
+        self._watches: Watches | None = None
         self.unwritten: int = 0
         """How many have changed something that is not durable yet."""
 
@@ -116,6 +130,8 @@ class Requests:
             self._services.tallies.requests[type(args)] += 1
             if type(args) is functions.ChannelCatchUp:
                 return left(drive(self._catch_up(session, request, args)))
+            if isinstance(args, WATCHING):
+                return self._ask(session, request, self._watch, args)
             question = self._services.handlers.questions.get(type(args))
             if question is not None:
                 return self._ask(session, request, question, args)
@@ -163,6 +179,17 @@ class Requests:
         self._tell(session, request.callid, found)
         return None
 
+    def _watch(self, session: Session, args: Arguments) -> Answer[results.Result]:
+        services = self._services
+        if self._watches is None:
+            self._watches = Watches(self._link, services.hub, services.engine, services.limits)
+        return self._watches.ask(session, args)  # type: ignore[arg-type]  # it is of WATCHING
+
+    def forget(self) -> None:
+        """Nobody is logged in on the connection any more."""
+        if self._watches is not None:
+            self._watches.forget()
+
     def _change(
         self, session: Session, request: AnyRequest, ack: int | None, args: Arguments
     ) -> Pending[None] | None:
@@ -191,9 +218,9 @@ class Requests:
         is_done = kind is functions.ChannelSendMessage or engine.is_volatile
         done = self._done if is_done else self._changed
         if isinstance(result, Pending):
-            told = partial(done, callid, asked)
+            told = partial(done, session, callid, asked)
             return self._later(request, result, told, holds=kind in services.holding)
-        done(callid, asked, result)
+        done(session, callid, asked, result)
         return None
 
     def _later(
@@ -236,12 +263,27 @@ class Requests:
         return after(self._services.engine.recall(asked), known_or_refused)
 
     def _done(
-        self, callid: call2.CallId, asked: Asked, result: results.Result | Known | None
+        self,
+        session: Session,
+        callid: call2.CallId,
+        asked: Asked,
+        result: results.Result | Known | None,
     ) -> None:
-        self._link.send(typed.Reply(callid, asked.reply if result is None else _text(result)))
+        text = asked.reply if result is None else _text(result)
+        if len(text) > QUESTION_CHARS:
+            self._charge_long(session, result, text)
+        self._link.send(typed.Reply(callid, text))
+
+    def _charge_long(
+        self, session: Session, result: results.Result | Known | None, text: str
+    ) -> None:
+        """A long answer to a change tells how things are, as one to a question does."""
+        if not isinstance(result, results.JoinResult):
+            self._charge(session, len(text) / QUESTION_CHARS)
 
     def _changed(
         self,
+        session: Session,
         callid: call2.CallId,
         asked: Asked,
         result: results.Result | Known | None,
@@ -250,6 +292,8 @@ class Requests:
         """A change is acknowledged when it is durable; `then` is called behind that."""
         self.unwritten += 1
         text = asked.reply if result is None else _text(result)
+        if len(text) > QUESTION_CHARS:
+            self._charge_long(session, result, text)
         self._services.engine.when_durable(partial(self._acknowledge, then, callid, text))
 
     def _tell(self, session: Session, callid: call2.CallId, result: results.Result) -> None:
@@ -365,7 +409,9 @@ class Requests:
         try:
             open_gate = None
             try:
-                result, open_gate = await self._hear_of_move(session, args, asked)
+                result, open_gate = await hear_of_move(
+                    self._services, self._hearing, session, args, asked
+                )
             except UnknownError:
                 # Its client would take itself to be where it may not be: it comes back, and asks
                 # again.
@@ -373,53 +419,16 @@ class Requests:
                 return
             except SignalError as exc:
                 result = await settled(self._recall(asked, exc))
-            self._changed(request.callid, asked, result, open_gate)
+            self._changed(session, request.callid, asked, result, open_gate)
         except Exception as exc:  # noqa: BLE001  it is told
             self._refuse(request, exc)
-
-    async def _hear_of_move(
-        self,
-        session: Session,
-        args: functions.ChannelJoin | functions.ChannelLeave,
-        asked: Asked,
-    ) -> tuple[results.Result | Known | None, Callable[[], None] | None]:
-        """Move, and hear of the channel that the session is in then, behind a gate until its client
-        knows: what is returned beside the result opens it.
-        """
-        hearing = self._hearing.of(session, args.channel)
-        change = self._services.handlers.changes[type(args)]
-        is_join = isinstance(args, functions.ChannelJoin)
-        if not is_join and args.channel != hearing.channel:
-            return await settled(change(session, args, asked)), None
-        old, new = hearing.hold(session), None
-        try:
-            if is_join:
-                new = await hearing.approach(session, args.channel, old)
-            result = await settled(change(session, args, asked))
-        except BaseException:
-            hearing.stay(session, old, new)
-            raise
-        if new is not None and isinstance(result, results.JoinResult):
-            parting = hearing.parting
-            gate = hearing.arrive(session, old, new, result.msgid)
-            if parting is not None and parting[0] == new.key.channel:
-                # It was taken out of it before or behind this.
-                engine = self._services.engine
-                if not await settled(engine.is_member(new.key, session.account)):
-                    hearing.part(session, *parting)
-            return result, partial(hearing.open, session, gate)
-        if is_join or isinstance(result, Known):
-            hearing.stay(session, old, new)
-        else:
-            hearing.unlisten(session)
-        return result, None
 
     async def _catch_up(
         self, session: Session, request: AnyRequest, args: functions.ChannelCatchUp
     ) -> None:
         """Answer `channel_catch_up`; what was missed goes out behind that."""
         try:
-            result, open_gate = await self._hear_again(session, args)
+            result, open_gate = await hear_again(self._services, self._hearing, session, args)
             self._reply(request.callid, call2.encode_result(result))
             open_gate()
         except UnknownError:
@@ -427,31 +436,6 @@ class Requests:
             self._link.abort()
         except Exception as exc:  # noqa: BLE001  it is told
             self._refuse(request, exc)
-
-    async def _hear_again(
-        self, session: Session, args: functions.ChannelCatchUp
-    ) -> tuple[results.CatchUpResult, Callable[[], None]]:
-        """Hear a channel that the session is in, behind a gate: what is returned beside the result
-        tells what was missed, unless it is heard already, and opens it. Raises `SignalError`.
-        """
-        channel, hearing = args.channel, self._hearing.of(session, args.channel)
-        if not session.many_channels:
-            raise SignalError(ECode.GENERAL_E_FAILED, "the session is in one channel at a time")
-        is_heard = hearing.channel is not None
-        # Before it is known whether the session is in it: what becomes of that then is heard.
-        gate = await hearing.listen(session, channel)
-        presence = await self._services.presences.current(session)
-        if presence is None or channel not in presence.channels:
-            hearing.unlisten(session)
-            is_removed = presence is not None and channel in presence.removed
-            code = ECode.LEAVECHANNEL_E_KICKED if is_removed else ECode.LEAVECHANNEL_E_OTHER
-            raise SignalError(code, f"{session.account!r} is not in the channel {channel!r}")
-        msgid = (await settled(self._services.engine.roster(gate.key, 0))).msgid
-        missed: Sequence[bytes] | None = ()
-        if not is_heard:
-            missed = await hearing.catch_up(session, channel, gate, args.msgid, msgid)
-        result = results.CatchUpResult(msgid=msgid, gap=int(missed is None))
-        return result, partial(hearing.open, session, gate, missed or ())
 
 
 def _text(result: results.Result | Known) -> str:

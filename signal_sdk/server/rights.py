@@ -12,6 +12,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.wire import call2, functions, lock_functions, names
 from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.attribute_functions import ChannelChangeAttributes, ChannelReadAttributes
 from signal_sdk.wire.rights import Rights, covers
 
 __all__ = ["check"]
@@ -31,6 +32,8 @@ CHANNELS: Final[dict[type[Arguments], ECode]] = {
     lock_functions.ChannelLock: ECode.GENERAL_E_FAILED,
     lock_functions.ChannelLockRenew: ECode.GENERAL_E_FAILED,
     lock_functions.ChannelQueryLock: ECode.GENERAL_E_FAILED,
+    ChannelChangeAttributes: ECode.GENERAL_E_FAILED,
+    ChannelReadAttributes: ECode.GENERAL_E_FAILED,
 }
 """What is about the channel of that name, and the code of its refusal. Leaving is always allowed,
 and so is giving a lock up: a later login's rights may be fewer.

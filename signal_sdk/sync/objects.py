@@ -7,7 +7,7 @@ Owns: which method waits for which. Must not know what any of them does.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,9 +15,11 @@ from typing import Self, TypeVar
 from signal_sdk import call as _call
 from signal_sdk import channel as _channel
 from signal_sdk import login_session as _login_session
+from signal_sdk.client.attributes import Attributes
 from signal_sdk.client.call_states import CallState
 from signal_sdk.client.locks import LockInfo
 from signal_sdk.client.past import History, Waiting
+from signal_sdk.client.watches import WatchEvent
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.stream_events import CallEvent, ChannelEvent, Message
@@ -172,6 +174,33 @@ class Channel:
         """As `signal_sdk.Channel.query_lock`."""
         return self._waiter.get(partial(self._channel.query_lock, name))
 
+    def read_attributes(self) -> Attributes:
+        """As `signal_sdk.Channel.read_attributes`."""
+        return self._waiter.get(self._channel.read_attributes)
+
+    def change_attributes(
+        self,
+        values: Mapping[str, str] | None = None,
+        *,
+        delete: Iterable[str] = (),
+        if_revisions: Mapping[str, int] | None = None,
+        if_absent: Iterable[str] = (),
+        if_revision: int | None = None,
+        ttl: float | None = None,
+    ) -> int:
+        """As `signal_sdk.Channel.change_attributes`."""
+        return self._waiter.get(
+            partial(
+                self._channel.change_attributes,
+                values,
+                delete=delete,
+                if_revisions=if_revisions,
+                if_absent=if_absent,
+                if_revision=if_revision,
+                ttl=ttl,
+            )
+        )
+
     def message_channel_send(self, msg: str | bytes) -> None:
         """As `signal_sdk.Channel.message_channel_send`."""
         self._waiter.get(partial(self._channel.message_channel_send, msg))
@@ -242,6 +271,71 @@ class LoginSession:
     def peek_messages(self, limit: int = names.MAX_INBOX_PAGE) -> list[Waiting]:
         """As `signal_sdk.LoginSession.peek_messages`."""
         return self._waiter.get(partial(self._session.peek_messages, limit))
+
+    def watch(
+        self, account: str, limit: int = LIMIT, *, timeout: float | None = None
+    ) -> Stream[WatchEvent]:
+        """As `signal_sdk.LoginSession.watch`; the loop is left where nothing comes for `timeout`
+        seconds.
+        """
+        stream = self._waiter.now(partial(self._session.watch, account, limit))
+        return Stream(self._waiter, stream, timeout, _same)
+
+    def read_attributes(self, account: str | None = None) -> Attributes:
+        """As `signal_sdk.LoginSession.read_attributes`."""
+        return self._waiter.get(partial(self._session.read_attributes, account))
+
+    def change_attributes(
+        self,
+        values: Mapping[str, str] | None = None,
+        *,
+        delete: Iterable[str] = (),
+        if_revisions: Mapping[str, int] | None = None,
+        if_absent: Iterable[str] = (),
+        if_revision: int | None = None,
+        ttl: float | None = None,
+    ) -> int:
+        """As `signal_sdk.LoginSession.change_attributes`."""
+        return self._waiter.get(
+            partial(
+                self._session.change_attributes,
+                values,
+                delete=delete,
+                if_revisions=if_revisions,
+                if_absent=if_absent,
+                if_revision=if_revision,
+                ttl=ttl,
+            )
+        )
+
+    def read_channel_attributes(self, channel: str) -> Attributes:
+        """As `signal_sdk.LoginSession.read_channel_attributes`."""
+        return self._waiter.get(partial(self._session.read_channel_attributes, channel))
+
+    def change_channel_attributes(
+        self,
+        channel: str,
+        values: Mapping[str, str] | None = None,
+        *,
+        delete: Iterable[str] = (),
+        if_revisions: Mapping[str, int] | None = None,
+        if_absent: Iterable[str] = (),
+        if_revision: int | None = None,
+        ttl: float | None = None,
+    ) -> int:
+        """As `signal_sdk.LoginSession.change_channel_attributes`."""
+        return self._waiter.get(
+            partial(
+                self._session.change_channel_attributes,
+                channel,
+                values,
+                delete=delete,
+                if_revisions=if_revisions,
+                if_absent=if_absent,
+                if_revision=if_revision,
+                ttl=ttl,
+            )
+        )
 
     def channel(self, name: str) -> Channel:
         """As `signal_sdk.LoginSession.channel`, once it is joined."""

@@ -14,6 +14,7 @@ import msgspec
 
 from signal_sdk.errors import ProtocolError
 from signal_sdk.wire import frames, lines, names
+from signal_sdk.wire.attribute_functions import WatchedEvent, decode_watched
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
 from signal_sdk.wire.properties import (
@@ -221,7 +222,9 @@ def _decode_channel_content(line: lines.MessageLine) -> ChannelContent:
         raise ProtocolError(f"{line.type}: {exc}") from None
 
 
-def decode_notify(frame: frames.Frame) -> InboxAnnounced | InboxPushed | ChannelEvent:
+def decode_notify(
+    frame: frames.Frame,
+) -> InboxAnnounced | InboxPushed | ChannelEvent | WatchedEvent:
     """What a `notify` frame says. Raises `ProtocolError`."""
     match frame.decode_by(_notified):
         case ["recvmsg", str(text)]:
@@ -233,6 +236,8 @@ def decode_notify(frame: frames.Frame) -> InboxAnnounced | InboxPushed | Channel
             return ChannelEvent(
                 channel=channel, msgid=msgid, content=_decode_channel_content(lines.decode(line))
             )
+        case ["watched", str(text)]:
+            return decode_watched(text)
     raise ProtocolError("a notify of an unknown kind")
 
 

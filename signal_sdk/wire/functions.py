@@ -15,6 +15,14 @@ import attrs
 from signal_sdk.errors import ProtocolError
 from signal_sdk.wire import lines, names
 from signal_sdk.wire.arguments import Arguments, arg
+from signal_sdk.wire.attribute_functions import (
+    ChannelChangeAttributes,
+    ChannelReadAttributes,
+    UserChangeAttributes,
+    UserReadAttributes,
+    UserUnwatch,
+    UserWatch,
+)
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.lock_functions import (
     ChannelLock,
@@ -442,6 +450,12 @@ FUNCTIONS: Final[Mapping[str, type[Arguments]]] = {
         ChannelLockRenew,
         ChannelUnlock,
         ChannelQueryLock,
+        UserChangeAttributes,
+        UserReadAttributes,
+        UserWatch,
+        UserUnwatch,
+        ChannelChangeAttributes,
+        ChannelReadAttributes,
         VoipInvite,
         VoipInviteAck,
         VoipInviteAccept,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ProtocolError
-from signal_sdk.wire import call2, events, frames, lines, login, typed
+from signal_sdk.wire import attribute_functions, call2, events, frames, lines, login, typed
 
 _PING_HEAD: Final = b'["ping",'
 PLAIN_DIGITS: Final = 15
@@ -82,6 +82,7 @@ def encode_server(
 _encoders: Final[Mapping[type[typed.ServerFrame], Callable[[Any], bytes]]] = {
     typed.Failure: lambda frame: call2.encode_failure(frame.callid, frame.error),
     typed.LockGranted: lambda frame: events.encode_grant(frame.channel, frame.lock, frame.ask),
+    typed.Watched: lambda frame: attribute_functions.encode_watched(frame.text),
     typed.Pong: lambda frame: b'["pong",%d]' % frame.number,
     typed.LoggedIn: lambda frame: login.encode_success(frame.success),
     typed.Refused: lambda frame: login.encode_failure(frame.error),

@@ -113,6 +113,13 @@ class LockGranted(msgspec.Struct, frozen=True, gc=False):
     ask: str
 
 
+@hides("text")
+class Watched(msgspec.Struct, frozen=True, gc=False):
+    """Something has become of an account that is watched (attribute_functions.py)."""
+
+    text: str
+
+
 class Pong(msgspec.Struct, frozen=True, gc=False):
     """Here I am."""
 
@@ -142,6 +149,6 @@ class Farewell(msgspec.Struct, frozen=True, kw_only=True):
     delay: float = 0.0
 
 
-Plain: TypeAlias = LoggedIn | Refused | Reply | Failure | Entry | Pong
+Plain: TypeAlias = LoggedIn | Refused | Reply | Failure | Entry | Watched | Pong
 """What clients of every kind have a word for."""
 ServerFrame: TypeAlias = Plain | LockGranted

@@ -14,6 +14,7 @@ import msgspec
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, ParameterError, ProtocolError
 from signal_sdk.wire import call2, frames, lines, login, names, typed
+from signal_sdk.wire.attribute_functions import WATCHED
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
 from signal_sdk.wire.results import GetMessagesResult
@@ -188,9 +189,8 @@ def encode_server(frame: typed.Plain) -> bytes:
             return _encode_return(frame.callid, _result_text(frame.result))
         case typed.Failure():
             return _encode_return(frame.callid, call2.encode_failure_text(frame.error))
-        case typed.Entry():
-            line = lines.without_id(frame.line)
-            return b"notify recvmsg %b" % frames.encode_json([frame.version, line])
+        case typed.Entry() | typed.Watched():
+            return _encode_news(frame)
         case typed.Pong():
             return f"{LINE_PONG}{frame.number}".encode()
         case typed.LoggedIn():
@@ -198,6 +198,13 @@ def encode_server(frame: typed.Plain) -> bytes:
         case typed.Refused():
             return _encode_refusal(frame)
     assert_never(frame)
+
+
+def _encode_news(frame: typed.Entry | typed.Watched) -> bytes:
+    if isinstance(frame, typed.Watched):
+        return f"{NOTIFY} {WATCHED} {frame.text}".encode()
+    line = lines.without_id(frame.line)
+    return b"notify recvmsg %b" % frames.encode_json([frame.version, line])
 
 
 def encode_announcement(version: int) -> bytes:

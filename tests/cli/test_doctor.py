@@ -28,7 +28,7 @@ def doctor(directory: Path) -> Result:
 
 def test_where_all_is_well_it_prints_facts(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path)
-    ann = (1, "app", "ann", 1, 1, 2000, *(None,) * 9)
+    ann = (1, "app", "ann", 1, 1, 2000, *(None,) * 9, 0)
     journal.write({"accounts": {(1,): ann}, "entries": {(1,): (1, 1, 1, 5.0, "line")}})
     journal.close()
     result = doctor(tmp_path)

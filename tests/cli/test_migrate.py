@@ -49,8 +49,8 @@ def fill(directory: Path, count: int = 1) -> str:
     """A directory that has so many accounts, each with an attribute and a message that waits."""
     numbers = range(1, count + 1)
     batch: Batch = {
-        "accounts": {(n,): (n, "app", f"u{n}", n, 1, 1, *(None,) * 9) for n in numbers},
-        "user_attributes": {(n, "name"): (n, "name", f'"u{n}"') for n in numbers},
+        "accounts": {(n,): (n, "app", f"u{n}", n, 1, 1, *(None,) * 9, 0) for n in numbers},
+        "user_attributes": {(n, "name"): (n, "name", 1, None, f'"u{n}"') for n in numbers},
         "entries": {(n,): (n, n, 1, 9e9, f"line of {n}") for n in numbers},
     }
     journal = Journal.open(directory)

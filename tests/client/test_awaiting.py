@@ -101,6 +101,14 @@ UNTOLD: Final[dict[str, Ask]] = {
     ),
     "LoginSession.channel_query_user_list": lambda at: at.session.channel_query_user_list("room"),
     "LoginSession.peek_messages": lambda at: at.session.peek_messages(),
+    "LoginSession.read_attributes": lambda at: at.session.read_attributes("bob"),
+    "LoginSession.change_attributes": lambda at: at.session.change_attributes({"a": "b"}),
+    "LoginSession.read_channel_attributes": lambda at: at.session.read_channel_attributes("room"),
+    "LoginSession.change_channel_attributes": lambda at: at.session.change_channel_attributes(
+        "room", delete=["a"]
+    ),
+    "Channel.read_attributes": lambda at: at.channel.read_attributes(),
+    "Channel.change_attributes": lambda at: at.channel.change_attributes({"a": "b"}, ttl=5),
     "Channel.history": lambda at: at.channel.history(),
     "Channel.channel_leave": lambda at: at.channel.channel_leave(),
     "Channel.channel_set_attr": lambda at: at.channel.channel_set_attr("a", "b"),

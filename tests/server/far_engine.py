@@ -22,7 +22,14 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.net.sleeper import Sleeper
-from signal_sdk.server.engine.base import AccountKey, ChannelKey, Clocks, Delivery, UnknownError
+from signal_sdk.server.engine.base import (
+    AccountKey,
+    ChannelKey,
+    Clocks,
+    Delivery,
+    UnknownError,
+    WatchedFact,
+)
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.happened import Happening, Why
 from signal_sdk.server.engine.pending import Answer, Pending
@@ -103,6 +110,7 @@ class FarEngine:
         """What is subscribed to, and the last msgid that came of it; 0 where none has."""
         self._held: dict[AccountKey, int] = {}
         """The generations of the sessions that are connected here."""
+        self._watched: dict[AccountKey, None] = {}
         self._delivery: Delivery | None = None
 
     # --- the node's side ---
@@ -182,6 +190,21 @@ class FarEngine:
         """As the contract has it."""
         self._heard.setdefault(key, 0)
         return self._ask(self._subscribe, key)
+
+    def watch(self, key: AccountKey) -> Any:
+        """As the contract has it."""
+        self._watched[key] = None
+        return self._ask(self.inner.watch, key)
+
+    def unwatch(self, key: AccountKey) -> None:
+        """As the contract has it."""
+        self._watched.pop(key, None)
+        if self._is_up:
+            self._up.put(partial(self._unwatch, key))
+
+    def _unwatch(self, key: AccountKey) -> None:
+        if key not in self._watched:
+            self.inner.unwatch(key)
 
     def unsubscribe(self, key: ChannelKey) -> None:
         """As the contract has it."""
@@ -275,6 +298,8 @@ class FarEngine:
         if not self.is_dead:
             for key in self._heard:
                 self.inner.unsubscribe(key)
+            for watched in self._watched:
+                self.inner.unwatch(watched)
         asked, self._asked = self._asked, {}
         for it in asked:
             it.fail(UnknownError("the state is away, and whether this was done is not known"))
@@ -297,6 +322,8 @@ class FarEngine:
             self.inner.subscribe(channel)
             for event in self.inner.history(channel, last) or () if last else ():
                 _Behind(self).deliver_event(channel, event.msgid, event.content, event.time_ms)
+        for watched in self._watched:
+            _Behind(self).deliver_watched(watched, self.inner.watch(watched))
         for key, generation in list(self._held.items()):
             self._look_over(key, generation)
         self._part_from_others()
@@ -327,6 +354,7 @@ class FarEngine:
         """Nothing of the earlier life is this node's any more."""
         self._heard.clear()
         self._held.clear()
+        self._watched.clear()
 
 
 class _Behind(Delivery):
@@ -365,6 +393,9 @@ class _Behind(Delivery):
         self, key: AccountKey, generation: int, channel: str, lock: str, ask: str
     ) -> None:
         self._far.tell(key, lambda it: it.deliver_grant(key, generation, channel, lock, ask))
+
+    def deliver_watched(self, key: AccountKey, fact: WatchedFact) -> None:
+        self._far.tell(key, lambda it: it.deliver_watched(key, fact))
 
     def deliver_fencing(self) -> None:
         def deliver(delivery: Delivery) -> None:

@@ -36,6 +36,7 @@ from signal_sdk.server.engine.base import (
     Engine,
     Holdings,
     Presence,
+    WatchedFact,
 )
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.happened import Happening
@@ -250,6 +251,9 @@ class _LateDelivery:
         grant = self._delivery.deliver_grant
         self._later(("account", key), partial(grant, key, generation, channel, lock, ask))
 
+    def deliver_watched(self, key: AccountKey, fact: WatchedFact) -> None:
+        self._later(("watched", key), partial(self._delivery.deliver_watched, key, fact))
+
     def deliver_fencing(self) -> None:
         self._delivery.deliver_fencing()
 
@@ -292,6 +296,10 @@ class _SlowEngine:
     def unsubscribe(self, key: ChannelKey) -> None:
         self._engine.unsubscribe(key)
         self._started().forget(("channel", key))
+
+    def unwatch(self, key: AccountKey) -> None:
+        self._engine.unwatch(key)
+        self._started().forget(("watched", key))
 
     def __getattr__(self, name: str) -> Any:
         operation: Callable[..., Any] = getattr(self._engine, name)

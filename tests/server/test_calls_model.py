@@ -26,6 +26,7 @@ from signal_sdk.server.engine.base import (
     ChannelKey,
     Known,
     LoginFacts,
+    WatchedFact,
 )
 from signal_sdk.server.engine.call_table import ACCEPTED, INVITING, RINGING, call_key
 from signal_sdk.server.engine.embedded import EmbeddedEngine
@@ -85,6 +86,9 @@ class Heard:
 
     def deliver_fencing(self) -> None:
         raise AssertionError("there is one node")
+
+    def deliver_watched(self, key: AccountKey, fact: WatchedFact) -> None:
+        raise AssertionError("nobody watches")
 
     def deliver_happening(self, happening: Happening) -> None:
         raise AssertionError("nobody follows")

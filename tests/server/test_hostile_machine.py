@@ -119,6 +119,11 @@ GOOD: Final[Mapping[str, Sequence[Any]]] = {
     "wait": (0, 1000, 600_000),
     "cid": CHANNELS,
     "dtmf": ("1", "#*"),
+    "set": ({}, {"a": 1}, {"topic": "x" * 200, "_channel_ttl": 5}, {"_setattr_limit": 1}),
+    "del": ([], ["a"], ["topic", "_conn_timeout"]),
+    "if": ({}, {"a": 0}, {"a": 1}, {"topic": 3}),
+    "revision": (None, 0, 1, 2**53 - 1),
+    "ttl": (0, 1, 1500, 2_592_000_000),
 }
 """Values by the arguments' names: those of a client that means harm, but spells well. All others
 take text.

@@ -28,6 +28,7 @@ from signal_sdk.server.native_lookup import NativeLookup
 from signal_sdk.server.node import Node
 from signal_sdk.server.places import Places
 from signal_sdk.server.refusals import Refusals
+from signal_sdk.server.requests import WATCHING
 from signal_sdk.server.revocations import Revocation, Revocations, revoke
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.wire import datagrams
@@ -136,6 +137,20 @@ CASES: Final[dict[str, list[Sequence[Step]]]] = {
     "channel_query_userlist_all": [
         [("channel_query_userlist_all", ROOM)],
         [JOIN, ("channel_query_userlist_all", {**ROOM, "num": 5})],
+    ],
+    "user_change_attrs": [
+        [("user_change_attrs", {"set": {"a": "2"}, "if": {"a": 0}, "ttl": 5000})],
+        [("user_change_attrs", {"del": ["a"], "revision": 1})],
+    ],
+    "user_read_attrs": [[("user_read_attrs", {"account": "bob"})]],
+    "channel_change_attrs": [
+        [("channel_change_attrs", {"channel": "room", "set": {"a": "2"}, "if": {"a": 0}})],
+        [JOIN, ("channel_change_attrs", {"channel": "room", "del": ["a"], "revision": 1})],
+    ],
+    "channel_read_attrs": [[("channel_read_attrs", {"channel": "room"})]],
+    "user_watch": [[("user_watch", {"account": "bob"})]],
+    "user_unwatch": [
+        [("user_watch", {"account": "bob"}), ("user_unwatch", {"account": "bob"})],
     ],
     "channel_history": [
         [("channel_history", ROOM)],
@@ -401,6 +416,7 @@ def test_every_function_of_the_server_is_walked() -> None:
     services: Any = Node(two_apps()).acceptor._services
     handlers = services.handlers
     known = {cls.function for cls in (*handlers.questions, *handlers.changes, *OWN)}
+    known |= {cls.function for cls in WATCHING}
     assert set(CASES) == known
     for function, cases in CASES.items():
         assert cases

@@ -403,6 +403,16 @@ async def waits_behind_many(world: World) -> None:
     await refused(ann, 1001, "channel_lock", **asks("a", "3"))
 
 
+@over("session_watches", session_watches=1)
+async def watches_many(world: World) -> None:
+    ann = await world.log_in("ann")
+    for _ in range(2):
+        await done(ann, "user_watch", account="bob")
+    await refused(ann, 1001, "user_watch", account="eve")
+    await done(ann, "user_unwatch", account="bob")
+    await done(ann, "user_watch", account="eve")
+
+
 @over("account_calls", account_calls=1)
 async def calls_many(world: World) -> None:
     ann = await world.log_in("ann")

@@ -42,6 +42,8 @@ IN_CHANNELS: list[tuple[str, dict[str, Any], int]] = [
     ("channel_query_user_isin", {"name": "{}", "account": "bob"}, 1001),
     ("channel_query_userlist", {"name": "{}"}, 1001),
     ("channel_query_userlist_all", {"name": "{}"}, 1001),
+    ("channel_change_attrs", {"channel": "{}", "set": {"a": "1"}}, 1001),
+    ("channel_read_attrs", {"channel": "{}"}, 1001),
 ]
 ONLY_INSIDE: list[tuple[str, dict[str, Any], int]] = [
     ("channel_history", {"name": "{}"}, 1001),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import pytest
 
@@ -104,6 +106,30 @@ async def test_channel_clear_attr(members: Members) -> None:
     assert await members.bob.invoke("channel_clear_attr", channel=ROOM) == {"result": "ok"}
     await members.room.expect("onChannelAttrUpdated", "topic", "rain", "update")
     await members.room.expect("onChannelAttrUpdated", "", "", "clear")
+
+
+async def test_changes_of_several_attributes_are_events_of_each(members: Members) -> None:
+    values = {"topic": "rain", "mood": "grey"}
+    change: dict[str, Any] = {"set": values, "if": {"topic": 0}}
+    found = await members.bob.invoke("channel_change_attrs", channel=ROOM, **change)
+    assert found["revision"] > 0
+    for name, value in values.items():
+        await members.room.expect("onChannelAttrUpdated", name, value, "update")
+    refused = await members.bob.invoke("channel_change_attrs", channel=ROOM, **change)
+    assert (refused["revision"], refused["conflict"]["revision"]) == (0, found["revision"])
+    read = await members.alice.invoke("channel_read_attrs", channel=ROOM)
+    assert read["attributes"]["topic"] == ["rain", found["revision"], 0]
+    await members.bob.invoke("channel_change_attrs", channel=ROOM, **{"del": ["mood"]})
+    await members.room.expect("onChannelAttrUpdated", "mood", "", "del")
+
+
+async def test_one_that_watches_passes_over_what_it_does_not_know(members: Members) -> None:
+    stands = await members.bob.invoke("user_watch", account="alice")
+    assert (stands["online"], stands["attributes"]) == (1, {})
+    await members.alice.invoke("user_set_attr", name="mood", value="fine")
+    again = await members.bob.invoke("user_watch", account="alice")
+    assert again["attributes"]["mood"] == ["fine", again["revision"], 0]
+    assert await members.bob.invoke("user_unwatch", account="alice") == {"result": "ok"}
 
 
 async def test_an_unknown_function_fails(members: Members) -> None:

@@ -18,6 +18,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.wire import call2, events, frames, functions, lines, login, looks, names
 from signal_sdk.wire import results as wire_results
 from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.attribute_functions import MAX_TTL_MS
 from signal_sdk.wire.names import JsonValue
 from signal_sdk.wire.properties import SEPARATOR, Properties
 
@@ -181,6 +182,11 @@ _ARGUMENTS: dict[str, st.SearchStrategy[JsonValue]] = {
     "source": accounts,
     "value": json_values(4),
     "ver_clear": counts,
+    "set": st.dictionaries(attr_names, json_values(4), max_size=3),
+    "delete": st.lists(attr_names, unique=True, max_size=3).map(tuple),
+    "conditions": st.dictionaries(attr_names, counts, max_size=3),
+    "revision": st.none() | counts,
+    "ttl": st.integers(0, MAX_TTL_MS),
 }
 
 
@@ -189,7 +195,13 @@ def _arguments_of(cls: type[Arguments]) -> st.SearchStrategy[Arguments]:
     return st.builds(cls, **{field.name: _ARGUMENTS[field.name] for field in fields})
 
 
-arguments = st.one_of([_arguments_of(cls) for cls in functions.FUNCTIONS.values()])
+@st.composite
+def _arguments(draw: st.DrawFn) -> Arguments:
+    # Of a name of its own, since what it is made of fills pages where Hypothesis tells of it.
+    return draw(st.one_of([_arguments_of(cls) for cls in functions.FUNCTIONS.values()]))
+
+
+arguments = _arguments()
 """The arguments of any function, all of them legal."""
 
 members = st.lists(st.tuples(accounts, counts), max_size=4).map(tuple)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError
 from signal_sdk.wire import events, frames, lines, names
+from signal_sdk.wire.attribute_functions import WatchedEvent
 from signal_sdk.wire.names import JsonValue
 from tests.wire import strategies as sts
 
@@ -21,7 +22,7 @@ WRONG_TIMEOUTS: list[JsonValue] = [
     *([], {}, [5]),
 ]
 
-Notified = events.InboxAnnounced | events.InboxPushed | events.ChannelEvent
+Notified = events.InboxAnnounced | events.InboxPushed | events.ChannelEvent | WatchedEvent
 
 
 def notified(text: bytes) -> Notified:

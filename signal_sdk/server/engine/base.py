@@ -42,8 +42,13 @@ from signal_sdk.server.engine.delivery import Alarm, Clocks, Delivery, Ticker
 from signal_sdk.server.engine.facts import (
     AccountKey,
     Asked,
+    Attribute,
+    AttributeChange,
+    Attributes,
+    AttributesChanged,
     Call,
     CallKey,
+    Changed,
     ChannelKey,
     Entry,
     Event,
@@ -58,10 +63,14 @@ from signal_sdk.server.engine.facts import (
     Place,
     Post,
     Presence,
+    PresenceChanged,
     Revoked,
     Roster,
     Standing,
     Statistics,
+    Watched,
+    WatchedFact,
+    presence_number,
 )
 from signal_sdk.server.engine.happened import Backlog, Follow, Happening, Why
 from signal_sdk.server.engine.locking import Locking
@@ -79,9 +88,14 @@ __all__ = [
     "Alarm",
     "Answer",
     "Asked",
+    "Attribute",
+    "AttributeChange",
+    "Attributes",
+    "AttributesChanged",
     "Batches",
     "Call",
     "CallKey",
+    "Changed",
     "ChannelKey",
     "Clocks",
     "Delivery",
@@ -104,6 +118,7 @@ __all__ = [
     "Place",
     "Post",
     "Presence",
+    "PresenceChanged",
     "Revoked",
     "Roster",
     "Standing",
@@ -112,7 +127,10 @@ __all__ = [
     "Ticker",
     "Trips",
     "UnknownError",
+    "Watched",
+    "WatchedFact",
     "number_in",
+    "presence_number",
     "wrong_cursor",
 ]
 
@@ -401,6 +419,37 @@ class Engine(Operating, Locking, Protocol):
 
     def user_attrs(self, key: AccountKey) -> Answer[Mapping[str, JsonValue]]:
         """All attributes of an account, which need not be online."""
+
+    # --- attributes with their revisions ---
+
+    def user_attributes(self, key: AccountKey) -> Answer[Attributes]:
+        """As `user_attrs`, with what there is to know of each."""
+
+    def channel_attributes(self, key: ChannelKey) -> Answer[Attributes]:
+        """All attributes that somebody has set of a channel, with what there is to know of each."""
+
+    def change_attributes(
+        self, asked: Asked, channel: str | None, change: AttributeChange, *, members_only: bool
+    ) -> Answer[Changed | Known]:
+        """Do all of the change or nothing, to attributes of the channel, or of the session's
+        account where that is None. A channel is told of each, in the order deleted, set; it is made
+        as by `set_channel_attr`. The reply that is kept is `asked.revised` of the revision, of 0
+        where nothing was done since something was not as the change wants it. Raises `SignalError`
+        over the channel's rate, of which each attribute is one, `QuotaError` over a bound.
+
+        What an attribute's time ends is deleted by the engine, as by the server's own account.
+        """
+
+    # --- watching ---
+
+    def watch(self, key: AccountKey) -> Answer[Watched]:
+        """Deliver to this node from here on what becomes of the account, by `deliver_watched`, and
+        answer how it stands. Not counted: once is enough. What is delivered meanwhile may come
+        before or behind the answer: the numbers tell.
+        """
+
+    def unwatch(self, key: AccountKey) -> None:
+        """Deliver it no more."""
 
     # --- inboxes ---
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -126,15 +126,22 @@ def check(
 
 
 def check_attributes(
-    attributes: Mapping[str, JsonValue], name: str, value: JsonValue, most: int, whose: str
+    attributes: Mapping[str, JsonValue],
+    new: Mapping[str, JsonValue],
+    gone: Sequence[str],
+    most: int,
+    whose: str,
 ) -> None:
-    """Raise `QuotaError` where somebody would have more than `most` attributes with this one, or
-    `SignalError` (1005) where they would be too large.
+    """Raise `QuotaError` where somebody would have more than `most` attributes with the `new` ones
+    and without those that are `gone`, or `SignalError` (1005) where they would be too large.
     """
-    if name not in attributes and len(attributes) >= most > 0:
+    left = {**attributes, **new}
+    for name in gone:
+        left.pop(name, None)
+    if len(left) > most > 0 and len(left) > len(attributes):
         reason = f"{whose} has {most} attributes, the most allowed"
         raise QuotaError(ECode.GENERAL_E_FAILED, reason, limit="attributes")
-    size = len(frames.encode_json({**attributes, name: value}))
+    size = len(frames.encode_json(left))
     if size > names.MAX_ATTRS_BYTES:
         raise QuotaError(
             ECode.GENERAL_E_LARGE_PARAM,
@@ -145,15 +152,20 @@ def check_attributes(
 
 
 def check_bytes(
-    bounds: Bounds, usage: Usage, attributes: Mapping[str, JsonValue], name: str, text: str
-) -> int:
-    """How many bytes more there will be with `text` as the attribute `name`. Raises `QuotaError`
-    where the app has no room for them.
+    bounds: Bounds,
+    usage: Usage,
+    attributes: Mapping[str, JsonValue],
+    new: Mapping[str, JsonValue],
+    gone: Sequence[str],
+) -> None:
+    """Raise `QuotaError` where the app has no room for the `new` attributes in place of those that
+    had their names or are `gone`.
     """
-    size = size_of(text)
-    if name in attributes:
-        size -= size_of(frames.encode_json(attributes[name]).decode())
     most = bounds.app_bytes
-    if size > 0 and most and usage.bytes + size > most:
+    if not most:
+        return
+    size = sum(len(frames.encode_json(value)) for value in new.values())
+    before = (attributes[name] for name in (*new, *gone) if name in attributes)
+    size -= sum(len(frames.encode_json(value)) for value in before)
+    if size > 0 and usage.bytes + size > most:
         check(most, most, "the bytes of all that the app keeps", limit="app_bytes")
-    return size

@@ -1,7 +1,7 @@
-"""The embedded engine's channels: their events and attributes, and the end of one that is empty.
+"""The embedded engine's channels: their events, and the end of one that is empty.
 
 Owns: these operations, the short history, and the counts that are pushed. Must not know who is a
-member, or how a change is written.
+member, how an attribute changes, or how a change is written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine import told
 from signal_sdk.server.engine.base import AccountKey, Asked, ChannelKey, Event, Known, Past
-from signal_sdk.server.engine.bounds import check_attributes, check_bytes, size_of
+from signal_sdk.server.engine.bounds import size_of
 from signal_sdk.server.engine.core import Core
 from signal_sdk.server.engine.facts import some_take_no_bytes
 from signal_sdk.server.engine.happened import MESSAGE, Message
@@ -28,10 +28,12 @@ from signal_sdk.wire.names import JsonValue
 from signal_sdk.wire.properties import is_binary
 
 END: Final = "end"
+ATTRIBUTES: Final = "attributes"
+"""What is due where some end by themselves."""
 
 
 class ChannelOperations(Core):
-    """Channels and attributes, as the contract has them."""
+    """Channels, as the contract has them."""
 
     # --- events ---
 
@@ -148,118 +150,6 @@ class ChannelOperations(Core):
 
     # --- attributes ---
 
-    def set_channel_attr(
-        self, asked: Asked, channel: str, name: str, value: JsonValue, *, members_only: bool
-    ) -> Known | None:
-        account = self._asker(asked)
-        if known := self._known(account, asked):
-            return known
-        key = ChannelKey(asked.key.app, channel)
-        if members_only:
-            self._check_member(key, asked.key.account)
-        self._set_channel_attr(key, account, name, value)
-        self._keep(account, asked)
-        return None
-
-    def _set_channel_attr(
-        self, key: ChannelKey, by: Account | None, name: str, value: JsonValue
-    ) -> None:
-        """As `set_channel_attr`, by the server itself where `by` is None."""
-        found = self._changing(key)
-        text = encode_json(value)
-        attributes = found.attributes if found else {}
-        bounds, usage = self._state.bounds, self._state.usage(key.app)
-        check_attributes(attributes, name, value, bounds.attributes, f"the channel {key.channel!r}")
-        size = check_bytes(bounds, usage, attributes, name, text)
-        if found is None:
-            found = self._state.make_channel(key, by, self._wall())
-            self._watch_end(found)
-        found.usage.bytes += size
-        found.attributes[name] = value
-        self._state.next_revision(key.app)
-        self._commits.put("channel_attributes", (found.id, name), (found.id, name, text))
-        self._publish(found, told.changed(key.channel, *_name_of(by), "update", name, value))
-        self._watch_channel(found, name)
-
-    def del_channel_attr(
-        self, asked: Asked, channel: str, name: str, *, members_only: bool
-    ) -> Known | None:
-        account = self._asker(asked)
-        if known := self._known(account, asked):
-            return known
-        key = ChannelKey(asked.key.app, channel)
-        if members_only:
-            self._check_member(key, asked.key.account)
-        if not self._del_channel_attr(key, account, name):
-            raise SignalError(
-                ECode.GENERAL_E_FAILED, f"the channel {channel!r} has no attribute {name!r}"
-            )
-        self._keep(account, asked)
-        return None
-
-    def _del_channel_attr(self, key: ChannelKey, by: Account | None, name: str) -> bool:
-        """As `del_channel_attr`, by the server itself where `by` is None; False where it is not
-        set.
-        """
-        found = self._changing(key)
-        if found is None or name not in found.attributes:
-            return False
-        self._drop_attribute(found, name)
-        self._state.next_revision(key.app)
-        self._publish(found, told.changed(key.channel, *_name_of(by), "del", name))
-        self._watch_channel(found, name)
-        return True
-
-    def clear_channel_attrs(
-        self, asked: Asked, channel: str, *, members_only: bool
-    ) -> Known | None:
-        account = self._asker(asked)
-        if known := self._known(account, asked):
-            return known
-        key = ChannelKey(asked.key.app, channel)
-        if members_only:
-            self._check_member(key, asked.key.account)
-        found = self._changing(key)
-        if found is not None:
-            self._state.next_revision(key.app)
-            for name in list(found.attributes):
-                self._drop_attribute(found, name)
-            self._publish(found, told.changed(channel, asked.key.account, account.uid, "clear"))
-            for name in (names.CHANNEL_TTL, *told.COUNTS):
-                self._watch_channel(found, name)
-        self._keep(account, asked)
-        return None
-
-    def _check_member(self, key: ChannelKey, account: str) -> None:
-        channel = self._channels.get(key)
-        if channel is None or account not in channel.members:
-            raise SignalError(
-                ECode.GENERAL_E_FAILED,
-                f"{account!r} is not in the channel {key.channel!r}: only its members, "
-                "and the app's channel managers, clear its attributes and set its limits",
-            )
-
-    def _changing(self, key: ChannelKey) -> Channel | None:
-        """The channel whose attributes are to be changed. Raises `SignalError` over its rate."""
-        channel = self._channels.get(key)
-        own = told.number_of(channel.attributes, names.SETATTR_LIMIT, 0) if channel else 0
-        limit = own or self._state.bounds.channel_attributes_per_second
-        now = trio.current_time()
-        rate = self._state.changes.of(key, now)
-        if not rate.allows(limit, now):
-            raise too_often(
-                ECode.GENERAL_E_FAILED,
-                f"more than {limit} attribute changes in a second in one channel",
-                rate.seconds_left(limit, now),
-                limit="channel_attributes_per_second",
-            )
-        return channel
-
-    def _drop_attribute(self, channel: Channel, name: str) -> None:
-        channel.usage.bytes -= size_of(encode_json(channel.attributes[name]))
-        del channel.attributes[name]
-        self._commits.drop("channel_attributes", (channel.id, name))
-
     def channel_attrs(self, key: ChannelKey) -> Mapping[str, JsonValue]:
         channel = self._channels.get(key)
         return self._attributes(channel) if channel else {}
@@ -323,39 +213,9 @@ class ChannelOperations(Core):
     def _destroy(self, channel: Channel) -> None:
         """The channel has been empty for long enough."""
         for name in list(channel.attributes):
-            self._drop_attribute(channel, name)
+            channel.usage.bytes -= size_of(encode_json(channel.drop(name)))
+            self._commits.drop("channel_attributes", (channel.id, name))
+        self._dues.cancel((ATTRIBUTES, channel))
         maker = self._state.drop_channel(channel)
         if maker is not None:
             self._inboxes.let_go(maker)
-
-    def last_revision(self, app: str) -> int:
-        usage = self._state.usages.get(app)
-        return usage.revision if usage is not None else 0
-
-    # --- users ---
-
-    def set_user_attr(self, asked: Asked, name: str, value: JsonValue) -> Known | None:
-        account = self._asker(asked)
-        if known := self._known(account, asked):
-            return known
-        self._set_user_attr(account, name, value)
-        self._keep(account, asked)
-        return None
-
-    def _set_user_attr(self, account: Account, name: str, value: JsonValue) -> None:
-        text, bounds = encode_json(value), self._state.bounds
-        attributes, whose = account.attributes, repr(account.key.account)
-        check_attributes(attributes, name, value, bounds.attributes, whose)
-        account.usage.bytes += check_bytes(bounds, account.usage, attributes, name, text)
-        attributes[name] = value
-        self._state.next_revision(account.key.app)
-        self._commits.put("user_attributes", (account.id, name), (account.id, name, text))
-
-    def user_attrs(self, key: AccountKey) -> Mapping[str, JsonValue]:
-        account = self._accounts.get(key)
-        return account.attributes if account else {}
-
-
-def _name_of(by: Account | None) -> tuple[str, int]:
-    """As whom a change is told."""
-    return (by.key.account, by.uid) if by is not None else (names.SYSTEM_ACCOUNT, 0)

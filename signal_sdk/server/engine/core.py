@@ -81,6 +81,7 @@ class Core:
         self._channels = state.channels
         self._calls = state.calls
         self._listening = state.listening
+        self._watching = state.watching
         self._happenings = state.happenings
         self._wanted = state.happenings.wanted
         self._locks = state.locks
@@ -189,19 +190,24 @@ class Core:
             _check_overtaking(replies, asked, asked.callid, durably=durably)
         return None
 
-    def _keep(self, account: Account, asked: Asked, *, durably: bool = True) -> None:
-        """Keep the reply; not `durably`, it may be lost with the process."""
+    def _keep(
+        self, account: Account, asked: Asked, *, durably: bool = True, reply: str = ""
+    ) -> None:
+        """Keep the reply, which is `asked.reply` where there is no other; not `durably`, it may be
+        lost with the process.
+        """
         callid = asked.callid
         if callid is None:
             return
         # Behind the others, so that they are in the order of their numbers.
         if callid in account.replies:
             self._forget_replies(account, [callid])
+        text = reply or asked.reply
         number = None
         if durably:
             number = self._state.last_reply = self._state.last_reply + 1
-            self._commits.put("replies", (number,), (number, account.id, callid, asked.reply))
-        account.replies[callid] = Reply(asked.reply, number)
+            self._commits.put("replies", (number,), (number, account.id, callid, text))
+        account.replies[callid] = Reply(text, number)
         if len(account.replies) > MAX_REPLIES:
             self._forget_replies(account, [next(iter(account.replies))])
 
@@ -234,7 +240,7 @@ def _check_overtaking(
     that are not kept `durably`, the process may have lost some.
     """
     for kept, reply in islice(reversed(replies.items()), LATEST_LOOKED_AT):
-        if reply.text == asked.reply and (reply.number is not None) is durably:
+        if reply.text.startswith(asked.reply) and (reply.number is not None) is durably:
             if kept > callid:
                 raise OvertakenError
             return

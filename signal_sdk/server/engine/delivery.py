@@ -11,7 +11,7 @@ from typing import Protocol
 
 import attrs
 
-from signal_sdk.server.engine.facts import AccountKey, ChannelKey
+from signal_sdk.server.engine.facts import AccountKey, ChannelKey, WatchedFact
 from signal_sdk.server.engine.happened import Happening
 from signal_sdk.wire.events import ChannelContent
 
@@ -85,6 +85,11 @@ class Delivery(Protocol):
     ) -> None:
         """This generation of the account, which has waited for a lock of `channel`, has it now. An
         engine behind a network may lose it: whoever waits asks again.
+        """
+
+    def deliver_watched(self, key: AccountKey, fact: WatchedFact) -> None:
+        """A watched account has changed. Where something of it may have been missed, how it stands
+        is said anew.
         """
 
     def deliver_fencing(self) -> None:

@@ -19,7 +19,7 @@ import trio
 from signal_sdk.server.engine import call_table
 from signal_sdk.server.engine.base import CallKey, Engine, Measures, Statistics
 from signal_sdk.server.engine.call_operations import CALL
-from signal_sdk.server.engine.channel_operations import END
+from signal_sdk.server.engine.channel_operations import ATTRIBUTES, END
 from signal_sdk.server.engine.happened import Why
 from signal_sdk.server.engine.locks import Ask
 from signal_sdk.server.engine.memory import give_back
@@ -97,6 +97,7 @@ class EmbeddedEngine(OperatorOperations, Engine):
         begins now, since nobody could come back before.
         """
         for account in self._accounts.values():
+            self._watch_ends(account)
             if account.presence is not None and account.presence.node not in self._state.lives:
                 self._lease(account)
                 self._watch_presence(account)
@@ -106,6 +107,7 @@ class EmbeddedEngine(OperatorOperations, Engine):
                 channel.idle_since = self._wall()
                 self._commits.channel(channel)
             self._watch_end(channel)
+            self._watch_ends(channel)
             for name in channel.attributes:
                 self._watch_channel(channel, name)
         for key in self._calls:
@@ -141,6 +143,8 @@ class EmbeddedEngine(OperatorOperations, Engine):
                     self._run_out(key)
                 case (_, Ask() as ask):
                     self._end_ask(ask)
+                case (kind, Account() | Channel() as owner) if kind == ATTRIBUTES:
+                    self._attributes_due(owner)
                 case (kind, Channel() as channel) if kind == END:
                     self._destroy(channel)
                 case (name, Channel() as channel):

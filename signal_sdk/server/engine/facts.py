@@ -66,7 +66,9 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     generation.
 
     With a `callid`, `reply` is kept in the same step as the change: the same request that comes
-    again is answered with that and changes nothing. All replies up to `ack` are forgotten.
+    again is answered with that and changes nothing. All replies up to `ack` are forgotten. Where
+    the reply ends in a revision, which only the change gives, `reply` is all before that, and
+    `revised` the whole.
     """
 
     key: AccountKey
@@ -74,6 +76,10 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     callid: int | None = None
     ack: int = 0
     reply: str = ""
+
+    def revised(self, revision: int) -> str:
+        """The reply that ends in this revision."""
+        return f"{self.reply}{revision}}}"
 
 
 @hides("reply")
@@ -213,6 +219,99 @@ def leaving(presence: Presence, channel: str, *, is_removed: bool = False) -> Pr
         before = without(removed, channel) if presence.many_channels else ()
         removed = (*before, channel)[-MAX_REMOVED:]
     return replace(presence, channels=without(presence.channels, channel), removed=removed)
+
+
+# --- attributes ---
+
+
+@hides("value")
+class Attribute(msgspec.Struct, frozen=True, gc=False):
+    """An attribute: its value, the revision of the change that set it, and when it ends, if it does
+    by itself.
+    """
+
+    value: JsonValue
+    revision: int
+    expires: float | None = None
+
+
+@hides("values")
+class Attributes(msgspec.Struct, frozen=True, gc=False):
+    """Attributes of an account or a channel, and the revision of the last change of any of its; 0
+    where nothing of it is known.
+    """
+
+    revision: int = 0
+    values: Mapping[str, Attribute] = {}
+
+
+@hides("set")
+class AttributeChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to become of some attributes of an account or a channel, all of it or nothing.
+
+    It is done only where each attribute in `conditions` has that revision (0: is not set), and all
+    of them together have `revision`, unless that is None. What is `set` ends after `ttl` seconds,
+    unless that is None. No name is in both `set` and `delete`; one that is not there is deleted
+    already.
+    """
+
+    set: Mapping[str, JsonValue] = {}
+    delete: Sequence[str] = ()
+    conditions: Mapping[str, int] = {}
+    revision: int | None = None
+    ttl: float | None = None
+
+    @property
+    def named(self) -> Sequence[str]:
+        """All attributes that it names, each once."""
+        return list(dict.fromkeys((*self.conditions, *self.set, *self.delete)))
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """What became of an `AttributeChange`: done under this `revision`; or nothing was done, and it
+    is 0, since the attributes that it names are not as it wants them, but as in `present`.
+    """
+
+    revision: int
+    present: Attributes | None = None
+
+
+# --- what watchers are told ---
+
+
+@hides("attributes")
+class Watched(msgspec.Struct, frozen=True):
+    """How a watched account stands: is it online, as of which number of its presence, and all of
+    its attributes. Numbers of its presence rise with each login and each logout.
+    """
+
+    is_online: bool
+    presence: int
+    attributes: Attributes
+
+
+@hides("set")
+class AttributesChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """Attributes of a watched account have changed, all of these under one revision."""
+
+    revision: int
+    set: Mapping[str, Attribute] = {}
+    deleted: Sequence[str] = ()
+
+
+class PresenceChanged(msgspec.Struct, frozen=True):
+    """A watched account has come online or gone offline; `presence` is as in `Watched`."""
+
+    is_online: bool
+    presence: int
+
+
+WatchedFact = Watched | AttributesChanged | PresenceChanged
+
+
+def presence_number(generation: int, *, is_online: bool) -> int:
+    """The number of the presence of an account that had this generation when it came or went."""
+    return 2 * generation + (0 if is_online else 1)
 
 
 # --- inboxes ---

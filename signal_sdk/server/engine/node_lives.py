@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Sequence
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -17,6 +18,8 @@ from signal_sdk.server.engine.core import Core
 from signal_sdk.server.engine.tables import Account
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server.engine")
+
+K = TypeVar("K")
 
 
 class NodeLives(Core):
@@ -66,12 +69,8 @@ class NodeLives(Core):
         """What this node held is as if each connection had broken now."""
         state = self._state
         delivery = self._part_from(node)
-        for key, listening in list(state.listening.items()):
-            left = tuple(it for it in listening if it is not delivery)
-            if left:
-                state.listening[key] = left
-            else:
-                del state.listening[key]
+        _let_go(state.listening, delivery)
+        _let_go(state.watching, delivery)
         for account in state.accounts.values():
             if account.presence is not None and account.presence.node == node:
                 self._lease(account)
@@ -89,3 +88,13 @@ class NodeLives(Core):
     def _lease(self, account: Account) -> None:
         """Begin the lease of an account whose connection is gone."""
         raise NotImplementedError
+
+
+def _let_go(heard: dict[K, tuple[Delivery, ...]], delivery: Delivery | None) -> None:
+    """A node hears of nothing of these any more."""
+    for key, nodes in list(heard.items()):
+        left = tuple(it for it in nodes if it is not delivery)
+        if left:
+            heard[key] = left
+        else:
+            del heard[key]

@@ -21,6 +21,7 @@ import msgspec
 from signal_sdk.server.engine import call_table
 from signal_sdk.server.engine.base import (
     AccountKey,
+    AttributeChange,
     Call,
     CallKey,
     ChannelKey,
@@ -30,12 +31,12 @@ from signal_sdk.server.engine.base import (
     Presence,
     Standing,
 )
-from signal_sdk.server.engine.bounds import QuotaError, size_of
+from signal_sdk.server.engine.bounds import QuotaError
 from signal_sdk.server.engine.facts import leaving
 from signal_sdk.server.engine.happened import CALL, MESSAGE, Why
 from signal_sdk.server.engine.operating import number_in, wrong_cursor
 from signal_sdk.server.engine.presence_operations import PresenceOperations
-from signal_sdk.server.engine.tables import Account, Channel, encode_json
+from signal_sdk.server.engine.tables import Account, Channel
 from signal_sdk.wire import events
 from signal_sdk.wire.events import ChannelMessage
 from signal_sdk.wire.names import JsonValue
@@ -105,7 +106,7 @@ class OperatorOperations(PresenceOperations):
     def put_user_attr(self, key: AccountKey, name: str, value: JsonValue) -> None:
         account = self._state.account(key)
         try:
-            self._set_user_attr(account, name, value)
+            self._change_user(account, AttributeChange(set={name: value}))
         except QuotaError:
             self._inboxes.let_go(account)
             raise
@@ -114,9 +115,7 @@ class OperatorOperations(PresenceOperations):
         account = self._accounts.get(key)
         if account is None or name not in account.attributes:
             return False
-        account.usage.bytes -= size_of(encode_json(account.attributes.pop(name)))
-        self._state.next_revision(key.app)
-        self._commits.drop("user_attributes", (account.id, name))
+        self._change_user(account, AttributeChange(delete=(name,)))
         self._inboxes.let_go(account)
         return True
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine import told
+from signal_sdk.server.engine.attribute_operations import AttributeOperations
 from signal_sdk.server.engine.base import (
     AccountKey,
     Asked,
@@ -29,7 +30,6 @@ from signal_sdk.server.engine.base import (
 )
 from signal_sdk.server.engine.bounds import check
 from signal_sdk.server.engine.call_operations import CallOperations
-from signal_sdk.server.engine.channel_operations import ChannelOperations
 from signal_sdk.server.engine.facts import LATE_SECONDS, joining, leaving
 from signal_sdk.server.engine.happened import (
     JOIN,
@@ -56,7 +56,7 @@ counts no more: nobody is kept in a channel.
 """
 
 
-class PresenceOperations(NodeLives, ChannelOperations, CallOperations, LockOperations):
+class PresenceOperations(NodeLives, AttributeOperations, CallOperations, LockOperations):
     """Presence and membership, as the contract has them. A presence ends with its calls, and what
     becomes of both is told in channels: hence those below.
     """
@@ -96,6 +96,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations, LockOpera
             self._kick(account, before, is_same=again)
         self._take_over(account, presence)
         if before is None:
+            self._tell_presence(account, presence.generation, is_online=True)
             self._tell_special(
                 names.USER_ONLINE_CHANNEL, told.ONLINE, names.USER_ONLINE_CHANNEL, account
             )
@@ -229,6 +230,7 @@ class PresenceOperations(NodeLives, ChannelOperations, CallOperations, LockOpera
         for channel in presence.channels:
             self._depart(ChannelKey(account.key.app, channel), account)
         self._end_calls(account)
+        self._tell_presence(account, presence.generation, is_online=False)
         self._tell_special(
             names.USER_ONLINE_CHANNEL, told.OFFLINE, names.USER_ONLINE_CHANNEL, account
         )

@@ -83,11 +83,16 @@ TABLES: Final[Mapping[str, Table]] = {
             (
                 *("id", "app", "account", "uid", "generation", "reserved"),
                 *("line_digest", "device", "ver", "token_expires", "instance", "channel"),
-                *("lease_ends", "token_issued", "rights"),
+                *("lease_ends", "token_issued", "rights", "revision"),
             ),
             reals=("lease_ends",),
         ),
-        Table("user_attributes", ("account", "name"), ("account", "name", "value")),
+        Table(
+            "user_attributes",
+            ("account", "name"),
+            ("account", "name", "revision", "expires", "value"),
+            reals=("expires",),
+        ),
         Table(
             ENTRIES,
             ("id",),
@@ -102,12 +107,17 @@ TABLES: Final[Mapping[str, Table]] = {
         Table(
             "channels",
             ("id",),
-            ("id", "app", "name", "reserved", "total", "idle_since"),
+            ("id", "app", "name", "reserved", "total", "idle_since", "revision"),
             reals=("idle_since",),
         ),
         Table("members", ("channel", "account"), ("channel", "account", "position")),
         Table(MAKERS, ("channel",), ("channel", "account")),
-        Table("channel_attributes", ("channel", "name"), ("channel", "name", "value")),
+        Table(
+            "channel_attributes",
+            ("channel", "name"),
+            ("channel", "name", "revision", "expires", "value"),
+            reals=("expires",),
+        ),
         Table(
             "calls",
             ("app", "channel", "one", "other"),
@@ -143,12 +153,37 @@ def _with_checksum(table: str, *columns: str) -> str:
     number, `r`, a float, `b`, bytes, or `t`, text, which is handed over as bytes, since it may be
     none.
     """
+    added = f"ALTER TABLE {table} ADD COLUMN {CHECKSUM} INTEGER;"
+    return f"{added} UPDATE {table} SET {CHECKSUM} = {_checksum(columns)};"  # noqa: S608  ours
+
+
+def _checksum(columns: Sequence[str]) -> str:
+    """The expression that is the checksum of a row of these columns."""
     kinds = "".join(column[0] for column in columns)
     values = ", ".join(
         f"CAST({column[2:]} AS BLOB)" if column[0] == "t" else column[2:] for column in columns
     )
-    added = f"ALTER TABLE {table} ADD COLUMN {CHECKSUM} INTEGER;"
-    return f"{added} UPDATE {table} SET {CHECKSUM} = {CHECKSUM}('{kinds}', {values});"  # noqa: S608  ours
+    return f"{CHECKSUM}('{kinds}', {values})"
+
+
+_ACCOUNT: Final = (
+    *("i id", "t app", "t account", "i uid", "i generation", "i reserved", "b line_digest"),
+    *("t device", "i ver", "i token_expires", "t instance", "t channel", "r lease_ends"),
+    *("i token_issued", "t rights"),
+)
+_CHANNEL: Final = ("i id", "t app", "t name", "i reserved", "i total", "r idle_since")
+_REVISION: Final = "revision INTEGER NOT NULL DEFAULT"
+
+
+def _widened(table: str, added: str, before: tuple[str, ...], after: tuple[str, ...]) -> str:
+    """Give `table` more columns, and each row whose checksum is right that of what it has then.
+    Columns are named as in `_with_checksum`: those of before, and those of after.
+    """
+    were, are = (_checksum(columns) for columns in (before, after))
+    return (
+        f"{added}; UPDATE {table} SET {CHECKSUM} = "  # noqa: S608  ours
+        f"CASE WHEN {CHECKSUM} = {were} THEN {are} ELSE {CHECKSUM} END;"
+    )
 
 
 MIGRATIONS: Final[Sequence[str]] = (
@@ -241,18 +276,13 @@ MIGRATIONS: Final[Sequence[str]] = (
         id INTEGER PRIMARY KEY, origin TEXT NOT NULL, why TEXT NOT NULL, contents BLOB NOT NULL
     );
     """
-    + _with_checksum(
-        "accounts",
-        *("i id", "t app", "t account", "i uid", "i generation", "i reserved", "b line_digest"),
-        *("t device", "i ver", "i token_expires", "t instance", "t channel", "r lease_ends"),
-        *("i token_issued", "t rights"),
-    )
+    + _with_checksum("accounts", *_ACCOUNT)
     + _with_checksum("user_attributes", "i account", "t name", "t value")
     + _with_checksum("entries", "i id", "i account", "i version", "r expires", "t line")
     + _with_checksum("entries_done", "i account", "i upto")
     + _with_checksum("replies", "i id", "i account", "i callid", "t text")
     + _with_checksum("facts", "t name", "r value")
-    + _with_checksum("channels", "i id", "t app", "t name", "i reserved", "i total", "r idle_since")
+    + _with_checksum("channels", *_CHANNEL)
     + _with_checksum("members", "i channel", "i account", "i position")
     + _with_checksum("channel_attributes", "i channel", "t name", "t value")
     + _with_checksum(
@@ -290,5 +320,28 @@ MIGRATIONS: Final[Sequence[str]] = (
         checksum INTEGER, PRIMARY KEY (channel, name, account, ask)
     ) WITHOUT ROWID;
     """,
+    # 10: attributes have revisions, and may have an end. All that are there have the first.
+    _widened(
+        "accounts",
+        f"ALTER TABLE accounts ADD COLUMN {_REVISION} 0",
+        _ACCOUNT,
+        (*_ACCOUNT, "i revision"),
+    )
+    + _widened(
+        "channels",
+        f"ALTER TABLE channels ADD COLUMN {_REVISION} 0",
+        _CHANNEL,
+        (*_CHANNEL, "i revision"),
+    )
+    + "".join(
+        _widened(
+            f"{kind}_attributes",
+            f"ALTER TABLE {kind}_attributes ADD COLUMN {_REVISION} 1; "
+            f"ALTER TABLE {kind}_attributes ADD COLUMN expires REAL",
+            (f"i {owner}", "t name", "t value"),
+            (f"i {owner}", "t name", "i revision", "r expires", "t value"),
+        )
+        for kind, owner in (("user", "account"), ("channel", "channel"))
+    ),
 )
 """`MIGRATIONS[n]` makes a file of version n one of version n + 1."""

@@ -41,15 +41,15 @@ from signal_sdk.server.engine.tables import (
     RESERVED,
     Account,
     Channel,
+    Owner,
     Reply,
     call_from_row,
-    decode_json,
 )
 from signal_sdk.server.rates import Paces, Rates
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server.engine")
 
-Due: TypeAlias = "tuple[str, Account | Channel | CallKey | Ask]"
+Due: TypeAlias = "tuple[str, Account | Channel | Owner | CallKey | Ask]"
 """What is due: its kind, and of what."""
 
 NEWEST_TIME: Final = "newest_time"
@@ -74,8 +74,9 @@ class State:
     `expiries` is what is due of tokens, `dues` all else; `lines` finds the account of a session's
     digest; `deliveries` and `alarms` are those of each node; `lives` says when it was last heard
     of, `places` where it may be reached, and since when; `listening` is who has subscribed to a
-    channel; `histories` are the channels that have one, for the sweep; `messages`, `changes` and
-    `joins` are the channels' rates. `live` counts the calls by their states, `invited` those that
+    channel, `watching` who wants to hear of an account; `histories` are the channels that have one,
+    for the sweep; `messages`, `changes` and `joins` are the channels' rates. `live` counts the
+    calls by their states, `invited` those that
     have begun since the start, and `ended` those that have ended, by why.
     """
 
@@ -99,6 +100,7 @@ class State:
     lives: dict[str, float] = attrs.field(factory=dict)
     places: dict[str, tuple[float, Place]] = attrs.field(factory=dict)
     listening: dict[ChannelKey, tuple[Delivery, ...]] = attrs.field(factory=dict)
+    watching: dict[AccountKey, tuple[Delivery, ...]] = attrs.field(factory=dict)
     messages: Rates[ChannelKey] = attrs.field(factory=Rates)
     changes: Rates[ChannelKey] = attrs.field(factory=Rates)
     joins: Paces[ChannelKey] = attrs.field(factory=Paces)
@@ -334,8 +336,8 @@ class State:
         """
         rows: dict[Any, Row | None] = {}
         for app, usage in self.usages.items():
-            if usage.reserved:
-                usage.reserved += RESERVED
+            if usage.reserved or usage.revision:
+                usage.reserved = max(usage.reserved, usage.revision) + RESERVED
                 name = given(REVISION, app)
                 rows[(name,)] = (name, float(usage.reserved))
         if rows:
@@ -366,6 +368,7 @@ class State:
         def take_account(row: Row) -> None:
             usage = self.usage(row[1])
             account = Account.from_row(row, usage)
+            usage.revision = max(usage.revision, account.revision)
             key = account.key
             accounts[account.id] = self.accounts[key] = account
             usage.uids.add(account.uid)
@@ -374,9 +377,8 @@ class State:
                 self.lines[account.presence.line_digest] = key
 
         def take_user_attribute(row: Row) -> None:
-            owner, name, value = row
-            accounts[owner].attributes[name] = decode_json(value)
-            accounts[owner].usage.bytes += size_of(value)
+            owner, *attribute = row
+            accounts[owner].take(tuple(attribute))
 
         def take_entry(row: Row) -> None:
             number, owner, version, expires, line = row
@@ -409,6 +411,7 @@ class State:
         def take_channel(row: Row) -> None:
             channel = Channel.from_row(row, self.usage(row[1]))
             channels[channel.id] = self.channels[channel.key] = channel
+            channel.usage.revision = max(channel.usage.revision, channel.revision)
             channel.usage.channels += 1
 
         def take_member(row: Row) -> None:
@@ -427,9 +430,8 @@ class State:
             maker.made += 1
 
         def take_channel_attribute(row: Row) -> None:
-            number, name, value = row
-            channels[number].attributes[name] = decode_json(value)
-            channels[number].usage.bytes += size_of(value)
+            number, *attribute = row
+            channels[number].take(tuple(attribute))
 
         def take_call(row: Row) -> None:
             key, call = call_from_row(row)

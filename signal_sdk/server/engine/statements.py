@@ -14,6 +14,7 @@ from typing import Any, Final
 from signal_sdk.server.engine.checksums import sealed
 from signal_sdk.server.engine.chunks import chunked
 from signal_sdk.server.engine.schema import (
+    CHECKSUM,
     CHUNKS,
     ENTRIES,
     FACTS,
@@ -59,7 +60,8 @@ def puts(table: Table, rows: Sequence[Row]) -> Iterator[Statement]:
     for some in _sliced(rows):
         values, count = _filled_up(sealed(table, some), width)
         marks = ", ".join([_marks(width)] * count)
-        yield f"INSERT OR REPLACE INTO {table.name} VALUES {marks}", values  # noqa: S608  names of ours
+        names = ", ".join((*table.columns, CHECKSUM))
+        yield f"INSERT OR REPLACE INTO {table.name} ({names}) VALUES {marks}", values  # noqa: S608  names of ours
 
 
 def _drops(table: Table, keys: Sequence[Row]) -> Iterator[Statement]:

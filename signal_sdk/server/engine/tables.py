@@ -21,6 +21,8 @@ import msgspec
 
 from signal_sdk.server.engine.base import (
     AccountKey,
+    Attribute,
+    Attributes,
     Call,
     CallKey,
     ChannelKey,
@@ -29,7 +31,7 @@ from signal_sdk.server.engine.base import (
     Presence,
     Roster,
 )
-from signal_sdk.server.engine.bounds import Usage
+from signal_sdk.server.engine.bounds import Usage, size_of
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
 
@@ -59,6 +61,80 @@ def decode_json(text: str) -> JsonValue:
     """A value from its row."""
     value: JsonValue = msgspec.json.decode(text)
     return value
+
+
+# --- attributes ---
+
+
+class Mark(NamedTuple):
+    """The revision of the change that set an attribute, and when it ends by itself, if it does."""
+
+    revision: int
+    expires: float | None = None
+
+
+_UNMARKED: Final[dict[str, Mark]] = {}
+"""What all share that have no attributes, which are most."""
+
+
+@hides("attributes")
+@attrs.define(kw_only=True, eq=False)
+class Owner:
+    """Who has attributes: `marks` says more of each, `revision` is that of the last change."""
+
+    id: int
+    usage: Usage = attrs.field(factory=Usage)
+    attributes: dict[str, JsonValue] = attrs.field(factory=dict)
+    marks: dict[str, Mark] = _UNMARKED
+    revision: int = 0
+
+    @property
+    def app(self) -> str:
+        """Whose it is."""
+        raise NotImplementedError
+
+    def put(self, name: str, value: JsonValue, mark: Mark) -> None:
+        """It has this attribute now."""
+        if self.marks is _UNMARKED:
+            self.marks = {}
+        self.attributes[name] = value
+        self.marks[name] = mark
+        self.revision = max(self.revision, mark.revision)
+
+    def take(self, row: Row) -> None:
+        """The attribute that a row of the journal has, behind whose it is."""
+        name, revision, expires, text = row
+        self.put(name, decode_json(text), Mark(revision, expires))
+        self.usage.bytes += size_of(text)
+        self.usage.revision = max(self.usage.revision, revision)
+
+    def attribute_row(self, name: str) -> Row:
+        """The attribute in the journal."""
+        mark = self.marks[name]
+        text = encode_json(self.attributes[name])
+        return (self.id, name, mark.revision, mark.expires, text)
+
+    def drop(self, name: str) -> JsonValue:
+        """It has this attribute no more, whose value it was."""
+        del self.marks[name]
+        return self.attributes.pop(name)
+
+    def ended(self, now: float) -> list[str]:
+        """The attributes whose time is over."""
+        marks = self.marks.items()
+        return [name for name, it in marks if it.expires is not None and it.expires <= now]
+
+    @property
+    def next_end(self) -> float | None:
+        """When the first attribute ends by itself, if one does."""
+        ends = (it.expires for it in self.marks.values() if it.expires is not None)
+        return min(ends, default=None)
+
+    def snapshot(self, names: Iterable[str] | None = None) -> Attributes:
+        """All of its attributes, or those of these names that it has."""
+        wanted = self.attributes if names is None else [it for it in names if it in self.marks]
+        values = {it: Attribute(self.attributes[it], *self.marks[it]) for it in wanted}
+        return Attributes(self.revision, values)
 
 
 # --- accounts ---
@@ -125,26 +201,28 @@ class Reply(NamedTuple):
 
 @hides("attributes")
 @attrs.define(kw_only=True, eq=False)
-class Account:
+class Account(Owner):
     """An account that was named. `replies` are in the order of their numbers; `joined_at` is the
     last msgid of its channel when it joined that, and in no row: it is of use only as long as the
     channel's history is held, which is in no row either; `made` is how many channels there are that
     it has made.
     """
 
-    id: int
     key: AccountKey
     uid: int
-    usage: Usage = attrs.field(factory=Usage)
     made: int = 0
     generation: int = 0
     reserved: int = RESERVED
     joined_at: int = 0
     presence: Presence | None = None
-    attributes: dict[str, JsonValue] = attrs.field(factory=dict)
     inbox: Inbox = attrs.field(factory=Inbox)
     calls: dict[CallKey, None] = attrs.field(factory=dict)
     replies: dict[int, Reply] = attrs.field(factory=dict)
+
+    @property
+    def app(self) -> str:
+        """As `Owner` has it."""
+        return self.key.app
 
     @property
     def is_nobody(self) -> bool:
@@ -181,12 +259,13 @@ class Account:
             self.generation,
             self.reserved,
             *facts,
+            self.revision,
         )
 
     @classmethod
     def from_row(cls, row: Row, usage: Usage) -> Account:
         """The account that `row` made the row of."""
-        number, app, name, uid, generation, reserved, digest, *facts = row
+        number, app, name, uid, generation, reserved, digest, *facts, revision = row
         account = cls(
             id=number,
             key=AccountKey(app, name),
@@ -194,6 +273,7 @@ class Account:
             usage=usage,
             generation=generation,
             reserved=reserved,
+            revision=revision,
         )
         account.inbox.last_version = reserved - RESERVED
         if digest is not None:
@@ -228,24 +308,26 @@ def channel_cell(presence: Presence) -> str | None:
 
 @hides("attributes")
 @attrs.define(kw_only=True, eq=False)
-class Channel:
+class Channel(Owner):
     """A channel. `members` keeps the order of joining: account to uid; `history` is its latest
     events; `pushed` are the counts that its members were told last; `maker` is not known in a file
     of before there was a table of them.
     """
 
-    id: int
     key: ChannelKey
-    usage: Usage = attrs.field(factory=Usage)
     maker: Account | None = None
     members: dict[str, int] = attrs.field(factory=dict)
-    attributes: dict[str, JsonValue] = attrs.field(factory=dict)
     msgid: int = 0
     reserved: int = RESERVED
     total: int = 0
     idle_since: float | None = None
     history: deque[Event] = attrs.field(factory=deque)
     pushed: dict[str, int] = attrs.field(factory=dict)
+
+    @property
+    def app(self) -> str:
+        """As `Owner` has it."""
+        return self.key.app
 
     def newest(self, count: int) -> list[tuple[str, int]]:
         """The latest members, oldest first."""
@@ -281,12 +363,13 @@ class Channel:
             self.reserved,
             self.total,
             self.idle_since,
+            self.revision,
         )
 
     @classmethod
     def from_row(cls, row: Row, usage: Usage) -> Channel:
         """The channel that `row` made the row of."""
-        number, app, name, reserved, total, idle_since = row
+        number, app, name, reserved, total, idle_since, revision = row
         return cls(
             id=number,
             key=ChannelKey(app, name),
@@ -295,6 +378,7 @@ class Channel:
             reserved=reserved,
             total=total,
             idle_since=idle_since,
+            revision=revision,
         )
 
 

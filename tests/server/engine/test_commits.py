@@ -527,11 +527,11 @@ async def test_a_batch_is_written_in_a_thread_by_default(tmp_path: Path) -> None
 
     with trio.fail_after(10):
         async with running(commits):
-            commits.put("user_attributes", (1, "a"), (1, "a", "text"))
+            commits.put("user_attributes", (1, "a"), (1, "a", 1, None, "text"))
             commits.when_durable(then)
             assert not durable.is_set()
             await durable.wait()
-        commits.put("user_attributes", (1, "b"), (1, "b", "text"))
+        commits.put("user_attributes", (1, "b"), (1, "b", 2, None, "text"))
         await commits.aclose()
     again = Journal.open(tmp_path)
     assert [row[1] for row in again.rows("user_attributes")] == ["a", "b"]

@@ -37,7 +37,7 @@ ROOMY: Final = 2000
 
 
 def account(number: int, name: str, *facts: object) -> Row:
-    return (number, "app", name, number, 1, ROOMY, *(facts or FACTS))
+    return (number, "app", name, number, 1, ROOMY, *(facts or FACTS), 0)
 
 
 def batch() -> Batch:
@@ -48,12 +48,19 @@ def batch() -> Batch:
             account(2, "bob2"),
             account(7, "cem7"),
         ],
-        "user_attributes": [(1, "aaa", f'"{SECRET}"'), (1, "bbb", "1"), (2, "ccc", "2")],
+        "user_attributes": [
+            (1, "aaa", 1, None, f'"{SECRET}"'),
+            (1, "bbb", 1, None, "1"),
+            (2, "ccc", 2, 5.0, "2"),
+        ],
         "entries": [(n, 1 + n % 2, n, 9e9, f"msg-v2 a b f t 1 {SECRET}{n}") for n in range(1, 6)],
         "replies": [(1, 1, 5, f'{{"{SECRET}": 1}}'), (2, 1, 6, "{}")],
-        "channels": [(1, "app", "room", ROOMY, 1, None), (3, "app", "hall", ROOMY, 0, 5.0)],
+        "channels": [(1, "app", "room", ROOMY, 1, None, 0), (3, "app", "hall", ROOMY, 0, 5.0, 0)],
         "members": [(1, 1, 1)],
-        "channel_attributes": [(1, "name", f'"{SECRET}"'), (3, "other", "[1]")],
+        "channel_attributes": [
+            (1, "name", 1, None, f'"{SECRET}"'),
+            (3, "other", 1, None, "[1]"),
+        ],
         "calls": [
             (
                 "app",
@@ -455,8 +462,8 @@ def test_a_checksum_is_of_all_that_a_row_holds(row: Row, data: st.DataObject) ->
 
 
 def test_a_whole_number_in_a_column_of_floats_is_summed_as_one(tmp_path: Path) -> None:
-    row = (1, "app", "room", 2000, 0, 7)
-    read = (1, "app", "room", 2000, 0, 7.0)
+    row = (1, "app", "room", 2000, 0, 7, 0)
+    read = (1, "app", "room", 2000, 0, 7.0, 0)
     assert sealed(TABLES["channels"], [row, read]) == [*read, checksum(read)] * 2
     with opened(tmp_path) as journal:
         journal.write({"channels": {(1,): row}, "entries": {(1,): (1, 1, 1, 5, "line")}})

@@ -8,7 +8,7 @@ import pytest
 from trio.testing import MockClock
 
 from signal_sdk.errors import StorageError
-from signal_sdk.server.engine import kept
+from signal_sdk.server.engine import kept, schema
 from signal_sdk.server.engine.base import AccountKey, ChannelKey
 from signal_sdk.server.engine.checkup import examine
 from signal_sdk.server.engine.files import FILE_NAME
@@ -185,6 +185,17 @@ async def test_an_older_file_is_looked_at_unchanged(
     made = "CREATE TABLE entries (id, account, version, expires, line, checksum)"
     tables = ("makers", "entry_chunks", "entries_dropped", "happenings", "locks")
     gone = "; ".join(f"DROP TABLE {table}" for table in tables)
+    for table, columns in (
+        ("accounts", schema._ACCOUNT),
+        ("channels", schema._CHANNEL),
+        ("user_attributes", ("i account", "t name", "t value")),
+        ("channel_attributes", ("i channel", "t name", "t value")),
+    ):
+        # As they were summed then.
+        gone += f"; ALTER TABLE {table} DROP COLUMN revision"
+        gone += f"; UPDATE {table} SET checksum = {schema._checksum(columns)}"  # noqa: S608  ours
+    gone += "; ALTER TABLE user_attributes DROP COLUMN expires"
+    gone += "; ALTER TABLE channel_attributes DROP COLUMN expires"
     journal._db.executescript(f"{gone}; {made}; PRAGMA user_version = 5")
     journal.close()
     before = (tmp_path / FILE_NAME).read_bytes()

@@ -18,6 +18,7 @@ from signal_sdk.server.engine.base import Then
 from signal_sdk.server.engine.facts import Revoked
 from signal_sdk.server.engine.pending import Pending, drive, waited
 from signal_sdk.server.engine.redis import resp, revoked
+from signal_sdk.server.engine.redis.attribute_operations import AttributeOperations
 from signal_sdk.server.engine.redis.call_operations import CallOperations
 from signal_sdk.server.engine.redis.channel_operations import ChannelOperations
 from signal_sdk.server.engine.redis.core import Core
@@ -41,6 +42,7 @@ BEHIND: Final = 2_000
 class RedisEngine(
     OperatorOperations,
     ChannelOperations,
+    AttributeOperations,
     LockOperations,
     InboxOperations,
     CallOperations,

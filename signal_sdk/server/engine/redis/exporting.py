@@ -21,6 +21,7 @@ from signal_sdk.server.engine import happened
 from signal_sdk.server.engine.base import LIFE_SECONDS, CallKey
 from signal_sdk.server.engine.happenings import number_of
 from signal_sdk.server.engine.redis import answers
+from signal_sdk.server.engine.redis.attribute_operations import unmark
 from signal_sdk.server.engine.redis.core import tag, untag
 from signal_sdk.server.engine.redis.events import unpack
 from signal_sdk.server.engine.redis.happening_operations import unpack_kept
@@ -34,8 +35,10 @@ __all__ = ["Found", "Reader", "base_of", "check_nobody", "found_apps", "living",
 
 AT_ONCE: Final = 50
 """How many accounts, channels, members or entries one look reads."""
-FACTS_OF: Final = ("u", "g", "d", "dv", "vr", "te", "n", "in", "ch", "le", "ti", "ri", "rm", "v")
-"""Of an account: those that `answers.presence` reads, and its version."""
+FACTS_OF: Final = ("u", "g", "d", "dv", "vr", "te", "n", "in", "ch", "le", "ti", "ri", "rm")
+"""Of an account: those that `answers.presence` reads."""
+NUMBERS_OF: Final = ("v", "rv")
+"""Its version, and its attributes' revision."""
 UNREADABLE: Final = (ArithmeticError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
 """What comes of values that are not what a node has written."""
 
@@ -181,19 +184,20 @@ class Reader:
         asked = []
         for name in names:
             asked += [
-                ("HMGET", f"{base}a:{name}", *FACTS_OF),
+                ("HMGET", f"{base}a:{name}", *FACTS_OF, *NUMBERS_OF),
                 ("HGETALL", f"{base}ua:{name}"),
+                ("HGETALL", f"{base}ur:{name}"),
                 ("LRANGE", f"{base}i:{name}", 0, AT_ONCE - 1),
                 ("ZRANGE", f"{base}r:{name}", 0, -1),
                 ("HGETALL", f"{base}la:{name}"),
             ]
         replies = iter(await self._visit.ask_all(asked))
         for name in names:
-            facts, attributes, entries, kept, asks = (next(replies) for _ in range(5))
+            facts, attributes, marks, entries, kept, asks = (next(replies) for _ in range(5))
             self._at = f"the account {name!r}"
             number = accounts[name] = self._number("accounts")
             self._put("accounts", 1, _account(number, app, name, facts))
-            self._attributes("user_attributes", number, attributes)
+            self._attributes("user_attributes", number, attributes, marks)
             start = 0
             while entries:
                 for packed in entries:
@@ -210,10 +214,13 @@ class Reader:
                 self._put("replies", 1, (place, number, int(callid), text))
             self._asks += ((name, field.decode(), packed) for field, packed in _pairs(asks))
 
-    def _attributes(self, table: str, number: int, found: Any) -> None:
+    def _attributes(self, table: str, number: int, found: Any, marked: Any) -> None:
+        marks = dict(_pairs(marked))
         for name, text in _pairs(found):
             decode_json(text.decode())
-            self._put(table, 2, (number, name.decode(), text.decode()))
+            revision, expires = unmark(marks.get(name))
+            row = (number, name.decode(), revision, expires, text.decode())
+            self._put(table, 2, row)
 
     # --- channels ---
 
@@ -228,18 +235,19 @@ class Reader:
         asked = []
         for name in names:
             asked += [
-                ("HMGET", f"{base}c:{name}", "m", "t", "id", "mk"),
+                ("HMGET", f"{base}c:{name}", "m", "t", "id", "mk", "rv"),
                 ("HGETALL", f"{base}ca:{name}"),
+                ("HGETALL", f"{base}cr:{name}"),
             ]
         replies = iter(await self._visit.ask_all(asked))
         for name in names:
-            (msgid, total, idle, maker), attributes = next(replies), next(replies)
+            (msgid, total, idle, maker, last), attributes, marks = (next(replies) for _ in range(3))
             self._at = f"the channel {name!r}"
             number = channels[name] = self._number("channels")
             since = None if idle is None else float(idle)
-            row = (number, app, name, int(msgid), int(total), since)
+            row = (number, app, name, int(msgid), int(total), since, int(last or 0))
             self._put("channels", 1, row)
-            self._attributes("channel_attributes", number, attributes)
+            self._attributes("channel_attributes", number, attributes, marks)
             owner = accounts.get(maker.decode()) if maker is not None else None
             if owner is not None:
                 self._put(MAKERS, 1, (number, owner))
@@ -285,11 +293,12 @@ class Reader:
 
 def _account(number: int, app: str, name: str, facts: Sequence[Any]) -> Row:
     """The account's own row."""
-    *known, version = facts
+    *known, version, last = facts
+    revision = int(last or 0)
     uid, generation, digest, *_ = known
     row: Row = (number, app, name, int(uid), int(generation), int(version))
     if digest is None:
-        return (*row, *(None,) * 9)
+        return (*row, *(None,) * 9, revision)
     found = answers.presence(known)
     # Its node has gone, and so its lease has begun.
     lease = found.lease_ends if found.node else None
@@ -297,7 +306,7 @@ def _account(number: int, app: str, name: str, facts: Sequence[Any]) -> Row:
         *row,
         *(digest, found.device, found.ver, found.token_expires, found.instance),
         channel_cell(found),
-        *(lease, found.token_issued, found.rights),
+        *(lease, found.token_issued, found.rights, revision),
     )
 
 

@@ -22,7 +22,7 @@ from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.redis import answers, events
 from signal_sdk.server.engine.redis.answers import About
 from signal_sdk.server.engine.redis.core import pack
-from signal_sdk.server.engine.redis.topics import Topics
+from signal_sdk.server.engine.redis.watching import Watching
 
 __all__ = ["Holding", "Served"]
 
@@ -51,7 +51,7 @@ class Served:
     compared: int = -COMPARED_EVERY
 
 
-class Holding(Topics):
+class Holding(Watching):
     """What this node holds."""
 
     def _start_holding(self) -> None:

@@ -18,15 +18,15 @@ import attrs
 from signal_sdk.server.engine.bounds import size_of
 from signal_sdk.server.engine.locks import Locks
 from signal_sdk.server.engine.redis.answers import channels_text
+from signal_sdk.server.engine.redis.attribute_operations import mark_text, name_size
 from signal_sdk.server.engine.redis.call_operations import key_of, record
-from signal_sdk.server.engine.redis.channel_operations import name_size
 from signal_sdk.server.engine.redis.core import pack, tag
 from signal_sdk.server.engine.redis.happening_operations import pack_kept
 from signal_sdk.server.engine.redis.lock_operations import ask_field, asker_of, lock_key
 from signal_sdk.server.engine.redis.presence_operations import LINE_SECONDS
 from signal_sdk.server.engine.redis.visiting import Command, chunked
 from signal_sdk.server.engine.state import State
-from signal_sdk.server.engine.tables import Account, Channel, encode_json
+from signal_sdk.server.engine.tables import Account, Channel, Owner, encode_json
 from signal_sdk.wire import names
 
 __all__ = ["commands"]
@@ -134,6 +134,8 @@ def _account(app: _App, account: Account) -> Iterator[Command]:
     base, name, inbox = app.base, account.key.account, account.inbox
     facts: dict[str, Any] = {"u": account.uid, "g": account.generation, "v": account.reserved}
     yield "ZADD", f"{base}u", account.uid, name
+    if account.revision:
+        facts["rv"] = account.revision
     if account.made:
         facts["md"] = account.made
     if account.attributes:
@@ -141,6 +143,7 @@ def _account(app: _App, account: Account) -> Iterator[Command]:
         facts["ab"] = _size(texts)
         app.bytes += sum(map(size_of, texts.values()))
         yield "HSET", f"{base}ua:{name}", *_flat(texts)
+        yield from _marks(base, "u", name, account)
         if names.CONN_TIMEOUT in texts:
             timeout = account.attributes[names.CONN_TIMEOUT]
             facts["ct"] = names.conn_timeout_seconds(timeout)
@@ -194,6 +197,8 @@ def _presence(app: _App, account: Account, prefix: str, *, is_cluster: bool) -> 
 def _channel(app: _App, channel: Channel, now: float) -> Iterator[Command]:
     base, name, num = app.base, channel.key.channel, len(channel.members)
     facts: dict[str, Any] = {"m": channel.reserved, "t": max(channel.total, num)}
+    if channel.revision:
+        facts["rv"] = channel.revision
     if channel.maker is not None:
         facts["mk"] = channel.maker.key.account
     numbers = {
@@ -207,6 +212,7 @@ def _channel(app: _App, channel: Channel, now: float) -> Iterator[Command]:
         facts["ab"] = _size(texts)
         app.bytes += sum(map(size_of, texts.values()))
         yield "HSET", f"{base}ca:{name}", *_flat(texts)
+        yield from _marks(base, "c", name, channel)
     # The numbers of their joins are not known any more, but for their order.
     members = enumerate(channel.members, facts["t"] - num + 1)
     for some in chunked(members, AT_ONCE):
@@ -237,6 +243,14 @@ def _locks(app: _App, channel: Channel, locks: Locks) -> Iterator[Command]:
 
 
 # --- below ---
+
+
+def _marks(base: str, kind: str, name: str, owner: Owner) -> Iterator[Command]:
+    """What there is to know of each attribute of an account (`u`) or a channel (`c`)."""
+    marks = {it: mark_text(mark) for it, mark in owner.marks.items()}
+    yield "HSET", f"{base}{kind}r:{name}", *_flat(marks)
+    if owner.next_end is not None:
+        yield "ZADD", f"{base}ends", repr(owner.next_end), f"{kind}{name}"
 
 
 def _due(base: str, what: str, time: float) -> Command:

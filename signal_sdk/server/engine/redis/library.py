@@ -32,11 +32,13 @@ about to be, and then, with the number of the run, that some of it may be there.
 FILES: Final = (
     "core",
     "happenings",
+    "marks",
     "accounts",
     "inboxes",
     "channels",
     "attributes",
     "locks",
+    "attribute_changes",
     "membership",
     "calls",
     "presence",

@@ -30,8 +30,8 @@ from signal_sdk.server.engine.operating import number_in
 from signal_sdk.server.engine.pending import Pending, drive
 from signal_sdk.server.engine.redis import answers
 from signal_sdk.server.engine.redis.answers import About
+from signal_sdk.server.engine.redis.attribute_operations import channel_args, name_size
 from signal_sdk.server.engine.redis.call_operations import key_of
-from signal_sdk.server.engine.redis.channel_operations import channel_args, name_size
 from signal_sdk.server.engine.redis.core import first_uid, pack, tag
 from signal_sdk.server.engine.redis.presence_operations import PresenceOperations
 from signal_sdk.server.engine.tables import encode_json
@@ -103,7 +103,7 @@ class OperatorOperations(PresenceOperations):
 
     def drop_user_attr(self, key: AccountKey, name: str) -> Pending[bool]:
         """As the contract has it."""
-        args = (key.account, name, name_size(name), int(name == names.CONN_TIMEOUT))
+        args = (key.account, name, name_size(name))
         return self._do(key.app, "drop_user_attr", args, partial(_is_done, About()))
 
     def put_channel_attr(self, key: ChannelKey, name: str, value: JsonValue) -> Pending[None]:

@@ -33,6 +33,7 @@ from signal_sdk.server.engine.base import (
     Post,
     Presence,
     Statistics,
+    WatchedFact,
 )
 from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.embedded import EmbeddedEngine
@@ -267,6 +268,9 @@ class Heard:
         self, key: AccountKey, generation: int, channel: str, lock: str, ask: str
     ) -> None:
         self.all.append(("grant", key.account, generation, channel, lock, ask))
+
+    def deliver_watched(self, key: AccountKey, fact: WatchedFact) -> None:
+        self.all.append(("watched", key.account, fact))
 
     def deliver_fencing(self) -> None:
         self.all.append(("fencing",))

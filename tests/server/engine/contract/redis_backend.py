@@ -19,7 +19,8 @@ from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline
 AT_ONCE: Final = (
     *("attach", "bound", "run", "aclose", "statistics", "measures"),
     *("check_writable", "when_durable"),
-    *("is_behind", "newest_time", "token_time", "arrival_time", "forget_newer_time", "unsubscribe"),
+    *("is_behind", "newest_time", "token_time", "arrival_time", "forget_newer_time"),
+    *("unsubscribe", "unwatch"),
     "keep_happenings",
 )
 """What is no operation that may be pending."""

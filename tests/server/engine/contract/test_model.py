@@ -24,6 +24,7 @@ from signal_sdk.server.engine.base import (
     FencedError,
     Joined,
     Known,
+    WatchedFact,
 )
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.happened import Happening
@@ -109,6 +110,9 @@ class Observer:
 
     def deliver_fencing(self) -> None:
         self.fencings += 1
+
+    def deliver_watched(self, key: AccountKey, fact: WatchedFact) -> None:
+        raise AssertionError("nobody watches")
 
     def deliver_happening(self, happening: Happening) -> None:
         raise AssertionError("nobody follows")

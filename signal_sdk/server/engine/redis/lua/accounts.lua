@@ -90,7 +90,7 @@ local function let_go(c, name)
   if call('EXISTS', base .. 'i:' .. name, base .. 'ua:' .. name, base .. 'k:' .. name) > 0 then
     return
   end
-  call('DEL', base .. 'a:' .. name, base .. 'r:' .. name)
+  call('DEL', base .. 'a:' .. name, base .. 'r:' .. name, base .. 'ur:' .. name)
   call('ZREM', base .. 'u', name)
   local app = call('HMGET', base .. 'app', 'g', 'v')
   local generation = math.max(tonumber(app[1]) or 0, tonumber(found[4]))

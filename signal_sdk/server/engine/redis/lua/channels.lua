@@ -135,6 +135,7 @@ local function destroy(c, name)
     size = size + #text
   end
   add_bytes(c, -size)
+  forget_marks(c, owner_of(c, 'c', name))
   for _, kind in ipairs({'c:', 'm:', 'ca:', 'h:', 'q:', 'x:'}) do
     call('DEL', base .. kind .. name)
   end
@@ -165,21 +166,25 @@ local function push_count(c, what, name)
   watch_count(c, channel, what, is_total and channel.totals or channel.counts)
 end
 
--- How long until one more is allowed of `limit` in any second; 0 where it is now, and is counted.
+-- How long until one more is allowed of `limit` in any second, or `count`, of which at most as many
+-- count as the limit is; 0 where it is now, and is counted.
 -- The times of the latest are kept, in milliseconds of the day.
-local function too_often(c, key, limit)
+local function too_often(c, key, limit, count)
   if limit == 0 then
     return 0
   end
+  count = math.min(count or 1, limit)
   local text, now = call('GET', key) or '', ms_of(c.now) % 86400000
-  if #text >= limit * 4 then
-    local age = (now - struct.unpack('>I4', text, #text - limit * 4 + 1)) % 86400000
+  -- Of those that may be kept, as many have to be older.
+  local kept = limit - count
+  if #text >= (kept + 1) * 4 then
+    local age = (now - struct.unpack('>I4', text, #text - (kept + 1) * 4 + 1)) % 86400000
     if age < 1000 then
       return 1000 - age
     end
-    text = limit > 1 and string.sub(text, -(limit - 1) * 4) or ''
+    text = kept > 0 and string.sub(text, -kept * 4) or ''
   end
-  call('SET', key, text .. struct.pack('>I4', now), 'PX', 2000)
+  call('SET', key, text .. string.rep(struct.pack('>I4', now), count), 'PX', 2000)
   return 0
 end
 

@@ -4,13 +4,14 @@
 -- Keys are all of one app (but for places.lua), and begin with KEYS[1], which ends in its hash tag
 -- and a colon. Behind that: `app` (what the app uses), `u` (account -> uid), `on` (who is online),
 -- `lines` (digest -> account), `nodes` (node -> when it was heard), `heard` (when any was), `dying`,
--- `due`, `stale` (inboxes by the end of their first entry), `calls`, `hs` and `hl` (what is kept for
+-- `due`, `ends` (owners of attributes by the first end of one), `stale` (inboxes by the end of their
+-- first entry), `calls`, `hs` and `hl` (what is kept for
 -- hooks, and who takes it), `fo` (which node follows what); of an account `a:` (facts),
--- `i:` (inbox), `r:` (replies), `ua:` (attributes), `k:` (its calls); of a channel `c:` (facts),
--- `m:` (members), `ca:` (attributes), `h:` (history), `q:`, `x:` (rates), `lk:` (who asks for each of
--- its locks); of an account besides `la:` (what it asks of locks); of a node `n:` (who is connected
--- there). Topics: `e:` (a channel's events), `t:` (what a node is told), `f` (what
--- happens).
+-- `i:` (inbox), `r:` (replies), `ua:` (attributes) and `ur:` (their marks), `k:` (its calls); of a
+-- channel `c:` (facts), `m:` (members), `ca:` (attributes) and `cr:` (their marks), `h:` (history),
+-- `q:`, `x:` (rates), `lk:` (who asks for each of its locks); of an account besides `la:` (what it
+-- asks of locks); of a node `n:` (who is connected there). Topics: `e:` (a channel's events), `t:`
+-- (what a node is told), `w:` (what becomes of an account), `f` (what happens).
 --
 -- ARGV begins with the time (empty: Redis' own), the node's id and the bounds, in one text.
 -- An answer is null, or an array: when something is due next in milliseconds (0: as before), what
@@ -67,8 +68,15 @@ local function drop_due(c, ...)
 end
 
 local function next_due(c)
-  local found = call('ZRANGE', c.base .. 'due', 0, 0, 'WITHSCORES')
-  return found[2] and math.ceil(tonumber(found[2]) * 1000) or -1
+  local first
+  for _, key in ipairs({'due', 'ends'}) do
+    local found = call('ZRANGE', c.base .. key, 0, 0, 'WITHSCORES')
+    local time = tonumber(found[2])
+    if time and (not first or time < first) then
+      first = time
+    end
+  end
+  return first and math.ceil(first * 1000) or -1
 end
 
 local function refused(what, ...)
@@ -206,7 +214,7 @@ local function known(c, account, callid, ack, reply)
     if id == callid then
       return {0, 'known', text}
     end
-    if text == reply and tonumber(id) > tonumber(callid) then
+    if reply and string.sub(text, 1, #reply) == reply and tonumber(id) > tonumber(callid) then
       return refused('overtaken')
     end
   end

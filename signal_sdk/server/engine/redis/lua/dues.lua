@@ -3,6 +3,7 @@
 
 local DUES_PER_LOOK = 200
 local INBOXES_PER_LOOK = 100
+local OWNERS_PER_LOOK = 100
 local BURIED_PER_LOOK = 500
 local HEARD_SECONDS = 3600
 
@@ -111,14 +112,19 @@ define('tick', function(c, args)
     drop_head(c, name, 0)
     let_go(c, name)
   end
+  local ended = call('ZRANGE', base .. 'ends', '-inf', now, 'BYSCORE', 'LIMIT', 0, OWNERS_PER_LOOK)
+  for _, what in ipairs(ended) do
+    attributes_due(c, what)
+  end
   is_more = is_more or #dues == DUES_PER_LOOK or #stale == INBOXES_PER_LOOK
+    or #ended == OWNERS_PER_LOOK
   c.has_dues_changed = true
   return {
     0, 'ticked', is_more and 1 or 0, ms_of(c.now), dead,
     {
       call('ZCARD', base .. 'u'), call('SCARD', base .. 'on'),
       tonumber(call('HGET', base .. 'app', 'c')) or 0, call('HLEN', base .. 'calls'),
-      call('ZCARD', base .. 'due'), call('LLEN', base .. 'hs'),
+      call('ZCARD', base .. 'due') + call('ZCARD', base .. 'ends'), call('LLEN', base .. 'hs'),
     },
     call('SCARD', base .. 'n:' .. c.node), call('ZCARD', base .. 'nodes'),
   }

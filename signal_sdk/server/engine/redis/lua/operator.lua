@@ -127,20 +127,13 @@ define('put_user_attr', function(c, args)
   return refusal
 end)
 
--- ARGV: account, name, its bytes in JSON, whether it is `_conn_timeout`. Answers whether it was set.
+-- ARGV: account, name, its bytes in JSON. Answers whether it was set.
 define('drop_user_attr', function(c, args)
-  local key, facts = c.base .. 'ua:' .. args[4], c.base .. 'a:' .. args[4]
-  local old = call('HGET', key, args[5])
-  if not old then
+  local owner = owner_of(c, 'u', args[4])
+  if call('HEXISTS', owner.values, args[5]) == 0 then
     return nil
   end
-  next_revision(c)
-  call('HDEL', key, args[5])
-  call('HINCRBY', facts, 'ab', -(#old + tonumber(args[6]) + 2))
-  if args[7] == '1' then
-    call('HDEL', facts, 'ct')
-  end
-  add_bytes(c, -#old)
+  change_user(c, owner, {sets = {}, deletes = {args[5], tonumber(args[6])}})
   let_go(c, args[4])
   return {0, 'done'}
 end, 'allow-oom')

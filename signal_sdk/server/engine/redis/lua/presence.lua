@@ -83,6 +83,7 @@ local function end_session(c, account, why, what)
     depart(c, channel, account)
   end
   end_calls(c, name)
+  tell_presence(c, name, account.generation, false)
   tell_special(c, ONLINE_CHANNEL, 'offline', ONLINE_CHANNEL, account)
   if wanted(c, 'logout') then
     happen(c, 'logout', {account = name, why = why})
@@ -165,6 +166,7 @@ define('log_in', function(c, args)
     if is_in_many then
       call('HSET', key, 'ch', MARK)
     end
+    tell_presence(c, name, tonumber(account.generation) + 1, true)
     tell_special(c, ONLINE_CHANNEL, 'online', ONLINE_CHANNEL, account)
     if wanted(c, 'login') then
       happen(c, 'login', {account = name, device = args[7]})
