@@ -14,6 +14,7 @@ import attrs
 from tests.simulation.locks import LockActor, LocksOnManyNodes, LocksOnOneServer
 from tests.simulation.nodes import ManyNodes
 from tests.simulation.one_server import OneServer
+from tests.simulation.registers import RegistersOnManyNodes, RegistersOnOneServer
 from tests.simulation.world import World, fingerprint, simulate
 
 WORLDS: Final[Mapping[str, type[World]]] = {
@@ -21,6 +22,8 @@ WORLDS: Final[Mapping[str, type[World]]] = {
     "nodes": ManyNodes,
     "locks": LocksOnOneServer,
     "locks-nodes": LocksOnManyNodes,
+    "registers": RegistersOnOneServer,
+    "registers-nodes": RegistersOnManyNodes,
 }
 
 

@@ -15,9 +15,17 @@ import pytest
 
 from tests.simulation.report import report
 
-SEEDS = {"server": 1000, "nodes": 1000, "locks": 1250, "locks-nodes": 750}
+SEEDS = {
+    "server": 1000,
+    "nodes": 1000,
+    "locks": 700,
+    "locks-nodes": 350,
+    "registers": 600,
+    "registers-nodes": 350,
+}
 """Two thousand worlds of all that clients do, which is a quarter of what all tests take, and two
-thousand of locks, which are smaller; `make simulation` lives more of each kind.
+thousand of locks and of attributes that are compared and set, which are smaller; `make simulation`
+lives more of each kind.
 """
 CHUNK = 50
 CHUNKS = [(kind, first) for kind, seeds in SEEDS.items() for first in range(0, seeds, CHUNK)]
