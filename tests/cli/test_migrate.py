@@ -69,7 +69,7 @@ def test_it_says_what_was_carried(
     url = shared_redis.unix_url
     said = (
         "carried over: apps: 1, accounts: 3, sessions: 0, messages: 3, answers: 0, channels: 0, "
-        "members: 0, attributes: 3, calls: 0, revocations: 0\n"
+        "members: 0, attributes: 3, calls: 0, locks: 0, revocations: 0\n"
     )
     assert good(invoke("--from", source, "--to", url, prefix=redis_prefix)) == said
     assert good(invoke("--from", url, "--to", target, prefix=redis_prefix)) == said

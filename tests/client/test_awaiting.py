@@ -110,6 +110,7 @@ UNTOLD: Final[dict[str, Ask]] = {
     "Channel.read_attributes": lambda at: at.channel.read_attributes(),
     "Channel.change_attributes": lambda at: at.channel.change_attributes({"a": "b"}, ttl=5),
     "Channel.history": lambda at: at.channel.history(),
+    "Channel.query_lock": lambda at: at.channel.query_lock("a"),
     "Channel.channel_leave": lambda at: at.channel.channel_leave(),
     "Channel.channel_set_attr": lambda at: at.channel.channel_set_attr("a", "b"),
     "Channel.channel_del_attr": lambda at: at.channel.channel_del_attr("a"),
