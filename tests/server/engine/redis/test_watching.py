@@ -1,5 +1,4 @@
-"""A watched account, of whose events a lost connection to Redis has no history. By the real clock.
-"""
+"""A watched account: what becomes of it while the connection to Redis is lost. By the real clock."""
 
 from __future__ import annotations
 
