@@ -1,4 +1,4 @@
-"""A watched account: what becomes of it while the connection to Redis is lost. By the real clock."""
+"""A watched account: what becomes of it while Redis is away. By the real clock."""
 
 from __future__ import annotations
 
