@@ -58,7 +58,7 @@ class LoopOperation(Operation[T]):
             inner = do()
         except Exception as exc:  # noqa: BLE001  it is raised to who awaits
             self._error = exc
-            self.is_done = True
+            self.is_done: bool = True
             self._crossing.put(self._refused)
             return
         self._inner = inner

@@ -217,14 +217,14 @@ async def test_no_secret_and_no_foreign_character_is_written(
 async def test_of_a_damaged_file_tables_and_rows_are_told_and_nothing_of_what_they_hold(
     tmp_path: Path,
 ) -> None:
-    facts = (None,) * 9
+    facts = (*(None,) * 9, 0)
     journal = Journal.open(tmp_path)
     line = f"msg-v2 bob ann v1:E:5 instant 1 {MESSAGE}"
     journal.write(
         {
             "accounts": {(1,): (1, "app", "ann", 1, 1, 2000, *facts)},
             "entries": {(n,): (n, 1, n, 9e9, line) for n in (1, 2, 3)},
-            "user_attributes": {(1, "name"): (1, "name", f'"{VALUE}"')},
+            "user_attributes": {(1, "name"): (1, "name", 1, None, f'"{VALUE}"')},
         }
     )
     journal.close()

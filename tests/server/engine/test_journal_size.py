@@ -17,7 +17,9 @@ from signal_sdk.server.engine.schema import Batch
 def written(count: int, size: int = 1000) -> Batch:
     """Accounts with an attribute each, of so many bytes."""
     return {
-        "user_attributes": {(number, "a"): (number, "a", "x" * size) for number in range(count)}
+        "user_attributes": {
+            (number, "a"): (number, "a", 1, None, "x" * size) for number in range(count)
+        }
     }
 
 
@@ -40,7 +42,7 @@ def test_the_file_shrinks_while_it_is_written(tmp_path: Path) -> None:
     journal.close()
     assert file_bytes(tmp_path) < large / 10
     again = Journal.open(tmp_path)
-    assert list(again.rows("user_attributes")) == [(0, "a", "x" * 1000)]
+    assert list(again.rows("user_attributes")) == [(0, "a", 1, None, "x" * 1000)]
     again.close()
 
 

@@ -193,7 +193,7 @@ class Reader:
             ]
         replies = iter(await self._visit.ask_all(asked))
         for name in names:
-            facts, attributes, marks, entries, kept, asks = (next(replies) for _ in range(5))
+            facts, attributes, marks, entries, kept, asks = (next(replies) for _ in range(6))
             self._at = f"the account {name!r}"
             number = accounts[name] = self._number("accounts")
             self._put("accounts", 1, _account(number, app, name, facts))
