@@ -232,6 +232,8 @@ def _shown(fact: tuple[str, Any]) -> object:
         return ""
     if name in TIMES:
         return shown_time(int(value))
+    if isinstance(value, tuple):
+        return ", ".join(value) or None
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
 
 
