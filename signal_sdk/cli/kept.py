@@ -233,7 +233,7 @@ def _shown(fact: tuple[str, Any]) -> object:
     if name in TIMES:
         return shown_time(int(value))
     if isinstance(value, tuple):
-        return ", ".join(value) or None
+        return ", ".join(value)
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
 
 

@@ -56,13 +56,22 @@ def is_linearizable(history: Sequence[Done], step: Step, first: Hashable) -> boo
             return True
         # Whatever has begun behind the end of one that is not done yet is not the next.
         latest = min(it.ends for number, it in enumerate(calls) if not done >> number & 1)
+        nexts: list[tuple[int, Hashable]] = []
         for number, call in enumerate(calls):
             if call.began > latest:
                 break
             if done >> number & 1:
                 continue
             after = step(state, call.what)
-            if after is not None and (found := (done | 1 << number, after)) not in tried:
+            if after is None:
+                continue
+            if isinstance(call.what, Read | Refused | Gone):
+                # It only looks: where it may be next, there is no use in its coming later.
+                nexts = [(done | 1 << number, after)]
+                break
+            nexts.append((done | 1 << number, after))
+        for found in nexts:
+            if found not in tried:
                 tried.add(found)
                 todo.append(found)
     return False

@@ -10,7 +10,7 @@ No two write the same text, so that a text says which write it is of, and has on
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import attrs
@@ -43,15 +43,14 @@ class Change:
     found: tuple[int, str] | None = None
     """How it was instead, or at the look."""
 
-    def calls(self) -> Iterator[Done]:
-        """What was asked and answered."""
+    def calls(self, revisions: Mapping[str, int]) -> Iterator[Done]:
+        """What was asked and answered. Each text has its revision in `revisions`, where anybody
+        knows it: of what nobody has seen, nobody can have changed anything either.
+        """
         if self.found is not None:
-            yield Done(self.began, self.ended, Read(self.found[1]))
-        if self.text and self.ended < NEVER:
-            is_done = self.revision > 0
-            yield Done(self.began, self.ended, Cas(self.seen[1], self.text, is_done))
-        elif self.text:
-            yield Done(self.began, NEVER, Cas(self.seen[1], self.text, None))
+            yield Done(self.began, self.ended, Read(self.found))
+        elif revision := revisions.get(self.text, 0):
+            yield Done(self.began, self.ended, Cas(self.seen, (revision, self.text), is_done=True))
 
 
 class RegisterActor(Actor):
@@ -121,13 +120,14 @@ def check_register(actors: Sequence[Any]) -> Iterator[str]:
     """
     changes = [it for actor in actors for it in actor.changes]
     made = {it.text: it for it in changes if it.revision}
+    revisions = {it.text: it.revision for it in made.values()}
     for it in changes:
-        if (
-            it.found is not None
-            and it.found[1] in made
-            and it.found[0] != made[it.found[1]].revision
-        ):
-            yield f"{it.found} was found, which was made as {made[it.found[1]].revision}"
+        if it.found is not None and it.found != UNSET:
+            revision, text = it.found
+            if revisions.setdefault(text, revision) != revision:
+                yield f"{it.found} was found, which was made as {revisions[text]}"
+        if it.text and it.found == it.seen:
+            yield f"{it.text} was refused where it was as it was to be: {it.seen}"
         if it.revision and it.revision <= it.seen[0]:
             yield f"{it.text} was made as {it.revision} where it was {it.seen[0]}"
     in_order = sorted(made.values(), key=lambda it: it.revision)
@@ -135,8 +135,8 @@ def check_register(actors: Sequence[Any]) -> Iterator[str]:
         for earlier in in_order[:number]:
             if later.ended < earlier.began:
                 yield f"{later.text} was made before {earlier.text}, as {later.revision}"
-    history = [call for it in changes for call in it.calls()]
-    if not is_linearizable(history, register, ("",)):
+    history = [call for it in changes for call in it.calls(revisions)]
+    if not is_linearizable(history, register, (UNSET,)):
         yield f"no one register has answered so: {changes}"
 
 

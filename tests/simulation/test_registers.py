@@ -62,9 +62,26 @@ def test_what_clients_write_down_is_judged() -> None:
     lost = Change(began=2, ended=3, text="b", found=(5, "a"))
     assert problems(one, lost) == []
     wrong: Any = Change(began=2, ended=3, text="b", found=(4, "a"))
-    assert problems(one, wrong) == ["(4, 'a') was found, which was made as 5"]
+    assert problems(one, wrong) == [
+        "(4, 'a') was found, which was made as 5",
+        "no one register has answered so",
+    ]
+    refused = Change(began=2, ended=3, text="b", seen=(5, "a"), found=(5, "a"))
+    assert problems(one, refused) == ["b was refused where it was as it was to be"]
     late = made("b", 2, (5, "a"), 4)
     assert problems(one, late) == [
         "b was made as 4 where it was 5",
         "a was made before b, as 5",
     ]
+
+
+def test_what_was_not_answered_may_have_been_done_or_not() -> None:
+    one, unknown = made("a", 0, (0, ""), 5), Change(began=2, seen=(5, "a"), text="b")
+    look = Change(began=9, ended=10, found=(5, "a"))
+    assert problems(one, unknown, look) == []
+    # It was, since somebody saw it, and is not undone.
+    seen = Change(began=7, ended=8, found=(6, "b"))
+    assert problems(one, unknown, seen) == []
+    assert problems(one, unknown, seen, look) == ["no one register has answered so"]
+    early = Change(began=0, ended=1, found=(6, "b"))
+    assert problems(one, unknown, early) == ["no one register has answered so"]

@@ -16,15 +16,15 @@ import pytest
 from tests.simulation.report import report
 
 SEEDS = {
-    "server": 1000,
-    "nodes": 1000,
+    "server": 500,
+    "nodes": 500,
     "locks": 700,
     "locks-nodes": 350,
     "registers": 600,
     "registers-nodes": 350,
 }
-"""Two thousand worlds of all that clients do, which is a quarter of what all tests take, and two
-thousand of locks and of attributes that are compared and set, which are smaller; `make simulation`
+"""A thousand worlds of all that clients do, and two thousand of locks and of attributes that are
+compared and set, which are smaller: together a quarter of what all tests take. `make simulation`
 lives more of each kind.
 """
 CHUNK = 50
