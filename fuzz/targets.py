@@ -403,17 +403,19 @@ class Image:
 
 def make_image() -> Image:
     """A small journal, as the server writes it."""
-    facts = (b"digest", "javasdk", 1, None, "instance", "room", None, 7, "")
+    facts = (b"digest", "javasdk", 1, None, "instance", "room", None, 7, "", 3)
+    none = (*(None,) * 9, 0)
     texts = [f"msg-v2 a b v1:E:5 instant 1 {SECRET}{n}" for n in range(8)]
     rows: dict[str, list[Any]] = {
-        "accounts": [(1, "app", "ann", 1, 1, 2000, *facts), (2, "app", "b", 2, 1, 9, *(None,) * 9)],
-        "user_attributes": [(1, "a", f'"{SECRET}"')],
+        "accounts": [(1, "app", "ann", 1, 1, 2000, *facts), (2, "app", "b", 2, 1, 9, *none)],
+        "user_attributes": [(1, "a", 3, 9e9, f'"{SECRET}"')],
         "entries": [(n, 1 + n % 2, n, 9e9, text) for n, text in enumerate(texts, 1)],
         "replies": [(1, 1, 5, "{}")],
         "facts": [("newest_time", 5.0)],
-        "channels": [(1, "app", "room", 2000, 1, None)],
+        "channels": [(1, "app", "room", 2000, 1, None, 2)],
         "members": [(1, 1, 1)],
-        "channel_attributes": [(1, "name", f'"{SECRET}"')],
+        "channel_attributes": [(1, "name", 2, None, f'"{SECRET}"')],
+        "locks": [(1, "door", 1, "ask", 1, 4, 9.0, 9e9)],
         "calls": [("app", "room", "ann", "b", "i", "ann", "b", '""', "new", 5.0, None, 0)],
     }
     batch: Batch = {

@@ -24,6 +24,7 @@ FIELDS: dict[str, Any] = {
     "msg": "hello",
     "name": "colour",
     "reason": "kicked",
+    "size": 5,
     "to": "bob",
     "type": "update",
     "value": "red",
