@@ -128,8 +128,10 @@ async def test_lines_go_to_an_account_and_one_that_is_refused_is_told(
         ended = await running.end(signal.SIGINT)
     assert ended.code == 0
     _, entries = read(file)
-    names = [it["event"] for it in entries]
-    assert names == ["login", "sent", "sent", "error", "sent", "logout"]
+    first, *names, last = [it["event"] for it in entries]
+    assert (first, last) == ("login", "logout")
+    # What is refused here may be told before what the server has to answer.
+    assert sorted(names) == ["error", "sent", "sent", "sent"]
 
 
 async def test_however_the_session_ends_what_was_written_stays(
