@@ -437,3 +437,23 @@ async def test_a_grant_that_is_lost_on_its_way_is_found(
         began = trio.current_time()
     assert order == ["door"]
     assert trio.current_time() - began < 10.1
+
+
+async def test_of_many_channels_the_one_that_is_left_gives_its_locks_up(
+    server: LocalServer, autojump_clock: MockClock
+) -> None:
+    async with signals(server) as signal:
+        ann = await signal.login("ann", NO_TOKEN, many_channels=True)
+        kept, left = await ann.channel_join("kept"), await ann.channel_join("left")
+
+        async def leave_inside() -> None:
+            async with left.lock("door"):
+                await left.channel_leave()
+                await trio.sleep_forever()
+
+        async with kept.lock("door") as lock:
+            with pytest.raises(LockLostError, match="not in the channel 'left' any more"):
+                await leave_inside()
+            assert lock.is_held
+            found = await kept.query_lock("door")
+            assert (found.holder, found.fence) == ("ann", lock.fence)
