@@ -130,8 +130,11 @@ async def test_lines_go_to_an_account_and_one_that_is_refused_is_told(
     _, entries = read(file)
     first, *names, last = [it["event"] for it in entries]
     assert (first, last) == ("login", "logout")
-    # What is refused here may be told before what the server has to answer.
-    assert sorted(names) == ["error", "sent", "sent", "sent"]
+    # What is refused here may be told before what the server has to answer; and the last
+    # line may not have been asked for when the signal comes, which is told as an error too.
+    assert sorted(names[:4]) == ["error", "sent", "sent", "sent"]
+    unanswered = [(it["event"], it.get("reason")) for it in entries[5:-1]]
+    assert unanswered in ([], [("error", "not logged in: the session is logging out")])
 
 
 async def test_however_the_session_ends_what_was_written_stays(
