@@ -40,9 +40,10 @@ class Chat(ICallBack):
         self.end(ecode)
 
     def on_logout(self, ecode: int) -> None:
+        # First, so that an Enter that follows at once finds it so.
+        self.end(ecode)
         if ecode != ECode.LOGOUT_E_USER:
             say("you are logged out; press Enter")
-        self.end(ecode)
 
     def end(self, ecode: int) -> None:
         self.ecode = ecode
