@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from signal_sdk.callbacks import Answer, ChannelCallback, MessageCallback
-from signal_sdk.client import given
+from signal_sdk.client import given, outgoing
 from signal_sdk.client.attributes import Attributes, attributes_of
 from signal_sdk.client.channel_states import ChannelState
 from signal_sdk.client.facts import (
@@ -330,18 +330,8 @@ class Channel(DocumentedNames):
         ours.
         """
         given.callback(cb, MessageCallback)
-
-        def make() -> functions.ChannelSendMessage:
-            said, properties = given.message(msg)
-            return functions.ChannelSendMessage(
-                channel=self.name,
-                msg=said,
-                message_id=self._client.next_message_id(),
-                properties=properties,
-            )
-
         return self._client.send_message(
-            make,
+            partial(outgoing.channel_message, self._client.next_message_id, self.name, msg),
             message_sent(cb, self._session, self._client),
             unless=self._member.why_not(ECode.SENDMESSAGE_E_OTHER),
         )

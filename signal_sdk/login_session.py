@@ -1,6 +1,7 @@
 """`LoginSession`: what a program holds of a login.
 
-Owns: the documented methods. Must not know a session's life or the wire: client/ does.
+Owns: the documented methods; those about attributes are in session_attributes.py. Must not know a
+session's life or the wire: client/ does.
 """
 
 # ruff: noqa: N802, N815  the documented names are camelCase
@@ -8,53 +9,32 @@ Owns: the documented methods. Must not know a session's life or the wire: client
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeGuard, overload
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, overload
 
 from signal_sdk import call as _call
 from signal_sdk import channel as _channel
 from signal_sdk.callbacks import CallCallback, ChannelCallback, MessageCallback
-from signal_sdk.client import given
-from signal_sdk.client.attributes import Attributes, attributes_of
+from signal_sdk.client import given, outgoing
 from signal_sdk.client.membership import Membership
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.past import Waiting, waiting_in
 from signal_sdk.client.session import SessionClient
-from signal_sdk.client.watches import WatchEvent
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import ParameterError, SignalError
+from signal_sdk.errors import SignalError
+from signal_sdk.session_attributes import SessionAttributes
 from signal_sdk.spelling import DocumentedNames
 from signal_sdk.stream_events import Message
-from signal_sdk.streams import LIMIT, Readers, Stream
-from signal_sdk.watching import Watchers
-from signal_sdk.wire import events, functions, lines, names, results
-from signal_sdk.wire.attribute_functions import (
-    AttributesResult,
-    ChannelChangeAttributes,
-    ChannelReadAttributes,
-    UserChangeAttributes,
-    UserReadAttributes,
-)
+from signal_sdk.streams import Readers, Stream
+from signal_sdk.wire import functions, names, results
 from signal_sdk.wire.names import JsonValue
 
 __all__ = ["LoginSession"]
 
-_DEFAULT_FLAG: Final = lines.make_flag(names.DEFAULT_TTL_SECONDS)
 
-
-def _is_plain(msg: object, account: object) -> TypeGuard[str]:
-    """Can nothing be wrong with these, as with nearly all?"""
-    if type(account) is not str or type(msg) is not str:
-        return False
-    try:
-        names.check_account_text(account)
-    except ParameterError:
-        return False
-    return len(msg) <= names.MAX_MESSAGE_CHARS and msg.isascii()
-
-
-class LoginSession(DocumentedNames):
+class LoginSession(SessionAttributes, DocumentedNames):
     """One login of one account: made by `Signal.login`.
 
     Java server SDK, "LoginSession Class". Every method returns at once; what it returns can be
@@ -89,7 +69,7 @@ class LoginSession(DocumentedNames):
         messages: Readers[Message],
         invitations: Readers[_call.Call],
     ) -> None:
-        self._client = client
+        super().__init__(client)
         self._messages = messages
         self._invitations = invitations
         self._channels: dict[Membership, _channel.Channel] = {}
@@ -206,96 +186,6 @@ class LoginSession(DocumentedNames):
 
         return self._client.requests.call(make, results.GetMessagesResult, waiting_in)
 
-    def watch(self, account: str, limit: int = LIMIT) -> Stream[WatchEvent]:
-        """A stream of what becomes of another account: `AccountState`, how it stands, first, and
-        then `AccountOnline`, `AccountOffline` and `AttributesChanged`.
-
-            async with session.watch("desk") as events:
-                async for event in events:
-                    match event:
-                        case AccountState(is_online=is_online, attributes=attributes): ...
-                        case AttributesChanged(set=values): ...
-
-        The account is watched while the stream is read: from its loop's or its block's beginning to
-        its end. After a lost connection it is watched anew, and the next is an `AccountState`. So
-        it is where more than `limit` events wait for the reader: that takes the place of all of
-        them. The stream ends where the session is logged out by its own user; else it raises
-        `LogoutError`, or `SignalError`: 1001 where the session watches too many accounts, by
-        default of the server's more than 100 (`[limits] session_watches`), 1004 where `account` is
-        none, or the server has no such function. docs/attributes.md; the original SDKs have none
-        of it.
-        """
-        return Stream(Watchers(self._client.watches, account), limit)
-
-    # --- attributes ---
-
-    def read_attributes(self, account: str | None = None) -> Operation[Attributes]:
-        """All attributes of an account, by default of this session's own, each with its revision
-        and its end. An account that nobody knows has none. Fails with 1004 where `account` is none.
-        docs/attributes.md; the original SDKs have none of it.
-        """
-        whose = self.account if account is None else account
-        return self._client.requests.call(
-            lambda: UserReadAttributes(account=given.text("account", whose)),
-            AttributesResult,
-            attributes_of,
-        )
-
-    def change_attributes(
-        self,
-        values: Mapping[str, str] | None = None,
-        *,
-        delete: Iterable[str] = (),
-        if_revisions: Mapping[str, int] | None = None,
-        if_absent: Iterable[str] = (),
-        if_revision: int | None = None,
-        ttl: float | None = None,
-    ) -> Operation[int]:
-        """Change attributes of the session's own account, all of it or nothing. Gives the revision
-        that the change has.
-
-        Those in `values` are set, at most 100, and those in `delete` deleted. It is done only where
-        each in `if_revisions` has that revision, those in `if_absent` are not set, and all
-        attributes together have `if_revision`; else `ConflictError` says how things are. What is
-        set ends by itself after `ttl` seconds: 0.001 to 2,592,000 (30 days). Names have at most 128
-        visible characters, values 1024. Fails with 1001 over a bound of the server's, and with 1004
-        or 1005 where an argument is wrong or too large; unless awaited, `LoginCallback.on_error`
-        hears of a failure. docs/attributes.md; the original SDKs have none of it.
-        """
-        wanted = (values, delete, if_revisions, if_absent, if_revision, ttl)
-        return self._client.change_attributes(UserChangeAttributes, wanted)
-
-    def read_channel_attributes(self, channel: str) -> Operation[Attributes]:
-        """All attributes of a channel, which need not be joined, each with its revision and its
-        end. A channel that is not there has none. docs/attributes.md; the original SDKs have none
-        of it.
-        """
-        return self._client.requests.call(
-            lambda: ChannelReadAttributes(channel=given.text("channel", channel)),
-            AttributesResult,
-            attributes_of,
-        )
-
-    def change_channel_attributes(
-        self,
-        channel: str,
-        values: Mapping[str, str] | None = None,
-        *,
-        delete: Iterable[str] = (),
-        if_revisions: Mapping[str, int] | None = None,
-        if_absent: Iterable[str] = (),
-        if_revision: int | None = None,
-        ttl: float | None = None,
-    ) -> Operation[int]:
-        """Change attributes of a channel, which need not be joined: as `change_attributes`, but
-        that values have at most 8096 visible characters. Its members hear of each as of any change.
-        docs/attributes.md; the original SDKs have none of it.
-        """
-        return self._client.change_attributes(
-            lambda **args: ChannelChangeAttributes(channel=given.text("channel", channel), **args),
-            (values, delete, if_revisions, if_absent, if_revision, ttl),
-        )
-
     # --- messages ---
 
     @overload
@@ -337,25 +227,11 @@ class LoginSession(DocumentedNames):
         else:
             given.callback(cb, MessageCallback)
             sent = _channel.message_sent(cb, self, client)
-        if ttl is None and client.spanned is None and _is_plain(msg, account):
+        if ttl is None and client.spanned is None and outgoing.is_plain(msg, account):
             # As below, of which nothing is wrong here.
             message_id = client.next_message_id()
-            return client.requests.message(account, _DEFAULT_FLAG, msg, message_id, sent)
-        seconds = names.DEFAULT_TTL_SECONDS if ttl is None else ttl
-
-        def make() -> functions.UserSendMessage:
-            wanted = names.check_integer("ttl", seconds, 0, show=names.as_python)
-            kept = min(wanted, names.MAX_TTL_SECONDS)
-            content, properties = given.message(msg)
-            return functions.UserSendMessage(
-                peer=given.text("account", account),
-                flag=lines.make_flag(kept),
-                kind=events.INSTANT,
-                content=content,
-                message_id=client.next_message_id(),
-                properties=properties,
-            )
-
+            return client.requests.message(account, outgoing.DEFAULT_FLAG, msg, message_id, sent)
+        make = partial(outgoing.instant_message, client.next_message_id, account, msg, ttl)
         return client.send_message(make, sent)
 
     def message_channel_send_force(
@@ -367,19 +243,11 @@ class LoginSession(DocumentedNames):
         `messageChannelSendForce`.
         """
         given.callback(cb, MessageCallback)
-
-        def make() -> functions.ChannelSendMessage:
-            said, properties = given.message(msg)
-            return functions.ChannelSendMessage(
-                channel=given.text("channel", channel),
-                msg=said,
-                message_id=self._client.next_message_id(),
-                force=True,
-                properties=properties,
-            )
-
+        next_id = self._client.next_message_id
         return self._client.send_message(
-            make,
+            lambda: outgoing.channel_message(
+                next_id, given.text("channel", channel), msg, force=True
+            ),
             _channel.message_sent(cb, self, self._client),
         )
 

@@ -8,6 +8,7 @@ method by its name, but those that await.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Generator
 from contextvars import copy_context
 from functools import partial
@@ -46,9 +47,9 @@ def handed_over(cls: C) -> C:
     """
     base = cls.__bases__[0]
     documented = base.documented_names if issubclass(base, DocumentedNames) else {}
-    for name, method in vars(base).items():
-        is_ours = isinstance(method, FunctionType) and not name.startswith("_")
-        if is_ours and name not in vars(cls) and name not in documented.values():
+    for name, method in inspect.getmembers(base, inspect.isfunction):
+        is_ours = not name.startswith("_") and name not in vars(cls)
+        if is_ours and name not in documented.values():
             over = _over(method)
             for spelling in (name, documented.get(name, name)):
                 setattr(cls, spelling, over)

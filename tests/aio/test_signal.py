@@ -266,8 +266,8 @@ def test_every_method_is_handed_over() -> None:
         aio.Call: signal_sdk.Call,
     }
     for cls, base in classes.items():
-        for name, method in vars(base).items():
-            if inspect.isfunction(method) and not name.startswith("_"):
+        for name, method in inspect.getmembers(base, inspect.isfunction):
+            if not name.startswith("_"):
                 over = getattr(cls, name)
                 returns = str(method.__annotations__["return"])
                 is_plain = over is method

@@ -138,7 +138,7 @@ ELSEWHERE: Final = {
 def awaitables() -> Iterator[str]:
     """All that the API returns to be awaited."""
     for cls in (Signal, LoginSession, Channel, Call):
-        for name, member in vars(cls).items():
+        for name, member in inspect.getmembers(cls):
             function = member.fget if isinstance(member, property) else member
             if name.startswith("_") or not inspect.isfunction(function) or name != name.lower():
                 continue

@@ -311,8 +311,8 @@ def test_every_method_has_one_that_waits() -> None:
         sync.Call: signal_sdk.Call,
     }
     for cls, base in classes.items():
-        for name, method in vars(base).items():
-            if not inspect.isfunction(method) or name.startswith("_") or name != name.lower():
+        for name, method in inspect.getmembers(base, inspect.isfunction):
+            if name.startswith("_") or name != name.lower():
                 continue
             if name in NOT_HERE:
                 assert not hasattr(cls, name)

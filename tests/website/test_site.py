@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ import attrs
 import pytest
 
 import signal_sdk
+from signal_sdk import Channel, LoginSession
 from signal_sdk.ecodes import ECode
 from signal_sdk.server.config_limits import LimitsConfig
 from website.__main__ import CONFIGURATION, main
@@ -39,6 +41,12 @@ def configuration() -> dict[str, Any]:
     return project
 
 
+def methods(cls: type) -> list[str]:
+    """What a class has for its users, wherever it has it from."""
+    functions = [name for name, _ in inspect.getmembers(cls, inspect.isfunction)]
+    return [name for name in functions if name[0] != "_" and name == name.lower()]
+
+
 # It takes 4 s of a core, and waited for one 100 s where others had the machine.
 @pytest.mark.timeout(600)
 def test_it_is_built_without_a_warning(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -56,6 +64,10 @@ def test_it_is_built_without_a_warning(tmp_path: Path, capfd: pytest.CaptureFixt
     for name in ("on_logout", "on_message_send_error", "on_channel_leaved", "on_invite_failed"):
         assert f"Callback.{name}" in callbacks
     assert "make_token" in (site / "api" / "tokens" / "index.html").read_text()
+    for page, cls in (("sessions", LoginSession), ("channels", Channel)):
+        described = (site / "api" / page / "index.html").read_text()
+        for name in methods(cls):
+            assert f'id="{cls.__module__}.{cls.__name__}.{name}"' in described
     for code in ECode:
         assert code.name in (site / "codes" / str(code.value) / "index.html").read_text()
 
