@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from signal_sdk.callbacks import Answer, ChannelCallback, MessageCallback
 from signal_sdk.client import given, outgoing
-from signal_sdk.client.attributes import Attributes, attributes_of
+from signal_sdk.client.attributes import Attributes, attributes_of, change_attributes
 from signal_sdk.client.channel_states import ChannelState
 from signal_sdk.client.facts import (
     ChannelFact,
@@ -311,7 +311,8 @@ class Channel(DocumentedNames):
         Fails with 1001 where the session is not in the channel. docs/attributes.md; the original
         SDKs have none of it.
         """
-        return self._client.change_attributes(
+        return change_attributes(
+            self._client.requests,
             partial(ChannelChangeAttributes, channel=self.name),
             (values, delete, if_revisions, if_absent, if_revision, ttl),
             unless=self._member.why_not(),
@@ -330,7 +331,8 @@ class Channel(DocumentedNames):
         ours.
         """
         given.callback(cb, MessageCallback)
-        return self._client.send_message(
+        return outgoing.send_message(
+            self._client.requests,
             partial(outgoing.channel_message, self._client.next_message_id, self.name, msg),
             message_sent(cb, self._session, self._client),
             unless=self._member.why_not(ECode.SENDMESSAGE_E_OTHER),

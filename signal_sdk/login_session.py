@@ -232,7 +232,7 @@ class LoginSession(SessionAttributes, DocumentedNames):
             message_id = client.next_message_id()
             return client.requests.message(account, outgoing.DEFAULT_FLAG, msg, message_id, sent)
         make = partial(outgoing.instant_message, client.next_message_id, account, msg, ttl)
-        return client.send_message(make, sent)
+        return outgoing.send_message(client.requests, make, sent)
 
     def message_channel_send_force(
         self, channel: str, msg: str | bytes, cb: MessageCallback | None = None
@@ -243,12 +243,13 @@ class LoginSession(SessionAttributes, DocumentedNames):
         `messageChannelSendForce`.
         """
         given.callback(cb, MessageCallback)
-        next_id = self._client.next_message_id
-        return self._client.send_message(
+        client = self._client
+        return outgoing.send_message(
+            client.requests,
             lambda: outgoing.channel_message(
-                next_id, given.text("channel", channel), msg, force=True
+                client.next_message_id, given.text("channel", channel), msg, force=True
             ),
-            _channel.message_sent(cb, self, self._client),
+            _channel.message_sent(cb, self, client),
         )
 
     # --- channels and calls ---

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from signal_sdk.client import given
-from signal_sdk.client.attributes import Attributes, attributes_of
+from signal_sdk.client.attributes import Attributes, attributes_of, change_attributes
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.session import SessionClient
 from signal_sdk.client.watches import WatchEvent
@@ -69,7 +69,7 @@ class SessionAttributes:
         hears of a failure. docs/attributes.md; the original SDKs have none of it.
         """
         wanted = (values, delete, if_revisions, if_absent, if_revision, ttl)
-        return self._client.change_attributes(UserChangeAttributes, wanted)
+        return change_attributes(self._client.requests, UserChangeAttributes, wanted)
 
     def read_channel_attributes(self, channel: str) -> Operation[Attributes]:
         """All attributes of a channel, which need not be joined, each with its revision and its
@@ -97,7 +97,8 @@ class SessionAttributes:
         that values have at most 8096 visible characters. Its members hear of each as of any change.
         docs/attributes.md; the original SDKs have none of it.
         """
-        return self._client.change_attributes(
+        return change_attributes(
+            self._client.requests,
             lambda **args: ChannelChangeAttributes(channel=given.text("channel", channel), **args),
             (values, delete, if_revisions, if_absent, if_revision, ttl),
         )

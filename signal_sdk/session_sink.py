@@ -33,7 +33,8 @@ from signal_sdk.client.facts import (
 from signal_sdk.client.log import warn
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.seen import Seen
-from signal_sdk.client.session import SessionClient, SessionFact, Shared
+from signal_sdk.client.session import SessionClient, SessionFact
+from signal_sdk.client.shared import Shared
 from signal_sdk.client.spanned import Processing
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, LogoutError, SignalError

@@ -29,7 +29,8 @@ from signal_sdk.client.login_states import INITIAL_STATUS
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.requests import Requests
 from signal_sdk.client.seen import Seen
-from signal_sdk.client.session import SessionClient, Shared
+from signal_sdk.client.session import SessionClient
+from signal_sdk.client.shared import Shared
 from signal_sdk.client.trace import Trace
 from signal_sdk.errors import SignalError
 from signal_sdk.net.deadline import move_on_after

@@ -1,20 +1,22 @@
 """Attributes with their revisions: what is asked for, and what is answered, as values.
 
-Owns: these forms, and what a change that was not made is told by. Must not know how anything is
-asked for, nor what becomes of it.
+Owns: these forms, how a change is asked for, and what one that was not made is told by. Must not
+know a connection, nor what becomes of a change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 import msgspec
 
 from signal_sdk.client import given
+from signal_sdk.client.operation import Operation
+from signal_sdk.client.requests import Requests
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import ConflictError
+from signal_sdk.errors import ConflictError, SignalError
 from signal_sdk.wire import names
 from signal_sdk.wire.attribute_functions import (
     MAX_TTL_MS,
@@ -25,7 +27,7 @@ from signal_sdk.wire.attribute_functions import (
 )
 from signal_sdk.wire.hidden import hides
 
-__all__ = ["Attribute", "Attributes", "attributes_of", "change_of", "told_of"]
+__all__ = ["Attribute", "Attributes", "attributes_of", "change_attributes", "told_of"]
 
 C = TypeVar("C", bound=ChangeArguments)
 
@@ -78,7 +80,31 @@ def attributes_of(result: AttributesResult) -> Attributes:
     return Attributes(result.revision, told_of(result.attributes))
 
 
-def change_of(
+def change_attributes(
+    requests: Requests,
+    make: Callable[..., ChangeArguments],
+    wanted: tuple[Any, ...],
+    unless: SignalError | None = None,
+) -> Operation[int]:
+    """Change attributes: `make` makes the arguments of what is `wanted`, which are those of
+    `_change_of`. With `unless`, it is refused with that. Fails with `ConflictError` where nothing
+    was changed.
+    """
+    made: list[ChangeArguments] = []
+
+    def remembered() -> ChangeArguments:
+        made[:] = [_change_of(make, *wanted)]
+        return made[0]
+
+    return requests.call(
+        remembered,
+        ChangeResult,
+        lambda result: _revision_of(made[0], result),
+        unless=unless,
+    )
+
+
+def _change_of(
     make: Callable[..., C],
     values: Mapping[str, str] | None,
     delete: Iterable[str],
@@ -122,7 +148,7 @@ def _ttl_ms(ttl: float | None) -> int:
     return round(ttl * 1000)
 
 
-def revision_of(change: ChangeArguments, result: ChangeResult) -> int:
+def _revision_of(change: ChangeArguments, result: ChangeResult) -> int:
     """The revision of what was changed. Raises `ConflictError` where nothing was."""
     if result.conflict is None and result.revision:
         return result.revision

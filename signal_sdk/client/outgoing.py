@@ -1,7 +1,7 @@
-"""Messages on their way out: what a program says, as its request's arguments.
+"""Messages on their way out: what a program says, as a request.
 
-Owns: how a message is checked and what goes with it, and which one needs no such look. Must not
-know how a request is sent, or who hears of its outcome.
+Owns: how a message is checked and what goes with it, which one needs no such look, and the codes of
+one that fails. Must not know how a request is sent, or who hears of its outcome.
 """
 
 from __future__ import annotations
@@ -10,10 +10,14 @@ from collections.abc import Callable
 from typing import Final, TypeGuard
 
 from signal_sdk.client import given
-from signal_sdk.errors import ParameterError
-from signal_sdk.wire import events, functions, lines, names
+from signal_sdk.client.operation import Operation
+from signal_sdk.client.request import MESSAGE_CODES
+from signal_sdk.client.requests import Requests, nothing
+from signal_sdk.errors import ParameterError, SignalError
+from signal_sdk.wire import events, functions, lines, names, results
+from signal_sdk.wire.arguments import Arguments
 
-__all__ = ["DEFAULT_FLAG", "channel_message", "instant_message", "is_plain"]
+__all__ = ["DEFAULT_FLAG", "channel_message", "instant_message", "is_plain", "send_message"]
 
 DEFAULT_FLAG: Final = lines.make_flag(names.DEFAULT_TTL_SECONDS)
 """The flag of a message that is kept as long as it may be."""
@@ -63,4 +67,24 @@ def channel_message(
         message_id=next_id(),
         force=force,
         properties=properties,
+    )
+
+
+def send_message(
+    requests: Requests,
+    make: Callable[[], Arguments],
+    sent: Callable[[SignalError | None], None] | None = None,
+    unless: SignalError | None = None,
+) -> Operation[None]:
+    """Send a message of either kind; `sent` is told of its outcome, by the error if there is one.
+    With `unless`, it is refused with that.
+    """
+    return requests.call(
+        make,
+        results.Result,
+        nothing,
+        done=None if sent is None else lambda _: sent(None),
+        failed=sent,
+        codes=MESSAGE_CODES,
+        unless=unless,
     )

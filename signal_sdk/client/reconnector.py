@@ -70,12 +70,26 @@ class Credentials:
     takes_bytes: bool = False
 
 
+class Receiver(Protocol):
+    """What a session's frames are handed to."""
+
+    def hear(self, text: bytes) -> bool:
+        """A frame has come; False where it is to be taken step by step."""
+
+    def take(self, frame: frames.Frame) -> None:
+        """A frame has come. Raises `ProtocolError`."""
+
+
 class Delegate(Protocol):
     """The session, as its connections see it: who is told of them, and asked what to do."""
 
     @property
     def ended(self) -> Operation[ECode]:
         """The session's end."""
+
+    @property
+    def receiver(self) -> Receiver:
+        """What its frames are handed to."""
 
     def accepted(
         self, success: login.LoginSucceeded, connection: Connection, *, is_fresh: bool
@@ -86,12 +100,6 @@ class Delegate(Protocol):
 
     def ticket(self) -> login.LineLogin:
         """What takes the session up again."""
-
-    def hear(self, text: bytes) -> bool:
-        """A frame has come; False where it is to be taken step by step."""
-
-    def take(self, frame: frames.Frame) -> None:
-        """A frame has come. Raises `ProtocolError`."""
 
     def lost(self, reason: str) -> bool:
         """The connection is lost: is it to be replaced?"""
@@ -286,7 +294,7 @@ class Reconnector:
         self.wake()
         try:
             with trio.CancelScope() as self._talking:
-                connection.watch(partial(self._take, connection), self._delegate.hear)
+                connection.watch(partial(self._take, connection), self._delegate.receiver.hear)
                 while not self._is_done:
                     self._take(connection, await connection.receive())
         except LinkClosed as exc:
@@ -305,7 +313,7 @@ class Reconnector:
         if self._is_done:
             return
         try:
-            self._delegate.take(frame)
+            self._delegate.receiver.take(frame)
         except ProtocolError as exc:
             connection.pass_over(exc)
 

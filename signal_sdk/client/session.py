@@ -1,8 +1,9 @@
 """The life of one session: logged in, taken up again after a lost connection, logged out.
 
-Owns: the login's state, what each frame is for, and the order in which a session's beginnings and
-its end are told. Must not know when to connect, which reconnector.py does, nor what is made of the
-facts that it tells; channels, calls and the inbox have modules of their own.
+Owns: the login's state, and the order in which a session's beginnings and its end are told. Must
+not know when to connect, which reconnector.py does, what each frame is for, as demultiplexer.py
+does, nor what is made of the facts that it tells; channels, calls and the inbox have modules of
+their own.
 """
 
 from __future__ import annotations
@@ -11,15 +12,11 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-import attrs
-
-from signal_sdk.client.attributes import change_of, revision_of
-from signal_sdk.client.backoff import Backoff
 from signal_sdk.client.call_side import Invited
 from signal_sdk.client.calls import Calls
 from signal_sdk.client.channels import Channels
-from signal_sdk.client.connection import Connection, closing_delay
-from signal_sdk.client.dialer import Dialer
+from signal_sdk.client.connection import Connection
+from signal_sdk.client.demultiplexer import Demultiplexer
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.facts import (
     EventsMissed,
@@ -34,29 +31,24 @@ from signal_sdk.client.facts import (
     Sink,
 )
 from signal_sdk.client.locks import Locks
-from signal_sdk.client.log import Log, log_raised
+from signal_sdk.client.log import log_raised
 from signal_sdk.client.login_states import STATUS, TABLE, LoginEvent, LoginState
 from signal_sdk.client.mailbox import Mailbox
 from signal_sdk.client.operation import Operation, Promise
 from signal_sdk.client.reconnector import NO_ANSWER, Credentials, Reconnector
-from signal_sdk.client.request import MESSAGE_CODES
 from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.client.seen import Seen
+from signal_sdk.client.shared import Shared
 from signal_sdk.client.spanned import Spanned
-from signal_sdk.client.trace import Trace
 from signal_sdk.client.watches import Watches
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, LogoutError, SignalError
-from signal_sdk.net.reactor import Reactor
 from signal_sdk.raised import type_name
 from signal_sdk.spans import spans_in_use
-from signal_sdk.wire import call2, events, frames, functions, login, results
-from signal_sdk.wire.arguments import Arguments
-from signal_sdk.wire.attribute_functions import ChangeArguments, ChangeResult, WatchedEvent
-from signal_sdk.wire.heard import decode_plain
+from signal_sdk.wire import functions, login, results
 from signal_sdk.wire.message_ids import new_series
 
-__all__ = ["SessionClient", "SessionFact", "Shared"]
+__all__ = ["SessionClient", "SessionFact"]
 
 SessionFact = (
     LoggedIn
@@ -71,21 +63,6 @@ SessionFact = (
     | OperationFailed
 )
 """What the session itself is told; its channel and its calls have sinks of their own."""
-
-
-@attrs.frozen(kw_only=True)
-class Shared:
-    """What all sessions of one `Signal` stand on.
-
-    `backoff` says how a session comes back after a lost connection; None: it does not.
-    """
-
-    appid: str
-    dialer: Dialer
-    reactor: Reactor
-    log: Log
-    backoff: Backoff | None
-    trace: Trace | None = None
 
 
 class SessionClient:
@@ -169,6 +146,17 @@ class SessionClient:
         self.spanned: Spanned | None = Spanned(spans) if spans is not None else None
         """What makes spans of its messages; None where its program has no use for them."""
         requests.spanned = self._mailbox.spanned = self.spanned
+        self.receiver: Demultiplexer = Demultiplexer(
+            reconnector=self._reconnector,
+            requests=requests,
+            mailbox=self._mailbox,
+            channels=self.channels,
+            locks=self.locks,
+            watches=self.watches,
+            trace=self._trace,
+            ended=self.ended,
+            end=self._end,
+        )
 
     @property
     def status(self) -> int:
@@ -308,58 +296,6 @@ class SessionClient:
         expires_at = self._shared.reactor.clock.when(self.requests.expire(now))
         return min(expires_at, self._mailbox.poll_if_due(), self.channels.settle_if_due())
 
-    # --- frames ---
-
-    def hear(self, text: bytes) -> bool:
-        """A frame of the session, if it is what nearly all are; False where it is to be taken step
-        by step.
-        """
-        heard = decode_plain(text)
-        if heard is None:
-            return False
-        if self._reconnector.loss is None and not self.ended.is_done:
-            if isinstance(heard, call2.Reply):
-                self.requests.answer(heard)
-            else:
-                self._mailbox.pushed(heard.version, heard.line)
-        return True
-
-    def take(self, frame: frames.Frame) -> None:
-        """A frame of the session. Raises `ProtocolError`."""
-        match frame.event:
-            case call2.REPLY:
-                self.requests.answer(call2.decode_reply(frame))
-            case events.NOTIFY:
-                self._notified(events.decode_notify(frame))
-            case events.LOCK:
-                self.locks.granted(frame.decode(events.LockGranted))
-            case login.KICK:
-                closing = login.decode_closing(frame, ECode.LOGOUT_E_KICKED)
-                self._end(ECode.LOGOUT_E_KICKED, closing.reason)
-            case login.CLOSE:
-                closing = login.decode_closing(frame, ECode.LOGOUT_E_NET)
-                if closing.ecode == ECode.LOGOUT_E_TOKENEXPIRED:
-                    self._end(ECode.LOGOUT_E_TOKENEXPIRED, closing.reason)
-                else:
-                    self._reconnector.stay_away(closing_delay(closing))
-                    self._reconnector.give_up(closing.reason)
-
-    def _notified(
-        self,
-        told: events.InboxAnnounced | events.InboxPushed | events.ChannelEvent | WatchedEvent,
-    ) -> None:
-        match told:
-            case events.InboxPushed(version=version, line=line):
-                self._mailbox.pushed(version, line)
-            case events.InboxAnnounced(version=version):
-                self._mailbox.announced(version)
-            case WatchedEvent():
-                self.watches.take(told)
-            case events.ChannelEvent():
-                if self._trace is not None:
-                    self._trace.event(told)
-                self.channels.take(told)
-
     # --- the end ---
 
     def log_out(self) -> Operation[None]:
@@ -424,52 +360,11 @@ class SessionClient:
         self.ended.succeed(ecode)
         self._reconnector.hang_up()
 
-    # --- outcomes ---
-
-    def send_message(
-        self,
-        make: Callable[[], Arguments],
-        sent: Callable[[SignalError | None], None] | None = None,
-        unless: SignalError | None = None,
-    ) -> Operation[None]:
-        """Send a message of either kind; `sent` is told of its outcome, by the error if there is
-        one.
-        """
-        return self.requests.call(
-            make,
-            results.Result,
-            nothing,
-            done=None if sent is None else lambda _: sent(None),
-            failed=sent,
-            codes=MESSAGE_CODES,
-            unless=unless,
-        )
+    # --- what fails ---
 
     def _note_failure(self, error: SignalError) -> None:
         """Something has failed that makes no difference."""
         self._shared.log.debug("%s: %s", self.account, error)
-
-    def change_attributes(
-        self,
-        make: Callable[..., ChangeArguments],
-        wanted: tuple[Any, ...],
-        unless: SignalError | None = None,
-    ) -> Operation[int]:
-        """Change attributes: `make` makes the arguments of what is `wanted`, which `change_of`
-        takes. Fails with `ConflictError` where nothing was changed.
-        """
-        made: list[ChangeArguments] = []
-
-        def remembered() -> ChangeArguments:
-            made[:] = [change_of(make, *wanted)]
-            return made[0]
-
-        return self.requests.call(
-            remembered,
-            ChangeResult,
-            lambda result: revision_of(made[0], result),
-            unless=unless,
-        )
 
     def _unheard(self, operation: Operation[Any], what: str, error: SignalError) -> None:
         self._sink(OperationFailed(operation, what, error))

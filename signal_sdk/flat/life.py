@@ -21,7 +21,8 @@ from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.log import Log
 from signal_sdk.client.login_states import LoginState
 from signal_sdk.client.seen import Seen
-from signal_sdk.client.session import SessionClient, Shared
+from signal_sdk.client.session import SessionClient
+from signal_sdk.client.shared import Shared
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.flat.listener import Listener, Tell

@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from signal_sdk.client import outgoing
 from signal_sdk.client.backoff import Backoff
 from signal_sdk.client.call_side import (
     CallEnded,
@@ -38,7 +39,8 @@ from signal_sdk.client.facts import (
     Reconnecting,
 )
 from signal_sdk.client.log import Log
-from signal_sdk.client.session import SessionClient, SessionFact, Shared
+from signal_sdk.client.session import SessionClient, SessionFact
+from signal_sdk.client.shared import Shared
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.net.reactor import Reactor
@@ -206,8 +208,9 @@ async def test_a_call_that_is_refused_is_not_one_that_fails(
 async def test_an_operation_that_fails_unheard_is_a_fact(
     world: World, peer: Peer, autojump_clock: MockClock
 ) -> None:
-    operation = world.client.send_message(
-        lambda: functions.ChannelSendMessage(channel="room", msg="hi", message_id="1")
+    operation = outgoing.send_message(
+        world.client.requests,
+        lambda: functions.ChannelSendMessage(channel="room", msg="hi", message_id="1"),
     )
     callid, _ = await peer.expect_call("channel_sendmsg")
     peer.refuse(callid, ECode.SENDMESSAGE_E_OTHER, "no")
