@@ -27,6 +27,7 @@ from signal_sdk import (
     SignalError,
 )
 from signal_sdk.server.engine.facts import AccountKey
+from signal_sdk.testing import FaultyNetwork
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.wire.properties import (
     MAX_BYTES,
@@ -332,3 +333,21 @@ async def test_a_trace_shows_how_many(
     assert told.count("5 bytes") == 2
     assert told.count("7 bytes") == 2
     assert encode_bytes(b"12345") not in told
+
+
+async def test_a_session_in_many_channels_sends_and_gets_them(
+    server: LocalServer, autojump_clock: MockClock
+) -> None:
+    async with FaultyNetwork(server, seed=0) as network, Signal("app", server=network) as signal:
+        ann = await signal.login("ann", NO_TOKEN, many_channels=True, takes_bytes=True)
+        bob = await signal.login("bob", NO_TOKEN, many_channels=True, takes_bytes=True)
+        rooms = [await ann.channel(name) for name in ("lobby", "stage")]
+        there = await bob.channel("stage")
+        async with there.events() as events, bob.messages() as messages:
+            for _ in range(2):
+                await ann.message_instant_send("bob", DATA)
+                await rooms[1].message_channel_send(b"on stage")
+                assert (await anext(messages)).data == DATA
+                assert [it.data async for it in _messages(events, 1)] == [b"on stage"]
+                # Taken up again, they know it still.
+                network.cut_all()

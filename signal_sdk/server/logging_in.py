@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError
@@ -121,7 +121,7 @@ class LoggingIn:
             msgid=msgid,
             gap=gap,
             removed=removed,
-            takes_bytes=True if session.ver >= PROPERTIES_VERSION else UNSET,
+            takes_bytes=_takes_bytes(session),
         )
         self._send(session, success)
 
@@ -131,6 +131,7 @@ class LoggingIn:
             line=self._line,
             channels=presence.channels,
             removed_from=presence.removed,
+            takes_bytes=_takes_bytes(session),
         )
         self._send(session, success)
 
@@ -144,6 +145,11 @@ class LoggingIn:
     def refuse(self, error: LoginError) -> None:
         """Refuse it, and close the link."""
         refuse_login(self._link, self._services, error, self.request)
+
+
+def _takes_bytes(session: Session) -> bool | UnsetType:
+    """Is it told that it may send messages that are bytes?"""
+    return True if session.ver >= PROPERTIES_VERSION else UNSET
 
 
 def refuse_login(
