@@ -30,6 +30,9 @@ class LoopStream(Stream[T]):
         self._tap = Tap(stream, self._tell)
         self._handed: Handed[T] | None = None
         self._reader: asyncio.Future[None] | None = None
+        self._is_asked = False
+        """Was more asked for that has not come? Whoever asked may be cancelled meanwhile: another
+        one waits for the same, since what is handed over last is all that is looked at."""
         self._has_begun = False
         self._is_closed = False
 
@@ -90,6 +93,7 @@ class LoopStream(Stream[T]):
     # --- in the loop ---
 
     def _told(self) -> None:
+        self._is_asked = False
         self._handed = self._tap.handed
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
@@ -117,7 +121,9 @@ class LoopStream(Stream[T]):
         """Wait until there is more."""
         self._reader = self._crossing.loop.create_future()
         try:
-            self._crossing.check().ask(self._tap.ask)
+            if not self._is_asked:
+                self._crossing.check().ask(self._tap.ask)
+                self._is_asked = True
             await self._reader
         finally:
             self._reader = None

@@ -117,6 +117,8 @@ class Stream(Generic[T]):
     def _next(self) -> Any:
         self._end_turn()
         while True:
+            # Looked at first: where nothing is asked any more, what has come is there by now.
+            asked = self._asked
             handed = self._handed
             entry = handed.take() if handed is not None else None
             if handed is not None and entry is not None:
@@ -132,14 +134,13 @@ class Stream(Generic[T]):
                     raise copy.copy(self._tap.error)
                 raise StopIteration
             try:
-                self._wait()
+                self._wait(asked)
             except TimeoutError:
                 raise StopIteration from None
 
-    def _wait(self) -> None:
-        """Wait until there is more."""
+    def _wait(self, asked: Future[None] | None) -> None:
+        """Wait until there is more, which is asked for, where it is not yet."""
         lodger = self._waiter.lodger
-        asked = self._asked
         if asked is None:
             asked = self._asked = Future()
             lodger.ask(self._tap.ask)
