@@ -1,8 +1,8 @@
 """One client's connection: from its first frame to its end.
 
-Owns: reading frames, who is logged in on this link, and what its client is told without asking.
-Must not know how a request is answered: requests.py does; how a login is: logging_in.py does; nor
-which wire its client is on.
+Owns: reading frames, at which pace and in which order, and who is logged in on this link. Must not
+know how a request is answered: requests.py does; how a login is: logging_in.py does; what its
+client is told without asking: logged_in.py does; nor which wire its client is on.
 """
 
 from __future__ import annotations
@@ -17,20 +17,18 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, SignalError
 from signal_sdk.net.link import LinkClosed, MessageTooLong, ReadsTooSlowly
-from signal_sdk.server.counts import UNREADABLE, device_of
-from signal_sdk.server.engine.pending import Pending, drive, ended, left, settled, waited
-from signal_sdk.server.hearing import Hearing, removal
-from signal_sdk.server.hub import Look
+from signal_sdk.server.counts import UNREADABLE
+from signal_sdk.server.engine.pending import Pending, drive, ended, left, settled
+from signal_sdk.server.hearing import Hearing
+from signal_sdk.server.logged_in import LoggedIn
 from signal_sdk.server.logging_in import LoggingIn, refuse_login, refuse_second
 from signal_sdk.server.rates import Pace
-from signal_sdk.server.refusals import REVOKED, Limit
+from signal_sdk.server.refusals import Limit
 from signal_sdk.server.requests import Requests
 from signal_sdk.server.services import Services
-from signal_sdk.server.session import Session
 from signal_sdk.server.wheel import NEVER
 from signal_sdk.server.wires.base import ClientLink
-from signal_sdk.wire import call2, functions, lines, login, typed
-from signal_sdk.wire.properties import SEPARATOR
+from signal_sdk.wire import call2, functions, login, typed
 from signal_sdk.wire.typed import End, Farewell
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server.connections")
@@ -61,22 +59,19 @@ ENDS: Final[Mapping[type[LinkClosed], Limit]] = {
 
 
 class Connection:
-    """A client on its link. It satisfies the hub's `Holder` once it is logged in."""
+    """A client on its link."""
 
     __slots__ = (
         "_hearing",
         "_is_over",
-        "_is_welcome",
         "_link",
-        "_login",
         "_pace",
         "_requests",
         "_services",
-        "_session",
         "_waits_for",
         "began_at",
+        "client",
         "ends_at",
-        "generation",
         "place",
         "silence_seconds",
     )
@@ -87,7 +82,8 @@ class Connection:
         self.began_at: float = began_at
         self._link = link
         self._services = services
-        self._session: Session | None = None
+        self.client: LoggedIn | None = None
+        """Who has logged in on it."""
         self.ends_at: float = ends_at
         """When the client's time for logging in is over, by the reactor's patient clock."""
         self.silence_seconds: float = services.limits.silence_seconds or math.inf
@@ -97,12 +93,9 @@ class Connection:
         )
         self._requests = Requests(services, link, self._hearing)
         self._pace: Pace | None = None
-        self._login: LoggingIn | None = None
-        self._is_welcome = False
         self._is_over = False
         self._waits_for: Pending[None] | None = None
         """What the next frame has to wait for."""
-        self.generation: int = 0
         self.place: int = NEVER
         """Where its acceptor has it in its wheel."""
 
@@ -111,7 +104,7 @@ class Connection:
         shows `now`. Of one that is not logged in nobody knows for more than a second.
         """
         left = self._link.alive_at + self.silence_seconds - now
-        return left if self._session is not None else min(left, self.ends_at - now, LOOK_SECONDS)
+        return min(left, self.ends_at - now, LOOK_SECONDS) if self.is_stranger else left
 
     def rest(self, rouse: Callable[[], None]) -> bool:
         """Serve the client without a task for as long as nothing has to wait; `rouse` is called
@@ -122,35 +115,8 @@ class Connection:
 
     @property
     def is_stranger(self) -> bool:
-        """Has nobody logged in on it?"""
-        return self._session is None
-
-    @property
-    def kind(self) -> tuple[str, str]:
-        """As the hub counts it. Only while somebody is logged in."""
-        device = self._session.device if self._session is not None else ""
-        return self._link.kind, device_of(device)
-
-    @property
-    def line_digest(self) -> bytes:
-        """Of its session's line; empty where nobody is logged in."""
-        return self._session.line_digest if self._session is not None else b""
-
-    def look(self) -> Look | None:
-        """How it is; None where nobody is logged in on it."""
-        session = self._session
-        if session is None:
-            return None
-        return Look(
-            key=session.key,
-            channels=self._hearing.channels,
-            peer=self._link.peer,
-            kind=self._link.kind,
-            device=session.device,
-            ver=session.ver,
-            began_at=self.began_at,
-            unsent_bytes=self._link.unsent_bytes,
-        )
+        """Is nobody logged in on it?"""
+        return self.client is None or self.client.session is None
 
     def abort(self) -> None:
         """Close at once, without a word."""
@@ -219,7 +185,9 @@ class Connection:
             return False
         if type(frame) is call2.MessageRequest:
             # Nearly all that comes.
-            waits_for = self._requests.answer(self._session, frame)
+            client = self.client
+            session = client.session if client is not None else None
+            waits_for = self._requests.answer(session, frame)
             if waits_for is not None:
                 self._wait_for(waits_for)
         elif type(frame) is typed.Ping:
@@ -268,20 +236,20 @@ class Connection:
         """Begin what a frame asks for. Returns what the next one has to wait for, if for
         anything.
         """
+        client = self.client
+        session = client.session if client is not None else None
         match frame:
-            case call2.MessageRequest():
-                return self._requests.answer(self._session, frame)
-            case call2.Request():
-                if frame.function == functions.UserLogout.function:
-                    work = self._requests.log_out(self._session, frame, self._end_session)
-                    return self._begin(work)
-                return self._requests.answer(self._session, frame)
+            case call2.Request(function=functions.UserLogout.function):
+                return self._begin(self._requests.log_out(session, frame, self._log_out))
+            case call2.MessageRequest() | call2.Request():
+                return self._requests.answer(session, frame)
             case typed.Ping(number):
                 self._link.send(typed.Pong(number))
             case login.Login() | login.LineLogin():
                 return self._begin(self._log_in(frame))
             case typed.ChannelSub():
-                return self._begin(self._subscribe(frame))
+                if client is not None:
+                    return self._begin(client.subscribe(frame))
             case typed.Malformed():
                 self._refuse(frame)
             case typed.Unknown(event):
@@ -311,7 +279,7 @@ class Connection:
             error = SignalError(ECode.GENERAL_E_WRONG_PARAM, frame.reason)
             self._services.tallies.refuse(UNREADABLE, error)
             self._link.send(typed.Failure(frame.callid, error))
-        elif frame.is_login and self._session is None:
+        elif frame.is_login and self.is_stranger:
             error = LoginError(ECode.LOGIN_E_INVALID_USER, frame.reason)
             refuse_login(self._link, self._services, error)
         else:
@@ -322,112 +290,31 @@ class Connection:
 
     async def _log_in(self, request: login.Login | login.LineLogin) -> None:
         services = self._services
-        if self._session is not None:
-            refuse_second(self._link, self._services, self._session, request)
+        if self.client is not None and self.client.session is not None:
+            refuse_second(self._link, services, self.client.session, request)
             return
-        self._login = LoggingIn(request, self._link, services, self._hearing)
+        ours = LoggingIn(request, self._link, services, self._hearing)
         # A login that was cut off half-way would be nobody's to end; a refused one closes the link.
         self.ends_at = math.inf
         try:
-            self._login.check()
-            session, presence = await self._login.find_session()
+            ours.check()
+            session, presence = await ours.find_session()
         except LoginError as exc:
-            self._login.refuse(exc)
+            ours.refuse(exc)
             return
         if self._is_over:
             # Its connection was lost meanwhile.
             await settled(services.presences.disconnected(session))
             return
-        self._session = session
-        self.generation = session.generation
         self.silence_seconds = session.patience(services.limits.silence_seconds or math.inf)
-        if not services.hub.add(session.key, self):
-            # Another login was quicker than ours was finished.
-            self._give_way(self._login)
-            return
-        refusal = await self._requests.durable()
-        if self._session is not session:
-            # As above.
-            return
-        if refusal is not None:
-            self._login.refuse(LoginError(ECode.LOGIN_E_NET, refusal.reason))
-            return
-        await self._login.answer(session, presence)
-        self._is_welcome = True
-        ours, self._login = self._login, None
-        current = await services.presences.current(session)
-        if current is None:
-            # As above, on another node.
-            self._give_way(ours)
-        elif (channel := self._hearing.channel) is not None and channel in current.removed:
-            # It was taken out of it before anybody could tell its client so.
-            roster = await settled(services.engine.roster(session.channel_key(channel), 0))
-            self.remove(channel, roster.msgid, int(services.clock() * 1000))
+        self.client = LoggedIn(
+            session, self._link, services, self._hearing, self._requests, self.began_at
+        )
+        await self.client.begin(ours, session, presence)
 
-    def _give_way(self, ours: LoggingIn) -> None:
-        """Another connection holds the account. Who has come back may hold it himself there: he
-        finds out.
-        """
-        if ours.is_resume:
-            self.abort()
-        else:
-            self.kick()
-
-    async def _subscribe(self, sub: typed.ChannelSub) -> None:
-        """A client that has come back says what it has of its channel: it hears the rest, or, where
-        that cannot be told any more, begins afresh.
-        """
-        session = self._session
-        if session is None or self._hearing.channel is not None:
-            # It has all that there is.
-            return
-        if await self._hearing.take_up(session, sub.channel, sub.msgid, self._services.clock):
-            return
-        # To such a client its session is over then: it logs in afresh.
-        self._end(Farewell(end=End.OUT_OF_SYNC))
-        await self._end_session()
-
-    # --- what the hub calls ---
-
-    def push_entry(self, version: int, line: str) -> None:
-        """Hand the client a new inbox entry, or tell it to poll."""
-        if not self._is_welcome:
-            # Nothing reaches a client before the answer to its login, behind which it polls.
-            return
-        is_told = SEPARATOR not in line or (self._session and self._session.takes_bytes)
-        if not is_told and lines.is_binary(line):
-            # An earlier session of the account took what this one may not read.
-            return
-        self._link.send(typed.Entry(version, line))
-
-    def push_grant(self, channel: str, lock: str, ask: str) -> None:
-        """Tell the client that it has a lock. One that has come back asks again by itself."""
-        if self._is_welcome:
-            self._link.send(typed.LockGranted(channel, lock, ask))
-
-    def kick(self) -> None:
-        """The account logged in elsewhere. A client that has not heard of its own login yet hears
-        so in the answer to that.
-        """
-        if self._is_welcome:
-            self._end(Farewell(end=End.KICKED))
-            return
-        self._refuse_welcome(LoginError(ECode.LOGIN_E_TOKEN_KICKED))
-
-    def _refuse_welcome(self, error: LoginError) -> None:
-        is_resume = self._login is not None and self._login.is_resume
-        self._services.tallies.logins[is_resume, error.ecode] += 1
-        self._link.send(typed.Refused(error=error, is_resume=is_resume))
-        self._end(Farewell(end=End.DONE))
-
-    def remove(self, channel: str, msgid: int, time_ms: int) -> None:
-        """An operator has taken the session out of a channel. A client that does not hear it has
-        no need to know; one that is not logged in yet is told behind that.
-        """
-        session = self._session
-        if session is not None and self._is_welcome:
-            data = removal(self._link, session, channel, msgid, time_ms)
-            self._hearing.part(session, channel, data)
+    async def _log_out(self) -> None:
+        if self.client is not None:
+            await self.client.log_out()
 
     # --- the end ---
 
@@ -440,13 +327,14 @@ class Connection:
 
     def _end(self, farewell: Farewell) -> None:
         self._link.end(farewell)
-        self._forget()
+        if self.client is not None:
+            self.client.forget()
 
     def end_overdue(self, now: float) -> None:
         """Close where the time for logging in is over, or nothing was heard for too long; `now` is
         the patient clock's. Who is still logging in may be silent.
         """
-        if self._session is None:
+        if self.is_stranger:
             if self.ends_at <= now:
                 self._end_over("handshake_seconds", "nothing was said in time")
         elif self.patience(now) <= 0:
@@ -459,41 +347,8 @@ class Connection:
             self._services.refusals.count(limit)
         self._end(Farewell(end=End.OVERDUE, reason=reason))
 
-    def expire(self) -> None:
-        """The token is good no more, and the session is over."""
-        session = self._session
-        if self._is_welcome:
-            self._end(Farewell(end=End.EXPIRED))
-        else:
-            self._refuse_welcome(LoginError(ECode.LOGIN_E_TOKENWRONG, REVOKED))
-        if session is not None:
-            self._session = None
-            session.let_go()
-
-    async def _end_session(self) -> None:
-        """End presence now, not when its lease is over."""
-        session = self._session
-        if session is not None:
-            self._forget()
-            self._session = None
-            await settled(self._services.presences.log_out(session))
-
-    def _forget(self) -> None:
-        """Hear of nothing any more, so that nothing is sent behind a farewell."""
-        if self._session is not None:
-            self._services.hub.remove(self._session.key, self)
-            self._requests.forget()
-            self._hearing.end(self._session)
-
     async def _detach(self) -> None:
-        """The link is gone: the account's lease begins, unless a newer login holds it."""
-        session = self._session
+        """The link is gone."""
         self._is_over = True
-        if session is not None:
-            self._forget()
-            self._session = None
-            try:
-                await waited(self._services.presences.disconnected(session))
-            except SignalError as exc:
-                # Once the engine is there again, it finds that the session is not here.
-                logger.debug("%s: %s", self._link.peer, exc.reason)
+        if self.client is not None:
+            await self.client.lose()

@@ -83,10 +83,12 @@ async def test_its_digest_alone_is_kept_in_memory_too(server: LocalServer, log_i
     async with wire_client(server.connect()) as client:
         assert (await resume(client, ann.line))["result"] == "ok"
         connection = server.node.acceptor.connections[-1]
-        session = connection._session
+        held = connection.client
+        assert held is not None
+        session = held.session
         assert session is not None
         assert session.line_digest == digest(ann.line)
-        assert connection._login is None
+        assert held._login is None
         kept = [getattr(session, field.name) for field in attrs.fields(type(session))]
         assert ann.line not in map(str, kept)
 

@@ -61,7 +61,7 @@ def texts_in(data: bytes) -> list[bytes]:
 
 def connection_of(server: LocalServer, account: str) -> Connection:
     for connection in server.node.acceptor.connections:
-        session = connection._session
+        session = connection.client.session if connection.client is not None else None
         if session is not None and session.account == account:
             return connection
     raise AssertionError(account)

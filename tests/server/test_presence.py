@@ -13,8 +13,8 @@ import trio
 from trio.testing import MockClock
 
 from signal_sdk.server.config import AppConfig, Config, LimitsConfig
-from signal_sdk.server.connection import Connection
 from signal_sdk.server.engine.base import AccountKey, Presence
+from signal_sdk.server.logged_in import LoggedIn
 from signal_sdk.server.session import Session
 from signal_sdk.testing.server import EPOCH, LocalServer, local_server
 from signal_sdk.wire.tokens import make_token
@@ -477,7 +477,7 @@ async def test_a_kick_during_a_join_or_leave_leaves_no_listener_behind(
         await old.wait_closed()
         await trio.sleep(3)
         hub = server.node._hub
-        holders = [cast("Connection", holder) for holder in hub._holders.values()]
+        holders = [cast("LoggedIn", holder) for holder in hub._holders.values()]
         current = {holder._hearing._ear for holder in holders}
         assert len(current) == 1
         assert not hub._listeners

@@ -22,8 +22,8 @@ import msgspec
 import pytest
 import trio
 
-from signal_sdk.server.connection import Connection
 from signal_sdk.server.engine.base import AccountKey
+from signal_sdk.server.logged_in import LoggedIn
 from signal_sdk.testing.server import LocalServer
 from tests.two_nodes import nodes_of
 
@@ -259,5 +259,5 @@ def cut(server: LocalServer, account: str, *, app: str = "app") -> None:
     """Break the connection of a session on the server's side, without a word."""
     holders = (it._hub._holders.get(AccountKey(app, account)) for it in nodes_of(server))
     [holder] = filter(None, holders)
-    assert isinstance(holder, Connection)
+    assert isinstance(holder, LoggedIn)
     holder._link.abort()

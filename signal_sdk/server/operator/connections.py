@@ -28,4 +28,5 @@ class NodeConnections(Connections):
 
     def all(self) -> Sequence[Looked]:
         """As `Connections` has it."""
-        return self._acceptor.connections
+        clients = (connection.client for connection in self._acceptor.connections)
+        return [client for client in clients if client is not None]
