@@ -42,8 +42,10 @@ ENGINE = "signal_sdk.server.engine"
 BELOW_THE_SEAM = (
     "signal_sdk.server.wires",
     "signal_sdk.server.acceptor",
+    "signal_sdk.server.admission",
     "signal_sdk.server.doors",
     "signal_sdk.server.http",
+    "signal_sdk.server.links",
     "signal_sdk.server.sockets",
     "signal_sdk.server.openings",
 )

@@ -1,7 +1,8 @@
 """The acceptor: every connection, from when it is accepted until it is closed.
 
-Owns: which transports are open, who is let in, in which task each is served, and how all are sent
-away. Must not know how a socket is accepted, or what is said on a connection.
+Owns: which transports are open, in which task each is served, and how all are sent away. Must not
+know how a socket is accepted, who is let in (admission.py does), within which limits a link is made
+(links.py does), or what is said on a connection.
 """
 
 from __future__ import annotations
@@ -11,47 +12,34 @@ import logging
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import trio
 
-from signal_sdk.errors import LinkError, SignalError
+from signal_sdk.errors import LinkError
 from signal_sdk.net.reactor import Reactor
-from signal_sdk.net.strangers import Pool
 from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import NothingSaid, Traffic, Transport
-from signal_sdk.server.config import LimitsConfig
+from signal_sdk.server.admission import Admission
 from signal_sdk.server.connection import Connection
 from signal_sdk.server.forwarded import Forwarded
-from signal_sdk.server.http import HEALTH_PATH, READY_PATH, Routes, too_many, unavailable
+from signal_sdk.server.links import Links
 from signal_sdk.server.lookout import Lookout
-from signal_sdk.server.memory import SHORT_OF_MEMORY
 from signal_sdk.server.openings import Opening, RefusedOpening
 from signal_sdk.server.refusals import Limit
 from signal_sdk.server.services import Services
-from signal_sdk.server.visitors import TURNED_AWAY
-from signal_sdk.server.wires.base import LONG_LOGINS_BYTES, ClientLink
-from signal_sdk.server.wires.native import NativeClientLink, NativeWires
-from signal_sdk.server.wires.web import WebClientLink, WebWires
-from signal_sdk.websocket import handshake
-from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest, answer_at_once
+from signal_sdk.server.wires.base import ClientLink
+from signal_sdk.websocket.handshake import answer_at_once
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server.connections")
 
 SWEEP_SECONDS: Final = 1.0
 """Between two looks at all connections, of which 10,000 take a millisecond and a half."""
-NO_LIMIT_BYTES: Final = 2**31 - 1
-"""How long a message may be where nothing is to limit that: what its length and zlib's can be."""
-REFUSED_AT_ONCE: Final = 64
-"""How many connections more than there may be are still asked what they want, so that a full server
-tells who looks after it that it serves.
-"""
 SHED_AT_ONCE: Final = 16
 """How many go where there are no descriptors left."""
 SHED_FOR_MEMORY: Final = 500
 """How many go at each sweep while memory is short: closing them takes some milliseconds."""
-NO_ROOM: Final = "no room for another connection"
 ENDED_PER_TURN: Final = 64
 """How many overdue connections are closed before others run."""
 _Serve = Callable[[trio.Nursery, Transport, str], None]
@@ -77,15 +65,18 @@ class Acceptor:
     """A node's connections. `run` serves those that `accept` is given."""
 
     def __init__(
-        self, services: Services, reactor: Reactor, routes: Routes, forwarded: Forwarded
+        self,
+        services: Services,
+        reactor: Reactor,
+        links: Links,
+        admission: Admission,
+        forwarded: Forwarded,
     ) -> None:
+        self.admission: Admission = admission
         self._services = services
         self._forwarded = forwarded
         self._reactor = reactor
-        self._routes = routes
-        self._how: dict[str, Any] = {}
-        self._pool = Pool(LONG_LOGINS_BYTES)
-        self.take_limits()
+        self._links = links
         self._nursery: trio.Nursery | None = None
         self._openings: dict[Transport, Opening] = {}
         """Transports whose handshake is not done."""
@@ -94,20 +85,6 @@ class Acceptor:
         self._gone = trio.Event()
         self._began_at = 0.0
         """When the latest connection was made."""
-
-    def take_limits(self) -> None:
-        """The limits of single connections may have changed: for those that come from here on."""
-        over = self._limits.compress_over_bytes
-        self._native_wires = NativeWires(over, self._reactor, self._pool)
-        self._how = {
-            "make": partial(WebClientLink, WebWires(over, self._reactor, self._pool)),
-            "max_frame_bytes": self._limits.max_frame_bytes or NO_LIMIT_BYTES,
-            "outbox_bytes": self._limits.outbox_bytes,
-        }
-
-    @property
-    def _limits(self) -> LimitsConfig:
-        return self._services.limits
 
     def __len__(self) -> int:
         """How many transports are open, also those on which nothing was said yet."""
@@ -164,7 +141,7 @@ class Acceptor:
             # It came in the moment in which the node was ended.
             transport.close()
         elif self._forwarded.begins_with_header(transport.host):
-            if not self._turns_away(transport):
+            if not self.admission.turns_away(transport, len(self._openings)):
                 self._admit(transport)
                 nursery.start_soon(self._serve_behind, serve, nursery, transport, local_host)
         else:
@@ -191,7 +168,7 @@ class Acceptor:
         serve(nursery, transport, local_host)
 
     def _serve_web(self, nursery: trio.Nursery, transport: Transport, local_host: str) -> None:
-        if self._turns_away(transport):
+        if self.admission.turns_away(transport, len(self._openings)):
             return
         read = partial(self._read, nursery, transport, local_host, self._admit(transport))
         try:
@@ -201,65 +178,24 @@ class Acceptor:
             self._fail(transport, exc)
 
     def _serve_native(self, nursery: trio.Nursery, transport: Transport, _: str) -> None:
-        if self._hangs_up_on(transport.host):
+        if self.admission.hangs_up_on(transport.host):
             transport.close()
             return
         self._admit(transport)
         try:
-            link = NativeClientLink(
-                self._native_wires,
-                transport,
-                self._reactor,
-                max_bytes=self._how["max_frame_bytes"],
-                outbox_bytes=self._how["outbox_bytes"],
-            )
-            self._serve_resting(nursery, transport, self._begin(transport, link))
+            connection = self._begin(transport, self._links.native(transport))
+            self._serve_resting(nursery, transport, connection)
         except LinkError as exc:
             self._fail(transport, exc)
 
-    def _hangs_up_on(self, host: str) -> bool:
-        """Count a native client, or refuse it, which has no word for that."""
-        visitors = self._services.visitors
-        limit: Limit | None
-        if why := self.why_not_ready():
-            limit = "memory_percent" if why == SHORT_OF_MEMORY else None
-        elif not visitors.has_room(1):
-            limit = "max_connections"
-        elif (limit := visitors.come(host)) is None:
-            return False
-        if limit is not None:
-            self._services.refusals.count(limit)
-        return True
-
     async def serve(self, transport: Transport, local_host: str) -> None:
         """As `accept`, in the caller's task."""
-        if self._turns_away(transport):
+        if self.admission.turns_away(transport, len(self._openings)):
             return
         self._admit(transport)
         connection = await self._do_handshakes(transport, local_host)
         if connection is not None:
             await self.serve_until_end(transport, connection)
-
-    def _turns_away(self, transport: Transport) -> bool:
-        """Count who comes, or refuse him before he has said anything, where he costs least."""
-        visitors = self._services.visitors
-        limit: Limit | None
-        if not visitors.has_room(-REFUSED_AT_ONCE):
-            limit, answer = "max_connections", unavailable(NO_ROOM)
-        elif self._services.memory.is_short and len(self._openings) >= REFUSED_AT_ONCE:
-            limit, answer = "memory_percent", unavailable(SHORT_OF_MEMORY)
-        elif limit := visitors.come(transport.host):
-            answer = too_many(TURNED_AWAY[limit])
-        else:
-            return False
-        self._services.refusals.count(limit)
-        if not isinstance(transport, TlsTransport):
-            # What was sent is thrown away where something lies unread at the end.
-            with contextlib.suppress(LinkError):
-                transport.receive_nowait()
-                answer_at_once(transport, answer)
-        transport.close()
-        return True
 
     def shed(self, most: int = SHED_AT_ONCE, *, limit: Limit | None = None) -> None:
         """There is no room any more, by `limit` where that is one of ours: the newest `most` go
@@ -280,8 +216,8 @@ class Acceptor:
             connection.abort()
 
     def _admit(self, transport: Transport) -> Opening:
-        seconds = self._limits.handshake_seconds or math.inf
-        opening = Opening(self._reactor.clock.time() + seconds, self._pool)
+        seconds = self._services.limits.handshake_seconds or math.inf
+        opening = Opening(self._reactor.clock.time() + seconds, self._links.pool)
         self._openings[transport] = opening
         return opening
 
@@ -330,8 +266,8 @@ class Acceptor:
             data = opening.read(transport)
             if data is None:
                 return
-            answer = partial(self._answer, transport, local_host)
-            link = handshake.accept_plain(data, transport, self._reactor, answer, **self._how)
+            answer = partial(self.admission.answer, transport, local_host, opening)
+            link = self._links.open_plainly(data, transport, answer)
             if link is None:
                 transport.unwatch()
                 nursery.start_soon(self._open, nursery, transport, local_host, data)
@@ -377,8 +313,9 @@ class Acceptor:
         try:
             if isinstance(transport, TlsTransport):
                 await transport.handshake()
-            answer = partial(self._answer, transport, local_host)
-            link = await handshake.accept(transport, self._reactor, answer, data=data, **self._how)
+            opening = self._openings.get(transport)
+            answer = partial(self.admission.answer, transport, local_host, opening)
+            link = await self._links.open(data, transport, answer)
             if link is not None:
                 connection = self._begin(transport, link)
         except Exception as exc:  # noqa: BLE001  `_fail` tells of it
@@ -396,53 +333,6 @@ class Acceptor:
             self._fail(transport, exc)
         finally:
             self._close(transport)
-
-    def _answer(
-        self, transport: Transport, local_host: str, request: HttpRequest
-    ) -> HttpAnswer | None:
-        """The answer to a request; None where it begins a link."""
-        why_not = self._forward(transport, request.forwarded_for)
-        # A server that is full serves: whoever restarts the sick must not think it one.
-        if request.path != HEALTH_PATH and (why := self.why_not_ready()):
-            if why == SHORT_OF_MEMORY and request.path != READY_PATH:
-                self._count(transport, "memory_percent")
-            why_not = unavailable(why)
-        elif request.path not in (HEALTH_PATH, READY_PATH) and self._services.visitors.is_over:
-            self._count(transport, "max_connections")
-            why_not = unavailable(NO_ROOM)
-        return self._routes.answer(request, local_host, why_not)
-
-    def _count(self, transport: Transport, limit: Limit) -> None:
-        """A request is refused, which may be looked at more than once for that."""
-        opening = self._openings.get(transport)
-        if opening is not None and not opening.is_refused:
-            opening.is_refused = True
-            self._services.refusals.count(limit)
-
-    def _forward(self, transport: Transport, forwarded_for: str) -> HttpAnswer | None:
-        """A proxy has said for whom it asks: the connection is that client's from here on, or there
-        is a reason why not.
-        """
-        client = self._forwarded.client_of(transport.host, forwarded_for)
-        if client == transport.host:
-            return None
-        visitors = self._services.visitors
-        if limit := visitors.come(client):
-            self._count(transport, limit)
-            return too_many(TURNED_AWAY[limit])
-        visitors.leave(transport.host)
-        transport.pass_for(client)
-        return None
-
-    def why_not_ready(self) -> str:
-        """Why nobody should come here now; empty where anybody may."""
-        if self._services.is_draining():
-            return "the server is going away"
-        try:
-            self._services.engine.check_writable()
-        except SignalError as exc:
-            return exc.reason
-        return SHORT_OF_MEMORY if self._services.memory.is_short else ""
 
     # --- sending away ---
 

@@ -19,7 +19,8 @@ from signal_sdk.native import udp
 from signal_sdk.net.addresses import BACKLOG
 from signal_sdk.net.transport import SocketTransport
 from signal_sdk.server import listener
-from signal_sdk.server.acceptor import NO_ROOM, Acceptor
+from signal_sdk.server.acceptor import Acceptor
+from signal_sdk.server.admission import NO_ROOM
 from signal_sdk.server.certificate import Certificate
 from signal_sdk.server.config import Config
 from signal_sdk.server.handed import Handed

@@ -21,6 +21,7 @@ from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.server import functions
 from signal_sdk.server.acceptor import Acceptor
+from signal_sdk.server.admission import Admission
 from signal_sdk.server.attributes import ChannelAttributes, UserAttributes
 from signal_sdk.server.calls import Calls
 from signal_sdk.server.channels import Channels
@@ -40,6 +41,7 @@ from signal_sdk.server.handed import Handed
 from signal_sdk.server.hooks.verdicts import INVITE
 from signal_sdk.server.http import Routes
 from signal_sdk.server.inbox import Inboxes
+from signal_sdk.server.links import Links
 from signal_sdk.server.locks import Locks
 from signal_sdk.server.memory import MemoryWatch
 from signal_sdk.server.metrics import Metrics
@@ -127,7 +129,6 @@ class Node:
         """What happens, for those who follow it."""
         self._hub.on_happening = self.feed.take
         self._places = Places(config)
-        self._routes = Routes(config.server, self._places)
         self._stopping = trio.Event()
         self._has_revoked = False
         """Is there a session that is to end, perhaps?"""
@@ -176,9 +177,12 @@ class Node:
             is_draining=self._stopping.is_set,
             holding=functions.INVITATIONS if questions and INVITE in questions.asked else (),
         )
-        acceptor = Acceptor(services, self._reactor, self._routes, forwarded)
-        self.acceptor: Acceptor = acceptor
-        self._hub.on_fencing = acceptor.abort_all
+        self._admission = Admission(services, Routes(config.server, self._places), forwarded)
+        self._links = Links(limits, self._reactor)
+        self.acceptor: Acceptor = Acceptor(
+            services, self._reactor, self._links, self._admission, forwarded
+        )
+        self._hub.on_fencing = self.acceptor.abort_all
         self._lookup = NativeLookup(
             config, self._places, self._refusals, self._is_closed_to_natives
         )
@@ -188,7 +192,7 @@ class Node:
             engine=self.engine,
             hub=self._hub,
             reactor=self._reactor,
-            acceptor=acceptor,
+            acceptor=self.acceptor,
             tallies=tallies,
             refusals=self._refusals.counts,
             memory=memory,
@@ -199,7 +203,7 @@ class Node:
         )
         self.metrics: Metrics = Metrics(sources)
         """What there is to be measured of it."""
-        connections = NodeConnections(self._hub, acceptor)
+        connections = NodeConnections(self._hub, self.acceptor)
         self.operator: Operator = Operator(self.engine, config, connections, clock)
         """What whoever runs the server may ask of it."""
         self._knowing_apps = (
@@ -227,11 +231,11 @@ class Node:
         """Had native clients better not come? They dial two connections at once, and count one that
         is closed again as one of their few tries.
         """
-        return bool(self.acceptor.why_not_ready()) or not self._visitors.has_room(2)
+        return bool(self._admission.why_not_ready()) or not self._visitors.has_room(2)
 
     def why_not_ready(self) -> str:
         """Why nobody should come here now; empty where anybody may."""
-        return self.acceptor.why_not_ready()
+        return self._admission.why_not_ready()
 
     @property
     def sessions(self) -> int:
@@ -362,7 +366,7 @@ class Node:
             knowing.take_apps(config.apps)
         if self._admin is not None:
             self._admin.take(config)
-        self.acceptor.take_limits()
+        self._links.take_limits()
         self.engine.bound(_bounds(self.config))
         if self._nursery is not None:
             self._nursery.start_soon(self._look_for_revocations)
@@ -401,7 +405,7 @@ class Node:
         """Tell the other nodes where this one is, and hear where they are."""
         if not self._places.is_advertised:
             return
-        is_ready = not self.acceptor.why_not_ready() and self._visitors.has_room(1)
+        is_ready = not self._admission.why_not_ready() and self._visitors.has_room(1)
         place = self._places.own(self._visitors.count) if is_ready else None
         with contextlib.suppress(SignalError):
             # While the engine is away nobody is told anything, by the lookups either.

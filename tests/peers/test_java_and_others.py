@@ -128,7 +128,7 @@ async def test_an_event_is_encoded_once_for_all_java_clients(
     acceptor = java.server.node.acceptor
     wires = {connection._link.outbox.wire for connection in acceptor.connections}
     assert len(wires) == 2
-    (wire,) = wires - {java.server.node.acceptor._how["make"].args[0].text}
+    (wire,) = wires - {java.server.node._links.web_wires.text}
     encoded = []
     encode = type(wire).encode_event
 

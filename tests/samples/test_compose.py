@@ -162,7 +162,7 @@ async def test_haproxy_spreads_clients_over_the_nodes_and_sends_none_to_one_that
         # The one that has the fewest lets nobody in any more, and is sent nobody.
         fewest = min(nodes, key=lambda it: it.node.sessions)
         before = fewest.node.sessions
-        monkeypatch.setattr(fewest.node.acceptor, "why_not_ready", lambda: "it goes away")
+        monkeypatch.setattr(fewest.node.acceptor.admission, "why_not_ready", lambda: "it goes away")
         await until_ready(port)
         for account in ("eve", "fay", "gil"):
             await log_in(signal, account, heard[account])

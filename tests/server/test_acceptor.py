@@ -185,7 +185,7 @@ async def test_a_mistake_in_one_handshake_ends_that_connection_only(
 
     async with logged_in(server, "ann") as ann:
         with monkeypatch.context() as patch, caplog.at_level(logging.ERROR):
-            patch.setattr(server.node._routes, "answer", fail)
+            patch.setattr(server.node._admission._routes, "answer", fail)
             with pytest.raises(ExceptionGroup):
                 async with wire_client(server.connect()):
                     raise AssertionError

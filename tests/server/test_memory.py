@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from signal_sdk.server import memory
-from signal_sdk.server.acceptor import REFUSED_AT_ONCE
+from signal_sdk.server.admission import REFUSED_AT_ONCE
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.memory import MIB, MemoryWatch, allowed_bytes, resident_bytes
 from signal_sdk.testing.memory import MemoryTransport

@@ -289,7 +289,7 @@ async def test_more_pings_than_are_answered_get_one_answer(
     for number in range(1, 1001):
         client.send_nowait(packets.encode_plain(b"line_ping:%d" % number))
     await settle()
-    assert len(server.node.acceptor._native_wires.pongs) == 1
+    assert len(server.node._links.native_wires.pongs) == 1
     assert texts_in(await client.receive_some()) == [b"line_pong:1"]
     assert trio.current_time() - began >= 0.005
     client.close()

@@ -43,7 +43,7 @@ async def client_of(server: LocalServer) -> AsyncIterator[WireClient]:
 
 
 def is_ready(server: LocalServer) -> bool:
-    return not server.node.acceptor.why_not_ready()
+    return not server.node.why_not_ready()
 
 
 async def test_while_redis_is_away_connections_stay_and_may_end(

@@ -270,7 +270,7 @@ HALVES = [
 
 @pytest.fixture
 def pool(server: LocalServer) -> Pool:
-    pool = server.node.acceptor._pool
+    pool = server.node._links.pool
     assert pool.left == LONG_LOGINS_BYTES
     return pool
 

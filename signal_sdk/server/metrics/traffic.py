@@ -25,7 +25,7 @@ METRICS: Final[tuple[Metric, ...]] = (
         "ready",
         "1 where clients are let in, as `/readyz` says; 0 where the server goes away, its state "
         "cannot be changed, or memory is short.",
-        lambda seen: int(not seen.of.acceptor.why_not_ready()),
+        lambda seen: int(not seen.of.acceptor.admission.why_not_ready()),
     ),
     metric(
         GAUGE,
