@@ -18,8 +18,9 @@ from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.files import FILE_NAME, READ_ONLY, exposed, is_writable, unusable
 from signal_sdk.server.engine.journal import Journal, looked_at
 from signal_sdk.server.engine.kept import AppUse, uses
+from signal_sdk.server.engine.recovery import load, told
 from signal_sdk.server.engine.schema import COUNTED, MIGRATIONS
-from signal_sdk.server.engine.state import State, told
+from signal_sdk.server.engine.state import State
 
 NAMED: Final = 20
 """How many bad rows are named one by one; the others are counted."""
@@ -62,7 +63,7 @@ def _examine(journal: Journal, facts: list[tuple[str, str]], problems: list[str]
     problems += (f"{journal.path}: {line}" for line in journal.damage())
     with journal.up_to_date() as current:
         state = State(Commits())
-        state.load(current)
+        load(state, current)
         facts += ((name, str(sum(1 for _ in current.rows(name)))) for name in COUNTED)
         bad = current.bad_rows
         aside = current.set_aside()

@@ -31,6 +31,7 @@ from signal_sdk.server.engine.commits import Commits, InThread, JournalCommits, 
 from signal_sdk.server.engine.happened import Backlog, Follow, Happening
 from signal_sdk.server.engine.inboxes import Inboxes
 from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.recovery import resume
 from signal_sdk.server.engine.state import Due, State
 from signal_sdk.server.engine.tables import Account, Reply
 
@@ -66,7 +67,7 @@ class Core:
             state = State(commits, bounds)
             state.dues.do = state.expiries.do = self._do_due
             if journal is not None:
-                state.resume(journal)
+                resume(state, journal)
             shared = state, Inboxes(state, commits)
         self._state, self._inboxes = state, _ = shared
         self._commits = commits = state.commits

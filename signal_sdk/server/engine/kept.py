@@ -23,6 +23,7 @@ from signal_sdk.server.engine.bounds import size_of
 from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.files import FILE_NAME, unusable
 from signal_sdk.server.engine.journal import Journal, looked_at
+from signal_sdk.server.engine.recovery import load
 from signal_sdk.server.engine.schema import DROPPED, ENTRIES, HANDLED, MAKERS, Batch
 from signal_sdk.server.engine.state import State
 from signal_sdk.server.engine.tables import Account, Channel, encode_json
@@ -266,7 +267,7 @@ def _found(directory: str | Path) -> Iterator[Path]:
 def loaded(journal: Journal) -> State:
     """All that a journal has; what of it cannot be used, the journal has noted."""
     state = State(Commits())
-    state.load(journal)
+    load(state, journal)
     return state
 
 

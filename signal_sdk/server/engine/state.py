@@ -1,19 +1,16 @@
-"""All accounts, channels and calls of the embedded engine, and how they come back from a journal.
+"""All accounts, channels and calls of the embedded engine.
 
 Owns: the indexes, the numbers that name records, and the newest time that was seen. Must not know
-an operation.
+an operation, nor how a state comes back from a journal: recovery.py does.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping
-from functools import partial
-from typing import Any, Final, TypeAlias
+from collections.abc import Collection, Mapping
+from typing import Final, TypeAlias
 
 import attrs
-import msgspec
 
 from signal_sdk.server.engine.base import (
     AccountKey,
@@ -22,32 +19,24 @@ from signal_sdk.server.engine.base import (
     CallKey,
     ChannelKey,
     Delivery,
-    Entry,
     Holdings,
     Place,
 )
-from signal_sdk.server.engine.bounds import Bounds, Usage, check, size_of
+from signal_sdk.server.engine.bounds import Bounds, Usage, check
 from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.dues import Dues
-from signal_sdk.server.engine.facts import joining, leaving
-from signal_sdk.server.engine.files import exposed
 from signal_sdk.server.engine.happenings import Happenings
-from signal_sdk.server.engine.journal import HOMELESS, UNREADABLE, Journal
 from signal_sdk.server.engine.locks import Ask, Locks
 from signal_sdk.server.engine.memory import shrink
-from signal_sdk.server.engine.schema import FACTS, HAPPENINGS, LOCKS, MAKERS, Row
+from signal_sdk.server.engine.schema import FACTS, MAKERS
 from signal_sdk.server.engine.tables import (
     FEW,
     RESERVED,
     Account,
     Channel,
     Owner,
-    Reply,
-    call_from_row,
 )
 from signal_sdk.server.rates import Paces, Rates
-
-logger: logging.Logger = logging.getLogger("signal_sdk.server.engine")
 
 Due: TypeAlias = "tuple[str, Account | Channel | Owner | CallKey | Ask]"
 """What is due: its kind, and of what."""
@@ -91,6 +80,8 @@ class State:
     live: Counter[str] = attrs.field(factory=Counter)
     invited: int = 0
     ended: Counter[str] = attrs.field(factory=Counter)
+    last_account: int = 0
+    last_channel: int = 0
     last_reply: int = 0
     usages: dict[str, Usage] = attrs.field(factory=dict)
     newest_time: float = 0.0
@@ -115,13 +106,11 @@ class State:
         init=False, default=attrs.Factory(lambda state: Locks(state.commits), takes_self=True)
     )
     _gone: int = 0
-    _last_account: int = 0
     _forgotten_revision: int = 0
     """The largest that was given in an app that is forgotten: a new one begins behind it."""
     _noted_time: float = 0.0
     _given: set[str] = attrs.field(factory=set)
     """Under which names the journal has what was given."""
-    _last_channel: int = 0
 
     def usage(self, app: str) -> Usage:
         """What the app uses."""
@@ -206,9 +195,9 @@ class State:
             if not was_known:
                 what, most = "the accounts that the app has", self.bounds.app_accounts
                 check(usage.accounts, most, what, limit="app_accounts")
-            self._last_account += 1
+            self.last_account += 1
             account = Account(
-                id=self._last_account,
+                id=self.last_account,
                 key=key,
                 uid=usage.take_uid(*key),
                 usage=usage,
@@ -270,9 +259,9 @@ class State:
             check(maker.made, self.bounds.account_channels, what, limit="account_channels")
             maker.made += 1
         usage.channels += 1
-        self._last_channel += 1
+        self.last_channel += 1
         channel = Channel(
-            id=self._last_channel, key=key, usage=usage, maker=maker, idle_since=idle_since
+            id=self.last_channel, key=key, usage=usage, maker=maker, idle_since=idle_since
         )
         self.channels[key] = channel
         self.commits.channel(channel)
@@ -290,6 +279,18 @@ class State:
             channel.maker.made -= 1
             self.commits.drop(MAKERS, (channel.id,))
         return channel.maker
+
+    def take_facts(self, known: Mapping[str, float]) -> None:
+        """What of an app's use, and of the time, the journal has, by its names."""
+        self.newest_time = self._noted_time = known.get(NEWEST_TIME, 0.0)
+        self._forgotten_revision = int(known.get(REVISION, 0))
+        for name, number in known.items():
+            kind, _, app = name.partition(" ")
+            if kind in GIVEN and app:
+                setattr(usage := self.usage(app), kind, int(number))
+                usage.reserved = usage.revision
+                self._given.add(name)
+            self.happenings.take_number(name, number)
 
     def reserve_no_more(self) -> None:
         """The process ends in good order: numbers go on behind those that were given."""
@@ -312,184 +313,7 @@ class State:
         for (kind, app), number in numbers.items():
             self._note_given(kind, app, number)
 
-    def resume(self, journal: Journal) -> None:
-        """Go on where the journal was left; what of it cannot be used is set aside, and told in one
-        line of the log, as is a directory that others may look at. Raises `StorageError`.
-        """
-        for line in exposed(journal.path):
-            logger.warning("%s", line)
-        journal.reserve(RESERVED)
-        self.load(journal)
-        bad = journal.settle()
-        self._reserve_again(journal)
-        if bad:
-            logger.warning(
-                "%s: %d rows could not be used, and were set aside (%s): is the disk failing?",
-                journal.path,
-                len(bad),
-                told(Counter(it.table for it in bad)),
-            )
-
-    def _reserve_again(self, journal: Journal) -> None:
-        """Reserve revisions anew in every app that has given some, as `Journal.reserve` does what
-        accounts and channels have.
-        """
-        rows: dict[Any, Row | None] = {}
-        for app, usage in self.usages.items():
-            if usage.reserved or usage.revision:
-                usage.reserved = max(usage.reserved, usage.revision) + RESERVED
-                name = given(REVISION, app)
-                rows[(name,)] = (name, float(usage.reserved))
-        if rows:
-            journal.write({FACTS: rows})
-
-    def load(self, journal: Journal) -> None:
-        """Read all that a journal has. A row that cannot be used is refused, and so is what belongs
-        to it. Raises `StorageError`.
-        """
-        known: dict[str, float] = dict(journal.rows(FACTS))
-        self.newest_time = self._noted_time = known.get(NEWEST_TIME, 0.0)
-        self._forgotten_revision = int(known.get(REVISION, 0))
-        for name, number in known.items():
-            kind, _, app = name.partition(" ")
-            if kind in GIVEN and app:
-                setattr(usage := self.usage(app), kind, int(number))
-                usage.reserved = usage.revision
-                self._given.add(name)
-            self.happenings.take_number(name, number)
-        self._load_channels(journal, self._load_accounts(journal))
-        _take(journal, HAPPENINGS, self.happenings.take_row)
-        self.happenings.resumed()
-
-    def _load_accounts(self, journal: Journal) -> Mapping[int, Account]:
-        """The accounts, and what each has, by their ids."""
-        accounts: dict[int, Account] = {}
-
-        def take_account(row: Row) -> None:
-            usage = self.usage(row[1])
-            account = Account.from_row(row, usage)
-            usage.revision = max(usage.revision, account.revision)
-            key = account.key
-            accounts[account.id] = self.accounts[key] = account
-            usage.uids.add(account.uid)
-            if account.presence is not None:
-                usage.online += 1
-                self.lines[account.presence.line_digest] = key
-
-        def take_user_attribute(row: Row) -> None:
-            owner, *attribute = row
-            accounts[owner].take(tuple(attribute))
-
-        def take_entry(row: Row) -> None:
-            number, owner, version, expires, line = row
-            entry = Entry(version=version, sender="", expires=expires, line=line, number=number)
-            inbox, size = accounts[owner].inbox, size_of(line)
-            if inbox.entries and inbox.entries[-1].version == version:
-                # It was appended again, and the floor, which said so, could not be read.
-                inbox.entries[-1] = entry
-                return
-            inbox.append(entry, size)
-            accounts[owner].usage.bytes += size
-            accounts[owner].usage.entries += 1
-
-        def take_reply(row: Row) -> None:
-            number, owner, callid, text = row
-            accounts[owner].replies[callid] = Reply(text, number)
-            self.last_reply = number
-
-        _take(journal, "accounts", take_account)
-        _take(journal, "user_attributes", take_user_attribute)
-        _take(journal, "entries", take_entry, "account, version")
-        _take(journal, "replies", take_reply)
-        self._last_account = max(accounts, default=0)
-        return accounts
-
-    def _load_channels(self, journal: Journal, accounts: Mapping[int, Account]) -> None:
-        """The channels, who is in them, and the calls."""
-        channels: dict[int, Channel] = {}
-
-        def take_channel(row: Row) -> None:
-            channel = Channel.from_row(row, self.usage(row[1]))
-            channels[channel.id] = self.channels[channel.key] = channel
-            channel.usage.revision = max(channel.usage.revision, channel.revision)
-            channel.usage.channels += 1
-
-        def take_member(row: Row) -> None:
-            number, member, _ = row
-            account, channel = accounts[member], channels[number]
-            channel.members[account.key.account] = account.uid
-            channel.usage.members += 1
-            presence = account.presence
-            if presence is not None and presence.many_channels:
-                account.presence = joining(presence, channel.key.channel)
-
-        def take_maker(row: Row) -> None:
-            number, owner = row
-            channel, maker = channels[number], accounts[owner]
-            channel.maker = maker
-            maker.made += 1
-
-        def take_channel_attribute(row: Row) -> None:
-            number, *attribute = row
-            channels[number].take(tuple(attribute))
-
-        def take_call(row: Row) -> None:
-            key, call = call_from_row(row)
-            sides = [self.accounts[AccountKey(key.app, side)] for side in (key.one, key.other)]
-            self.calls[key] = call
-            self.live[call.state] += 1
-            for side in sides:
-                side.calls[key] = None
-
-        _take(journal, "channels", take_channel)
-        _take(journal, "members", take_member, "position")
-        _take(journal, MAKERS, take_maker)
-        _take(journal, "channel_attributes", take_channel_attribute)
-        _take(journal, "calls", take_call)
-        _take(journal, LOCKS, partial(self.locks.take_row, channels, accounts), "number")
-        self._last_channel = max(channels, default=0)
-        self._agree()
-
-    def _agree(self) -> None:
-        """A presence says which channels it is in: where a row was set aside, the members may say
-        otherwise, and are wrong.
-        """
-        for key, account in self.accounts.items():
-            presence = account.presence
-            if presence is None:
-                continue
-            for name in presence.channels:
-                channel = self.channels.get(ChannelKey(key.app, name))
-                if channel is None or key.account not in channel.members:
-                    presence = leaving(presence, name)
-            if presence is not account.presence:
-                account.presence = presence
-                self.commits.account(account)
-        for channel in self.channels.values():
-            for name in list(channel.members):
-                presence = self.accounts[AccountKey(channel.key.app, name)].presence
-                if presence is None or channel.key.channel not in presence.channels:
-                    del channel.members[name]
-                    channel.usage.members -= 1
-
 
 def given(kind: str, app: str) -> str:
     """Under which name the journal has what was given to accounts of the app that are forgotten."""
     return f"{kind} {app}"
-
-
-def told(counts: Mapping[str, int]) -> str:
-    """How many rows of which tables, in words."""
-    return ", ".join(f"{count} of {table}" for table, count in counts.items())
-
-
-def _take(journal: Journal, table: str, take: Callable[[Row], None], order: str = "") -> None:
-    """Have each row of a table taken, or refused where that cannot be."""
-    for row in journal.rows(table, order):
-        try:
-            take(row)
-        except LookupError:
-            journal.refuse(table, row, HOMELESS)
-        except (ArithmeticError, TypeError, ValueError, msgspec.MsgspecError):
-            # As written, and yet wrong: it was before rows had checksums.
-            journal.refuse(table, row, UNREADABLE)
