@@ -30,32 +30,38 @@ broken then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Protocol
 
 import trio
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
-from signal_sdk.server.engine.bounds import Bounds
-from signal_sdk.server.engine.delivery import Alarm, Clocks, Delivery, Ticker
-from signal_sdk.server.engine.facts import (
-    AccountKey,
-    Asked,
+from signal_sdk.server.engine.attribute_facts import (
     Attribute,
     AttributeChange,
     Attributes,
     AttributesChanged,
+    Changed,
+    PresenceChanged,
+    Watched,
+    WatchedFact,
+    presence_number,
+)
+from signal_sdk.server.engine.attributing import Attributing
+from signal_sdk.server.engine.bounds import Bounds
+from signal_sdk.server.engine.calling import Calling
+from signal_sdk.server.engine.delivery import Alarm, Clocks, Delivery, Ticker
+from signal_sdk.server.engine.facts import (
+    AccountKey,
+    Asked,
     Call,
     CallKey,
-    Changed,
     ChannelKey,
     Entry,
     Event,
     Joined,
     Known,
-    Locked,
-    LockLook,
     LoginFacts,
     Page,
     Part,
@@ -63,23 +69,18 @@ from signal_sdk.server.engine.facts import (
     Place,
     Post,
     Presence,
-    PresenceChanged,
     Revoked,
     Roster,
     Standing,
     Statistics,
-    Watched,
-    WatchedFact,
-    presence_number,
 )
-from signal_sdk.server.engine.happened import Backlog, Follow, Happening, Why
-from signal_sdk.server.engine.locking import Locking
+from signal_sdk.server.engine.following import Following
+from signal_sdk.server.engine.happened import Why
+from signal_sdk.server.engine.locking import Locked, Locking, LockLook
 from signal_sdk.server.engine.measures import Batches, Holdings, Measures, Trips
 from signal_sdk.server.engine.operating import Operating, number_in, wrong_cursor
 from signal_sdk.server.engine.pending import Answer, Pending
 from signal_sdk.wire.events import ChannelMessage
-from signal_sdk.wire.names import JsonValue
-from signal_sdk.wire.properties import Properties
 
 __all__ = [
     "LIFE_SECONDS",
@@ -172,9 +173,10 @@ class UnknownError(SignalError):
         super().__init__(ECode.GENERAL_E_FAILED, reason)
 
 
-class Engine(Operating, Locking, Protocol):
+class Engine(Operating, Following, Attributing, Calling, Locking, Protocol):
     """The contract, as one node has it. Made with its own settings, then given its node's
-    `Delivery` by `attach`. What an operator may ask is in operating.py, of locks in locking.py.
+    `Delivery` by `attach`. Parts of it are in modules of their own: operating.py (what an operator
+    may ask), following.py (what happens), attributing.py, calling.py and locking.py.
     """
 
     def attach(self, delivery: Delivery, clocks: Clocks) -> None:
@@ -267,34 +269,6 @@ class Engine(Operating, Locking, Protocol):
     def forget_newer_time(self) -> None:
         """Nothing later than now was seen: it was a clock's mistake."""
 
-    # --- what happens ---
-
-    def follow(self, app: str, follow: Follow) -> Answer[None]:
-        """Deliver to this node what happens in the app and is of `follow`, in place of what it has
-        followed there: as it happens, and not again where it is lost on the way.
-        """
-
-    def keep_happenings(self, kinds: Collection[str], most: int) -> None:
-        """Keep for hooks what happens of these kinds, in every app, from here on: of an app at most
-        so many, and of more the oldest go. With no kinds nothing is kept; what was may go.
-        """
-
-    def backlogs(self) -> Answer[Mapping[str, Backlog]]:
-        """What is kept for hooks, by apps, as far as this node knows them."""
-
-    def take_happenings(
-        self, app: str, most: int, *, seconds: float
-    ) -> Answer[Sequence[Happening] | None]:
-        """The oldest that are kept for hooks, at most so many, in the order of their numbers, which
-        are durable. No other node is given them for so many `seconds`; None where that is so of
-        this one. They stay until they are done.
-        """
-
-    def happenings_done(self, app: str, upto: int) -> Answer[bool]:
-        """All up to this number are with whom they are for. Does nothing, and is False, where
-        another node has taken them meanwhile.
-        """
-
     # --- presence and membership ---
 
     def log_in(
@@ -386,71 +360,6 @@ class Engine(Operating, Locking, Protocol):
         where the account is not in it.
         """
 
-    def set_channel_attr(
-        self, asked: Asked, channel: str, name: str, value: JsonValue, *, members_only: bool
-    ) -> Answer[Known | None]:
-        """Set one attribute and tell the channel, which is made, as one of this account's, where
-        there is none. Raises `SignalError` over the channel's rate, `QuotaError` over a bound.
-        """
-
-    def del_channel_attr(
-        self, asked: Asked, channel: str, name: str, *, members_only: bool
-    ) -> Answer[Known | None]:
-        """Delete one attribute and tell the channel. Raises `SignalError` where it is not set."""
-
-    def clear_channel_attrs(
-        self, asked: Asked, channel: str, *, members_only: bool
-    ) -> Answer[Known | None]:
-        """Delete all attributes and tell the channel, if there is one."""
-
-    def last_revision(self, app: str) -> Answer[int]:
-        """The revision of the app's latest change of an attribute, or of whatever else has numbers
-        of the same counter; 0 where there was none. Each is larger than all before it, on all
-        nodes, and none is given twice, be it over a crash.
-        """
-
-    def channel_attrs(self, key: ChannelKey) -> Answer[Mapping[str, JsonValue]]:
-        """All attributes of a channel, with the counts that are kept up to date."""
-
-    # --- users ---
-
-    def set_user_attr(self, asked: Asked, name: str, value: JsonValue) -> Answer[Known | None]:
-        """Set one attribute of the session's account. Raises `QuotaError`."""
-
-    def user_attrs(self, key: AccountKey) -> Answer[Mapping[str, JsonValue]]:
-        """All attributes of an account, which need not be online."""
-
-    # --- attributes with their revisions ---
-
-    def user_attributes(self, key: AccountKey) -> Answer[Attributes]:
-        """As `user_attrs`, with what there is to know of each."""
-
-    def channel_attributes(self, key: ChannelKey) -> Answer[Attributes]:
-        """All attributes that somebody has set of a channel, with what there is to know of each."""
-
-    def change_attributes(
-        self, asked: Asked, channel: str | None, change: AttributeChange, *, members_only: bool
-    ) -> Answer[Changed | Known]:
-        """Do all of the change or nothing, to attributes of the channel, or of the session's
-        account where that is None. A channel is told of each, in the order deleted, set; it is made
-        as by `set_channel_attr`. The reply that is kept is `asked.revised` of the revision, of 0
-        where nothing was done since something was not as the change wants it. Raises `SignalError`
-        over the channel's rate, of which each attribute is one, `QuotaError` over a bound.
-
-        What an attribute's time ends is deleted by the engine, as by the server's own account.
-        """
-
-    # --- watching ---
-
-    def watch(self, key: AccountKey) -> Answer[Watched]:
-        """Deliver to this node from here on what becomes of the account, by `deliver_watched`, and
-        answer how it stands. Not counted: once is enough. What is delivered meanwhile may come
-        before or behind the answer: the numbers tell.
-        """
-
-    def unwatch(self, key: AccountKey) -> None:
-        """Deliver it no more."""
-
     # --- inboxes ---
 
     def post(self, asked: Asked, post: Post) -> Answer[Known | None]:
@@ -462,32 +371,3 @@ class Engine(Operating, Locking, Protocol):
         """Drop everything up to `ver_clear`, and return what is next, at most `limit` entries. A
         `ver_clear` that was never given is another server's, and drops nothing.
         """
-
-    # --- calls ---
-
-    def invite(
-        self,
-        asked: Asked,
-        callee: str,
-        channel: str,
-        extra: JsonValue,
-        *,
-        call_id: str,
-        timeout: float,
-        is_online: bool,
-        properties: Properties | None = None,
-    ) -> Answer[Known | None]:
-        """Begin a call about `channel`, and tell `callee`, who has to be online where `is_online`
-        says so, with these properties; nobody answering ends it after `timeout` seconds. Raises
-        `SignalError` where such a call is alive, `QuotaError` where the caller has too many.
-        """
-
-    def step(
-        self, asked: Asked, peer: str, channel: str, kind: str, extra: JsonValue
-    ) -> Answer[Known | None]:
-        """Take the call with `peer` about `channel` a step on, `kind` being one of call_table.py's,
-        and tell `peer`. Raises `SignalError` where the step does not fit.
-        """
-
-    def calls_of(self, key: AccountKey) -> Answer[Sequence[Call]]:
-        """The live calls that the account is a side of."""

@@ -11,7 +11,8 @@ from typing import Protocol
 
 import attrs
 
-from signal_sdk.server.engine.facts import AccountKey, ChannelKey, WatchedFact
+from signal_sdk.server.engine.attribute_facts import WatchedFact
+from signal_sdk.server.engine.facts import AccountKey, ChannelKey
 from signal_sdk.server.engine.happened import Happening
 from signal_sdk.wire.events import ChannelContent
 

@@ -1,7 +1,8 @@
 """The facts that the engine and the rules hand each other.
 
-Owns: the keys, and what is known of a presence, an inbox, a channel and a call. Must not know an
-operation. Times are wall-clock Unix seconds, since they outlive a process.
+Owns: the keys, and what is known of a presence, an inbox, a channel and a call; what is known of
+attributes is in attribute_facts.py, of locks in locking.py. Must not know an operation. Times are
+wall-clock Unix seconds, since they outlive a process.
 """
 
 from __future__ import annotations
@@ -221,99 +222,6 @@ def leaving(presence: Presence, channel: str, *, is_removed: bool = False) -> Pr
     return replace(presence, channels=without(presence.channels, channel), removed=removed)
 
 
-# --- attributes ---
-
-
-@hides("value")
-class Attribute(msgspec.Struct, frozen=True, gc=False):
-    """An attribute: its value, the revision of the change that set it, and when it ends, if it does
-    by itself.
-    """
-
-    value: JsonValue
-    revision: int
-    expires: float | None = None
-
-
-@hides("values")
-class Attributes(msgspec.Struct, frozen=True, gc=False):
-    """Attributes of an account or a channel, and the revision of the last change of any of its; 0
-    where nothing of it is known.
-    """
-
-    revision: int = 0
-    values: Mapping[str, Attribute] = {}
-
-
-@hides("set")
-class AttributeChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to become of some attributes of an account or a channel, all of it or nothing.
-
-    It is done only where each attribute in `conditions` has that revision (0: is not set), and all
-    of them together have `revision`, unless that is None. What is `set` ends after `ttl` seconds,
-    unless that is None. No name is in both `set` and `delete`; one that is not there is deleted
-    already.
-    """
-
-    set: Mapping[str, JsonValue] = {}
-    delete: Sequence[str] = ()
-    conditions: Mapping[str, int] = {}
-    revision: int | None = None
-    ttl: float | None = None
-
-    @property
-    def named(self) -> Sequence[str]:
-        """All attributes that it names, each once."""
-        return list(dict.fromkeys((*self.conditions, *self.set, *self.delete)))
-
-
-class Changed(msgspec.Struct, frozen=True):
-    """What became of an `AttributeChange`: done under this `revision`; or nothing was done, and it
-    is 0, since the attributes that it names are not as it wants them, but as in `present`.
-    """
-
-    revision: int
-    present: Attributes | None = None
-
-
-# --- what watchers are told ---
-
-
-@hides("attributes")
-class Watched(msgspec.Struct, frozen=True):
-    """How a watched account stands: is it online, as of which number of its presence, and all of
-    its attributes. Numbers of its presence rise with each login and each logout.
-    """
-
-    is_online: bool
-    presence: int
-    attributes: Attributes
-
-
-@hides("set")
-class AttributesChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """Attributes of a watched account have changed, all of these under one revision."""
-
-    revision: int
-    set: Mapping[str, Attribute] = {}
-    deleted: Sequence[str] = ()
-
-
-class PresenceChanged(msgspec.Struct, frozen=True):
-    """A watched account has come online or gone offline; `presence` is as in `Watched`."""
-
-    is_online: bool
-    presence: int
-
-
-WatchedFact = Watched | AttributesChanged | PresenceChanged
-
-
-def presence_number(generation: int, *, is_online: bool) -> int:
-    """The number of the presence of an account that had this generation when it came or went."""
-    return 2 * generation + (0 if is_online else 1)
-
-
 # --- inboxes ---
 
 
@@ -428,32 +336,6 @@ class Past(msgspec.Struct, frozen=True):
             if isinstance(it.content, ChannelMessage)
         ]
         return cls(said[max(0, len(said) - most) :], is_whole and len(said) <= most)
-
-
-# --- locks ---
-
-
-class Locked(msgspec.Struct, frozen=True, kw_only=True):
-    """How it stands with what an account has asked of a lock: it has that under the number `fence`,
-    for so many `seconds` more; or it waits, and `place` is 1 where it is next. With neither it is
-    over, and `holder` is who has the lock then, if anybody has.
-    """
-
-    fence: int = 0
-    place: int = 0
-    seconds: float = 0.0
-    holder: str = ""
-
-
-class LockLook(msgspec.Struct, frozen=True, kw_only=True):
-    """A lock, as whoever looks sees it: who has it, under which number, for how many `seconds`
-    more, and how many wait. With an empty `holder` nobody has it.
-    """
-
-    holder: str = ""
-    fence: int = 0
-    seconds: float = 0.0
-    waiting: int = 0
 
 
 # --- calls ---

@@ -12,7 +12,7 @@ from signal_sdk.server.engine import lock_refusals
 from signal_sdk.server.engine.base import AccountKey, Asked, ChannelKey, Known
 from signal_sdk.server.engine.bounds import check
 from signal_sdk.server.engine.core import Core
-from signal_sdk.server.engine.facts import Locked, LockLook
+from signal_sdk.server.engine.locking import Locked, LockLook
 from signal_sdk.server.engine.locks import Ask
 from signal_sdk.server.engine.tables import Account, Channel
 from signal_sdk.wire import names

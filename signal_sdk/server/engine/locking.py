@@ -1,7 +1,7 @@
 """The engine contract, the locks of channels.
 
-Owns: these operations. `base.Engine` has them beside the others. Must not know who may ask for
-what, nor how a client is told.
+Owns: these operations, and what they tell. `base.Engine` has them beside the others. Must not know
+who may ask for what, nor how a client is told.
 
 A lock is a name in a channel. It is held by one of the channel's members at a time, for as long as
 that goes on saying so, and who waits for it gets it in the order of their asking. Whoever is no
@@ -14,10 +14,35 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from signal_sdk.server.engine.facts import AccountKey, Asked, ChannelKey, Known, Locked, LockLook
+import msgspec
+
+from signal_sdk.server.engine.facts import AccountKey, Asked, ChannelKey, Known
 from signal_sdk.server.engine.pending import Answer
 
-__all__ = ["Locking"]
+__all__ = ["LockLook", "Locked", "Locking"]
+
+
+class Locked(msgspec.Struct, frozen=True, kw_only=True):
+    """How it stands with what an account has asked of a lock: it has that under the number `fence`,
+    for so many `seconds` more; or it waits, and `place` is 1 where it is next. With neither it is
+    over, and `holder` is who has the lock then, if anybody has.
+    """
+
+    fence: int = 0
+    place: int = 0
+    seconds: float = 0.0
+    holder: str = ""
+
+
+class LockLook(msgspec.Struct, frozen=True, kw_only=True):
+    """A lock, as whoever looks sees it: who has it, under which number, for how many `seconds`
+    more, and how many wait. With an empty `holder` nobody has it.
+    """
+
+    holder: str = ""
+    fence: int = 0
+    seconds: float = 0.0
+    waiting: int = 0
 
 
 class Locking(Protocol):

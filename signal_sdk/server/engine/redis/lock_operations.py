@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from signal_sdk.server.engine.base import AccountKey, Asked, ChannelKey, Known
-from signal_sdk.server.engine.facts import Locked, LockLook
+from signal_sdk.server.engine.locking import Locked, LockLook
 from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.redis import answers
 from signal_sdk.server.engine.redis.answers import About
