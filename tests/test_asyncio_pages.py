@@ -25,8 +25,8 @@ def address() -> Iterator[str]:
 
 
 def program(page: str, address: str) -> Any:
-    """A page's program, at a server of the test's."""
-    [block] = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    """A page's first program, at a server of the test's."""
+    block, *_ = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
     assert block.count("127.0.0.1:8001") == 1
     return compile(block.replace("127.0.0.1:8001", address), f"docs/{page}", "exec")
 

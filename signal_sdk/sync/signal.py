@@ -40,7 +40,8 @@ class Signal:
     also one in which an event loop runs, which stands still for as long.
 
     The connections live in one background thread of the process, which the flat API shares. Leaving
-    the block logs every session out; an exception in it ends all at once.
+    the block logs every session out; an exception in it ends all at once. Where one block cannot
+    hold it all, as in the cells of a notebook, `open` and `close` are its two ends.
     """
 
     def __init__(
@@ -105,6 +106,19 @@ class Signal:
             # Ctrl-C, once more.
             lodger.leave(broken)
             raise
+
+    def open(self) -> Self:
+        """Enter the block, and return this: for what goes on in several cells of a notebook, or
+        ends in another function. Raises `RuntimeError` where it was entered before.
+        """
+        return self.__enter__()
+
+    def close(self) -> None:
+        """Leave the block that `open` has entered: every session is logged out. Where it was left
+        before, or never entered, nothing happens.
+        """
+        if self._has_begun:
+            self.__exit__(None, None, None)
 
     # --- what is asked ---
 
