@@ -172,14 +172,15 @@ def the_engine_is_known_by_its_contract(module: Module) -> list[str]:
 
 
 def the_journal_knows_no_state(module: Module) -> list[str]:
-    """The journal imports of ours only `errors`, its schema, its checksums, its chunks, its
-    statements, who has a file, and how text is made a line: to it, a row is a row. The records
-    import no journal.
+    """The journal imports of ours only `errors`, its database and vacuum, its schema, checksums,
+    chunks and statements, who has a file, and how text is made a line: to it, a row is a row. The
+    records import no journal.
     """
     ours = [name for name in module.imports() if is_in(name, PACKAGE)]
     if module.is_in(f"{ENGINE}.schema"):
         return ours
-    below = tuple(f"{ENGINE}.{name}" for name in ("schema", "checksums", "chunks", "statements"))
+    parts = ("schema", "checksums", "chunks", "statements", "database", "vacuum")
+    below = tuple(f"{ENGINE}.{name}" for name in parts)
     if module.is_in(f"{ENGINE}.journal", *below):
         known = (
             *("signal_sdk.errors", "signal_sdk.net", "signal_sdk.printable"),
@@ -211,7 +212,9 @@ only_lookup_knows_httpx = only(
     "signal_sdk.server.hooks.poster",
     libraries=("httpx", "httpcore", "urllib.request"),
 )
-only_the_journal_knows_sqlite = only("signal_sdk.server.engine.journal", libraries=("sqlite3",))
+only_the_journal_knows_sqlite = only(
+    *(f"{ENGINE}.{name}" for name in ("journal", "database", "vacuum")), libraries=("sqlite3",)
+)
 only_the_redis_engine_knows_redis = only(
     "signal_sdk.server.engine.redis", libraries=("coredis", "redis")
 )

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from signal_sdk.errors import StorageError
+from signal_sdk.server.engine.database import POWER
 from signal_sdk.server.engine.files import FILE_NAME, make_directory, unusable
-from signal_sdk.server.engine.journal import POWER, Journal
+from signal_sdk.server.engine.journal import Journal
 
 __all__ = ["UNFINISHED", "filled"]
 

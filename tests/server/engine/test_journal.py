@@ -18,8 +18,7 @@ from typing import Any, Final
 import pytest
 
 from signal_sdk.errors import StorageError
-from signal_sdk.server.engine import checkup, chunks
-from signal_sdk.server.engine import journal as journals
+from signal_sdk.server.engine import checkup, chunks, database
 from signal_sdk.server.engine.checksums import checksum, checksum_of
 from signal_sdk.server.engine.checkup import examine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
@@ -327,7 +326,7 @@ def test_a_newer_release_brings_an_older_file_up_to_date(
 ) -> None:
     with opened(tmp_path) as journal:
         journal.write({**accounts(1), **entries(1)})
-    for module in (journals, checkup):
+    for module in (database, checkup):
         monkeypatch.setattr(module, "MIGRATIONS", (*MIGRATIONS, SECOND))
     now, then = len(MIGRATIONS), len(MIGRATIONS) + 1
     before = contents(tmp_path)
@@ -444,7 +443,7 @@ def test_a_migration_that_fails_changes_nothing(
     with opened(tmp_path) as journal:
         journal.write(entries(1))
     before = contents(tmp_path)
-    monkeypatch.setattr(journals, "MIGRATIONS", (*MIGRATIONS, f"{SECOND}; CREATE TABLE more (y)"))
+    monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, f"{SECOND}; CREATE TABLE more (y)"))
     with pytest.raises(StorageError, match="table more already exists"):
         Journal.open(tmp_path)
     assert contents(tmp_path) == before

@@ -95,7 +95,7 @@ def test_a_quiet_server_gives_room_back_within_minutes(tmp_path: Path) -> None:
     journal.write(gone(5000))
     journal.write(written(1))
     large = file_bytes(tmp_path)
-    journal.clock = lambda: time.monotonic() + 60.0 * next(minutes)
+    journal._vacuum.clock = lambda: time.monotonic() + 60.0 * next(minutes)
     for _ in range(8):
         journal.write(written(1))
     journal.close()
