@@ -1,23 +1,21 @@
 """A connection's requests: decoded, answered once, and acknowledged when what they changed is
 durable.
 
-Owns: the replies that are kept for requests that come again, and the moment of an acknowledgement.
-Must not know what a function does: functions.py's table does, and the rules behind it.
+Owns: the order of a request's steps, and the moment of an acknowledgement. Must not know what a
+function does: functions.py's table does, and the rules behind it; nor what of a reply is kept
+(replies.py), or how often who may ask (pacing.py).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Final, TypeAlias, TypeGuard, TypeVar
-
-import trio
+from typing import Any, Final, TypeAlias, TypeVar
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server import rights
-from signal_sdk.server.attributes import CHANGED
 from signal_sdk.server.counts import UNREADABLE
 from signal_sdk.server.engine.base import Answer, Asked, Known, Pending, UnknownError
 from signal_sdk.server.engine.pending import after, drive, left, settled
@@ -25,17 +23,15 @@ from signal_sdk.server.functions import Question
 from signal_sdk.server.hearing import Hearing
 from signal_sdk.server.inbox import Polled
 from signal_sdk.server.moves import hear_again, hear_of_move
-from signal_sdk.server.rates import Pace
-from signal_sdk.server.refusals import Limit, too_often
+from signal_sdk.server.pacing import QUESTION_CHARS, SENDING, charge_answer, check_pace
+from signal_sdk.server.replies import DONE, REPLIES, is_countable, text_of
 from signal_sdk.server.services import Services
 from signal_sdk.server.session import Session
 from signal_sdk.server.watches import Watches
 from signal_sdk.server.wires.base import ClientLink
-from signal_sdk.wire import call2, functions, lock_functions, results, typed
+from signal_sdk.wire import call2, functions, results, typed
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.attribute_functions import (
-    ChannelChangeAttributes,
-    UserChangeAttributes,
     UserUnwatch,
     UserWatch,
 )
@@ -46,59 +42,16 @@ AnyRequest: TypeAlias = "call2.Request | call2.MessageRequest"
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server.requests")
 
-SENDING: Final = frozenset(
-    {
-        call2.Message,
-        functions.UserSendMessage,
-        functions.ChannelSendMessage,
-        functions.PushSendMessage,
-        functions.VoipInvite,
-        functions.VoipInviteMsg,
-        functions.PstnInvite,
-        functions.PstnDtmf,
-    }
-)
-"""What counts as a message, which the rules count: `user_messages_per_second`."""
-QUESTION_CHARS: Final = 16_384
-"""An answer counts as one more question for each so many characters: whoever asks for the names of
-100,000 members asks for a while."""
 MOVING: Final = (functions.ChannelJoin, functions.ChannelLeave)
 """What changes the channel that is heard."""
 WATCHING: Final = (UserWatch, UserUnwatch)
 """What changes which accounts are watched, which is the connection's own."""
 MOST_UNDER_WAY: Final = 64
 """How many requests of one connection an engine has at once, where their results are pending."""
-MAX_CALLID: Final = 2**63 - 1
-"""The largest call id whose reply is kept for a request that comes again: what a row can hold."""
-
-
-PACED: Final[Mapping[Limit, str]] = {
-    "questions_per_second": "questions",
-    "changes_per_second": "joins, leaves, changes of attributes, locks and steps of calls",
-}
-"""What a session may ask for so many of in a second."""
 WRONG_LINE: Final = "wrong line"
 """Why a request is refused whose `line` is not its connection's own: what a native client knows it
 by.
 """
-DONE: Final = call2.encode_result(results.DONE)
-LOCK_OVER: Final = call2.encode_result(
-    lock_functions.LockResult(fence=0, lease=0, place=0, holder="")
-)
-"""What is kept for who asks of a lock once more: how that stands is looked up, or it is over."""
-OVERTAKEN: Final = call2.encode_result(results.JoinResult(list=(), attrs={}, num=0))
-"""What a join is answered that comes again where a later request has led elsewhere: how things were
-then is of no use any more, and may be large."""
-REPLIES: Final[Mapping[type[Arguments], str]] = {
-    functions.UserSetAttr: call2.encode_result(results.SetAttrResult()),
-    functions.ChannelJoin: OVERTAKEN,
-    lock_functions.ChannelLock: LOCK_OVER,
-    lock_functions.ChannelLockRenew: LOCK_OVER,
-    lock_functions.ChannelUnlock: call2.encode_result(lock_functions.UnlockResult(held=1)),
-    UserChangeAttributes: CHANGED,
-    ChannelChangeAttributes: CHANGED,
-}
-"""What is kept of the answers that are not `DONE`."""
 
 
 class Requests:
@@ -172,7 +125,7 @@ class Requests:
         self, session: Session, request: AnyRequest, question: Question, args: Arguments
     ) -> Pending[None] | None:
         most = self._services.limits.questions_per_second
-        self._check_pace(session.questions, most, "questions_per_second")
+        check_pace(session.questions, most, "questions_per_second")
         found = question(session, args)
         if isinstance(found, Pending):
             return self._later(request, found, partial(self._tell, session, request.callid))
@@ -200,7 +153,7 @@ class Requests:
         asked = Asked(
             session.key,
             session.generation,
-            callid if ack is not None and _is_countable(callid) else None,
+            callid if ack is not None and is_countable(callid) else None,
             ack or 0,
             REPLIES.get(kind, DONE),
         )
@@ -208,7 +161,7 @@ class Requests:
         try:
             if kind not in SENDING:
                 most = services.limits.changes_per_second
-                self._check_pace(session.changes, most, "changes_per_second")
+                check_pace(session.changes, most, "changes_per_second")
                 if isinstance(args, MOVING):
                     return self._move(session, request, args, asked)
             result = services.handlers.changes[kind](session, args, asked)
@@ -269,17 +222,11 @@ class Requests:
         asked: Asked,
         result: results.Result | Known | None,
     ) -> None:
-        text = asked.reply if result is None else _text(result)
-        if len(text) > QUESTION_CHARS:
-            self._charge_long(session, result, text)
+        text = asked.reply if result is None else text_of(result)
+        if len(text) > QUESTION_CHARS and not isinstance(result, results.JoinResult):
+            # It tells how things are, as the answer to a question does.
+            charge_answer(session, text, self._services.limits)
         self._link.send(typed.Reply(callid, text))
-
-    def _charge_long(
-        self, session: Session, result: results.Result | Known | None, text: str
-    ) -> None:
-        """A long answer to a change tells how things are, as one to a question does."""
-        if not isinstance(result, results.JoinResult):
-            self._charge(session, len(text) / QUESTION_CHARS)
 
     def _changed(
         self,
@@ -291,9 +238,10 @@ class Requests:
     ) -> None:
         """A change is acknowledged when it is durable; `then` is called behind that."""
         self.unwritten += 1
-        text = asked.reply if result is None else _text(result)
-        if len(text) > QUESTION_CHARS:
-            self._charge_long(session, result, text)
+        text = asked.reply if result is None else text_of(result)
+        if len(text) > QUESTION_CHARS and not isinstance(result, results.JoinResult):
+            # It tells how things are, as the answer to a question does.
+            charge_answer(session, text, self._services.limits)
         self._services.engine.when_durable(partial(self._acknowledge, then, callid, text))
 
     def _tell(self, session: Session, callid: call2.CallId, result: results.Result) -> None:
@@ -308,21 +256,7 @@ class Requests:
         text = call2.encode_result(result)
         self._reply(callid, text)
         if len(text) > QUESTION_CHARS:
-            self._charge(session, len(text) / QUESTION_CHARS)
-
-    def _check_pace(self, pace: Pace, most: int, limit: Limit) -> None:
-        seconds = pace.seconds_left(most, trio.current_time())
-        if seconds:
-            raise too_often(
-                ECode.GENERAL_E_FAILED,
-                f"more than {most} {PACED[limit]} in a second from one user",
-                seconds,
-                limit=limit,
-            )
-
-    def _charge(self, session: Session, count: float) -> None:
-        limit = self._services.limits.questions_per_second
-        session.questions.charge(count, limit, trio.current_time())
+            charge_answer(session, text, self._services.limits)
 
     def _acknowledge(
         self,
@@ -436,12 +370,3 @@ class Requests:
             self._link.abort()
         except Exception as exc:  # noqa: BLE001  it is told
             self._refuse(request, exc)
-
-
-def _text(result: results.Result | Known) -> str:
-    """The result that a change's answer has."""
-    return result.reply if isinstance(result, Known) else call2.encode_result(result)
-
-
-def _is_countable(callid: call2.CallId) -> TypeGuard[int]:
-    return isinstance(callid, int) and 0 <= callid <= MAX_CALLID

@@ -1,0 +1,61 @@
+"""Pacing: how much one session may ask for in a second, beside its messages.
+
+Owns: what counts as what, and how much an answer counts. Must not know what is asked, nor how a
+pace is kept: rates.py does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import trio
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.server.config import LimitsConfig
+from signal_sdk.server.rates import Pace
+from signal_sdk.server.refusals import Limit, too_often
+from signal_sdk.server.session import Session
+from signal_sdk.wire import call2, functions
+
+__all__ = ["QUESTION_CHARS", "SENDING", "charge_answer", "check_pace"]
+
+SENDING: Final = frozenset(
+    {
+        call2.Message,
+        functions.UserSendMessage,
+        functions.ChannelSendMessage,
+        functions.PushSendMessage,
+        functions.VoipInvite,
+        functions.VoipInviteMsg,
+        functions.PstnInvite,
+        functions.PstnDtmf,
+    }
+)
+"""What counts as a message, which the rules count: `user_messages_per_second`."""
+QUESTION_CHARS: Final = 16_384
+"""An answer counts as one more question for each so many characters: whoever asks for the names of
+100,000 members asks for a while."""
+PACED: Final[Mapping[Limit, str]] = {
+    "questions_per_second": "questions",
+    "changes_per_second": "joins, leaves, changes of attributes, locks and steps of calls",
+}
+"""What a session may ask for so many of in a second."""
+
+
+def check_pace(pace: Pace, most: int, limit: Limit) -> None:
+    """Count one more, at most so many in a second. Raises `SignalError` over that."""
+    seconds = pace.seconds_left(most, trio.current_time())
+    if seconds:
+        raise too_often(
+            ECode.GENERAL_E_FAILED,
+            f"more than {most} {PACED[limit]} in a second from one user",
+            seconds,
+            limit=limit,
+        )
+
+
+def charge_answer(session: Session, text: str, limits: LimitsConfig) -> None:
+    """Count a long answer as the questions that it is worth."""
+    limit = limits.questions_per_second
+    session.questions.charge(len(text) / QUESTION_CHARS, limit, trio.current_time())
