@@ -160,12 +160,13 @@ def the_seam_is_kept(module: Module) -> list[str]:
 
 def the_engine_is_known_by_its_contract(module: Module) -> list[str]:
     """Of the engine, the server's rules import its contract alone, which is `base`, what is told of
-    what happens, and what a result is that comes later; the node picks one, and commands look over
+    what happens, and what a result is that comes later; `engines` picks one, and commands look over
     what one keeps, list and remove of it, carry it elsewhere, or change a list that all nodes
     share.
     """
     commands = ("doctor", "kept", "migrate", "redis", "revoke")
-    if module.is_in(ENGINE, "signal_sdk.server.node", *(f"signal_sdk.cli.{it}" for it in commands)):
+    picking = ("signal_sdk.server.engines", "signal_sdk.server.node")
+    if module.is_in(ENGINE, *picking, *(f"signal_sdk.cli.{it}" for it in commands)):
         return []
     contract = (f"{ENGINE}.base", f"{ENGINE}.pending", f"{ENGINE}.happened")
     return [name for name in module.imports() if is_in(name, ENGINE) and not is_in(name, *contract)]

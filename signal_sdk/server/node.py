@@ -5,7 +5,6 @@ Owns: which part gets which, the start, and the stop. Must not know any rule.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import socket
 import time
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
-from signal_sdk.errors import ConfigError, SignalError
+from signal_sdk.errors import ConfigError
 from signal_sdk.extras import needs_extra
 from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
@@ -30,15 +29,13 @@ from signal_sdk.server.config import Config, LimitsConfig
 from signal_sdk.server.counts import Tallies
 from signal_sdk.server.doors import Doors
 from signal_sdk.server.engine.base import Engine, Statistics
-from signal_sdk.server.engine.bounds import Bounds
-from signal_sdk.server.engine.embedded import EmbeddedEngine
-from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.memory import give_back
-from signal_sdk.server.engine.pending import waited
+from signal_sdk.server.engines import bounds_of, make_engine
 from signal_sdk.server.feed import Feed
 from signal_sdk.server.forwarded import Forwarded
 from signal_sdk.server.handed import Handed
 from signal_sdk.server.hooks.verdicts import INVITE
+from signal_sdk.server.housekeeping import Housekeeping
 from signal_sdk.server.http import Routes
 from signal_sdk.server.inbox import Inboxes
 from signal_sdk.server.links import Links
@@ -65,41 +62,9 @@ if TYPE_CHECKING:
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server")
 
-SWEEP_SECONDS: Final = 1.0
-"""Between two of the engine's sweeps."""
 NO_ADMIN: Final = needs_extra("[admin]", "server")
-NO_REDIS: Final = needs_extra("[server] redis", "redis")
 STOP_SECONDS: Final = 3.0
 """How long a stop waits for the clients to take their farewell."""
-
-
-def make_engine(config: Config) -> Engine:
-    """The engine of a node: in memory, with `[server] data` on the journal there, or with `redis`
-    on that. Raises `StorageError`.
-    """
-    server = config.server
-    if server.redis:
-        try:
-            # coredis, which it stands on, is an extra.
-            from signal_sdk.server.engine.redis.engine import RedisEngine  # noqa: PLC0415
-        except ModuleNotFoundError as exc:
-            if exc.name != "coredis":
-                raise
-            raise ConfigError(NO_REDIS) from None
-        return RedisEngine(
-            server.redis,
-            password=server.redis_password,
-            prefix=f"{server.redis_prefix}:",
-            replicas=server.replicas if server.durability == "replicas" else 0,
-        )
-    return EmbeddedEngine(
-        journal=Journal.open(server.data, server.durability) if server.data else None
-    )
-
-
-def _bounds(config: Config) -> Bounds:
-    known = {**attrs.asdict(config.limits), **attrs.asdict(config.server, recurse=False)}
-    return Bounds(**{field.name: known[field.name] for field in attrs.fields(Bounds)})
 
 
 class Node:
@@ -123,15 +88,13 @@ class Node:
         self._reactor = Reactor()
         self._nursery: trio.Nursery | None = None
         self._hub, spans = hub_and_spans(config.server, self._reactor.flusher.gathering)
-        self.engine.bound(_bounds(config))
+        self.engine.bound(bounds_of(config))
         self.engine.attach(self._hub, clocks(clock, self._reactor))
         self.feed: Feed = Feed(self.engine)
         """What happens, for those who follow it."""
         self._hub.on_happening = self.feed.take
         self._places = Places(config)
         self._stopping = trio.Event()
-        self._has_revoked = False
-        """Is there a session that is to end, perhaps?"""
         self._drain_seconds = 0.0
 
         self.hooks: Hooks | None = self._make_hooks()
@@ -178,6 +141,14 @@ class Node:
             holding=functions.INVITATIONS if questions and INVITE in questions.asked else (),
         )
         self._admission = Admission(services, Routes(config.server, self._places), forwarded)
+        self._housekeeping = Housekeeping(
+            self.engine,
+            self._places,
+            self._admission,
+            self._visitors,
+            self._revocations,
+            presences,
+        )
         self._links = Links(limits, self._reactor)
         self.acceptor: Acceptor = Acceptor(
             services, self._reactor, self._links, self._admission, forwarded
@@ -288,9 +259,9 @@ class Node:
                 await self._presences.recover()
                 if self.hooks is not None:
                     await nursery.start(self.hooks.run)
-                nursery.start_soon(self._sweep_loop)
+                nursery.start_soon(self._housekeeping.sweep_loop)
                 nursery.start_soon(self._lag.measure_loop)
-                nursery.start_soon(self._look_loop)
+                nursery.start_soon(self._housekeeping.look_loop)
                 if self._admin is not None:
                     nursery.start_soon(self._admin.run)
                 async with trio.open_nursery() as serving:
@@ -298,12 +269,12 @@ class Node:
                     async with trio.open_nursery() as accepting:
                         if doors is not None:
                             accepting.start_soon(doors.serve)
-                        await self._announce()
-                        accepting.start_soon(self._announce_loop)
+                        await self._housekeeping.announce()
+                        accepting.start_soon(self._housekeeping.announce_loop)
                         task_status.started(doors.addresses if doors else Addresses())
                         await self._stopping.wait()
                         with move_on_after(self._reactor, STOP_SECONDS):
-                            await self._announce()
+                            await self._housekeeping.announce()
                         if doors is not None:
                             await (doors.leave() if is_worker else doors.close_native())
                         await self.acceptor.drain(self._drain_seconds)
@@ -367,9 +338,9 @@ class Node:
         if self._admin is not None:
             self._admin.take(config)
         self._links.take_limits()
-        self.engine.bound(_bounds(self.config))
+        self.engine.bound(bounds_of(self.config))
         if self._nursery is not None:
-            self._nursery.start_soon(self._look_for_revocations)
+            self._nursery.start_soon(self._housekeeping.look_for_revocations)
         logger.info("the certificate, the apps and the limits were read again")
 
     def stop(self, drain_seconds: float = 0.0) -> None:
@@ -378,43 +349,6 @@ class Node:
         """
         self._drain_seconds = drain_seconds
         self._stopping.set()
-
-    async def _look_loop(self) -> None:
-        while True:
-            await trio.sleep(self._revocations.look_seconds)
-            await self._look_for_revocations()
-
-    async def _look_for_revocations(self) -> None:
-        if await self._revocations.look():
-            self._has_revoked = True
-        if not self._has_revoked:
-            return
-        try:
-            await self._presences.end_revoked()
-        except SignalError as exc:
-            logger.warning("who is to be logged out is looked for again: %s", exc.reason)
-        else:
-            self._has_revoked = False
-
-    async def _announce_loop(self) -> None:
-        while True:
-            await trio.sleep(SWEEP_SECONDS)
-            await self._announce()
-
-    async def _announce(self) -> None:
-        """Tell the other nodes where this one is, and hear where they are."""
-        if not self._places.is_advertised:
-            return
-        is_ready = not self._admission.why_not_ready() and self._visitors.has_room(1)
-        place = self._places.own(self._visitors.count) if is_ready else None
-        with contextlib.suppress(SignalError):
-            # While the engine is away nobody is told anything, by the lookups either.
-            self._places.take(await waited(self.engine.announce(place)))
-
-    async def _sweep_loop(self) -> None:
-        while True:
-            await trio.sleep(SWEEP_SECONDS)
-            await waited(self.engine.sweep())
 
 
 def _fixed_changes(before: Config, after: Config) -> Iterator[str]:
