@@ -188,7 +188,7 @@ def the_journal_knows_no_state(module: Module) -> list[str]:
             *(f"{ENGINE}.files", *below),
         )
         return [it for it in ours if not is_in(it, *known)]
-    if module.is_in(f"{ENGINE}.base", f"{ENGINE}.tables", f"{ENGINE}.inboxes"):
+    if module.is_in(*(f"{ENGINE}.{name}" for name in ("base", "tables", "owners", "inboxes"))):
         return [name for name in ours if is_in(name, f"{ENGINE}.journal")]
     return []
 

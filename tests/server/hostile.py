@@ -21,7 +21,8 @@ from signal_sdk.server import config as configs
 from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import AccountKey, ChannelKey
 from signal_sdk.server.engine.core import MAX_REPLIES
-from signal_sdk.server.engine.tables import Account, encode_json
+from signal_sdk.server.engine.tables import Account
+from signal_sdk.server.engine.values import encode_json
 from signal_sdk.testing.server import LocalServer, local_server, trio_wall_clock
 from signal_sdk.wire.names import CHANNEL_TTL, MAX_TTL_SECONDS
 from tests.packet_client import PacketClient, packet_client

@@ -34,7 +34,9 @@ from signal_sdk.server.engine.base import (
 )
 from signal_sdk.server.engine.bounds import check_attributes, check_bytes, size_of
 from signal_sdk.server.engine.channel_operations import ATTRIBUTES, ChannelOperations
-from signal_sdk.server.engine.tables import Account, Channel, Mark, Owner, encode_json
+from signal_sdk.server.engine.owners import Mark, Owner
+from signal_sdk.server.engine.tables import Account, Channel
+from signal_sdk.server.engine.values import encode_json
 from signal_sdk.server.refusals import too_often
 from signal_sdk.wire import names
 from signal_sdk.wire.names import JsonValue

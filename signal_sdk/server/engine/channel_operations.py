@@ -20,7 +20,8 @@ from signal_sdk.server.engine.bounds import size_of
 from signal_sdk.server.engine.core import Core
 from signal_sdk.server.engine.facts import some_take_no_bytes
 from signal_sdk.server.engine.happened import MESSAGE, Message
-from signal_sdk.server.engine.tables import FEW, RESERVED, Account, Channel, encode_json
+from signal_sdk.server.engine.tables import FEW, RESERVED, Account, Channel
+from signal_sdk.server.engine.values import encode_json
 from signal_sdk.server.refusals import too_often
 from signal_sdk.wire import names
 from signal_sdk.wire.events import ChannelContent, ChannelMessage

@@ -26,7 +26,8 @@ from signal_sdk.server.engine.journal import Journal, looked_at
 from signal_sdk.server.engine.recovery import load
 from signal_sdk.server.engine.schema import DROPPED, ENTRIES, HANDLED, MAKERS, Batch
 from signal_sdk.server.engine.state import State
-from signal_sdk.server.engine.tables import Account, Channel, encode_json
+from signal_sdk.server.engine.tables import Account, Channel
+from signal_sdk.server.engine.values import encode_json
 from signal_sdk.wire import names
 from signal_sdk.wire.names import JsonValue
 

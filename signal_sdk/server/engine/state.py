@@ -28,8 +28,9 @@ from signal_sdk.server.engine.dues import Dues
 from signal_sdk.server.engine.happenings import Happenings
 from signal_sdk.server.engine.locks import Ask, Locks
 from signal_sdk.server.engine.memory import shrink
+from signal_sdk.server.engine.owners import Owner
 from signal_sdk.server.engine.schema import FACTS, MAKERS
-from signal_sdk.server.engine.tables import FEW, RESERVED, Account, Channel, Owner
+from signal_sdk.server.engine.tables import FEW, RESERVED, Account, Channel
 from signal_sdk.server.rates import Paces, Rates
 
 Due: TypeAlias = "tuple[str, Account | Channel | Owner | CallKey | Ask]"

@@ -27,7 +27,7 @@ from signal_sdk.server.engine.facts import (
     takes_no_bytes,
 )
 from signal_sdk.server.engine.redis.events import unpack
-from signal_sdk.server.engine.tables import decode_json
+from signal_sdk.server.engine.values import decode_json
 from signal_sdk.server.refusals import Limit, too_often
 from signal_sdk.wire import names
 from signal_sdk.wire.names import JsonValue

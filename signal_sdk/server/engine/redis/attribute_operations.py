@@ -20,11 +20,12 @@ from signal_sdk.server.engine.base import (
     ChannelKey,
     Known,
 )
+from signal_sdk.server.engine.owners import Mark
 from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.redis import answers
 from signal_sdk.server.engine.redis.answers import About
 from signal_sdk.server.engine.redis.core import Core, asker, pack
-from signal_sdk.server.engine.tables import Mark, decode_json, encode_json
+from signal_sdk.server.engine.values import decode_json, encode_json
 from signal_sdk.wire import names
 from signal_sdk.wire.names import JsonValue
 

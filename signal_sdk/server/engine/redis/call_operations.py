@@ -20,7 +20,7 @@ from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.redis import answers
 from signal_sdk.server.engine.redis.answers import About
 from signal_sdk.server.engine.redis.core import Core, first_uid, pack
-from signal_sdk.server.engine.tables import encode_json
+from signal_sdk.server.engine.values import encode_json
 from signal_sdk.wire import events
 from signal_sdk.wire.names import JsonValue
 from signal_sdk.wire.properties import Properties

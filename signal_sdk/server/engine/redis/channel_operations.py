@@ -10,7 +10,7 @@ from signal_sdk.server.engine.base import Asked, Known
 from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.redis.answers import About
 from signal_sdk.server.engine.redis.core import Core
-from signal_sdk.server.engine.tables import encode_json
+from signal_sdk.server.engine.values import encode_json
 from signal_sdk.wire.events import ChannelMessage
 from signal_sdk.wire.properties import attach, is_binary
 

@@ -12,7 +12,7 @@ import msgspec
 
 from signal_sdk.server.engine import told
 from signal_sdk.server.engine.facts import Event
-from signal_sdk.server.engine.tables import decode_json
+from signal_sdk.server.engine.values import decode_json
 from signal_sdk.wire.events import ChannelContent, ChannelMessage
 from signal_sdk.wire.properties import detach
 

@@ -29,7 +29,8 @@ from signal_sdk.server.engine.redis.lock_operations import asker_of, lock_key
 from signal_sdk.server.engine.redis.visiting import Visit, chunked
 from signal_sdk.server.engine.schema import ENTRIES, FACTS, HAPPENINGS, LOCKS, MAKERS, Batch, Row
 from signal_sdk.server.engine.state import GIVEN, NEWEST_TIME, given
-from signal_sdk.server.engine.tables import call_row, channel_cell, decode_json
+from signal_sdk.server.engine.tables import call_row, channel_cell
+from signal_sdk.server.engine.values import decode_json
 
 __all__ = ["Found", "Reader", "base_of", "check_nobody", "found_apps", "living", "rows"]
 

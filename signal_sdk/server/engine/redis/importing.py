@@ -17,6 +17,7 @@ import attrs
 
 from signal_sdk.server.engine.bounds import size_of
 from signal_sdk.server.engine.locks import Locks
+from signal_sdk.server.engine.owners import Owner
 from signal_sdk.server.engine.redis.answers import channels_text
 from signal_sdk.server.engine.redis.attribute_operations import mark_text, name_size
 from signal_sdk.server.engine.redis.call_operations import key_of, record
@@ -26,7 +27,8 @@ from signal_sdk.server.engine.redis.lock_operations import ask_field, asker_of, 
 from signal_sdk.server.engine.redis.presence_operations import LINE_SECONDS
 from signal_sdk.server.engine.redis.visiting import Command, chunked
 from signal_sdk.server.engine.state import State
-from signal_sdk.server.engine.tables import Account, Channel, Owner, encode_json
+from signal_sdk.server.engine.tables import Account, Channel
+from signal_sdk.server.engine.values import encode_json
 from signal_sdk.wire import names
 
 __all__ = ["commands"]

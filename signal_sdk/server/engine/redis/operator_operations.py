@@ -34,7 +34,7 @@ from signal_sdk.server.engine.redis.attribute_operations import channel_args, na
 from signal_sdk.server.engine.redis.call_operations import key_of
 from signal_sdk.server.engine.redis.core import first_uid, pack, tag
 from signal_sdk.server.engine.redis.presence_operations import PresenceOperations
-from signal_sdk.server.engine.tables import encode_json
+from signal_sdk.server.engine.values import encode_json
 from signal_sdk.wire import names
 from signal_sdk.wire.events import ChannelMessage
 from signal_sdk.wire.names import JsonValue

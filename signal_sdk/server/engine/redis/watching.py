@@ -28,7 +28,7 @@ from signal_sdk.server.engine.redis.core import tag
 from signal_sdk.server.engine.redis.events import unpack
 from signal_sdk.server.engine.redis.pipeline import Pipeline
 from signal_sdk.server.engine.redis.topics import Topics
-from signal_sdk.server.engine.tables import decode_json
+from signal_sdk.server.engine.values import decode_json
 
 __all__ = ["Watching"]
 
