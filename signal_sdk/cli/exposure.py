@@ -13,7 +13,7 @@ from pathlib import Path
 
 from signal_sdk.server.config import Config
 from signal_sdk.server.config_admin import admin_place
-from signal_sdk.server.config_checks import shown
+from signal_sdk.server.config_errors import shown
 from signal_sdk.server.origins import is_loopback
 from signal_sdk.server.redis_urls import parse_redis
 

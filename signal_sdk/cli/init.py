@@ -21,7 +21,7 @@ from signal_sdk.cli.newfile import new_file
 from signal_sdk.cli.output import say
 from signal_sdk.printable import one_line
 from signal_sdk.server.config_admin import RIGHTS
-from signal_sdk.server.config_checks import toml_value
+from signal_sdk.server.config_errors import toml_value
 
 __all__ = ["SECTIONS", "Fresh", "init"]
 

@@ -21,7 +21,8 @@ from signal_sdk.printable import LOGGERS
 from signal_sdk.server import config as configs
 from signal_sdk.server.config import AdminKeyConfig, Config
 from signal_sdk.server.config_admin import RIGHTS
-from signal_sdk.server.config_checks import ConfigKeyError, parse_log_level
+from signal_sdk.server.config_checks import parse_log_level
+from signal_sdk.server.config_errors import ConfigKeyError
 
 __all__ = ["LEVELS", "NO_STATE", "Settings"]
 

@@ -24,16 +24,14 @@ import msgspec
 from signal_sdk.errors import ConfigError
 from signal_sdk.server import config_env
 from signal_sdk.server.config_admin import AdminConfig, AdminKeyConfig
-from signal_sdk.server.config_checks import (
+from signal_sdk.server.config_checks import DURABILITIES, MAX_PORT, parse_address
+from signal_sdk.server.config_errors import (
     ADMIN_KEYS,
     APPS,
     ARRAYS,
-    DURABILITIES,
-    MAX_PORT,
     ConfigKeyError,
     ConfigPath,
     header,
-    parse_address,
     shown,
     table_path,
     toml_value,

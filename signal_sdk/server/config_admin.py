@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from signal_sdk.server.config_checks import (
+from signal_sdk.server.config_checks import MAX_PORT, place_of
+from signal_sdk.server.config_errors import (
     ADMIN_KEYS,
-    MAX_PORT,
     ConfigKeyError,
     ConfigPath,
-    place_of,
     shown,
     table_path,
 )

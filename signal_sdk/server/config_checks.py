@@ -1,13 +1,13 @@
-"""The configuration's checks: what values may be, and how one is spelled in a file and in an error.
+"""The configuration's checks: what values may be.
 
 Owns: every check that takes more than a value's type, and its one line of text. Must not know:
-files, or which keys there are beyond those that it checks.
+files, how a place and a value are spelled (config_errors.py does), or which keys there are beyond
+those that it checks.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from signal_sdk.errors import ConfigError, ParameterError
+from signal_sdk.errors import ParameterError
 from signal_sdk.net.addresses import plain_address
 from signal_sdk.printable import LOGGERS
+from signal_sdk.server.config_errors import APPS, ConfigKeyError, ConfigPath, shown, toml_value
 from signal_sdk.server.config_hooks import HooksConfig, faults
 from signal_sdk.server.redis_urls import RedisUrlError, parse_redis
 from signal_sdk.wire import names
@@ -27,30 +28,17 @@ if TYPE_CHECKING:
     from signal_sdk.server.config_limits import LimitsConfig
 
 __all__ = [
-    "ADMIN_KEYS",
     "ANY_ORIGIN",
-    "APPS",
-    "ARRAYS",
     "DURABILITIES",
     "LOG_FORMATS",
     "MAX_PORT",
-    "ConfigKeyError",
-    "ConfigPath",
-    "header",
     "parse_address",
     "parse_log_level",
     "parse_origin",
     "place_of",
     "problems",
-    "shown",
-    "table_path",
-    "toml_value",
 ]
 
-APPS = "apps"
-ADMIN_KEYS = "admin.keys"
-ARRAYS = (APPS, ADMIN_KEYS)
-"""The tables that are repeated for each."""
 ANY_ORIGIN = "*"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 """What browsers leave out of an origin."""
@@ -58,75 +46,9 @@ MAX_PORT = 65535
 DURABILITIES = ("process", "power", "redis", "replicas")
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
-MAX_SHOWN_CHARS = 40
 MIN_CERTIFICATE_CHARS = 32
 """What the original ones have, and what HMAC-SHA256 asks of its key (RFC 7518, 3.2)."""
 TOO_SHORT = f"expected {MIN_CERTIFICATE_CHARS} characters or more: a shorter secret can be guessed"
-
-ConfigPath = tuple[str | int, ...]
-"""Where a value stands: table, number of the app, key, number of the element."""
-
-
-def header(table: str) -> str:
-    """A table as a file spells it."""
-    return f"[[{table}]]" if table in ARRAYS else f"[{table}]"
-
-
-def table_path(table: str) -> ConfigPath:
-    """Where a table stands."""
-    return tuple(table.split("."))
-
-
-class ConfigKeyError(ConfigError):
-    """A `ConfigError` that knows at which `path` it stands, but no file and no line; with `others`,
-    what else is wrong.
-    """
-
-    def __init__(self, path: ConfigPath, text: str, *, said_of: ConfigPath | None = None) -> None:
-        self.path = path
-        self.others: tuple[ConfigKeyError, ...] = ()
-        names = [part for part in (path if said_of is None else said_of) if isinstance(part, str)]
-        if (below := ".".join(names[:2])) in ARRAYS:
-            names[:2] = [below]
-        where = [header(names[0]), *(f"{name}:" for name in names[1:])] if names else []
-        super().__init__(" ".join([*where, text]))
-
-    @classmethod
-    def first_of(cls, faults: Iterable[ConfigKeyError]) -> ConfigKeyError | None:
-        """The first fault, which has the others; of several at one place, only the first counts."""
-        by_path: dict[ConfigPath, ConfigKeyError] = {}
-        for fault in faults:
-            for one in (fault, *fault.others):
-                by_path.setdefault(one.path, one)
-        if not by_path:
-            return None
-        first, *others = by_path.values()
-        first.others = tuple(others)
-        return first
-
-
-def toml_value(value: object) -> str:
-    """A value as a file spells it."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return str(value)
-        case str():
-            # JSON's escapes are TOML's; DEL is the one character that only TOML wants escaped.
-            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-        case tuple():
-            return f"[{', '.join(map(toml_value, value))}]"
-        case _:
-            raise TypeError(f"no key has values of type {type(value).__name__}")
-
-
-def shown(value: object) -> str:
-    """A value as an error shows it: on one line, and not all of a long one."""
-    text = toml_value(value)
-    if not text.isprintable():
-        text = json.dumps(value)
-    return text if len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]}..."
 
 
 def problems(config: Config) -> Iterator[ConfigKeyError]:

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeGuard
 import attrs
 
 from signal_sdk.errors import ConfigError
-from signal_sdk.server.config_checks import ARRAYS, ConfigKeyError, ConfigPath, table_path
+from signal_sdk.server.config_errors import ARRAYS, ConfigKeyError, ConfigPath, table_path
 from signal_sdk.server.config_keys import TABLES, Table
 
 __all__ = ["Named", "has_settings", "overlay", "resolve_secrets", "variable"]

@@ -13,7 +13,8 @@ from itertools import chain
 import attrs
 
 from signal_sdk.server.config_admin import AdminConfig, AdminKeyConfig, admin_problems
-from signal_sdk.server.config_checks import ADMIN_KEYS, APPS, MAX_PORT, ConfigKeyError, problems
+from signal_sdk.server.config_checks import MAX_PORT, problems
+from signal_sdk.server.config_errors import ADMIN_KEYS, APPS, ConfigKeyError
 from signal_sdk.server.config_fields import config_key
 from signal_sdk.server.config_hooks import HooksConfig
 from signal_sdk.server.config_limits import LimitsConfig

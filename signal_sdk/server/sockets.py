@@ -19,7 +19,7 @@ from signal_sdk.net.addresses import bind_all, share, takes_ipv4
 from signal_sdk.server import listener
 from signal_sdk.server.config import Config
 from signal_sdk.server.config_admin import admin_place
-from signal_sdk.server.config_checks import shown
+from signal_sdk.server.config_errors import shown
 from signal_sdk.server.handed import Handed
 from signal_sdk.wire.datagrams import LOOKUP_PORTS
 

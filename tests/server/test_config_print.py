@@ -23,7 +23,7 @@ from signal_sdk.server.config import (
     markdown_tables,
     print_config,
 )
-from signal_sdk.server.config_checks import header
+from signal_sdk.server.config_errors import header
 from signal_sdk.wire.looks import hidden_char
 from tests.server.configs import TABLES, secret_config
 
