@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import trio
 
-from signal_sdk.net.link import LinkClosed
+from signal_sdk.net.closed import LinkClosed
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.transport import Transport
 from signal_sdk.testing.server import LocalServer

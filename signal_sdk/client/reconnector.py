@@ -26,8 +26,8 @@ from signal_sdk.client.operation import Operation
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LinkError, LoginError, ProtocolError
 from signal_sdk.net.alarms import Alarm
+from signal_sdk.net.closed import LinkClosed
 from signal_sdk.net.deadline import Deadline, move_on_after
-from signal_sdk.net.link import LinkClosed
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.raised import text_of
 from signal_sdk.wire import frames, login

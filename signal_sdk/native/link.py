@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Final, TypeVar
 
 from signal_sdk.errors import LinkError
+from signal_sdk.net.closed import ABNORMAL_CLOSURE, LinkClosed, MessageTooLong
 from signal_sdk.net.deadline import move_on_after
-from signal_sdk.net.link import ABNORMAL_CLOSURE, LinkClosed, MessageTooLong, StreamLink
+from signal_sdk.net.link import StreamLink
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.strangers import READ_COST_BYTES, Pool, StrangerBounds
 from signal_sdk.net.transport import Transport

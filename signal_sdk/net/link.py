@@ -13,6 +13,7 @@ from typing import Final, Generic, TypeVar
 import trio
 
 from signal_sdk.errors import LinkError
+from signal_sdk.net.closed import ABNORMAL_CLOSURE, LinkClosed, ReadsTooSlowly
 from signal_sdk.net.outbox import Outbox
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.sleeper import Sleeper
@@ -27,30 +28,8 @@ from signal_sdk.net.transport import Transport
 
 M = TypeVar("M")
 
-ABNORMAL_CLOSURE: Final = 1006
-"""The code of a connection that broke, or whose kind of link has no codes."""
 MESSAGES_PER_TURN: Final = 32
 """How many messages of one read are handed out at once before others run."""
-
-
-class LinkClosed(LinkError):
-    """The link is closed: by the other side (its code and reason), or by a break (code 1006)."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(code, reason)
-        self.code = code
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"the connection is closed: {self.code} {self.reason}".rstrip()
-
-
-class ReadsTooSlowly(LinkClosed):
-    """Broken here, since more waited for the other side than its outbox may hold."""
-
-
-class MessageTooLong(LinkClosed):
-    """Ended here, since the other side's message was longer than it may be."""
 
 
 class StreamLink(Generic[M]):

@@ -16,7 +16,7 @@ import trio
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, SignalError
-from signal_sdk.net.link import LinkClosed, MessageTooLong, ReadsTooSlowly
+from signal_sdk.net.closed import LinkClosed, MessageTooLong, ReadsTooSlowly
 from signal_sdk.server.counts import UNREADABLE
 from signal_sdk.server.engine.pending import Pending, drive, ended, left, settled
 from signal_sdk.server.hearing import Hearing

@@ -16,14 +16,9 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import SEND_EOF, Event, Protocol, Side, State
 
 from signal_sdk.errors import LinkError
+from signal_sdk.net.closed import ABNORMAL_CLOSURE, LinkClosed, MessageTooLong
 from signal_sdk.net.deadline import move_on_after
-from signal_sdk.net.link import (
-    ABNORMAL_CLOSURE,
-    MESSAGES_PER_TURN,
-    LinkClosed,
-    MessageTooLong,
-    StreamLink,
-)
+from signal_sdk.net.link import MESSAGES_PER_TURN, StreamLink
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.strangers import FRAME_COST_BYTES, READ_COST_BYTES, Pool, StrangerBounds
 from signal_sdk.net.transport import Transport

@@ -11,7 +11,7 @@ import trio
 import trio.lowlevel
 
 from signal_sdk.native.link import PacketLink
-from signal_sdk.net.link import LinkClosed
+from signal_sdk.net.closed import LinkClosed
 from signal_sdk.net.transport import Transport
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.wire import packets

@@ -15,7 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from signal_sdk.native import link as native
 from signal_sdk.native.link import PacketLink
-from signal_sdk.net.link import LinkClosed
+from signal_sdk.net.closed import LinkClosed
 from signal_sdk.net.transport import Transport
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.websocket import link as websocket

@@ -10,7 +10,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from signal_sdk.errors import LinkError
 from signal_sdk.net import reactor as reactor_module
-from signal_sdk.net.link import MESSAGES_PER_TURN, LinkClosed
+from signal_sdk.net.closed import LinkClosed
+from signal_sdk.net.link import MESSAGES_PER_TURN
 from signal_sdk.net.reactor import READS_PER_SLICE, Reactor
 from signal_sdk.net.transport import RECEIVE_BYTES, Transport
 from signal_sdk.testing.memory import memory_transport_pair

@@ -23,7 +23,7 @@ import msgspec
 import trio
 
 from signal_sdk.errors import LinkError
-from signal_sdk.net.link import LinkClosed
+from signal_sdk.net.closed import LinkClosed
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.testing.server import LocalServer
 from signal_sdk.websocket import handshake

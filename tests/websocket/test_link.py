@@ -11,7 +11,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 from websockets.frames import Frame, Opcode
 
-from signal_sdk.net.link import LinkClosed
+from signal_sdk.net.closed import LinkClosed
 from signal_sdk.net.strangers import StrangerBounds
 from signal_sdk.net.transport import Transport
 from signal_sdk.testing.memory import memory_transport_pair
