@@ -39,6 +39,7 @@ from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from signal_sdk.websocket.link import Link
 from signal_sdk.wire import (
     call2,
+    call_functions,
     datagrams,
     frames,
     functions,
@@ -369,9 +370,9 @@ def call2_seeds() -> list[bytes]:
         functions.ChannelJoin(channel="room"),
         functions.ChannelSendMessage(channel="room", msg=SECRET, force=True),
         functions.ChannelSetAttr(channel="room", name="_channel_ttl", value="60"),
-        functions.VoipInvite(channel="room", peer="bob", extra='{"_timeout":5}'),
+        call_functions.VoipInvite(channel="room", peer="bob", extra='{"_timeout":5}'),
         functions.UserGetMessages(ver_clear=0, max=30),
-        functions.PstnDtmf(call="room", digits="12#"),
+        call_functions.PstnDtmf(call="room", digits="12#"),
     ]
     who = login.Login(vid="app", account="ann", token=names.NO_TOKEN)
     line = lines.MessageLine(src="a", dst="b", type="instant", content="c d", time=1, msg_id="7")

@@ -18,7 +18,7 @@ import msgspec
 from signal_sdk.errors import SignalError
 from signal_sdk.extras import needs_extra
 from signal_sdk.raised import type_name
-from signal_sdk.wire import events, functions, names
+from signal_sdk.wire import call_functions, events, functions, names
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.lines import MessageLine
 from signal_sdk.wire.names import JsonValue
@@ -74,7 +74,7 @@ class About(msgspec.Struct, frozen=True, gc=False):
                 return cls(Kind.ACCOUNT, peer, message_id, _size(content, args.properties))
             case functions.ChannelSendMessage(channel=name, message_id=message_id, msg=msg):
                 return cls(Kind.CHANNEL, name, message_id, _size(msg, args.properties))
-            case functions.VoipInvite(peer=peer, call_id=call_id, extra=extra):
+            case call_functions.VoipInvite(peer=peer, call_id=call_id, extra=extra):
                 return cls(Kind.INVITATION, peer, call_id, _size(extra))
         return None
 

@@ -30,7 +30,7 @@ from signal_sdk.client.request import Codes
 from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, ProtocolError, SignalError
-from signal_sdk.wire import events, functions, names, results
+from signal_sdk.wire import call_functions, events, names, results
 from signal_sdk.wire.lines import MessageLine
 from signal_sdk.wire.names import JsonValue
 
@@ -47,11 +47,11 @@ _PEER_STEPS: Final = {
     events.VOIP_MSG: CallStep.PEER_SENT,
 }
 
-_OUR_STEPS: Final[dict[CallStep, type[functions.CallArguments]]] = {
-    CallStep.ACCEPT: functions.VoipInviteAccept,
-    CallStep.REFUSE: functions.VoipInviteRefuse,
-    CallStep.END: functions.VoipInviteBye,
-    CallStep.SEND: functions.VoipInviteMsg,
+_OUR_STEPS: Final[dict[CallStep, type[call_functions.CallArguments]]] = {
+    CallStep.ACCEPT: call_functions.VoipInviteAccept,
+    CallStep.REFUSE: call_functions.VoipInviteRefuse,
+    CallStep.END: call_functions.VoipInviteBye,
+    CallStep.SEND: call_functions.VoipInviteMsg,
 }
 
 
@@ -99,7 +99,7 @@ class Calls:
                 alive.tell(CallEnded(alive, ""))
             self._sides[side.id] = side
         self._requests.call(
-            lambda: functions.VoipInvite(
+            lambda: call_functions.VoipInvite(
                 channel=given.text("channel", channel),
                 peer=given.text("account", peer),
                 extra=given.json_value("extra", extra),
@@ -221,7 +221,7 @@ class Calls:
         side.invited.succeed(None)
         self._sides[side.id] = side
         self._requests.call(
-            lambda: functions.VoipInviteAck(channel=side.channel, peer=side.peer),
+            lambda: call_functions.VoipInviteAck(channel=side.channel, peer=side.peer),
             results.Result,
             nothing,
             # A call that is over already is none of the user's business.

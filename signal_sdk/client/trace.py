@@ -20,7 +20,7 @@ from signal_sdk.client.log import warn
 from signal_sdk.client.request import CallRequest, MessageRequest, Request
 from signal_sdk.errors import ProtocolError
 from signal_sdk.printable import one_line
-from signal_sdk.wire import events, functions, names
+from signal_sdk.wire import call_functions, events, names
 from signal_sdk.wire.lines import MessageLine
 from signal_sdk.wire.names import JsonValue
 from signal_sdk.wire.properties import Properties, is_binary, size_of_bytes
@@ -171,9 +171,11 @@ class SessionTrace:
     # --- calls ---
 
     def _call_of_request(self, args: object) -> Diagram | None:
-        if not isinstance(args, functions.CallArguments):
+        if not isinstance(args, call_functions.CallArguments):
             return None
-        return self._call((args.channel, args.peer), begins=isinstance(args, functions.VoipInvite))
+        return self._call(
+            (args.channel, args.peer), begins=isinstance(args, call_functions.VoipInvite)
+        )
 
     def _call_of_entry(self, line: MessageLine) -> Diagram | None:
         try:

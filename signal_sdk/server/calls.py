@@ -19,7 +19,7 @@ from signal_sdk.server.engine.pending import Pending, drive, settled
 from signal_sdk.server.hooks.verdicts import INVITE, Questions, Verdict, check
 from signal_sdk.server.inbox import check_user_rate
 from signal_sdk.server.session import Session
-from signal_sdk.wire import events, functions, names
+from signal_sdk.wire import call_functions, events, names
 from signal_sdk.wire.names import JsonValue
 from signal_sdk.wire.properties import Properties
 
@@ -47,7 +47,7 @@ class Calls:
         self._limits = limits
 
     def invite(
-        self, session: Session, args: functions.VoipInvite, asked: Asked
+        self, session: Session, args: call_functions.VoipInvite, asked: Asked
     ) -> Answer[Known | None]:
         """`voip_invite`."""
         return self._invite(session, args, asked, args.extra, args.call_id, args.properties)
@@ -55,7 +55,7 @@ class Calls:
     def _invite(
         self,
         session: Session,
-        args: functions.VoipInvite | functions.PstnInvite,
+        args: call_functions.VoipInvite | call_functions.PstnInvite,
         asked: Asked,
         extra: JsonValue,
         call_id: str = "",
@@ -89,7 +89,7 @@ class Calls:
         return invite()
 
     def step(
-        self, session: Session, args: functions.CallArguments, asked: Asked
+        self, session: Session, args: call_functions.CallArguments, asked: Asked
     ) -> Answer[Known | None]:
         """`voip_invite_ack`, `_accept`, `_refuse`, `_bye` and `_msg`."""
         if args.function == events.VOIP_MSG:
@@ -98,15 +98,17 @@ class Calls:
 
     # --- as the older clients say it ---
 
-    def bye(self, session: Session, args: functions.CallBye, asked: Asked) -> Answer[Known | None]:
+    def bye(
+        self, session: Session, args: call_functions.CallBye, asked: Asked
+    ) -> Answer[Known | None]:
         """`call_bye`."""
         if args.source != session.account:
             raise names.wrong("srcNum", args.source, "is not one's own account")
-        bye = functions.VoipInviteBye(channel=args.channel, peer=args.peer, extra=args.extra)
+        bye = call_functions.VoipInviteBye(channel=args.channel, peer=args.peer, extra=args.extra)
         return self.step(session, bye, asked)
 
     def invite_phone(
-        self, session: Session, args: functions.PstnInvite, asked: Asked
+        self, session: Session, args: call_functions.PstnInvite, asked: Asked
     ) -> Answer[Known | None]:
         """`pstn_invite`: an invitation to the account that is named as the phone number is, whose
         `extra` has the number to show as `srcNum`; what the client gave is within its limit
@@ -116,12 +118,14 @@ class Calls:
         return self._invite(session, args, asked, extra)
 
     def dial(
-        self, session: Session, args: functions.PstnDtmf, asked: Asked
+        self, session: Session, args: call_functions.PstnDtmf, asked: Asked
     ) -> Answer[Known | None]:
         """`pstn_dtmf`."""
         return drive(self._dial(session, args, asked))
 
-    async def _dial(self, session: Session, args: functions.PstnDtmf, asked: Asked) -> Known | None:
+    async def _dial(
+        self, session: Session, args: call_functions.PstnDtmf, asked: Asked
+    ) -> Known | None:
         found = [
             call
             for call in await settled(self._engine.calls_of(session.key))
@@ -133,5 +137,5 @@ class Calls:
         call = found[0]
         peer = call.other(session.account)
         extra = events.encode_dtmf(args.digits)
-        message = functions.VoipInviteMsg(channel=call.channel, peer=peer, extra=extra)
+        message = call_functions.VoipInviteMsg(channel=call.channel, peer=peer, extra=extra)
         return await settled(self.step(session, message, asked))

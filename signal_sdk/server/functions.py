@@ -22,7 +22,7 @@ from signal_sdk.server.inbox import Inboxes
 from signal_sdk.server.locks import Locks
 from signal_sdk.server.presence import Presences
 from signal_sdk.server.session import Session
-from signal_sdk.wire import call2, lock_functions, results
+from signal_sdk.wire import call2, call_functions, lock_functions, results
 from signal_sdk.wire import functions as wire
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.attribute_functions import (
@@ -47,7 +47,7 @@ class Handlers:
     changes: Mapping[type[Arguments], Change]
 
 
-INVITATIONS: Final = (wire.VoipInvite, wire.PstnInvite)
+INVITATIONS: Final = (call_functions.VoipInvite, call_functions.PstnInvite)
 """The changes that begin a call."""
 
 
@@ -95,15 +95,15 @@ def handlers(
             lock_functions.ChannelLockRenew: locks.renew,
             lock_functions.ChannelUnlock: locks.unlock,
             ChannelChangeAttributes: channel_attributes.change,
-            wire.VoipInvite: calls.invite,
-            wire.VoipInviteAck: calls.step,
-            wire.VoipInviteAccept: calls.step,
-            wire.VoipInviteRefuse: calls.step,
-            wire.VoipInviteBye: calls.step,
-            wire.VoipInviteMsg: calls.step,
-            wire.CallBye: calls.bye,
-            wire.PstnInvite: calls.invite_phone,
-            wire.PstnDtmf: calls.dial,
+            call_functions.VoipInvite: calls.invite,
+            call_functions.VoipInviteAck: calls.step,
+            call_functions.VoipInviteAccept: calls.step,
+            call_functions.VoipInviteRefuse: calls.step,
+            call_functions.VoipInviteBye: calls.step,
+            call_functions.VoipInviteMsg: calls.step,
+            call_functions.CallBye: calls.bye,
+            call_functions.PstnInvite: calls.invite_phone,
+            call_functions.PstnDtmf: calls.dial,
             wire.PushSendMessage: inboxes.push,
             wire.UserSetForeground: partial(_accept, engine),
             wire.AppSendMessage: _refuse,

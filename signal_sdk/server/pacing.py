@@ -16,7 +16,7 @@ from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.rates import Pace
 from signal_sdk.server.refusals import Limit, too_often
 from signal_sdk.server.session import Session
-from signal_sdk.wire import call2, functions
+from signal_sdk.wire import call2, call_functions, functions
 
 __all__ = ["QUESTION_CHARS", "SENDING", "charge_answer", "check_pace"]
 
@@ -26,10 +26,10 @@ SENDING: Final = frozenset(
         functions.UserSendMessage,
         functions.ChannelSendMessage,
         functions.PushSendMessage,
-        functions.VoipInvite,
-        functions.VoipInviteMsg,
-        functions.PstnInvite,
-        functions.PstnDtmf,
+        call_functions.VoipInvite,
+        call_functions.VoipInviteMsg,
+        call_functions.PstnInvite,
+        call_functions.PstnDtmf,
     }
 )
 """What counts as a message, which the rules count: `user_messages_per_second`."""

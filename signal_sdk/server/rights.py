@@ -10,7 +10,7 @@ from typing import Final
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
-from signal_sdk.wire import call2, functions, lock_functions, names
+from signal_sdk.wire import call2, call_functions, functions, lock_functions, names
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.attribute_functions import ChannelChangeAttributes, ChannelReadAttributes
 from signal_sdk.wire.rights import Rights, covers
@@ -42,8 +42,8 @@ PEERS: Final[dict[type[Arguments], ECode]] = {
     functions.UserSendMessage: ECode.SENDMESSAGE_E_OTHER,
     call2.Message: ECode.SENDMESSAGE_E_OTHER,
     functions.PushSendMessage: ECode.SENDMESSAGE_E_OTHER,
-    functions.VoipInvite: ECode.INVITE_E_OTHER,
-    functions.PstnInvite: ECode.INVITE_E_OTHER,
+    call_functions.VoipInvite: ECode.INVITE_E_OTHER,
+    call_functions.PstnInvite: ECode.INVITE_E_OTHER,
 }
 """What begins something with the account of that name. Whoever is called may answer."""
 

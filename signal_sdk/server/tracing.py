@@ -27,7 +27,7 @@ from signal_sdk.server.hub import Hub
 from signal_sdk.server.inbox import Polled
 from signal_sdk.server.session import Session
 from signal_sdk.spans import NO_API, About, Span, Spans, Step, spans_in_use
-from signal_sdk.wire import events, functions, lines
+from signal_sdk.wire import call_functions, events, functions, lines
 from signal_sdk.wire.properties import NONE, SEPARATOR
 
 __all__ = ["TracedHub", "hub_and_spans", "traced"]
@@ -38,7 +38,7 @@ NO_PROVIDER = (
     "[server] tracing: this process has set no tracer provider, so that there are no spans; "
     "`opentelemetry-instrument signal-sdk serve …` sets one"
 )
-MESSAGES = (functions.UserSendMessage, functions.ChannelSendMessage, functions.VoipInvite)
+MESSAGES = (functions.UserSendMessage, functions.ChannelSendMessage, call_functions.VoipInvite)
 """What has properties."""
 
 

@@ -1,8 +1,9 @@
 """The functions of `call2`: each one's arguments as a class.
 
-Owns: the table of protocol.md, section 3. Must not know what a function does. An arguments class
-checks and normalises what it is made of, whichever side makes it: the SDK from its callers' values,
-the server from JSON. Unknown keys are ignored, as the original service did.
+Owns: the table of protocol.md, section 3; the functions of calls, of locks and of attributes with
+revisions are in modules of their own. Must not know what a function does. An arguments class checks
+and normalises what it is made of, whichever side makes it: the SDK from its callers' values, the
+server from JSON. Unknown keys are ignored, as the original service did.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from signal_sdk.wire.attribute_functions import (
     UserUnwatch,
     UserWatch,
 )
+from signal_sdk.wire.call_functions import CALL_FUNCTIONS
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.lock_functions import (
     ChannelLock,
@@ -254,67 +256,6 @@ class ChannelQueryUserListAll(Arguments):
     num: int = arg("num", _whole_number("num", 0), names.MAX_USER_LIST_ALL)
 
 
-@hides("extra")
-@attrs.frozen(kw_only=True)
-class CallArguments(Arguments):
-    """What every step of a call takes: the call's channel, the other side, and what it is told."""
-
-    channel: str = arg("channelName", names.check_channel)
-    peer: str = arg("peer", names.check_account)
-    extra: JsonValue = arg("extra", names.check_extra, "")
-
-
-@hides("extra")
-@attrs.frozen(kw_only=True)
-class VoipInvite(CallArguments):
-    """Invite `peer` to a call. `call_id` (ours) tells it from others between the same two."""
-
-    function = "voip_invite"
-
-    call_id: str = arg("callID", names.check_call_id, "")
-    properties: Properties | None = arg("properties", check_properties, None)
-
-
-@hides("extra")
-@attrs.frozen(kw_only=True)
-class VoipInviteAck(CallArguments):
-    """The invitation has arrived; the callee's SDK says so by itself."""
-
-    function = "voip_invite_ack"
-
-
-@hides("extra")
-@attrs.frozen(kw_only=True)
-class VoipInviteAccept(CallArguments):
-    """Take the call."""
-
-    function = "voip_invite_accept"
-
-
-@hides("extra")
-@attrs.frozen(kw_only=True)
-class VoipInviteRefuse(CallArguments):
-    """Refuse the call."""
-
-    function = "voip_invite_refuse"
-
-
-@hides("extra")
-@attrs.frozen(kw_only=True)
-class VoipInviteBye(CallArguments):
-    """End the call."""
-
-    function = "voip_invite_bye"
-
-
-@hides("extra")
-@attrs.frozen(kw_only=True)
-class VoipInviteMsg(CallArguments):
-    """Tell the other side something, such as dialled digits."""
-
-    function = "voip_invite_msg"
-
-
 @attrs.frozen(kw_only=True)
 class ChannelHistory(Arguments):
     """The newest `num` messages of a channel that one is in, as far as the server holds them
@@ -342,47 +283,6 @@ class ChannelCatchUp(Arguments):
 
 
 # --- of the older clients -------------------------------------------------------------------------
-
-
-@hides("extra")
-@attrs.frozen(kw_only=True)
-class CallBye(Arguments):
-    """End the call between `source`, one's own account, and `peer`: how native clients and the
-    original Java SDK do it.
-    """
-
-    function = "call_bye"
-
-    channel: str = arg("channelName", names.check_channel)
-    source: str = arg("srcNum", names.check_account)
-    peer: str = arg("destNum", names.check_account)
-    extra: JsonValue = arg("extra", names.check_extra, "")
-
-
-@hides("extra")
-@attrs.frozen(kw_only=True)
-class PstnInvite(Arguments):
-    """Call the phone number `peer`, which shows the number `source`."""
-
-    function = "pstn_invite"
-
-    channel: str = arg("channelName", names.check_channel)
-    source: str = arg("srcNum", names.check_phone_number, "")
-    peer: str = arg("destNum", names.check_account)
-    extra: JsonValue = arg("extra", names.check_extra, "")
-
-
-@hides("digits")
-@attrs.frozen(kw_only=True)
-class PstnDtmf(Arguments):
-    """Dial digits in a call, which `call` names: by its id, its channel, or the `callid` in its
-    invitation's `extra`.
-    """
-
-    function = "pstn_dtmf"
-
-    call: str = arg("cid", names.check_call_name)
-    digits: str = arg("dtmf", names.check_digits)
 
 
 @hides("content")
@@ -424,51 +324,41 @@ class UserExtCall(Arguments):
     function = "user_ext_call"
 
 
-FUNCTIONS: Final[Mapping[str, type[Arguments]]] = {
-    cls.function: cls
-    for cls in (
-        UserLogout,
-        UserSendMessage,
-        UserGetMessages,
-        UserQueryStatus,
-        UserSetAttr,
-        UserGetAttr,
-        UserGetAttrAll,
-        ChannelJoin,
-        ChannelLeave,
-        ChannelSendMessage,
-        ChannelSetAttr,
-        ChannelDelAttr,
-        ChannelClearAttr,
-        ChannelQueryNum,
-        ChannelQueryUserIsIn,
-        ChannelQueryUserList,
-        ChannelQueryUserListAll,
-        ChannelHistory,
-        ChannelCatchUp,
-        ChannelLock,
-        ChannelLockRenew,
-        ChannelUnlock,
-        ChannelQueryLock,
-        UserChangeAttributes,
-        UserReadAttributes,
-        UserWatch,
-        UserUnwatch,
-        ChannelChangeAttributes,
-        ChannelReadAttributes,
-        VoipInvite,
-        VoipInviteAck,
-        VoipInviteAccept,
-        VoipInviteRefuse,
-        VoipInviteBye,
-        VoipInviteMsg,
-        CallBye,
-        PstnInvite,
-        PstnDtmf,
-        PushSendMessage,
-        UserSetForeground,
-        AppSendMessage,
-        AppSendMessage2,
-        UserExtCall,
-    )
-}
+_ALL: Final[tuple[type[Arguments], ...]] = (
+    UserLogout,
+    UserSendMessage,
+    UserGetMessages,
+    UserQueryStatus,
+    UserSetAttr,
+    UserGetAttr,
+    UserGetAttrAll,
+    ChannelJoin,
+    ChannelLeave,
+    ChannelSendMessage,
+    ChannelSetAttr,
+    ChannelDelAttr,
+    ChannelClearAttr,
+    ChannelQueryNum,
+    ChannelQueryUserIsIn,
+    ChannelQueryUserList,
+    ChannelQueryUserListAll,
+    ChannelHistory,
+    ChannelCatchUp,
+    ChannelLock,
+    ChannelLockRenew,
+    ChannelUnlock,
+    ChannelQueryLock,
+    UserChangeAttributes,
+    UserReadAttributes,
+    UserWatch,
+    UserUnwatch,
+    ChannelChangeAttributes,
+    ChannelReadAttributes,
+    *CALL_FUNCTIONS,
+    PushSendMessage,
+    UserSetForeground,
+    AppSendMessage,
+    AppSendMessage2,
+    UserExtCall,
+)
+FUNCTIONS: Final[Mapping[str, type[Arguments]]] = {cls.function: cls for cls in _ALL}

@@ -32,7 +32,7 @@ from signal_sdk.server.engine.call_table import ACCEPTED, INVITING, RINGING, cal
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.happened import Happening
 from signal_sdk.server.session import Session
-from signal_sdk.wire import functions, lines
+from signal_sdk.wire import call_functions, lines
 from signal_sdk.wire.events import ChannelContent
 from tests.server.engine.hand import HandClock
 
@@ -41,11 +41,11 @@ CHANNELS: Final = ("room", "hall")
 STEPS: Final = {
     cls.function: cls
     for cls in (
-        functions.VoipInviteAck,
-        functions.VoipInviteAccept,
-        functions.VoipInviteRefuse,
-        functions.VoipInviteBye,
-        functions.VoipInviteMsg,
+        call_functions.VoipInviteAck,
+        call_functions.VoipInviteAccept,
+        call_functions.VoipInviteRefuse,
+        call_functions.VoipInviteBye,
+        call_functions.VoipInviteMsg,
     )
 }
 ENDS: Final = {"voip_invite_refuse", "voip_invite_bye", "voip_invite_failed"}
@@ -222,7 +222,7 @@ class CallsMachine(RuleBasedStateMachine):
         extra = {"_require_peer_online": int(requires)} | (
             {"_timeout": timeout} if timeout is not None else {}
         )
-        args = functions.VoipInvite(channel=channel, peer=peer, extra=extra)
+        args = call_functions.VoipInvite(channel=channel, peer=peer, extra=extra)
         error = self.ask(session, lambda asked: self.calls.invite(session, args, asked))
         key = call_key("app", channel, who, peer)
         if who == peer:

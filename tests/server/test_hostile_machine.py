@@ -21,7 +21,8 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from trio.testing import MockClock
 
 from signal_sdk.wire import names
-from signal_sdk.wire.functions import FUNCTIONS, CallArguments
+from signal_sdk.wire.call_functions import CallArguments
+from signal_sdk.wire.functions import FUNCTIONS
 from tests.packet_client import PacketClient
 from tests.server.helpers import settle
 from tests.server.hostile import Act, Client, Life, frame, life, send, send_bytes

@@ -13,7 +13,7 @@ from signal_sdk.server.counts import Histogram
 from signal_sdk.server.engine.base import Batches, Holdings, Measures, Trips
 from signal_sdk.server.hooks.counts import HookCounts
 from signal_sdk.server.metrics.sources import Seen
-from signal_sdk.wire import call2, functions
+from signal_sdk.wire import call2, call_functions, functions
 from signal_sdk.wire.arguments import Arguments
 
 Value: TypeAlias = "float | Mapping[tuple[str, ...], float] | Histogram | None"
@@ -74,15 +74,15 @@ MESSAGES: Final[Mapping[str, tuple[type[Arguments], ...]]] = {
     "account": (functions.UserSendMessage, functions.PushSendMessage),
     "channel": (functions.ChannelSendMessage,),
     "call": (
-        functions.VoipInvite,
-        functions.VoipInviteAck,
-        functions.VoipInviteAccept,
-        functions.VoipInviteRefuse,
-        functions.VoipInviteBye,
-        functions.VoipInviteMsg,
-        functions.CallBye,
-        functions.PstnInvite,
-        functions.PstnDtmf,
+        call_functions.VoipInvite,
+        call_functions.VoipInviteAck,
+        call_functions.VoipInviteAccept,
+        call_functions.VoipInviteRefuse,
+        call_functions.VoipInviteBye,
+        call_functions.VoipInviteMsg,
+        call_functions.CallBye,
+        call_functions.PstnInvite,
+        call_functions.PstnDtmf,
     ),
 }
 """Which functions say something to others."""
