@@ -48,6 +48,7 @@ from signal_sdk.wire.attribute_functions import (
     ChannelReadAttributes,
 )
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.parameter_errors import as_python
 
 if TYPE_CHECKING:
     from signal_sdk.login_session import LoginSession
@@ -194,7 +195,7 @@ class Channel(DocumentedNames):
         return self._client.requests.call(
             lambda: functions.ChannelHistory(
                 channel=self.name,
-                num=names.check_integer("limit", limit, 1, names.MAX_HISTORY, show=names.as_python),
+                num=names.check_integer("limit", limit, 1, names.MAX_HISTORY, show=as_python),
             ),
             results.HistoryResult,
             history_of,

@@ -30,6 +30,7 @@ from signal_sdk.stream_events import Message
 from signal_sdk.streams import Readers, Stream
 from signal_sdk.wire import functions, names, results
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.parameter_errors import as_python
 
 __all__ = ["LoginSession"]
 
@@ -178,9 +179,7 @@ class LoginSession(SessionAttributes, DocumentedNames):
         """
 
         def make() -> functions.UserGetMessages:
-            wanted = names.check_integer(
-                "limit", limit, 1, names.MAX_INBOX_POLL, show=names.as_python
-            )
+            wanted = names.check_integer("limit", limit, 1, names.MAX_INBOX_POLL, show=as_python)
             # Up to no version anything is cleared.
             return functions.UserGetMessages(ver_clear=0, max=wanted)
 

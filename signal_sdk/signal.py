@@ -41,6 +41,7 @@ from signal_sdk.stream_events import Message
 from signal_sdk.streams import Readers
 from signal_sdk.user_attributes import UserAttributes
 from signal_sdk.wire import names
+from signal_sdk.wire.parameter_errors import wrong
 
 __all__ = ["Signal"]
 
@@ -117,7 +118,7 @@ class Signal(DocumentedNames):
         appid = given.text("app id", appid)
         given.instance("reconnect", reconnect, Backoff)
         if not appid or not names.is_encodable(appid):
-            raise names.wrong("app id", appid, "is empty or not UTF-8 text")
+            raise wrong("app id", appid, "is empty or not UTF-8 text")
         self.appid = appid
         self._log = Log()
         self._trace = Trace(trace, with_texts=trace_texts) if trace is not None else None

@@ -15,7 +15,7 @@ from signal_sdk.server.config import loads
 from signal_sdk.server.config_keys import TABLES
 from signal_sdk.server.config_limits import LimitsConfig
 from signal_sdk.server.refusals import LIMITS
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in, names
 
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = (ROOT / "docs" / "security.md").read_text()
@@ -56,8 +56,8 @@ def test_the_fixed_bounds_are_those_of_the_wire() -> None:
     assert f"at most {names.MAX_NAME_CHARS} characters, a message {names.MAX_MESSAGE_CHARS}" in PAGE
     assert f"{names.BYTES_PER_CHAR} times as many bytes" in PAGE
     assert f"one owner {names.MAX_ATTRS_BYTES // 1024**2} MiB" in PAGE
-    assert f"ends within {names.MAX_CHANNEL_TTL_SECONDS // days} days\nand a message too" in PAGE
-    assert names.MAX_TTL_SECONDS == names.MAX_CHANNEL_TTL_SECONDS
+    assert f"ends within {built_in.MAX_CHANNEL_TTL_SECONDS // days} days\nand a message too" in PAGE
+    assert names.MAX_TTL_SECONDS == built_in.MAX_CHANNEL_TTL_SECONDS
 
 
 @pytest.mark.parametrize("text", [PAGE, POLICY], ids=["docs/security.md", "SECURITY.md"])

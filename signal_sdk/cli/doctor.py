@@ -29,6 +29,7 @@ from signal_sdk.cli.settings import Settings
 from signal_sdk.server.config import MAX_PORT, ServerConfig
 from signal_sdk.server.engine.checkup import Health, examine
 from signal_sdk.wire import names
+from signal_sdk.wire.parameter_errors import wrong
 
 __all__ = ["doctor"]
 
@@ -221,5 +222,5 @@ def _check_host(host: str) -> None:
 def _text(what: str, text: str, *, is_secret: bool = False) -> str:
     """`text`, which has to be UTF-8. Raises `ParameterError` (1004)."""
     if not names.is_encodable(text):
-        raise names.wrong(what, "" if is_secret else text, "is not UTF-8 text")
+        raise wrong(what, "" if is_secret else text, "is not UTF-8 text")
     return text

@@ -26,6 +26,7 @@ from signal_sdk.wire.attribute_functions import (
     Told,
 )
 from signal_sdk.wire.hidden import hides
+from signal_sdk.wire.parameter_errors import as_python, wrong, wrong_content
 
 __all__ = ["Attribute", "Attributes", "attributes_of", "change_attributes", "told_of"]
 
@@ -117,7 +118,7 @@ def _change_of(
     conditions = given.json_object("if_revisions", if_revisions or {})
     for name in _listed("if_absent", if_absent):
         if conditions.setdefault(name, 0) != 0:
-            raise names.wrong("attribute name", name, "is to have a revision and to be absent")
+            raise wrong("attribute name", name, "is to have a revision and to be absent")
     change = make(
         set=given.json_object("values", values or {}),
         delete=_listed("delete", delete),
@@ -133,7 +134,7 @@ def _change_of(
 
 def _listed(what: str, some: Iterable[str]) -> tuple[str, ...]:
     if isinstance(some, str):
-        raise names.wrong_content(what, "is text, not a list of names")
+        raise wrong_content(what, "is text, not a list of names")
     return tuple(given.text("attribute name", name) for name in some)
 
 
@@ -141,10 +142,10 @@ def _ttl_ms(ttl: float | None) -> int:
     if ttl is None:
         return 0
     if isinstance(ttl, bool) or not isinstance(ttl, int | float):
-        raise names.wrong("ttl", ttl, "is not a number of seconds", show=names.as_python)
+        raise wrong("ttl", ttl, "is not a number of seconds", show=as_python)
     if not MIN_TTL_SECONDS <= ttl <= MAX_TTL_MS / 1000:
         why = f"is not from {MIN_TTL_SECONDS} to {names.MAX_TTL_SECONDS} seconds"
-        raise names.wrong("ttl", ttl, why, show=names.as_python)
+        raise wrong("ttl", ttl, why, show=as_python)
     return round(ttl * 1000)
 
 

@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 
 from signal_sdk.wire import names
+from signal_sdk.wire.parameter_errors import as_python, wrong
 
 __all__ = ["Backoff", "Outage"]
 
@@ -44,17 +45,17 @@ class Backoff:
         _check("factor", self.factor, least=1)
         _check("max_seconds", self.max_seconds, least=self.first_seconds)
         if self.attempts is not None:
-            names.check_integer("attempts", self.attempts, 1, show=names.as_python)
+            names.check_integer("attempts", self.attempts, 1, show=as_python)
         if self.seconds is not None:
             _check("seconds", self.seconds)
 
 
 def _check(what: str, value: object, least: float = 0.0) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise names.wrong(what, value, "is not a number", show=names.as_python)
+        raise wrong(what, value, "is not a number", show=as_python)
     if not (math.isfinite(value) and value > 0 and value >= least):
         why = f"is not above 0 and at least {least:g}"
-        raise names.wrong(what, value, why, show=names.as_python)
+        raise wrong(what, value, why, show=as_python)
 
 
 class Outage:

@@ -27,7 +27,7 @@ from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import SocketTransport, Transport
 from signal_sdk.websocket import handshake
 from signal_sdk.websocket.link import Link
-from signal_sdk.wire import names
+from signal_sdk.wire.parameter_errors import wrong
 
 __all__ = [
     "MAX_ANSWER_BYTES",
@@ -99,15 +99,15 @@ def make_dialer(
         parts = urlsplit(server if "://" in server else f"//{server}")
         host, port = parts.hostname, parts.port
     except ValueError as exc:
-        raise names.wrong("server", server, f"is not an address: {exc}") from None
+        raise wrong("server", server, f"is not an address: {exc}") from None
     if not host:
-        raise names.wrong("server", server, "names no host")
+        raise wrong("server", server, "names no host")
     if parts.scheme and parts.scheme not in _PORTS:
         why = f"begins with {scheme!r}, not with http, https, ws or wss"
-        raise names.wrong("server", server, why)
+        raise wrong("server", server, why)
     if ssl_context is not None and parts.scheme not in ("https", "wss"):
         why = "is not reached by TLS, for which ssl_context is: begin it with https:// or wss://"
-        raise names.wrong("server", server, why)
+        raise wrong("server", server, why)
     if not parts.scheme:
         return _LookupDialer(host=host, port=port or DEFAULT_PORT, tls=False, proxies=proxies)
     port = port or _PORTS[parts.scheme]

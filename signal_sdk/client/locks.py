@@ -31,6 +31,7 @@ from signal_sdk.net.deadline import Deadline
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.wire import events, lock_functions, names
 from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.parameter_errors import as_python, wrong
 
 __all__ = ["LockAsk", "LockInfo", "Locks", "info_of", "lease_ms", "lock_name", "wait_ms"]
 
@@ -77,7 +78,7 @@ def wait_ms(seconds: float) -> int:
 def lock_name(name: object) -> str:
     """A lock's name. Raises `ParameterError`."""
     if not isinstance(name, str):
-        raise names.wrong("lock", name, "is not text", show=names.as_python)
+        raise wrong("lock", name, "is not text", show=as_python)
     return names.check_lock(name)
 
 
@@ -87,7 +88,7 @@ def _milliseconds(what: str, seconds: object, least: int, most: int) -> int:
         if least <= milliseconds <= most:
             return round(milliseconds)
     why = f"is not a number of seconds from {least / 1000:g} to {most / 1000:g}"
-    raise names.wrong(what, seconds, why, show=names.as_python)
+    raise wrong(what, seconds, why, show=as_python)
 
 
 class State(enum.Enum):

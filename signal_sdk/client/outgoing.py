@@ -16,6 +16,7 @@ from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.errors import ParameterError, SignalError
 from signal_sdk.wire import events, functions, lines, names, results
 from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.parameter_errors import as_python
 
 __all__ = ["DEFAULT_FLAG", "channel_message", "instant_message", "is_plain", "send_message"]
 
@@ -41,7 +42,7 @@ def instant_message(
     be. Raises `ParameterError` (1004, 1005).
     """
     seconds = names.DEFAULT_TTL_SECONDS if ttl is None else ttl
-    wanted = names.check_integer("ttl", seconds, 0, show=names.as_python)
+    wanted = names.check_integer("ttl", seconds, 0, show=as_python)
     kept = min(wanted, names.MAX_TTL_SECONDS)
     content, properties = given.message(msg)
     return functions.UserSendMessage(

@@ -38,6 +38,7 @@ from signal_sdk.raised import text_of, type_name
 from signal_sdk.wire import call2, frames, names, results
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.parameter_errors import wrong
 
 R = TypeVar("R", bound=results.Result)
 T = TypeVar("T")
@@ -238,7 +239,7 @@ class Requests:
         try:
             function = given.text("function", name).removeprefix(call2.INVOKE_PREFIX)
             if not function or not names.is_encodable(function):
-                raise names.wrong("function", name, "is not a function's name")
+                raise wrong("function", name, "is not a function's name")
             what = function
             # A copy: the caller may change the mapping before it is sent.
             args = given.json_object("req", req)

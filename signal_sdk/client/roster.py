@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 
 from signal_sdk.errors import ParameterError
-from signal_sdk.wire import events, names
+from signal_sdk.wire import built_in, events
 from signal_sdk.wire.names import JsonValue
 
 __all__ = ["MAX_ROSTER", "Roster"]
@@ -44,7 +44,7 @@ class Roster:
 
     def read_attributes(self, attributes: Mapping[str, JsonValue]) -> None:
         """These are the channel's attributes."""
-        self.is_told = _is_on(attributes.get(names.USER_NOTIFICATION))
+        self.is_told = _is_on(attributes.get(built_in.USER_NOTIFICATION))
         if not self.is_told:
             self._uids = None
 
@@ -68,7 +68,7 @@ class Roster:
 
     def attr_changed(self, event: events.ChannelAttrUpdate) -> None:
         """An attribute of the channel has changed."""
-        if event.name == names.USER_NOTIFICATION or event.change == "clear":
+        if event.name == built_in.USER_NOTIFICATION or event.change == "clear":
             self.is_told = event.change != "update" or _is_on(event.value)
             if not self.is_told:
                 self._uids = None
@@ -90,6 +90,6 @@ def _is_on(value: JsonValue) -> bool:
     if value is None:
         return True
     try:
-        return names.check_builtin_number(names.USER_NOTIFICATION, value) != 0
+        return built_in.check_number(built_in.USER_NOTIFICATION, value) != 0
     except ParameterError:
         return True

@@ -21,6 +21,7 @@ from signal_sdk.flat.core import Core
 from signal_sdk.flat.failures import NOT_LOGIN, message_code, not_logged_in
 from signal_sdk.wire import events, frames, names
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.parameter_errors import as_python, wrong_content
 
 __all__ = ["CallOperations"]
 
@@ -69,7 +70,7 @@ class CallOperations:
             given_text = given.text("extra", "" if extra is None else extra)
             told = msgspec.json.decode(given_text) if given_text else {}
             if not isinstance(told, dict):
-                raise names.wrong_content("extra", "is not a JSON object")
+                raise wrong_content("extra", "is not a JSON object")
             told["srcNum"] = given.text("sourcesNum", source)
             text = frames.encode_json(told).decode()
         except ParameterError as exc:
@@ -140,7 +141,7 @@ class CallOperations:
 def _talking(sides: tuple[CallSide, ...], uid: int | None) -> CallSide:
     """The one call that was accepted, and whose peer has that uid (0: whoever it is)."""
     if uid is not None:
-        names.check_integer("uid", uid, 0, show=names.as_python)
+        names.check_integer("uid", uid, 0, show=as_python)
     found = [
         side
         for side in sides

@@ -32,6 +32,7 @@ from signal_sdk.flat.life import Account
 from signal_sdk.flat.retries import RetryPolicy
 from signal_sdk.wire import call2, events, frames, functions, lines, names, results
 from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.parameter_errors import wrong, wrong_content
 
 __all__ = ["Failed", "Operations"]
 
@@ -102,7 +103,7 @@ class Operations:
         try:
             given.text("callID", call_id)
             if not isinstance(args, dict):
-                raise names.wrong_content("req", "is not a JSON object")
+                raise wrong_content("req", "is not a JSON object")
             client = self._client()
         except SignalError as exc:
             failed(exc)
@@ -130,7 +131,7 @@ class Operations:
         def make() -> tuple[Account, RetryPolicy]:
             app = given.text("app id", appid)
             if not app or not names.is_encodable(app):
-                raise names.wrong("app id", app, "is empty or not UTF-8 text")
+                raise wrong("app id", app, "is empty or not UTF-8 text")
             name, secret = given.text("account", account), given.text("token", token)
             who = Account(appid=app, name=name, token=secret)
             return who, RetryPolicy.checked(seconds, count)

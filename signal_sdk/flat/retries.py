@@ -12,6 +12,7 @@ import attrs
 from signal_sdk.client.backoff import Backoff
 from signal_sdk.errors import ParameterError
 from signal_sdk.wire import names
+from signal_sdk.wire.parameter_errors import as_python, wrong
 
 __all__ = ["DEFAULT_RETRY_COUNT", "DEFAULT_RETRY_SECONDS", "RetryPolicy"]
 
@@ -42,7 +43,7 @@ class RetryPolicy:
             raise _wrong(seconds, "is not a number")
         if not 0 <= seconds <= MAX_RETRY_SECONDS:
             raise _wrong(seconds, f"is not from 0 to {MAX_RETRY_SECONDS}")
-        tries = names.check_integer("retry_count", count, 0, MAX_RETRY_COUNT, show=names.as_python)
+        tries = names.check_integer("retry_count", count, 0, MAX_RETRY_COUNT, show=as_python)
         return cls(seconds, tries)
 
     @property
@@ -63,4 +64,4 @@ class RetryPolicy:
 
 
 def _wrong(seconds: object, why: str) -> ParameterError:
-    return names.wrong("retry_time_in_s", seconds, why, show=names.as_python)
+    return wrong("retry_time_in_s", seconds, why, show=as_python)

@@ -26,7 +26,7 @@ from signal_sdk.server.engine.base import (
 )
 from signal_sdk.server.engine.pending import after, drive, settled
 from signal_sdk.server.session import Session
-from signal_sdk.wire import call2, frames, functions, names, results
+from signal_sdk.wire import built_in, call2, frames, functions, names, results
 from signal_sdk.wire.attribute_functions import (
     AttributesResult,
     ChangeArguments,
@@ -37,6 +37,7 @@ from signal_sdk.wire.attribute_functions import (
     UserReadAttributes,
 )
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.parameter_errors import wrong
 
 REFUSED: Final = call2.encode_result(ChangeResult())
 """What is kept of a change that was not made, since things were not as it wanted them."""
@@ -115,7 +116,7 @@ class ChannelAttributes:
         name, value = args.name, args.value
         check_settable(name, value)
         check_attributed(args.channel)
-        members_only = name in names.CHANNEL_LIMITS and not self._is_manager(session)
+        members_only = name in built_in.CHANNEL_LIMITS and not self._is_manager(session)
         return self._engine.set_channel_attr(
             asked, args.channel, name, value, members_only=members_only
         )
@@ -125,7 +126,7 @@ class ChannelAttributes:
     ) -> Answer[Known | None]:
         """`channel_del_attr`."""
         check_attributed(args.channel)
-        members_only = args.name in names.CHANNEL_LIMITS and not self._is_manager(session)
+        members_only = args.name in built_in.CHANNEL_LIMITS and not self._is_manager(session)
         return self._engine.del_channel_attr(
             asked, args.channel, args.name, members_only=members_only
         )
@@ -148,7 +149,7 @@ class ChannelAttributes:
         check_attributed(args.channel)
         for name, value in args.set.items():
             check_settable(name, value)
-        is_limit = not names.CHANNEL_LIMITS.isdisjoint((*args.set, *args.delete))
+        is_limit = not built_in.CHANNEL_LIMITS.isdisjoint((*args.set, *args.delete))
         change = _change(args, args.set)
         answer = self._engine.change_attributes(
             asked,
@@ -199,15 +200,15 @@ async def _changed(
 
 def settable_value(name: str, value: JsonValue) -> JsonValue:
     """A user attribute's value as it is kept."""
-    return str(names.conn_timeout_seconds(value)) if name == names.CONN_TIMEOUT else value
+    return str(built_in.conn_timeout_seconds(value)) if name == built_in.CONN_TIMEOUT else value
 
 
 def check_settable(name: str, value: JsonValue) -> None:
     """Raise `ParameterError` where nobody may set this attribute of a channel to that."""
-    if name in names.COUNTED_NUMBERS:
-        raise names.wrong("attribute name", name, "is one that only the server sets")
-    if name in names.SETTABLE_NUMBERS:
-        names.check_builtin_number(name, value)
+    if name in built_in.COUNTED_NUMBERS:
+        raise wrong("attribute name", name, "is one that only the server sets")
+    if name in built_in.SETTABLE_NUMBERS:
+        built_in.check_number(name, value)
 
 
 def check_attributed(channel: str) -> None:

@@ -19,8 +19,9 @@ from signal_sdk.server.engine.pending import Pending, drive, settled
 from signal_sdk.server.hooks.verdicts import INVITE, Questions, Verdict, check
 from signal_sdk.server.inbox import check_user_rate
 from signal_sdk.server.session import Session
-from signal_sdk.wire import call_functions, events, names
+from signal_sdk.wire import call_functions, events
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.parameter_errors import wrong
 from signal_sdk.wire.properties import Properties
 
 CALL_TIMEOUT_SECONDS: Final = 20.0
@@ -63,7 +64,7 @@ class Calls:
     ) -> Answer[Known | None]:
         """Invite whom `args` name, who is told `extra`."""
         if args.peer == session.account:
-            raise names.wrong("peer", args.peer, "is the caller itself")
+            raise wrong("peer", args.peer, "is the caller itself")
         options = events.call_options(extra)
         check_user_rate(session, self._limits)
         invite = partial(
@@ -103,7 +104,7 @@ class Calls:
     ) -> Answer[Known | None]:
         """`call_bye`."""
         if args.source != session.account:
-            raise names.wrong("srcNum", args.source, "is not one's own account")
+            raise wrong("srcNum", args.source, "is not one's own account")
         bye = call_functions.VoipInviteBye(channel=args.channel, peer=args.peer, extra=args.extra)
         return self.step(session, bye, asked)
 

@@ -21,6 +21,7 @@ from signal_sdk.wire import frames, names
 from signal_sdk.wire.arguments import Arguments, arg
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.parameter_errors import wrong, wrong_content
 from signal_sdk.wire.results import Result
 
 Told = tuple[JsonValue, int, int]
@@ -37,7 +38,7 @@ def _mapping(
 ) -> Callable[[JsonValue], dict[str, JsonValue]]:
     def convert(value: JsonValue) -> dict[str, JsonValue]:
         if not isinstance(value, dict):
-            raise names.wrong_content(what, "is not an object of attributes")
+            raise wrong_content(what, "is not an object of attributes")
         if len(value) > MAX_CHANGED:
             raise _too_many(what, len(value))
         return {names.check_attr_name(name): check(it) for name, it in value.items()}
@@ -54,7 +55,7 @@ def _too_many(what: str, count: int) -> ParameterError:
 
 def _names(value: JsonValue) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
-        raise names.wrong_content("del", "is not a list of attributes")
+        raise wrong_content("del", "is not a list of attributes")
     if len(value) > MAX_CHANGED:
         raise _too_many("del", len(value))
     return tuple(dict.fromkeys(map(names.check_attr_name, value)))
@@ -128,11 +129,11 @@ class ChangeArguments(Arguments):
         """Raise `ParameterError` (1004) where its parts do not fit together."""
         both = next((it for it in self.delete if it in self.set), None)
         if both is not None:
-            raise names.wrong("attribute name", both, "is to be set and to be deleted at once")
+            raise wrong("attribute name", both, "is to be set and to be deleted at once")
         if not self.set and not self.delete:
-            raise names.wrong_content("a change", "names no attribute to set or to delete")
+            raise wrong_content("a change", "names no attribute to set or to delete")
         if self.ttl and not self.set:
-            raise names.wrong_content("ttl", "is for what is set, and nothing is")
+            raise wrong_content("ttl", "is for what is set, and nothing is")
 
 
 @hides("set")

@@ -20,6 +20,7 @@ from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.functions import FUNCTIONS, UserSendMessage
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.parameter_errors import wrong
 from signal_sdk.wire.results import DONE, Result
 
 CALL: Final = "call2"
@@ -156,7 +157,7 @@ def decode_args(request: Request) -> tuple[str, int | None, Arguments]:
         ack = None
     function = FUNCTIONS.get(request.function)
     if function is None:
-        raise names.wrong("function", request.function, "is not known to the server")
+        raise wrong("function", request.function, "is not known to the server")
     return line, ack, function.from_wire(args)
 
 

@@ -17,6 +17,7 @@ from signal_sdk.wire import frames, lines, names
 from signal_sdk.wire.attribute_functions import WatchedEvent, decode_watched
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.parameter_errors import wrong_content
 from signal_sdk.wire.properties import (
     Properties,
     attach,
@@ -316,10 +317,10 @@ def call_options(extra: JsonValue) -> CallOptions:
         try:
             timeout = float(timeout)
         except (TypeError, ValueError, OverflowError):
-            raise names.wrong_content("_timeout", "is not a number of seconds") from None
+            raise wrong_content("_timeout", "is not a number of seconds") from None
         if not 1 <= timeout <= names.MAX_TTL_SECONDS:
             why = f"is not from 1 to {names.MAX_TTL_SECONDS} seconds"
-            raise names.wrong_content("_timeout", why)
+            raise wrong_content("_timeout", why)
     return CallOptions(
         require_peer_online=fields.get("_require_peer_online") in (1, "1", True),
         timeout_seconds=timeout,

@@ -33,6 +33,7 @@ from signal_sdk.wire.lock_functions import (
     ChannelUnlock,
 )
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.parameter_errors import wrong_content
 from signal_sdk.wire.properties import Properties
 from signal_sdk.wire.properties import check as check_properties
 from signal_sdk.wire.results import (
@@ -59,16 +60,16 @@ def _whole_number(
 
 def _check_flag(value: JsonValue) -> str:
     if not isinstance(value, str):
-        raise names.wrong_content("flag", "is not text")
+        raise wrong_content("flag", "is not text")
     try:
         return lines.cut_flag(value)
     except ProtocolError:
-        raise names.wrong_content("flag", "is not of the form v1:E:TTL_SECONDS") from None
+        raise wrong_content("flag", "is not of the form v1:E:TTL_SECONDS") from None
 
 
 def _check_kind(value: JsonValue) -> str:
     if value != "instant":
-        raise names.wrong_content("kind 't'", "is not 'instant'")
+        raise wrong_content("kind 't'", "is not 'instant'")
     return "instant"
 
 

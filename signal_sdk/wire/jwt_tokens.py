@@ -15,6 +15,7 @@ import msgspec
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, ParameterError
 from signal_sdk.wire import names
+from signal_sdk.wire.parameter_errors import as_python
 from signal_sdk.wire.rights import ALL, Rights, check_patterns
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def make_jwt(claims: Claims, certificate: str) -> str:
     """Make the token of these claims. Raises `ParameterError` (1004, 1005) where one is wrong."""
     names.check_app_id(claims.aud)
     names.check_account(claims.sub)
-    names.check_integer("expiry", claims.exp, 1, MAX_TIME, show=names.as_python)
+    names.check_integer("expiry", claims.exp, 1, MAX_TIME, show=as_python)
     check_patterns("channel", claims.rights.channels)
     check_patterns("account", claims.rights.peers)
     if len(certificate.encode()) < MIN_CERTIFICATE_BYTES:

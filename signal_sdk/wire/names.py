@@ -1,8 +1,8 @@
 """Names and limits: what an account, a channel, an attribute, a message and an `extra` may be.
 
-Owns: every limit of protocol.md, section 8, its number and its check; the special channels; the
-built-in attributes' names. Must not know: who checks (the SDK before it sends, the server before it
-acts), or what is done about a refusal.
+Owns: every limit of protocol.md, section 8, its number and its check, but for those of built-in
+attributes, which are in built_in.py; the special channels. Must not know: who checks (the SDK
+before it sends, the server before it acts), or what is done about a refusal.
 
 A check returns the value in the form that goes on (an account as text), or raises `ParameterError`
 with 1004 (wrong) or 1005 (too large) and one line that names the value.
@@ -20,6 +20,7 @@ import msgspec
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError
 from signal_sdk.wire import looks
+from signal_sdk.wire.parameter_errors import as_json, too_large, wrong, wrong_content
 
 JsonValue = Any
 """A JSON value as `msgspec` decodes it: None, bool, int, float, str, list or dict."""
@@ -82,38 +83,6 @@ USER_ONLINE_CHANNEL: Final = "_agora_user_online"
 CHANNEL_EVENT_CHANNEL: Final = "_agora_channel_event"
 SPECIAL_CHANNELS: Final = frozenset({USER_ONLINE_CHANNEL, CHANNEL_EVENT_CHANNEL})
 
-CONN_TIMEOUT: Final = "_conn_timeout"
-MIN_CONN_TIMEOUT_SECONDS: Final = 20
-MAX_CONN_TIMEOUT_SECONDS: Final = 120
-
-USER_NOTIFICATION: Final = "_userNotification"
-CHANNEL_TTL: Final = "_channel_ttl"
-DEFAULT_CHANNEL_TTL_SECONDS: Final = 7200
-MAX_CHANNEL_TTL_SECONDS: Final = 30 * 24 * 3600
-"""An empty channel lasts no longer, whatever its `_channel_ttl`: a larger one is cut to it."""
-MEMBER_NUM: Final = "_member_num"
-AUTO_UPDATE_NUM: Final = "_auto_update_num"
-TOTAL_MEMBER_NUM: Final = "_total_member_num"
-AUTO_UPDATE_TOTAL_NUM: Final = "_auto_update_total_num"
-SENDMSG_LIMIT: Final = "_sendmsg_limit"
-SETATTR_LIMIT: Final = "_setattr_limit"
-
-SETTABLE_NUMBERS: Final = frozenset(
-    {
-        USER_NOTIFICATION,
-        CHANNEL_TTL,
-        AUTO_UPDATE_NUM,
-        AUTO_UPDATE_TOTAL_NUM,
-        SENDMSG_LIMIT,
-        SETATTR_LIMIT,
-    }
-)
-"""Built-in channel attributes whose value is a whole number that users set."""
-CHANNEL_LIMITS: Final = frozenset({SENDMSG_LIMIT, SETATTR_LIMIT})
-"""Those of them by which whoever sets them can silence a channel."""
-COUNTED_NUMBERS: Final = frozenset({MEMBER_NUM, TOTAL_MEMBER_NUM})
-"""Built-in channel attributes that only the server sets."""
-
 SYSTEM_ACCOUNT: Final = "_agora_system"
 """The account of a change that the server itself made, such as a new `_member_num`."""
 RESERVED_ACCOUNTS: Final = SPECIAL_CHANNELS | {SYSTEM_ACCOUNT}
@@ -123,61 +92,6 @@ EVERYBODY: Final = "*"
 """Stands for every account where a configuration or a token lists some."""
 
 DTMF_DIGITS: Final = frozenset("0123456789*#")
-
-
-def _shown(value: object) -> str:
-    """A value as an error text quotes it: short, on one line, and as who sent it would write it."""
-    try:
-        text = repr(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
-    except Exception:  # noqa: BLE001  no JSON, nested too deep, or anybody's own object
-        text = _own_words(value)
-    if not text.isprintable():
-        text = " ".join(text.split())
-    return _cut(text)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:40]}… ({len(text)} characters)"
-
-
-def _own_words(value: object) -> str:
-    try:
-        return repr(value)
-    except Exception:  # noqa: BLE001  an integer of thousands of digits, or anybody's own `repr`
-        return f"of the type {type(value).__name__}"
-
-
-def as_python(value: object) -> str:
-    """A number, or None, as an error text quotes what a program has given: short, and as Python
-    writes it. All else is named by its type, since it may be a secret.
-    """
-    if value is None or isinstance(value, bool | int | float):
-        return _cut(_own_words(value))
-    return f"of the type {type(value).__name__}"
-
-
-def wrong(
-    what: str, value: object, why: str, *, show: Callable[[object], str] = _shown
-) -> ParameterError:
-    """The error for a wrong value (1004), which is shown as JSON writes it, unless `show` says
-    otherwise.
-    """
-    return ParameterError(ECode.GENERAL_E_WRONG_PARAM, f"{what} {show(value)} {why}")
-
-
-def wrong_content(what: str, why: str) -> ParameterError:
-    """The error for content that is wrong (1004). It is not quoted: what users say to each other is
-    in no error's text.
-    """
-    return ParameterError(ECode.GENERAL_E_WRONG_PARAM, f"{what} {why}")
-
-
-def too_large(what: str, size: int, limit: int) -> ParameterError:
-    """The error for a value over its limit (1005)."""
-    return ParameterError(
-        ECode.GENERAL_E_LARGE_PARAM,
-        f"{what} has {size} visible characters; at most {limit} are allowed",
-    )
 
 
 def visible_chars(text: str) -> int:
@@ -377,7 +291,7 @@ def check_integer(
     least: int,
     most: int = MAX_INTEGER,
     *,
-    show: Callable[[object], str] = _shown,
+    show: Callable[[object], str] = as_json,
 ) -> int:
     """A whole number from `least` to `most`; `show` is as in `wrong`."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
@@ -400,15 +314,6 @@ def check_phone_number(value: JsonValue) -> str:
     if value is None or value == "":
         return ""
     return _check_name("number", value, MAX_NAME_CHARS)
-
-
-def check_builtin_number(name: str, value: JsonValue) -> int:
-    """The value of a built-in channel attribute: a whole number of at least 0, as text or as a
-    number.
-    """
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 10:
-        value = int(value)
-    return check_integer(name, value, 0, 2**31 - 1)
 
 
 def check_message_id(value: JsonValue) -> str:
@@ -442,12 +347,3 @@ def _check_id(what: str, value: JsonValue) -> str:
 def check_call_name(value: JsonValue) -> str:
     """What a call is known by, its id or its channel: 1 to 128 visible characters, as both have."""
     return check_channel(_check_name("call", value, MAX_NAME_CHARS))
-
-
-def conn_timeout_seconds(value: JsonValue) -> int:
-    """`_conn_timeout` as it takes effect: from 20 to 120 s, 120 where it is not a number."""
-    try:
-        seconds = int(_text_of(CONN_TIMEOUT, value))
-    except ValueError:  # a ParameterError is one too
-        return MAX_CONN_TIMEOUT_SECONDS
-    return min(max(seconds, MIN_CONN_TIMEOUT_SECONDS), MAX_CONN_TIMEOUT_SECONDS)

@@ -20,6 +20,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError
 from signal_sdk.wire import names
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.parameter_errors import wrong_content
 
 __all__ = [
     "MAX_BYTES",
@@ -95,10 +96,10 @@ def check(value: JsonValue) -> Properties | None:
     if value is None or isinstance(value, Properties):
         return value
     if not isinstance(value, dict):
-        raise names.wrong_content("properties", "are not an object")
+        raise wrong_content("properties", "are not an object")
     binary = value.get("binary", False)
     if not isinstance(binary, bool):
-        raise names.wrong_content("the property 'binary'", "is neither true nor false")
+        raise wrong_content("the property 'binary'", "is neither true nor false")
     parent, state = value.get("traceparent"), value.get("tracestate", "")
     if not isinstance(parent, str) or _TRACEPARENT.fullmatch(parent) is None:
         parent = state = ""
@@ -130,13 +131,13 @@ def decode_bytes(text: JsonValue) -> bytes:
     what `encode_bytes` makes.
     """
     if not isinstance(text, str):
-        raise names.wrong_content("a binary message", "is not text")
+        raise wrong_content("a binary message", "is not text")
     try:
         data = binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
-        raise names.wrong_content("a binary message", "is not base64") from None
+        raise wrong_content("a binary message", "is not base64") from None
     if encode_bytes(data) != text:
-        raise names.wrong_content("a binary message", "is not base64 as it is written")
+        raise wrong_content("a binary message", "is not base64 as it is written")
     return data
 
 

@@ -14,6 +14,7 @@ from typing import Final
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, ParameterError
 from signal_sdk.wire import names
+from signal_sdk.wire.parameter_errors import as_python, wrong
 
 VERSION: Final = "1"
 MAX_EXPIRY_DIGITS: Final = 12
@@ -39,10 +40,10 @@ def make_token(app_id: str, certificate: str, account: str, expiry: int) -> str:
             raise ParameterError(ECode.GENERAL_E_WRONG_PARAM, reason)
     account = names.check_account(account)
     if not app_id or ":" in app_id or not names.is_encodable(app_id):
-        raise names.wrong("app id", app_id, "is empty, or holds a colon or half a surrogate pair")
+        raise wrong("app id", app_id, "is empty, or holds a colon or half a surrogate pair")
     if not certificate:
         raise ParameterError(ECode.GENERAL_E_WRONG_PARAM, "the certificate is empty")
-    names.check_integer("expiry", expiry, 1, 10**MAX_EXPIRY_DIGITS - 1, show=names.as_python)
+    names.check_integer("expiry", expiry, 1, 10**MAX_EXPIRY_DIGITS - 1, show=as_python)
     return f"{VERSION}:{app_id}:{expiry}:{_digest(app_id, certificate, account, str(expiry))}"
 
 

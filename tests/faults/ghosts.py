@@ -12,7 +12,7 @@ import sys
 import trio
 
 from signal_sdk import LoginCallback, Signal
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in
 from tests.faults.sdk_load import say
 
 
@@ -21,7 +21,7 @@ async def main(server: str, channel: str, lease: str, accounts: list[str]) -> No
         for account in accounts:
             session = await signal.login(account, "_no_need_token", LoginCallback())
             await session.invoke(
-                "io.agora.signal.user_set_attr", {"name": names.CONN_TIMEOUT, "value": lease}
+                "io.agora.signal.user_set_attr", {"name": built_in.CONN_TIMEOUT, "value": lease}
             )
             await session.channel_join(channel)
         say("ready")

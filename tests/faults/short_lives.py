@@ -14,7 +14,7 @@ from typing import Any
 
 from signal_sdk.cli import main
 from signal_sdk.server.engine.redis import engine
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in
 
 
 def shorten(life_seconds: float, lease_seconds: int) -> None:
@@ -25,7 +25,7 @@ def shorten(life_seconds: float, lease_seconds: int) -> None:
             super().__init__(*args, life_seconds=life_seconds, **settings)
 
     engine.RedisEngine = ShortLived  # type: ignore[misc]
-    names.MIN_CONN_TIMEOUT_SECONDS = lease_seconds  # type: ignore[misc]
+    built_in.MIN_CONN_TIMEOUT_SECONDS = lease_seconds  # type: ignore[misc]
 
 
 if __name__ == "__main__":

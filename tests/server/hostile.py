@@ -24,7 +24,8 @@ from signal_sdk.server.engine.core import MAX_REPLIES
 from signal_sdk.server.engine.tables import Account
 from signal_sdk.server.engine.values import encode_json
 from signal_sdk.testing.server import LocalServer, local_server, trio_wall_clock
-from signal_sdk.wire.names import CHANNEL_TTL, MAX_TTL_SECONDS
+from signal_sdk.wire.built_in import CHANNEL_TTL
+from signal_sdk.wire.names import MAX_TTL_SECONDS
 from tests.packet_client import PacketClient, packet_client
 from tests.server.helpers import FOREVER, settle
 from tests.wire_client import WireClient, wire_client

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 from trio.testing import MockClock
 
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in, names
 from signal_sdk.wire.call_functions import CallArguments
 from signal_sdk.wire.functions import FUNCTIONS
 from tests.packet_client import PacketClient
@@ -93,7 +93,7 @@ ODD: Final = st.sampled_from([Odd(name) for name in ODD_VALUES])
 ACCOUNTS: Final = ("eve", "mal", "eve", "mal", "ann", "zoe", "bystander", *"0123")
 USUAL_ACCOUNTS: Final = ("eve", "mal")
 CHANNELS: Final = ("room", "hall", "square", *sorted(names.SPECIAL_CHANNELS), *"01234567")
-ATTRIBUTES: Final = (*sorted(names.SETTABLE_NUMBERS), "_conn_timeout", *"abcdefg")
+ATTRIBUTES: Final = (*sorted(built_in.SETTABLE_NUMBERS), "_conn_timeout", *"abcdefg")
 TEXTS: Final = ("", "x", "7", "1", "60", "x" * 700, '{"_timeout":5}')
 NUMBERS: Final = (0, 1, 2, 3, 30, 1000)
 IDS: Final = ("", "a", "b")

@@ -26,7 +26,7 @@ from signal_sdk.server.refusals import LimitError
 from signal_sdk.server.tokens import check_token
 from signal_sdk.testing.native_peer import native_peer
 from signal_sdk.testing.server import EPOCH, LocalServer, local_server
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in, names
 from signal_sdk.wire.rights import Rights
 from tests.server.helpers import CERTIFICATE, LogIn, connect, dev_config, polled, settle
 from tests.wire_client import wire_client
@@ -316,16 +316,16 @@ async def test_attributes_are_set_read_and_deleted(operator: Operator, log_in: L
     ann = await log_in("ann")
     await ann.call("channel_join", name="room")
     await operator.set_user_attribute("app", "ann", "mood", {"a": 1})
-    await operator.set_user_attribute("app", "ann", names.CONN_TIMEOUT, 5)
+    await operator.set_user_attribute("app", "ann", built_in.CONN_TIMEOUT, 5)
     await operator.set_channel_attribute("app", "room", "topic", "x")
     assert await operator.user_attributes("app", "ann") == {
         "mood": {"a": 1},
-        names.CONN_TIMEOUT: "20",
+        built_in.CONN_TIMEOUT: "20",
     }
     assert await operator.channel_attributes("app", "room") == {"topic": "x"}
     await operator.delete_user_attribute("app", "ann", "mood")
     await operator.delete_channel_attribute("app", "room", "topic")
-    assert await operator.user_attributes("app", "ann") == {names.CONN_TIMEOUT: "20"}
+    assert await operator.user_attributes("app", "ann") == {built_in.CONN_TIMEOUT: "20"}
     assert await operator.channel_attributes("app", "room") == {}
     await settle()
     told = [(content["account"], content["uid"]) for *_, content in ann.channel_events()]

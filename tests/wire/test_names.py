@@ -335,86 +335,11 @@ def test_other_value_is_no_integer(value: JsonValue) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("value", "number"),
-    [(0, 0), ("0", 0), ("007", 7), (2**31 - 1, 2**31 - 1), ("2147483647", 2**31 - 1)],
-)
-def test_builtin_number_is_read_from_text_too(value: JsonValue, number: int) -> None:
-    """Attribute values are text in the original SDKs, and numbers in web pages."""
-    assert names.check_builtin_number(names.CHANNEL_TTL, value) == number
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "",
-        "-1",
-        "+1",
-        "1.5",
-        " 1",
-        "१",
-        "x",
-        -1,
-        2**31,
-        "2147483648",
-        "9" * 5000,
-        10**5000,
-        True,
-        None,
-    ],
-    ids=sts.label,
-)
-def test_builtin_number_is_whole_and_not_negative(value: JsonValue) -> None:
-    """Anything else is refused with 1004."""
-    assert (
-        code_of(lambda value: names.check_builtin_number(names.CHANNEL_TTL, value), value)
-        is ECode.GENERAL_E_WRONG_PARAM
-    )
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("20", 20),
-        (20, 20),
-        ("19", 20),
-        (0, 20),
-        ("-5", 20),
-        ("60", 60),
-        (120, 120),
-        ("121", 120),
-        (10**30, 120),
-        ("", 120),
-        ("soon", 120),
-        ("30.5", 120),
-        (None, 120),
-        ([], 120),
-        ({}, 120),
-        (True, 120),
-        ("9" * 5000, 120),
-        (10**5000, 120),
-        ("\ud800", 120),
-    ],
-    ids=sts.label,
-)
-def test_conn_timeout_is_clamped(value: JsonValue, seconds: int) -> None:
-    """`_conn_timeout` takes effect between 20 and 120 s, and as 120 s where it is not a number."""
-    assert names.conn_timeout_seconds(value) == seconds
-
-
-@sts.few_examples
-@given(sts.python_values() | sts.json_values() | sts.any_texts)
-def test_any_conn_timeout_takes_effect(value: JsonValue) -> None:
-    """Presence goes on whatever the attribute was set to."""
-    assert 20 <= names.conn_timeout_seconds(value) <= 120
-
-
 def test_limits_are_the_documented_ones() -> None:
     """The numbers of protocol.md, section 8."""
     assert (names.MAX_ACCOUNT_CHARS, names.MAX_NAME_CHARS) == (128, 128)
     assert (names.MAX_USER_ATTR_CHARS, names.MAX_CHANNEL_ATTR_CHARS) == (1024, 8096)
     assert (names.MAX_MESSAGE_CHARS, names.MAX_FRAME_BYTES) == (8192, 131072)
-    assert (names.MIN_CONN_TIMEOUT_SECONDS, names.MAX_CONN_TIMEOUT_SECONDS) == (20, 120)
     assert names.NO_TOKEN == "_no_need_token"
 
 
@@ -429,18 +354,6 @@ def test_a_plain_name_is_one_that_no_rule_is_against(text: str) -> None:
 def test_a_message_is_kept_for_30_days_where_its_sender_says_nothing() -> None:
     """As the original Java SDK says it for each of its messages, and at most."""
     assert names.DEFAULT_TTL_SECONDS == names.MAX_TTL_SECONDS == 2_592_000
-
-
-class Unshowable:
-    def __repr__(self) -> str:
-        raise OSError("unshowable")
-
-
-def test_a_value_that_cannot_be_shown_is_named_by_its_type() -> None:
-    error = names.wrong("account", Unshowable(), "is wrong")
-    assert error.reason == "account of the type Unshowable is wrong"
-    spread = type("Spread", (), {"__repr__": lambda _: "two\n  lines"})()
-    assert names.wrong("account", spread, "is wrong").reason == "account two lines is wrong"
 
 
 def nested(depth: int) -> JsonValue:

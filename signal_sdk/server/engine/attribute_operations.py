@@ -38,7 +38,7 @@ from signal_sdk.server.engine.owners import Mark, Owner
 from signal_sdk.server.engine.tables import Account, Channel
 from signal_sdk.server.engine.values import encode_json
 from signal_sdk.server.refusals import too_often
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in, names
 from signal_sdk.wire.names import JsonValue
 
 ABSENT: Final = Mark(0)
@@ -114,7 +114,7 @@ class AttributeOperations(ChannelOperations):
             self._change(found, AttributeChange(delete=tuple(found.attributes)))
             self._commits.channel(found)
             self._publish(found, told.changed(channel, asked.key.account, account.uid, "clear"))
-            for name in (names.CHANNEL_TTL, *told.COUNTS):
+            for name in (built_in.CHANNEL_TTL, *told.COUNTS):
                 self._watch_channel(found, name)
         self._keep(account, asked)
         return None
@@ -133,7 +133,7 @@ class AttributeOperations(ChannelOperations):
         rate; of more than that allows at all, it allows so many after a second without any.
         """
         channel = self._channels.get(key)
-        own = told.number_of(channel.attributes, names.SETATTR_LIMIT, 0) if channel else 0
+        own = told.number_of(channel.attributes, built_in.SETATTR_LIMIT, 0) if channel else 0
         limit = own or self._state.bounds.channel_attributes_per_second
         now = trio.current_time()
         rate = self._state.changes.of(key, now)

@@ -23,7 +23,7 @@ from signal_sdk.server.engine.happened import MESSAGE, Message
 from signal_sdk.server.engine.tables import FEW, RESERVED, Account, Channel
 from signal_sdk.server.engine.values import encode_json
 from signal_sdk.server.refusals import too_often
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in
 from signal_sdk.wire.events import ChannelContent, ChannelMessage
 from signal_sdk.wire.names import JsonValue
 from signal_sdk.wire.properties import is_binary
@@ -88,8 +88,8 @@ class ChannelOperations(Core):
     def _check_messages(self, key: ChannelKey, channel: Channel | None) -> None:
         """Count a message to a channel. Raises `SignalError` over its rate."""
         limit = self._state.bounds.channel_messages_per_second
-        if channel is not None and names.SENDMSG_LIMIT in channel.attributes:
-            own = told.number_of(channel.attributes, names.SENDMSG_LIMIT, 0)
+        if channel is not None and built_in.SENDMSG_LIMIT in channel.attributes:
+            own = told.number_of(channel.attributes, built_in.SENDMSG_LIMIT, 0)
             limit = min(limit, own) if limit and own else limit or own
         now = trio.current_time()
         rate = self._state.messages.of(key, now)
@@ -164,7 +164,7 @@ class ChannelOperations(Core):
 
     def _watch_channel(self, channel: Channel, name: str) -> None:
         """The attribute `name` has changed: when is something due by it?"""
-        if name == names.CHANNEL_TTL:
+        if name == built_in.CHANNEL_TTL:
             self._watch_end(channel)
         elif name in told.COUNTS:
             self._watch_count(channel, name)
@@ -187,9 +187,9 @@ class ChannelOperations(Core):
         if channel.idle_since is None:
             self._dues.cancel((END, channel))
             return
-        default = names.DEFAULT_CHANNEL_TTL_SECONDS
-        ttl = told.number_of(channel.attributes, names.CHANNEL_TTL, default)
-        ends = channel.idle_since + min(ttl, names.MAX_CHANNEL_TTL_SECONDS)
+        default = built_in.DEFAULT_CHANNEL_TTL_SECONDS
+        ttl = told.number_of(channel.attributes, built_in.CHANNEL_TTL, default)
+        ends = channel.idle_since + min(ttl, built_in.MAX_CHANNEL_TTL_SECONDS)
         self._dues.set((END, channel), ends - self._wall())
 
     def _watch_count(self, channel: Channel, name: str) -> None:

@@ -28,7 +28,7 @@ from signal_sdk.server.engine.schema import DROPPED, ENTRIES, HANDLED, MAKERS, B
 from signal_sdk.server.engine.state import State
 from signal_sdk.server.engine.tables import Account, Channel
 from signal_sdk.server.engine.values import encode_json
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in
 from signal_sdk.wire.names import JsonValue
 
 __all__ = [
@@ -101,9 +101,9 @@ def uses(state: State) -> Sequence[AppUse]:
 
 def _ttl(channel: Channel) -> int:
     """How many seconds the channel lasts without members."""
-    value = channel.attributes.get(names.CHANNEL_TTL, names.DEFAULT_CHANNEL_TTL_SECONDS)
-    ttl = names.check_builtin_number(names.CHANNEL_TTL, value)
-    return min(ttl, names.MAX_CHANNEL_TTL_SECONDS)
+    value = channel.attributes.get(built_in.CHANNEL_TTL, built_in.DEFAULT_CHANNEL_TTL_SECONDS)
+    ttl = built_in.check_number(built_in.CHANNEL_TTL, value)
+    return min(ttl, built_in.MAX_CHANNEL_TTL_SECONDS)
 
 
 def _maker(channel: Channel) -> str:

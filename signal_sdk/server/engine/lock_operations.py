@@ -15,7 +15,7 @@ from signal_sdk.server.engine.core import Core
 from signal_sdk.server.engine.locking import Locked, LockLook
 from signal_sdk.server.engine.locks import Ask
 from signal_sdk.server.engine.tables import Account, Channel
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in
 
 LOCK: Final = "lock"
 SAME_SECONDS: Final = 1.0
@@ -138,8 +138,10 @@ class LockOperations(Core):
 
     def _prolong(self, ask: Ask, seconds: float) -> None:
         # No longer than its session lasts without a connection: that ends the lock, too.
-        timeout = ask.account.attributes.get(names.CONN_TIMEOUT, names.MAX_CONN_TIMEOUT_SECONDS)
-        lease = min(seconds, names.conn_timeout_seconds(timeout))
+        timeout = ask.account.attributes.get(
+            built_in.CONN_TIMEOUT, built_in.MAX_CONN_TIMEOUT_SECONDS
+        )
+        lease = min(seconds, built_in.conn_timeout_seconds(timeout))
         ask.seconds, ask.ends = seconds, self._wall() + lease
         self._locks.changed(ask)
         self._watch_ask(ask)

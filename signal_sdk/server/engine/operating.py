@@ -31,9 +31,9 @@ from signal_sdk.server.engine.facts import (
     Standing,
 )
 from signal_sdk.server.engine.pending import Answer
-from signal_sdk.wire import names
 from signal_sdk.wire.events import ChannelMessage
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.parameter_errors import wrong_content
 
 __all__ = ["Operating", "number_in", "wrong_cursor"]
 
@@ -43,7 +43,7 @@ MAX_DIGITS: Final = 20
 
 def wrong_cursor() -> ParameterError:
     """What is no cursor of this list. It is not quoted: it may name somebody."""
-    return names.wrong_content("cursor", "is none that a page of this list has named")
+    return wrong_content("cursor", "is none that a page of this list has named")
 
 
 def number_in(cursor: str) -> int:

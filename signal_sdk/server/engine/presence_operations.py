@@ -46,7 +46,7 @@ from signal_sdk.server.engine.lock_operations import LockOperations
 from signal_sdk.server.engine.node_lives import NodeLives
 from signal_sdk.server.engine.tables import Account, Channel
 from signal_sdk.server.refusals import too_often
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in, names
 
 LEASE: Final = "lease"
 EXPIRY: Final = "expiry"
@@ -182,8 +182,8 @@ class PresenceOperations(NodeLives, AttributeOperations, CallOperations, LockOpe
         """Begin the lease of an account whose connection is gone."""
         if account.presence is None or account.presence.lease_ends is not None:
             return
-        timeout = account.attributes.get(names.CONN_TIMEOUT, names.MAX_CONN_TIMEOUT_SECONDS)
-        lease_ends = self._wall() + names.conn_timeout_seconds(timeout)
+        timeout = account.attributes.get(built_in.CONN_TIMEOUT, built_in.MAX_CONN_TIMEOUT_SECONDS)
+        lease_ends = self._wall() + built_in.conn_timeout_seconds(timeout)
         account.presence = replace(account.presence, lease_ends=lease_ends)
         self._commits.account(account)
         self._watch_presence(account)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from signal_sdk.wire import events, frames, names
+from signal_sdk.wire import built_in, events, frames, names
 from signal_sdk.wire.events import ChannelContent
 from signal_sdk.wire.names import JsonValue
 
@@ -19,32 +19,32 @@ JOIN: Final = "join"
 LEAVE: Final = "leave"
 
 COUNTS: Final[Mapping[str, str]] = {
-    names.AUTO_UPDATE_NUM: names.MEMBER_NUM,
-    names.AUTO_UPDATE_TOTAL_NUM: names.TOTAL_MEMBER_NUM,
+    built_in.AUTO_UPDATE_NUM: built_in.MEMBER_NUM,
+    built_in.AUTO_UPDATE_TOTAL_NUM: built_in.TOTAL_MEMBER_NUM,
 }
 """Which attribute asks for which count."""
 
 
 def number_of(attributes: Mapping[str, JsonValue], name: str, default: int) -> int:
     """A built-in attribute's value, which was checked when it was set."""
-    return names.check_builtin_number(name, attributes[name]) if name in attributes else default
+    return built_in.check_number(name, attributes[name]) if name in attributes else default
 
 
 def announces(channel: str, attributes: Mapping[str, JsonValue]) -> bool:
     """Are the channel's members told who joins and leaves?"""
     return (
         channel not in names.SPECIAL_CHANNELS
-        and number_of(attributes, names.USER_NOTIFICATION, 1) != 0
+        and number_of(attributes, built_in.USER_NOTIFICATION, 1) != 0
     )
 
 
 def counts(attributes: Mapping[str, JsonValue], num: int, total: int) -> dict[str, int]:
     """The counts that a channel's attributes ask for: of its members, and of all joins."""
-    if not number_of(attributes, names.AUTO_UPDATE_NUM, 0):
+    if not number_of(attributes, built_in.AUTO_UPDATE_NUM, 0):
         return {}
-    found = {names.MEMBER_NUM: num}
-    if number_of(attributes, names.AUTO_UPDATE_TOTAL_NUM, 0):
-        found[names.TOTAL_MEMBER_NUM] = total
+    found = {built_in.MEMBER_NUM: num}
+    if number_of(attributes, built_in.AUTO_UPDATE_TOTAL_NUM, 0):
+        found[built_in.TOTAL_MEMBER_NUM] = total
     return found
 
 

@@ -18,6 +18,7 @@ from signal_sdk.server.operator.base import Base, account_key, channel_key, no_c
 from signal_sdk.server.operator.facts import MAX_PAGE, Outcome
 from signal_sdk.wire import events, lines, names
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.parameter_errors import wrong
 
 TOLD_PER_TURN: Final = 50
 """How many accounts are told before others run: a millisecond's work, or two."""
@@ -153,7 +154,7 @@ def _sender(sender: str) -> str:
     if sender == names.SYSTEM_ACCOUNT:
         return sender
     if sender in names.RESERVED_ACCOUNTS:
-        raise names.wrong("sender", sender, "is a special channel's own name")
+        raise wrong("sender", sender, "is a special channel's own name")
     return names.check_account(sender)
 
 

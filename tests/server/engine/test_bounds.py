@@ -18,7 +18,7 @@ from signal_sdk.server.engine.base import AccountKey, Asked
 from signal_sdk.server.engine.bounds import MAX_UID, Bounds, QuotaError, Usage
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.memory import give_back, shrink
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in
 from tests.server.engine.contract.harness import (
     ANN,
     BOB,
@@ -190,7 +190,7 @@ async def test_who_has_made_a_channel_is_known_after_a_restart(
             await ann.set("a", "b", "c")
         await ann.end()
         assert node.engine.statistics().accounts == 1
-        await trio.sleep(names.DEFAULT_CHANNEL_TTL_SECONDS + 1)
+        await trio.sleep(built_in.DEFAULT_CHANNEL_TTL_SECONDS + 1)
         left = node.engine.statistics()
         assert (left.accounts, left.channels) == (0, 0)
 
@@ -251,7 +251,7 @@ async def test_the_room_of_many_that_are_gone_is_given_back(
     bob = await house.node.log_in(BOB)
     for number in range(1000):
         await bob.post("x", AccountKey("app", f"{number}"), ttl=1)
-        await bob.set(names.CHANNEL_TTL, 1, f"room{number}")
+        await bob.set(built_in.CHANNEL_TTL, 1, f"room{number}")
     assert sys.getsizeof(engine._accounts) > 10 * small[0]
     await bob.end()
     await trio.sleep(12)

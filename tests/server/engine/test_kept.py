@@ -13,7 +13,7 @@ from signal_sdk.server.engine.base import AccountKey, ChannelKey
 from signal_sdk.server.engine.checkup import examine
 from signal_sdk.server.engine.files import FILE_NAME
 from signal_sdk.server.engine.journal import Journal
-from signal_sdk.wire.names import DEFAULT_CHANNEL_TTL_SECONDS
+from signal_sdk.wire.built_in import DEFAULT_CHANNEL_TTL_SECONDS
 from tests.server.engine.contract.harness import ANN, BOB, OnJournal, open_house
 from tests.server.helpers import journal_engine, kept_by
 

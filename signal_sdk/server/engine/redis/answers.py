@@ -29,7 +29,7 @@ from signal_sdk.server.engine.facts import (
 from signal_sdk.server.engine.redis.events import unpack
 from signal_sdk.server.engine.values import decode_json
 from signal_sdk.server.refusals import Limit, too_often
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in, names
 from signal_sdk.wire.names import JsonValue
 
 __all__ = [
@@ -285,9 +285,9 @@ def counts(num: int, total: int, has_num: int, has_total: int) -> dict[str, Json
     """The counts that a channel's attributes ask for."""
     asked: dict[str, JsonValue] = {}
     if has_num:
-        asked[names.AUTO_UPDATE_NUM] = 1
+        asked[built_in.AUTO_UPDATE_NUM] = 1
     if has_total:
-        asked[names.AUTO_UPDATE_TOTAL_NUM] = 1
+        asked[built_in.AUTO_UPDATE_TOTAL_NUM] = 1
     return {name: str(count) for name, count in told.counts(asked, num, total).items()}
 
 

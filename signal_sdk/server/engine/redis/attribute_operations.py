@@ -26,17 +26,17 @@ from signal_sdk.server.engine.redis import answers
 from signal_sdk.server.engine.redis.answers import About
 from signal_sdk.server.engine.redis.core import Core, asker, pack
 from signal_sdk.server.engine.values import decode_json, encode_json
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in
 from signal_sdk.wire.names import JsonValue
 
 NUMBERS: Final = frozenset(
     {
-        names.USER_NOTIFICATION,
-        names.CHANNEL_TTL,
-        names.AUTO_UPDATE_NUM,
-        names.AUTO_UPDATE_TOTAL_NUM,
-        names.SENDMSG_LIMIT,
-        names.SETATTR_LIMIT,
+        built_in.USER_NOTIFICATION,
+        built_in.CHANNEL_TTL,
+        built_in.AUTO_UPDATE_NUM,
+        built_in.AUTO_UPDATE_TOTAL_NUM,
+        built_in.SENDMSG_LIMIT,
+        built_in.SETATTR_LIMIT,
     }
 )
 """The built-in attributes of a channel that the functions look at (attributes.lua, BUILT_IN)."""
@@ -137,12 +137,12 @@ def channel_args(
 
 def _channel_number(name: str, value: JsonValue) -> str:
     """What the functions look at where this attribute of a channel is built in."""
-    return str(names.check_builtin_number(name, value)) if name in NUMBERS else ""
+    return str(built_in.check_number(name, value)) if name in NUMBERS else ""
 
 
 def _user_number(name: str, value: JsonValue) -> str:
     """What the functions look at where this attribute of a user is built in."""
-    return str(names.conn_timeout_seconds(value)) if name == names.CONN_TIMEOUT else ""
+    return str(built_in.conn_timeout_seconds(value)) if name == built_in.CONN_TIMEOUT else ""
 
 
 def name_size(name: str) -> int:

@@ -29,7 +29,7 @@ from signal_sdk.server.engine.redis.visiting import Command, chunked
 from signal_sdk.server.engine.state import State
 from signal_sdk.server.engine.tables import Account, Channel
 from signal_sdk.server.engine.values import encode_json
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in
 
 __all__ = ["commands"]
 
@@ -38,12 +38,12 @@ NODE: Final = "carried"
 AT_ONCE: Final = 100
 """How many entries, members or replies one command has."""
 BUILT_IN: Final = {
-    names.USER_NOTIFICATION: "un",
-    names.CHANNEL_TTL: "ttl",
-    names.AUTO_UPDATE_NUM: "an",
-    names.AUTO_UPDATE_TOTAL_NUM: "at",
-    names.SENDMSG_LIMIT: "sl",
-    names.SETATTR_LIMIT: "al",
+    built_in.USER_NOTIFICATION: "un",
+    built_in.CHANNEL_TTL: "ttl",
+    built_in.AUTO_UPDATE_NUM: "an",
+    built_in.AUTO_UPDATE_TOTAL_NUM: "at",
+    built_in.SENDMSG_LIMIT: "sl",
+    built_in.SETATTR_LIMIT: "al",
 }
 """As in attributes.lua."""
 EMPTY_SECONDS: Final = 30 * 24 * 3600
@@ -146,9 +146,9 @@ def _account(app: _App, account: Account) -> Iterator[Command]:
         app.bytes += sum(map(size_of, texts.values()))
         yield "HSET", f"{base}ua:{name}", *_flat(texts)
         yield from _marks(base, "u", name, account)
-        if names.CONN_TIMEOUT in texts:
-            timeout = account.attributes[names.CONN_TIMEOUT]
-            facts["ct"] = names.conn_timeout_seconds(timeout)
+        if built_in.CONN_TIMEOUT in texts:
+            timeout = account.attributes[built_in.CONN_TIMEOUT]
+            facts["ct"] = built_in.conn_timeout_seconds(timeout)
     if inbox.entries:
         facts["ib"] = inbox.size
         app.bytes += inbox.size
@@ -204,7 +204,7 @@ def _channel(app: _App, channel: Channel, now: float) -> Iterator[Command]:
     if channel.maker is not None:
         facts["mk"] = channel.maker.key.account
     numbers = {
-        field: names.check_builtin_number(it, channel.attributes[it])
+        field: built_in.check_number(it, channel.attributes[it])
         for it, field in BUILT_IN.items()
         if it in channel.attributes
     }
@@ -222,8 +222,8 @@ def _channel(app: _App, channel: Channel, now: float) -> Iterator[Command]:
     if not num:
         idle = now if channel.idle_since is None else channel.idle_since
         facts["id"] = repr(idle)
-        ttl = numbers.get("ttl", names.DEFAULT_CHANNEL_TTL_SECONDS)
-        ttl = min(ttl, names.MAX_CHANNEL_TTL_SECONDS)
+        ttl = numbers.get("ttl", built_in.DEFAULT_CHANNEL_TTL_SECONDS)
+        ttl = min(ttl, built_in.MAX_CHANNEL_TTL_SECONDS)
         yield _due(base, f"E{name}", idle + ttl)
     else:
         for kind, field in (("N", "an"), ("M", "at")):

@@ -35,7 +35,7 @@ from signal_sdk.server.engine.redis.call_operations import key_of
 from signal_sdk.server.engine.redis.core import first_uid, pack, tag
 from signal_sdk.server.engine.redis.presence_operations import PresenceOperations
 from signal_sdk.server.engine.values import encode_json
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in, names
 from signal_sdk.wire.events import ChannelMessage
 from signal_sdk.wire.names import JsonValue
 
@@ -95,7 +95,7 @@ class OperatorOperations(PresenceOperations):
 
     def put_user_attr(self, key: AccountKey, name: str, value: JsonValue) -> Pending[None]:
         """As the contract has it."""
-        seconds = names.conn_timeout_seconds(value) if name == names.CONN_TIMEOUT else ""
+        seconds = built_in.conn_timeout_seconds(value) if name == built_in.CONN_TIMEOUT else ""
         uid = first_uid(*key)
         args = (key.account, uid, "", "", "", name, encode_json(value), seconds, name_size(name))
         read = partial(_nothing, About(account=key.account))

@@ -25,7 +25,7 @@ from signal_sdk.server.engine.base import (
     Watched,
 )
 from signal_sdk.server.engine.bounds import QuotaError
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in, names
 from tests.server.engine.attribute_model import MOST, Model, rounded, some_change
 from tests.server.engine.contract.harness import ANN, BOB, BOUNDS, ROOM, House, Node, User
 
@@ -155,7 +155,7 @@ async def test_of_two_who_change_the_same_from_the_same_one_does(house: House) -
 
 async def test_a_revision_of_before_a_channel_ended_is_none_of_the_next_one_s(node: Node) -> None:
     ann = await node.log_in()
-    await change(ann, "room", set={"a": 1, names.CHANNEL_TTL: 5})
+    await change(ann, "room", set={"a": 1, built_in.CHANNEL_TTL: 5})
     await trio.sleep(6)
     assert await read(node, "room") == Attributes()
     await ann.set("a", 1)
@@ -294,14 +294,14 @@ async def test_a_channel_is_told_of_each_in_order_and_made_where_there_is_none(n
 
 async def test_a_built_in_attribute_works_as_it_does_set_alone(node: Node) -> None:
     ann = await node.log_in()
-    await change(ann, "room", set={names.CHANNEL_TTL: "10", "a": 1})
-    await change(ann, set={names.CONN_TIMEOUT: "20"})
+    await change(ann, "room", set={built_in.CHANNEL_TTL: "10", "a": 1})
+    await change(ann, set={built_in.CONN_TIMEOUT: "20"})
     await trio.sleep(9)
     assert (await node.statistics()).channels == 1
-    await change(ann, "room", delete=(names.CHANNEL_TTL,))
+    await change(ann, "room", delete=(built_in.CHANNEL_TTL,))
     await trio.sleep(9)
     assert (await node.statistics()).channels == 1
-    await change(ann, "room", set={names.CHANNEL_TTL: 1})
+    await change(ann, "room", set={built_in.CHANNEL_TTL: 1})
     await trio.sleep(2)
     assert (await node.statistics()).channels == 0
     await ann.disconnect()
@@ -420,7 +420,7 @@ async def test_what_a_watcher_is_told_fits_how_things_stand(house: House) -> Non
 async def test_a_watcher_hears_of_ends(house: House) -> None:
     here, there = house.node, await house.add_node()
     ann = await here.log_in()
-    await ann.set_own(names.CONN_TIMEOUT, 20)
+    await ann.set_own(built_in.CONN_TIMEOUT, 20)
     await change(ann, set={"a": 1}, ttl=5)
     await there.engine.watch(ANN)
     await ann.disconnect()

@@ -9,7 +9,7 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import ChannelKey, Known, Roster
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in, names
 from tests.server.engine.contract.harness import ANN, BOB, BOUNDS, ROOM, House, Node, User
 
 
@@ -87,7 +87,7 @@ async def test_attribute_changes_have_a_rate_and_a_channel_its_own(node: Node) -
     await ann.set("a", 1, "hall")
     await trio.sleep(1.1)
     # Its own holds instead, be it higher or lower.
-    await ann.set(names.SETATTR_LIMIT, 5)
+    await ann.set(built_in.SETATTR_LIMIT, 5)
     for number in range(4):
         await ann.set("a", number)
     with pytest.raises(SignalError, match="more than 5 attribute changes"):
@@ -115,7 +115,7 @@ async def there_is(node: Node, key: ChannelKey = ROOM) -> bool:
 async def test_a_channel_ends_a_while_after_its_last_member_has_gone(node: Node) -> None:
     ann = await node.log_in()
     await ann.join()
-    await ann.set(names.CHANNEL_TTL, 30)
+    await ann.set(built_in.CHANNEL_TTL, 30)
     await trio.sleep(60)
     assert await there_is(node)
     await ann.leave()
@@ -139,10 +139,10 @@ async def test_a_channel_that_nobody_ever_joined_ends_too(node: Node) -> None:
     assert (await node.statistics()).due == 1
     await ann.set("b", 1)
     assert (await node.statistics()).due == 1
-    await ann.set(names.CHANNEL_TTL, 30, "hall")
+    await ann.set(built_in.CHANNEL_TTL, 30, "hall")
     await trio.sleep(31)
     assert (await node.statistics()).channels == 1
-    await ann.set(names.CHANNEL_TTL, 5)
+    await ann.set(built_in.CHANNEL_TTL, 5)
     await trio.sleep(2)
     assert (await node.statistics()).channels == 0
     assert (await node.statistics()).due == 0
@@ -151,14 +151,14 @@ async def test_a_channel_that_nobody_ever_joined_ends_too(node: Node) -> None:
 @pytest.mark.parametrize("how", ["del", "clear", "longer"])
 async def test_a_channels_ttl_may_be_changed_while_it_is_empty(node: Node, how: str) -> None:
     ann = await node.log_in()
-    await ann.set(names.CHANNEL_TTL, 10)
+    await ann.set(built_in.CHANNEL_TTL, 10)
     await trio.sleep(5)
     if how == "del":
-        await delete(ann, names.CHANNEL_TTL)
+        await delete(ann, built_in.CHANNEL_TTL)
     elif how == "clear":
         await clear(ann)
     else:
-        await ann.set(names.CHANNEL_TTL, 60)
+        await ann.set(built_in.CHANNEL_TTL, 60)
     await trio.sleep(50)
     assert await there_is(node)
     if how == "longer":
@@ -168,8 +168,8 @@ async def test_a_channels_ttl_may_be_changed_while_it_is_empty(node: Node, how: 
 
 async def test_a_channel_ends_though_its_last_member_ends_without_a_word(node: Node) -> None:
     ann = await node.log_in()
-    await ann.set(names.CHANNEL_TTL, 10)
-    await ann.set_own(names.CONN_TIMEOUT, 20)
+    await ann.set(built_in.CHANNEL_TTL, 10)
+    await ann.set_own(built_in.CONN_TIMEOUT, 20)
     await ann.join()
     await ann.disconnect()
     await trio.sleep(29)
@@ -190,24 +190,27 @@ async def test_counts_are_pushed_where_they_changed_and_only_then(house: House) 
     here, there = house.node, await house.add_node()
     ann, bob = await here.log_in(), await there.log_in(BOB)
     await here.engine.subscribe(ROOM)
-    await ann.set(names.AUTO_UPDATE_NUM, 5)
-    await ann.set(names.AUTO_UPDATE_TOTAL_NUM, 10)
+    await ann.set(built_in.AUTO_UPDATE_NUM, 5)
+    await ann.set(built_in.AUTO_UPDATE_TOTAL_NUM, 10)
     await ann.join()
     await trio.sleep(4)
     assert await counted(here) == []
     await trio.sleep(2)
-    assert await counted(here) == [(names.MEMBER_NUM, "1")]
+    assert await counted(here) == [(built_in.MEMBER_NUM, "1")]
     await trio.sleep(5)
-    assert await counted(here) == [(names.TOTAL_MEMBER_NUM, "1")]
+    assert await counted(here) == [(built_in.TOTAL_MEMBER_NUM, "1")]
     await trio.sleep(60)
     assert await counted(here) == []
     await bob.join()
     await bob.leave()
     await bob.join()
     await trio.sleep(11)
-    assert sorted(await counted(here)) == [(names.MEMBER_NUM, "2"), (names.TOTAL_MEMBER_NUM, "3")]
+    assert sorted(await counted(here)) == [
+        (built_in.MEMBER_NUM, "2"),
+        (built_in.TOTAL_MEMBER_NUM, "3"),
+    ]
     attributes = await here.engine.channel_attrs(ROOM)
-    assert (attributes[names.MEMBER_NUM], attributes[names.TOTAL_MEMBER_NUM]) == ("2", "3")
+    assert (attributes[built_in.MEMBER_NUM], attributes[built_in.TOTAL_MEMBER_NUM]) == ("2", "3")
 
 
 async def test_counts_are_pushed_no_oftener_than_the_bounds_say_nor_to_nobody(node: Node) -> None:
@@ -215,16 +218,16 @@ async def test_counts_are_pushed_no_oftener_than_the_bounds_say_nor_to_nobody(no
     ann, bob = await node.log_in(), await node.log_in(BOB)
     await node.engine.subscribe(ROOM)
     await ann.join()
-    await ann.set(names.AUTO_UPDATE_NUM, 1)
+    await ann.set(built_in.AUTO_UPDATE_NUM, 1)
     await trio.sleep(9)
     assert await counted(node) == []
     await trio.sleep(2)
-    assert await counted(node) == [(names.MEMBER_NUM, "1")]
+    assert await counted(node) == [(built_in.MEMBER_NUM, "1")]
     await bob.join()
-    await delete(ann, names.AUTO_UPDATE_NUM)
+    await delete(ann, built_in.AUTO_UPDATE_NUM)
     await trio.sleep(30)
     assert await counted(node) == []
-    await ann.set(names.AUTO_UPDATE_NUM, 1)
+    await ann.set(built_in.AUTO_UPDATE_NUM, 1)
     await ann.leave()
     await bob.leave()
     await trio.sleep(30)
@@ -237,10 +240,10 @@ async def test_a_total_is_counted_only_where_the_number_is(node: Node) -> None:
     ann = await node.log_in()
     await node.engine.subscribe(ROOM)
     await ann.join()
-    await ann.set(names.AUTO_UPDATE_TOTAL_NUM, 5)
+    await ann.set(built_in.AUTO_UPDATE_TOTAL_NUM, 5)
     await trio.sleep(11)
     assert await counted(node) == []
-    assert names.TOTAL_MEMBER_NUM not in await node.engine.channel_attrs(ROOM)
+    assert built_in.TOTAL_MEMBER_NUM not in await node.engine.channel_attrs(ROOM)
 
 
 async def test_an_attribute_change_that_comes_again_is_made_and_told_once(node: Node) -> None:

@@ -9,7 +9,7 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import ChannelKey, Known
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in
 from tests.server.engine.contract.harness import BOB, BOUNDS, HALL, ROOM, House, Node
 
 # --- messages ---
@@ -88,7 +88,7 @@ async def test_a_channel_has_so_many_messages_in_a_second_over_all_nodes(house: 
 async def test_a_channels_own_limit_holds_where_it_is_the_lower(node: Node) -> None:
     ann = await node.log_in()
     await ann.join()
-    await ann.set(names.SENDMSG_LIMIT, 2)
+    await ann.set(built_in.SENDMSG_LIMIT, 2)
     await ann.say("x")
     await ann.say("x")
     with pytest.raises(SignalError, match="more than 2 messages"):
@@ -103,7 +103,7 @@ async def test_a_channels_own_limit_holds_where_it_is_the_lower(node: Node) -> N
 async def test_what_is_refused_over_a_rate_may_come_again_under_its_number(node: Node) -> None:
     ann = await node.log_in()
     await ann.join()
-    await ann.set(names.SENDMSG_LIMIT, 1)
+    await ann.set(built_in.SENDMSG_LIMIT, 1)
     await node.engine.subscribe(ROOM)
     await node.take()
     await ann.say("x", asked=ann.asked(1))

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from signal_sdk.server.engine.base import AccountKey
-from signal_sdk.wire import events, names
+from signal_sdk.wire import built_in, events
 from tests.server.engine.contract.harness import HALL, ROOM, House, Node, User
 
 WATCHER = AccountKey("app", "watcher")
@@ -28,9 +28,9 @@ async def one_of_each(node: Node) -> list[User]:
     for name in ("lost", "token"):
         await users[name].join()
     await users["caller"].call("called", timeout=DUE_SECONDS)
-    await users["caller"].set(names.CHANNEL_TTL, DUE_SECONDS, "hall")
-    await users["caller"].set(names.AUTO_UPDATE_NUM, DUE_SECONDS)
-    await users["lost"].set_own(names.CONN_TIMEOUT, DUE_SECONDS)
+    await users["caller"].set(built_in.CHANNEL_TTL, DUE_SECONDS, "hall")
+    await users["caller"].set(built_in.AUTO_UPDATE_NUM, DUE_SECONDS)
+    await users["lost"].set_own(built_in.CONN_TIMEOUT, DUE_SECONDS)
     await users["lost"].disconnect()
     return list(users.values())
 
@@ -97,7 +97,7 @@ async def test_what_was_due_while_nobody_was_there_is_done_at_the_start(
     assert await lasting.members() == ["token"]
     assert {key.account for key, _ in await node.engine.online()} == {"token", "caller", "called"}
     assert [what for _, what in await lasting.inbox(AccountKey("app", "caller"))] != []
-    await trio.sleep(names.MAX_CONN_TIMEOUT_SECONDS)
+    await trio.sleep(built_in.MAX_CONN_TIMEOUT_SECONDS)
     assert (await node.statistics()).online == 0
 
 

@@ -13,7 +13,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import AccountKey, FencedError, Known, Locked, LockLook
 from signal_sdk.server.engine.bounds import Bounds, QuotaError
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in
 from tests.server.engine.contract.harness import ANN, BOB, ROOM, House, Node, User
 
 CARL = AccountKey("app", "carl")
@@ -151,7 +151,7 @@ async def test_a_lock_that_is_renewed_is_kept(node: Node) -> None:
 async def test_a_lease_is_no_longer_than_a_session_lasts_without_a_connection(node: Node) -> None:
     """Else the end of that would end the lock before its lease."""
     ann, bob, _ = await three(node)
-    await ann.set_own(names.CONN_TIMEOUT, 25)
+    await ann.set_own(built_in.CONN_TIMEOUT, 25)
     for _ in range(2):
         found = await ann.lock(seconds=100)
         assert isinstance(found, Locked)
@@ -212,7 +212,7 @@ async def is_removed(user: User) -> None:
 
 
 async def is_lost(user: User) -> None:
-    await user.set_own(names.CONN_TIMEOUT, 20)
+    await user.set_own(built_in.CONN_TIMEOUT, 20)
     await user.disconnect()
     for _ in range(3):
         await trio.sleep(7)
@@ -272,7 +272,7 @@ async def test_a_channel_that_begins_anew_has_no_locks(node: Node) -> None:
     ann = await node.log_in()
     await ann.join()
     fence = await ann.has()
-    await ann.set(names.CHANNEL_TTL, 0)
+    await ann.set(built_in.CHANNEL_TTL, 0)
     await ann.leave()
     await trio.sleep(2)
     await ann.join()

@@ -8,7 +8,7 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Known, Roster
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in
 from tests.server.engine.contract.harness import (
     ANN,
     BOB,
@@ -49,13 +49,13 @@ async def test_a_join_tells_the_others_and_says_how_things_stand(node: Node) -> 
 
 async def test_a_join_says_what_counts_its_channel_keeps(node: Node) -> None:
     ann, bob = await two(node)
-    await ann.set(names.AUTO_UPDATE_NUM, 1)
-    await ann.set(names.AUTO_UPDATE_TOTAL_NUM, 1)
+    await ann.set(built_in.AUTO_UPDATE_NUM, 1)
+    await ann.set(built_in.AUTO_UPDATE_TOTAL_NUM, 1)
     await ann.join()
     await ann.leave()
     joined = await bob.join()
-    assert joined.attributes[names.MEMBER_NUM] == "1"
-    assert joined.attributes[names.TOTAL_MEMBER_NUM] == "2"
+    assert joined.attributes[built_in.MEMBER_NUM] == "1"
+    assert joined.attributes[built_in.TOTAL_MEMBER_NUM] == "2"
 
 
 async def test_joining_again_changes_nothing(node: Node) -> None:
@@ -135,13 +135,13 @@ async def test_when_a_member_joined_is_known(node: Node) -> None:
 async def test_a_channel_that_wants_no_notification_is_told_of_nobody(node: Node) -> None:
     ann, bob = await two(node)
     await node.engine.subscribe(ROOM)
-    await ann.set(names.USER_NOTIFICATION, "0")
+    await ann.set(built_in.USER_NOTIFICATION, "0")
     await node.take()
     await ann.join()
     await bob.join()
     await bob.leave()
     assert await node.take() == []
-    await ann.set(names.USER_NOTIFICATION, "1")
+    await ann.set(built_in.USER_NOTIFICATION, "1")
     await node.take()
     await bob.join()
     await bob.end()
@@ -155,7 +155,7 @@ async def test_the_special_channel_of_moves_hears_of_every_channel_s(node: Node)
     for key in (MOVES, ONLINE):
         await node.engine.subscribe(key)
     await node.take()
-    await ann.set(names.USER_NOTIFICATION, "0")
+    await ann.set(built_in.USER_NOTIFICATION, "0")
     await ann.join("room")
     await bob.join("hall")
     await bob.join("room")

@@ -15,7 +15,7 @@ from signal_sdk.server.engine.base import (
     FencedError,
     Place,
 )
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in
 from tests.server.engine.contract.harness import (
     ANN,
     BOB,
@@ -49,7 +49,7 @@ async def neighbours(house: House) -> tuple[Node, Node]:
 
 async def in_the_room(node: Node, key: AccountKey) -> User:
     user = await node.log_in(key)
-    await user.set_own(names.CONN_TIMEOUT, 20)
+    await user.set_own(built_in.CONN_TIMEOUT, 20)
     await user.join()
     return user
 
@@ -225,7 +225,7 @@ async def test_whatever_a_dead_node_asks_for_its_sessions_is_refused(
     assert await here.take() == await there.take() == []
     assert await here.engine.presence(ANN) == before
     assert await house.inbox(BOB) == []
-    assert await there.engine.user_attrs(ANN) == {names.CONN_TIMEOUT: 20}
+    assert await there.engine.user_attrs(ANN) == {built_in.CONN_TIMEOUT: 20}
     assert await here.engine.channel_attrs(ROOM) == {}
     # Whoever comes back may ask again.
     await (await there.resume(ANN)).say("y")

@@ -16,7 +16,7 @@ from signal_sdk.server.engine.base import AccountKey, ChannelKey
 from signal_sdk.server.engine.bounds import QuotaError
 from signal_sdk.server.engine.call_table import call_key
 from signal_sdk.server.engine.happened import KINDS, Follow, Why
-from signal_sdk.wire import events, names
+from signal_sdk.wire import built_in, events, names
 from tests.server.engine.contract.harness import (
     ANN,
     BOB,
@@ -219,14 +219,14 @@ async def test_that_somebody_was_taken_out_outlives_the_server(lasting: House, h
 async def test_a_channel_that_tells_of_no_leaves_tells_of_none(node: Node) -> None:
     ann = await node.log_in()
     await ann.join()
-    await ann.set(names.USER_NOTIFICATION, 0)
+    await ann.set(built_in.USER_NOTIFICATION, 0)
     await node.engine.subscribe(ROOM)
     await node.take()
     msgid = (await node.engine.roster(ROOM, 0)).msgid
     assert await node.engine.remove(ANN, "room")
     assert await node.take() == [("removal", "ann", ann.generation, "room", msgid + 1)]
     # It was the last one.
-    await trio.sleep(names.DEFAULT_CHANNEL_TTL_SECONDS + 1)
+    await trio.sleep(built_in.DEFAULT_CHANNEL_TTL_SECONDS + 1)
     assert await node.engine.channel(ROOM) is None
 
 
@@ -301,14 +301,14 @@ async def test_an_operators_attributes_have_the_bounds_of_others(node: Node) -> 
 
 async def test_the_lease_is_as_long_as_an_operator_says(node: Node) -> None:
     ann = await node.log_in()
-    await node.engine.put_user_attr(ANN, names.CONN_TIMEOUT, "30")
+    await node.engine.put_user_attr(ANN, built_in.CONN_TIMEOUT, "30")
     await ann.disconnect()
     await trio.sleep(29)
     assert await node.engine.presence(ANN) is not None
     await trio.sleep(2)
     assert await node.engine.presence(ANN) is None
     ann = await node.log_in()
-    assert await node.engine.drop_user_attr(ANN, names.CONN_TIMEOUT)
+    assert await node.engine.drop_user_attr(ANN, built_in.CONN_TIMEOUT)
     await ann.disconnect()
     await trio.sleep(119)
     assert await node.engine.presence(ANN) is not None
@@ -329,7 +329,7 @@ async def test_a_channel_hears_what_an_operator_sets_as_from_the_server(house: H
     assert {content.uid for *_, content in heard} == {0}
     # It is nobody's, and ends like any other.
     assert (await here.statistics()).accounts == 0
-    await trio.sleep(names.DEFAULT_CHANNEL_TTL_SECONDS + 1)
+    await trio.sleep(built_in.DEFAULT_CHANNEL_TTL_SECONDS + 1)
     assert (await here.statistics()).channels == 0
 
 
@@ -351,10 +351,10 @@ async def test_what_a_built_in_attribute_does_it_does_for_an_operator(node: Node
     ann = await node.log_in()
     await ann.join()
     await node.engine.subscribe(ROOM)
-    await node.engine.put_channel_attr(ROOM, names.AUTO_UPDATE_NUM, "1")
+    await node.engine.put_channel_attr(ROOM, built_in.AUTO_UPDATE_NUM, "1")
     await trio.sleep(2)
-    assert ("set", SYSTEM, names.MEMBER_NUM, "1") in await node.told()
-    await node.engine.put_channel_attr(ROOM, names.CHANNEL_TTL, 0)
+    assert ("set", SYSTEM, built_in.MEMBER_NUM, "1") in await node.told()
+    await node.engine.put_channel_attr(ROOM, built_in.CHANNEL_TTL, 0)
     await ann.leave()
     await trio.sleep(1)
     assert await node.engine.channel(ROOM) is None

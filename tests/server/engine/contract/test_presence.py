@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.server.engine.base import AccountKey, FencedError, Known
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in
 from tests.server.engine.contract.harness import (
     ANN,
     BOB,
@@ -246,7 +246,7 @@ async def test_a_lost_connection_begins_a_lease_and_its_end_tells(node: Node) ->
 async def test_a_lease_lasts_as_long_as_the_account_says(node: Node) -> None:
     for seconds, key in ((20, ANN), (60, BOB)):
         user = await node.log_in(key)
-        await user.set_own(names.CONN_TIMEOUT, str(seconds))
+        await user.set_own(built_in.CONN_TIMEOUT, str(seconds))
         await user.disconnect()
     await trio.sleep(21)
     assert await node.engine.presence(ANN) is None

@@ -10,7 +10,7 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.server.engine.base import AccountKey, Statistics
 from signal_sdk.server.engine.bounds import Bounds, QuotaError
-from signal_sdk.wire import events, names
+from signal_sdk.wire import built_in, events, names
 from tests.server.engine.contract.harness import (
     ANN,
     BOB,
@@ -156,7 +156,7 @@ async def test_the_channels_that_an_account_makes_are_bounded(node: Node) -> Non
     node.engine.bound(Bounds(account_channels=2))
     ann, bob = await node.log_in(), await node.log_in(BOB)
     await ann.join("a")
-    await ann.set(names.CHANNEL_TTL, 10, "b")
+    await ann.set(built_in.CHANNEL_TTL, 10, "b")
     with pytest.raises(QuotaError, match="'ann' has made and that are there: 2"):
         await ann.set("a", 1, "c")
     with pytest.raises(QuotaError, match="'ann' has made"):
@@ -222,8 +222,8 @@ async def test_everything_that_is_over_is_forgotten(house: House) -> None:
         channel = f"room{number % 3}"
         key = type(ROOM)("app", channel)
         await node.engine.subscribe(key)
-        await user.set(names.CHANNEL_TTL, 30, channel)
-        await user.set(names.AUTO_UPDATE_NUM, 1, channel)
+        await user.set(built_in.CHANNEL_TTL, 30, channel)
+        await user.set(built_in.AUTO_UPDATE_NUM, 1, channel)
         await user.join(channel)
         await user.say("x", channel, asked=user.asked(1))
         await user.post("x", to=AccountKey("app", f"u{number - 1}"), ttl=50)
@@ -272,7 +272,7 @@ async def test_of_whom_something_is_left_stays_until_that_is_gone(node: Node, le
     elif left == "call":
         await bob.call("ann")
     else:
-        await ann.set(names.CHANNEL_TTL, 10)
+        await ann.set(built_in.CHANNEL_TTL, 10)
     await ann.end()
     if left == "call":
         # Its end waits for the other, who is there; what is over for this one is void.
@@ -291,7 +291,7 @@ async def test_of_whom_something_is_left_stays_until_that_is_gone(node: Node, le
 
 async def test_a_special_channel_is_forgotten_like_any(node: Node) -> None:
     ann = await node.log_in()
-    await ann.set(names.CHANNEL_TTL, 10, ONLINE.channel)
+    await ann.set(built_in.CHANNEL_TTL, 10, ONLINE.channel)
     await ann.join(ONLINE.channel)
     await ann.end()
     assert (await node.statistics()).channels == 1

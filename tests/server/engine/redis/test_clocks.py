@@ -16,7 +16,7 @@ from signal_sdk.server.clock import clocks
 from signal_sdk.server.engine.base import AccountKey, Asked, Post
 from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.engine.redis.engine import RedisEngine
-from signal_sdk.wire import names
+from signal_sdk.wire import built_in
 from tests.redis.servers import RedisServer
 from tests.server.engine.contract.harness import login_facts
 from tests.server.engine.redis.nodes import ANN, BOB, Node, until
@@ -67,7 +67,7 @@ async def test_nobody_is_dead_or_late_by_another_s_clock(
         behind, ahead = nodes
         ann, bob = await behind.log_in(ANN), await ahead.log_in(BOB)
         await waited(
-            behind.engine.set_user_attr(Asked(ANN, ann.generation), names.CONN_TIMEOUT, 20)
+            behind.engine.set_user_attr(Asked(ANN, ann.generation), built_in.CONN_TIMEOUT, 20)
         )
         await waited(
             ahead.engine.invite(
