@@ -1,7 +1,8 @@
 """`Channel`: what a program holds of a channel that it has joined.
 
-Owns: the documented methods, and which callback each fact of a channel is. Must not know
-membership's rules or the wire: client/ does.
+Owns: the documented methods, but for those about attributes, which are in channel_attributes.py;
+and which callback each fact of a channel is. Must not know membership's rules or the wire: client/
+does.
 """
 
 # ruff: noqa: N802, N815  the documented names are camelCase
@@ -9,14 +10,14 @@ membership's rules or the wire: client/ does.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from signal_sdk.callbacks import Answer, ChannelCallback, MessageCallback
+from signal_sdk.channel_attributes import ChannelAttributes
 from signal_sdk.client import given, outgoing
-from signal_sdk.client.attributes import Attributes, attributes_of, change_attributes
 from signal_sdk.client.channel_states import ChannelState
 from signal_sdk.client.facts import (
     ChannelFact,
@@ -31,22 +32,14 @@ from signal_sdk.client.locks import LockInfo, info_of, lease_ms, lock_name, wait
 from signal_sdk.client.membership import Membership
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.past import History, history_of
-from signal_sdk.client.requests import nothing
 from signal_sdk.client.session import SessionClient
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.lock import Lock
-from signal_sdk.spelling import DocumentedNames
 from signal_sdk.stream_events import ChannelEvent, ChannelLeft, Missed
 from signal_sdk.streamed import channel_events
 from signal_sdk.streams import LIMIT, Readers, Stream
 from signal_sdk.wire import events, functions, lock_functions, names, results
-from signal_sdk.wire.arguments import Arguments
-from signal_sdk.wire.attribute_functions import (
-    AttributesResult,
-    ChannelChangeAttributes,
-    ChannelReadAttributes,
-)
 from signal_sdk.wire.names import JsonValue
 from signal_sdk.wire.parameter_errors import as_python
 
@@ -58,7 +51,7 @@ __all__ = ["Channel"]
 _UPDATE: Final = "update"
 
 
-class Channel(DocumentedNames):
+class Channel(ChannelAttributes):
     """A channel that a session has joined or is about to: made by `LoginSession.channel_join`.
 
     Java server SDK, "Channel Class". Every method returns at once; what it returns can be awaited.
@@ -85,18 +78,12 @@ class Channel(DocumentedNames):
         member: Membership,
         cb: ChannelCallback | None,
     ) -> None:
-        self._client = client
+        super().__init__(client, member)
         self._session = session
-        self._member = member
         self._cb = cb
         self._readers: Readers[ChannelEvent] | None = None
         if cb is not None:
             member.sink = partial(self._tell, cb)
-
-    @property
-    def name(self) -> str:
-        """The channel's name."""
-        return self._member.name
 
     def get_name(self) -> str:
         """The channel's name, as `name`. The original Java SDK's `Channel.getName`."""
@@ -249,76 +236,6 @@ class Channel(DocumentedNames):
         """
         return self._client.channels.leave(self._member)
 
-    def channel_set_attr(self, name: str, value: str) -> Operation[None]:
-        """Set an attribute of the channel.
-
-        Every member's `on_channel_attr_updated` hears of it. `name` has at most 128 visible
-        characters, `value` 8096; the built-in names (`_channel_ttl`, `_userNotification`, …) take
-        whole numbers. Fails with 1004 or 1005 where an argument is wrong or too large, and over 60
-        changes a second; unless awaited, `LoginCallback.on_error` hears of a failure. Java server
-        SDK, `channelSetAttr`.
-        """
-        return self._attr(
-            lambda: functions.ChannelSetAttr(
-                channel=self.name,
-                name=given.text("attribute name", name),
-                value=given.content("attribute value", value),
-            )
-        )
-
-    def channel_del_attr(self, name: str) -> Operation[None]:
-        """Delete an attribute of the channel.
-
-        As `channel_set_attr`; the change's type is `del`. Java server SDK, `channelDelAttr`.
-        """
-        return self._attr(
-            lambda: functions.ChannelDelAttr(
-                channel=self.name, name=given.text("attribute name", name)
-            )
-        )
-
-    def channel_clear_attr(self) -> Operation[None]:
-        """Delete all attributes of the channel.
-
-        As `channel_set_attr`; the change's type is `clear`. Java server SDK, `channelClearAttr`.
-        """
-        return self._attr(lambda: functions.ChannelClearAttr(channel=self.name))
-
-    def read_attributes(self) -> Operation[Attributes]:
-        """All attributes of the channel, each with its revision and its end.
-
-        `LoginSession.read_channel_attributes` does the same of any channel. Fails with 1001 where
-        the session is not in the channel. docs/attributes.md; the original SDKs have none of it.
-        """
-        return self._client.requests.call(
-            lambda: ChannelReadAttributes(channel=self.name),
-            AttributesResult,
-            attributes_of,
-            unless=self._member.why_not(),
-        )
-
-    def change_attributes(
-        self,
-        values: Mapping[str, str] | None = None,
-        *,
-        delete: Iterable[str] = (),
-        if_revisions: Mapping[str, int] | None = None,
-        if_absent: Iterable[str] = (),
-        if_revision: int | None = None,
-        ttl: float | None = None,
-    ) -> Operation[int]:
-        """Change attributes of the channel, all of it or nothing, where they are as they are wanted
-        to be. As `LoginSession.change_channel_attributes`, which does the same of any channel.
-        Fails with 1001 where the session is not in the channel. docs/attributes.md; the original
-        SDKs have none of it.
-        """
-        return change_attributes(
-            self._client.requests,
-            partial(ChannelChangeAttributes, channel=self.name),
-            (values, delete, if_revisions, if_absent, if_revision, ttl),
-            unless=self._member.why_not(),
-        )
-
     def message_channel_send(
         self, msg: str | bytes, cb: MessageCallback | None = None
     ) -> Operation[None]:
@@ -337,11 +254,6 @@ class Channel(DocumentedNames):
             partial(outgoing.channel_message, self._client.next_message_id, self.name, msg),
             message_sent(cb, self._session, self._client),
             unless=self._member.why_not(ECode.SENDMESSAGE_E_OTHER),
-        )
-
-    def _attr(self, make: Callable[[], Arguments]) -> Operation[None]:
-        return self._client.requests.call(
-            make, results.Result, nothing, unless=self._member.why_not()
         )
 
     # --- what its readers and its callback hear ---
@@ -409,18 +321,12 @@ class Channel(DocumentedNames):
     if TYPE_CHECKING:
 
         def channelLeave(self) -> Operation[None]: ...
-        def channelSetAttr(self, name: str, value: str) -> Operation[None]: ...
-        def channelDelAttr(self, name: str) -> Operation[None]: ...
-        def channelClearAttr(self) -> Operation[None]: ...
         def getName(self) -> str: ...
         def messageChannelSend(
             self, msg: str | bytes, cb: MessageCallback | None = None
         ) -> Operation[None]: ...
     else:
         channelLeave = channel_leave
-        channelSetAttr = channel_set_attr
-        channelDelAttr = channel_del_attr
-        channelClearAttr = channel_clear_attr
         getName = get_name
         messageChannelSend = message_channel_send
 

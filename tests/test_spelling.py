@@ -13,6 +13,7 @@ import pytest
 
 import signal_sdk
 from signal_sdk import IAgoraAPI, ICallBack, LoginCallback, MessageCallback, Signal
+from signal_sdk.channel_attributes import ChannelAttributes
 from signal_sdk.flat.call_methods import CallMethods
 from signal_sdk.flat.obsolete import ObsoleteMethods
 from signal_sdk.flat.undocumented import UndocumentedMethods
@@ -32,6 +33,8 @@ PATHS = {
     "CallCallback": Signal.CallCallback,
 }
 """Each class where Java has it."""
+PARTS = (ChannelAttributes,)
+"""Classes that these have some of their names from."""
 FLAT = (IAgoraAPI, CallMethods, ObsoleteMethods, UndocumentedMethods, ICallBack)
 """The flat API's classes that have names of their own."""
 
@@ -178,7 +181,7 @@ def test_methods_of_the_api_classes_can_be_overridden_likewise() -> None:
     assert Mine("app").get_status() == 7
 
 
-@pytest.mark.parametrize("cls", [*PATHS.values(), *FLAT], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", [*PATHS.values(), *PARTS, *FLAT], ids=lambda cls: cls.__name__)
 def test_type_checkers_are_told_the_same_of_both_spellings(cls: type[DocumentedNames]) -> None:
     """The documented names are declared for them by hand, beside the aliases that count."""
     [body] = [node for node in ast.walk(_source(cls)) if isinstance(node, ast.ClassDef)]
