@@ -1,8 +1,8 @@
 """A session's connection: whole frames in and out of a link.
 
 Owns: unpacking messages into frames, when the last one came, and what is done about one that cannot
-be read. Must not know what a frame is for, but those of a login: asking for one, its answer, and
-taking back one that nobody waits for any more.
+be read. Must not know what a frame is for, but those of a login: its answer, and taking back one
+that nobody waits for any more.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
-from msgspec import UNSET
 
 from signal_sdk.client.log import Log, warn
 from signal_sdk.ecodes import ECode
-from signal_sdk.errors import LinkError, LoginError, ParameterError, ProtocolError
+from signal_sdk.errors import LinkError, LoginError, ProtocolError
 from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.websocket.link import Link, Message
-from signal_sdk.wire import call2, frames, functions, login, names
+from signal_sdk.wire import call2, frames, functions, login
 
-__all__ = ["Connection", "closing_delay", "login_frame"]
+__all__ = ["Connection", "closing_delay"]
 
 FRAMES_PER_TURN: Final = 64
 """How many frames of one read are handed out before others run."""
@@ -36,39 +35,6 @@ MAX_DELAY_SECONDS: Final = 120.0
 def closing_delay(closing: login.Closing) -> float:
     """How many seconds the server asks its client to wait before it connects again."""
     return min(max(closing.delay, 0.0), MAX_DELAY_SECONDS)
-
-
-def login_frame(
-    appid: str,
-    account: str,
-    token: str,
-    instance: str,
-    *,
-    again: bool = False,
-    many_channels: bool = False,
-    takes_bytes: bool = False,
-) -> bytes:
-    """The frame that logs in. Raises `LoginError` (209, 206) for what no server would take."""
-    try:
-        request = login.Login(
-            vid=appid,
-            account=names.check_account(account),
-            token=token,
-            device=login.NATIVE_DEVICE,
-            ver=login.PROPERTIES_VERSION,
-            instance=instance,
-            again=again,
-            many_channels=many_channels or UNSET,
-            takes_bytes=takes_bytes or UNSET,
-        )
-    except ParameterError as exc:
-        raise LoginError(ECode.LOGIN_E_INVALID_USER, exc.reason) from None
-    except TypeError:
-        raise LoginError(ECode.LOGIN_E_INVALID_USER, "the account is not text") from None
-    try:
-        return frames.encode_frame(login.LOGIN, request)
-    except ParameterError:
-        raise LoginError(ECode.LOGIN_E_TOKENWRONG, "the token is not text") from None
 
 
 class Connection:

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import attrs
 import trio
 from msgspec import UNSET
 
 from signal_sdk.client.backoff import Backoff, Outage
-from signal_sdk.client.connection import Connection, login_frame
+from signal_sdk.client.connection import Connection
+from signal_sdk.client.credentials import Credentials
+from signal_sdk.client.delegate import Delegate
 from signal_sdk.client.dialer import Dialer
 from signal_sdk.client.log import Log
 from signal_sdk.client.operation import Operation
@@ -32,7 +34,7 @@ from signal_sdk.net.reactor import Reactor
 from signal_sdk.raised import text_of
 from signal_sdk.wire import frames, login
 
-__all__ = ["LOGIN_SECONDS", "LOGOUT_SECONDS", "NO_ANSWER", "Credentials", "Delegate", "Reconnector"]
+__all__ = ["LOGIN_SECONDS", "LOGOUT_SECONDS", "NO_ANSWER", "Reconnector"]
 
 DIAL_SECONDS: Final = 60.0
 """How long a dialer is waited for. Ours take half of that at most; a user's may forget to look."""
@@ -53,74 +55,6 @@ _FINAL: Final = {
     ECode.LOGIN_E_INVALID_USER: ECode.LOGOUT_E_OTHER,
 }
 """Refusals that another try would not change, and what a session that reconnects ends with."""
-
-
-@attrs.frozen(kw_only=True)
-class Credentials:
-    """Who logs in. `instance` tells this login of the account from any other one; with
-    `many_channels`, its session may be in more than one; `takes_bytes` says that it reads messages
-    that are bytes.
-    """
-
-    appid: str
-    account: str
-    token: str = attrs.field(repr=False)
-    instance: str = attrs.field(repr=False)
-    many_channels: bool = False
-    takes_bytes: bool = False
-
-
-class Receiver(Protocol):
-    """What a session's frames are handed to."""
-
-    def hear(self, text: bytes) -> bool:
-        """A frame has come; False where it is to be taken step by step."""
-
-    def take(self, frame: frames.Frame) -> None:
-        """A frame has come. Raises `ProtocolError`."""
-
-
-class Delegate(Protocol):
-    """The session, as its connections see it: who is told of them, and asked what to do."""
-
-    @property
-    def ended(self) -> Operation[ECode]:
-        """The session's end."""
-
-    @property
-    def receiver(self) -> Receiver:
-        """What its frames are handed to."""
-
-    def accepted(
-        self, success: login.LoginSucceeded, connection: Connection, *, is_fresh: bool
-    ) -> None:
-        """There is a connection: by a login that is the session's first or `is_fresh`, else the
-        session was taken up.
-        """
-
-    def ticket(self) -> login.LineLogin:
-        """What takes the session up again."""
-
-    def lost(self, reason: str) -> bool:
-        """The connection is lost: is it to be replaced?"""
-
-    def reconnecting(self, attempt: int) -> None:
-        """Another connection is about to be dialed."""
-
-    def stopped(self) -> None:
-        """Nothing more will come: where the session is not over yet, it has waited too long."""
-
-    def over(self, ecode: ECode, reason: str) -> None:
-        """There will be no other connection."""
-
-    @property
-    def overdue_at(self) -> float:
-        """When, by the reactor's patient clock, something has waited for its answer too long."""
-
-    def due(self, now: float) -> float:
-        """Do what is due; when to ask again. `now` is the patient clock's, what is returned
-        trio's.
-        """
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -207,7 +141,7 @@ class Reconnector:
         is_asked = False
         try:
             with self._scope:
-                frame = self._login_frame()
+                frame = self._credentials.login_frame()
                 if after is not None:
                     # The account's earlier session here is logging out: its farewell goes first.
                     await after
@@ -236,18 +170,6 @@ class Reconnector:
                 self._alarm = None
             if self._connection is not None:
                 self._connection.abort()
-
-    def _login_frame(self, *, again: bool = False) -> bytes:
-        who = self._credentials
-        return login_frame(
-            who.appid,
-            who.account,
-            who.token,
-            who.instance,
-            again=again,
-            many_channels=who.many_channels,
-            takes_bytes=who.takes_bytes,
-        )
 
     async def _dial(self, avoid: str) -> Connection:
         link = None
@@ -354,7 +276,7 @@ class Reconnector:
                     raise
             else:
                 return
-        await self._ask(self._login_frame(again=True), absence)
+        await self._ask(self._credentials.login_frame(again=True), absence)
 
     async def _ask(self, frame: bytes, absence: _Absence) -> None:
         """Dial, and say `frame`. Raises `LoginError`."""

@@ -16,6 +16,7 @@ from signal_sdk.client.call_side import Invited
 from signal_sdk.client.calls import Calls
 from signal_sdk.client.channels import Channels
 from signal_sdk.client.connection import Connection
+from signal_sdk.client.credentials import Credentials
 from signal_sdk.client.demultiplexer import Demultiplexer
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.facts import (
@@ -35,7 +36,7 @@ from signal_sdk.client.log import log_raised
 from signal_sdk.client.login_states import STATUS, TABLE, LoginEvent, LoginState
 from signal_sdk.client.mailbox import Mailbox
 from signal_sdk.client.operation import Operation, Promise
-from signal_sdk.client.reconnector import NO_ANSWER, Credentials, Reconnector
+from signal_sdk.client.reconnector import NO_ANSWER, Reconnector
 from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.client.seen import Seen
 from signal_sdk.client.shared import Shared
