@@ -97,11 +97,15 @@ class Channel(_channel.Channel):
     ) -> None:
         super().__init__(client, session, member, cb)
         self.crossing: Crossing = _crossing_of(session)
+        self._gap: Operation[Gap] | None = None
+        """What waits for the next gap: one for all who do, however often."""
 
     @property
     def gap(self) -> Operation[Gap]:
         """As `signal_sdk.Channel.gap`."""
-        return self.crossing.ask(lambda: self._member.gap)
+        if self._gap is None or self._gap.is_done:
+            self._gap = self.crossing.ask(lambda: self._member.gap)
+        return self._gap
 
     def lock(self, name: str, *, lease: float = 10.0, wait: float = 30.0) -> Lock:
         """As `signal_sdk.Channel.lock`."""
@@ -148,6 +152,8 @@ class LoginSession(_login_session.LoginSession):
     ) -> None:
         super().__init__(client, messages, invitations)
         self.crossing: Crossing = crossing
+        self._ended: Operation[ECode] | None = None
+        """What waits for the end: one for all who do, however often."""
 
     def __await__(self) -> Generator[Any, Any, Self]:
         yield from self.crossing.ask(lambda: self._client.logged_in).__await__()
@@ -155,7 +161,9 @@ class LoginSession(_login_session.LoginSession):
 
     async def wait_logged_out(self) -> ECode:
         """As `signal_sdk.LoginSession.wait_logged_out`."""
-        return await self.crossing.ask(lambda: self._client.ended)
+        if self._ended is None:
+            self._ended = self.crossing.ask(lambda: self._client.ended)
+        return await self._ended
 
 
 def _crossing_of(session: _login_session.LoginSession) -> Crossing:

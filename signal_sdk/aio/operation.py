@@ -97,6 +97,11 @@ class LoopOperation(Operation[T]):
         if not self.is_done:
             future = self._crossing.loop.create_future()
             self._waiting.append(future)
-            if not self.is_done:
-                yield from future
+            try:
+                if not self.is_done:
+                    yield from future
+            finally:
+                if future in self._waiting:
+                    # Cancelled: it may be awaited once more, and any number of times.
+                    self._waiting.remove(future)
         return self.outcome()

@@ -63,6 +63,8 @@ class Operation(Generic[T]):
         """Have `do` called at its end, in the task that ends it; at once where it is done."""
         if self.is_done:
             do()
+        elif isinstance(self._event, _Told):
+            self._event.dos.append(do)
         else:
             self._event = _Told(do, self._event)
 
@@ -75,18 +77,19 @@ class Operation(Generic[T]):
 
 
 class _Told:
-    """In the place of an event: it calls somebody, and sets the event that there is."""
+    """In the place of an event: it sets the event that there is, and calls all of `dos`."""
 
-    __slots__ = ("_do", "_event")
+    __slots__ = ("_event", "dos")
 
-    def __init__(self, do: Callable[[], object], event: trio.Event | _Told | None) -> None:
-        self._do = do
-        self._event: trio.Event | _Told | None = event
+    def __init__(self, do: Callable[[], object], event: trio.Event | None) -> None:
+        self.dos: list[Callable[[], object]] = [do]
+        self._event = event
 
     def set(self) -> None:
         if self._event is not None:
             self._event.set()
-        self._do()
+        for do in self.dos:
+            do()
 
     async def wait(self) -> None:
         if self._event is None:

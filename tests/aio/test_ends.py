@@ -15,6 +15,7 @@ import signal_sdk
 from signal_sdk import ECode, LoginCallback, LogoutError, Message, SignalError
 from signal_sdk.aio import Signal
 from signal_sdk.aio import signal as aio_signal
+from signal_sdk.aio.operation import LoopOperation
 from signal_sdk.flat import thread
 from tests.aio.conftest import Run, soon
 
@@ -264,6 +265,26 @@ def test_a_cancelled_reader_loses_nothing(run: Run, make: Make) -> None:
                 await ann.message_instant_send("ann", str(number))
             async with stream as messages:
                 assert [(await soon(anext(messages))).text for _ in range(5)] == list("01234")
+
+    run(test)
+
+
+def test_who_looks_again_and_again_leaves_nothing_behind(run: Run, make: Make) -> None:
+    async def test() -> None:
+        async with make() as signal, make() as other:
+            ann = await signal.login("ann", NO_TOKEN)
+            room = await ann.channel("room")
+            for _ in range(20):
+                for waits in (ann.wait_logged_out(), room.gap):
+                    with pytest.raises(TimeoutError):
+                        await asyncio.wait_for(waits, 0.001)
+            gc.collect()
+            left = [it for it in gc.get_objects() if isinstance(it, LoopOperation)]
+            assert len(left) <= 3
+            assert not any(it._waiting for it in left)
+            del left
+            await other.login("ann", NO_TOKEN)
+            assert await soon(ann.wait_logged_out()) == ECode.LOGOUT_E_KICKED
 
     run(test)
 

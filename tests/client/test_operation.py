@@ -96,3 +96,12 @@ def test_its_repr_says_how_it_stands() -> None:
     assert repr(Promise()) == "<Promise under way>"
     assert repr(done(1)) == "<Promise done>"
     assert repr(failed()) == "<Promise failed: no server (201 LOGIN_E_NET)>"
+
+
+def test_very_many_are_told() -> None:
+    promise: Promise[int] = Promise()
+    told: list[int] = []
+    for _ in range(2000):
+        promise.tell(lambda: told.append(promise.outcome()))
+    promise.succeed(3)
+    assert told == [3] * 2000
