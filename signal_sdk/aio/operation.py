@@ -56,7 +56,7 @@ class LoopOperation(Operation[T]):
             return
         try:
             inner = do()
-        except Exception as exc:  # noqa: BLE001  it is raised to who awaits
+        except BaseException as exc:  # noqa: BLE001  it is raised to who awaits
             self._error = exc
             self.is_done: bool = True
             self._crossing.put(self._refused)

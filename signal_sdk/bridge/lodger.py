@@ -18,6 +18,7 @@ from typing import Final, Protocol, TypeVar
 
 import trio
 
+from signal_sdk.flat.callback_thread import note
 from signal_sdk.flat.thread import TrioThread, settle
 from signal_sdk.net.reactor import Reactor
 
@@ -143,7 +144,9 @@ class Lodger:
             with scope:
                 try:
                     result = await ask()
-                except Exception as exc:  # noqa: BLE001  it is whose answer it is
+                except trio.Cancelled:
+                    raise
+                except BaseException as exc:  # noqa: BLE001  it is whose answer it is
                     answer.set_exception(exc)
                 else:
                     answer.set_result(result)
@@ -194,7 +197,7 @@ class Lodger:
         for _ in range(CALLS_PER_TURN):
             if not self._calls:
                 return
-            self._calls.popleft()()
+            _make(self._calls.popleft())
         if self._thread is not None:
             with self._lock:
                 self._is_woken = True
@@ -235,12 +238,22 @@ class Lodger:
             left = list(self._calls)
             self._calls.clear()
         for do in left:
-            do()
+            _make(do)
         for future in (self.entered, self.ended):
             if not future.done() and failed is not None:
                 future.set_exception(failed)
             elif not future.done():
                 future.set_result(None)
+
+
+def _make(do: Callable[[], object]) -> None:
+    """Make a call. One that raises is a mistake of ours, which must not end those who live in the
+    thread beside.
+    """
+    try:
+        do()
+    except BaseException:  # noqa: BLE001  it is noted
+        note("a call into the trio thread has failed")
 
 
 def _answer(answer: Future[T], do: Callable[[], T]) -> None:

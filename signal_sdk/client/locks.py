@@ -130,6 +130,11 @@ class LockAsk:
         """Until when it is held."""
         self._under_way = 0
         """How many requests are."""
+        if (why_not := member.why_not()) is not None:
+            # Also where the session's whole thread is gone, and there is no clock any more.
+            self.state = State.OVER
+            self.acquired.fail(why_not)
+            return
         self._alarm = Alarm(locks.reactor.alarms, self._ring)
         self._patience = Deadline(locks.reactor, self._waited)
         self._waits_until = trio.current_time() + wait / 1000

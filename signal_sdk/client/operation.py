@@ -32,7 +32,7 @@ class Operation(Generic[T]):
 
     def __init__(self) -> None:
         self._value: T | None = None
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._event: trio.Event | _Told | None = None
         self.is_awaited: bool = False
         """Has anybody awaited it yet?"""

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -406,3 +406,35 @@ def test_a_callback_that_ends_the_loop_ends_it(make: Make) -> None:
     with pytest.raises(SystemExit, match="7"):
         asyncio.run(test())
     assert_thread_ends()
+
+
+class Raises(Mapping[str, str]):
+    """A mapping that is read from somewhere else, and cannot be."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __getitem__(self, name: str) -> str:
+        raise self._error
+
+    def __iter__(self) -> Iterator[str]:
+        raise self._error
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_what_an_argument_raises_ends_nobody_else(make: Make) -> None:
+    """It is read in the thread in which all sessions of the process live."""
+
+    async def test() -> None:
+        async with make() as signal, make() as other:
+            ann = await signal.login("ann", NO_TOKEN)
+            bob = await other.login("bob", NO_TOKEN)
+            for values in Raises(asyncio.CancelledError()), Raises(GeneratorExit()):
+                with pytest.raises(BaseException) as raised:  # noqa: PT011  which, is below
+                    await ann.change_attributes(values)
+                assert type(raised.value) is type(values._error)
+            assert await bob.query_user_status("ann")
+
+    asyncio.run(test())

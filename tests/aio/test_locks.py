@@ -81,3 +81,14 @@ def test_a_cancellation_of_somebody_s_own_is_one(run: Run, make: Make) -> None:
                     await lock.__aenter__()
 
     run(test)
+
+
+def test_a_lock_behind_the_end_of_the_block_is_refused(run: Run, make: Make) -> None:
+    async def test() -> None:
+        async with make() as signal:
+            ann = await signal.login("ann", NO_TOKEN)
+            room = await ann.channel("room")
+        with pytest.raises(SignalError, match="not in the channel 'room' any more"):
+            await room.lock("door").__aenter__()
+
+    run(test)

@@ -401,3 +401,17 @@ def test_bytes_go_both_ways(make: Make) -> None:
             assert [it.data for it in room.history().messages] == [b"\xff", b""]
         with signal.login("bob", NO_TOKEN), pytest.raises(SignalError, match="takes bytes"):
             ann.message_instant_send("bob", b"")
+
+
+def test_what_an_argument_raises_ends_nobody_else(make: Make) -> None:
+    """It is read in the thread in which all sessions of the process live."""
+
+    def names() -> Iterator[str]:
+        yield "a"
+        raise KeyboardInterrupt
+
+    with make() as signal, make() as other:
+        ann, bob = signal.login("ann", NO_TOKEN), other.login("bob", NO_TOKEN)
+        with pytest.raises(KeyboardInterrupt):
+            ann.change_attributes(delete=names())
+        assert bob.query_user_status("ann")
