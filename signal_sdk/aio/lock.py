@@ -69,10 +69,24 @@ class Lock(_lock.Lock):
         given = self.crossing.ask(ask.give_up)
         if self._is_cut_off:
             is_ours = task.uncancel() <= self._cancelling
-            if is_ours and (exc is None or isinstance(exc, asyncio.CancelledError)):
+            is_cancelled = isinstance(exc, asyncio.CancelledError)
+            if is_ours and not is_cancelled:
+                await self._take_back(task)
+            if is_ours and (exc is None or is_cancelled):
                 raise lost(loss, self._name) from exc
         elif exc is None and loss is not None:
             raise lost(loss, self._name)
         if exc is None and not await held_until(given):
             raise lost(None, self._name)
         return False
+
+    async def _take_back(self, task: asyncio.Task[Any]) -> None:
+        """The block has ended without waiting for anything more: its cancellation, which Python
+        3.11 and 3.12 still have in store, must not befall what comes next.
+        """
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            if task.cancelling() > self._cancelling:
+                # It is somebody else's.
+                raise

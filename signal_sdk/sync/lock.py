@@ -29,7 +29,7 @@ class Lock(BaseLock):
 
     def __enter__(self) -> Self:
         timeout = None if self._waiter.timeout is None else self._waiter.timeout + self._wait
-        self._waiter.get(self._acquire, timeout)
+        self._waiter.get(self._acquire, timeout, undo=LockAsk.give_up)
         return self
 
     async def _acquire(self) -> LockAsk:

@@ -143,7 +143,8 @@ class Signal:
             # Where it is given up, nobody has the session.
             return await session.__aenter__()
 
-        return LoginSession(self._waiter, self._waiter.get(logged_in, timeout))
+        session = self._waiter.get(logged_in, timeout, undo=_login_session.LoginSession.logout)
+        return LoginSession(self._waiter, session)
 
     def set_do_log(self, do_log: bool) -> None:
         """As `signal_sdk.Signal.set_do_log`."""

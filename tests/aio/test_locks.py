@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import pytest
@@ -54,6 +55,44 @@ def test_a_lock_that_is_lost_cuts_its_block_off(run: Run, make: Make) -> None:
                 await soon(task)
             assert not task.cancelled()
             assert task.cancelling() == 0
+
+    run(test)
+
+
+def stand_still_until(is_so: Callable[[], bool]) -> None:
+    """Keep the loop from going on until something is so in the trio thread."""
+    while not is_so():
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError])
+def test_a_block_that_ends_before_it_notices_leaves_no_cancellation(
+    run: Run, make: Make, error: type[Exception] | None
+) -> None:
+    async def test() -> None:
+        async with make() as signal:
+            ann = await signal.login("ann", NO_TOKEN)
+            room = await ann.channel("room")
+            lock = room.lock("door")
+            noticed: list[type[Exception]] = []
+
+            async def hold() -> None:
+                try:
+                    async with lock:
+                        if error is not None:
+                            raise error
+                except (LockLostError, ZeroDivisionError) as exc:
+                    await asyncio.sleep(0.001)
+                    noticed.append(type(exc))
+
+            task = asyncio.ensure_future(hold())
+            await asyncio.sleep(0)
+            # It is got, and lost, before the loop comes to it.
+            stand_still_until(lambda: lock.is_held)
+            room.channel_leave()
+            stand_still_until(lambda: not lock.is_held)
+            await soon(task)
+            assert noticed == [error or LockLostError]
 
     run(test)
 

@@ -7,8 +7,10 @@ import inspect
 import os
 import signal as signals
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from functools import partial
 
 import opentelemetry.trace
@@ -19,6 +21,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import signal_sdk
 from signal_sdk import ECode, LoginError, LogoutError, SignalError, sync
+from signal_sdk.bridge.lodger import Lodger
 from signal_sdk.sync import Signal
 from tests.threads import ThreadedServer, threaded_server
 
@@ -415,3 +418,31 @@ def test_what_an_argument_raises_ends_nobody_else(make: Make) -> None:
         with pytest.raises(KeyboardInterrupt):
             ann.change_attributes(delete=names())
         assert bob.query_user_status("ann")
+
+
+@pytest.mark.parametrize("what", ["login", "lock"])
+def test_what_has_come_when_its_waiting_is_broken_off_is_given_up(
+    make: Make, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Ctrl-C may come behind the answer."""
+    wait = Lodger.wait
+
+    def break_off(self: Lodger, answer: Future[object], seconds: float | None = None) -> object:
+        wait(self, answer, seconds)
+        raise KeyboardInterrupt
+
+    with make() as signal, signal.login("ann", NO_TOKEN) as ann, ann.channel("room") as room:
+        enter = {
+            "login": partial(signal.login, "bob", NO_TOKEN),
+            "lock": room.lock("door").__enter__,
+        }
+        with monkeypatch.context() as patched:
+            patched.setattr(Lodger, "wait", break_off)
+            with pytest.raises(KeyboardInterrupt):
+                enter[what]()
+        if what == "login":
+            while ann.query_user_status("bob"):
+                time.sleep(0.001)
+        else:
+            with room.lock("door", wait=0) as lock:
+                assert lock.is_held
