@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from functools import partial
 from typing import Final, TypeAlias
 
 import attrs
@@ -15,7 +17,7 @@ import attrs
 from signal_sdk.call import Call
 from signal_sdk.channel import Channel
 from signal_sdk.login_session import LoginSession
-from signal_sdk.router.conversations import Conversations
+from signal_sdk.router.conversations import Conversations, Question
 from signal_sdk.router.sending import Sender
 from signal_sdk.router.time_limit import TimeLimit
 from signal_sdk.stream_events import CallEnded, CallFailed, CallRefused
@@ -50,19 +52,21 @@ class Speech:
     sender: Sender
     conversations: Conversations
 
-    async def say(self, account: str, text: str) -> None:
-        """Send a point-to-point message in its turn."""
+    async def say(self, account: str, text: str, question: Question | None = None) -> None:
+        """Send a point-to-point message in its turn; be it a question."""
 
         async def send() -> None:
-            await self.session.message_instant_send(account, text)
+            with nullcontext() if question is None else question.put():
+                await self.session.message_instant_send(account, text)
 
         await self.sender.deliver("account", account, send)
 
-    async def say_in(self, channel: Channel, text: str) -> None:
-        """Send a message to the channel in its turn."""
+    async def say_in(self, channel: Channel, text: str, question: Question | None = None) -> None:
+        """Send a message to the channel in its turn; be it a question."""
 
         async def send() -> None:
-            await channel.message_channel_send(text)
+            with nullcontext() if question is None else question.put():
+                await channel.message_channel_send(text)
 
         await self.sender.deliver("channel", channel.name, send)
 
@@ -92,7 +96,9 @@ class Context:
         """
         await self.speech.say(self.account, text)
 
-    async def _ask(self, channel: str, put: Callable[[], Awaitable[None]], timeout: float) -> str:
+    async def _ask(
+        self, channel: str, put: Callable[[Question], Awaitable[None]], timeout: float
+    ) -> str:
         with self.limit.paused():
             return await self.speech.conversations.ask(channel, self.account, put, timeout)
 
@@ -115,10 +121,7 @@ class MessageContext(Context):
         `NoAnswerError` where nothing comes for `timeout` seconds after the question was sent. Who
         has logged out has until then to come back: the question waits in the inbox.
         """
-
-        async def put() -> None:
-            await self.reply(question)
-
+        put = partial(self.speech.say, self.account, question)
         return await self._ask("", put, timeout)
 
 
@@ -150,10 +153,7 @@ class ChannelMessageContext(ChannelContext):
 
         `NoAnswerError` is raised at once where `account` leaves the channel.
         """
-
-        async def put() -> None:
-            await self.say(question)
-
+        put = partial(self.speech.say_in, self.channel, question)
         return await self._ask(self.channel.name, put, timeout)
 
 

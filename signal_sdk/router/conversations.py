@@ -8,36 +8,53 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import trio
 
 from signal_sdk.router.failures import NoAnswerError
 
-__all__ = ["Conversations"]
+__all__ = ["Conversations", "Question"]
 
 CATCH_UP_SECONDS: Final = 0.1
 """How much longer an answer is waited for that has arrived, and is not read yet: a process that
 stood still finds its time over and its socket full."""
 
 
-class _Question:
+class Question:
     """One that is open."""
 
-    __slots__ = ("answer", "done", "reason")
+    __slots__ = ("_is_put", "answer", "done", "reason")
 
     def __init__(self) -> None:
-        self.done = trio.Event()
+        self.done: trio.Event = trio.Event()
         self.answer: str | None = None
-        self.reason = ""
+        self.reason: str = ""
+        self._is_put = False
+
+    @property
+    def is_waiting(self) -> bool:
+        """Is what comes next its answer?"""
+        return self._is_put and not self.done.is_set()
+
+    @contextmanager
+    def put(self) -> Iterator[None]:
+        """It is sent in the block, and can be answered from then on; unless that raises."""
+        self._is_put = True
+        try:
+            yield
+        except BaseException:
+            self._is_put = False
+            raise
 
 
 class Conversations:
     """The open questions of one session, by the channel ("" for none) and the account."""
 
     def __init__(self) -> None:
-        self._open: dict[tuple[str, str], deque[_Question]] = {}
+        self._open: dict[tuple[str, str], deque[Question]] = {}
 
     def answer(self, channel: str, account: str, text: str) -> bool:
         """A message has come. Is it the answer to a question?"""
@@ -54,24 +71,24 @@ class Conversations:
             question.reason = f"{account!r} has left {channel!r} without an answer"
             question.done.set()
 
-    def _next(self, channel: str, account: str) -> _Question | None:
+    def _next(self, channel: str, account: str) -> Question | None:
         waiting = self._open.get((channel, account), ())
-        return next((it for it in waiting if not it.done.is_set()), None)
+        return next((it for it in waiting if it.is_waiting), None)
 
     async def ask(
-        self, channel: str, account: str, put: Callable[[], Awaitable[None]], timeout: float
+        self, channel: str, account: str, put: Callable[[Question], Awaitable[None]], timeout: float
     ) -> str:
-        """Put a question, and return what the account says next in the same place.
+        """Put a question, by `put`, and return what the account says next in the same place.
 
         Raises `NoAnswerError` where that has said nothing for `timeout` seconds after the question
         was sent, or has left the channel; `ValueError` where `timeout` is no time.
         """
         if not 0 < timeout < math.inf:
             raise ValueError(f"a time-out is a number of seconds above 0: {timeout!r} is none")
-        question, key = _Question(), (channel, account)
+        question, key = Question(), (channel, account)
         self._open.setdefault(key, deque()).append(question)
         try:
-            await put()
+            await put(question)
             with trio.move_on_after(timeout + CATCH_UP_SECONDS):
                 await question.done.wait()
         finally:

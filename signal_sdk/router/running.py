@@ -235,8 +235,10 @@ class Run:
         else:
             log_raised(f"{what}: a handler raised {type_name(exc)}", exc)
         for handler in self._rules.errors:
+            # One of its own, in which waiting for an answer does not count either.
+            context.limit = TimeLimit(self._handler_timeout)
             try:
-                with TimeLimit(self._handler_timeout).kept():
+                with context.limit.kept():
                     await call(handler, context, exc, limiter=self._limiter)
             except Exception as failure:  # noqa: BLE001  as above
                 log_raised(f"{what}: an error handler raised {type_name(failure)}", failure)

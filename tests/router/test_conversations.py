@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from signal_sdk.router import Bot, ChannelMessageContext, Context, MessageContext, NoAnswerError
-from signal_sdk.router.conversations import Conversations
+from signal_sdk.router.conversations import Conversations, Question
 from tests.router.desk import running
 
 
@@ -68,6 +68,25 @@ async def test_what_came_before_the_question_is_no_answer(autojump_clock: MockCl
         await alice.say("/order")
         await alice.say("early")
         await alice.heard("What?")
+        await alice.say("tea")
+        await alice.heard("How many?")
+        await alice.say("2")
+        await alice.heard("2 x tea")
+        await alice.heard("? early")
+
+
+async def test_what_comes_while_the_question_waits_to_be_sent_is_no_answer(
+    autojump_clock: MockClock,
+) -> None:
+    """It stands behind what is sent to the same account, and the server takes so much a second."""
+    bot, _ = order_bot()
+    async with running(bot) as desk, trio.open_nursery() as nursery:
+        alice = desk.peer("alice")
+        for number in range(80):
+            nursery.start_soon(bot.send, "alice", str(number))
+        await alice.say("/order")
+        await alice.say("early")
+        await alice.heard("What?", within=5)
         await alice.say("tea")
         await alice.heard("How many?")
         await alice.say("2")
@@ -151,8 +170,12 @@ async def test_a_time_out_is_a_time(autojump_clock: MockClock, timeout: float) -
 async def test_two_questions_to_one_account_have_an_answer_each(autojump_clock: MockClock) -> None:
     conversations, answers = Conversations(), list[str]()
 
+    async def put(question: Question) -> None:
+        with question.put():
+            await trio.lowlevel.checkpoint()
+
     async def ask() -> None:
-        answers.append(await conversations.ask("", "alice", trio.lowlevel.checkpoint, 10))
+        answers.append(await conversations.ask("", "alice", put, 10))
 
     async with trio.open_nursery() as nursery:
         for _ in range(2):

@@ -143,6 +143,30 @@ async def test_a_handler_that_takes_too_long_is_cancelled_but_not_while_it_asks(
     assert issubclass(HandlerTimeoutError, TimeoutError)
 
 
+async def test_an_error_handler_that_asks_is_not_cancelled_either(
+    autojump_clock: MockClock,
+) -> None:
+    bot = Bot("app", account="desk", handler_timeout=10)
+
+    @bot.message("^/fail")
+    async def fail(context: MessageContext) -> None:
+        await trio.sleep(9)
+        raise ValueError(context.text)
+
+    @bot.error
+    async def failed(context: Context, error: Exception) -> None:
+        assert isinstance(context, MessageContext)
+        await context.reply(await context.ask("Why?", timeout=100))
+
+    async with running(bot) as desk:
+        alice = desk.peer("alice")
+        await alice.say("/fail")
+        await alice.heard("Why?", within=20)
+        await trio.sleep(50)
+        await alice.say("so")
+        await alice.heard("so")
+
+
 async def test_two_questions_at_once_are_no_time_of_the_handlers(
     autojump_clock: MockClock,
 ) -> None:
