@@ -5,6 +5,7 @@ the real server.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import TypeVar
 
 import pytest
@@ -298,6 +299,26 @@ async def test_a_session_watches_so_many_and_those_that_it_left_do_not_count(
         await bob.logout()
         await trio.sleep(1)
         assert hub.watched == 0
+
+
+async def test_more_that_are_watched_than_may_be_asked_about_in_a_second(
+    autojump_clock: MockClock,
+) -> None:
+    """At first, and behind a lost connection."""
+    async with (
+        local_server(dev_config(questions_per_second=5), listens=False) as server,
+        signals(server) as signal,
+        AsyncExitStack() as stack,
+    ):
+        bob = await log_in(signal, "bob")
+        streams = [await stack.enter_async_context(bob.watch(f"a{it}")) for it in range(12)]
+        for _ in range(2):
+            for stream in streams:
+                assert isinstance(await anext(stream), AccountState)
+            holder = server.node._hub.find(_key(server, "bob"))
+            assert holder is not None
+            holder.abort()
+        assert server.node._hub.watched == 12
 
 
 async def test_a_wrong_account_ends_the_stream(

@@ -59,6 +59,8 @@ class ChannelSlot:
         self._sink = sink
         self._wake = wake
         self._rejoin_at = -math.inf
+        self._roster_at = math.inf
+        """When to ask again who is there, of which the server was asked too often."""
         self._requests = requests
         self._log = log
         self._joining: list[Membership] = []
@@ -252,13 +254,20 @@ class ChannelSlot:
         self._wake(self._rejoin_at)
 
     def settle_if_due(self) -> float:
-        """Join again what could not be joined again before; when to ask for that."""
-        if self._rejoin_at > trio.current_time():
-            return self._rejoin_at
+        """Join again what could not be joined again before, and ask who is there; when to ask for
+        that.
+        """
+        now = trio.current_time()
+        if self._roster_at <= now:
+            self._roster_at = math.inf
+            if self.current is not None:
+                self.ask_roster(self.current)
+        if self._rejoin_at > now:
+            return min(self._rejoin_at, self._roster_at)
         if self._rejoin_at > -math.inf:
             self._rejoin_at = -math.inf
             self._settle()
-        return math.inf
+        return self._roster_at
 
     def _rejoined(self, member: Membership, result: results.JoinResult) -> None:
         self._rejoining = None
@@ -372,6 +381,9 @@ class ChannelSlot:
         self._log.debug("%s: who is there is not known: %s", self._account, error)
         if isinstance(error, UnansweredError) and self.current is member:
             self.ask_roster(member)
+        elif error.retry_after is not None:
+            self._roster_at = trio.current_time() + error.retry_after
+            self._wake(self._roster_at)
 
     # --- events ---
 

@@ -140,7 +140,7 @@ class SessionClient:
             seen=self.seen,
         )
         self.channels.takes_bytes = self._mailbox.takes_bytes = takes_bytes
-        self.watches: Watches = Watches(requests)
+        self.watches: Watches = Watches(requests, reactor)
         self._trace = shared.trace.session(account) if shared.trace is not None else None
         requests.trace = self._mailbox.trace = self._trace
         spans = spans_in_use()

@@ -14,11 +14,14 @@ from functools import partial
 from typing import TypeAlias
 
 import msgspec
+import trio
 
 from signal_sdk.client.attributes import Attribute, Attributes, attributes_of, told_of
 from signal_sdk.client.request import UnansweredError
 from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.errors import SignalError
+from signal_sdk.net.alarms import Alarm
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.wire.attribute_functions import UserUnwatch, UserWatch, WatchedEvent, WatchResult
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.results import Result
@@ -133,8 +136,11 @@ class Watch:
 class Watches:
     """What one session watches."""
 
-    def __init__(self, requests: Requests) -> None:
+    def __init__(self, requests: Requests, reactor: Reactor) -> None:
         self._requests = requests
+        self._late: dict[str, None] = {}
+        """Accounts of which the server was asked too often, and is asked again."""
+        self._alarm = Alarm(reactor.alarms, self._ask_late)
         self._watches: dict[str, list[Watch]] = {}
         self._unwanted: dict[str, None] = {}
         """Accounts that nobody watches any more, and of which the server may still tell."""
@@ -181,11 +187,22 @@ class Watches:
         for watch in list(self._watches.get(account, ())):
             watch.stands(result)
 
+    def _ask_late(self) -> None:
+        late, self._late = self._late, {}
+        for account in late:
+            if account in self._watches:
+                self._ask(account)
+
     def _failed(self, account: str, error: SignalError) -> None:
         if isinstance(error, UnansweredError) and not self._requests.is_sealed:
             # Nobody knows whether the server tells of it: nothing is to be missed.
             if account in self._watches:
                 self._ask(account)
+            return
+        if error.retry_after is not None:
+            # Very many are watched, or come back.
+            self._late[account] = None
+            self._alarm.set(trio.current_time() + error.retry_after)
             return
         for watch in self._watches.pop(account, ()):
             watch.end(error)
@@ -203,6 +220,7 @@ class Watches:
     def resume(self) -> None:
         """There is another connection, on which nobody is watched yet."""
         self._unwanted.clear()
+        self._late.clear()
         for account, watches in list(self._watches.items()):
             for watch in watches:
                 watch.hold()
@@ -215,6 +233,7 @@ class Watches:
             watch.end(error)
 
         self._end = end
+        self._alarm.cancel()
         watches, self._watches = self._watches, {}
         for some in watches.values():
             for watch in some:

@@ -230,6 +230,25 @@ async def test_what_is_not_held_is_a_gap_of_its_channel(
     assert there.is_joined
 
 
+@pytest.mark.parametrize("limits", [{"questions_per_second": 5}])
+async def test_who_has_come_to_more_channels_than_may_be_asked_about_in_a_second(
+    world: World, ear: Ear, autojump_clock: MockClock
+) -> None:
+    names = [f"c{number}" for number in range(12)]
+    await ear.join(*names)
+    world.wire.is_down = True
+    world.wire.cut()
+    await world.ann.wait("on_reconnecting")
+    # The server forgets the session meanwhile, and so what was said in the channels.
+    await trio.sleep(200)
+    for name in names:
+        await world.b.channel_join(name)
+    world.wire.is_down = False
+    await trio.sleep(30)
+    for name in names:
+        assert [it[2] for it in ear.heard[name].of("on_channel_user_joined")] == ["bob"]
+
+
 @pytest.mark.parametrize("seed", range(2))
 async def test_over_cuts_all_arrives_once_and_in_order(
     world: World, ear: Ear, operator: Operator, seed: int, autojump_clock: MockClock
