@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import trio
@@ -326,5 +326,7 @@ async def test_a_wrong_account_ends_the_stream(
 ) -> None:
     async with signals(server) as signal:
         bob = await log_in(signal, "bob")
-        async with bob.watch("a b") as events:
-            assert await ecode_of(anext(events)) is ECode.GENERAL_E_WRONG_PARAM
+        wrong: Any
+        for wrong in ("a b", 5, ["a"]):
+            async with bob.watch(wrong) as events:
+                assert await ecode_of(anext(events)) is ECode.GENERAL_E_WRONG_PARAM

@@ -252,6 +252,9 @@ async def test_what_only_resembles_bytes_is_refused(
 ) -> None:
     async with users(server, ann=True) as (ann,):
         assert await ecode_of(ann.message_instant_send("ann", value)) == 1004
+        if isinstance(value, bytearray):
+            with pytest.raises(ParameterError, match=r"of the type bytearray: hand over bytes"):
+                await ann.message_instant_send("ann", value)
 
 
 async def test_an_earlier_server_is_sent_none(

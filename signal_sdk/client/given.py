@@ -63,6 +63,8 @@ def message(value: object) -> tuple[JsonValue, Properties | None]:
     """
     if type(value) is bytes:
         return encode_bytes(value), BINARY
+    if issubclass(type(value), bytes | bytearray | memoryview):
+        raise _wrong(f"message is of the type {_type(value)}: hand over bytes(…) of it")
     return content("message", value), None
 
 

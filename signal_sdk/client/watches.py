@@ -16,10 +16,11 @@ from typing import TypeAlias
 import msgspec
 import trio
 
+from signal_sdk.client import given
 from signal_sdk.client.attributes import Attribute, Attributes, attributes_of, told_of
 from signal_sdk.client.request import UnansweredError
 from signal_sdk.client.requests import Requests, nothing
-from signal_sdk.errors import SignalError
+from signal_sdk.errors import ParameterError, SignalError
 from signal_sdk.net.alarms import Alarm
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.wire.attribute_functions import UserUnwatch, UserWatch, WatchedEvent, WatchResult
@@ -147,11 +148,18 @@ class Watches:
         self._end: Callable[[Watch], None] | None = None
 
     def begin(self, watch: Watch) -> None:
-        """It hears from here on; over a session that has ended, that it has."""
+        """It hears from here on; over a session that has ended, that it has, and of what is no
+        account, why not.
+        """
         if self._end is not None:
             self._end(watch)
             return
-        account = watch.account
+        try:
+            account = watch.account = given.text("account", watch.account)
+        except ParameterError as exc:
+            watch.account = ""
+            watch.end(exc)
+            return
         self._unwanted.pop(account, None)
         self._let_go()
         self._watches.setdefault(account, []).append(watch)
