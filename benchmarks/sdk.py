@@ -64,7 +64,7 @@ CALLBACKS: Final = "callbacks"
 NEEDS: Final = {
     CALLBACKS: "from signal_sdk import LoginCallback, LoginSession, Signal",
     "streams": "from signal_sdk import LoginSession, Signal; LoginSession.messages",
-    "router": "from signal_sdk.router import Bot, MessageContext",
+    "router": "from signal_sdk.router import Bot, MessageContext; Bot.run_in",
     "asyncio": "from signal_sdk.aio import Signal",
     "uvloop": "from signal_sdk.aio import Signal",
 }

@@ -307,6 +307,14 @@ class Signal(DocumentedNames):
         self._nursery.start_soon(self._run, login)
         return login.session
 
+    @property
+    def accounts(self) -> frozenset[str]:
+        """The accounts that are logged in here, or about to be: `login` of one of them returns the
+        session that there is. The original SDKs have none of it.
+        """
+        logins = list(self._logins.items())
+        return frozenset(account for account, login in logins if login.client.is_staying)
+
     def get_status(self) -> int:
         """Where the latest session stands.
 

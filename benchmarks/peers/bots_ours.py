@@ -59,11 +59,11 @@ async def by_handlers(server: str, sessions: int) -> None:
     async def answer(context: MessageContext) -> None:
         await context.reply(context.text)
 
-    async with trio.open_nursery() as nursery:
+    async with Signal(APP, server=server) as signal, trio.open_nursery() as nursery:
         for i in range(sessions):
-            bot = Bot(APP, account=f"bot{i}", token=TOKENS[i], server=server)
+            bot = Bot(APP, account=f"bot{i}", token=TOKENS[i])
             bot.message()(answer)
-            await nursery.start(bot.run)
+            await nursery.start(bot.run_in, signal)
         print("ready", flush=True)
 
 

@@ -14,8 +14,10 @@ It stands on the SDK's public objects, above streams, and adds no way of its own
 
 from signal_sdk.router.bot import Bot
 from signal_sdk.router.contexts import (
+    BytesMessageContext,
     CallContext,
     CallEndContext,
+    ChannelBytesMessageContext,
     ChannelContext,
     ChannelMessageContext,
     Context,
@@ -28,8 +30,10 @@ from signal_sdk.router.failures import BacklogError, HandlerTimeoutError, NoAnsw
 __all__ = [
     "BacklogError",
     "Bot",
+    "BytesMessageContext",
     "CallContext",
     "CallEndContext",
+    "ChannelBytesMessageContext",
     "ChannelContext",
     "ChannelMessageContext",
     "Context",

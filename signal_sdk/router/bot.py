@@ -1,21 +1,20 @@
-"""`Bot`: its decorators, and its life.
+"""`Bot`: what it is made of, and how it is run.
 
-Owns: how handlers are registered, and how a run begins and ends. Must not know how events find
-their handlers: running.py does.
+Owns: how a run begins and ends. Must not know how handlers are registered, which decorators.py
+does, how events find them, which running.py does, or how a bot joins, leaves and stops, which
+life.py does.
 """
 
 from __future__ import annotations
 
-import re
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from signal import SIGINT, SIGTERM
-from typing import Final, TypeAlias, TypeVar
 
 import trio
 
-from signal_sdk.callbacks import Answer
 from signal_sdk.channel import Channel
 from signal_sdk.client import given
 from signal_sdk.client.backoff import Backoff
@@ -23,51 +22,18 @@ from signal_sdk.client.dialer import Dialer
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LogoutError, SignalError
 from signal_sdk.login_session import LoginSession
-from signal_sdk.router.contexts import (
-    CallContext,
-    CallEndContext,
-    ChannelMessageContext,
-    Context,
-    DtmfContext,
-    MemberContext,
-    MessageContext,
-    Speech,
-)
+from signal_sdk.router.contexts import Speech
 from signal_sdk.router.conversations import Conversations
-from signal_sdk.router.handlers import Handler, check, check_digits, compiled
-from signal_sdk.router.rules import Rules
+from signal_sdk.router.decorators import Decorators
+from signal_sdk.router.life import Life, join_all
 from signal_sdk.router.running import Run
 from signal_sdk.router.sending import Sender
 from signal_sdk.signal import RECONNECT, Signal
 
 __all__ = ["Bot"]
 
-STOP_SECONDS: Final = 5.0
-"""How long handlers that run may take to end once the bot is to stop."""
 
-CallNext: TypeAlias = Callable[[], Awaitable[None]]
-AnyHandler = TypeVar("AnyHandler", bound=Handler)
-OnMessage = TypeVar("OnMessage", bound=Callable[[MessageContext], Answer])
-OnChannelMessage = TypeVar("OnChannelMessage", bound=Callable[[ChannelMessageContext], Answer])
-OnInvited = TypeVar("OnInvited", bound=Callable[[CallContext], Answer])
-OnDtmf = TypeVar("OnDtmf", bound=Callable[[DtmfContext], Answer])
-OnCallEnd = TypeVar("OnCallEnd", bound=Callable[[CallEndContext], Answer])
-OnMember = TypeVar("OnMember", bound=Callable[[MemberContext], Answer])
-Around = TypeVar("Around", bound=Callable[[Context, CallNext], Awaitable[None]])
-OnError = TypeVar("OnError", bound=Callable[[Context, Exception], Answer])
-
-
-class _Life:
-    """What there is while a bot runs."""
-
-    def __init__(self, signal: Signal, speech: Speech, channel: Channel | None) -> None:
-        self.signal = signal
-        self.speech = speech
-        self.channel = channel
-        self.stop = trio.Event()
-
-
-class Bot:
+class Bot(Decorators):
     """A bot that is made of handlers: functions that its decorators register.
 
         bot = Bot("app", account="desk")
@@ -77,7 +43,8 @@ class Bot:
             await context.reply("I know /help and /order.")
 
     `appid`, `server`, `ssl_context`, `reconnect` and `proxy` are as for `Signal`, `account` and
-    `token` as for `Signal.login`. `channel` is the channel to join, if any.
+    `token` as for `Signal.login`. `channel` is the channel to join, if any; with `channels`, the
+    bot may be in many (docs/guides/bots.md), joins these, which may be none, and others by `join`.
 
     A handler is an `async def`, or a plain `def`, which runs in a thread, of which `threads` run at
     a time (there, `trio.from_thread.run(context.reply, text)` replies). What one account does in
@@ -91,9 +58,6 @@ class Bot:
     What a handler raises is logged, and told to `error`; the bot goes on. `waits_for_rate=False`
     has `reply` and its like raise at once where the server refuses a message for its rate, instead
     of sending it when the server says. What the bot itself says is told to no handler.
-
-    Each decorator raises `TypeError` where the function cannot be called with what it is for, and
-    returns it unchanged.
     """
 
     def __init__(
@@ -103,6 +67,7 @@ class Bot:
         account: str,
         token: str = "_no_need_token",  # noqa: S107  what says that there is none
         channel: str | None = None,
+        channels: Iterable[str] | None = None,
         server: str | Dialer | None = None,
         ssl_context: ssl.SSLContext | None = None,
         reconnect: Backoff | None = RECONNECT,
@@ -111,6 +76,7 @@ class Bot:
         handler_timeout: float | None = None,
         threads: int = 8,
     ) -> None:
+        super().__init__()
         self.appid: str = given.text("app id", appid)
         self.account: str = given.text("account", account)
         if handler_timeout is not None and not handler_timeout > 0:
@@ -118,7 +84,8 @@ class Bot:
         if threads < 1:
             raise ValueError(f"threads={threads!r}: a number from 1 on")
         self._token = token
-        self._channel_name = channel
+        self._is_in_many = channels is not None
+        self._channels = _channels(channel, channels)
         self._server = server
         self._ssl_context = ssl_context
         self._reconnect = reconnect
@@ -126,102 +93,20 @@ class Bot:
         self._waits_for_rate = waits_for_rate
         self._handler_timeout = handler_timeout
         self._threads = threads
-        self._rules = Rules()
-        self._life: _Life | None = None
-        self._is_running = False
+        self._life: Life | None = None
 
     def __repr__(self) -> str:
         state = "runs" if self._is_running else "does not run"
         return f"<Bot {self.account!r} in {self.appid!r}: {state}>"
 
-    # --- decorators ---
-
-    def message(self, pattern: str | re.Pattern[str] = "", /) -> Callable[[OnMessage], OnMessage]:
-        """A point-to-point message in which `pattern` is found (`re.search`; none is in all).
-
-        Of several handlers, the first that was registered and whose pattern is found takes the
-        message, and no other. Raises `ValueError` where the pattern is wrong.
-        """
-        return self._for_messages("message", pattern)
-
-    def channel_message(
-        self, pattern: str | re.Pattern[str] = "", /
-    ) -> Callable[[OnChannelMessage], OnChannelMessage]:
-        """A message in the bot's channel, otherwise as `message`."""
-        return self._for_messages("channel_message", pattern)
-
-    def _for_messages(self, kind: str, pattern: object) -> Callable[[AnyHandler], AnyHandler]:
-        expression = compiled(kind, pattern)
-
-        def register(handler: AnyHandler) -> AnyHandler:
-            check(kind, handler, "context")
-            self._rules.messages[kind].append((expression, handler))
-            return handler
-
-        return register
-
-    def invited(self, handler: OnInvited, /) -> OnInvited:
-        """Somebody calls: `context.accept()` or `context.refuse()`.
-
-        A call is refused where there is no handler, or it raises before it has done either.
-        """
-        return self._single("invited", handler)
-
-    def dtmf(self, digit: str = "", /) -> Callable[[OnDtmf], OnDtmf]:
-        """A caller has dialled `digit`, or, without one, any that has no handler of its own.
-        Several that are dialled at once are told one by one.
-        """
-        wanted = check_digits(digit)
-
-        def register(handler: OnDtmf) -> OnDtmf:
-            check("dtmf", handler, "context")
-            self._rules.add_dtmf(wanted, handler)
-            return handler
-
-        return register
-
-    def call_ended(self, handler: OnCallEnd, /) -> OnCallEnd:
-        """A call that came to the bot is over, whoever has ended it: `context.end` says how."""
-        return self._single("call_ended", handler)
-
-    def joined(self, handler: OnMember, /) -> OnMember:
-        """Another user has joined the bot's channel."""
-        return self._single("joined", handler)
-
-    def left(self, handler: OnMember, /) -> OnMember:
-        """Another user has left the bot's channel."""
-        return self._single("left", handler)
-
-    def _single(self, kind: str, handler: AnyHandler) -> AnyHandler:
-        check(kind, handler, "context")
-        self._rules.add_single(kind, handler)
-        return handler
-
-    def middleware(self, function: Around, /) -> Around:
-        """An `async def` around all handlers, for each event, whether a handler takes it or not:
-        `await call_next()` has it handled, by the next middleware or the handler. The first that
-        was registered is the outermost. One that does not call it keeps the event from them.
-        Answers to `ask` go past it.
-        """
-        check("middleware", function, "context, call_next", threads=False)
-        self._rules.middleware.append(function)
-        return function
-
-    def error(self, handler: OnError, /) -> OnError:
-        """A handler or a middleware has raised, an event was dropped (`BacklogError`), or the bot
-        is in its channel no more (`SignalError`; its own account is the context's then). All that
-        are registered are told, in order. It is in the log, too.
-        """
-        check("error", handler, "context, error")
-        self._rules.errors.append(handler)
-        return handler
-
     # --- speaking by oneself ---
 
     @property
     def signal(self) -> Signal:
-        """The `Signal` that the bot runs in, for attributes of users: `bot.signal.user_set_attr`.
-        Raises `RuntimeError` while it does not run.
+        """The `Signal` that the bot runs in, for attributes of users: `bot.signal.user_get_attr`.
+        What that sets is the attribute of the account that logged in last: where several bots share
+        a `Signal`, `bot.session.change_attributes` sets the bot's own. Raises `RuntimeError` while
+        it does not run.
         """
         return self._running().signal
 
@@ -232,23 +117,46 @@ class Bot:
 
     @property
     def channel(self) -> Channel | None:
-        """The channel that it has joined, if any. Raises `RuntimeError` while it does not run."""
+        """The channel that the bot is in, if any. Raises `RuntimeError` where it is in several, and
+        while it does not run.
+        """
         return self._running().channel
 
-    async def send(self, account: str, text: str) -> None:
+    @property
+    def channels(self) -> Mapping[str, Channel]:
+        """The channels that the bot is in, by name. Raises `RuntimeError` while it does not run."""
+        return self._running().channels
+
+    async def join(self, channel: str) -> Channel:
+        """Join a channel, too, and return it once the bot is in it; the one that there is, where it
+        is. A run begins in those that the bot was made with.
+
+        Where the server refuses it for its rate, it is asked for again after the time that the
+        server says, as in `send`. Raises `SignalError` (300, where the bot may be in no more) where
+        it cannot be joined, and `RuntimeError` where the bot was made without `channels`, or does
+        not run.
+        """
+        return await self._running().join(channel)
+
+    async def leave(self, channel: str) -> None:
+        """Leave a channel. Raises `SignalError` (600) where the bot is not in it, and
+        `RuntimeError` while it does not run.
+        """
+        await self._running().leave(channel)
+
+    async def send(self, account: str, text: str | bytes) -> None:
         """Send `text` to `account`, as `Context.reply` does."""
         await self._running().speech.say(account, text)
 
-    async def say(self, text: str) -> None:
-        """Send `text` to the bot's channel, otherwise as `send`. Raises `RuntimeError` where it has
-        none.
+    async def say(self, text: str | bytes, *, channel: str | None = None) -> None:
+        """Send `text` to a channel that the bot is in, otherwise as `send`. Where it is in one,
+        that need not be named. Raises `RuntimeError` where none is named and there is not one, and
+        `SignalError` (400) where the bot is not in the one that is.
         """
-        channel = self._running().channel
-        if channel is None:
-            raise RuntimeError("the bot has no channel: Bot(…, channel=NAME) joins one")
-        await self._running().speech.say_in(channel, text)
+        life = self._running()
+        await life.speech.say_in(life.find(channel), text)
 
-    def _running(self) -> _Life:
+    def _running(self) -> Life:
         if self._life is None:
             raise RuntimeError("the bot does not run: await bot.run(), or bot.main()")
         return self._life
@@ -262,76 +170,91 @@ class Bot:
         server: str | Dialer | None = None,
         task_status: trio.TaskStatus[LoginSession] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Log in, join the channel, and react, until `stop` or a cancellation.
+        """Log in, join the channels, and react, until `stop` or a cancellation.
 
         `app` and `server` are instead of those that the bot was made with: for tests. Started by
-        `await nursery.start(bot.run)`, it has started once it is in its channel, and gives its
+        `await nursery.start(bot.run)`, it has started once it is in its channels, and gives its
         session. Where the session ends otherwise, handlers that still run are cancelled, and
         `LogoutError` is raised with what `on_logout` hears; where the login fails, `LoginError`;
-        where the channel cannot be joined, `SignalError`. A bot that has ended may be run again.
+        where a channel cannot be joined, `SignalError`. A bot that has ended may be run again.
         Raises `RuntimeError` where it runs.
         """
+        with self._once():
+            async with Signal(
+                app or self.appid,
+                server=self._server if server is None else server,
+                ssl_context=self._ssl_context if server is None else None,
+                reconnect=self._reconnect,
+                proxy=self._proxy if server is None else None,
+            ) as signal:
+                await self._live(signal, task_status)
+
+    async def run_in(
+        self,
+        signal: Signal,
+        *,
+        task_status: trio.TaskStatus[LoginSession] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Run the bot as `run` does, in a `Signal` that there is, which any number of bots and
+        sessions may share; each bot then costs less than with one of its own.
+
+            async with Signal("app") as signal, trio.open_nursery() as nursery:
+                for bot in bots:
+                    await nursery.start(bot.run_in, signal)
+
+        The app, the server and how a lost connection comes back are the `Signal`'s: those that the
+        bot was made with do not count. Raises what `run` raises, and `RuntimeError` where the
+        `Signal` has a session of the bot's account already.
+        """
+        with self._once():
+            if self.account in signal.accounts:
+                raise RuntimeError(f"{self.account!r} is logged in in this Signal already")
+            await self._live(signal, task_status)
+
+    @contextmanager
+    def _once(self) -> Iterator[None]:
         if self._is_running:
             raise RuntimeError("the bot runs already: make another Bot for a second account")
         self._is_running = True
         try:
-            async with (
-                Signal(
-                    app or self.appid,
-                    server=self._server if server is None else server,
-                    ssl_context=self._ssl_context if server is None else None,
-                    reconnect=self._reconnect,
-                    proxy=self._proxy if server is None else None,
-                ) as signal,
-                # What comes before the streams are read is kept for them.
-                signal.login(self.account, self._token) as session,
-            ):
-                channel = session.channel(self._channel_name) if self._channel_name else None
-                if channel is not None:
-                    await channel
-                await self._live(signal, session, channel, task_status)
+            yield
         finally:
             self._is_running = False
 
-    async def _live(
-        self,
-        signal: Signal,
-        session: LoginSession,
-        channel: Channel | None,
-        task_status: trio.TaskStatus[LoginSession],
-    ) -> None:
-        sender = Sender(waits_for_rate=self._waits_for_rate)
-        self._life = life = _Life(signal, Speech(session, sender, Conversations()), channel)
-        # Held to the end: what nobody reads any more then stays with the server.
-        messages, invitations = session.messages(), session.invitations()
-        try:
-            async with trio.open_nursery() as nursery:
-                run = Run(
-                    nursery,
-                    self._rules,
-                    life.speech,
-                    limiter=trio.CapacityLimiter(self._threads),
-                    handler_timeout=self._handler_timeout,
-                )
-                nursery.start_soon(run.read, messages, invitations, channel)
-                nursery.start_soon(self._stop_when_told, life, run)
-                task_status.started(session)
-                ecode = await session.wait_logged_out()
-                nursery.cancel_scope.cancel()
-        except BaseExceptionGroup as group:
-            # A handler has raised what is no Exception: KeyboardInterrupt, SystemExit.
-            raise _only(group) from None
-        finally:
-            self._life = None
+    async def _live(self, signal: Signal, task_status: trio.TaskStatus[LoginSession]) -> None:
+        login = signal.login(
+            self.account,
+            self._token,
+            many_channels=self._is_in_many,
+            takes_bytes=self._rules.takes_bytes,
+        )
+        # What comes before the streams are read is kept for them.
+        async with login as session:
+            speech = Speech(session, Sender(waits_for_rate=self._waits_for_rate), Conversations())
+            channels = await join_all(speech, self._channels)
+            # Held to the end: what nobody reads any more then stays with the server.
+            messages, invitations = session.messages(), session.invitations()
+            try:
+                async with trio.open_nursery() as nursery:
+                    run = Run(
+                        nursery,
+                        self._rules,
+                        speech,
+                        limiter=trio.CapacityLimiter(self._threads),
+                        handler_timeout=self._handler_timeout,
+                    )
+                    self._life = Life(signal, speech, run, nursery, is_in_many=self._is_in_many)
+                    await nursery.start(run.read, messages, invitations, channels)
+                    task_status.started(session)
+                    ecode = await session.wait_logged_out()
+                    nursery.cancel_scope.cancel()
+            except BaseExceptionGroup as group:
+                # A handler has raised what is no Exception: KeyboardInterrupt, SystemExit.
+                raise _only(group) from None
+            finally:
+                self._life = None
         if ecode is not ECode.LOGOUT_E_USER:
             raise LogoutError(ecode)
-
-    @staticmethod
-    async def _stop_when_told(life: _Life, run: Run) -> None:
-        await life.stop.wait()
-        with trio.move_on_after(STOP_SECONDS):
-            await run.close()
-        life.speech.session.logout()
 
     def stop(self) -> None:
         """Have the bot end: it reads nothing more, handlers that run have 5 s to end, then it logs
@@ -339,7 +262,7 @@ class Bot:
         run.
         """
         if self._life is not None:
-            self._life.stop.set()
+            self._life.stop()
 
     def main(self, *, app: str | None = None, server: str | Dialer | None = None) -> None:
         """Run the bot as a program, until Ctrl-C or SIGTERM, which `stop` it: for the last line of
@@ -372,10 +295,21 @@ class Bot:
 
     async def _stop_at(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
         async for _ in signals:
-            if self._life is None or self._life.stop.is_set():
+            if self._life is None or self._life.is_stopping:
                 # It is not online yet, or whoever asks is in a hurry.
                 scope.cancel()
             self.stop()
+
+
+def _channels(one: str | None, many: Iterable[str] | None) -> tuple[str, ...]:
+    """The names of the channels to join, each once."""
+    if many is None:
+        return (given.text("channel", one),) if one else ()
+    if one is not None:
+        raise ValueError("channel=… is for a bot in one channel, channels=[…] for one in many")
+    if isinstance(many, str):
+        raise TypeError(f"channels={many!r}: a list of names, not one of them")
+    return tuple(dict.fromkeys(given.text("channel", name) for name in many))
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

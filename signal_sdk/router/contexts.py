@@ -25,9 +25,11 @@ from signal_sdk.wire.names import JsonValue
 
 __all__ = [
     "ANSWER_SECONDS",
+    "BytesMessageContext",
     "CallContext",
     "CallEnd",
     "CallEndContext",
+    "ChannelBytesMessageContext",
     "ChannelContext",
     "ChannelMessageContext",
     "Context",
@@ -52,7 +54,7 @@ class Speech:
     sender: Sender
     conversations: Conversations
 
-    async def say(self, account: str, text: str, question: Question | None = None) -> None:
+    async def say(self, account: str, text: str | bytes, question: Question | None = None) -> None:
         """Send a point-to-point message in its turn; be it a question."""
 
         async def send() -> None:
@@ -61,7 +63,9 @@ class Speech:
 
         await self.sender.deliver("account", account, send)
 
-    async def say_in(self, channel: Channel, text: str, question: Question | None = None) -> None:
+    async def say_in(
+        self, channel: Channel, text: str | bytes, question: Question | None = None
+    ) -> None:
         """Send a message to the channel in its turn; be it a question."""
 
         async def send() -> None:
@@ -86,13 +90,15 @@ class Context:
         """The bot's session."""
         return self.speech.session
 
-    async def reply(self, text: str) -> None:
+    async def reply(self, text: str | bytes) -> None:
         """Send `text` to `account`, behind what was sent to it before, and wait until the server
         has it.
 
-        Where the server refuses it for its rate, it is sent again after the time that the server
-        says (unless the bot was made with `waits_for_rate=False`). Raises `SignalError` where it is
-        not sent, and `BacklogError` where 100 messages to the same receiver wait already.
+        `bytes`, at most 6 KiB, are sent to who takes them: they are refused with 1004 where
+        `account` is not online, or has not logged in with `takes_bytes`. Where the server refuses a
+        message for its rate, it is sent again after the time that the server says (unless the bot
+        was made with `waits_for_rate=False`). Raises `SignalError` where it is not sent, and
+        `BacklogError` where 100 messages to the same receiver wait already.
         """
         await self.speech.say(self.account, text)
 
@@ -113,14 +119,26 @@ class MessageContext(Context):
     text: str = attrs.field(repr=False)
     match: re.Match[str] = attrs.field(repr=False)
 
-    async def ask(self, question: str, *, timeout: float = ANSWER_SECONDS) -> str:
-        """Send `question` as `reply` does, and return the text of what `account` sends next: that
+    async def ask(self, question: str | bytes, *, timeout: float = ANSWER_SECONDS) -> str:
+        """Send `question` as `reply` does, and return the text that `account` sends next: that
         goes to no other handler.
 
-        What came before the question is no answer: it is handled after this. Raises
+        What came before the question is no answer: it is handled after this; nor are bytes. Raises
         `NoAnswerError` where nothing comes for `timeout` seconds after the question was sent. Who
         has logged out has until then to come back: the question waits in the inbox.
         """
+        put = partial(self.speech.say, self.account, question)
+        return await self._ask("", put, timeout)
+
+
+@attrs.define(eq=False, kw_only=True)
+class BytesMessageContext(Context):
+    """`account` has sent `data` to the bot."""
+
+    data: bytes = attrs.field(repr=False)
+
+    async def ask(self, question: str | bytes, *, timeout: float = ANSWER_SECONDS) -> str:
+        """As `MessageContext.ask`."""
         put = partial(self.speech.say, self.account, question)
         return await self._ask("", put, timeout)
 
@@ -132,7 +150,7 @@ class ChannelContext(Context):
     channel: Channel = attrs.field(repr=False)
     uid: int
 
-    async def say(self, text: str) -> None:
+    async def say(self, text: str | bytes) -> None:
         """Send `text` to the channel; otherwise as `reply`, which sends to `account` alone."""
         await self.speech.say_in(self.channel, text)
 
@@ -144,15 +162,34 @@ class ChannelMessageContext(ChannelContext):
     text: str = attrs.field(repr=False)
     match: re.Match[str] = attrs.field(repr=False)
 
-    async def reply(self, text: str) -> None:
-        """Send `text` to the channel, otherwise as `Context.reply`."""
+    async def reply(self, text: str | bytes) -> None:
+        """Send `text` to the channel, otherwise as `Context.reply`: bytes are refused with 1004
+        where any member has not asked for them.
+        """
         await self.say(text)
 
-    async def ask(self, question: str, *, timeout: float = ANSWER_SECONDS) -> str:
-        """As `MessageContext.ask`, in the channel: the answer is what `account` says there next.
+    async def ask(self, question: str | bytes, *, timeout: float = ANSWER_SECONDS) -> str:
+        """As `MessageContext.ask`, in the channel: the answer is the text that `account` sends
+        there next.
 
-        `NoAnswerError` is raised at once where `account` leaves the channel.
+        `NoAnswerError` is raised at once where `account`, or the bot, leaves the channel.
         """
+        put = partial(self.speech.say_in, self.channel, question)
+        return await self._ask(self.channel.name, put, timeout)
+
+
+@attrs.define(eq=False, kw_only=True)
+class ChannelBytesMessageContext(ChannelContext):
+    """`account` has sent `data` to the channel."""
+
+    data: bytes = attrs.field(repr=False)
+
+    async def reply(self, text: str | bytes) -> None:
+        """As `ChannelMessageContext.reply`."""
+        await self.say(text)
+
+    async def ask(self, question: str | bytes, *, timeout: float = ANSWER_SECONDS) -> str:
+        """As `ChannelMessageContext.ask`."""
         put = partial(self.speech.say_in, self.channel, question)
         return await self._ask(self.channel.name, put, timeout)
 

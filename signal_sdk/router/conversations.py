@@ -71,6 +71,14 @@ class Conversations:
             question.reason = f"{account!r} has left {channel!r} without an answer"
             question.done.set()
 
+    def close(self, channel: str) -> None:
+        """The bot is in the channel no more: nobody is waited for there."""
+        for where, account in self._open:
+            if where == channel:
+                for question in self._open[where, account]:
+                    question.reason = f"the bot is in {channel!r} no more"
+                    question.done.set()
+
     def _next(self, channel: str, account: str) -> Question | None:
         waiting = self._open.get((channel, account), ())
         return next((it for it in waiting if it.is_waiting), None)

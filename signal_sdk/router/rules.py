@@ -13,8 +13,10 @@ import attrs
 
 from signal_sdk.router.handlers import Handler
 
-__all__ = ["Rules"]
+__all__ = ["BYTES", "Rules"]
 
+BYTES: Final = ("bytes_message", "channel_bytes_message")
+"""The kinds of messages that a session is handed where it asks for them."""
 _NOTHING: Final = re.compile("")
 
 
@@ -30,6 +32,11 @@ class Rules:
     dtmf: dict[str, Handler] = attrs.Factory(dict)
     middleware: list[Handler] = attrs.Factory(list)
     errors: list[Handler] = attrs.Factory(list)
+
+    @property
+    def takes_bytes(self) -> bool:
+        """Is there a handler of messages that are bytes?"""
+        return not self.single.keys().isdisjoint(BYTES)
 
     def find(self, kind: str, text: str) -> tuple[Handler | None, re.Match[str]]:
         """Who takes a message: the first, in the order of registration, whose pattern is found in

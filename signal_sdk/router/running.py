@@ -7,7 +7,7 @@ registered, or how a run begins and ends.
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from functools import partial
 from typing import Final, TypedDict
 
@@ -22,8 +22,11 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LoginError, LogoutError, SignalError, SignalSdkError
 from signal_sdk.raised import type_name
 from signal_sdk.router.contexts import (
+    BytesMessageContext,
     CallContext,
     CallEndContext,
+    ChannelBytesMessageContext,
+    ChannelContext,
     ChannelMessageContext,
     Context,
     DtmfContext,
@@ -89,23 +92,39 @@ class Run:
         self._limiter = limiter
         self._handler_timeout = handler_timeout
         self._account = speech.session.account
-        self._readers = trio.CancelScope()
+        self._readers: trio.Nursery | None = None
+        self.channels: dict[str, Channel] = {}
+        """Those that are read, by name: of what has happened in them, some may not be yet."""
         self._lines: Lines[_Event] = Lines(nursery, self._handle)
 
     async def read(
-        self, messages: Stream[Message], invitations: Stream[Call], channel: Channel | None
+        self,
+        messages: Stream[Message],
+        invitations: Stream[Call],
+        channels: Iterable[Channel],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Read all streams until the session ends, or `close`."""
-        with self._readers:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._read_messages, messages)
-                nursery.start_soon(self._read_invitations, invitations, nursery)
-                if channel is not None:
-                    nursery.start_soon(self._read_channel, channel)
+        """Read these streams, and the channels', until the session ends, or `close`."""
+        async with trio.open_nursery() as nursery:
+            self._readers = nursery
+            nursery.start_soon(self._read_invitations, invitations, nursery)
+            for channel in channels:
+                self.read_channel(channel)
+            task_status.started()
+            await self._read_messages(messages)
+
+    def read_channel(self, channel: Channel) -> None:
+        """Read a channel that was joined, too, until the bot is in it no more."""
+        if self._readers is None or self._readers.cancel_scope.cancel_called:
+            return
+        self.channels[channel.name] = channel
+        self._readers.start_soon(self._read_channel, channel)
 
     async def close(self) -> None:
         """Read nothing more, and wait until what was read is handled."""
-        self._readers.cancel()
+        if self._readers is not None:
+            self._readers.cancel_scope.cancel()
         await self._lines.wait_empty()
 
     # --- reading: nobody waits for a handler here ---
@@ -113,15 +132,8 @@ class Run:
     async def _read_messages(self, messages: Stream[Message]) -> None:
         try:
             async for message in messages:
-                account, text = message.account, message.text
-                if account == self._account:
-                    continue
-                if not self._speech.conversations.answer("", account, text):
-                    handler, match = self._rules.find("message", text)
-                    context = MessageContext(
-                        account=account, text=text, match=match, **self._means()
-                    )
-                    self._put(account, context, handler)
+                if message.account != self._account:
+                    self._put_message(message)
         except (LogoutError, LoginError):
             pass  # Whoever runs the bot hears of it from the session.
 
@@ -157,9 +169,9 @@ class Run:
         async with channel.events() as events:
             async for event in events:
                 match event:
-                    case ChannelMessage(account=account, text=text, uid=uid):
+                    case ChannelMessage(account=account):
                         if account != self._account:
-                            self._put_channel_message(channel, account, uid, text)
+                            self._put_channel_message(channel, event)
                     case UserJoined(account=account, uid=uid):
                         self._put_member("joined", channel, account, uid)
                     case UserLeft(account=account, uid=uid):
@@ -173,9 +185,30 @@ class Run:
                         self._tell(BacklogError(f"{reason}: more came than could be read"))
                     case _:
                         pass
+        if self.channels.get(channel.name) is channel:
+            del self.channels[channel.name]
+            self._speech.conversations.close(channel.name)
 
-    def _put_channel_message(self, channel: Channel, account: str, uid: int, text: str) -> None:
-        if not self._speech.conversations.answer(channel.name, account, text):
+    def _put_message(self, message: Message) -> None:
+        account, text = message.account, message.text
+        context: Context
+        if message.data is not None:
+            context = BytesMessageContext(account=account, data=message.data, **self._means())
+            self._put(account, context, self._rules.single.get("bytes_message"))
+        elif not self._speech.conversations.answer("", account, text):
+            handler, match = self._rules.find("message", text)
+            context = MessageContext(account=account, text=text, match=match, **self._means())
+            self._put(account, context, handler)
+
+    def _put_channel_message(self, channel: Channel, message: ChannelMessage) -> None:
+        account, text, uid = message.account, message.text, message.uid
+        context: ChannelContext
+        if message.data is not None:
+            context = ChannelBytesMessageContext(
+                account=account, channel=channel, uid=uid, data=message.data, **self._means()
+            )
+            self._put((channel, account), context, self._rules.single.get("channel_bytes_message"))
+        elif not self._speech.conversations.answer(channel.name, account, text):
             handler, match = self._rules.find("channel_message", text)
             context = ChannelMessageContext(
                 account=account, channel=channel, uid=uid, text=text, match=match, **self._means()

@@ -55,8 +55,15 @@ class Sender:
             )
         lane.count += 1
         try:
-            async with lane.lock:
+            if lane.count > 1:
+                await lane.lock.acquire()
+            else:
+                # Alone, it need not wait for a turn of the event loop either.
+                lane.lock.acquire_nowait()
+            try:
                 await self._send(send)
+            finally:
+                lane.lock.release()
         finally:
             lane.count -= 1
             if not lane.count:

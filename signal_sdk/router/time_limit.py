@@ -28,8 +28,10 @@ class TimeLimit:
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Cancel the block, and raise `HandlerTimeoutError`, once its time is over."""
-        if self._seconds is not None:
-            self._scope.deadline = trio.current_time() + self._seconds
+        if self._seconds is None:
+            yield
+            return
+        self._scope.deadline = trio.current_time() + self._seconds
         with self._scope:
             yield
         if self._scope.cancelled_caught:

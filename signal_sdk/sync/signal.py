@@ -76,6 +76,11 @@ class Signal:
         """The app's id."""
         return self._signal.appid
 
+    @property
+    def accounts(self) -> frozenset[str]:
+        """As `signal_sdk.Signal.accounts`."""
+        return self._signal.accounts
+
     # --- the block ---
 
     def __enter__(self) -> Self:

@@ -20,6 +20,8 @@ class Desk:
     """A bot that runs, and who talks to it."""
 
     session: LoginSession
+    signal: Signal
+    """The peers'."""
     server: Dialer
     peer: Callable[[str], ScriptedPeer]
     nursery: trio.Nursery
@@ -38,5 +40,5 @@ async def running(bot: Bot, server: Dialer | None = None) -> AsyncIterator[Desk]
         def peer(account: str) -> ScriptedPeer:
             return ScriptedPeer(signal, account, bot=lambda: bot.account)
 
-        yield Desk(session, server, peer, nursery)
+        yield Desk(session, signal, server, peer, nursery)
         nursery.cancel_scope.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,11 @@ import trio
 from trio.testing import MockClock
 
 import signal_sdk.router
+from signal_sdk import Signal
 from signal_sdk.router import Bot, Context
+from signal_sdk.router.decorators import Decorators
+from signal_sdk.testing.scripted_peer import ScriptedPeer
+from signal_sdk.testing.server import local_server
 from tests.router.desk import running
 
 TEXT = (Path(__file__).parents[2] / "docs" / "router.md").read_text()
@@ -24,8 +29,9 @@ def programs() -> dict[str, Any]:
         "Callable": Callable,
         "Awaitable": Awaitable,
     }
-    first, second = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-    exec(compile(first, "docs/router.md", "exec"), names)  # noqa: S102  our own document
+    first, usher, main, second = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    for program in (first, usher, main):
+        exec(compile(program, "docs/router.md", "exec"), names)  # noqa: S102  our own document
     bot: Bot = names["bot"]
 
     @bot.message("^/fail")
@@ -70,11 +76,43 @@ async def test_the_middleware_and_the_error_handler_do_what_they_say(
         assert alice.transcript == []
 
 
+async def test_the_bots_that_share_a_signal_do_what_they_say(
+    autojump_clock: MockClock,
+) -> None:
+    names = programs()
+    image = b"\x89PNG"
+    async with (
+        local_server(listens=False) as server,
+        Signal("demo", server=server) as signal,
+        trio.open_nursery() as nursery,
+    ):
+        names["Signal"] = partial(Signal, server=server)
+        nursery.start_soon(names["main"])
+        while names["usher"]._life is None:  # noqa: ASYNC110  it tells nobody but its run
+            await trio.sleep(0.1)
+        peer = ScriptedPeer(signal, "peer", bot=lambda: "usher")
+        await peer.say("/help", to="desk")
+        await peer.heard("I know /help, /order and /add A B.", by="desk")
+        await peer.say("/open bar")
+        await peer.heard("I am in bar, lobby, stage.", by="usher")
+        await peer.join("bar")
+        await peer.say_in_channel("/where")
+        await peer.heard("This is bar.", channel="bar")
+        await peer.say("/close bar")
+        await peer.heard("I am in lobby, stage.")
+        await peer.join("stage")
+        alice = await signal.login("alice", "_no_need_token", takes_bytes=True)
+        async with alice.messages() as messages:
+            await alice.message_instant_send("usher", image)
+            assert (await anext(messages)).text == "What is it called?"
+            await alice.message_instant_send("usher", "Sunset")
+            await peer.heard("Sunset", channel="stage")
+            assert (await anext(messages)).data == image
+        nursery.cancel_scope.cancel()
+
+
 def test_the_page_names_every_decorator_and_class() -> None:
-    decorators = {name for name in vars(Bot) if name in re.findall(r"@bot\.(\w+)", TEXT)}
-    assert decorators == {
-        *("message", "channel_message", "joined", "left", "invited"),
-        *("dtmf", "call_ended", "middleware", "error"),
-    }
+    decorators = {name for name in vars(Decorators) if not name.startswith("_")}
+    assert decorators == set(re.findall(r"@(?:bot|usher)\.(\w+)", TEXT))
     for name in signal_sdk.router.__all__:
         assert re.search(rf"\b{name}\b", TEXT) or name in ("ChannelContext", "Context"), name

@@ -18,10 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import trio
+
+from signal_sdk import LoginSession, Signal
 from signal_sdk.router import (
     Bot,
+    BytesMessageContext,
     CallContext,
     CallEndContext,
+    ChannelBytesMessageContext,
     ChannelMessageContext,
     Context,
     DtmfContext,
@@ -45,6 +50,15 @@ def plain(context: MessageContext) -> None:
 @bot.channel_message("z")
 async def both(context: MessageContext | ChannelMessageContext) -> None:
     await context.reply(context.text)
+
+@bot.bytes_message
+async def image(context: BytesMessageContext) -> None:
+    data: bytes = context.data
+    await context.reply(data)
+
+@bot.channel_bytes_message
+def channel_image(context: ChannelBytesMessageContext) -> None:
+    print(context.data[0], context.channel.name)
 
 @bot.joined
 @bot.left
@@ -76,6 +90,10 @@ async def more() -> None:
     number: int = await right(1)  # wrong
     print(number)
     await bot.run(server="127.0.0.1:8001")
+    await bot.say(b"x", channel=(await bot.join("stage")).name)
+    async with Signal("app") as signal, trio.open_nursery() as nursery:
+        session: LoginSession = await nursery.start(bot.run_in, signal)
+        print(session.account, sorted(bot.channels))
 
 async def nothing() -> None: ...
 async def of_text(text: str) -> None: ...
@@ -91,6 +109,8 @@ bot.message("x")(of_member)  # wrong
 bot.message(right)  # wrong
 bot.channel_message()(right)  # wrong
 bot.joined(invited)  # wrong
+bot.bytes_message(right)  # wrong
+bot.channel_bytes_message(image)  # wrong
 bot.invited(digit)  # wrong
 bot.dtmf("1")(right)  # wrong
 bot.dtmf(1)  # wrong
