@@ -9,7 +9,9 @@ comes out of them. Must not know who sends or receives, nor see what a message s
 from __future__ import annotations
 
 import enum
+import logging
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +19,7 @@ import msgspec
 
 from signal_sdk.errors import SignalError
 from signal_sdk.extras import needs_extra
-from signal_sdk.raised import type_name
+from signal_sdk.raised import text_of, type_name
 from signal_sdk.wire import call_functions, events, functions, names
 from signal_sdk.wire.arguments import Arguments
 from signal_sdk.wire.lines import MessageLine
@@ -32,6 +34,7 @@ __all__ = ["NO_API", "About", "Kind", "Span", "Spans", "Step", "spans_in_use"]
 API: Final = "opentelemetry.trace"
 SYSTEM: Final = "signal_sdk"
 """What `messaging.system` is, and the tracer's name."""
+logger: logging.Logger = logging.getLogger("signal_sdk")
 NO_API: Final = needs_extra("tracing", "otel")
 
 
@@ -103,8 +106,9 @@ def _size(content: JsonValue, properties: Properties | None = None) -> int:
 class Span:
     """One step of a message, from `Spans.start` to `end`."""
 
-    def __init__(self, span: otel.Span) -> None:
+    def __init__(self, span: otel.Span, failed: Callable[[Exception], None]) -> None:
         self._span = span
+        self._failed = failed
 
     @property
     def properties(self) -> Properties | None:
@@ -138,20 +142,26 @@ class Span:
             name = error.ecode.name if isinstance(error, SignalError) else type_name(error)
             self._span.set_attribute("error.type", name)
             self._span.set_status(StatusCode.ERROR)
-        self._span.end()
+        try:
+            self._span.end()
+        except Exception as exc:  # noqa: BLE001  a processor's, which is anybody's code
+            self._failed(exc)
 
 
 class Spans:
-    """Where spans go: the tracer of one who sends, receives or serves."""
+    """Where spans go: the tracer of one who sends, receives or serves. What that raises (a sampler,
+    a processor) is logged, once: no message is lost by it.
+    """
 
     def __init__(self, tracer: otel.Tracer) -> None:
         self._tracer = tracer
+        self._has_failed = False
 
     def start(self, step: Step, about: About, parent: Properties | None = None) -> Span:
         """Begin a step: below the one that `parent` carries, else below what the program is in the
         midst of.
         """
-        from opentelemetry.trace import SpanKind  # noqa: PLC0415
+        from opentelemetry.trace import INVALID_SPAN, SpanKind  # noqa: PLC0415
         from opentelemetry.trace.propagation import tracecontext  # noqa: PLC0415
 
         kinds = {
@@ -174,14 +184,22 @@ class Spans:
         if parent is not None:
             carrier = {"traceparent": parent.traceparent, "tracestate": parent.tracestate}
             context = tracecontext.TraceContextTextMapPropagator().extract(carrier)
-        return Span(
-            self._tracer.start_span(
+        try:
+            span = self._tracer.start_span(
                 f"{step.value} {about.kind.value}",
                 context=context,
                 kind=kinds[step],
                 attributes=attributes,
             )
-        )
+        except Exception as exc:  # noqa: BLE001  as above
+            self._failed(exc)
+            span = INVALID_SPAN
+        return Span(span, self._failed)
+
+    def _failed(self, exc: Exception) -> None:
+        if not self._has_failed:
+            self._has_failed = True
+            logger.warning("a span was not told: %s: %s", type_name(exc), text_of(exc))
 
 
 def spans_in_use(*, is_asked: bool = False) -> Spans | None:

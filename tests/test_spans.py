@@ -9,7 +9,7 @@ import attrs
 import opentelemetry.trace
 import pytest
 import trio
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
@@ -222,6 +222,33 @@ async def test_what_fails_says_its_code_and_not_its_reason(
         assert span.status.status_code is StatusCode.ERROR
         assert not span.events
     assert TEXT not in "".join(span.to_json() for span in told.spans)
+
+
+@pytest.mark.parametrize("when", ["on_start", "on_end"])
+async def test_what_a_processor_raises_loses_no_message(
+    told: Told,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    when: str,
+    autojump_clock: MockClock,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("no room")
+
+    processor = SpanProcessor()
+    monkeypatch.setattr(processor, when, fail)
+    told.provider.add_span_processor(processor)
+    async with local_server(traced(), listens=False) as server, signals(server) as signal:
+        ann, bob = [await signal.login(who, "_no_need_token") for who in ("ann", "bob")]
+        async with bob.messages() as messages:
+            for number in range(3):
+                await ann.message_instant_send("bob", str(number))
+                assert (await anext(messages)).text == str(number)
+        assert await ann.query_user_status("bob")
+    warned = [it.getMessage() for it in caplog.records if "a span" in it.getMessage()]
+    assert set(warned) == {"a span was not told: ValueError: no room"}
+    # Once for each session; and for the server, which has spans of what carries a trace alone.
+    assert len(warned) == {"on_start": 2, "on_end": 3}[when]
 
 
 async def test_a_server_that_is_not_asked_to_has_no_spans(
