@@ -206,14 +206,16 @@ class Lodger:
     async def run(self, reactor: Reactor) -> None:  # noqa: ARG002  a Signal has its own
         """Live in the block until it is to be left."""
         self._ident = threading.get_ident()
-        failed: Exception | None = RuntimeError(ENDED)
+        failed: BaseException | None = RuntimeError(ENDED)
         try:
             async with trio.open_nursery() as nursery:
                 try:
                     with self._exit:
                         await self._live(nursery)
                     failed = None
-                except Exception as exc:  # noqa: BLE001  it is raised to who leaves the block
+                except trio.Cancelled:
+                    raise
+                except BaseException as exc:  # noqa: BLE001  it is raised to who leaves the block
                     failed = exc
                 nursery.cancel_scope.cancel()
         finally:
@@ -231,7 +233,7 @@ class Lodger:
             raise
         await self._block.leave(self._left_by)
 
-    def _end(self, failed: Exception | None) -> None:
+    def _end(self, failed: BaseException | None) -> None:
         """Nothing of the block is left: what is called from here on is called by who calls it."""
         with self._lock:
             self._is_over = True

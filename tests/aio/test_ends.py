@@ -438,3 +438,27 @@ def test_what_an_argument_raises_ends_nobody_else(make: Make) -> None:
             assert await bob.query_user_status("ann")
 
     asyncio.run(test())
+
+
+class Leaves:
+    """A dialer that wants the program to end."""
+
+    async def dial(self, *_: object, **__: object) -> Any:
+        raise SystemExit(7)
+
+
+async def log_in_by(dialer: Any) -> None:
+    async with Signal("app", server=dialer) as signal:
+        with pytest.raises(SignalError):
+            await soon(signal.login("bob", NO_TOKEN))
+
+
+def test_what_a_dialer_raises_is_its_own_block_s(make: Make) -> None:
+    async def test() -> None:
+        async with make() as signal:
+            ann = await signal.login("ann", NO_TOKEN)
+            with pytest.raises(SystemExit, match="7"):
+                await log_in_by(Leaves())
+            assert await ann.query_user_status("ann")
+
+    asyncio.run(test())
