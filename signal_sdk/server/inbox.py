@@ -1,6 +1,6 @@
 """Point-to-point messages: the rules of sending to an inbox and reading one's own.
 
-Owns: protocol.md, section 4, but for what a client is told (connection.py). Must not know where
+Owns: protocol.md, section 4, but for what a client is told (logged_in.py). Must not know where
 entries are kept.
 """
 

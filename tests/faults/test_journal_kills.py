@@ -22,7 +22,7 @@ from signal_sdk.server.engine.chunks import chunk_of
 from signal_sdk.server.engine.files import FILE_NAME
 from signal_sdk.server.engine.schema import CHECKSUM, CHUNK_OF, MIGRATIONS
 from tests.cli.program import COMMAND, ROOT, clean_environment, run
-from tests.server.engine.test_journal import old_file
+from tests.server.engine.journals import old_file
 
 POINTS: Final = 45
 

@@ -28,7 +28,7 @@ from signal_sdk.server.engine.journal import CHANGED, HOMELESS, UNREADABLE, Jour
 from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.engine.schema import CHUNKS, FLOORS, HANDLED, TABLES, Batch, Row
 from tests.server.engine.contract.harness import ROOM, OnJournal, login_facts, open_house
-from tests.server.engine.test_journal import contents, old_file
+from tests.server.engine.journals import contents, old_file
 from tests.server.helpers import inline
 
 SECRET: Final = "plantedsecret"
