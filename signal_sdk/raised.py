@@ -1,4 +1,5 @@
-"""What somebody's code has raised, told by its type's name and in one line of its text.
+"""What somebody's code has raised: the one exception of a group, told by its type's name and in one
+line of its text.
 
 Owns: that to ask for these raises nothing, whatever the class does when it is asked. Must not know
 who is told.
@@ -13,7 +14,7 @@ from typing import Final
 
 import trio
 
-__all__ = ["NOT_OURS", "cause_of", "text_of", "type_name"]
+__all__ = ["NOT_OURS", "cause_of", "only", "text_of", "type_name"]
 
 NOT_OURS: Final = (KeyboardInterrupt, trio.Cancelled)
 """What is not to be kept from whom it is for, wherever it comes up."""
@@ -24,6 +25,13 @@ def type_name(value: object) -> str:
     """The name of a value's type, past whatever a class has in its place."""
     name: str = _type_name(type(value))
     return str.__str__(name)
+
+
+def only(exc: BaseException) -> BaseException:
+    """The one exception in a group, or the group itself where there are more."""
+    while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
+        exc = exc.exceptions[0]
+    return exc
 
 
 def text_of(exc: BaseException) -> str:

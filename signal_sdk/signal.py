@@ -1,7 +1,7 @@
 """`Signal`: the app's door, and the owner of all tasks that its sessions live in.
 
-Owns: the nursery, the sessions by account, and the end of both. Must not know a session's life:
-client/ does.
+Owns: the nursery, and its end. Must not know a session's life, which client/ does, nor which
+sessions there are: sessions.py does.
 """
 
 # ruff: noqa: N802, N815  the documented names are camelCase
@@ -28,14 +28,15 @@ from signal_sdk.client.log import Log, warn
 from signal_sdk.client.login_states import INITIAL_STATUS
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.requests import Requests
-from signal_sdk.client.seen import Seen
 from signal_sdk.client.session import SessionClient
 from signal_sdk.client.shared import Shared
 from signal_sdk.client.trace import Trace
 from signal_sdk.errors import SignalError
 from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
+from signal_sdk.raised import only
 from signal_sdk.session_sink import SessionSink
+from signal_sdk.sessions import Sessions
 from signal_sdk.spelling import DocumentedNames
 from signal_sdk.stream_events import Message
 from signal_sdk.streams import Readers
@@ -47,8 +48,6 @@ __all__ = ["Signal"]
 
 EXIT_SECONDS: Final = 2.0
 """How long leaving the block waits for logouts and for callbacks that still run."""
-MAX_SEEN_ACCOUNTS: Final = 1000
-"""Of how many accounts that are not logged in any more it is kept which messages have been seen."""
 RECONNECT: Final = Backoff()
 """How a session comes back unless its user says otherwise: for as long as it takes."""
 NO_TRIO: Final = (
@@ -134,11 +133,7 @@ class Signal(DocumentedNames):
             trace=self._trace,
         )
         self._nobody = UserAttributes(self._no_requests(), self._spare)
-        self._logins: dict[str, SessionSink] = {}
-        self._seen: dict[str, Seen] = {}
-        self._latest: SessionSink | None = None
-        self._running: set[SessionSink] = set()
-        self._waiting_for_end = trio.lowlevel.ParkingLot()
+        self._sessions = Sessions()
         self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._nursery: trio.Nursery | None = None
 
@@ -170,7 +165,7 @@ class Signal(DocumentedNames):
         return requests
 
     def __repr__(self) -> str:
-        return f"<Signal {self.appid!r}: {len(self._running)} sessions>"
+        return f"<Signal {self.appid!r}: {len(self._sessions)} sessions>"
 
     # --- the block ---
 
@@ -197,7 +192,7 @@ class Signal(DocumentedNames):
         try:
             if exc is None:
                 with move_on_after(self._reactor, EXIT_SECONDS):
-                    await self._log_out_all()
+                    await self._sessions.log_out_all()
         finally:
             nursery.cancel_scope.cancel()
             try:
@@ -208,35 +203,10 @@ class Signal(DocumentedNames):
                 # is what a callback raised that is no Exception (KeyboardInterrupt, SystemExit), or
                 # a mistake of ours.
                 if exc is None or not _is_cancellation(raised):
-                    raise _only(raised) from None
+                    raise only(raised) from None
             finally:
                 if self._trace is not None:
                     self._trace.write()
-
-    async def _log_out_all(self) -> None:
-        for login in self._running:
-            if login.client.is_staying:
-                login.client.log_out()
-        while self._running:
-            await self._waiting_for_end.park()
-
-    async def _run(self, login: SessionSink) -> None:
-        try:
-            await login.run()
-        finally:
-            self._running.discard(login)
-            account = login.client.account
-            if self._logins.get(account) is login:
-                del self._logins[account]
-                self._keep_seen(login.client)
-            self._waiting_for_end.unpark_all()
-
-    def _keep_seen(self, client: SessionClient) -> None:
-        """Keep what the server does not know yet to have been handled, for the next login."""
-        if client.seen.may_come_again:
-            while len(self._seen) >= MAX_SEEN_ACCOUNTS:
-                del self._seen[next(iter(self._seen))]
-            self._seen[client.account] = client.seen.trimmed()
 
     # --- logging in ---
 
@@ -285,7 +255,7 @@ class Signal(DocumentedNames):
             )
         key, token = given.text("account", account), given.text("token", token)
         given.callback(cb, _callbacks.LoginCallback)
-        before = self._logins.get(key)
+        before = self._sessions.of(key)
         if before is not None and before.client.is_staying:
             return before.session
         login = SessionSink(
@@ -296,15 +266,13 @@ class Signal(DocumentedNames):
             token=token,
             cb=cb,
             after=before.client.ended if before is not None else None,
-            seen=before.client.seen if before is not None else self._seen.pop(key, None),
+            seen=self._sessions.handed_on(key),
             many_channels=bool(many_channels),
             takes_bytes=bool(takes_bytes),
             make=self._make_session,
         )
-        self._logins[key] = login
-        self._latest = login
-        self._running.add(login)
-        self._nursery.start_soon(self._run, login)
+        self._sessions.add(login)
+        self._nursery.start_soon(self._sessions.run, login)
         return login.session
 
     @property
@@ -312,8 +280,7 @@ class Signal(DocumentedNames):
         """The accounts that are logged in here, or about to be: `login` of one of them returns the
         session that there is. The original SDKs have none of it.
         """
-        logins = list(self._logins.items())
-        return frozenset(account for account, login in logins if login.client.is_staying)
+        return self._sessions.accounts
 
     def get_status(self) -> int:
         """Where the latest session stands.
@@ -321,7 +288,8 @@ class Signal(DocumentedNames):
         0: logged out. 1: connecting, logging in or reconnecting. 2: logged in. 3: the login failed.
         4: nobody has logged in yet. Java server SDK, `getStatus`.
         """
-        return self._latest.client.status if self._latest is not None else INITIAL_STATUS
+        latest = self._sessions.latest
+        return latest.client.status if latest is not None else INITIAL_STATUS
 
     # --- user attributes; each is asked through the latest session, and fails with 1003 where that
     # is not logged in ---
@@ -372,13 +340,14 @@ class Signal(DocumentedNames):
         s), 1003, 1004 or 1005.
         """
         given.callback(cb, _callbacks.UserAttrCallback, _callbacks.ChannelCallback)
-        login = self._latest
+        login = self._sessions.latest
         if login is None:
             return self._nobody.query_num(name, None)
         return login.query_num(name, cb if isinstance(cb, _callbacks.ChannelCallback) else None)
 
     def _attributes(self) -> UserAttributes:
-        return self._latest.attributes if self._latest is not None else self._nobody
+        latest = self._sessions.latest
+        return latest.attributes if latest is not None else self._nobody
 
     if TYPE_CHECKING:
 
@@ -412,10 +381,3 @@ def _is_cancellation(exc: BaseException) -> bool:
     if isinstance(exc, BaseExceptionGroup):
         return exc.split(trio.Cancelled)[1] is None
     return isinstance(exc, trio.Cancelled)
-
-
-def _only(exc: BaseException) -> BaseException:
-    """The one exception in a group, or the group itself where there are more."""
-    while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
-        exc = exc.exceptions[0]
-    return exc

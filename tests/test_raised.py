@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import pytest
 
-from signal_sdk.raised import text_of, type_name
+from signal_sdk.raised import only, text_of, type_name
 from tests.odd_errors import NamelessError, UnshowableError, shy
 
 
@@ -37,3 +37,11 @@ def test_a_type_has_a_name_whatever_its_class_says() -> None:
     assert type_name(7) == "int"
     assert type_name(NamelessError()) == "NamelessError"
     assert f"{type_name(type(Text('Odd'), (), {})())}" == "Odd"
+
+
+def test_the_only_exception_of_a_group_is_told_for_it() -> None:
+    one, other = ValueError("one"), KeyError("other")
+    assert only(one) is one
+    assert only(ExceptionGroup("outer", [ExceptionGroup("inner", [one])])) is one
+    both = ExceptionGroup("both", [one, other])
+    assert only(ExceptionGroup("outer", [both])) is both

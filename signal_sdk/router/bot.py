@@ -22,6 +22,7 @@ from signal_sdk.client.dialer import Dialer
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LogoutError, SignalError
 from signal_sdk.login_session import LoginSession
+from signal_sdk.raised import only
 from signal_sdk.router.contexts import Speech
 from signal_sdk.router.conversations import Conversations
 from signal_sdk.router.decorators import Decorators
@@ -250,7 +251,7 @@ class Bot(Decorators):
                     nursery.cancel_scope.cancel()
             except BaseExceptionGroup as group:
                 # A handler has raised what is no Exception: KeyboardInterrupt, SystemExit.
-                raise _only(group) from None
+                raise only(group) from None
             finally:
                 self._life = None
         if ecode is not ECode.LOGOUT_E_USER:
@@ -291,7 +292,7 @@ class Bot(Decorators):
                     session = await nursery.start(run)
                     sys.stderr.write(f"{session.account} is online\n")
             except BaseExceptionGroup as group:
-                raise _only(group) from None
+                raise only(group) from None
 
     async def _stop_at(self, signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
         async for _ in signals:
@@ -310,11 +311,3 @@ def _channels(one: str | None, many: Iterable[str] | None) -> tuple[str, ...]:
     if isinstance(many, str):
         raise TypeError(f"channels={many!r}: a list of names, not one of them")
     return tuple(dict.fromkeys(given.text("channel", name) for name in many))
-
-
-def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one exception in it, where there is one."""
-    exc: BaseException = group
-    while isinstance(exc, BaseExceptionGroup) and len(exc.exceptions) == 1:
-        exc = exc.exceptions[0]
-    return exc
