@@ -9,11 +9,10 @@ comes out of them. Must not know who sends or receives, nor see what a message s
 from __future__ import annotations
 
 import enum
-import logging
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
@@ -34,7 +33,8 @@ __all__ = ["NO_API", "About", "Kind", "Span", "Spans", "Step", "spans_in_use"]
 API: Final = "opentelemetry.trace"
 SYSTEM: Final = "signal_sdk"
 """What `messaging.system` is, and the tracer's name."""
-logger: logging.Logger = logging.getLogger("signal_sdk")
+Warn: TypeAlias = Callable[..., None]
+"""Logs a line: its text, and what is put into that."""
 NO_API: Final = needs_extra("tracing", "otel")
 
 
@@ -150,11 +150,12 @@ class Span:
 
 class Spans:
     """Where spans go: the tracer of one who sends, receives or serves. What that raises (a sampler,
-    a processor) is logged, once: no message is lost by it.
+    a processor) is told by `warn`, once: no message is lost by it.
     """
 
-    def __init__(self, tracer: otel.Tracer) -> None:
+    def __init__(self, tracer: otel.Tracer, warn: Warn) -> None:
         self._tracer = tracer
+        self._warn = warn
         self._has_failed = False
 
     def start(self, step: Step, about: About, parent: Properties | None = None) -> Span:
@@ -199,13 +200,14 @@ class Spans:
     def _failed(self, exc: Exception) -> None:
         if not self._has_failed:
             self._has_failed = True
-            logger.warning("a span was not told: %s: %s", type_name(exc), text_of(exc))
+            self._warn("a span was not told: %s: %s", type_name(exc), text_of(exc))
 
 
-def spans_in_use(*, is_asked: bool = False) -> Spans | None:
+def spans_in_use(warn: Warn, *, is_asked: bool = False) -> Spans | None:
     """Where this process's spans go; None where it has set no tracer provider, which whoever wants
     spans does first. Unless it is `asked` for, the API is not imported where nobody else has done
-    so. Raises `ImportError` where it is asked for, and not installed.
+    so. `warn` hears what goes wrong with them. Raises `ImportError` where it is asked for, and not
+    installed.
     """
     if not is_asked and API not in sys.modules:
         return None
@@ -214,4 +216,4 @@ def spans_in_use(*, is_asked: bool = False) -> Spans | None:
     provider = trace.get_tracer_provider()
     if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
         return None
-    return Spans(provider.get_tracer(SYSTEM))
+    return Spans(provider.get_tracer(SYSTEM), warn)

@@ -266,7 +266,7 @@ async def test_a_server_that_is_not_asked_to_has_no_spans(
 
 
 async def test_without_a_provider_nothing_is_traced(autojump_clock: MockClock) -> None:
-    assert spans_in_use(is_asked=True) is None
+    assert spans_in_use(pytest.fail, is_asked=True) is None
     async with (
         local_server(traced(), listens=False) as server,
         pair(server) as (alice, bob),

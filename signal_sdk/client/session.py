@@ -32,7 +32,7 @@ from signal_sdk.client.facts import (
     Sink,
 )
 from signal_sdk.client.locks import Locks
-from signal_sdk.client.log import log_raised
+from signal_sdk.client.log import log_raised, warn
 from signal_sdk.client.login_states import STATUS, TABLE, LoginEvent, LoginState
 from signal_sdk.client.mailbox import Mailbox
 from signal_sdk.client.operation import Operation, Promise
@@ -143,7 +143,7 @@ class SessionClient:
         self.watches: Watches = Watches(requests, reactor)
         self._trace = shared.trace.session(account) if shared.trace is not None else None
         requests.trace = self._mailbox.trace = self._trace
-        spans = spans_in_use()
+        spans = spans_in_use(warn)
         self.spanned: Spanned | None = Spanned(spans) if spans is not None else None
         """What makes spans of its messages; None where its program has no use for them."""
         requests.spanned = self._mailbox.spanned = self.spanned

@@ -46,7 +46,7 @@ def _spans_of(config: ServerConfig) -> Spans | None:
     if not config.tracing:
         return None
     try:
-        spans = spans_in_use(is_asked=True)
+        spans = spans_in_use(logger.warning, is_asked=True)
     except ImportError:
         raise ConfigError(f"[server] tracing: {NO_API}") from None
     if spans is None:

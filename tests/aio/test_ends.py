@@ -17,6 +17,7 @@ from signal_sdk.aio import Signal
 from signal_sdk.aio import signal as aio_signal
 from signal_sdk.aio.operation import LoopOperation
 from signal_sdk.flat import thread
+from signal_sdk.sessions import Sessions
 from tests.aio.conftest import Run, soon
 
 NO_TOKEN = "_no_need_token"
@@ -85,7 +86,7 @@ def test_what_goes_wrong_in_the_end_is_raised(
 ) -> None:
     """What the block raises in the trio thread comes out where it is left."""
 
-    async def fail(_: Signal) -> None:
+    async def fail(_: Sessions) -> None:
         raise OSError("not this time")
 
     async def live() -> None:
@@ -93,7 +94,7 @@ def test_what_goes_wrong_in_the_end_is_raised(
             await signal.login("ann", NO_TOKEN)
 
     async def test() -> None:
-        monkeypatch.setattr(Signal, "_log_out_all", fail)
+        monkeypatch.setattr(Sessions, "log_out_all", fail)
         with pytest.raises(OSError, match="not this time"):
             await live()
 
