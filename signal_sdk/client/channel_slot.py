@@ -27,7 +27,7 @@ from signal_sdk.client.membership import Membership
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.request import Codes, UnansweredError
 from signal_sdk.client.requests import Requests, nothing
-from signal_sdk.client.roster import MAX_ROSTER
+from signal_sdk.client.roster_check import RosterCheck
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import LogoutError, SignalError
 from signal_sdk.wire import events, functions, results
@@ -59,8 +59,6 @@ class ChannelSlot:
         self._sink = sink
         self._wake = wake
         self._rejoin_at = -math.inf
-        self._roster_at = math.inf
-        """When to ask again who is there, of which the server was asked too often."""
         self._requests = requests
         self._log = log
         self._joining: list[Membership] = []
@@ -72,6 +70,9 @@ class ChannelSlot:
         self._server_channel: str | None = None
         """Where the server has the session, or may have it, while that is out of sync."""
         self.current: Membership | None = None
+        self.roster_check: RosterCheck = RosterCheck(
+            account, requests, log, wake, lambda member: self.current is member
+        )
 
     @property
     def is_idle(self) -> bool:
@@ -257,17 +258,13 @@ class ChannelSlot:
         """Join again what could not be joined again before, and ask who is there; when to ask for
         that.
         """
-        now = trio.current_time()
-        if self._roster_at <= now:
-            self._roster_at = math.inf
-            if self.current is not None:
-                self.ask_roster(self.current)
-        if self._rejoin_at > now:
-            return min(self._rejoin_at, self._roster_at)
+        self.roster_check.ask_if_due(self.current)
+        if self._rejoin_at > trio.current_time():
+            return min(self._rejoin_at, self.roster_check.due_at)
         if self._rejoin_at > -math.inf:
             self._rejoin_at = -math.inf
             self._settle()
-        return self._roster_at
+        return self.roster_check.due_at
 
     def _rejoined(self, member: Membership, result: results.JoinResult) -> None:
         self._rejoining = None
@@ -276,7 +273,7 @@ class ChannelSlot:
             member.rejoined(result)
             member.tell(Rejoined(result.attrs))
             member.release()
-            self.ask_roster(member)
+            self.roster_check.ask(member)
         self._settle()
 
     def _rejoin_failed(self, member: Membership, error: SignalError) -> None:
@@ -349,42 +346,6 @@ class ChannelSlot:
             self._is_out_of_sync, self._server_channel = True, None
             self._settle()
 
-    # --- the roster ---
-
-    def ask_roster(self, member: Membership) -> None:
-        """Ask who is there, to find whose coming and going was missed."""
-        if member.is_special or member.is_asking_roster or not member.roster.is_told:
-            return
-        member.is_asking_roster = True
-        self._requests.call(
-            lambda: functions.ChannelQueryUserListAll(channel=member.name, num=MAX_ROSTER),
-            results.QueryUserListResult,
-            nothing,
-            done=partial(self._compare, member),
-            failed=partial(self._roster_failed, member),
-            always=True,
-        )
-
-    def _compare(self, member: Membership, result: results.QueryUserListResult) -> None:
-        member.is_asking_roster = False
-        if self.current is not member:
-            return
-        left, joined = member.roster.compare(result.list, result.num)
-        name = member.name
-        for who, uid in left:
-            member.tell_other(events.ChannelUserLeave(channel=name, account=who, uid=uid))
-        for who, uid in joined:
-            member.tell_other(events.ChannelUserJoin(channel=name, account=who, uid=uid))
-
-    def _roster_failed(self, member: Membership, error: SignalError) -> None:
-        member.is_asking_roster = False
-        self._log.debug("%s: who is there is not known: %s", self._account, error)
-        if isinstance(error, UnansweredError) and self.current is member:
-            self.ask_roster(member)
-        elif error.retry_after is not None:
-            self._roster_at = trio.current_time() + error.retry_after
-            self._wake(self._roster_at)
-
     # --- events ---
 
     def take(self, event: events.ChannelEvent) -> None:
@@ -411,7 +372,7 @@ class ChannelSlot:
     def _missed(self, member: Membership, gap: Gap) -> None:
         self._sink(EventsMissed(member.name, gap))
         # Somebody may have come or gone in it.
-        self.ask_roster(member)
+        self.roster_check.ask(member)
 
 
 def _moved_on() -> SignalError:

@@ -138,7 +138,7 @@ class Channels:
         if member is not None:
             if success.gap:
                 member.missed_until(success.msgid + 1)
-            slot.ask_roster(member)
+            slot.roster_check.ask(member)
 
     def _resumed_in(self, channels: Collection[str], removed: Collection[str]) -> None:
         """The server has the session in these, and an operator has taken it out of those."""
