@@ -22,7 +22,7 @@ from signal_sdk import (
 )
 from signal_sdk.server.engine.base import AccountKey
 from signal_sdk.testing import FaultyNetwork
-from signal_sdk.testing.server import LocalServer, local_server
+from signal_sdk.testing.server import LocalServer, local_server, trio_wall_clock
 from signal_sdk.wire import names
 from tests.server.helpers import dev_config
 from tests.signals import NO_TOKEN, ecode_of, log_in, signals
@@ -119,6 +119,27 @@ async def test_who_waits_has_it_soon_after_it_was_given_up(
         began = trio.current_time()
     assert order == ["door"]
     assert trio.current_time() - began < 0.1
+
+
+async def test_a_clock_that_is_set_back_lengthens_no_lease(autojump_clock: MockClock) -> None:
+    hours = 1
+    async with (
+        local_server(listens=False, clock=lambda: trio_wall_clock() + hours * 3600) as server,
+        signals(server) as signal,
+    ):
+        ann, bob = await log_in(signal, "ann"), await log_in(signal, "bob")
+        room, theirs = await ann.channel_join("room"), await bob.channel_join("room")
+        order: list[str] = []
+        async with trio.open_nursery() as nursery:
+            # Somebody who never renews it.
+            ask = {"name": "room", "lock": "door", "askID": "1", "lease": int(LEASE * 1000)}
+            await ann.invoke("channel_lock", ask)
+            nursery.start_soon(waits, theirs.lock("door", lease=LEASE), order)
+            await trio.sleep(1)
+            hours = 0
+            assert (await room.query_lock("door")).seconds_left <= LEASE
+            await trio.sleep(LEASE)
+            assert order == ["door"]
 
 
 async def test_a_lock_that_nobody_is_to_wait_for(

@@ -197,8 +197,9 @@ class LockAsk:
         return self._wait > 0 and trio.current_time() < self._waits_until
 
     def _is_granted(self, asked_at: float, result: lock_functions.LockResult) -> None:
-        ends_at = asked_at + result.lease / 1000
-        if ends_at - trio.current_time() < result.lease / 1000 * RENEWED_AT:
+        lease = min(result.lease, self._lease) / 1000
+        ends_at = asked_at + lease
+        if ends_at - trio.current_time() < lease * RENEWED_AT:
             # The answer took so long that there is hardly anything left of it.
             self._ask()
             return
@@ -253,7 +254,8 @@ class LockAsk:
         if result.fence != self.fence:
             self._lose("the server has ended its lease")
             return
-        self._hold(asked_at, max(self._ends_at, asked_at + result.lease / 1000))
+        lease = min(result.lease, self._lease) / 1000
+        self._hold(asked_at, max(self._ends_at, asked_at + lease))
 
     def _renew(self) -> None:
         self._alarm.set(self._ends_at)

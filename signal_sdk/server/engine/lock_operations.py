@@ -83,7 +83,7 @@ class LockOperations(Core):
 
     def _standing(self, ask: Ask) -> Locked:
         if ask.fence:
-            return Locked(fence=ask.fence, seconds=max(ask.ends - self._wall(), 0.0))
+            return Locked(fence=ask.fence, seconds=ask.left(self._wall()))
         return Locked(place=self._locks.asks(ask.channel, ask.name).index(ask))
 
     def renew_lock(
@@ -126,7 +126,7 @@ class LockOperations(Core):
         return LockLook(
             holder=first.account.key.account,
             fence=first.fence,
-            seconds=max(first.ends - self._wall(), 0.0),
+            seconds=first.left(self._wall()),
             waiting=len(asks) - 1,
         )
 

@@ -41,6 +41,12 @@ class Ask:
     ends: float
     fence: int = 0
 
+    def left(self, now: float) -> float:
+        """For how many seconds it still has the lock: no more than it was given, be it that the
+        clock was set back.
+        """
+        return min(max(self.ends - now, 0.0), self.seconds)
+
     def row(self) -> Row:
         """The ask in the journal."""
         return (
