@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol, TypeVar
 
 from signal_sdk.login_session import LoginSession
@@ -16,7 +17,7 @@ from signal_sdk.router import Bot
 from signal_sdk.testing.faults import FaultyNetwork
 from signal_sdk.testing.faulty_link import Faults
 from signal_sdk.testing.scripted_call import ScriptedCall
-from signal_sdk.testing.scripted_peer import SECONDS, ScriptedPeer
+from signal_sdk.testing.scripted_peer import SECONDS, S, ScriptedPeer
 from signal_sdk.testing.stage import Stage
 from signal_sdk.websocket.link import Link
 from signal_sdk.wire.names import JsonValue
@@ -233,20 +234,27 @@ class Peer:
     started last, where `to` does not name another account.
     """
 
-    def __init__(self, ways: Ways, account: str) -> None:
+    def __init__(
+        self, ways: Ways, account: str, *, many_channels: bool = False, takes_bytes: bool = True
+    ) -> None:
         self.account = account
         self._ways = ways
+        self._scripted = partial(
+            ways.stage.peer, account, many_channels=many_channels, takes_bytes=takes_bytes
+        )
 
     def __repr__(self) -> str:
         return f"<Peer {self.account!r}>"
 
-    def other(self, account: str) -> Peer:
-        """Another account, which does as this one."""
-        return Peer(self._ways, account)
+    def other(self, account: str, *, many_channels: bool = False, takes_bytes: bool = True) -> Peer:
+        """Another account, which does as this one. `many_channels` and `takes_bytes` are how it
+        logs in, as for `Signal.login`: each time that it is asked for, the same.
+        """
+        return Peer(self._ways, account, many_channels=many_channels, takes_bytes=takes_bytes)
 
     async def _do(self, do: Callable[[ScriptedPeer], Awaitable[T]]) -> T:
         async def run() -> T:
-            return await do(await self._ways.stage.peer(self.account))
+            return await do(await self._scripted())
 
         return await self._ways.wait(run)
 
@@ -258,21 +266,21 @@ class Peer:
         """Log out. What it does next logs it in again."""
         await self._do(lambda it: it.log_out())
 
-    async def say(self, text: str, to: str | None = None) -> None:
+    async def say(self, text: str | bytes, to: str | None = None) -> None:
         """Send a message."""
         await self._do(lambda it: it.say(text, to))
 
     async def join(self, channel: str) -> None:
-        """Join a channel, and leave the one before."""
+        """Join a channel, and leave the one before, unless it may be in many."""
         await self._do(lambda it: it.join(channel))
 
-    async def leave(self) -> None:
-        """Leave the channel."""
-        await self._do(lambda it: it.leave())
+    async def leave(self, channel: str | None = None) -> None:
+        """Leave a channel: the one that it is in, where none is named."""
+        await self._do(lambda it: it.leave(channel))
 
-    async def say_in_channel(self, text: str) -> None:
-        """Send a message to the channel that it is in."""
-        await self._do(lambda it: it.say_in_channel(text))
+    async def say_in_channel(self, text: str | bytes, channel: str | None = None) -> None:
+        """Send a message to a channel: the one that it is in, where none is named."""
+        await self._do(lambda it: it.say_in_channel(text, channel))
 
     async def call(
         self, to: str | None = None, *, about: str = "call", extra: JsonValue = ""
@@ -289,17 +297,18 @@ class Peer:
 
     async def heard(
         self,
-        text: str | re.Pattern[str],
+        text: S | re.Pattern[S],
         *,
         within: float = SECONDS,
         by: str | None = None,
         channel: str | None = None,
-    ) -> str:
+    ) -> S:
         """It hears `text`, or a text in which that pattern is found, within so many seconds: from
-        anybody or from `by`, anywhere or in `channel` ("" for messages to itself).
+        anybody or from `by`, anywhere or in `channel` ("" for messages to itself). Bytes, and a
+        pattern of bytes, are for messages that are bytes.
 
         What was heard before counts, too, but each message once: this takes the first that fits,
-        and leaves the others. Returns the text. Raises `AssertionError` with what was heard
+        and leaves the others. Returns what it says. Raises `AssertionError` with what was heard
         instead.
         """
         __tracebackhide__ = True
@@ -312,10 +321,10 @@ class Peer:
         __tracebackhide__ = True
         await self._asserted(lambda it: it.heard_nothing(within))
 
-    async def transcript(self) -> list[tuple[str, str]]:
+    async def transcript(self) -> list[tuple[str, str | bytes]]:
         """All that it has heard, in order, as (account, text)."""
 
-        async def look(it: ScriptedPeer) -> list[tuple[str, str]]:
+        async def look(it: ScriptedPeer) -> list[tuple[str, str | bytes]]:
             return it.transcript
 
         return await self._do(look)
@@ -324,7 +333,7 @@ class Peer:
         __tracebackhide__ = True
 
         async def run() -> T:
-            return await do(await self._ways.stage.peer(self.account))
+            return await do(await self._scripted())
 
         return await asserted(self._ways, run)
 

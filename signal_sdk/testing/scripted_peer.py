@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 import trio
@@ -31,8 +31,12 @@ __all__ = ["ScriptedPeer"]
 
 SECONDS: Final = 2.0
 """How long something is waited for where the test does not say."""
+S = TypeVar("S", str, bytes)
+
 SHOWN: Final = 20
 """How many of the messages that were heard a failure lists: the newest."""
+SHOWN_BYTES: Final = 60
+"""How much of one that is bytes."""
 
 
 @hides("text")
@@ -42,11 +46,11 @@ class _Heard:
 
     account: str
     channel: str
-    text: str
+    text: str | bytes
 
     def __str__(self) -> str:
         where = f" in {self.channel}" if self.channel else ""
-        return f"{self.account}{where}: {self.text!r}"
+        return f"{self.account}{where}: {_shown(self.text)}"
 
 
 class _Ear(LoginCallback, ChannelCallback):
@@ -62,11 +66,26 @@ class _Ear(LoginCallback, ChannelCallback):
     ) -> None:
         self.messages.put(_Heard(account, "", msg))
 
+    def on_message_instant_receive_bytes(
+        self, session: LoginSession, account: str, uid: int, data: bytes
+    ) -> None:
+        self.messages.put(_Heard(account, "", data))
+
     def on_message_channel_receive(
         self, session: LoginSession, channel: Channel, account: str, uid: int, msg: str
     ) -> None:
+        self._hear(session, channel, account, msg)
+
+    def on_message_channel_receive_bytes(
+        self, session: LoginSession, channel: Channel, account: str, uid: int, data: bytes
+    ) -> None:
+        self._hear(session, channel, account, data)
+
+    def _hear(
+        self, session: LoginSession, channel: Channel, account: str, said: str | bytes
+    ) -> None:
         if account != session.account:
-            self.messages.put(_Heard(account, channel.name, msg))
+            self.messages.put(_Heard(account, channel.name, said))
 
     def on_invite_received(self, session: LoginSession, call: Call) -> None:
         scripted = ScriptedCall()
@@ -79,7 +98,8 @@ class _Ear(LoginCallback, ChannelCallback):
 
 
 class ScriptedPeer:
-    """An account that does what a test says. It logs in with the first thing that it does.
+    """An account that does what a test says. It logs in with the first thing that it does, with
+    `many_channels` and `takes_bytes` as for `Signal.login`.
 
     `bot` is to whom it talks where the test does not say, `explain` a line for failures.
     """
@@ -91,52 +111,70 @@ class ScriptedPeer:
         *,
         bot: Callable[[], str],
         explain: Callable[[], str] = str,
+        many_channels: bool = False,
+        takes_bytes: bool = True,
     ) -> None:
         self.account = account
+        self.many_channels = many_channels
+        self.takes_bytes = takes_bytes
         self._signal = signal
         self._bot = bot
         self._explain = explain
         self._ear = _Ear()
         self._session: LoginSession | None = None
-        self._channel: Channel | None = None
+        self._channels: dict[str, Channel] = {}
         self._began = trio.current_time()
 
     async def log_in(self) -> LoginSession:
         """Log in, where that is not done, and return the session."""
         if self._session is None:
             self._began = trio.current_time()
-            self._session = await self._signal.login(self.account, "_no_need_token", self._ear)
+            self._session = await self._signal.login(
+                self.account,
+                "_no_need_token",
+                self._ear,
+                many_channels=self.many_channels,
+                takes_bytes=self.takes_bytes,
+            )
         return self._session
 
     async def log_out(self) -> None:
         """Log out. What it does next logs it in again."""
-        session, self._session, self._channel = self._session, None, None
+        session, self._session, self._channels = self._session, None, {}
         if session is not None:
             await session.logout()
 
-    async def say(self, text: str, to: str | None = None) -> None:
+    async def say(self, text: str | bytes, to: str | None = None) -> None:
         """Send a message to the bot, or to another account."""
         session = await self.log_in()
         await session.message_instant_send(self._bot() if to is None else to, text)
 
     async def join(self, channel: str) -> None:
-        """Join a channel, and leave the one before."""
+        """Join a channel, and leave the one before, unless it may be in many."""
         session = await self.log_in()
-        self._channel = await session.channel_join(channel, self._ear)
+        joined = await session.channel_join(channel, self._ear)
+        before = self._channels if self.many_channels else {}
+        self._channels = {**before, channel: joined}
 
-    async def leave(self) -> None:
-        """Leave the channel."""
-        await self._joined().channel_leave()
-        self._channel = None
+    async def leave(self, channel: str | None = None) -> None:
+        """Leave a channel: the one that it is in, where none is named."""
+        joined = self._joined(channel)
+        await joined.channel_leave()
+        del self._channels[joined.name]
 
-    async def say_in_channel(self, text: str) -> None:
-        """Send a message to the channel that it is in."""
-        await self._joined().message_channel_send(text)
+    async def say_in_channel(self, text: str | bytes, channel: str | None = None) -> None:
+        """Send a message to a channel: the one that it is in, where none is named."""
+        await self._joined(channel).message_channel_send(text)
 
-    def _joined(self) -> Channel:
-        if self._channel is None:
+    def _joined(self, name: str | None) -> Channel:
+        if not self._channels:
             raise RuntimeError(f"{self.account!r} is in no channel: join one first")
-        return self._channel
+        if name is not None and name not in self._channels:
+            raise RuntimeError(f"{self.account!r} is not in {name!r}: join it first")
+        if name is None and len(self._channels) > 1:
+            there = ", ".join(sorted(self._channels))
+            raise RuntimeError(f"{self.account!r} is in several channels: {there}: name one")
+        return self._channels[name] if name is not None else next(iter(self._channels.values()))
 
     async def call(
         self, to: str | None = None, *, about: str = "call", extra: JsonValue = ""
@@ -160,34 +198,35 @@ class ScriptedPeer:
 
     async def heard(
         self,
-        text: str | re.Pattern[str],
+        text: S | re.Pattern[S],
         *,
         within: float = SECONDS,
         by: str | None = None,
         channel: str | None = None,
-    ) -> str:
+    ) -> S:
         """It hears `text`, or a text in which that pattern is found, within so many seconds: from
-        anybody or from `by`, anywhere or in `channel` ("" for messages to itself).
+        anybody or from `by`, anywhere or in `channel` ("" for messages to itself). Bytes, and a
+        pattern of bytes, are for messages that are bytes.
 
         What was heard before counts, too, but each message once: this takes the first that fits,
-        and leaves the others. Returns the text. Raises `AssertionError` with what was heard.
+        and leaves the others. Returns what it says. Raises `AssertionError` with what was heard.
         """
         __tracebackhide__ = True
         await self.log_in()
 
         def fits(it: _Heard) -> bool:
-            is_said = it.text == text if isinstance(text, str) else text.search(it.text) is not None
-            return is_said and by in (None, it.account) and channel in (None, it.channel)
+            is_there = by in (None, it.account) and channel in (None, it.channel)
+            return is_there and _said(it.text, text) is not None
 
         found = await self._ear.messages.take(fits, within)
-        if found is None:
-            wanted = repr(text) if isinstance(text, str) else f"what fits {text.pattern!r}"
+        if found is None or (said := _said(found.text, text)) is None:
+            wanted = _shown(text)
             wanted += f" from {by!r}" if by is not None else ""
             wanted += f" in {channel!r}" if channel else ""
             raise AssertionError(
                 f"{self.account!r} has not heard {wanted} within {within:g} s\n{self._story()}"
             )
-        return found.text
+        return said
 
     async def heard_nothing(self, within: float = SECONDS) -> None:
         """It hears nothing for so many seconds, but what was taken by `heard` before."""
@@ -198,7 +237,7 @@ class ScriptedPeer:
             raise AssertionError(f"{self.account!r} has heard something: {found}")
 
     @property
-    def transcript(self) -> list[tuple[str, str]]:
+    def transcript(self) -> list[tuple[str, str | bytes]]:
         """All that it has heard, in order, as (account, text)."""
         return [(it.account, it.text) for _, it in self._ear.messages.all]
 
@@ -216,6 +255,22 @@ class ScriptedPeer:
         if why := self._explain():
             lines.append(why)
         return "\n".join(lines)
+
+
+def _said(said: str | bytes, wanted: S | re.Pattern[S]) -> S | None:
+    """What was said, where it is what is wanted. Bytes are no text, and a text no bytes."""
+    if isinstance(wanted, re.Pattern):
+        kind = type(wanted.pattern)
+        return said if isinstance(said, kind) and wanted.search(said) else None
+    return wanted if type(said) is type(wanted) and said == wanted else None
+
+
+def _shown(said: str | bytes | re.Pattern[str] | re.Pattern[bytes]) -> str:
+    if isinstance(said, re.Pattern):
+        return f"what fits {said.pattern!r}"
+    if isinstance(said, str) or len(said) <= SHOWN_BYTES:
+        return repr(said)
+    return f"{said[:SHOWN_BYTES]!r}… ({len(said)} bytes)"
 
 
 def _messages(count: int) -> str:

@@ -119,14 +119,27 @@ class Stage:
 
     # --- peers ---
 
-    async def peer(self, account: str) -> ScriptedPeer:
-        """The peer of that account."""
+    async def peer(
+        self, account: str, *, many_channels: bool = False, takes_bytes: bool = True
+    ) -> ScriptedPeer:
+        """The peer of that account. Raises `RuntimeError` where it is there as another kind."""
         if account not in self._peers:
             signal: Signal = await self._nursery.start(self._run_signal, account)
             self._peers[account] = ScriptedPeer(
-                signal, account, bot=self._account_of_bot, explain=self.explain
+                signal,
+                account,
+                bot=self._account_of_bot,
+                explain=self.explain,
+                many_channels=many_channels,
+                takes_bytes=takes_bytes,
             )
-        return self._peers[account]
+        peer = self._peers[account]
+        if (peer.many_channels, peer.takes_bytes) != (many_channels, takes_bytes):
+            raise RuntimeError(
+                f"{account!r} is there with many_channels={peer.many_channels} and"
+                f" takes_bytes={peer.takes_bytes}: ask for it so, or for another account"
+            )
+        return peer
 
     async def _run_signal(self, account: str, *, task_status: trio.TaskStatus[Signal]) -> None:
         async with Signal(self.app, server=self.dialer(account)) as signal:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from signal_sdk.router import Bot
 from signal_sdk.testing.fronts import BotRunner, Peer, PeerCall, T, TrioWays, Ways
-from signal_sdk.testing.scripted_peer import SECONDS
+from signal_sdk.testing.scripted_peer import SECONDS, S
 from signal_sdk.wire.names import JsonValue
 
 __all__ = ["SyncBotRunner", "SyncPeer", "SyncPeerCall"]
@@ -96,17 +96,23 @@ class SyncPeerCall:
 class SyncPeer:
     """`Peer` for tests that await nothing."""
 
-    def __init__(self, ways: Ways, account: str) -> None:
+    def __init__(
+        self, ways: Ways, account: str, *, many_channels: bool = False, takes_bytes: bool = True
+    ) -> None:
         self.account = account
         self._ways = ways
-        self._peer = Peer(TrioWays(ways.stage), account)
+        self._peer = Peer(
+            TrioWays(ways.stage), account, many_channels=many_channels, takes_bytes=takes_bytes
+        )
 
     def __repr__(self) -> str:
         return f"<SyncPeer {self.account!r}>"
 
-    def other(self, account: str) -> SyncPeer:
+    def other(
+        self, account: str, *, many_channels: bool = False, takes_bytes: bool = True
+    ) -> SyncPeer:
         """As `Peer.other`."""
-        return SyncPeer(self._ways, account)
+        return SyncPeer(self._ways, account, many_channels=many_channels, takes_bytes=takes_bytes)
 
     def log_in(self) -> None:
         """As `Peer.log_in`."""
@@ -116,7 +122,7 @@ class SyncPeer:
         """As `Peer.log_out`."""
         self._ways.run(self._peer.log_out)
 
-    def say(self, text: str, to: str | None = None) -> None:
+    def say(self, text: str | bytes, to: str | None = None) -> None:
         """As `Peer.say`."""
         self._ways.run(lambda: self._peer.say(text, to))
 
@@ -124,13 +130,13 @@ class SyncPeer:
         """As `Peer.join`."""
         self._ways.run(lambda: self._peer.join(channel))
 
-    def leave(self) -> None:
+    def leave(self, channel: str | None = None) -> None:
         """As `Peer.leave`."""
-        self._ways.run(self._peer.leave)
+        self._ways.run(lambda: self._peer.leave(channel))
 
-    def say_in_channel(self, text: str) -> None:
+    def say_in_channel(self, text: str | bytes, channel: str | None = None) -> None:
         """As `Peer.say_in_channel`."""
-        self._ways.run(lambda: self._peer.say_in_channel(text))
+        self._ways.run(lambda: self._peer.say_in_channel(text, channel))
 
     def call(
         self, to: str | None = None, *, about: str = "call", extra: JsonValue = ""
@@ -147,12 +153,12 @@ class SyncPeer:
 
     def heard(
         self,
-        text: str | re.Pattern[str],
+        text: S | re.Pattern[S],
         *,
         within: float = SECONDS,
         by: str | None = None,
         channel: str | None = None,
-    ) -> str:
+    ) -> S:
         """As `Peer.heard`."""
         __tracebackhide__ = True
         return _asserted(
@@ -164,6 +170,6 @@ class SyncPeer:
         __tracebackhide__ = True
         _asserted(self._ways, lambda: self._peer.heard_nothing(within))
 
-    def transcript(self) -> list[tuple[str, str]]:
+    def transcript(self) -> list[tuple[str, str | bytes]]:
         """As `Peer.transcript`."""
         return self._ways.run(self._peer.transcript)

@@ -112,7 +112,8 @@ async def test_a_bot_without_such_a_handler_is_sent_none(autojump_clock: MockClo
             await alice.message_instant_send("desk", "a picture, please")
             assert (await anext(messages)).data == b"for you"
         assert failures == []
-        await desk.peer("bob").say("a picture, please")
+        bob = await desk.signal.login("bob", "_no_need_token")
+        await bob.message_instant_send("desk", "a picture, please")
         await trio.sleep(1)
         [failure] = failures
         assert isinstance(failure, SignalError)

@@ -25,7 +25,7 @@ def test_the_tests_pass_and_are_typed(
     files = pytester.makepyfile(**PROGRAMS).parent
     chosen = ("-p", "pytest_trio.plugin", "-p", "signal_sdk.pytest_plugin")
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", *chosen)
-    result.assert_outcomes(passed=5)
+    result.assert_outcomes(passed=7)
     out = run("mypy", "--strict", "--config-file=", files, MYPYPATH=str(files))
     assert "Success" in out, out
 
@@ -39,7 +39,7 @@ def test_on_asyncio_they_are_written_just_so(
     pytester.makepyfile(text.replace("within=500", "within=0.1"))
     chosen = ("-p", "pytest_asyncio.plugin", "-p", "signal_sdk.pytest_plugin")
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", *chosen)
-    result.assert_outcomes(passed=4)
+    result.assert_outcomes(passed=6)
 
 
 @pytest.mark.parametrize("cls", [Peer, PeerCall, NetworkFaults])
