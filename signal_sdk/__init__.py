@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from signal_sdk.client.call_states import CallState
     from signal_sdk.client.dialer import Dialer
     from signal_sdk.client.facts import Gap
-    from signal_sdk.client.locks import LockInfo
+    from signal_sdk.client.lock_values import LockInfo
     from signal_sdk.client.operation import Operation
     from signal_sdk.client.past import History, Said, Waiting
     from signal_sdk.client.watches import (
@@ -172,7 +172,7 @@ _HOMES: Final = {
     "signal_sdk.client.call_states": ("CallState",),
     "signal_sdk.client.dialer": ("Dialer",),
     "signal_sdk.client.facts": ("Gap",),
-    "signal_sdk.client.locks": ("LockInfo",),
+    "signal_sdk.client.lock_values": ("LockInfo",),
     "signal_sdk.client.operation": ("Operation",),
     "signal_sdk.client.attributes": ("Attribute", "Attributes"),
     "signal_sdk.client.past": ("History", "Said", "Waiting"),

@@ -28,7 +28,7 @@ from signal_sdk.client.facts import (
     Rejoined,
     UsersCounted,
 )
-from signal_sdk.client.locks import LockInfo, info_of, lease_ms, lock_name, wait_ms
+from signal_sdk.client.lock_values import LockInfo, info_of, lease_ms, lock_name, wait_ms
 from signal_sdk.client.membership import Membership
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.past import History, history_of

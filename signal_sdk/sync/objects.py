@@ -17,7 +17,7 @@ from signal_sdk import channel as _channel
 from signal_sdk import login_session as _login_session
 from signal_sdk.client.attributes import Attributes
 from signal_sdk.client.call_states import CallState
-from signal_sdk.client.locks import LockInfo
+from signal_sdk.client.lock_values import LockInfo
 from signal_sdk.client.past import History, Waiting
 from signal_sdk.client.watches import WatchEvent
 from signal_sdk.ecodes import ECode
