@@ -12,7 +12,7 @@ import os
 import ssl
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import trio
 
@@ -24,14 +24,12 @@ from signal_sdk.client.backoff import Backoff
 from signal_sdk.client.crew import Crew
 from signal_sdk.client.dialer import Dialer, dialer_of
 from signal_sdk.client.dispatcher import Dispatcher
-from signal_sdk.client.log import Log, warn
+from signal_sdk.client.log import Log
 from signal_sdk.client.login_states import INITIAL_STATUS
 from signal_sdk.client.operation import Operation
-from signal_sdk.client.requests import Requests
 from signal_sdk.client.session import SessionClient
 from signal_sdk.client.shared import Shared
 from signal_sdk.client.trace import Trace
-from signal_sdk.errors import SignalError
 from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.raised import only
@@ -40,7 +38,7 @@ from signal_sdk.sessions import Sessions
 from signal_sdk.spelling import DocumentedNames
 from signal_sdk.stream_events import Message
 from signal_sdk.streams import Readers
-from signal_sdk.user_attributes import UserAttributes
+from signal_sdk.user_attributes import UserAttributes, of_nobody
 from signal_sdk.wire import names
 from signal_sdk.wire.parameter_errors import wrong
 
@@ -132,7 +130,7 @@ class Signal(DocumentedNames):
             backoff=reconnect,
             trace=self._trace,
         )
-        self._nobody = UserAttributes(self._no_requests(), self._spare)
+        self._nobody = of_nobody(self._spare, self._log)
         self._sessions = Sessions()
         self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._nursery: trio.Nursery | None = None
@@ -149,20 +147,6 @@ class Signal(DocumentedNames):
     ) -> _login_session.LoginSession:
         """What a program holds of a login."""
         return _login_session.LoginSession(client, messages, invitations)
-
-    def _no_requests(self) -> Requests:
-        """What is asked without a session fails with 1003."""
-
-        def unheard(operation: Operation[Any], _: str, error: SignalError) -> None:
-            def tell() -> None:
-                if not operation.is_awaited:
-                    warn("%s", error)
-
-            self._spare.put_outcome(tell)
-
-        requests = Requests(unheard, lambda: False, self._log)
-        requests.seal("login comes first")
-        return requests
 
     def __repr__(self) -> str:
         return f"<Signal {self.appid!r}: {len(self._sessions)} sessions>"

@@ -1,8 +1,8 @@
 """User attributes and the number of users in a channel: what a `Signal` asks for through its latest
 session.
 
-Owns: how each outcome becomes a `UserAttrCallback`'s `err` and `ret`. Must not know which session
-it is asked through.
+Owns: how each outcome becomes a `UserAttrCallback`'s `err` and `ret`, and what becomes of what is
+asked through none. Must not know which session it is asked through.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from signal_sdk.callbacks import UserAttrCallback
 from signal_sdk.client import given
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.facts import Sink, UsersCounted
+from signal_sdk.client.log import Log, warn
 from signal_sdk.client.operation import Operation
 from signal_sdk.client.request import NUM_CODES
 from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.errors import SignalError
 from signal_sdk.wire import functions, names, results
 
-__all__ = ["UserAttributes"]
+__all__ = ["UserAttributes", "of_nobody"]
 
 Tell = Callable[[str, dict[str, Any]], object]
 """One method of a `UserAttrCallback`."""
@@ -118,3 +119,20 @@ class UserAttributes:
             failed=failed if sink is not None else None,
             codes=NUM_CODES,
         )
+
+
+def of_nobody(dispatcher: Dispatcher, log: Log) -> UserAttributes:
+    """What is asked before anybody has logged in: it fails with 1003, and is logged unless that is
+    heard of.
+    """
+
+    def unheard(operation: Operation[Any], _: str, error: SignalError) -> None:
+        def tell() -> None:
+            if not operation.is_awaited:
+                warn("%s", error)
+
+        dispatcher.put_outcome(tell)
+
+    requests = Requests(unheard, lambda: False, log)
+    requests.seal("login comes first")
+    return UserAttributes(requests, dispatcher)
