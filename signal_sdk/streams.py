@@ -6,6 +6,7 @@ is told: whoever makes `Readers` does.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections import deque
 from collections.abc import Callable
@@ -236,6 +237,8 @@ class Stream(Generic[T]):
         self._readers = readers
         self._limit = limit
         self._buffer: Buffer[T] | None = None
+        self._token: trio.lowlevel.TrioToken | None = None
+        """The loop that it has begun in, where there was one."""
         self._turn: Turn | None = None
         self._reads = 0
         self._is_closed = False
@@ -252,6 +255,7 @@ class Stream(Generic[T]):
             raise RuntimeError("the stream is closed: ask for another one")
         if self._buffer is None:
             self._buffer = self._readers.open(self._limit)
+            self._token = _current_token()
         return self._buffer
 
     def __aiter__(self) -> Self:
@@ -275,21 +279,19 @@ class Stream(Generic[T]):
         """Let go: nothing waits for this stream any more. May be called again."""
         self._is_closed = True
         buffer, self._buffer = self._buffer, None
-        self._end_turn()
-        if buffer is not None:
-            self._readers.close(buffer)
-            buffer.end(None)
+        turn, self._turn = self._turn, None
+        _let_go(self._readers, buffer, turn)
 
     def __del__(self) -> None:
-        # Nobody can read it any more.
-        if getattr(self, "_buffer", None) is not None:
+        # Nobody can read it any more, which may turn out in any thread.
+        if getattr(self, "_buffer", None) is None:
+            return
+        token = self._token
+        if token is None or token is _current_token():
             self.close()
-
-    def _end_turn(self) -> None:
-        """Whoever reads has done with the event before."""
-        turn, self._turn = self._turn, None
-        if turn is not None:
-            turn.end()
+        else:
+            with contextlib.suppress(trio.RunFinishedError):
+                token.run_sync_soon(_let_go, self._readers, self._buffer, self._turn)
 
     async def __anext__(self) -> T:
         buffer = self._buffer
@@ -329,4 +331,21 @@ class Stream(Generic[T]):
         if self._readers.missed is not None:
             return self._readers.missed(count)
         warn("%d events were dropped before anybody read them", count)
+        return None
+
+
+def _let_go(readers: Readers[T], buffer: Buffer[T] | None, turn: Turn | None) -> None:
+    """Whoever has read has done with the last event, and nothing waits for him any more."""
+    if turn is not None:
+        turn.end()
+    if buffer is not None:
+        readers.close(buffer)
+        buffer.end(None)
+
+
+def _current_token() -> trio.lowlevel.TrioToken | None:
+    """The loop that runs in this thread, if one does."""
+    try:
+        return trio.lowlevel.current_trio_token()
+    except RuntimeError:
         return None

@@ -273,6 +273,23 @@ async def test_a_stream_that_was_dropped_or_left_holds_nothing(
     await heard.wait("on_message_instant_receive", 65)
 
 
+async def test_a_stream_that_is_dropped_in_another_thread_holds_nothing(signal: Signal) -> None:
+    """Whoever has made a circle of references leaves it to the garbage collector, which runs where
+    it runs.
+    """
+    heard = Heard()
+    ann, bob = await log_in(signal, "ann"), await log_in(signal, "bob", heard)
+    circle: list[Any] = [aiter(bob.messages())]
+    circle.append(circle)
+    await send(ann, "bob", *range(5))
+    await take(circle[0], 1)
+    del circle
+    await trio.to_thread.run_sync(gc.collect)
+    with trio.fail_after(20):
+        await send(ann, "bob", *range(60))
+        await heard.wait("on_message_instant_receive", 65)
+
+
 async def test_a_stream_outlives_a_lost_connection(
     server: LocalServer, autojump_clock: MockClock
 ) -> None:
