@@ -25,6 +25,8 @@ async def attend(
     printer: Printer,
     ear: Ear,
     work: Callable[[LoginSession], Awaitable[None]],
+    *,
+    many_channels: bool = False,
 ) -> None:
     """Log in, do the work, and log out. At the first of SIGINT and SIGTERM the account logs out, at
     the second all ends at once; neither is a failure. Raises `SignalError` where the login or the
@@ -36,7 +38,13 @@ async def attend(
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             async with door as app:
-                session = app.login(account.name, account.token, ear, takes_bytes=True)
+                session = app.login(
+                    account.name,
+                    account.token,
+                    ear,
+                    many_channels=many_channels,
+                    takes_bytes=True,
+                )
                 nursery.start_soon(_end_on_signal, signals, session, stopping, nursery.cancel_scope)
                 try:
                     await session

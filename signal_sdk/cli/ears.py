@@ -25,7 +25,7 @@ from signal_sdk.login_session import LoginSession
 from signal_sdk.wire import names
 from signal_sdk.wire.events import SpecialEvent
 
-__all__ = ["ChannelEar", "Ear", "Printer"]
+__all__ = ["ChannelEar", "Ear", "Printer", "shown_bytes"]
 
 
 class Printer:
@@ -59,7 +59,7 @@ class Printer:
             await self._writer.write_line(as_text(told))
 
 
-def _shown(data: bytes) -> dict[str, Any]:
+def shown_bytes(data: bytes) -> dict[str, Any]:
     """Bytes: to people, how many there are; to programs, all of them, in base64."""
     return {"size": len(data), "data": base64.b64encode(data).decode()}
 
@@ -93,7 +93,7 @@ class Ear(LoginCallback):
     async def on_message_instant_receive_bytes(
         self, session: LoginSession, account: str, uid: int, data: bytes
     ) -> None:
-        await self.printer.show(session, "bytes", account=account, **_shown(data))
+        await self.printer.show(session, "bytes", account=account, **shown_bytes(data))
 
     async def on_invite_received(self, session: LoginSession, call: Call) -> None:
         await self.printer.show(
@@ -160,7 +160,7 @@ class ChannelEar(ChannelCallback):
     async def on_message_channel_receive_bytes(
         self, session: LoginSession, channel: Channel, account: str, uid: int, data: bytes
     ) -> None:
-        told = {"account": account, "uid": uid, **_shown(data)}
+        told = {"account": account, "uid": uid, **shown_bytes(data)}
         await self._show(session, channel, "channel_bytes", **told)
 
     async def on_special_event(

@@ -5,6 +5,7 @@ Owns: what it listens to. Must not know how events look, nor how a session begin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -22,7 +23,13 @@ __all__ = ["listen"]
 
 @click.command()
 @account_options
-@click.option("--channel", metavar="NAME", help="Join this channel, and print what happens there.")
+@click.option(
+    "--channel",
+    "names_",
+    metavar="NAME",
+    multiple=True,
+    help="Join this channel, and print what happens there. May be given several times.",
+)
 @click.option(
     "--users",
     is_flag=True,
@@ -35,30 +42,29 @@ __all__ = ["listen"]
 )
 @click.option("--json", "is_json", is_flag=True, help="Print each event as one JSON object.")
 def listen(
-    *, channel: str | None, users: bool, channels: bool, is_json: bool, **options: Any
+    *, names_: tuple[str, ...], users: bool, channels: bool, is_json: bool, **options: Any
 ) -> None:
     """Log ACCOUNT in and print what it hears, until SIGTERM or SIGINT ends it.
 
-    That is messages to it and calls (which it lets ring), and one of --channel, --users and
-    --channels: an account is in one channel at a time. An account is logged in once, too: another
-    login of it ends this one.
+    That is messages to it and calls (which it lets ring), and what --channel, --users and
+    --channels name. An account is logged in once: another login of it ends this one.
     """
-    if (channel is not None) + users + channels > 1:
-        raise click.UsageError("Give one of --channel, --users and --channels.")
+    wanted = list(dict.fromkeys(names_))
     if users:
-        channel = names.USER_ONLINE_CHANNEL
-    elif channels:
-        channel = names.CHANNEL_EVENT_CHANNEL
+        wanted.append(names.USER_ONLINE_CHANNEL)
+    if channels:
+        wanted.append(names.CHANNEL_EVENT_CHANNEL)
     with hangup_ignored():
-        trio.run(_listen, Account(**options), channel, is_json)
+        trio.run(_listen, Account(**options), wanted, is_json)
 
 
-async def _listen(account: Account, channel: str | None, is_json: bool) -> None:
+async def _listen(account: Account, channels: Sequence[str], is_json: bool) -> None:
     printer = Printer(is_json=is_json)
 
     async def join(session: LoginSession) -> None:
-        if channel is not None:
+        for channel in channels:
             await session.channel_join(channel, ChannelEar(printer))
         await trio.sleep_forever()
 
-    await attend(account, printer, Ear(printer), join)
+    # A server that knows nothing of many is asked for one.
+    await attend(account, printer, Ear(printer), join, many_channels=len(channels) > 1)

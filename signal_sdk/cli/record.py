@@ -5,6 +5,7 @@ Owns: what the session hears and says. Must not know the file's form, nor how ev
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,20 @@ __all__ = ["record"]
 @click.command()
 @click.argument("file", metavar="FILE", shell_complete=files)
 @account_options
-@click.option("--channel", metavar="NAME", help="Join this channel, and record what happens there.")
+@click.option(
+    "--channel",
+    "channels",
+    metavar="NAME",
+    multiple=True,
+    help="Join this channel, and record what happens there. May be given several times.",
+)
 @click.option("--to", metavar="ACCOUNT", help="Send the lines of stdin to this account.")
 @click.option("--force", is_flag=True, help="Replace FILE where it is there already.")
 @click.option("--json", "is_json", is_flag=True, help="Print each event as one JSON object.")
 def record(
     *,
     file: str,
-    channel: str | None,
+    channels: tuple[str, ...],
     to: str | None,
     force: bool,
     is_json: bool,
@@ -45,15 +52,21 @@ def record(
     """Log ACCOUNT in, and write what it hears and says into FILE, until SIGTERM or SIGINT ends it.
 
     It hears what `listen` does. What it says are the lines of stdin: each is sent to --to, or to
-    the --channel; with neither, stdin is not read. FILE is for this user alone (mode 0600).
+    the --channel; with neither, or with several channels, stdin is not read. FILE is for this user
+    alone (mode 0600).
     """
     account = Account(**options)
     failure: Exception | None = None
     with hangup_ignored(), new_file(Path(file), is_forced=force) as fd:
-        recorder = Recorder(fd, app=account.app, account=account.name, is_json=is_json)
-        work = partial(_speak, recorder=recorder, channel=channel, to=to)
+        channels = tuple(dict.fromkeys(channels))
+        many = len(channels) > 1
+        recorder = Recorder(
+            fd, app=account.app, account=account.name, is_json=is_json, many_channels=many
+        )
+        work = partial(_speak, recorder=recorder, channels=channels, to=to)
+        attending = partial(attend, account, recorder, Ear(recorder), work, many_channels=many)
         try:
-            trio.run(attend, account, recorder, Ear(recorder), work)
+            trio.run(attending)
         except Exception as exc:
             if not recorder.has_begun:
                 raise
@@ -64,14 +77,14 @@ def record(
 
 
 async def _speak(
-    session: LoginSession, *, recorder: Recorder, channel: str | None, to: str | None
+    session: LoginSession, *, recorder: Recorder, channels: Collection[str], to: str | None
 ) -> None:
     """Join, and say each line, until cancelled."""
     joined = None
-    if channel is not None:
+    for channel in channels:
         await recorder.show(session, "joining", channel=channel)
         joined = await session.channel_join(channel, ChannelEar(recorder))
-    if to is None and joined is None:
+    if to is None and len(channels) != 1:
         await trio.sleep_forever()
     async for line in typed(by_line=True):
         if not line:
@@ -81,7 +94,7 @@ async def _speak(
                 await recorder.show(session, "sent", to=to, msg=line)
                 await session.message_instant_send(to, line)
             elif joined is not None:
-                await recorder.show(session, "channel_sent", channel=channel, msg=line)
+                await recorder.show(session, "channel_sent", channel=joined.name, msg=line)
                 await joined.message_channel_send(line)
         except SignalError as exc:
             await recorder.show(session, "error", ecode=int(exc.ecode), reason=exc.reason)

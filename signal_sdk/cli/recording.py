@@ -19,20 +19,22 @@ from signal_sdk.cli.output import LineWriter
 from signal_sdk.errors import ConfigError
 from signal_sdk.wire.hidden import hides
 
-__all__ = ["SAYINGS", "Entry", "Recorder", "entries"]
+__all__ = ["SAYINGS", "Entry", "Recorder", "entries", "is_in_many"]
 
 VERSION: Final = 1
 SAYINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "joining": ("channel",),
     "sent": ("to", "msg"),
+    "bytes_sent": ("to", "data"),
     "channel_sent": ("channel", "msg"),
+    "channel_bytes_sent": ("channel", "data"),
 }
 """The events that are what the session itself has said, and what each has to have."""
 MAX_LINE_BYTES: Final = 1024 * 1024
 """More than any entry has: a list of 200 users with names of 128 characters has 150 KB."""
 
 
-class Header(msgspec.Struct, kw_only=True):
+class Header(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The first line."""
 
     signal_sdk_recording: int
@@ -40,9 +42,11 @@ class Header(msgspec.Struct, kw_only=True):
     account: str
     began: int
     """In Unix milliseconds."""
+    many_channels: bool = False
+    """May the session be in many, so that to join one is not to leave another?"""
 
 
-@hides("msg")
+@hides("msg", "data")
 class Entry(msgspec.Struct, kw_only=True):
     """Each further line, as far as it can be said again; what else was heard has other fields."""
 
@@ -53,15 +57,31 @@ class Entry(msgspec.Struct, kw_only=True):
     to: str | None = None
     channel: str | None = None
     msg: str | None = None
+    data: bytes | None = None
+    """In base64."""
+
+    @property
+    def lacks(self) -> str:
+        """What it has to have to be said, and has not; empty where nothing is."""
+        needs = SAYINGS.get(self.event, ())
+        return next((name for name in needs if getattr(self, name) is None), "")
 
 
 class Recorder(Printer):
     """Prints events, and writes each into the file behind `fd`, too."""
 
-    def __init__(self, fd: int, *, app: str, account: str, is_json: bool) -> None:
+    def __init__(
+        self, fd: int, *, app: str, account: str, is_json: bool, many_channels: bool = False
+    ) -> None:
         super().__init__(is_json=is_json)
         self._file = LineWriter(fd)
-        self._header = Header(signal_sdk_recording=VERSION, app=app, account=account, began=0)
+        self._header = Header(
+            signal_sdk_recording=VERSION,
+            app=app,
+            account=account,
+            began=0,
+            many_channels=many_channels,
+        )
         self._began: float | None = None
 
     @property
@@ -86,14 +106,22 @@ class Recorder(Printer):
         await super().write(told)
 
 
+def is_in_many(path: str) -> bool:
+    """May the session be in many channels? Raises `ConfigError` as `entries`."""
+    header = next(_lines(path))
+    return isinstance(header, Header) and header.many_channels
+
+
 def entries(path: str) -> Iterator[Entry]:
     """What was recorded, in its order. Raises `ConfigError` with the file and the line."""
+    return (line for line in _lines(path) if isinstance(line, Entry))
+
+
+def _lines(path: str) -> Iterator[Header | Entry]:
     try:
         with Path(path).open("rb") as file:
             for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES), b""), 1):
-                found = _decoded(line, Header if number == 1 else Entry, f"{path}:{number}")
-                if isinstance(found, Entry):
-                    yield found
+                yield _decoded(line, Header if number == 1 else Entry, f"{path}:{number}")
             if not file.tell():
                 raise ConfigError(f"{path}: it is empty")
     except OSError as exc:
@@ -109,8 +137,6 @@ def _decoded(line: bytes, kind: type[Header | Entry], place: str) -> Header | En
     if isinstance(found, Header) and found.signal_sdk_recording != VERSION:
         version = found.signal_sdk_recording
         raise ConfigError(f"{place}: a recording of version {version}, not {VERSION}")
-    if isinstance(found, Entry):
-        for name in SAYINGS.get(found.event, ()):
-            if getattr(found, name) is None:
-                raise ConfigError(f"{place}: {found.event!r} needs {name!r}")
+    if isinstance(found, Entry) and (lack := found.lacks):
+        raise ConfigError(f"{place}: {found.event!r} needs {lack!r}")
     return found

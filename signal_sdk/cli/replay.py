@@ -11,22 +11,24 @@ from typing import Any, Final
 
 import click
 import trio
+from msgspec import structs
 
 from signal_sdk.channel import Channel
 from signal_sdk.cli.account import Account, account_options
 from signal_sdk.cli.attending import attend
 from signal_sdk.cli.completing import files
-from signal_sdk.cli.ears import ChannelEar, Ear, Printer
+from signal_sdk.cli.ears import ChannelEar, Ear, Printer, shown_bytes
 from signal_sdk.cli.hangup import hangup_ignored
 from signal_sdk.cli.numbers import Positive
-from signal_sdk.cli.recording import SAYINGS, Entry, entries
+from signal_sdk.cli.recording import SAYINGS, Entry, entries, is_in_many
 from signal_sdk.errors import ConfigError, SignalError
 from signal_sdk.login_session import LoginSession
 
 __all__ = ["replay"]
 
 MAX_SPEED: Final = 1000
-HEARD: Final = "channel_message"
+HEARD: Final = {"channel_message": "channel_sent", "channel_bytes": "channel_bytes_sent"}
+"""What is said again of what was heard, and what that is as a saying."""
 
 
 @click.command()
@@ -48,7 +50,7 @@ HEARD: Final = "channel_message"
 def replay(*, file: str, speed: float, heard: bool, is_json: bool, **options: Any) -> None:
     """Log ACCOUNT in, and say again what a session has said that `record` has written into FILE.
 
-    That is its channel, which is joined, and its messages, each as long after the beginning as it
+    That is its channels, which are joined, and its messages, each as long after the beginning as it
     was then; the next one waits for the server's answer. What the account hears meanwhile is
     printed as `listen` does. Exit code 1: a message was refused.
     """
@@ -58,9 +60,12 @@ def replay(*, file: str, speed: float, heard: bool, is_json: bool, **options: An
         raise ConfigError(f"{file}: nothing in it was said{more}")
     printer = Printer(is_json=is_json)
     refused: list[SignalError] = []
-    work = partial(_say_all, _chosen(file, heard=heard), printer, refused, speed)
+    many = is_in_many(file)
+    speaker = _Speaker(printer, is_in_many=many)
+    work = partial(_say_all, _chosen(file, heard=heard), speaker, refused, speed)
+    attending = partial(attend, Account(**options), printer, Ear(printer), work, many_channels=many)
     with hangup_ignored():
-        trio.run(attend, Account(**options), printer, Ear(printer), work)
+        trio.run(attending)
     if refused:
         more = f", and {len(refused) - 1} more" if len(refused) > 1 else ""
         raise click.ClickException(f"a message was refused{more}: {refused[0]}")
@@ -71,50 +76,61 @@ def _chosen(file: str, *, heard: bool) -> Iterator[Entry]:
     for entry in entries(file):
         if entry.direction == "out" and entry.event in SAYINGS:
             yield entry
-        elif heard and entry.event == HEARD and entry.channel and entry.msg is not None:
-            yield Entry(
-                at=entry.at,
-                direction="out",
-                event="channel_sent",
-                channel=entry.channel,
-                msg=entry.msg,
-            )
+        elif heard and entry.event in HEARD and entry.channel:
+            again = structs.replace(entry, direction="out", event=HEARD[entry.event])
+            if not again.lacks:
+                yield again
+
+
+class _Speaker:
+    """Says what is to be said, and prints it. `is_in_many` is whether its session may be in many
+    channels, so that to join one is not to leave another.
+    """
+
+    def __init__(self, printer: Printer, *, is_in_many: bool) -> None:
+        self.printer = printer
+        self._is_in_many = is_in_many
+        self._joined: dict[str, Channel] = {}
+
+    async def say(self, session: LoginSession, entry: Entry) -> None:
+        """Say one thing. Raises `SignalError`."""
+        channel, to = entry.channel or "", entry.to or ""
+        if entry.event == "joining":
+            await self.printer.show(session, entry.event, channel=channel)
+            if not self._is_in_many:
+                self._joined.clear()
+            self._joined[channel] = await session.channel_join(channel, ChannelEar(self.printer))
+            return
+        said: str | bytes
+        if "data" in SAYINGS[entry.event]:
+            said = entry.data or b""
+            shown = shown_bytes(said)
+        else:
+            said = entry.msg or ""
+            shown = {"msg": said}
+        if "to" in SAYINGS[entry.event]:
+            await self.printer.show(session, entry.event, to=to, **shown)
+            await session.message_instant_send(to, said)
+            return
+        await self.printer.show(session, entry.event, channel=channel, **shown)
+        if channel in self._joined:
+            await self._joined[channel].message_channel_send(said)
+        else:
+            await session.message_channel_send_force(channel, said)
 
 
 async def _say_all(
     chosen: Iterator[Entry],
-    printer: Printer,
+    speaker: _Speaker,
     refused: list[SignalError],
     speed: float,
     session: LoginSession,
 ) -> None:
     began = trio.current_time()
-    joined: dict[str, Channel] = {}
     for entry in chosen:
         await trio.sleep(max(0.0, began + entry.at / speed - trio.current_time()))
         try:
-            await _say(entry, printer, joined, session)
+            await speaker.say(session, entry)
         except SignalError as exc:
             refused.append(exc)
-            await printer.show(session, "error", ecode=int(exc.ecode), reason=exc.reason)
-
-
-async def _say(
-    entry: Entry, printer: Printer, joined: dict[str, Channel], session: LoginSession
-) -> None:
-    """Say one thing. Raises `SignalError`."""
-    channel, to, msg = entry.channel or "", entry.to or "", entry.msg or ""
-    if entry.event == "sent":
-        await printer.show(session, "sent", to=to, msg=msg)
-        await session.message_instant_send(to, msg)
-        return
-    if entry.event == "joining":
-        await printer.show(session, "joining", channel=channel)
-        joined.clear()
-        joined[channel] = await session.channel_join(channel, ChannelEar(printer))
-        return
-    await printer.show(session, "channel_sent", channel=channel, msg=msg)
-    if channel in joined:
-        await joined[channel].message_channel_send(msg)
-    else:
-        await session.message_channel_send_force(channel, msg)
+            await speaker.printer.show(session, "error", ecode=int(exc.ecode), reason=exc.reason)

@@ -19,6 +19,7 @@ from signal_sdk import LoginSession, Signal
 from signal_sdk.cli.events import as_text
 from signal_sdk.cli.hangup import hangup_ignored
 from signal_sdk.cli.main import cli
+from signal_sdk.testing.server import local_server
 from tests.cli.program import Program, dev_server, full_disk, one_line_of, program, run
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -141,6 +142,32 @@ async def test_channels_of_the_whole_app_are_printed() -> None:
             [join] = await heard.events("join")
             assert join == {"channel": "lobby", "account": "bob", "uid": bob.uid}
         await heard.events("leave")
+
+
+async def test_several_channels_are_printed_side_by_side() -> None:
+    async with (
+        local_server() as server,
+        listening(
+            server.address, "--channel", "lobby", "--channel", "stage", "--users", "--channels"
+        ) as heard,
+        logged_in(server.address, "bob") as bob,
+    ):
+        events = [await heard.event() for _ in range(2 * 2 + 2)]
+        assert [it["channel"] for it in events if it["event"] == "joined"] == [
+            "lobby",
+            "stage",
+            "_agora_user_online",
+            "_agora_channel_event",
+        ]
+        # Bob may have come before it asked who comes.
+        for name in ("stage", "lobby"):
+            await bob.message_channel_send_force(name, "hello")
+        told = list[str]()
+        while len(told) < 2:
+            event = await heard.event()
+            if event["event"] == "channel_message":
+                told.append(event["channel"])
+        assert told == ["stage", "lobby"]
 
 
 async def test_people_read_lines_that_move_nothing_on_their_screen() -> None:
@@ -290,14 +317,6 @@ async def test_a_full_disk_ends_it_with_one_line() -> None:
     [
         (("--account", "a"), "signal-sdk listen: missing option '--app'"),
         (("--app", "a"), "signal-sdk listen: missing option '--account'"),
-        (
-            ("--app", "a", "--account", "a", "--users", "--channels"),
-            "signal-sdk listen: give one of --channel, --users and --channels; see",
-        ),
-        (
-            ("--app", "a", "--account", "a", "--channel", "c", "--users"),
-            "signal-sdk listen: give one of --channel, --users and --channels; see",
-        ),
         (("--app", "a", "--account", "a", "--server", "ftp://x"), "signal-sdk: server 'ftp://x'"),
         (("--app", "", "--account", "a"), "signal-sdk: app id '' is empty"),
     ],

@@ -116,6 +116,32 @@ async def test_what_is_heard_and_said_is_written_down(server: LocalServer, tmp_p
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+async def test_several_channels_and_bytes_are_written_down(
+    server: LocalServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "talk.jsonl"
+    many = ("--channel", "room", "--channel", "bar")
+    async with recording_of(server, file, *many, "--to", "b") as (running, bob):
+        for _ in many[::2]:
+            await until(running, "users")
+        for name in ("room", "bar"):
+            await bob.message_channel_send_force(name, name.encode())
+        await bob.message_instant_send("a", b"\0\xff")
+        await until(running, "bytes")
+        await running.say("hello\n")
+        await until(running, "sent")
+        ended = await running.end(signal.SIGTERM)
+    assert (ended.code, ended.err) == (0, "")
+    header, entries = read(file)
+    assert header["many_channels"] is True
+    heard = [(it["channel"], it["data"]) for it in entries if it["event"] == "channel_bytes"]
+    assert heard == [("room", "cm9vbQ=="), ("bar", "YmFy")]
+    assert [it["data"] for it in entries if it["event"] == "bytes"] == ["AP8="]
+    said = [it.event for it in recording.entries(str(file)) if it.direction == "out"]
+    assert said == ["joining", "joining", "sent"]
+    assert recording.is_in_many(str(file))
+
+
 async def test_lines_go_to_an_account_and_one_that_is_refused_is_told(
     server: LocalServer, tmp_path: Path
 ) -> None:

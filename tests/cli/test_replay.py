@@ -16,7 +16,7 @@ from trio.testing import MockClock
 
 from signal_sdk import ChannelCallback, LoginCallback, LoginSession, Signal
 from signal_sdk.channel import Channel
-from signal_sdk.cli import replay
+from signal_sdk.cli import recording, replay
 from signal_sdk.cli.ears import Printer
 from signal_sdk.cli.main import cli
 from signal_sdk.errors import SignalError
@@ -39,7 +39,7 @@ class Ears(LoginCallback, ChannelCallback):
     """Collects what it hears, and when."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[float, str, str]] = []
+        self.heard: list[tuple[float, str, str | bytes]] = []
 
     def on_message_instant_receive(
         self, session: LoginSession, account: str, uid: int, msg: str
@@ -50,6 +50,16 @@ class Ears(LoginCallback, ChannelCallback):
         self, session: LoginSession, channel: Channel, account: str, uid: int, msg: str
     ) -> None:
         self.heard.append((round(trio.current_time(), 1), channel.name, msg))
+
+    def on_message_instant_receive_bytes(
+        self, session: LoginSession, account: str, uid: int, data: bytes
+    ) -> None:
+        self.heard.append((round(trio.current_time(), 1), account, data))
+
+    def on_message_channel_receive_bytes(
+        self, session: LoginSession, channel: Channel, account: str, uid: int, data: bytes
+    ) -> None:
+        self.heard.append((round(trio.current_time(), 1), channel.name, data))
 
 
 def write(folder: Path, *lines: str | dict[str, Any]) -> str:
@@ -65,12 +75,12 @@ async def server() -> AsyncIterator[LocalServer]:
 
 
 @asynccontextmanager
-async def ears(server: LocalServer) -> AsyncIterator[dict[str, Ears]]:
+async def ears(server: LocalServer, *, takes_bytes: bool = False) -> AsyncIterator[dict[str, Ears]]:
     """One who hears messages, and one in each channel."""
     async with Signal("app", server=server) as app:
         found = {name: Ears() for name in ("b", "room", "other")}
         for name, ear in found.items():
-            session = await app.login(name, "_no_need_token", ear)
+            session = await app.login(name, "_no_need_token", ear, takes_bytes=takes_bytes)
             if name != "b":
                 await session.channel_join(name, ear)
         yield found
@@ -97,6 +107,46 @@ async def test_what_was_said_is_said_again(
     assert spoken == ["joining", "sent", *["channel_sent"] * (2 + len(again))]
 
 
+IN_MANY = '{"signal_sdk_recording":1,"app":"x","account":"y","began":5,"many_channels":true}'
+BYTES = (
+    {"at": 0.0, "direction": "out", "event": "joining", "channel": "room"},
+    {"at": 0.0, "direction": "out", "event": "joining", "channel": "other"},
+    {"at": 0.1, "direction": "out", "event": "bytes_sent", "to": "b", "data": "AP8="},
+    {"at": 0.2, "direction": "in", "event": "channel_bytes", "channel": "other", "data": "AA=="},
+    {"at": 0.3, "direction": "in", "event": "channel_bytes", "channel": "other", "size": 3},
+    {"at": 0.4, "direction": "out", "event": "channel_bytes_sent", "channel": "room", "data": ""},
+)
+
+
+@pytest.mark.parametrize("header", [HEADER, IN_MANY])
+async def test_bytes_are_said_again_in_the_channels_that_it_is_in(
+    tmp_path: Path, autojump_clock: MockClock, header: str
+) -> None:
+    file = write(tmp_path, header, *BYTES)
+    async with (
+        local_server(listens=False) as server,
+        ears(server, takes_bytes=True) as hears,
+        Signal("app", server=server) as app,
+    ):
+        is_in_many = recording.is_in_many(file)
+        assert is_in_many == (header is IN_MANY)
+        session = await app.login("a", "_no_need_token", many_channels=is_in_many, takes_bytes=True)
+        refused: list[SignalError] = []
+        speaker = replay._Speaker(Silent(is_json=True), is_in_many=is_in_many)
+        await replay._say_all(replay._chosen(file, heard=True), speaker, refused, 1.0, session)
+        await trio.sleep(0.1)
+        there = [name for name in ("room", "other") if await is_in(session, name)]
+        assert there == (["room", "other"] if is_in_many else ["other"])
+    assert refused == []
+    said = {name: [msg for _, _, msg in ear.heard] for name, ear in hears.items()}
+    assert said == {"b": [b"\0\xff"], "room": [b""], "other": [b"\0"]}
+
+
+async def is_in(session: LoginSession, channel: str) -> bool:
+    users = await session.channel_query_user_list(channel)
+    return session.account in [account for account, _ in users]
+
+
 class Silent(Printer):
     """Prints nothing."""
 
@@ -118,7 +168,8 @@ async def test_each_is_said_in_its_time(
         began = trio.current_time()
         refused: list[SignalError] = []
         chosen = replay._chosen(file, heard=True)
-        await replay._say_all(chosen, Silent(is_json=True), refused, speed, session)
+        speaker = replay._Speaker(Silent(is_json=True), is_in_many=False)
+        await replay._say_all(chosen, speaker, refused, speed, session)
         await trio.sleep(0.1)
     assert refused == []
     times = [at - began for ear in hears.values() for at, _, _ in ear.heard]
@@ -152,6 +203,8 @@ async def test_what_is_refused_is_told_and_the_rest_is_said(
         ((HEADER, TALK[1], {**TALK[1], "direction": "up"}), ":3: not a line of a recording: "),
         ((HEADER, TALK[1], {**TALK[2], "msg": 5}), ":3: not a line of a recording: Expected"),
         ((HEADER, {"at": 1, "direction": "out", "event": "sent"}), ":2: 'sent' needs 'to'"),
+        ((HEADER, {**BYTES[2], "data": None}), ":2: 'bytes_sent' needs 'data'"),
+        ((HEADER, {**BYTES[2], "data": "A"}), ":2: not a line of a recording: Invalid base64"),
         ((HEADER, TALK[1], "[" * 100_000), ":3: not a line of a recording: "),
     ],
 )

@@ -13,9 +13,10 @@ import trio
 import trustme
 from click.testing import CliRunner
 
-from signal_sdk import ChannelCallback, LoginCallback, LoginSession, Signal
+from signal_sdk import ChannelCallback, ChannelMessage, LoginCallback, LoginSession, Signal
 from signal_sdk.channel import Channel
 from signal_sdk.cli.main import cli
+from signal_sdk.testing.server import local_server
 from signal_sdk.wire import tokens
 from tests.cli.program import (
     Ended,
@@ -84,6 +85,30 @@ async def test_an_account_gets_it() -> None:
         assert await ear.heard() == ("message", "mouth", "two\nlines 👋")
         assert_quiet(await send(address, "--to", "ear", "--", "--to"))
         assert await ear.heard() == ("message", "mouth", "--to")
+
+
+async def test_bytes_are_sent_of_a_file_and_of_stdin(tmp_path: Path) -> None:
+    file = tmp_path / "image.png"
+    file.write_bytes(bytes(range(256)))
+    async with (
+        local_server() as server,
+        Signal("app", server=server) as app,
+        app.login("ear", "_no_need_token", takes_bytes=True) as session,
+        session.channel("lobby") as channel,
+        session.messages() as messages,
+        channel.events() as events,
+    ):
+        assert_quiet(await send(server.address, "--to", "ear", "--bytes", str(file)))
+        assert (await anext(messages)).data == bytes(range(256))
+        args = ("--channel", "lobby", "--join", "--bytes", "-")
+        assert_quiet(await send(server.address, *args, stdin=b"\0\xff\n"))
+        async for event in events:
+            if isinstance(event, ChannelMessage):
+                assert (event.account, event.data) == ("mouth", b"\0\xff\n")
+                break
+        refused = await send(server.address, "--to", "nobody", "--bytes", str(file))
+    assert refused.code == 1
+    assert one_line_of(refused).endswith("(1004 GENERAL_E_WRONG_PARAM)")
 
 
 async def test_a_ca_is_trusted_beside_the_system_s(tmp_path: Path) -> None:
@@ -225,7 +250,13 @@ async def test_wrong_arguments_are_seen_before_anything_is_sent(
         (("--channel", "b", "--ttl", "5", "hello"), b"", "--ttl goes with --to"),
         (("--to", "a", "--join", "hello"), b"", "--join goes with --channel"),
         (("--to", "a", "--ttl", "-1", "hello"), b"", "invalid value for '--ttl'"),
-        (("--to", "a"), b"", "missing argument 'MESSAGE'"),
+        (("--to", "a"), b"", "give either MESSAGE or --bytes"),
+        (("--to", "a", "--bytes", "-", "hello"), b"x", "give either MESSAGE or --bytes"),
+        (("--to", "a", "--bytes", "-", "--ttl", "5"), b"x", "--ttl goes with a text"),
+        (("--to", "a", "--bytes", "-"), b"", "the message is empty"),
+        (("--to", "a", "--bytes", "-"), bytes(6145), "there are more than 6144 bytes on stdin"),
+        (("--to", "a", "--bytes", "/dev/zero"), b"", "than 6144 bytes in /dev/zero"),
+        (("--to", "a", "--bytes", "/no/such"), b"", "/no/such: No such file or directory"),
         (("--to", "a", ""), b"", "the message is empty"),
         (("--to", "a", "-"), b"\n", "the message is empty"),
         (("--to", "a", "-"), b"\xff", "is not UTF-8 text"),
