@@ -1,6 +1,7 @@
 """`signal-sdk` and `python -m signal_sdk`: the way into the command line.
 
-Owns: what is said where the command line's own library is not installed. Must not know any command.
+Owns: what is said where the command line's own library is not installed, and the end by Ctrl-C
+while libraries are imported. Must not know any command.
 """
 
 from __future__ import annotations
@@ -10,10 +11,22 @@ import sys
 from signal_sdk.extras import needs_extra
 
 MISSING = needs_extra("signal-sdk's command line", "server")
+INTERRUPTED = 130
+"""What a shell reports for a program that SIGINT ended. `cli.failures` has it as well, but needs
+click, which may not be there yet.
+"""
 
 
 def main() -> int:
     """Run the command line on this process's arguments, and return the exit code."""
+    try:
+        return _run()
+    except KeyboardInterrupt:
+        # It came while libraries were imported, which takes half a second on a busy machine.
+        return INTERRUPTED
+
+
+def _run() -> int:
     try:
         import click  # noqa: F401, PLC0415  it may be missing, and that is to be one clear line
     except ModuleNotFoundError as exc:

@@ -54,7 +54,7 @@ MIN_SIZE: Final = 32
 """When it was due stands in each message."""
 
 
-@click.command()
+@click.command(short_help="Have bots send messages at a pace, and time them.")
 @server_options
 @certificate_options
 @click.option(

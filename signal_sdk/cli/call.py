@@ -35,7 +35,7 @@ DEFAULT_CHANNEL: Final = "call"
 MAX_SECONDS: Final = 24 * 3600
 
 
-@click.command()
+@click.command(short_help="Log an account in, and call somebody, or wait for a call.")
 @account_options
 @click.option("--to", metavar="ACCOUNT", help="Call this account.")
 @click.option("--answer", is_flag=True, help="Wait for a call, and accept the first that comes.")

@@ -26,7 +26,7 @@ from signal_sdk.server.config import Config
 __all__ = ["check"]
 
 
-@click.command()
+@click.command(short_help="Say all that is wrong with a configuration.")
 @click.argument("file", metavar="CONFIG", shell_complete=files)
 @click.option("--dev", is_flag=True, help="As with serve --dev.")
 @click.option("--data", metavar="DIR", shell_complete=directories, help="As with serve --data DIR.")

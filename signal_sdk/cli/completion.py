@@ -25,7 +25,7 @@ VARIABLE: Final = "_SIGNAL_SDK_COMPLETE"
 """By which a shell asks: click's own name for it."""
 
 
-@click.command()
+@click.command(short_help="Print a script with which a shell completes words.")
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 @json_option
 @click.pass_context

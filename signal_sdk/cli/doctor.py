@@ -38,7 +38,7 @@ DEFAULT_ACCOUNT: Final = "signal-sdk-doctor"
 MAX_LOOKUP_PORTS: Final = 2
 
 
-@click.command()
+@click.command(short_help="Look over what a server keeps, or try a client's way to it.")
 @click.option(
     "--data", metavar="DIR", shell_complete=directories, help="The directory that state is kept in."
 )

@@ -77,7 +77,11 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 def _wrong_use(error: click.UsageError) -> int:
     command = error.ctx.command_path if error.ctx else PROGRAM
+    # Lists of choices come as lines of their own.
+    text = " ".join(error.format_message().split()).rstrip(".")
     # What stands where nothing belongs may be a token or a certificate that lost its option.
-    text = _EXTRA.sub(r"\1", error.format_message()).rstrip(".")
+    text, are_extra = _EXTRA.subn(r"\1", text)
+    if are_extra and error.ctx and any("--config" in it.opts for it in error.ctx.command.params):
+        text += " (a configuration is --config FILE)"
     complain(f"{command}: {text[:1].lower()}{text[1:]}; see {command} --help")
     return WRONG_USE

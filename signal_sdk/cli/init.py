@@ -132,7 +132,7 @@ SECTIONS: Final[list[Callable[[Fresh], str]]] = [
 """What the file is made of, in this order."""
 
 
-@click.command()
+@click.command(short_help="Write a configuration to start from, with a new app.")
 @click.argument("file", metavar="[FILE]", shell_complete=files, default="signal.toml")
 @click.option(
     "--data",

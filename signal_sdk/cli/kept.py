@@ -34,12 +34,16 @@ TIMES: Final = ("empty_since", "ends")
 """Which facts of a channel are times."""
 
 
-@click.group(no_args_is_help=False)
+@click.group(
+    no_args_is_help=False, short_help="List the channels of a stopped server, or remove some."
+)
 def channel() -> None:
     """List the channels that a server keeps, or remove empty ones, while it does not run."""
 
 
-@click.group(no_args_is_help=False)
+@click.group(
+    no_args_is_help=False, short_help="List the accounts of a stopped server, or remove some."
+)
 def account() -> None:
     """List the accounts that a server keeps, or remove some, while it does not run."""
 
@@ -84,7 +88,7 @@ _older_than = click.option(
 )
 
 
-@channel.command("list")
+@channel.command("list", short_help="Print the channels that a server keeps.")
 @_options(is_list=True)
 @click.option("--empty", is_flag=True, help="Those without members only.")
 @_older_than
@@ -98,7 +102,7 @@ def list_channels(*, data: str, older_than: int, empty: bool, **options: Any) ->
     _print(found, **options)
 
 
-@channel.command("remove")
+@channel.command("remove", short_help="Remove channels without members.")
 @_options(is_list=False)
 @click.option("--empty", is_flag=True, help="All that have no members.")
 @_older_than
@@ -133,7 +137,7 @@ def remove_channels(
     _sum_up(chosen, dry_run=False, is_json=is_json)
 
 
-@account.command("list")
+@account.command("list", short_help="Print the accounts that a server keeps.")
 @_options(is_list=True)
 def list_accounts(*, data: str, **options: Any) -> None:
     """Print the accounts that a server keeps in DIR, one in a line; with NAMEs, these only. NAME*
@@ -142,7 +146,7 @@ def list_accounts(*, data: str, **options: Any) -> None:
     _print(kept.accounts_of(kept.read(data)), **options)
 
 
-@account.command("remove")
+@account.command("remove", short_help="Remove accounts, with all that waits for them.")
 @_options(is_list=False)
 def remove_accounts(
     *, wanted: tuple[str, ...], data: str, app: str, dry_run: bool, is_json: bool

@@ -21,7 +21,7 @@ from signal_sdk.wire import names
 __all__ = ["listen"]
 
 
-@click.command()
+@click.command(short_help="Log an account in, and print what it hears.")
 @account_options
 @click.option(
     "--channel",

@@ -23,7 +23,7 @@ from signal_sdk.server.revocations import FILE_NAME, Revocation
 __all__ = ["migrate"]
 
 
-@click.command()
+@click.command(short_help="Carry a stopped server's state into a Redis, or back.")
 @click.option("--from", "source", metavar="DIR|URL", required=True, help="Where the state is.")
 @click.option("--to", "target", metavar="URL|DIR", required=True, help="Where it is carried.")
 @click.option(
@@ -44,7 +44,9 @@ def migrate(*, source: str, target: str, config: str | None, is_json: bool) -> N
     """
     is_in = "://" in target
     if is_in == ("://" in source):
-        raise click.UsageError("Give a directory and the URL of a Redis, one for each of both.")
+        raise click.UsageError(
+            "Give a directory and the URL of a Redis: one as --from, the other as --to."
+        )
     server = redis_of([target if is_in else source], config)
     needs_redis()
     counts = _carry_in(source, server) if is_in else _carry_out(server, target)

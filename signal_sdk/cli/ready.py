@@ -44,7 +44,7 @@ def _place(text: str) -> tuple[str, int]:
     return parts.hostname, port
 
 
-@click.command()
+@click.command(short_help="Ask a server whether it lets clients in.")
 @click.option(
     "--server",
     "place",

@@ -27,7 +27,7 @@ from signal_sdk.login_session import LoginSession
 __all__ = ["record"]
 
 
-@click.command()
+@click.command(short_help="Log an account in, and write what it hears into a file.")
 @click.argument("file", metavar="FILE", shell_complete=files)
 @account_options
 @click.option(

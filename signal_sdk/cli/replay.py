@@ -31,7 +31,7 @@ HEARD: Final = {"channel_message": "channel_sent", "channel_bytes": "channel_byt
 """What is said again of what was heard, and what that is as a saying."""
 
 
-@click.command()
+@click.command(short_help="Log an account in, and say again what was recorded.")
 @click.argument("file", metavar="FILE", shell_complete=files)
 @account_options
 @click.option(

@@ -32,7 +32,7 @@ JOURNAL: Final = "signal.db"
 """Where that is not, no server looks for what was revoked: most likely the directory is another."""
 
 
-@click.command()
+@click.command(short_help="Take tokens back, and log out who has one.")
 @click.option(
     "--data", metavar="DIR", shell_complete=directories, help="The directory that state is kept in."
 )

@@ -28,7 +28,7 @@ from signal_sdk.wire.properties import MAX_BYTES
 __all__ = ["send"]
 
 
-@click.command()
+@click.command(short_help="Log an account in, and send one message.")
 @account_options
 @click.option("--to", metavar="ACCOUNT", help="Send it to this account.")
 @click.option(

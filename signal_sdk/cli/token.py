@@ -129,7 +129,7 @@ def make(
     say(as_json(told) if is_json else made)
 
 
-@token.command()
+@token.command(short_help="Print until when a token is good, and what it allows.")
 @click.argument("text", metavar="TOKEN")
 @_with_app
 @json_option

@@ -36,7 +36,7 @@ LOOK_SECONDS: Final = 1.0
 MIB: Final = 1024 * 1024
 
 
-@click.command()
+@click.command(short_help="Look at a server each second, and show what goes on.")
 @access_options
 @click.option(
     "--seconds",

@@ -13,6 +13,7 @@ import pytest
 import trio
 from click.testing import CliRunner
 
+from signal_sdk.__main__ import main
 from signal_sdk.cli import failures, output
 from signal_sdk.cli.main import COMMANDS, cli
 from signal_sdk.ecodes import ECode
@@ -90,6 +91,20 @@ def test_the_version_is_printed(option: str) -> None:
         (("token",), "signal-sdk token: missing command; see signal-sdk token --help"),
         (("fly",), "signal-sdk: no such command 'fly'; see signal-sdk --help"),
         (("--fly",), "signal-sdk: no such option '--fly'; see signal-sdk --help"),
+        (
+            ("serve", "signal.toml"),
+            (
+                "signal-sdk serve: got unexpected extra argument (a configuration is --config FILE)"
+                "; see signal-sdk serve --help"
+            ),
+        ),
+        (
+            ("completion",),
+            (
+                "signal-sdk completion: missing argument {bash|zsh|fish}. Choose from: bash, zsh,"
+                " fish; see signal-sdk completion --help"
+            ),
+        ),
     ],
 )
 def test_a_wrong_command_is_one_line(args: tuple[str, ...], text: str) -> None:
@@ -107,10 +122,29 @@ def test_help_is_help() -> None:
             assert result.stdout.startswith(f"Usage: {path} "), command.name
 
 
+@pytest.mark.parametrize("path", [(), ("token",), ("channel",), ("account",)])
+def test_at_80_columns_no_list_of_commands_is_cut_short(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(cli, [*path, "--help"], terminal_width=80).stdout
+    commands_shown = shown.split("Commands:\n")[1].splitlines()
+    assert [line for line in commands_shown if line.endswith("...") or len(line) > 80] == []
+
+
 def test_the_command_alone_shows_its_help() -> None:
     shown = CliRunner().invoke(cli, [])
     assert (shown.exit_code, shown.stderr) == (0, "")
     assert shown.stdout == CliRunner().invoke(cli, ["--help"]).stdout
+
+
+def test_interrupted_while_libraries_are_imported_it_ends_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted:
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "signal_sdk.cli.main", Interrupted())
+    assert main() == failures.INTERRUPTED
+    assert capfd.readouterr() == ("", "")
 
 
 def test_without_click_one_line_says_what_to_install() -> None:
