@@ -270,6 +270,7 @@ class LoginSession(SessionAttributes, DocumentedNames):
     def _join(
         self, name: str, cb: ChannelCallback | None, *, keeps_events: bool = False
     ) -> _channel.Channel:
+        self._client.requests.check_thread()
         member = self._client.channels.membership(name)
         if member not in self._channels:
             there = {it: channel for it, channel in self._channels.items() if not it.is_over}

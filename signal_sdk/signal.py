@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import threading
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
@@ -27,6 +28,7 @@ from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.log import Log
 from signal_sdk.client.login_states import INITIAL_STATUS
 from signal_sdk.client.operation import Operation
+from signal_sdk.client.requests import OTHER_THREAD
 from signal_sdk.client.session import SessionClient
 from signal_sdk.client.shared import Shared
 from signal_sdk.client.trace import Trace
@@ -134,6 +136,8 @@ class Signal(DocumentedNames):
         self._sessions = Sessions()
         self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._nursery: trio.Nursery | None = None
+        self._thread = 0
+        """In which that is."""
 
     def _make_crew(self) -> Crew:
         """What runs the callbacks."""
@@ -158,6 +162,7 @@ class Signal(DocumentedNames):
             raise RuntimeError("a Signal's block is entered once; make another Signal")
         if not trio.lowlevel.in_trio_task():
             raise RuntimeError(NO_TRIO)
+        self._thread = threading.get_ident()
         self._manager = trio.open_nursery()
         self._nursery = await self._manager.__aenter__()
         self._nursery.start_soon(self._reactor.run)
@@ -237,6 +242,8 @@ class Signal(DocumentedNames):
             raise RuntimeError(
                 "log in inside the Signal's block: `async with Signal(…) as signal:`"
             )
+        if threading.get_ident() != self._thread:
+            raise RuntimeError(OTHER_THREAD.format(account))
         key, token = given.text("account", account), given.text("token", token)
         given.callback(cb, _callbacks.LoginCallback)
         before = self._sessions.of(key)

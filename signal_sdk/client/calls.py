@@ -87,6 +87,7 @@ class Calls:
         """Call `peer` about `channel`, by the side that `outgoing` has made of the same, and whose
         sink is there by now.
         """
+        self._requests.check_thread()
         key = side.key
         unless = None
         alive = self._find(key)

@@ -57,6 +57,11 @@ class Dispatcher:
     def __len__(self) -> int:
         return len(self.queue)
 
+    @property
+    def has_ended(self) -> bool:
+        """Does nobody run callbacks any more?"""
+        return self._crew.is_over
+
     def is_full(self) -> bool:
         """Have callbacks fallen so far behind that nothing more should be asked for?"""
         return len(self.queue) >= MAX_QUEUED_CALLBACKS

@@ -333,6 +333,7 @@ class Locks:
         """Ask for a lock for a `lease` in milliseconds, which is renewed from then on, and `wait`
         so many for it.
         """
+        self.requests.check_thread()
         ask = LockAsk(self, member, name, lease=lease, wait=wait, on_lost=on_lost)
         if ask.state is not State.OVER:
             self._asks[ask.id] = ask

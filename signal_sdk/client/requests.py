@@ -9,6 +9,7 @@ handed a function that sends), or what a request is for.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -50,6 +51,10 @@ MAX_REQUESTS: Final = 10_000
 `REPLY_SECONDS`."""
 
 
+OTHER_THREAD: Final = (
+    "the session of {!r} is used in the thread that trio runs in: from another one,"
+    " `trio.from_thread.run_sync(METHOD, …)` leads there"
+)
 NO_BYTES: Final = "the server takes no messages that are bytes: send it text"
 
 
@@ -63,7 +68,8 @@ class Requests:
     `is_full` says whether callbacks have fallen too far behind, `clock` what time it is: by
     default trio's. Until the first `open` requests wait for the login; between `suspend` and the
     next `open` for a connection, and for no longer than for an answer. After `seal` no new ones
-    are taken; `close` fails those under way.
+    are taken; `close` fails those under way. They are made in one thread, until `has_ended` says
+    that nothing is anybody's there any more.
     """
 
     def __init__(
@@ -73,7 +79,10 @@ class Requests:
         log: Log,
         label: str = "nobody",
         clock: Callable[[], float] = trio.current_time,
+        has_ended: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._thread = threading.get_ident()
+        self._has_ended = has_ended
         self._unheard = unheard
         self._is_full = is_full
         self._log = log
@@ -95,6 +104,13 @@ class Requests:
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._pending)
+
+    def check_thread(self) -> None:
+        """Raise `RuntimeError` in any thread but that of all the rest: what is asked elsewhere
+        would wake nobody, and hold up whatever comes behind it.
+        """
+        if threading.get_ident() != self._thread and not self._has_ended():
+            raise RuntimeError(OTHER_THREAD.format(self._label))
 
     # --- the session's life ---
 
@@ -172,8 +188,11 @@ class Requests:
         the call is refused with that error; so it is where `make` raises `ParameterError`. A
         failure that is `moot` is none; before any other is told, `undo` is called. `lapse` gives
         the reason why the request is not to be sent again after a lost connection. `always` is for
-        the SDK's own requests, which go out however far callbacks have fallen behind. Never raises.
+        the SDK's own requests, which go out however far callbacks have fallen behind. Raises
+        `RuntimeError` in another thread, and else nothing.
         """
+        if threading.get_ident() != self._thread:
+            self.check_thread()
         if unless is not None:
             return self.refuse("", unless, failed, undo)
         try:
@@ -207,8 +226,10 @@ class Requests:
         sent: Callable[[SignalError | None], None] | None,
     ) -> Operation[None]:
         """Send a message to an account, of which all is known to be right; `sent` is told of its
-        outcome, by the error if there is one.
+        outcome, by the error if there is one. Raises as `call` does.
         """
+        if threading.get_ident() != self._thread:
+            self.check_thread()
         request = MessageRequest(
             what="user_sendmsg",
             unheard=self._unheard,
@@ -233,8 +254,9 @@ class Requests:
     ) -> Operation[dict[str, JsonValue]]:
         """Call the function `name` with the user's own arguments; the result as it came.
 
-        `done` is told its text; `failed` as in `call`. Never raises.
+        `done` is told its text; `failed` as in `call`, and raises as that does.
         """
+        self.check_thread()
         what = "invoke"
         try:
             function = given.text("function", name).removeprefix(call2.INVOKE_PREFIX)

@@ -112,6 +112,7 @@ class SessionClient:
             log,
             account,
             clock=lambda: patient.time_at(reactor.time()),
+            has_ended=lambda: dispatcher.has_ended,
         )
         self.requests = requests
         who = Credentials(
@@ -301,6 +302,7 @@ class SessionClient:
 
     def log_out(self) -> Operation[None]:
         """Log out; the operation that there is, where that is under way."""
+        self.requests.check_thread()
         if self._logout is not None and not self._logout.is_done:
             return self._logout
         if self.state in (LoginState.LOGGED_OUT, LoginState.FAILED):

@@ -151,6 +151,7 @@ class Watches:
         """It hears from here on; over a session that has ended, that it has, and of what is no
         account, why not.
         """
+        self._requests.check_thread()
         if self._end is not None:
             self._end(watch)
             return

@@ -253,6 +253,8 @@ class Bot(Decorators):
                 # A handler has raised what is no Exception: KeyboardInterrupt, SystemExit.
                 raise only(group) from None
             finally:
+                if self._life is not None:
+                    self._life.is_over = True
                 self._life = None
         if ecode is not ECode.LOGOUT_E_USER:
             raise LogoutError(ecode)
@@ -260,7 +262,7 @@ class Bot(Decorators):
     def stop(self) -> None:
         """Have the bot end: it reads nothing more, handlers that run have 5 s to end, then it logs
         out, and `run` returns. What was not read stays with the server. Nothing where it does not
-        run.
+        run. May be called in any thread.
         """
         if self._life is not None:
             self._life.stop()

@@ -6,6 +6,7 @@ registered, or how events find them.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection
 from typing import Final
 
@@ -35,6 +36,8 @@ class Life:
         self.signal = signal
         self.speech = speech
         self.is_stopping: bool = False
+        self.is_over: bool = False
+        self._token = trio.lowlevel.current_trio_token()
         self._run = run
         self._nursery = nursery
         self._is_in_many = is_in_many
@@ -85,9 +88,14 @@ class Life:
         await channel.channel_leave()
 
     def stop(self) -> None:
-        """Begin to end, where that has not begun."""
+        """Begin to end, where that has not begun. In any thread."""
         if not self.is_stopping:
             self.is_stopping = True
+            with contextlib.suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(self._begin_to_stop)
+
+    def _begin_to_stop(self) -> None:
+        if not self.is_over:
             self._nursery.start_soon(self._stop)
 
     async def _stop(self) -> None:

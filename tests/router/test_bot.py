@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -208,6 +209,40 @@ async def test_a_plain_function_runs_in_a_thread_and_delays_nobody() -> None:
             await trio.to_thread.run_sync(blocked.wait, 0.01)
         await alice.heard("done", within=60)
         assert seen != [threading.current_thread().name]
+
+
+async def test_what_is_asked_in_the_thread_itself_is_refused_and_stops_nobody() -> None:
+    """It would wake nobody: neither this session nor any other of the same Signal."""
+    bot, seen = Bot("app", account="desk"), list[str]()
+
+    @bot.message("^direct")
+    def direct(context: MessageContext) -> None:
+        session = context.session
+        for ask in (
+            lambda: session.message_instant_send("alice", "never sent"),
+            lambda: session.message_instant_send("alice", {"never": "sent"}),
+            lambda: session.channel("room"),
+            lambda: session.channel_invite_user2("room", "alice"),
+            lambda: session.watch("alice").begin(),
+            lambda: session.invoke("user_logout", {}),
+            lambda: bot.signal.login("other", "_no_need_token"),
+            session.logout,
+        ):
+            with pytest.raises(RuntimeError, match=r"trio\.from_thread\.run_sync\(METHOD"):
+                ask()
+        trio.from_thread.run_sync(session.message_instant_send, "alice", "sent")
+        seen.append("asked")
+        bot.stop()
+
+    with trio.fail_after(20):
+        async with running(bot) as desk:
+            alice = desk.peer("alice")
+            await alice.say("direct")
+            await alice.heard("sent", within=60)
+            while not seen:
+                await trio.to_thread.run_sync(time.sleep, 0.01)
+            while "does not run" not in repr(bot):
+                await trio.to_thread.run_sync(time.sleep, 0.01)
 
 
 async def test_what_a_plain_function_returns_to_be_awaited_is_awaited() -> None:

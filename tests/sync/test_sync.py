@@ -158,9 +158,9 @@ def test_ctrl_c_breaks_off_what_waits(make: Make, waits: str) -> None:
         assert main is not None
         before = signals.signal(signals.SIGINT, signals.default_int_handler)
         timer = threading.Timer(0.1, signals.pthread_kill, (main, signals.SIGINT))
+        wait = ann.wait_logged_out if waits == "a call" else partial(next, ann.messages())
         try:
             timer.start()
-            wait = ann.wait_logged_out if waits == "a call" else partial(next, ann.messages())
             with pytest.raises(KeyboardInterrupt):
                 wait()
         finally:
