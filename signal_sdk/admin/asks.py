@@ -93,9 +93,13 @@ def _page(cursor: str, limit: int) -> dict[str, str | int]:
     return {"cursor": cursor, "limit": limit}
 
 
-def _message(message: JsonValue, sender: str | None, **more: Any) -> dict[str, Any]:
-    said = {"message": message, "sender": sender, **more}
-    return {name: value for name, value in said.items() if value is not None or name == "message"}
+def _message(
+    message: JsonValue, data: bytes | None, sender: str | None, **more: Any
+) -> dict[str, Any]:
+    said = {"data": data, "sender": sender, **more}
+    body = {name: value for name, value in said.items() if value is not None}
+    # Where both are given, or none, the server says what is wrong.
+    return body if message is None and data is not None else {"message": message, **body}
 
 
 def _once(idempotency_key: str | None) -> dict[str, str]:
@@ -126,21 +130,23 @@ def metrics() -> Ask[str]:
 def send(
     app: str,
     account: str,
-    message: JsonValue,
+    message: JsonValue = None,
     *,
+    data: bytes | None = None,
     sender: str | None = None,
     ttl: int | None = None,
     idempotency_key: str | None = None,
 ) -> Ask[None]:
     """Put a message, text or any other JSON value, into the inbox of an account, online or not, as
     from `sender`, or from the server's own account. It waits there for `ttl` seconds, by default
-    and at most 30 days. One that comes again with the same `idempotency_key` (at most 255 visible
-    characters) is not sent again.
+    and at most 30 days. `data`, in place of a message, is bytes, at most 6 KiB: 409 where the
+    account is not online with a session that takes them. One that comes again with the same
+    `idempotency_key` (at most 255 visible characters) is not sent again.
     """
     return Ask(
         method="POST",
         path=_of(app, "accounts", account, "messages"),
-        body=_message(message, sender, ttl=ttl),
+        body=_message(message, data, sender, ttl=ttl),
         headers=_once(idempotency_key),
     )
 
@@ -148,8 +154,9 @@ def send(
 def send_to_many(
     app: str,
     accounts: Sequence[str],
-    message: JsonValue,
+    message: JsonValue = None,
     *,
+    data: bytes | None = None,
     sender: str | None = None,
     ttl: int | None = None,
     idempotency_key: str | None = None,
@@ -159,7 +166,7 @@ def send_to_many(
         method="POST",
         path=_of(app, "messages"),
         form=Outcomes,
-        body=_message(message, sender, ttl=ttl, accounts=list(accounts)),
+        body=_message(message, data, sender, ttl=ttl, accounts=list(accounts)),
         headers=_once(idempotency_key),
     )
 
@@ -167,16 +174,17 @@ def send_to_many(
 def send_to_channel(
     app: str,
     channel: str,
-    message: JsonValue,
+    message: JsonValue = None,
     *,
+    data: bytes | None = None,
     sender: str | None = None,
     idempotency_key: str | None = None,
 ) -> Ask[None]:
-    """As `send`, to the members of a channel."""
+    """As `send`, to the members of a channel, all of which have to take `data`."""
     return Ask(
         method="POST",
         path=_of(app, "channels", channel, "messages"),
-        body=_message(message, sender),
+        body=_message(message, data, sender),
         headers=_once(idempotency_key),
     )
 

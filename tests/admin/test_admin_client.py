@@ -16,6 +16,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from signal_sdk import ChannelMessage, Signal
 from signal_sdk.admin import (
     AdminClient,
     AdminError,
@@ -301,6 +302,49 @@ def waits(url: str) -> Iterator[str]:
         for event in admin.events("app", kinds=["logout"]):
             yield event.kind
             break
+
+
+async def test_bytes_reach_those_who_take_them_and_nobody_else() -> None:
+    image = bytes(range(256))
+    async with (
+        real() as (server, url),
+        AsyncAdminClient(url, KEY) as admin,
+        Signal(APP, server=server) as signal,
+        signal.login("ann", "_no_need_token", takes_bytes=True) as ann,
+        ann.messages() as messages,
+        ann.channel("news") as channel,
+        channel.events() as events,
+    ):
+        await admin.send(APP, "ann", data=image, sender="shop")
+        message = await anext(messages)
+        assert (message.account, message.data, message.text) == ("shop", image, "")
+        await admin.send(APP, "ann", data=b"")
+        assert (await anext(messages)).data == b""
+        await admin.send_to_channel(APP, "news", data=image)
+        async for event in events:
+            if isinstance(event, ChannelMessage):
+                assert (event.account, event.data) == ("_agora_system", image)
+                break
+        for key in ("again", "again"):
+            await admin.send(APP, "ann", data=b"once", idempotency_key=key)
+        await admin.send(APP, "ann", "last")
+        assert [(await anext(messages)).data for _ in range(2)] == [b"once", None]
+        outcomes = (await admin.send_to_many(APP, ["ann", "bob"], data=image)).outcomes
+        refusals = [it.refusal.ecode if it.refusal is not None else None for it in outcomes]
+        assert refusals == [None, 1004]
+        await signal.login("bob", "_no_need_token").channel("news")
+        for asked, status in (
+            (admin.send(APP, "bob", data=image), 409),
+            (admin.send(APP, "away", data=image), 409),
+            (admin.send_to_channel(APP, "news", data=image), 409),
+            (admin.send_to_channel(APP, "nowhere", data=image), 404),
+            (admin.send(APP, "ann", data=bytes(6145)), 422),
+            (admin.send(APP, "ann", "x", data=image), 422),
+        ):
+            with pytest.raises(AdminError) as refused:
+                await asked
+            assert refused.value.status == status
+        assert (await admin.inbox(APP, "bob")).entries == 0
 
 
 async def test_it_works_in_a_thread() -> None:

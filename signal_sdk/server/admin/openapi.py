@@ -36,6 +36,10 @@ def document(operations: Iterable[Operation]) -> bytes:
         forms += [form for form in (it.query, it.body, answer) if form is not None]
     refs, components = msgspec.json.schema_components(forms, ref_template=REFERENCE)
     schemas = dict(zip(map(repr, forms), refs, strict=True))
+    for form, ref in zip(forms, refs, strict=True):
+        if fields := getattr(form, "ONE_OF", ()):
+            described = components[ref["$ref"].rpartition("/")[2]]
+            described["oneOf"] = [{"required": [field]} for field in fields]
     paths: dict[str, dict[str, Any]] = {}
     for it in operations:
         place = paths.setdefault(it.path, {})

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError, SignalError
-from signal_sdk.server.engine.base import UnknownError
+from signal_sdk.server.engine.base import NoBytesError, UnknownError
 from signal_sdk.server.operator.facts import NotThereError
 from signal_sdk.server.refusals import LimitError
 
@@ -94,17 +94,18 @@ def problem_of(error: SignalError) -> ProblemError:
     )
 
 
+KINDS: Final[tuple[tuple[type[SignalError], HTTPStatus, str], ...]] = (
+    (ParameterError, HTTPStatus.UNPROCESSABLE_ENTITY, "refused-value"),
+    (NotThereError, HTTPStatus.NOT_FOUND, "not-there"),
+    (NoBytesError, HTTPStatus.CONFLICT, "no-bytes"),
+    (UnknownError, HTTPStatus.GATEWAY_TIMEOUT, "outcome-unknown"),
+)
+
+
 def _status_of(error: SignalError) -> tuple[HTTPStatus, str]:
-    match error:
-        case ParameterError():
-            return HTTPStatus.UNPROCESSABLE_ENTITY, "refused-value"
-        case NotThereError():
-            return HTTPStatus.NOT_FOUND, "not-there"
-        case LimitError(retry_after=None):
+    if isinstance(error, LimitError):
+        if error.retry_after is None:
             return HTTPStatus.CONFLICT, "no-room"
-        case LimitError():
-            return HTTPStatus.TOO_MANY_REQUESTS, "too-often"
-        case UnknownError():
-            return HTTPStatus.GATEWAY_TIMEOUT, "outcome-unknown"
-        case _:
-            return HTTPStatus.SERVICE_UNAVAILABLE, "not-now"
+        return HTTPStatus.TOO_MANY_REQUESTS, "too-often"
+    found = ((status, kind) for cls, status, kind in KINDS if isinstance(error, cls))
+    return next(found, (HTTPStatus.SERVICE_UNAVAILABLE, "not-now"))

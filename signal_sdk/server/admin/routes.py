@@ -122,7 +122,7 @@ async def send_to_many(asked: Asked) -> Outcomes:
     found = await asked.served.operator.send_to_many(
         asked.app,
         said.accounts,
-        said.message,
+        said.content,
         sender=said.sender,
         message_id=asked.message_id,
         ttl=said.ttl,
@@ -137,7 +137,7 @@ async def send(asked: Asked) -> None:
     await asked.served.operator.send(
         asked.app,
         asked.path["account"],
-        said.message,
+        said.content,
         sender=said.sender,
         message_id=asked.message_id,
         ttl=said.ttl,
@@ -151,7 +151,7 @@ async def send_to_channel(asked: Asked) -> None:
     await asked.served.operator.send_to_channel(
         asked.app,
         asked.path["channel"],
-        said.message,
+        said.content,
         sender=said.sender,
         message_id=asked.message_id,
     )

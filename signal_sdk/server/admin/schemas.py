@@ -7,7 +7,7 @@ asks. A field that is not here is refused; no `repr` shows what users say, nor a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 
@@ -77,33 +77,43 @@ class EventsQuery(_Said, frozen=True):
 # --- Bodies
 
 
-@hides("message")
+@hides("message", "data")
 class ChannelMessage(_Said, frozen=True):
-    """A message, text or any other JSON value, as from `sender`, which is the server's own account
-    unless it says otherwise.
+    """A `message`, text or any other JSON value, or `data`, which is bytes in base64, as from
+    `sender`, which is the server's own account unless it says otherwise.
     """
 
-    message: JsonValue
+    ONE_OF: ClassVar[tuple[str, ...]] = ("message", "data")
+    """Which fields there is one of."""
+
+    message: JsonValue | msgspec.UnsetType = msgspec.UNSET
+    data: bytes | msgspec.UnsetType = msgspec.UNSET
     sender: str = names.SYSTEM_ACCOUNT
 
+    def __post_init__(self) -> None:
+        if (self.message is msgspec.UNSET) is (self.data is msgspec.UNSET):
+            raise ValueError("Object needs one of the fields `message` and `data`")
 
-@hides("message")
-class Message(_Said, frozen=True):
+    @property
+    def content(self) -> JsonValue | bytes:
+        """What is said."""
+        if self.data is not msgspec.UNSET:
+            return self.data
+        return self.message if self.message is not msgspec.UNSET else None
+
+
+@hides("message", "data")
+class Message(ChannelMessage, frozen=True):
     """As `ChannelMessage`; it waits for its receiver for `ttl` seconds."""
 
-    message: JsonValue
-    sender: str = names.SYSTEM_ACCOUNT
     ttl: Seconds = names.DEFAULT_TTL_SECONDS
 
 
-@hides("message")
-class MessageToMany(_Said, frozen=True):
+@hides("message", "data")
+class MessageToMany(Message, frozen=True, kw_only=True):
     """As `Message`, to each of at most 1,000 accounts."""
 
     accounts: list[str]
-    message: JsonValue
-    sender: str = names.SYSTEM_ACCOUNT
-    ttl: Seconds = names.DEFAULT_TTL_SECONDS
 
 
 @hides("value")

@@ -24,16 +24,21 @@ from signal_sdk.wire.names import JsonValue
 T = TypeVar("T")
 
 
-def takes_no_bytes(account: str) -> SignalError:
+class NoBytesError(SignalError):
     """A binary message is for somebody who would not read it."""
-    reason = f"{account!r} is not online with a client that takes bytes: send it text"
-    return SignalError(ECode.GENERAL_E_WRONG_PARAM, reason)
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(ECode.GENERAL_E_WRONG_PARAM, f"{reason}: send it text")
 
 
-def some_take_no_bytes(channel: str) -> SignalError:
-    """As `takes_no_bytes`, for a channel."""
-    reason = f"not everybody in the channel {channel!r} has a client that takes bytes: send it text"
-    return SignalError(ECode.GENERAL_E_WRONG_PARAM, reason)
+def takes_no_bytes(account: str) -> NoBytesError:
+    """It is for an account."""
+    return NoBytesError(f"{account!r} is not online with a client that takes bytes")
+
+
+def some_take_no_bytes(channel: str) -> NoBytesError:
+    """It is for a channel."""
+    return NoBytesError(f"not everybody in the channel {channel!r} has a client that takes bytes")
 
 
 class AccountKey(NamedTuple):

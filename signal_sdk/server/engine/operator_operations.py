@@ -40,6 +40,7 @@ from signal_sdk.server.engine.tables import Account, Channel
 from signal_sdk.wire import events
 from signal_sdk.wire.events import ChannelMessage
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.properties import is_binary
 
 LOOKED_AT: Final = 1000
 """How many accounts or channels one part of a list looks at: a millisecond's work, or two."""
@@ -60,6 +61,8 @@ class OperatorOperations(PresenceOperations):
         channel = self._channels.get(key)
         if channel is None:
             return False
+        if is_binary(message.properties):
+            self._check_bytes(key, channel)
         self._check_messages(key, channel)
         self._publish(channel, message)
         if MESSAGE in self._wanted:

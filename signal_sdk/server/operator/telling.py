@@ -19,10 +19,12 @@ from signal_sdk.server.operator.facts import MAX_PAGE, Outcome
 from signal_sdk.wire import events, lines, names
 from signal_sdk.wire.names import JsonValue
 from signal_sdk.wire.parameter_errors import wrong
+from signal_sdk.wire.properties import Properties, attach, encode_bytes, is_binary
 
 TOLD_PER_TURN: Final = 50
 """How many accounts are told before others run: a millisecond's work, or two."""
 MAX_TTL: Final = 10**12 - 1
+BINARY: Final = Properties(binary=True)
 NOBODYS_UID: Final = 0
 """As whose it is told what has no account's uid."""
 
@@ -34,7 +36,7 @@ class Telling(Base):
         self,
         app: str,
         account: str,
-        message: JsonValue,
+        message: JsonValue | bytes,
         *,
         sender: str = names.SYSTEM_ACCOUNT,
         message_id: str = "",
@@ -43,6 +45,9 @@ class Telling(Base):
         """Put a message into the inbox of an account, online or not, as from `sender`: an account's
         name, whoever has it, or the server's own. It waits there for `ttl` seconds (0 to 30 days,
         to which more is cut).
+
+        `bytes`, at most 6 KiB, go to who reads them: `SignalError` (1004) where the account is not
+        online with a session that takes them.
 
         `message_id` (at most 128 characters, no white space) tells a message that is sent again
         from a new one: an SDK that has had one of this app's operators with this id passes over the
@@ -57,7 +62,7 @@ class Telling(Base):
         self,
         app: str,
         accounts: Sequence[str],
-        message: JsonValue,
+        message: JsonValue | bytes,
         *,
         sender: str = names.SYSTEM_ACCOUNT,
         message_id: str = "",
@@ -91,13 +96,14 @@ class Telling(Base):
         self,
         app: str,
         channel: str,
-        message: JsonValue,
+        message: JsonValue | bytes,
         *,
         sender: str = names.SYSTEM_ACCOUNT,
         message_id: str = "",
     ) -> None:
         """Tell the members of a channel a message, as from `sender`; ids are as in `send`. It
-        counts in the channel's rate. Nobody sends to a special channel.
+        counts in the channel's rate. Nobody sends to a special channel. `SignalError` (1004) where
+        it is `bytes`, and a member takes none.
         """
         self._begin(app)
         key = channel_key(app, channel)
@@ -106,12 +112,14 @@ class Telling(Base):
                 ECode.SENDMESSAGE_E_OTHER, f"nobody sends to the special channel {key.channel!r}"
             )
         who = _sender(sender)
+        content, properties = _content(message)
         told = events.ChannelMessage(
             channel=key.channel,
             account=who,
             uid=await self._uid(AccountKey(app, who)),
-            msg=names.check_message(message),
+            msg=content,
             id=names.check_message_id(message_id),
+            properties=properties,
         )
         if not await waited(self._engine.tell_channel(key, told)):
             raise no_channel(key)
@@ -120,27 +128,27 @@ class Telling(Base):
         self,
         app: str,
         account: str,
-        message: JsonValue,
+        message: JsonValue | bytes,
         sender: str,
         message_id: str,
         ttl: int,
     ) -> Post:
         key, who, now = account_key(app, account), _sender(sender), self._clock()
-        content = names.json_text(names.check_message(message))
+        content, properties = _content(message)
         names.check_integer("ttl", ttl, 0, MAX_TTL)
         seconds = min(ttl, names.MAX_TTL_SECONDS)
         number = names.check_message_id(message_id) or secrets.token_hex(8)
         line = lines.encode_message(
             # No account has this uid: no user's choice of ids hides an operator's message.
-            f"{NOBODYS_UID}.{number}",
+            attach(f"{NOBODYS_UID}.{number}", properties),
             who,
             key.account,
             seconds,
             events.INSTANT,
             int(now * 1000),
-            content,
+            names.json_text(content),
         )
-        return Post(key, who, line, now + seconds)
+        return Post(key, who, line, now + seconds, is_binary(properties))
 
     async def _uid(self, key: AccountKey) -> int:
         """The uid that members hear, of an account that is online."""
@@ -148,6 +156,13 @@ class Telling(Base):
             return NOBODYS_UID
         presence = await waited(self._engine.presence(key))
         return presence.uid if presence is not None else NOBODYS_UID
+
+
+def _content(message: JsonValue | bytes) -> tuple[JsonValue, Properties | None]:
+    """What is said, as it is told, and what goes with it."""
+    if isinstance(message, bytes):
+        return encode_bytes(message), BINARY
+    return names.check_message(message), None
 
 
 def _sender(sender: str) -> str:

@@ -13,7 +13,7 @@ from signal_sdk.errors import ParameterError, SignalError
 from signal_sdk.server.admin.idempotency import KEPT_SECONDS
 from signal_sdk.server.admin.routes import OPERATIONS
 from signal_sdk.server.config import AdminConfig
-from signal_sdk.server.engine.base import UnknownError
+from signal_sdk.server.engine.base import NoBytesError, UnknownError
 from signal_sdk.server.operator.facts import NotThereError, Outcome, Page, Token
 from signal_sdk.server.refusals import LimitError, too_often
 from tests.server.admin.helpers import APP_KEY, admin_config, asker
@@ -135,6 +135,25 @@ async def test_a_message_to_many_tells_what_became_of_each(autojump_clock: MockC
         }
 
 
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        (f"{ACCOUNT}/messages", ("send", "app", "ann", b"\0\xff")),
+        (f"{CHANNEL}/messages", ("send_to_channel", "app", "news", b"\0\xff")),
+        ("/v1/apps/app/messages", ("send_to_many", "app", ["ann"], b"\0\xff")),
+    ],
+)
+async def test_bytes_come_in_base64(
+    autojump_clock: MockClock, path: str, asked: tuple[Any, ...]
+) -> None:
+    body = {"data": "AP8=", **({"accounts": ["ann"]} if asked[0] == "send_to_many" else {})}
+    async with asker() as ask:
+        ask.operator.answers["send_to_many"] = []
+        assert (await ask("POST", path, json=body)).is_success
+        [(*found, _)] = ask.operator.asked
+        assert found == list(asked)
+
+
 async def test_a_token_is_made_as_it_is_wished(autojump_clock: MockClock) -> None:
     async with asker() as ask:
         ask.operator.answers["make_token"] = Token(text="1:a:b", expires=99)
@@ -194,7 +213,10 @@ async def test_metrics_need_their_right_unless_they_are_open(autojump_clock: Moc
 @pytest.mark.parametrize(
     ("body", "place"),
     [
-        ({}, "$.message"),
+        ({}, "$"),
+        ({"message": "a", "data": "AA=="}, "$"),
+        ({"data": "A"}, "$.data"),
+        ({"data": None}, "$.data"),
         ({"message": "a", "ttll": 1}, "$.ttll"),
         ({"message": "a", "ttl": "1"}, "$.ttl"),
         ({"message": "a", "ttl": -1}, "$.ttl"),
@@ -340,6 +362,7 @@ async def test_another_method_hears_which_there_are(autojump_clock: MockClock) -
             429,
             "too-often",
         ),
+        (NoBytesError("it is away"), 409, "no-bytes"),
         (UnknownError("lost sight"), 504, "outcome-unknown"),
         (SignalError(ECode.GENERAL_E_FAILED, "away"), 503, "not-now"),
     ],

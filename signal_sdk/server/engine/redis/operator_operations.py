@@ -25,7 +25,6 @@ from signal_sdk.server.engine.base import (
     Presence,
     Standing,
 )
-from signal_sdk.server.engine.bounds import size_of
 from signal_sdk.server.engine.operating import number_in
 from signal_sdk.server.engine.pending import Pending, drive
 from signal_sdk.server.engine.redis import answers
@@ -35,9 +34,10 @@ from signal_sdk.server.engine.redis.call_operations import key_of
 from signal_sdk.server.engine.redis.core import first_uid, pack, tag
 from signal_sdk.server.engine.redis.presence_operations import PresenceOperations
 from signal_sdk.server.engine.values import encode_json
-from signal_sdk.wire import built_in, names
+from signal_sdk.wire import built_in
 from signal_sdk.wire.events import ChannelMessage
 from signal_sdk.wire.names import JsonValue
+from signal_sdk.wire.properties import attach, is_binary
 
 NOBODY: Final = ("", "", "", "", "")
 """Who asks, where it is no session."""
@@ -66,14 +66,17 @@ class OperatorOperations(PresenceOperations):
         """As the contract has it; for how long it is good goes by Redis' clock, as in `post`."""
         (app, to), sender = post.key, post.sender
         ttl = f"{post.expires - self._wall():.3f}"
-        args = (to, first_uid(app, to), sender, post.line, ttl)
+        args = (to, first_uid(app, to), sender, post.line, ttl, int(post.is_binary))
         return self._do(app, "tell", args, partial(_nothing, About(account=sender, what=to)))
 
     def tell_channel(self, key: ChannelKey, message: ChannelMessage) -> Pending[bool]:
         """As the contract has it."""
         about = About(what=key.channel, ecode=ECode.SENDMESSAGE_E_OTHER)
-        text, size = encode_json(message.msg), size_of(names.json_text(message.msg))
-        args = (key.channel, message.account, message.uid, text, message.id, size)
+        number, is_bytes = attach(message.id, message.properties), is_binary(message.properties)
+        args = (
+            *(key.channel, message.account, message.uid),
+            *(encode_json(message.msg), number, message.size, int(is_bytes)),
+        )
         return self._do(key.app, "tell_channel", args, partial(_is_done, about))
 
     # --- ending ---

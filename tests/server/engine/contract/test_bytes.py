@@ -4,29 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 from msgspec import structs
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
-from signal_sdk.server.engine.base import AccountKey, ChannelKey
-from signal_sdk.wire import lines, login
+from signal_sdk.server.engine.base import AccountKey, ChannelKey, NoBytesError, Post
+from signal_sdk.wire import lines, login, names
 from signal_sdk.wire.events import ChannelMessage
 from signal_sdk.wire.properties import Properties, encode_bytes
 from tests.server.engine.contract.harness import ANN, BOB, House, Node, User
 
 CAT = AccountKey("app", "cat")
 ROOM = ChannelKey("app", "room")
+SYSTEM = names.SYSTEM_ACCOUNT
 BINARY = Properties(binary=True)
 DATA = encode_bytes(bytes(range(256)))
 READS: dict[str, Any] = {"ver": login.BYTES_VERSION}
 
 
-async def post(house: House, user: User, to: AccountKey) -> None:
-    made = house.post(DATA, to, user.key.account)
+def of_bytes(house: House, to: AccountKey, sender: str) -> Post:
+    made = house.post(DATA, to, sender)
     line = structs.replace(lines.decode(made.line), msg_id="id", properties=BINARY).encode()
-    made = structs.replace(made, line=line, is_binary=True)
-    await user.node.engine.post(user.asked(), made)
+    return structs.replace(made, line=line, is_binary=True)
+
+
+async def post(house: House, user: User, to: AccountKey) -> None:
+    await user.node.engine.post(user.asked(), of_bytes(house, to, user.key.account))
 
 
 async def publish(user: User, *, members_only: bool = True) -> None:
@@ -107,3 +112,39 @@ async def test_a_login_that_keeps_its_channel_reads_what_it_says(node: Node) -> 
     await node.log_in(BOB, line="another", keeps=True)
     with pytest.raises(SignalError, match="not everybody"):
         await publish(ann)
+
+
+async def test_an_operator_sends_them_to_an_account_that_reads_them(house: House) -> None:
+    here, there = house.node, await house.add_node()
+    bob = await there.log_in(BOB, **READS)
+    await here.log_in()
+    await here.engine.tell(of_bytes(house, BOB, SYSTEM))
+    assert await there.entries() == [("bob", 1, DATA)]
+    for to in (ANN, CAT):
+        with pytest.raises(NoBytesError, match="is not online with a client that takes bytes"):
+            await here.engine.tell(of_bytes(house, to, SYSTEM))
+        assert await house.inbox(to) == []
+    await bob.end()
+    with pytest.raises(NoBytesError):
+        await here.engine.tell(of_bytes(house, BOB, SYSTEM))
+
+
+async def test_an_operator_sends_them_to_a_channel_of_such(house: House) -> None:
+    node = house.node
+    ann = await node.log_in(ANN, **READS)
+    await ann.join()
+    await node.engine.subscribe(ROOM)
+    said = ChannelMessage(
+        channel="room", account=SYSTEM, uid=0, msg=DATA, id="id", properties=BINARY
+    )
+    assert await node.engine.tell_channel(ROOM, said)
+    [told] = [it.content for it in await house.history(ROOM, 0) or ()][1:]
+    assert isinstance(told, ChannelMessage)
+    assert (told.id, told.properties, told.data) == ("id", BINARY, bytes(range(256)))
+    bob = await node.log_in(BOB)
+    await bob.join()
+    with pytest.raises(NoBytesError, match="not everybody in the channel 'room'"):
+        await node.engine.tell_channel(ROOM, said)
+    nowhere = ChannelKey("app", "nowhere")
+    elsewhere = attrs.evolve(said, channel="nowhere")
+    assert not await node.engine.tell_channel(nowhere, elsewhere)

@@ -3,9 +3,12 @@
 
 local LOOKED_AT = 1000
 
--- ARGV: to, its first uid, sender, line, ttl
+-- ARGV: to, its first uid, sender, line, ttl, whether it is only for who takes bytes
 define('tell', function(c, args)
   local to, sender, line = args[4], args[6], args[7]
+  if args[9] == '1' and not takes_bytes(c, to) then
+    return refused('no_bytes')
+  end
   local account, refusal = account_or_new(c, to, args[5])
   if not account then
     return refusal
@@ -23,12 +26,16 @@ define('tell', function(c, args)
   return nil
 end)
 
--- ARGV: channel, as whom, the uid of that, text, id, its bytes. Answers whether there is such a channel.
+-- ARGV: channel, as whom, the uid of that, text, id, its bytes, whether it is only for who takes
+-- bytes. Answers whether there is such a channel.
 define('tell_channel', function(c, args)
   local name = args[4]
   local channel = channel_of(c, name)
   if not channel then
     return nil
+  end
+  if args[10] == '1' and not all_take_bytes(c, name) then
+    return refused('some_no_bytes')
   end
   local limit, own = c.bounds.messages, channel.messages or 0
   if own > 0 and (limit == 0 or own < limit) then
