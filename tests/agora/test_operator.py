@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
 from signal_sdk.testing.server import LocalServer
 from tests.agora.conftest import Make
 from tests.two_nodes import nodes_of
@@ -25,3 +28,21 @@ async def test_who_is_removed_hears_601_and_who_is_kicked_103(
     await ears.hear("on_message_instant_receive", "_agora_system", 0, "hello")
     await operator.kick("app", "alice")
     await ears.hear("on_logout", 103)
+
+
+async def test_nobody_sends_it_bytes_nor_its_channel(server: LocalServer, make: Make) -> None:
+    operator = nodes_of(server)[-1].operator
+    api, ears = make(server.address)
+    api.login("app", "alice", "_no_need_token")
+    await ears.hear("on_login_success")
+    await trio.to_thread.run_sync(api.channel_join, "room")
+    await ears.hear("on_channel_joined", "room")
+    for sending in (
+        operator.send("app", "alice", b"\xff"),
+        operator.send_to_channel("app", "room", b"\xff"),
+    ):
+        with pytest.raises(SignalError) as refused:
+            await sending
+        assert refused.value.ecode is ECode.GENERAL_E_WRONG_PARAM
+    await operator.send("app", "alice", "text")
+    await ears.hear("on_message_instant_receive", "_agora_system", 0, "text")
