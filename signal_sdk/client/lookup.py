@@ -6,7 +6,9 @@ httpx. Must not know what the addresses are for.
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
 import ssl
 from typing import Final
 from urllib.parse import urlsplit
@@ -107,7 +109,7 @@ async def look_up(
 
     Attempts of 5 s each, by default two, by the clock of `reactor`. Where `base_url` has the
     server's address only, `name` is what it is to be called, and what its certificate is to hold
-    for. Raises `LoginError` (201).
+    for. Raises `LoginError` (201), which says what to look at where that can be told.
     """
     reason = ""
     for _ in range(attempts):
@@ -116,8 +118,27 @@ async def look_up(
             try:
                 return await _ask(base_url, appid, ssl_context, name, _proxy(base_url, proxies))
             except (httpx.HTTPError, httpx.InvalidURL, msgspec.MsgspecError, LinkError) as exc:
-                reason = cause_of(exc)
+                reason = _reason(exc, base_url, proxies)
     raise LoginError(ECode.LOGIN_E_NET, f"the lookup at {base_url} failed: {reason}")
+
+
+def _reason(exc: Exception, base_url: str, proxies: Proxies) -> str:
+    """Why an attempt has failed, with a question where it most likely went to a wrong place. Behind
+    a proxy nobody knows whose the failure is.
+    """
+    reason = cause_of(exc)
+    is_tls = base_url.startswith("https:")
+    if isinstance(exc, LinkError) or _proxy(base_url, proxies) is not None:
+        return reason
+    if isinstance(exc, httpx.HTTPStatusError) and exc.response.status_code == 404:
+        return "HTTP 404, so that is no signaling server, or not its port for clients"
+    if reason == os.strerror(errno.ECONNREFUSED):
+        return f"{reason} (is a server running there, and is it that port?)"
+    if is_tls and "[SSL: " in reason and "CERTIFICATE_VERIFY_FAILED" not in reason:
+        return f"{reason} (is that its TLS port, the one above the plain one?)"
+    if not is_tls and isinstance(exc, httpx.RemoteProtocolError) and "disconnected" in reason:
+        return f"{reason} (is that its plain port? where it is the one for TLS, write https://)"
+    return reason
 
 
 def _proxy(base_url: str, proxies: Proxies) -> httpx.Proxy | None:

@@ -7,7 +7,7 @@ import json
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -424,6 +424,45 @@ async def test_a_lookup_that_is_refused_says_its_cause(reactor: Reactor) -> None
         LoginError, match=rf"the lookup at http://127\.0\.0\.1:{port} failed: .*Con"
     ):
         await lookup.look_up(f"http://127.0.0.1:{port}", "app", reactor)
+
+
+async def test_a_lookup_that_fails_at_a_wrong_place_says_what_to_look_at(
+    reactor: Reactor, trusting: ssl.SSLContext
+) -> None:
+    async def serve(answer: bytes, stream: trio.abc.Stream) -> None:
+        with suppress(trio.BrokenResourceError):
+            await stream.receive_some()
+            await stream.send_all(answer)
+        await stream.aclose()
+
+    async def failure(url: str) -> str:
+        with pytest.raises(LoginError) as caught:
+            await lookup.look_up(url, "app", reactor, ssl_context=trusting)
+        return caught.value.reason.removeprefix(f"the lookup at {url} failed: ")
+
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        closed = nobody.getsockname()[1]
+    nothing = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    async with trio.open_nursery() as nursery:
+        ports = []
+        for answer in (nothing, b""):
+            handler = partial(serve, answer)
+            (listener,) = await nursery.start(partial(trio.serve_tcp, handler, 0, host="127.0.0.1"))
+            ports.append(listener.socket.getsockname()[1])
+        other, silent = ports
+        assert await failure(f"http://127.0.0.1:{closed}") == (
+            "Connection refused (is a server running there, and is it that port?)"
+        )
+        assert await failure(f"http://127.0.0.1:{other}") == (
+            "HTTP 404, so that is no signaling server, or not its port for clients"
+        )
+        assert (await failure(f"http://127.0.0.1:{silent}")).endswith(
+            "(is that its plain port? where it is the one for TLS, write https://)"
+        )
+        assert (await failure(f"https://127.0.0.1:{other}")).endswith(
+            "(is that its TLS port, the one above the plain one?)"
+        )
+        nursery.cancel_scope.cancel()
 
 
 # --- TLS ---
