@@ -4,7 +4,7 @@
     DISCORD_TOKEN=… python samples/asyncio_bot.py --server 127.0.0.1:8001 --app demo \
         --discord-channel 123456789
 
-Without a token, the lines of stdin stand for Discord: a plain asyncio program.
+Without a token, the lines of stdin stand for Discord, whose library is needed all the same.
 """
 
 from __future__ import annotations
