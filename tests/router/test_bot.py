@@ -220,7 +220,7 @@ async def test_what_is_asked_in_the_thread_itself_is_refused_and_stops_nobody() 
         session = context.session
         for ask in (
             lambda: session.message_instant_send("alice", "never sent"),
-            lambda: session.message_instant_send("alice", {"never": "sent"}),
+            lambda: session.message_instant_send("alice", b"never sent"),
             lambda: session.channel("room"),
             lambda: session.channel_invite_user2("room", "alice"),
             lambda: session.watch("alice").begin(),
