@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 import attrs
@@ -39,7 +40,11 @@ class Report:
 
 def report(seed: int, kind: str = "server") -> Report:
     """Simulate a world."""
-    world = simulate(WORLDS[kind], seed, "/dev/shm" if os.path.isdir("/dev/shm") else None)  # noqa: S108, PTH112  a directory in memory of its own
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112  a directory in memory of its own
+    return simulate(WORLDS[kind], seed, partial(_report, seed), memory)
+
+
+def _report(seed: int, world: World) -> Report:
     sent = [it for actor in world.actors for it in actor.sent]
     heard = sum(len(actor.heard) for actor in world.actors)
     heard += sum(len(stay.heard) for actor in world.actors for stay in actor.stays)

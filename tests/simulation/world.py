@@ -14,10 +14,10 @@ import random
 import tempfile
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeVar
 
 import attrs
 import trio
@@ -32,6 +32,8 @@ from signal_sdk.server.engine.pending import waited
 from signal_sdk.testing import Faults, FaultyNetwork
 from tests.simulation import model
 from tests.simulation.actor import APP, CHANNELS, Actor, Ghost
+
+T = TypeVar("T")
 
 BUSY_SECONDS: Final = 50.0
 """How long the clients are busy and things go wrong."""
@@ -173,13 +175,17 @@ def fingerprint(world: World) -> str:
     return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
-def simulate(kind: type[World], seed: int, directory: str | None = None) -> World:
-    """The world of a seed, lived to its end."""
+def simulate(
+    kind: type[World], seed: int, judge: Callable[[World], T], directory: str | None = None
+) -> T:
+    """What `judge` makes of the world of a seed, lived to its end, of which nothing stays."""
     with (
         _deterministic(seed),
         tempfile.TemporaryDirectory(prefix="world-", dir=directory) as name,
     ):
-        return trio.run(_simulate, kind, seed, Path(name), clock=MockClock(autojump_threshold=0))
+        clock = MockClock(autojump_threshold=0)
+        # In here: a world that outlived it would be frozen with all else, and never collected.
+        return judge(trio.run(_simulate, kind, seed, Path(name), clock=clock))
 
 
 @contextmanager
