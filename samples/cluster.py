@@ -81,7 +81,7 @@ async def show_bots(one: str, two: str, url: str) -> None:
     first, second = (f"--server {it} --app {APP}" for it in (one, two))
     async with trio.open_nursery() as bots:
         await bots.start(
-            run, "presence", module(f"samples.presence_listener {second}"), "listen to"
+            run, "presence", module(f"samples.presence_listener {second}"), "listens to"
         )
         await bots.start(run, "echo", module(f"samples.echo_bot {first}"), "is online")
         await bots.start(run, "desk", module(f"samples.call_desk {first}"), "is online")

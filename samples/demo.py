@@ -60,7 +60,7 @@ async def show_bots(server: str, lookup: str, url: str) -> None:
     """Run the bots until cancelled."""
     at = f"--server {server} --app {APP}"
     async with trio.open_nursery() as bots:
-        await bots.start(run, "presence", module(f"samples.presence_listener {at}"), "listen to")
+        await bots.start(run, "presence", module(f"samples.presence_listener {at}"), "listens to")
         await bots.start(run, "echo", module(f"samples.echo_bot {at}"), "is online")
         await bots.start(run, "desk", module(f"samples.call_desk {at}"), "is online")
         await run_to_its_end("visitor", module(f"samples.visitor {at}"))

@@ -82,7 +82,7 @@ async def bear_down_on(server: str) -> None:
     """Have the bots talk until cancelled."""
     at = f"--server {server} --app {APP}"
     async with trio.open_nursery() as bots:
-        await bots.start(run, "presence", module(f"samples.presence_listener {at}"), "listen to")
+        await bots.start(run, "presence", module(f"samples.presence_listener {at}"), "listens to")
         await bots.start(run, "echo", module(f"samples.echo_bot {at}"), "is online")
         await bots.start(run, "desk", module(f"samples.call_desk {at}"), "is online")
         while True:

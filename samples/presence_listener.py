@@ -2,9 +2,8 @@
 
     python samples/presence_listener.py --server 127.0.0.1:8001 --app demo
 
-Two special channels tell of that, and a session is in one channel at a time: so it takes two
-accounts. Without dev mode, the server's configuration has to name them among the app's listeners.
-Ctrl-C (or SIGTERM) logs them out.
+Two special channels tell of that, and its session is in both. Without dev mode, the server's
+configuration has to name its account among the app's listeners. Ctrl-C (or SIGTERM) logs it out.
 """
 
 from __future__ import annotations
@@ -50,46 +49,32 @@ class Listener(ChannelCallback):
 
 
 async def main(args: argparse.Namespace) -> ECode:
-    """Listen until one of the two sessions is over, and return why."""
+    """Listen until the session is over, and return why."""
     listener = Listener()
-    ended: list[ECode] = []
     async with Signal(args.app, server=args.server) as signal:
-        sessions = [signal.login(account, args.token) for account in args.accounts]
-        for session, name in zip(sessions, SPECIAL_CHANNELS, strict=True):
-            await session
+        session = await signal.login(args.account, args.token, many_channels=True)
+        for name in SPECIAL_CHANNELS:
             await session.channel_join(name, listener)
         with trio.open_signal_receiver(SIGINT, SIGTERM) as signals:
-            print(f"{' and '.join(args.accounts)} listen to {args.app}", flush=True)
+            print(f"{session.account} listens to {args.app}", flush=True)
             async with trio.open_nursery() as nursery:
-
-                async def watch(session: LoginSession) -> None:
-                    ended.append(await session.wait_logged_out())
-                    nursery.cancel_scope.cancel()
-
-                nursery.start_soon(log_out_on_signal, signals, sessions)
-                for session in sessions:
-                    nursery.start_soon(watch, session)
-    return ended[0]
+                nursery.start_soon(log_out_on_signal, signals, session)
+                ecode = await session.wait_logged_out()
+                nursery.cancel_scope.cancel()
+    return ecode
 
 
-async def log_out_on_signal(signals: AsyncIterator[int], sessions: list[LoginSession]) -> None:
+async def log_out_on_signal(signals: AsyncIterator[int], session: LoginSession) -> None:
     async for _ in signals:
-        for session in sessions:
-            session.logout()
+        session.logout()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Prints who comes and goes, in a whole app.")
     parser.add_argument("--server", help="HOST:PORT (default: $SIGNAL_SDK_SERVER, or this machine)")
     parser.add_argument("--app", default="demo", help="the app's id")
+    parser.add_argument("--account", default="listener")
     parser.add_argument("--token", default="_no_need_token")
-    parser.add_argument(
-        "--accounts",
-        nargs=2,
-        default=["listener-1", "listener-2"],
-        metavar=("ONE", "TWO"),
-        help="the two accounts to log in",
-    )
     try:
         why = trio.run(main, parser.parse_args())
     except SignalError as exc:
