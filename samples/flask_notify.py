@@ -103,6 +103,9 @@ def make_app(notifier: Notifier) -> flask.Flask:
     @app.post("/notify")
     def notify() -> tuple[dict[str, object], int]:
         to, text = flask.request.form.get("to", ""), flask.request.form.get("text", "")
+        if not text:
+            wrong = ECode.GENERAL_E_WRONG_PARAM
+            return {"error": "there is no text", "ecode": int(wrong)}, STATUS[wrong]
         message_id, failure = notifier.send(to, text)
         if failure:
             error = {"error": ECode(failure).meaning, "ecode": int(failure)}

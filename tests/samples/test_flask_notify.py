@@ -40,6 +40,7 @@ async def test_it_sends_what_it_is_asked_to(server: LocalServer) -> None:
         for data in (
             {"to": "a b", "text": "x"},
             {"text": "x"},
+            {"to": "alice"},
             {"to": "alice", "text": "x" * 8193},
         ):
             answer = await client.post(url, data=data)
