@@ -127,18 +127,21 @@ def _reason(exc: Exception, base_url: str, proxies: Proxies) -> str:
     a proxy nobody knows whose the failure is.
     """
     reason = cause_of(exc)
-    is_tls = base_url.startswith("https:")
     if isinstance(exc, LinkError) or _proxy(base_url, proxies) is not None:
         return reason
     if isinstance(exc, httpx.HTTPStatusError) and exc.response.status_code == 404:
         return "HTTP 404, so that is no signaling server, or not its port for clients"
+    advice = ""
+    is_tls = base_url.startswith("https:")
     if reason == os.strerror(errno.ECONNREFUSED):
-        return f"{reason} (is a server running there, and is it that port?)"
-    if is_tls and "[SSL: " in reason and "CERTIFICATE_VERIFY_FAILED" not in reason:
-        return f"{reason} (is that its TLS port, the one above the plain one?)"
-    if not is_tls and isinstance(exc, httpx.RemoteProtocolError) and "disconnected" in reason:
-        return f"{reason} (is that its plain port? where it is the one for TLS, write https://)"
-    return reason
+        advice = "is a server running there, and is it that port?"
+    elif "self-signed certificate" in reason or "unable to get local issuer" in reason:
+        advice = "a CA of one's own is trusted by ssl_context, or --ca FILE"
+    elif is_tls and "[SSL: " in reason and "CERTIFICATE_VERIFY_FAILED" not in reason:
+        advice = "is that its TLS port, the one above the plain one?"
+    elif not is_tls and isinstance(exc, httpx.RemoteProtocolError) and "disconnected" in reason:
+        advice = "is that its plain port? where it is the one for TLS, write https://"
+    return f"{reason} ({advice})" if advice else reason
 
 
 def _proxy(base_url: str, proxies: Proxies) -> httpx.Proxy | None:
