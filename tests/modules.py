@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,35 +25,45 @@ class Module:
     def is_in(self, *rooms: str) -> bool:
         return is_in(self.name, *rooms)
 
-    def imports(self, *, running: bool = False) -> Iterator[str]:
+    def imports(self, *, running: bool = False) -> tuple[str, ...]:
         """Full names of all that it imports, anywhere in it, for whatever reason; with `running`,
         without those for type checkers.
 
         `from a import b` is `a.b`, whether `b` is a module or something in one.
         """
-        tree = ast.parse(self.source)
-        if running:
-            tree = _Running().visit(tree)
-        for node in ast.walk(tree):
-            match node:
-                case ast.Import(names=names):
-                    yield from (alias.name for alias in names)
-                case ast.ImportFrom(module=module, names=names, level=level):
-                    base = ".".join(filter(None, [self._package(level), module]))
-                    yield from (f"{base}.{alias.name}" for alias in names)
-                case ast.Call(
-                    func=ast.Attribute(attr="import_module")
-                    | ast.Name(id="import_module" | "__import__"),
-                    args=[ast.Constant(value=str(name)), *_],
-                ):
-                    yield name
+        return _imports(self, running)
 
-    def _package(self, level: int) -> str:
+    def package(self, level: int) -> str:
         """The package that `level` dots stand for."""
         if level == 0:
             return ""
         parts = self.name.split(".")
         return ".".join(parts[: len(parts) - level + self.is_package])
+
+
+@functools.cache
+def _imports(module: Module, running: bool) -> tuple[str, ...]:
+    """As `Module.imports`. Each law asks every module."""
+    return tuple(_imported(module, running=running))
+
+
+def _imported(module: Module, *, running: bool) -> Iterator[str]:
+    tree = ast.parse(module.source)
+    if running:
+        tree = _Running().visit(tree)
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=name, names=names, level=level):
+                base = ".".join(filter(None, [module.package(level), name]))
+                yield from (f"{base}.{alias.name}" for alias in names)
+            case ast.Call(
+                func=ast.Attribute(attr="import_module")
+                | ast.Name(id="import_module" | "__import__"),
+                args=[ast.Constant(value=str(name)), *_],
+            ):
+                yield name
 
 
 class _Running(ast.NodeTransformer):

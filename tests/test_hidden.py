@@ -81,16 +81,20 @@ def secrets_of(cls: Any) -> frozenset[str]:
     return SECRET.intersection(fields_of(cls)).difference(NOT_SECRET.get(name, ()))
 
 
-def made(cls: Any) -> Any:
-    """An object of the class, with something planted in each field that is to be hidden."""
+def made(cls: Any) -> list[Any]:
+    """Objects of the class, with something planted in each field that is to be hidden: one, or one
+    for each of the fields that it has one of.
+    """
     secrets = secrets_of(cls)
     values = {it: Planted(PLANTED if it in secrets else "0") for it in fields_of(cls)}
     if not attrs.has(cls):
-        return cls(**values)
+        one_of = getattr(cls, "ONE_OF", ())
+        left_out = [{*one_of} - {it} for it in one_of] or [set()]
+        return [cls(**{it: values[it] for it in values.keys() - out}) for out in left_out]
     it = object.__new__(cls)
     for name, value in values.items():
         object.__setattr__(it, name, value)
-    return it
+    return [it]
 
 
 def test_no_repr_shows_what_only_its_users_are_to_read() -> None:
