@@ -231,16 +231,14 @@ class BadDialer:
 def test_a_dialer_s_exception_that_cannot_be_shown_fails_the_login(
     far_server: ThreadedServer, make: Make
 ) -> None:
-    another, other = make(far_server.address)
+    _, other = make(far_server.address)
     with create_agora_sdk_instance_cpp(server=BadDialer()) as api:
         ears = Ears()
         api.callback_set(ears)
-        api.login("app", "alice", NO_TOKEN)
-        assert ears.wait("on_login_failed")[0] in (200, 201)
-        assert ears.wait("on_error")[0] == "login"
-        # The thread that both live in goes on.
-        another.login("app", "bob", NO_TOKEN)
-        other.wait("on_login_success")
+        for _ in range(2):
+            api.login("app", "alice", NO_TOKEN)
+            assert ears.wait("on_login_failed")[0] in (200, 201)
+            assert ears.wait("on_error")[0] == "login"
     assert not other.seen("on_error")
 
 

@@ -329,8 +329,7 @@ async def test_a_channel_hears_what_an_operator_sets_as_from_the_server(house: H
     assert {content.uid for *_, content in heard} == {0}
     # It is nobody's, and ends like any other.
     assert (await here.statistics()).accounts == 0
-    await here.engine.put_channel_attr(ROOM, built_in.CHANNEL_TTL, 1)
-    await trio.sleep(5)
+    await trio.sleep(built_in.DEFAULT_CHANNEL_TTL_SECONDS + 1)
     assert (await here.statistics()).channels == 0
 
 
