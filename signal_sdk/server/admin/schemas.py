@@ -91,8 +91,9 @@ class ChannelMessage(_Said, frozen=True):
     sender: str = names.SYSTEM_ACCOUNT
 
     def __post_init__(self) -> None:
-        if (self.message is msgspec.UNSET) is (self.data is msgspec.UNSET):
-            raise ValueError("Object needs one of the fields `message` and `data`")
+        if sum(getattr(self, field) is not msgspec.UNSET for field in self.ONE_OF) != 1:
+            fields = " and ".join(f"`{field}`" for field in self.ONE_OF)
+            raise ValueError(f"Object needs one of the fields {fields}")
 
     @property
     def content(self) -> JsonValue | bytes:
