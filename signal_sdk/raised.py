@@ -14,7 +14,7 @@ from typing import Final
 
 import trio
 
-__all__ = ["NOT_OURS", "cause_of", "only", "text_of", "type_name"]
+__all__ = ["NOT_OURS", "cause_of", "is_cancellation", "only", "text_of", "type_name"]
 
 NOT_OURS: Final = (KeyboardInterrupt, trio.Cancelled)
 """What is not to be kept from whom it is for, wherever it comes up."""
@@ -25,6 +25,13 @@ def type_name(value: object) -> str:
     """The name of a value's type, past whatever a class has in its place."""
     name: str = _type_name(type(value))
     return str.__str__(name)
+
+
+def is_cancellation(exc: BaseException) -> bool:
+    """Is it, or does it hold, nothing but trio's `Cancelled`?"""
+    if isinstance(exc, BaseExceptionGroup):
+        return exc.split(trio.Cancelled)[1] is None
+    return isinstance(exc, trio.Cancelled)
 
 
 def only(exc: BaseException) -> BaseException:

@@ -34,7 +34,7 @@ from signal_sdk.client.shared import Shared
 from signal_sdk.client.trace import Trace
 from signal_sdk.net.deadline import move_on_after
 from signal_sdk.net.reactor import Reactor
-from signal_sdk.raised import only
+from signal_sdk.raised import is_cancellation, only
 from signal_sdk.session_sink import SessionSink
 from signal_sdk.sessions import Sessions
 from signal_sdk.spelling import DocumentedNames
@@ -191,7 +191,7 @@ class Signal(DocumentedNames):
                 # A cancellation from outside must not take the block's own exception away. The rest
                 # is what a callback raised that is no Exception (KeyboardInterrupt, SystemExit), or
                 # a mistake of ours.
-                if exc is None or not _is_cancellation(raised):
+                if exc is None or not is_cancellation(raised):
                     raise only(raised) from None
             finally:
                 if self._trace is not None:
@@ -365,10 +365,3 @@ class Signal(DocumentedNames):
         userGetAttrAll = user_get_attr_all
         channelQueryUserNum = channel_query_user_num
         getStatus = get_status
-
-
-def _is_cancellation(exc: BaseException) -> bool:
-    """Is it, or does it hold, nothing but trio's `Cancelled`?"""
-    if isinstance(exc, BaseExceptionGroup):
-        return exc.split(trio.Cancelled)[1] is None
-    return isinstance(exc, trio.Cancelled)

@@ -21,6 +21,7 @@ import trio
 from signal_sdk.flat.callback_thread import note
 from signal_sdk.flat.thread import TrioThread, settle
 from signal_sdk.net.reactor import Reactor
+from signal_sdk.raised import is_cancellation
 
 __all__ = ["NOT_ENTERED", "Block", "Lodger"]
 
@@ -141,17 +142,18 @@ class Lodger:
         scope = trio.CancelScope()
 
         async def run() -> None:
-            with scope:
-                try:
+            try:
+                with scope:
                     result = await ask()
-                except trio.Cancelled:
+            except BaseException as exc:
+                if is_cancellation(exc):
                     raise
-                except BaseException as exc:  # noqa: BLE001  it is whose answer it is
-                    answer.set_exception(exc)
-                else:
-                    answer.set_result(result)
+                answer.set_exception(exc)
+                return
             if scope.cancelled_caught:
                 answer.set_exception(TimeoutError())
+            else:
+                answer.set_result(result)
 
         async def start() -> None:
             try:
@@ -213,9 +215,9 @@ class Lodger:
                     with self._exit:
                         await self._live(nursery)
                     failed = None
-                except trio.Cancelled:
-                    raise
-                except BaseException as exc:  # noqa: BLE001  it is raised to who leaves the block
+                except BaseException as exc:
+                    if is_cancellation(exc):
+                        raise
                     failed = exc
                 nursery.cancel_scope.cancel()
         finally:
