@@ -152,8 +152,8 @@ class LoopCrew(Crew):
         left = CALLBACKS_PER_TURN
         while ready:
             work = ready.popleft()
-            run_in = work.context.run
-            while (entry := self._take(work)) is not None:
+            queue, run_in = work.queue, work.context.run
+            while queue and (entry := self._take(work)) is not None:
                 run, turn = entry
                 try:
                     result = run_in(run)
@@ -183,20 +183,18 @@ class LoopCrew(Crew):
                 if not left:
                     ready.append(work)
                     return None
+            self._reports.append(partial(self._has_run, work))
         return None
 
     def _take(self, work: Work) -> Entry | None:
         """The next callback, which begins now; None where there is none any more."""
         with self._lock:
-            if self.is_over:
+            if self.is_over or not work.queue:
                 return None
-            if work.queue:
-                entry = work.queue.popleft()
-                if entry[1] is not None:
-                    self._reports.append(entry[1].begin)
-                return entry
-        self._reports.append(partial(self._has_run, work))
-        return None
+            entry = work.queue.popleft()
+            if entry[1] is not None:
+                self._reports.append(entry[1].begin)
+            return entry
 
     def _end(self, turn: Turn | None) -> None:
         if turn is not None:

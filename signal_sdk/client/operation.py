@@ -33,7 +33,8 @@ class Operation(Generic[T]):
     def __init__(self) -> None:
         self._value: T | None = None
         self._error: BaseException | None = None
-        self._event: trio.Event | _Told | None = None
+        self._event: trio.Event | Callable[[], object] | _Told | None = None
+        """Who is told of its end: tasks, or one that is called, or any number of both."""
         self.is_awaited: bool = False
         """Has anybody awaited it yet?"""
         self.is_done: bool = False
@@ -47,9 +48,12 @@ class Operation(Generic[T]):
         if self.is_done:
             await trio.lowlevel.checkpoint()
         else:
-            if self._event is None:
-                self._event = trio.Event()
-            await self._event.wait()
+            event = self._event
+            if event is None:
+                event = self._event = trio.Event()
+            elif not isinstance(event, trio.Event | _Told):
+                event = self._event = _Told(event, None)
+            await event.wait()
         return self.outcome()
 
     def outcome(self) -> T:
@@ -63,10 +67,15 @@ class Operation(Generic[T]):
         """Have `do` called at its end, in the task that ends it; at once where it is done."""
         if self.is_done:
             do()
+        elif self._event is None:
+            self._event = do
         elif isinstance(self._event, _Told):
             self._event.dos.append(do)
-        else:
+        elif isinstance(self._event, trio.Event):
             self._event = _Told(do, self._event)
+        else:
+            self._event = _Told(self._event, None)
+            self._event.dos.append(do)
 
     def __repr__(self) -> str:
         if not self.is_done:
@@ -120,8 +129,10 @@ class Promise(Operation[T]):
 
     def _wake(self) -> None:
         event, self._event = self._event, None
-        if event is not None:
+        if isinstance(event, trio.Event | _Told):
             event.set()
+        elif event is not None:
+            event()
 
 
 def done(value: T) -> Operation[T]:
