@@ -40,10 +40,12 @@ class LoginSession(SessionAttributes, DocumentedNames):
 
     Java server SDK, "LoginSession Class". Every method returns at once; what it returns can be
     awaited. The order of calls is the order on the wire, also of those made while the login is
-    under way. An operation fails with 1003 where the session is not logged in, with `LogoutError`
-    where the session ends before it does, and with 1004 or 1005 where an argument is wrong or too
-    large: names are `str`, and messages too, or what JSON says exactly. A failure goes to the
-    operation's own callback; where it has none, and nobody awaits it, to `LoginCallback.on_error`.
+    under way: up to 10,000 of these wait for it, each for up to 30 s, and fail then as where there
+    is no answer in time. An operation fails with 1003 where the session is not logged in, with
+    `LogoutError` where the session ends before it does, and with 1004 or 1005 where an argument is
+    wrong or too large: names are `str`, and messages too, or what JSON says exactly. A failure goes
+    to the operation's own callback; where it has none, and nobody awaits it, to
+    `LoginCallback.on_error`.
     A callback that is of no callback class is refused at once, by `ParameterError`.
 
     A session outlives its connections: where one is lost, or nothing was heard on it for 20 s, it

@@ -94,7 +94,6 @@ ON_TIME = {
     "signal_sdk.net.alarms": "it sleeps up to the next alarm",
     "signal_sdk.cli.workers": "it pauses before it begins another worker",
     "signal_sdk.client.reconnector": "it pauses before a try",
-    "signal_sdk.flat.life": "it pauses before a try",
     "signal_sdk.router.life": "its user's handlers have so long to end",
     "signal_sdk.router.conversations": "it looks for a late answer before it gives up",
     "signal_sdk.router.time_limit": "a handler is its user's own, who says how long it may take",

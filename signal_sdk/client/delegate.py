@@ -10,6 +10,7 @@ from typing import Protocol
 from signal_sdk.client.connection import Connection
 from signal_sdk.client.operation import Operation
 from signal_sdk.ecodes import ECode
+from signal_sdk.errors import LoginError
 from signal_sdk.wire import frames, login
 
 __all__ = ["Delegate", "Receiver"]
@@ -43,6 +44,9 @@ class Delegate(Protocol):
         session was taken up.
         """
 
+    def refused(self, error: LoginError) -> None:
+        """The first login has failed, where the session is not over yet."""
+
     def ticket(self) -> login.LineLogin:
         """What takes the session up again."""
 
@@ -53,7 +57,7 @@ class Delegate(Protocol):
         """Another connection is about to be dialed."""
 
     def stopped(self) -> None:
-        """Nothing more will come: where the session is not over yet, it has waited too long."""
+        """Nothing more will come."""
 
     def over(self, ecode: ECode, reason: str) -> None:
         """There will be no other connection."""

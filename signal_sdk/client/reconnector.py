@@ -1,6 +1,6 @@
 """The reconnector of a session: it dials, logs in, and when the connection is lost, comes back.
 
-Owns: which connection there is, its silence, the back-off, and the one task that keeps time. Must
+Owns: which connection there is, its silence, the back-offs, and the one task that keeps time. Must
 not know what a frame says beyond the login, nor what a lost connection means to channels, calls or
 the inbox: the session does.
 
@@ -34,7 +34,7 @@ from signal_sdk.net.reactor import Reactor
 from signal_sdk.raised import text_of
 from signal_sdk.wire import frames, login
 
-__all__ = ["LOGIN_SECONDS", "LOGOUT_SECONDS", "NO_ANSWER", "Reconnector"]
+__all__ = ["LOGIN_SECONDS", "LOGOUT_SECONDS", "Reconnector"]
 
 DIAL_SECONDS: Final = 60.0
 """How long a dialer is waited for. Ours take half of that at most; a user's may forget to look."""
@@ -77,14 +77,18 @@ class Reconnector:
         credentials: Credentials,
         dialer: Dialer,
         reactor: Reactor,
-        backoff: Backoff | None,
         log: Log,
+        *,
+        first: Backoff | None,
+        backoff: Backoff | None,
     ) -> None:
+        """`first` is for the first login, `backoff` for a lost connection; None: no other try."""
         self._delegate = delegate
         self._ended = delegate.ended
         self._credentials = credentials
         self._dialer = dialer
         self._reactor = reactor
+        self._first = first
         self._backoff = backoff
         self._log = log
         self._connection: Connection | None = None
@@ -93,6 +97,10 @@ class Reconnector:
         self._talking = trio.CancelScope()
         self.loss: str | None = None
         """Why the present connection is taken for lost; None where it is not."""
+        self._is_asked = False
+        """Has the first login been asked for, and not been answered?"""
+        self._why_not = "" if first is None else f"no login in {first.seconds} s"
+        """Why there is no login yet."""
         self._is_leaving = False
         self._hurry = trio.Event()
         self._alarm: Alarm | None = None
@@ -134,35 +142,24 @@ class Reconnector:
     # --- the task ---
 
     async def run(self, after: Operation[ECode] | None) -> None:
-        """Log in once `after` has ended, and stay until the session is over.
-
-        Raises `LoginError` where the login is refused, or there is no server to be had.
-        """
-        is_asked = False
+        """Log in once `after` has ended, and stay until the session is over."""
         try:
             with self._scope:
-                frame = self._credentials.login_frame()
-                if after is not None:
-                    # The account's earlier session here is logging out: its farewell goes first.
-                    await after
-                self._connection = connection = await self._dial("")
-                self._end.set_after(LOGIN_SECONDS)
-                connection.send(frame)
-                is_asked = True
-                success = await self._answer(connection, is_fresh=True)
-                is_asked = False
-                self._end.cancel()
-                self._delegate.accepted(success, connection, is_fresh=True)
                 self._alarm = Alarm(self._reactor.alarms, self._ring)
                 self.wake()
-                await self._stay()
+                try:
+                    await self._log_in(after)
+                except LoginError as exc:
+                    self._delegate.refused(exc)
+                else:
+                    await self._stay()
             if self._failure is not None:
                 raise self._failure
+            # Where it is not over by now, all tries have taken too long.
+            self._delegate.refused(LoginError(ECode.LOGIN_E_NET, self._why_not))
             self._delegate.stopped()
             if self._connection is not None:
-                if is_asked:
-                    await self._connection.withdraw(self._reactor)
-                await self._connection.aclose()
+                await self._let_go(self._connection)
         finally:
             self._end.cancel()
             if self._alarm is not None:
@@ -170,6 +167,62 @@ class Reconnector:
                 self._alarm = None
             if self._connection is not None:
                 self._connection.abort()
+
+    async def _log_in(self, after: Operation[ECode] | None) -> None:
+        """Log in, in one of the tries that there may be. Raises `LoginError` where the login is
+        refused, or there is no server to be had.
+        """
+        frame = self._credentials.login_frame()
+        if after is not None:
+            # The account's earlier session here is logging out: its farewell goes first.
+            await after
+        clock = self._reactor.clock
+        outage = None if self._first is None else Outage(self._first, clock.time())
+        if outage is not None:
+            self._end.set(outage.deadline)
+        while True:
+            try:
+                await self._log_in_once(frame)
+            except LoginError as exc:
+                pause = None
+                if outage is not None and exc.ecode is ECode.LOGIN_E_NET:
+                    pause = outage.next_pause(clock.time())
+                if pause is None:
+                    raise
+                self._why_not = exc.reason
+                self._log.debug("%s: the login is tried again: %s", self._credentials.account, exc)
+            else:
+                self._end.cancel()
+                return
+            if self._connection is not None:
+                await self._let_go(self._connection)
+                self._connection = None
+            await trio.sleep(pause)
+
+    async def _log_in_once(self, frame: bytes) -> None:
+        """Dial, and log in. Raises `LoginError`; what was not answered is to be let go."""
+        self._connection = connection = await self._dial("")
+        connection.send(frame)
+        self._is_asked = True
+        with move_on_after(self._reactor, LOGIN_SECONDS):
+            try:
+                success = await self._answer(connection, is_fresh=True)
+            except LoginError:
+                self._is_asked = False
+                self._connection = None
+                connection.abort()
+                raise
+            self._is_asked = False
+            self._delegate.accepted(success, connection, is_fresh=True)
+            return
+        raise LoginError(ECode.LOGIN_E_NET, NO_ANSWER)
+
+    async def _let_go(self, connection: Connection) -> None:
+        """Close a connection; a login that was not answered is taken back."""
+        if self._is_asked:
+            await connection.withdraw(self._reactor)
+            self._is_asked = False
+        await connection.aclose()
 
     async def _dial(self, avoid: str) -> Connection:
         link = None

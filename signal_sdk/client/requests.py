@@ -1,8 +1,8 @@
 """A session's requests: each gets a call id, goes out in the order of the calls, and ends exactly
 once, over however many connections.
 
-Owns: what waits for the login, what waits for an answer and until when, what is sent again after a
-lost connection, and how a failure gets its documented code. Must not know the connection (it is
+Owns: what waits for the login or for an answer, and until when, what is sent again after a lost
+connection, and how a failure gets its documented code. Must not know the connection (it is
 handed a function that sends), or what a request is for.
 """
 
@@ -46,6 +46,8 @@ T = TypeVar("T")
 
 REPLY_SECONDS: Final = 10.0
 """How long a request waits for its answer."""
+LOGIN_WAIT_SECONDS: Final = 30.0
+"""How long one waits for the session's first login, before that."""
 MAX_REQUESTS: Final = 10_000
 """How many requests of one session may be under way: far above what its rate lets through in
 `REPLY_SECONDS`."""
@@ -66,10 +68,10 @@ class Requests:
     """The requests of one session.
 
     `is_full` says whether callbacks have fallen too far behind, `clock` what time it is: by
-    default trio's. Until the first `open` requests wait for the login; between `suspend` and the
-    next `open` for a connection, and for no longer than for an answer. After `seal` no new ones
-    are taken; `close` fails those under way. They are made in one thread, until `has_ended` says
-    that nothing is anybody's there any more.
+    default trio's. Until the first `open` requests wait for the login, for `LOGIN_WAIT_SECONDS`;
+    between `suspend` and the next `open` for a connection, no longer than for an answer. After
+    `seal` no new ones are taken; `close` fails those under way. They are made in one thread, until
+    `has_ended` says that nothing is anybody's there any more.
     """
 
     def __init__(
@@ -88,7 +90,6 @@ class Requests:
         self._log = log
         self._label = label
         self._clock = clock
-        self._waiting: list[Request[Any]] = []
         self._pending: dict[int, Request[Any]] = {}
         self._last_id = 0
         self._was_open = False
@@ -103,7 +104,7 @@ class Requests:
         """Does the server take messages that are bytes? An earlier one would make text of them."""
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._pending)
+        return len(self._pending)
 
     def check_thread(self) -> None:
         """Raise `RuntimeError` in any thread but that of all the rest: what is asked elsewhere
@@ -126,18 +127,20 @@ class Requests:
         `before` is called first: what it asks goes ahead of all that.
         """
         pending = list(self._pending.items())
-        self._line, self._send, self._was_open = line, send, True
+        is_first, self._was_open = not self._was_open, True
+        self._line, self._send = line, send
         if before is not None:
             before()
         for callid, request in pending:
-            error = request.lapse() if request.lapse is not None else None
+            error = None
+            if is_first:
+                request.deadline = self._clock() + REPLY_SECONDS
+            elif request.lapse is not None:
+                error = request.lapse()
             if error is None:
                 self._put_on_wire(callid, request)
             elif self._pending.pop(callid, None) is not None:
                 request.fail(error)
-        waiting, self._waiting = self._waiting, []
-        for request in waiting:
-            self._put_on_wire(self._accept(request), request)
 
     def suspend(self) -> None:
         """The connection is lost: what is asked from now on waits for another."""
@@ -157,12 +160,9 @@ class Requests:
         """The session is over: what was sent fails with `error`, what was not with 1003."""
         self.seal(error.reason)
         self._send = None
-        waiting, self._waiting = self._waiting, []
         pending, self._pending = self._pending, {}
         for request in pending.values():
-            request.fail(error)
-        for request in waiting:
-            request.fail(_not_logged_in(error.reason))
+            request.fail(error if self._was_open else _not_logged_in(error.reason))
 
     # --- calls ---
 
@@ -287,21 +287,20 @@ class Requests:
     def _submit(self, request: Request[Any], *, always: bool = False) -> None:
         if self._sealed is not None:
             request.fail(self._sealed)
-        elif not always and len(self._waiting) + len(self._pending) >= MAX_REQUESTS:
+        elif not always and len(self._pending) >= MAX_REQUESTS:
             reason = f"{MAX_REQUESTS} requests are under way already"
             request.fail(SignalError(request.codes.other, reason))
         elif not always and self._is_full():
             reason = "callbacks have fallen too far behind for another request"
             request.fail(SignalError(request.codes.other, reason))
-        elif not self._was_open:
-            self._waiting.append(request)
         else:
             self._put_on_wire(self._accept(request), request)
 
     def _accept(self, request: Request[Any]) -> int:
         """Give the request its time, and its id."""
         callid = self._last_id = self._last_id + 1
-        request.deadline = self._clock() + REPLY_SECONDS
+        seconds = REPLY_SECONDS if self._was_open else LOGIN_WAIT_SECONDS
+        request.deadline = self._clock() + seconds
         self._pending[callid] = request
         return callid
 
@@ -379,6 +378,8 @@ class Requests:
             if self.trace is not None:
                 self.trace.answered(callid, request.what, "no answer in time")
             reason = f"{request.what} was not answered in {REPLY_SECONDS:g} s"
+            if not self._was_open:
+                reason = f"{request.what} waited {LOGIN_WAIT_SECONDS:g} s for the login"
             request.fail(TimeOutError(request.codes.timeout, reason))
         return math.inf
 

@@ -36,7 +36,7 @@ from signal_sdk.client.log import log_raised, warn
 from signal_sdk.client.login_states import STATUS, TABLE, LoginEvent, LoginState
 from signal_sdk.client.mailbox import Mailbox
 from signal_sdk.client.operation import Operation, Promise
-from signal_sdk.client.reconnector import NO_ANSWER, Reconnector
+from signal_sdk.client.reconnector import Reconnector
 from signal_sdk.client.requests import Requests, nothing
 from signal_sdk.client.seen import Seen
 from signal_sdk.client.shared import Shared
@@ -124,7 +124,13 @@ class SessionClient:
             takes_bytes=takes_bytes,
         )
         self._reconnector = Reconnector(
-            self, who, shared.dialer, shared.reactor, shared.backoff, log
+            self,
+            who,
+            shared.dialer,
+            shared.reactor,
+            log,
+            first=shared.first,
+            backoff=shared.backoff,
         )
         self.channels: Channels = Channels(
             account, sink, requests, log, self._reconnector.wake, many=many_channels
@@ -197,18 +203,16 @@ class SessionClient:
             await self._live()
         finally:
             # Only where the Signal itself was cancelled is anything left to end.
-            self._fail(LoginError(ECode.LOGIN_E_CANCEL, "the Signal was closed"))
+            self.refused(LoginError(ECode.LOGIN_E_CANCEL, "the Signal was closed"))
             self._end(ECode.LOGOUT_E_OTHER, "the Signal was closed")
 
     async def _live(self) -> None:
         try:
             await self._reconnector.run(self._after)
-        except LoginError as exc:
-            self._fail(exc)
         except Exception as exc:  # noqa: BLE001  logged and told, below
             # A mistake of ours, or of somebody's dialer, must not end the other sessions.
             log_raised(f"{self.account}: the session failed", exc)
-            self._fail(LoginError(ECode.LOGIN_E_OTHER, type_name(exc)))
+            self.refused(LoginError(ECode.LOGIN_E_OTHER, type_name(exc)))
             self._end(ECode.LOGOUT_E_OTHER, type_name(exc))
 
     # --- its connections: what the reconnector tells ---
@@ -282,8 +286,7 @@ class SessionClient:
         self._end(ecode, reason)
 
     def stopped(self) -> None:
-        """Nothing more will come: where the session is not over yet, it has waited too long."""
-        self._fail(LoginError(ECode.LOGIN_E_NET, NO_ANSWER))
+        """Nothing more will come."""
         self._end(ECode.LOGOUT_E_USER, "")
 
     @property
@@ -310,7 +313,7 @@ class SessionClient:
             return self.requests.refuse("logout", error)
         self._logout = Promise()
         if self.state is LoginState.CONNECTING:
-            self._fail(LoginError(ECode.LOGIN_E_CANCEL, "logout was called during the login"))
+            self.refused(LoginError(ECode.LOGIN_E_CANCEL, "logout was called during the login"))
             self._reconnector.stop()
             return self._logout
         if self.state is LoginState.RECONNECTING:
@@ -329,8 +332,8 @@ class SessionClient:
         self.requests.seal("the session is logging out")
         return self._logout
 
-    def _fail(self, error: LoginError) -> None:
-        """The login has failed."""
+    def refused(self, error: LoginError) -> None:
+        """The first login has failed, where the session is not over yet."""
         if not self._step(LoginEvent.REFUSED):
             return
         self.watches.close(error)

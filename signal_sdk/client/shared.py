@@ -20,7 +20,8 @@ __all__ = ["Shared"]
 class Shared:
     """What all sessions of one `Signal` stand on.
 
-    `backoff` says how a session comes back after a lost connection; None: it does not.
+    `backoff` says how a session comes back after a lost connection; None: it does not. `first` says
+    the same of its first login.
     """
 
     appid: str
@@ -28,4 +29,5 @@ class Shared:
     reactor: Reactor
     log: Log
     backoff: Backoff | None
+    first: Backoff | None = None
     trace: Trace | None = None

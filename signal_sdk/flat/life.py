@@ -1,7 +1,7 @@
-"""One login of an instance: the tries that it takes to log in, and its end.
+"""One login of an instance, and its end.
 
-Owns: when a session begins, and what is told of the login as a whole. Must not know the operations
-within a session, how a session that is logged in stays so, or how callbacks are run.
+Owns: when its session begins, and what is told of the login as a whole. Must not know the
+operations within a session, how that logs in and stays so, or how callbacks are run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any, Final
 import attrs
 import trio
 
-from signal_sdk.client.backoff import Outage
 from signal_sdk.client.channel_states import ChannelState
 from signal_sdk.client.dialer import Dialer
 from signal_sdk.client.dispatcher import Dispatcher
@@ -27,7 +26,6 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.flat.listener import Listener, Tell
 from signal_sdk.flat.retries import RetryPolicy
-from signal_sdk.net.deadline import Deadline
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.wire.names import JsonValue
 
@@ -49,8 +47,7 @@ _STATUS: Final[Mapping[LoginState, Status]] = {
     LoginState.RECONNECTING: Status.LOGIN_STATE_RECONNECTING,
     LoginState.LOGGING_OUT: Status.LOGIN_STATE_NOT_LOGIN,
     LoginState.LOGGED_OUT: Status.LOGIN_STATE_NOT_LOGIN,
-    # Another try may follow.
-    LoginState.FAILED: Status.LOGIN_STATE_LOGINING,
+    LoginState.FAILED: Status.LOGIN_STATE_NOT_LOGIN,
 }
 
 
@@ -92,11 +89,10 @@ class Life:
         self._policy = policy
         self._seen = seen
         self._after = after
-        self._leave = trio.Event()
         self.last_words: list[tuple[Any, ...]] = []
         """What is still to be told of the end: callbacks with their arguments."""
         self._why = ""
-        # What is asked before the login's task runs is asked of its first session.
+        # What is asked before the login's task runs is asked of its session, too.
         self._client, self._listener = self._begin()
 
     # --- what others see ---
@@ -118,7 +114,6 @@ class Life:
     def leave(self) -> None:
         """Log out, or give the login up."""
         self.is_leaving = True
-        self._leave.set()
         if self._client.is_staying:
             self._client.log_out()
 
@@ -146,7 +141,7 @@ class Life:
         try:
             if self._after is not None:
                 await self._after.wait()
-            ecode = await self._try_to_log_in()
+            ecode = await self._live()
         finally:
             # Also where a login that was given up has not ended in time.
             self.ended.set()
@@ -155,7 +150,7 @@ class Life:
 
     @property
     def _was_in(self) -> bool:
-        """Has a session been logged in? It is the last one then."""
+        """Has the session been logged in?"""
         return self._client.state not in (LoginState.CONNECTING, LoginState.FAILED)
 
     def _end(self, ecode: ECode) -> list[tuple[Any, ...]]:
@@ -167,52 +162,11 @@ class Life:
         why = [("on_error", "login", ecode, self._why)] if self._why else []
         return [("on_login_failed", ecode), *why]
 
-    async def _try_to_log_in(self) -> ECode:
-        """Session after session until one is logged in, which then stays by itself; the last one's
-        code.
+    async def _live(self) -> ECode:
+        """Log in and stay; the code that it has ended with. Why, where nobody was ever logged in,
+        is kept.
         """
-        backoff = self._policy.backoff
-        if backoff is None:
-            await self._client.run()
-            return await self._ended()
-        clock = self._means.reactor.clock
-        tries = Outage(backoff, clock.time())
-        while True:
-            ecode = await self._live_once(tries.deadline)
-            if self._was_in or self.is_leaving or ecode is not ECode.LOGIN_E_NET:
-                return ecode
-            pause = tries.next_pause(clock.time())
-            if pause is None:
-                return ecode
-            with trio.move_on_after(pause):
-                await self._leave.wait()
-                return ECode.LOGIN_E_CANCEL
-            self._client, self._listener = self._begin()
-
-    async def _live_once(self, deadline: float) -> ECode:
-        """One session, which has until `deadline`, by the patient clock, to log in."""
-        client = self._client
-        is_late = False
-
-        def give_up() -> None:
-            nonlocal is_late
-            if client.state is LoginState.CONNECTING:
-                is_late = True
-                client.log_out()
-
-        end = Deadline(self._means.reactor, give_up)
-        end.set(deadline)
-        try:
-            await client.run()
-        finally:
-            end.cancel()
-        if not is_late:
-            return await self._ended()
-        self._why = self._why or f"no login in {self._policy.seconds:g} s"
-        return ECode.LOGIN_E_NET
-
-    async def _ended(self) -> ECode:
-        """The code that the session has ended with; why, where it was never logged in, is kept."""
+        await self._client.run()
         try:
             await self._client.logged_in
         except SignalError as exc:
@@ -226,6 +180,7 @@ class Life:
             dialer=means.dialer,
             reactor=means.reactor,
             log=means.log,
+            first=self._policy.backoff,
             backoff=self._policy.backoff,
         )
         listener = Listener(means.tell, means.dispatcher)

@@ -1,4 +1,5 @@
-"""A program that stood still: a login's time and an instance's end do not count that.
+"""A program that stood still: a login's time and an instance's end do not count that. And what
+waits for a login that is tried again.
 
 The trio thread's part is run in the test's own loop, on the mock clock.
 """
@@ -15,13 +16,16 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from signal_sdk.client import requests
 from signal_sdk.client.connection import WITHDRAW_SECONDS
 from signal_sdk.client.crew import Crew
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.log import Log
+from signal_sdk.client.requests import LOGIN_WAIT_SECONDS
 from signal_sdk.client.seen import Seen
+from signal_sdk.ecodes import ECode
 from signal_sdk.flat.core import Core
-from signal_sdk.flat.life import Account, Life, Means
+from signal_sdk.flat.life import Account, Life, Means, Status
 from signal_sdk.flat.operations import Operations
 from signal_sdk.flat.retries import RetryPolicy
 from signal_sdk.flat.thread import TrioThread
@@ -115,6 +119,122 @@ async def test_the_tries_that_are_left_are_made(here: Here, autojump_clock: Mock
     await here.server.accept_login()
     await wait_all_tasks_blocked()
     assert [name for name, *_ in here.told] == ["on_login_success"]
+
+
+async def ready(here: Here, monkeypatch: pytest.MonkeyPatch) -> tuple[Core, Operations]:
+    """An instance whose login has failed once, since nobody listened, and is tried again."""
+    monkeypatch.setattr("signal_sdk.flat.core.settle", here.settle)
+    monkeypatch.setattr(Core, "tell", lambda _, name, *args: here.tell(name, *args))
+    here.server.is_down = True
+    core = Core(here.server)
+    core.call("login", lambda: core.login(ALICE, RetryPolicy(100, 20)))
+    await wait_all_tasks_blocked()
+    assert here.server.dials == 1
+    return core, Operations(core)
+
+
+def say(operations: Operations, text: str) -> None:
+    operations.message_instant_send("send_instant_msg", "bob", 0, text, text)
+
+
+async def test_what_is_asked_while_a_login_is_tried_again_waits_for_it_in_order(
+    here: Here, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    core, operations = await ready(here, monkeypatch)
+    assert core.status is Status.LOGIN_STATE_LOGINING
+    say(operations, "first")
+    operations.channel_join("channel_join", "room")
+    await trio.sleep(6)
+    assert here.server.dials > 2
+    say(operations, "second")
+    here.server.is_down = False
+    peer = await here.server.accept()
+    await peer.expect("login")
+    peer.let_in()
+    asked = [(await peer.receive())[1] for _ in range(4)]
+    say(operations, "third")
+    asked.append((await peer.receive())[1])
+    assert [name for name, *_ in asked] == [
+        "user_sendmsg",
+        "channel_join",
+        "user_sendmsg",
+        "user_getmsg",
+        "user_sendmsg",
+    ]
+    said = [(callid, args["content"]) for name, callid, args in asked if name == "user_sendmsg"]
+    assert [text for _, text in said] == ["first", "second", "third"]
+    for callid, _ in said:
+        peer.reply(callid)
+    await trio.sleep(1)
+    assert [words[:2] for words in here.told] == [
+        ("on_login_success", 7),
+        ("on_message_send_success", "first"),
+        ("on_message_send_success", "second"),
+        ("on_message_send_success", "third"),
+    ]
+    core.close()
+
+
+async def test_what_waits_for_a_login_too_long_fails_before_that_does(
+    here: Here, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    core, operations = await ready(here, monkeypatch)
+    start = trio.current_time()
+    say(operations, "early")
+    await trio.sleep(12)
+    say(operations, "late")
+    await trio.sleep(start + LOGIN_WAIT_SECONDS - 0.1 - trio.current_time())
+    assert here.told == []
+    await trio.sleep(0.2)
+    early = [
+        ("on_message_send_error", "early", 401),
+        ("on_error", "send_instant_msg", 1002, "time out"),
+    ]
+    assert here.told == early
+    assert core.status is Status.LOGIN_STATE_LOGINING
+    why = "not logged in: logout was called during the login"
+    core.log_out()
+    await trio.sleep(1)
+    assert here.told == [
+        *early,
+        ("on_message_send_error", "late", 400),
+        ("on_error", "send_instant_msg", 1003, why),
+        ("on_login_failed", ECode.LOGIN_E_CANCEL),
+    ]
+    core.close()
+
+
+async def test_what_waits_for_a_login_that_is_refused_fails_with_1003(
+    here: Here, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    core, operations = await ready(here, monkeypatch)
+    say(operations, "hello")
+    here.server.is_down = False
+    peer = await here.server.accept()
+    await peer.turn_away(206)
+    await trio.sleep(5)
+    assert [words[:3] for words in here.told] == [
+        ("on_message_send_error", "hello", 400),
+        ("on_error", "send_instant_msg", 1003),
+        ("on_login_failed", 206),
+        ("on_error", "login", 206),
+    ]
+    core.close()
+
+
+async def test_how_much_waits_for_a_login_is_bounded(
+    here: Here, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    monkeypatch.setattr(requests, "MAX_REQUESTS", 2)
+    core, operations = await ready(here, monkeypatch)
+    for text in ("one", "two", "three"):
+        say(operations, text)
+    await wait_all_tasks_blocked()
+    assert [words[:2] for words in here.told] == [
+        ("on_message_send_error", "three"),
+        ("on_error", "send_instant_msg"),
+    ]
+    core.close()
 
 
 async def test_an_instance_that_is_destroyed_still_hears_what_has_come_of_its_calls(
