@@ -77,7 +77,9 @@ class Bot(Decorators):
         handler_timeout: float | None = None,
         threads: int = 8,
     ) -> None:
-        super().__init__()
+        self._is_in_many = channels is not None
+        self._channels = _channels(channel, channels)
+        super().__init__(None if self._is_in_many else self._channels)
         self.appid: str = given.text("app id", appid)
         self.account: str = given.text("account", account)
         if handler_timeout is not None and not handler_timeout > 0:
@@ -85,8 +87,6 @@ class Bot(Decorators):
         if threads < 1:
             raise ValueError(f"threads={threads!r}: a number from 1 on")
         self._token = token
-        self._is_in_many = channels is not None
-        self._channels = _channels(channel, channels)
         self._server = server
         self._ssl_context = ssl_context
         self._reconnect = reconnect

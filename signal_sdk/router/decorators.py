@@ -7,8 +7,9 @@ called, or how a bot lives.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+from typing import TypeAlias, TypeVar, overload
 
 from signal_sdk.callbacks import Answer
 from signal_sdk.router.contexts import (
@@ -45,10 +46,13 @@ class Decorators:
     """What registers the handlers of a `Bot`.
 
     Each raises `TypeError` where the function cannot be called with what it is for, and returns it
-    unchanged.
+    unchanged. What is for a `channel` is called for what happens there alone; that of all channels
+    is then for the others. `ValueError` is raised for one that the bot will never be in.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, only: Collection[str] | None = None) -> None:
+        """`only` are the channels that the bot is ever in; None: it may be in any."""
+        self._only = only
         self._rules = Rules()
         self._is_running = False
 
@@ -61,10 +65,12 @@ class Decorators:
         return self._for_messages("message", pattern)
 
     def channel_message(
-        self, pattern: str | re.Pattern[str] = "", /
+        self, pattern: str | re.Pattern[str] = "", /, *, channel: str | None = None
     ) -> Callable[[OnChannelMessage], OnChannelMessage]:
-        """A message in a channel of the bot's, otherwise as `message`."""
-        return self._for_messages("channel_message", pattern)
+        """A message in a channel of the bot's, or in this one of them, otherwise as `message`: one
+        of all channels that was registered before one of this takes its messages.
+        """
+        return self._for_messages("channel_message", pattern, channel)
 
     def bytes_message(self, handler: OnBytes, /) -> OnBytes:
         """A point-to-point message that is bytes: `context.data`.
@@ -74,18 +80,30 @@ class Decorators:
         """
         return self._single("bytes_message", handler)
 
-    def channel_bytes_message(self, handler: OnChannelBytes, /) -> OnChannelBytes:
-        """A message in a channel of the bot's that is bytes, otherwise as `bytes_message`. It can
-        be sent where all members take bytes.
+    @overload
+    def channel_bytes_message(self, handler: OnChannelBytes, /) -> OnChannelBytes: ...
+    @overload
+    def channel_bytes_message(
+        self, /, *, channel: str | None = None
+    ) -> Callable[[OnChannelBytes], OnChannelBytes]: ...
+    def channel_bytes_message(
+        self, handler: Handler | None = None, /, *, channel: str | None = None
+    ) -> Handler:
+        """A message in a channel of the bot's that is bytes, otherwise as `bytes_message`;
+        `@bot.channel_bytes_message(channel=NAME)`: in this one. It can be sent where all members
+        take bytes.
         """
-        return self._single("channel_bytes_message", handler)
+        return self._in_channel("channel_bytes_message", handler, channel)
 
-    def _for_messages(self, kind: str, pattern: object) -> Callable[[AnyHandler], AnyHandler]:
+    def _for_messages(
+        self, kind: str, pattern: object, channel: str | None = None
+    ) -> Callable[[AnyHandler], AnyHandler]:
         expression = compiled(kind, pattern)
+        self._check_channel(kind, channel)
 
         def register(handler: AnyHandler) -> AnyHandler:
             check(kind, handler, "context")
-            self._rules.messages[kind].append((expression, handler))
+            self._rules.messages[kind].append((expression, channel, handler))
             return handler
 
         return register
@@ -114,19 +132,49 @@ class Decorators:
         """A call that came to the bot is over, whoever has ended it: `context.end` says how."""
         return self._single("call_ended", handler)
 
-    def joined(self, handler: OnMember, /) -> OnMember:
-        """Another user has joined a channel of the bot's."""
-        return self._single("joined", handler)
+    @overload
+    def joined(self, handler: OnMember, /) -> OnMember: ...
+    @overload
+    def joined(self, /, *, channel: str | None = None) -> Callable[[OnMember], OnMember]: ...
+    def joined(self, handler: Handler | None = None, /, *, channel: str | None = None) -> Handler:
+        """Another user has joined a channel of the bot's; `@bot.joined(channel=NAME)`: this one."""
+        return self._in_channel("joined", handler, channel)
 
-    def left(self, handler: OnMember, /) -> OnMember:
-        """Another user has left a channel of the bot's."""
-        return self._single("left", handler)
+    @overload
+    def left(self, handler: OnMember, /) -> OnMember: ...
+    @overload
+    def left(self, /, *, channel: str | None = None) -> Callable[[OnMember], OnMember]: ...
+    def left(self, handler: Handler | None = None, /, *, channel: str | None = None) -> Handler:
+        """Another user has left a channel of the bot's; `@bot.left(channel=NAME)`: this one."""
+        return self._in_channel("left", handler, channel)
 
-    def _single(self, kind: str, handler: AnyHandler) -> AnyHandler:
+    def _in_channel(self, kind: str, handler: Handler | None, channel: str | None) -> Handler:
+        self._check_channel(kind, channel)
+        register = partial(self._single, kind, channel=channel)
+        return register if handler is None else register(handler)
+
+    def _check_channel(self, kind: str, channel: object) -> None:
+        """Raise where no channel of the bot's will ever be this one."""
+        if channel is None:
+            return
+        if not isinstance(channel, str):
+            raise TypeError(
+                f"@bot.{kind}(channel=…) takes a channel's name, not what is of the type"
+                f" {type(channel).__name__}"
+            )
+        if self._only is not None and channel not in self._only:
+            where = (
+                f"in {', '.join(map(repr, self._only))} alone" if self._only else "in no channel"
+            )
+            raise ValueError(
+                f"@bot.{kind}(channel={channel!r}) would never be called: the bot is {where}"
+            )
+
+    def _single(self, kind: str, handler: AnyHandler, *, channel: str | None = None) -> AnyHandler:
         check(kind, handler, "context")
         if kind in BYTES and self._is_running and not self._rules.takes_bytes:
             raise RuntimeError(f"@bot.{kind}: the bot runs without bytes: register it before")
-        self._rules.add_single(kind, handler)
+        self._rules.add_single(kind, handler, channel)
         return handler
 
     def middleware(self, function: Around, /) -> Around:

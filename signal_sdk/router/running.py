@@ -141,7 +141,7 @@ class Run:
         try:
             async for incoming in invitations:
                 context = CallContext(account=incoming.peer, call=incoming, **self._means())
-                self._put(incoming, context, self._rules.single.get("invited"))
+                self._put(incoming, context, self._rules.find_single("invited"))
                 nursery.start_soon(self._read_call, incoming)
         except (LogoutError, LoginError):
             pass  # As above.
@@ -161,7 +161,7 @@ class Run:
                         over = CallEndContext(
                             account=account, call=incoming, end=event, **self._means()
                         )
-                        self._put(incoming, over, self._rules.single.get("call_ended"))
+                        self._put(incoming, over, self._rules.find_single("call_ended"))
                     case _:
                         pass
 
@@ -194,7 +194,7 @@ class Run:
         context: Context
         if message.data is not None:
             context = BytesMessageContext(account=account, data=message.data, **self._means())
-            self._put(account, context, self._rules.single.get("bytes_message"))
+            self._put(account, context, self._rules.find_single("bytes_message"))
         elif not self._speech.conversations.answer("", account, text):
             handler, match = self._rules.find("message", text)
             context = MessageContext(account=account, text=text, match=match, **self._means())
@@ -207,9 +207,10 @@ class Run:
             context = ChannelBytesMessageContext(
                 account=account, channel=channel, uid=uid, data=message.data, **self._means()
             )
-            self._put((channel, account), context, self._rules.single.get("channel_bytes_message"))
+            handler = self._rules.find_single("channel_bytes_message", channel.name)
+            self._put((channel, account), context, handler)
         elif not self._speech.conversations.answer(channel.name, account, text):
-            handler, match = self._rules.find("channel_message", text)
+            handler, match = self._rules.find("channel_message", text, channel.name)
             context = ChannelMessageContext(
                 account=account, channel=channel, uid=uid, text=text, match=match, **self._means()
             )
@@ -217,7 +218,7 @@ class Run:
 
     def _put_member(self, kind: str, channel: Channel, account: str, uid: int) -> None:
         context = MemberContext(account=account, channel=channel, uid=uid, **self._means())
-        self._put((channel, account), context, self._rules.single.get(kind))
+        self._put((channel, account), context, self._rules.find_single(kind, channel.name))
 
     def _means(self) -> _Means:
         return {"speech": self._speech, "limit": TimeLimit(self._handler_timeout)}

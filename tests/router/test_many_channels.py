@@ -11,6 +11,7 @@ from trio.testing import MockClock
 from signal_sdk import ChannelMessage, ECode, SignalError
 from signal_sdk.router import (
     Bot,
+    ChannelBytesMessageContext,
     ChannelMessageContext,
     Context,
     MemberContext,
@@ -56,6 +57,56 @@ async def test_each_channel_is_heard_and_answered_by_itself(autojump_clock: Mock
         await alice.leave()
         await trio.sleep(1)
         assert seen == ["alice left lobby"]
+
+
+async def test_what_is_for_one_channel_is_called_for_that_alone(autojump_clock: MockClock) -> None:
+    bot = Bot("app", account="desk", channels=["lobby", "stage", "yard"])
+    seen = list[str]()
+
+    @bot.channel_message("^hi", channel="lobby")
+    async def in_lobby(context: ChannelMessageContext) -> None:
+        seen.append(f"lobby {context.text} {context.channel.name}")
+
+    @bot.channel_message(channel="stage")
+    @bot.channel_message("^hi there")
+    async def anywhere(context: ChannelMessageContext) -> None:
+        seen.append(f"else {context.text} {context.channel.name}")
+
+    @bot.channel_bytes_message(channel="stage")
+    async def bytes_on_stage(context: ChannelBytesMessageContext) -> None:
+        seen.append(f"bytes {context.data!r} {context.channel.name}")
+
+    @bot.joined
+    async def joined(context: MemberContext) -> None:
+        seen.append(f"joined {context.channel.name}")
+
+    @bot.joined(channel="stage")
+    async def joined_stage(context: MemberContext) -> None:
+        seen.append(f"on stage {context.channel.name}")
+
+    @bot.left(channel="lobby")
+    async def left_lobby(context: MemberContext) -> None:
+        seen.append(f"left {context.channel.name}")
+
+    async with running(bot) as desk:
+        for channel in ("lobby", "stage", "yard"):
+            alice = desk.peer("alice")
+            await alice.join(channel)
+            for said in ("hi there", "who", b"raw"):
+                await alice.say_in_channel(said)
+            await alice.leave()
+            await trio.sleep(1)
+    assert seen == [
+        "joined lobby",
+        "lobby hi there lobby",
+        "left lobby",
+        "on stage stage",
+        "else hi there stage",
+        "else who stage",
+        "bytes b'raw' stage",
+        "joined yard",
+        "else hi there yard",
+    ]
 
 
 async def test_it_joins_and_leaves_others_while_it_runs(autojump_clock: MockClock) -> None:

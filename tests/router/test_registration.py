@@ -17,7 +17,7 @@ from signal_sdk.router.time_limit import TimeLimit
 
 def bot() -> Any:
     """Untyped: type checkers refuse all of this before."""
-    return Bot("app", account="desk")
+    return Bot("app", account="desk", channel="lobby")
 
 
 async def none() -> None: ...
@@ -126,6 +126,8 @@ async def one(context: object) -> None: ...
         (lambda it: it.joined(one), "@bot.joined"),
         (lambda it: it.dtmf("*")(one), "@bot.dtmf('*')"),
         (lambda it: it.dtmf()(one), "@bot.dtmf()"),
+        (lambda it: it.left()(one), "@bot.left"),
+        (lambda it: it.left(channel="lobby")(one), "@bot.left(channel='lobby')"),
     ],
 )
 def test_a_second_handler_that_would_never_be_called_is_refused(decorate: Any, name: str) -> None:
@@ -133,6 +135,24 @@ def test_a_second_handler_that_would_never_be_called_is_refused(decorate: Any, n
     decorate(its)
     with pytest.raises(ValueError, match=re.escape(f"{name} has a handler already")):
         decorate(its)
+
+
+def test_a_handler_of_a_channel_that_its_bot_is_never_in_is_refused() -> None:
+    never = "@bot.joined(channel='stage') would never be called: the bot is in "
+    for its, where in (
+        (Bot("app", account="desk"), "no channel"),
+        (Bot("app", account="desk", channel="lobby"), "'lobby'"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(never + where)):
+            its.joined(channel="stage")
+    its = Bot("app", account="desk", channels=["lobby"])
+    its.joined(channel="stage")(one)
+    its.joined(channel="lobby")(one)
+    its.joined(one)
+    untyped: Any = its
+    text = "@bot.channel_message(channel=…) takes a channel's name, not what is of the type list"
+    with pytest.raises(TypeError, match=re.escape(text)):
+        untyped.channel_message(channel=["lobby"])
 
 
 class Handlers:

@@ -101,6 +101,7 @@ async def test_the_bots_that_share_a_signal_do_what_they_say(
         await peer.say("/close bar")
         await peer.heard("I am in lobby, stage.")
         await peer.join("stage")
+        await peer.heard("peer is on stage.", channel="stage")
         alice = await signal.login("alice", "_no_need_token", takes_bytes=True)
         async with alice.messages() as messages:
             await alice.message_instant_send("usher", image)

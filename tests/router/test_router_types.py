@@ -65,6 +65,19 @@ def channel_image(context: ChannelBytesMessageContext) -> None:
 async def member(context: MemberContext) -> None:
     await context.say(context.channel.name + str(context.uid))
 
+@bot.joined(channel="stage")
+@bot.left()
+def on_stage(context: MemberContext) -> None:
+    print(context.account)
+
+@bot.channel_message(channel="stage")
+async def said_on_stage(context: ChannelMessageContext) -> None:
+    await context.reply(context.text)
+
+@bot.channel_bytes_message(channel="stage")
+async def shown_on_stage(context: ChannelBytesMessageContext) -> None:
+    await context.reply(context.data)
+
 @bot.invited
 async def invited(context: CallContext) -> None:
     await context.accept({"say": context.call.channel})
@@ -109,6 +122,9 @@ bot.message("x")(of_member)  # wrong
 bot.message(right)  # wrong
 bot.channel_message()(right)  # wrong
 bot.joined(invited)  # wrong
+bot.joined(channel="stage")(invited)  # wrong
+bot.left(channel=1)(member)  # wrong
+bot.invited(channel="stage")  # wrong
 bot.bytes_message(right)  # wrong
 bot.channel_bytes_message(image)  # wrong
 bot.invited(digit)  # wrong
