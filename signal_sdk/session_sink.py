@@ -75,6 +75,7 @@ class SessionSink:
             crew,
             partial(self._tell_raised, cb) if cb is not None else None,
             spare=spare,
+            label=account,
         )
         self.client: SessionClient = SessionClient(
             shared,

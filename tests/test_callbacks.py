@@ -66,6 +66,7 @@ async def test_a_callback_that_raises_is_reported_and_the_session_goes_on(
         await session.message_instant_send("ann", "two")
         await heard.wait("on_message_instant_receive", 2)
     assert heard.all[-1] == ("on_logout", 101)
+    assert "ann: a callback raised ValueError" in caplog.text
     assert "ValueError: mine" in caplog.text
 
 

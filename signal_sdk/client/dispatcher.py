@@ -34,11 +34,16 @@ OnError = Callable[[ECode, str], object]
 class Dispatcher:
     """A queue of callbacks that `crew` runs, in a copy of the context in which this was made.
 
-    `spare` runs what is put after this one's end.
+    `spare` runs what is put after this one's end. `label` is whose it is, for the log.
     """
 
     def __init__(
-        self, crew: Crew, on_error: OnError | None = None, *, spare: Dispatcher | None = None
+        self,
+        crew: Crew,
+        on_error: OnError | None = None,
+        *,
+        spare: Dispatcher | None = None,
+        label: str = "",
     ) -> None:
         self.queue: deque[Entry] = deque()
         self.context: Context = copy_context()
@@ -47,6 +52,7 @@ class Dispatcher:
         self._crew = crew
         self._on_error = on_error
         self._spare = spare
+        self._whose = f"{label}: " if label else ""
         self._ended: trio.Event | None = None
         self._is_resting = True
         """Is there nothing that the crew knows of?"""
@@ -135,11 +141,19 @@ class Dispatcher:
 
     def report_of(self, exc: Exception) -> Entry | None:
         """Log what a callback has raised, and make the callback that hears of it, if one does."""
-        log_raised(f"a callback raised {type_name(exc)}", exc)
+        log_raised(f"{self._whose}a callback raised {type_name(exc)}", exc)
         if self._on_error is None:
             return None
         reason = f"a callback raised {type_name(exc)}: {text_of(exc)}"
-        return partial(_report, self._on_error, reason), None
+        return partial(self._report, self._on_error, reason), None
+
+    async def _report(self, on_error: OnError, reason: str) -> None:
+        try:
+            result = on_error(ECode.GENERAL_E_UNKNOWN, reason)
+            if inspect.isawaitable(result):
+                await result
+        except Exception as raised:  # noqa: BLE001  it is anybody's code
+            log_raised(f"{self._whose}on_error itself raised", raised)
 
     # --- what was dropped ---
 
@@ -156,14 +170,5 @@ class Dispatcher:
             what.append(f"{self._dropped_outcomes} outcomes of refused calls")
         self._dropped_events = self._dropped_outcomes = 0
         reason = f"{' and '.join(what)} were dropped because callbacks fell behind"
-        warn("%s", reason)
+        warn("%s%s", self._whose, reason)
         return None if self._on_error is None else self._on_error(ECode.GENERAL_E, reason)
-
-
-async def _report(on_error: OnError, reason: str) -> None:
-    try:
-        result = on_error(ECode.GENERAL_E_UNKNOWN, reason)
-        if inspect.isawaitable(result):
-            await result
-    except Exception as raised:  # noqa: BLE001  it is anybody's code
-        log_raised("on_error itself raised", raised)

@@ -34,6 +34,8 @@ class CallbackThread:
 
     def __init__(self) -> None:
         self.handler: ICallBack | None = None
+        self.label: str = "nobody"
+        """Who has logged in last, for the log."""
         self._queue: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         # Each of the two counts is written by one thread only.
         self._lines_put = 0
@@ -112,13 +114,13 @@ class CallbackThread:
         try:
             _call(handler, name, args)
         except BaseException as exc:  # noqa: BLE001  it is anybody's code, SystemExit included
-            note("%s raised %s", name, type_name(exc))
+            note("%s: %s raised %s", self.label, name, type_name(exc))
             desc = f"the callback raised {in_words(exc)}"
             documented = ICallBack.documented_names.get(name, name)
             try:
                 _call(handler, "on_error", (documented, ECode.GENERAL_E_UNKNOWN, desc))
             except BaseException:  # noqa: BLE001  as above
-                note("on_error itself raised")
+                note("%s: on_error itself raised", self.label)
 
 
 def note(text: str, *args: object) -> None:

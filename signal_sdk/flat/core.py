@@ -265,6 +265,7 @@ class Core:
             tell=self.tell,
         )
         after = before.ended if before is not None else None
+        self.callbacks.label = account.name
         self._life = Life(means, account, policy, self._seen[2], after)
         self._nursery.start_soon(self._life.run)
 

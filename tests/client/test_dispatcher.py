@@ -79,6 +79,23 @@ async def test_a_callback_that_raises_is_logged_and_reported(
     assert "in plain" in caplog.text
 
 
+async def test_the_log_says_whose_callback_has_raised_and_nothing_that_looks_like_another_line(
+    crew: Crew, caplog: pytest.LogCaptureFixture
+) -> None:
+    def on_error(ecode: ECode, reason: str) -> None:
+        assert reason == "a callback raised ZeroDivisionError: division by zero"
+        raise KeyError("worse")
+
+    dispatcher = Dispatcher(crew, on_error, label="ann\x1b[2J\nERROR bob")
+    dispatcher.put(lambda: 1 / 0)
+    await run(dispatcher, crew)
+    whose = "ann\\x1b[2J\\nERROR bob: "
+    assert [record.getMessage() for record in caplog.records if record.name == "signal_sdk"] == [
+        f"{whose}a callback raised ZeroDivisionError",
+        f"{whose}on_error itself raised",
+    ]
+
+
 async def test_on_error_that_raises_is_only_logged(
     crew: Crew, caplog: pytest.LogCaptureFixture
 ) -> None:
