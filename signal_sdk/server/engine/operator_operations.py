@@ -96,7 +96,7 @@ class OperatorOperations(PresenceOperations):
         call = self._calls.get(key)
         if call is None or call_id not in ("", call.id):
             return False
-        self._replace(key, None)
+        self._replace(key, None, why=Why.OPERATOR)
         for side in dict.fromkeys((call.caller, call.callee)):
             self._tell_side(key.app, call, to=side, kind=events.VOIP_BYE, extra="")
         if CALL in self._wanted:

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
@@ -39,6 +40,8 @@ logger: logging.Logger = logging.getLogger("signal_sdk.server.redis")
 PREFIX: Final = "signal:"
 HEAD_ARGS: Final = 3
 """How many arguments each function has: the time, the node, the bounds."""
+INVITED: Final = "invited"
+"""What calls.lua says of a call that has begun."""
 pack: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -98,6 +101,8 @@ class Core:
         self._ahead = 0.0
         """By how much Redis' clock is ahead of this node's."""
         self._heads: dict[tuple[str, str], bytes] = {}
+        self.steps: Counter[str] = Counter()
+        """How many calls have begun (`INVITED`) and ended, and why, by what this node has asked."""
         self._posts: dict[str, Posts] = {}
         """Of each app, what is posted together, as long as nothing else is asked there."""
         address = parse(urls, password)
@@ -229,7 +234,12 @@ class Core:
 
     def _read(self, app: str, node: str, read: Callable[[Any], T], reply: Any) -> T:
         if reply is not None and reply[0]:
-            self._due_at(app, reply[0])
+            due_ms = reply[0]
+            if type(due_ms) is list:
+                due_ms, *steps = due_ms
+                self.steps.update(it.decode() for it in steps)
+            if due_ms:
+                self._due_at(app, due_ms)
         try:
             return read(reply)
         except answers.Dead:

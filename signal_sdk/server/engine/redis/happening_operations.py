@@ -25,8 +25,6 @@ FOLLOWED_SECONDS: Final = 30
 """For how long Redis takes it that a node follows what it has said."""
 SAID_EVERY: Final = 10
 """After so many heartbeats a node says so again."""
-KEPT: Final = 5
-"""Where an app's counts say how much is kept for hooks."""
 
 
 class HappeningOperations(Lives):
@@ -100,8 +98,7 @@ class HappeningOperations(Lives):
         return drive(self._backlogs())
 
     async def _backlogs(self) -> Mapping[str, Backlog]:
-        counts = {**self._seen, **{app: it.counts for app, it in self._served.items()}}
-        apps = self._has_kept | {app for app, it in counts.items() if any(it[KEPT:])}
+        apps = self._has_kept | {app for app, it in self._seen_of_apps().items() if it.kept}
         asked = {app: self._ask(app, "backlog", (), _backlog) for app in sorted(apps)}
         found = {app: await ask for app, ask in asked.items()}
         self._has_kept -= {app for app, it in found.items() if not it.kept}

@@ -20,6 +20,7 @@ from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import AccountKey
 from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.redis import answers, events
+from signal_sdk.server.engine.redis.amounts import Amounts
 from signal_sdk.server.engine.redis.answers import About
 from signal_sdk.server.engine.redis.core import pack
 from signal_sdk.server.engine.redis.watching import Watching
@@ -36,16 +37,16 @@ COMPARED_EVERY: Final = 10
 @attrs.define(eq=False)
 class Served:
     """An app, as this node knows it. `heard_at` is when the heartbeat was sent that was answered
-    last, None where it does not live there; `due_ms` is when something is due; `counts` is how much
-    there is; `held` are the sessions that are connected here, `leaving` how many have ended here
-    and not in Redis yet, `compared` at which heartbeat both were compared.
+    last, None where it does not live there; `due_ms` is when something is due; `amounts` is how
+    much there is; `held` are the sessions that are connected here, `leaving` how many have ended
+    here and not in Redis yet, `compared` at which heartbeat both were compared.
     """
 
     heard_at: float | None = None
     beats: int = 0
     is_asked: bool = False
     due_ms: int = -1
-    counts: Sequence[int] = (0, 0, 0, 0, 0)
+    amounts: Amounts = attrs.field(factory=Amounts)
     held: dict[str, int] = attrs.field(factory=dict)
     leaving: int = 0
     compared: int = -COMPARED_EVERY

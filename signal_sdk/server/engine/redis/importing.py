@@ -10,11 +10,13 @@ Histories, rates and who was told which count begin anew.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import attrs
 
+from signal_sdk.server.engine import call_table
 from signal_sdk.server.engine.bounds import size_of
 from signal_sdk.server.engine.locks import Locks
 from signal_sdk.server.engine.owners import Owner
@@ -46,6 +48,8 @@ BUILT_IN: Final = {
     built_in.SETATTR_LIMIT: "al",
 }
 """As in attributes.lua."""
+STATES: Final = {call_table.INVITING: "ki", call_table.RINGING: "kr", call_table.ACCEPTED: "ka"}
+"""As in calls.lua."""
 EMPTY_SECONDS: Final = 30 * 24 * 3600
 """As in accounts.lua: how long the numbers of an empty app are known."""
 
@@ -63,6 +67,8 @@ class _App:
     accounts: int = 0
     channels: int = 0
     bytes: int = 0
+    counts: Counter[str] = attrs.field(factory=Counter)
+    """As counts.lua has them."""
     happening: int = 0
     """The number of its last one."""
     is_kept: bool = False
@@ -99,7 +105,9 @@ def commands(state: State, prefix: str, now: float, *, is_cluster: bool) -> Iter
         yield from _channel(app, channel, now)
         yield from _locks(app, channel, state.locks)
     for key, call in state.calls.items():
-        base, name = app_of(key.app).base, key_of(key.channel, key.one, key.other)
+        app, name = app_of(key.app), key_of(key.channel, key.one, key.other)
+        base = app.base
+        app.counts[STATES[call.state]] += 1
         yield "HSET", f"{base}calls", name, record(key.app, call)
         yield from (("RPUSH", f"{base}k:{it}", name) for it in dict.fromkeys((key.one, key.other)))
         if call.deadline is not None:
@@ -118,6 +126,7 @@ def _app(name: str, app: _App, prefix: str) -> Iterator[Command]:
     if not (is_used or app.generation or app.version or app.revision or app.happening):
         return
     numbers = {"g": app.generation, "v": app.version, "c": app.channels, "b": app.bytes}
+    numbers.update(app.counts)
     if app.revision:
         numbers["rv"] = app.revision
     if app.happening:
@@ -152,6 +161,7 @@ def _account(app: _App, account: Account) -> Iterator[Command]:
     if inbox.entries:
         facts["ib"] = inbox.size
         app.bytes += inbox.size
+        app.counts["ie"] += len(inbox.entries)
         packed = (pack([it.version, it.expires, it.sender, it.line]) for it in inbox.entries)
         for entries in chunked(packed, AT_ONCE):
             yield "RPUSH", f"{base}i:{name}", *entries
@@ -216,6 +226,7 @@ def _channel(app: _App, channel: Channel, now: float) -> Iterator[Command]:
         yield "HSET", f"{base}ca:{name}", *_flat(texts)
         yield from _marks(base, "c", name, channel)
     # The numbers of their joins are not known any more, but for their order.
+    app.counts["mb"] += num
     members = enumerate(channel.members, facts["t"] - num + 1)
     for some in chunked(members, AT_ONCE):
         yield "ZADD", f"{base}m:{name}", *(part for pair in some for part in pair)

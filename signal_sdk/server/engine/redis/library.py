@@ -43,6 +43,7 @@ FILES: Final = (
     "calls",
     "presence",
     "operator",
+    "counts",
     "dues",
     "places",
 )

@@ -20,20 +20,21 @@ import msgspec
 import trio
 
 from signal_sdk.errors import SignalError
+from signal_sdk.server.engine import call_table
 from signal_sdk.server.engine.base import (
     PLACE_SECONDS,
     Alarm,
     Clocks,
     Delivery,
-    Holdings,
     Measures,
     Place,
     Statistics,
 )
 from signal_sdk.server.engine.pending import Pending
-from signal_sdk.server.engine.redis import answers, resp
+from signal_sdk.server.engine.redis import amounts, answers, resp
+from signal_sdk.server.engine.redis.amounts import Amounts
 from signal_sdk.server.engine.redis.answers import About
-from signal_sdk.server.engine.redis.core import new_node, pack, tag
+from signal_sdk.server.engine.redis.core import INVITED, new_node, pack, tag
 from signal_sdk.server.engine.redis.holding import Holding, Served
 from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline
 
@@ -54,7 +55,7 @@ class Lives(Holding):
 
     def _start_living(self) -> None:
         self._start_holding()
-        self._seen: dict[str, Sequence[int]] = {}
+        self._seen: dict[str, Amounts] = {}
         self._has_kept: set[str] = set()
         """The apps in which something was kept for hooks, as this node was told."""
         self._cursor = b"0"
@@ -136,7 +137,9 @@ class Lives(Holding):
             served.beats += 1
             if served.beats % NAMED_EVERY == 0:
                 self._name(app)
-        args = (lives, *self._lineage(app))
+        seen = served.amounts if served is not None else self._seen.setdefault(app, Amounts())
+        behind = seen.behind if lives or served is None else ""
+        args = (lives, *self._lineage(app), behind)
         reply: Ask[Any] = self._ask(app, "tick", args, partial(_ticked, About()))
         done: Pending[None] = Pending()
         since = trio.current_time()
@@ -156,7 +159,7 @@ class Lives(Holding):
         if served is not None:
             served.is_asked = False
         try:
-            _, _, is_more, now_ms, dead, counts, connected, nodes = reply.result()
+            _, _, is_more, now_ms, dead, counts, connected, nodes, *more = reply.result()
         except SignalError:
             # Redis is away, which is told once where that is noticed, or this node was dead.
             pass
@@ -165,7 +168,7 @@ class Lives(Holding):
             for name in dead:
                 logger.warning("node %s is silent: its clients' leases begin", name.decode())
             if served is not None:
-                served.counts = counts
+                served.amounts.saw(counts, *more)
                 if lives and node == self.node:
                     was_mute = self._is_mute(app)
                     self._lives_in(served, since)
@@ -174,7 +177,8 @@ class Lives(Holding):
                     else:
                         self._compare(app, served, connected)
             else:
-                self._round_found(app, counts, nodes)
+                self._seen.setdefault(app, Amounts()).saw(counts, *more)
+                self._round_found(app, nodes)
             if is_more:
                 self._tick(app, served, "").when_done(partial(done.resolve, None))
                 return
@@ -213,9 +217,8 @@ class Lives(Holding):
         asked = [self._tick(app, None, "") for app in others]
         all_done(asked).when_done(partial(done.resolve, None))
 
-    def _round_found(self, app: str, counts: Sequence[int], nodes: int) -> None:
-        if any(counts) or nodes:
-            self._seen[app] = counts
+    def _round_found(self, app: str, nodes: int) -> None:
+        if nodes or self._seen[app].is_any:
             return
         self._seen.pop(app, None)
         if app not in self._served:
@@ -266,24 +269,21 @@ class Lives(Holding):
 
     # --- how much there is ---
 
-    def _seen_of_apps(self) -> dict[str, Sequence[int]]:
-        return {**self._seen, **{app: it.counts for app, it in self._served.items()}}
+    def _seen_of_apps(self) -> dict[str, Amounts]:
+        return {**self._seen, **{app: it.amounts for app, it in self._served.items()}}
 
     def measures(self, apps: Collection[str]) -> Measures:
         """As the contract has it; as old as `statistics`."""
-        sums = {app: [0] * 5 for app in ("", *apps)}
-        for app, counts in self._seen_of_apps().items():
-            held = sums.get(app) or sums[""]
-            for at in range(5):
-                held[at] += counts[at]
+        seen = self._seen_of_apps()
+        eldest_ms = amounts.eldest_ms(seen.values())
         pipelines = self._servers.used
         up = sum(it.is_up for it in pipelines)
         return Measures(
-            apps={
-                app: Holdings(accounts=held[0], online=held[1], channels=held[2])
-                for app, held in sums.items()
-            },
-            calls={"": sum(held[3] for held in sums.values())},
+            apps=amounts.holdings(seen, apps),
+            calls=amounts.calls(seen.values()),
+            invited=self.steps[INVITED],
+            ended={it: self.steps[it] for it in call_table.ENDS},
+            oldest_seconds=max(self.redis_time() - eldest_ms / 1000, 0.0) if eldest_ms else 0.0,
             trips=self._servers.trips,
             asked=sum(map(len, pipelines)),
             up=up,
@@ -295,16 +295,13 @@ class Lives(Holding):
         apps that it serves, and older by a round over all others. Rates are forgotten by Redis
         itself, and not counted; which channels are heard is asked for by `count` alone.
         """
-        seen = self._seen_of_apps()
-        accounts, online, channels, calls, due = (
-            sum(it[at] for it in seen.values()) for at in range(5)
-        )
+        seen = self._seen_of_apps().values()
         return Statistics(
-            accounts=accounts,
-            online=online,
-            channels=channels,
-            calls=calls,
-            due=due,
+            accounts=sum(it.accounts for it in seen),
+            online=sum(it.online for it in seen),
+            channels=sum(it.channels for it in seen),
+            calls=sum(it.calls for it in seen),
+            due=sum(it.due for it in seen),
             listening=self._listening,
             rated=0,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -45,7 +45,7 @@ from signal_sdk.wire.events import ChannelContent
 from signal_sdk.wire.names import JsonValue
 from tests.redis.clusters import RedisCluster
 from tests.redis.servers import RedisServer
-from tests.server.engine.contract.redis_backend import Awaited, StillEngine, spin
+from tests.server.engine.contract.redis_backend import Awaited, StillEngine, check_counted, spin
 from tests.server.helpers import check_totals, journal_engine, kept_by, killed, slow_engine
 
 SETTLED_SECONDS: Final = 0.05
@@ -173,8 +173,11 @@ class OnRedis(Backend):
 
     def begin(self, request: pytest.FixtureRequest) -> None:
         redis: RedisServer = request.getfixturevalue("shared_redis")
-        self.urls = [redis.unix_url]
-        self.prefix = f"{request.getfixturevalue('redis_prefix')}:"
+        self.use([redis], [redis.unix_url], f"{request.getfixturevalue('redis_prefix')}:")
+
+    def use(self, servers: Sequence[RedisServer], urls: Sequence[str], prefix: str) -> None:
+        """The state is at these."""
+        self.servers, self.urls, self.prefix = servers, urls, prefix
 
     def make(self, bounds: Bounds) -> Any:
         settings: Any = {"bounds": bounds, "prefix": self.prefix, "now": self.now}
@@ -188,8 +191,9 @@ class OnRedis(Backend):
         """What they have left is in Redis."""
 
     async def check(self) -> None:
-        """There is nobody to compare it with."""
+        """What is counted as it changes is what a look at all that there is finds."""
         await trio.lowlevel.checkpoint()
+        check_counted(self.servers, self.prefix)
 
     @asynccontextmanager
     async def standing_still(self) -> AsyncIterator[None]:
@@ -210,8 +214,8 @@ class OnCluster(OnRedis):
 
     def begin(self, request: pytest.FixtureRequest) -> None:
         cluster: RedisCluster = request.getfixturevalue("shared_cluster")
-        self.urls = [url.replace("redis:", "redis+cluster:") for url in cluster.urls[:1]]
-        self.prefix = f"{request.getfixturevalue('redis_prefix')}:"
+        urls = [url.replace("redis:", "redis+cluster:") for url in cluster.urls[:1]]
+        self.use(cluster.nodes, urls, f"{request.getfixturevalue('redis_prefix')}:")
 
 
 BACKENDS: Final[dict[str, Callable[[Path], Backend]]] = {

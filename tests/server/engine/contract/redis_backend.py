@@ -5,6 +5,7 @@ Owns: what of that engine a test needs otherwise. Must not know a test.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import trio
@@ -15,6 +16,7 @@ from signal_sdk.server.engine.redis import resp
 from signal_sdk.server.engine.redis.engine import RedisEngine
 from signal_sdk.server.engine.redis.lives import all_done
 from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline
+from tests.redis.servers import RedisServer
 
 AT_ONCE: Final = (
     *("attach", "bound", "run", "aclose", "statistics", "measures"),
@@ -85,3 +87,43 @@ class StillEngine(RedisEngine):
         return all_done(
             [pipeline.ask(Ask(resp.command("PING"), bool)) for pipeline in self._servers]
         )
+
+
+WRONG: Final = """
+local wrong, found = {}, {}
+local counts = {inviting = 'ki', ringing = 'kr', accepted = 'ka'}
+local function add(base, what, by)
+  found[base] = found[base] or {ie = 0, mb = 0, ki = 0, kr = 0, ka = 0}
+  found[base][what] = found[base][what] + by
+end
+for _, key in ipairs(redis.call('KEYS', ARGV[1] .. '*')) do
+  local base, kind = string.match(key, '^(.-}:)(%a+:?)')
+  if kind == 'i:' then
+    add(base, 'ie', redis.call('LLEN', key))
+  elseif kind == 'm:' then
+    add(base, 'mb', redis.call('ZCARD', key))
+  elseif kind == 'calls' then
+    for _, packed in ipairs(redis.call('HVALS', key)) do
+      add(base, counts[cmsgpack.unpack(packed)[6]], 1)
+    end
+  elseif kind == 'app' then
+    add(base, 'ie', 0)
+  end
+end
+for base, numbers in pairs(found) do
+  for what, number in pairs(numbers) do
+    local counted = tonumber(redis.call('HGET', base .. 'app', what)) or 0
+    if counted ~= number then
+      wrong[#wrong + 1] = base .. what .. ': ' .. counted .. ' counted, ' .. number .. ' there'
+    end
+  end
+end
+return wrong
+"""
+"""Which of the numbers in `app` are not those of a look at all that there is."""
+
+
+def check_counted(servers: Sequence[RedisServer], prefix: str) -> None:
+    """What the functions count as they change it is what there is."""
+    for server in servers:
+        assert server.command("EVAL", WRONG, 0, prefix) == []

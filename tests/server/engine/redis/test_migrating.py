@@ -5,7 +5,7 @@ what clients see there is what they saw before.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,6 +48,7 @@ class World:
     """Where the state is, and what time it is, which goes on from life to life."""
 
     tmp_path: Path
+    servers: Sequence[RedisServer]
     urls: list[str]
     prefix: str
     seconds: float = 0.0
@@ -61,7 +62,7 @@ class World:
 
     def on_redis(self, work: Callable[[House], Awaitable[T]]) -> T:
         backend = (OnCluster if "cluster" in self.urls[0] else OnRedis)(self.tmp_path)
-        backend.urls, backend.prefix = self.urls, f"{self.prefix}:"
+        backend.use(self.servers, self.urls, f"{self.prefix}:")
         return self._live(backend, work)
 
     def _live(self, backend: Backend, work: Callable[[House], Awaitable[T]]) -> T:
@@ -92,7 +93,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path, shared_redis: RedisServer, redis_prefix: str) -> World:
-    return World(tmp_path, [shared_redis.unix_url], redis_prefix)
+    return World(tmp_path, [shared_redis], [shared_redis.unix_url], redis_prefix)
 
 
 # --- what clients see
@@ -282,7 +283,7 @@ def test_a_cluster_takes_the_same(
     tmp_path: Path, shared_cluster: RedisCluster, redis_prefix: str
 ) -> None:
     urls = [shared_cluster.urls[0].replace("redis:", "redis+cluster:")]
-    world = World(tmp_path, urls, redis_prefix)
+    world = World(tmp_path, shared_cluster.nodes, urls, redis_prefix)
     world.on_journal(partial(crowd, seed=9))
     world.carry_in()
     world.carry_out()

@@ -143,7 +143,7 @@ local function uid_if_online(c, name)
   return found[2] and found[1] or '0'
 end
 
--- The bytes of all that the app keeps: read once, and written where the function ends (`define`).
+-- The bytes of all that the app keeps, which are read once.
 
 local function lacks_bytes(c, size)
   local most = c.bounds.app_bytes
@@ -151,9 +151,9 @@ local function lacks_bytes(c, size)
     return false
   end
   c.bytes = c.bytes or tonumber(call('HGET', c.base .. 'app', 'b')) or 0
-  return c.bytes + c.added + size > most
+  return c.bytes + (c.counted.b or 0) + size > most
 end
 
 local function add_bytes(c, size)
-  c.added = c.added + size
+  tally(c, 'b', size)
 end

@@ -20,8 +20,18 @@ local function tell_side(c, to, from, pieces, seconds)
   end
 end
 
-local function write_call(c, key, record)
+-- In `app`, of each state how many live calls are in it.
+local COUNTS = {inviting = 'ki', ringing = 'kr', accepted = 'ka'}
+
+-- The call, which was in the state `before`, is this one now.
+local function write_call(c, key, record, before)
   call('HSET', c.base .. 'calls', key, pack(record))
+  if before then
+    tally(c, COUNTS[before], -1)
+  else
+    note_step(c, 'invited')
+  end
+  tally(c, COUNTS[record[6]], 1)
   if record[8] then
     set_due(c, 'C' .. key, record[8])
   else
@@ -29,8 +39,10 @@ local function write_call(c, key, record)
   end
 end
 
-local function drop_call(c, key, record)
+local function drop_call(c, key, record, why)
   call('HDEL', c.base .. 'calls', key)
+  tally(c, COUNTS[record[6]], -1)
+  note_step(c, why)
   drop_due(c, 'C' .. key)
   call('LREM', c.base .. 'k:' .. record[2], 1, key)
   call('LREM', c.base .. 'k:' .. record[3], 1, key)
@@ -60,7 +72,7 @@ end
 local function end_calls(c, name)
   for _, key in ipairs(call('LRANGE', c.base .. 'k:' .. name, 0, -1)) do
     local record = call_under(c, key)
-    drop_call(c, key, record)
+    drop_call(c, key, record, 'gone')
     if record[2] == name then
       tell_side(c, record[3], name, record[9][BYE_TO_CALLEE], c.bounds.event_seconds)
     else
@@ -79,10 +91,11 @@ local function run_out(c, key)
   end
   local caller, callee, lines = record[2], record[3], record[9]
   local failed, why = lines[UNANSWERED], 'unanswered'
-  drop_call(c, key, record)
   if record[6] == 'inviting' and uid_if_online(c, callee) == '0' then
     failed, why = lines[AWAY], 'offline'
-  else
+  end
+  drop_call(c, key, record, why)
+  if why == 'unanswered' then
     tell_side(c, callee, caller, lines[BYE_TO_CALLEE], c.bounds.event_seconds)
   end
   tell_side(c, caller, callee, failed, c.bounds.event_seconds)
@@ -146,15 +159,16 @@ change('step', function(c, args, account)
     return refused('misfit', role, record[6])
   end
   if state == 'ended' then
-    drop_call(c, key, record)
+    drop_call(c, key, record, args[13])
   else
+    local before = record[6]
     record[6] = state
     if state == 'ringing' then
       record[8] = c.now + record[7]
     elseif state == 'accepted' then
       record[8] = false
     end
-    write_call(c, key, record)
+    write_call(c, key, record, before)
   end
   if args[13] ~= '-' then
     call_happens(c, record, state, state == 'ended' and args[13] or '')

@@ -2,7 +2,7 @@
 -- Owns: time, the bounds, the form of an answer. Must not know an operation.
 --
 -- Keys are all of one app (but for places.lua), and begin with KEYS[1], which ends in its hash tag
--- and a colon. Behind that: `app` (what the app uses), `u` (account -> uid), `on` (who is online),
+-- and a colon. Behind that: `app` (what the app uses and has), `u` (account -> uid), `on` (who is online),
 -- `lines` (digest -> account), `nodes` (node -> when it was heard), `heard` (when any was), `dying`,
 -- `due`, `ends` (owners of attributes by the first end of one), `stale` (inboxes by the end of their
 -- first entry), `calls`, `hs` and `hl` (what is kept for
@@ -15,7 +15,8 @@
 --
 -- ARGV begins with the time (empty: Redis' own), the node's id and the bounds, in one text.
 -- An answer is null, or an array: when something is due next in milliseconds (0: as before), what
--- it is, and more.
+-- it is, and more. Where calls have begun or ended, an array of that time, and why each has ended
+-- (`invited`: it has begun), stands in its place.
 
 -- These are not there yet while the functions are loaded.
 local call, pack, unpack_one
@@ -79,6 +80,27 @@ local function next_due(c)
   return first and math.ceil(first * 1000) or -1
 end
 
+-- There are so many more of what `app` has the number of, under this name: that is written where the
+-- function ends.
+local function tally(c, what, by)
+  c.counted[what] = (c.counted[what] or 0) + by
+end
+
+local function write_tallies(c)
+  for what, by in pairs(c.counted) do
+    if by ~= 0 then
+      call('HINCRBY', c.base .. 'app', what, by)
+    end
+  end
+  c.counted, c.bytes = {}, nil
+end
+
+-- A call has begun or ended: whoever has asked for that counts it.
+local function note_step(c, what)
+  c.steps = c.steps or {}
+  table.insert(c.steps, what)
+end
+
 local function refused(what, ...)
   return {0, what, ...}
 end
@@ -100,15 +122,17 @@ local function define(name, body, ...)
       call, pack, unpack_one = redis.call, cmsgpack.pack, cmsgpack.unpack
       local c = {
         base = keys[1], now = now_of(args[1]), node = args[2], bounds = bounds_of(args[3]),
-        added = 0,
+        counted = {},
       }
       local answer = body(c, args)
-      if c.added ~= 0 then
-        call('HINCRBY', c.base .. 'app', 'b', c.added)
-      end
+      write_tallies(c)
       if c.has_dues_changed then
         answer = answer or {0}
         answer[1] = next_due(c)
+      end
+      if c.steps then
+        answer = answer or {0}
+        answer[1] = {answer[1], unpack(c.steps)}
       end
       return answer or false
     end,

@@ -56,26 +56,33 @@ local function give_up(c, node)
 end
 
 -- Has this server been there for long enough that a node's silence is its own? While it was not, or
--- all nodes stood still together, nobody could say that it lives. `heard` is since when ticks have
--- come without a pause, and the latest.
+-- all nodes stood still together, nobody could say that it lives. And from when on are the app's
+-- totals not known (counts.lua; 0: they are)? `heard` is since when ticks have come without a pause,
+-- the latest, and that: a release that does not count leaves it out.
 local function judges(c)
   local key, life = c.base .. 'heard', c.bounds.life
-  local since, latest = c.now, nil
+  local since, latest, uncounted = c.now, nil, nil
   local text = call('GET', key)
   if text then
-    since, latest = struct.unpack('dd', text)
+    since, latest, uncounted = struct.unpack(#text < 24 and 'dd' or 'ddd', text)
+    uncounted = #text >= 24 and uncounted or c.now
   end
   if not latest or math.abs(c.now - latest) > life / 2 then
     since = c.now
   end
-  call('SET', key, struct.pack('dd', since, c.now), 'EX', HEARD_SECONDS)
-  return c.now - since > life
+  if not text or uncounted ~= 0 and math.abs(c.now - uncounted) > life then
+    recount(c)
+    uncounted = 0
+  end
+  call('SET', key, struct.pack('ddd', since, c.now, uncounted), 'EX', HEARD_SECONDS)
+  return c.now - since > life, uncounted
 end
 
 -- ARGV: lives (does this node say that it lives, and in which way: new, known, or not at all), lineage,
--- others
--- Answers whether there is more to do, the time, which nodes were found dead, how much there is, and
--- how many are connected to this node.
+-- others, behind which inboxes to look into some (empty: into none)
+-- Answers whether there is more to do, the time, which nodes were found dead, how much there is, how
+-- many are connected to this node, how many nodes there are, the totals (none where they are not
+-- known), and what was found in inboxes.
 define('tick', function(c, args)
   local base = c.base
   follow(c, args[5], args[6])
@@ -87,7 +94,11 @@ define('tick', function(c, args)
     call('ZADD', base .. 'nodes', string.format('%.6f', c.now), c.node)
   end
   local dead = {}
-  if call('EXISTS', base .. 'nodes') == 1 and judges(c) then
+  local uncounted, may_judge = 0, false
+  if call('EXISTS', base .. 'nodes', base .. 'u') > 0 then
+    may_judge, uncounted = judges(c)
+  end
+  if may_judge then
     local until_then = string.format('(%.6f', c.now - c.bounds.life)
     dead = call('ZRANGE', base .. 'nodes', '-inf', until_then, 'BYSCORE')
   end
@@ -119,6 +130,9 @@ define('tick', function(c, args)
   is_more = is_more or #dues == DUES_PER_LOOK or #stale == INBOXES_PER_LOOK
     or #ended == OWNERS_PER_LOOK
   c.has_dues_changed = true
+  write_tallies(c)
+  local totals = totals_of(c, uncounted)
+  totals[#totals + 1] = tonumber(call('HGET', base .. 'app', 'b')) or 0
   return {
     0, 'ticked', is_more and 1 or 0, ms_of(c.now), dead,
     {
@@ -126,7 +140,8 @@ define('tick', function(c, args)
       tonumber(call('HGET', base .. 'app', 'c')) or 0, call('HLEN', base .. 'calls'),
       call('ZCARD', base .. 'due') + call('ZCARD', base .. 'ends'), call('LLEN', base .. 'hs'),
     },
-    call('SCARD', base .. 'n:' .. c.node), call('ZCARD', base .. 'nodes'),
+    call('SCARD', base .. 'n:' .. c.node), call('ZCARD', base .. 'nodes'), totals,
+    args[7] ~= '' and look_into(c, args[7]) or {},
   }
 end, 'allow-oom')
 

@@ -13,13 +13,23 @@ local function look_at(packed)
   return version, expires, sender, size - head
 end
 
+-- When a line was sent, in milliseconds, as wire/lines.py has it; 0 where it does not say.
+local SENT_AT = '^[^ ]* [^ ]* [^ ]* [^ ]* [^ ]* (%d+)'
+local SENT_AT_WITH_ID = '^[^ ]* [^ ]* [^ ]* [^ ]* [^ ]* [^ ]* (%d+)'
+
+local function sent_at(line)
+  local pattern = string.sub(line, 1, 7) == 'msg-v3 ' and SENT_AT_WITH_ID or SENT_AT
+  return tonumber(string.match(line, pattern)) or 0
+end
+
 -- Of entries that were taken out: how many of each sender, and how many bytes.
 local function count_out(c, name, senders, size)
   local key = c.base .. 'a:' .. name
-  for sender, count in pairs(senders) do
-    if sender ~= '' and call('HINCRBY', key, 's:' .. sender, -count) <= 0 then
+  for sender, share in pairs(senders) do
+    if sender ~= '' and call('HINCRBY', key, 's:' .. sender, -share) <= 0 then
       call('HDEL', key, 's:' .. sender)
     end
+    tally(c, 'ie', -share)
   end
   call('HINCRBY', key, 'ib', -size)
   add_bytes(c, -size)
@@ -160,6 +170,7 @@ local function put_entry(c, inbox, sender, line, expires)
   end
   call('HSET', base .. 'a:' .. name, unpack(facts))
   add_bytes(c, size)
+  tally(c, 'ie', 1)
   return version
 end
 

@@ -29,6 +29,7 @@ local function arrive(c, channel, account)
   end
   channel.total = call('HINCRBY', base .. 'c:' .. name, 't', 1)
   call('ZADD', base .. 'm:' .. name, channel.total, account.name)
+  tally(c, 'mb', 1)
   if channel.idle or members_of(c, name) == 1 then
     call('HDEL', base .. 'c:' .. name, 'id')
     channel.idle = nil
@@ -50,6 +51,7 @@ local function depart(c, name, account)
   if not channel or call('ZREM', base .. 'm:' .. name, account.name) == 0 then
     return
   end
+  tally(c, 'mb', -1)
   give_up_locks(c, name, account.name)
   if announces(channel, name) then
     tell(c, channel, 'moved', 'leave', name, account.name, tonumber(account.uid))

@@ -113,7 +113,7 @@ define('end_call', function(c, args)
     return nil
   end
   local caller, callee, lines = record[2], record[3], record[9]
-  drop_call(c, key, record)
+  drop_call(c, key, record, 'operator')
   tell_side(c, caller, callee, lines[BYE_TO_CALLER], c.bounds.event_seconds)
   tell_side(c, callee, caller, lines[BYE_TO_CALLEE], c.bounds.event_seconds)
   call_happens(c, record, 'ended', 'operator')
