@@ -23,7 +23,14 @@ from signal_sdk.server import config as configs
 from signal_sdk.server.config import Config
 from signal_sdk.server.config_admin import ALL_APPS, admin_place
 
-__all__ = ["KEY_VARIABLE", "URL_VARIABLE", "Access", "access_of", "access_options"]
+__all__ = [
+    "KEY_VARIABLE",
+    "URL_VARIABLE",
+    "Access",
+    "access_of",
+    "access_options",
+    "alone_option",
+]
 
 KEY_VARIABLE: Final = "SIGNAL_SDK_OPERATOR_KEY"
 URL_VARIABLE: Final = "SIGNAL_SDK_OPERATOR_URL"
@@ -49,6 +56,19 @@ class Access:
         """Who asks there. Raises `ConfigError` (the CA's file)."""
         verify = True if self.ca is None else trusting(self.ca)
         return AsyncAdminClient(self.url, self.key, timeout=TIMEOUT_SECONDS, verify=verify)
+
+    def at(self, port: int) -> Access:
+        """The same at another port."""
+        parts = urlsplit(self.url)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        return attrs.evolve(self, url=parts._replace(netloc=f"{host}:{port}").geturl())
+
+
+def alone_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that has one worker looked at, `is_alone`."""
+    return click.option(
+        "--alone", "is_alone", is_flag=True, help="Look at that process alone, not at all workers."
+    )(command)
 
 
 def access_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,11 +11,12 @@ from typing import Any, Final
 import click
 import trio
 
-from signal_sdk.cli.admin_access import Access, access_of, access_options
+from signal_sdk.cli.admin_access import Access, access_of, access_options, alone_option
 from signal_sdk.cli.events import as_json, json_option
 from signal_sdk.cli.failures import FAILED
+from signal_sdk.cli.group import Look, looking
 from signal_sdk.cli.output import say
-from signal_sdk.cli.samples import Sample, sample
+from signal_sdk.cli.samples import Sample
 from signal_sdk.cli.screen import say_fact
 from signal_sdk.cli.times import shown_time
 
@@ -27,29 +28,61 @@ KIB: Final = 1024
 
 @click.command()
 @access_options
+@alone_option
 @json_option
-def status(*, is_json: bool, **options: Any) -> int:
+def status(*, is_json: bool, is_alone: bool, **options: Any) -> int:
     """Ask a server at its admin address how it does, once.
 
-    The key needs the right `read`; with `metrics`, connections and messages are told, too. With
-    several workers, it is one of them that is asked: each has an address of its own. Exit codes: 0
-    it lets clients in, 1 it does not, or does not answer.
+    The key needs the right `read`; with `metrics`, connections and messages are told, too, and
+    several workers together and each by itself: the address is that of the first then. Exit codes:
+    0 it lets clients in, with all of its workers, 1 it does not, or does not answer.
     """
-    found = trio.run(_look, access_of(**options))
+    look = trio.run(_look, access_of(**options), is_alone)
+    found = look.found
+    if found is None:
+        raise RuntimeError("a look without an answer is an error")
+    is_bad = bool(found.node.why_not_ready)
     if is_json:
-        say(as_json(found.facts))
+        say(as_json(look.facts(has_rates=False)))
     else:
-        for name, fact in _facts(found):
-            say_fact(name, fact, is_warning=name == "ready" and bool(found.node.why_not_ready))
-    return FAILED if found.node.why_not_ready else 0
+        for name, fact in _facts(look):
+            say_fact(name, fact, is_warning=name == "ready" and is_bad)
+    return FAILED if is_bad else 0
 
 
-async def _look(access: Access) -> Sample:
-    async with access.client() as client:
-        return await sample(client)
+async def _look(access: Access, is_alone: bool) -> Look:
+    async with looking(access, is_alone=is_alone) as group:
+        return await group.look()
 
 
-def _facts(found: Sample) -> Iterator[tuple[str, str]]:
+def _facts(look: Look) -> Iterator[tuple[str, str]]:
+    found = look.found
+    if found is None:
+        return
+    yield from _of(found, is_one=not look.workers)
+    for port, it in look.workers.items():
+        yield f"worker at port {port}", _brief(it)
+
+
+def _brief(look: Look) -> str:
+    """One worker in a line."""
+    found = look.found
+    if found is None:
+        return f"no answer: {look.failure}"
+    gauges, counters = found.gauges, found.counters
+    parts = [f"up {duration(found.facts['uptime_seconds'])}", f"logged in: {found.node.sessions}"]
+    if "connections" in gauges:
+        parts.append(f"connections: {gauges['connections'] + gauges.get('not_logged_in', 0):.0f}")
+    if counters:
+        received, sent = counters.get("received", 0), counters.get("sent", 0)
+        parts.append(f"messages: {received:.0f} received, {sent:.0f} sent")
+        parts.append(f"refusals: {counters.get('refusals', 0):.0f}")
+    if "memory_bytes" in gauges:
+        parts.append(shown_bytes(gauges["memory_bytes"]))
+    return ", ".join([found.node.why_not_ready or "ready", *parts])
+
+
+def _of(found: Sample, *, is_one: bool) -> Iterator[tuple[str, str]]:
     node, gauges, counters = found.node, found.gauges, found.counters
     yield "version", node.version
     since = shown_time(int(node.since))
@@ -57,7 +90,10 @@ def _facts(found: Sample) -> Iterator[tuple[str, str]]:
     yield "ready", node.why_not_ready or "yes"
     if gauges.get("workers", 1) > 1:
         count = f"{gauges['workers']:.0f}"
-        yield "worker", f"one of {count}: each has an admin address, and counts for itself"
+        if is_one:
+            yield "worker", f"one of {count}: each has an admin address, and counts for itself"
+        else:
+            yield "workers", count
     yield "logged in here", str(node.sessions)
     if "connections" in gauges:
         most = f" of {gauges['max_connections']:.0f}" if "max_connections" in gauges else ""

@@ -12,8 +12,9 @@ import attrs
 import pytest
 import trio
 
+from signal_sdk.cli.group import Look
 from signal_sdk.cli.status import _facts, duration, shown_bytes
-from signal_sdk.cli.top import _line, _Look
+from signal_sdk.cli.top import _line
 from signal_sdk.server.node import Node
 from signal_sdk.testing.server import LocalServer, local_server
 from tests.cli.program import Ended, one_line_of, run
@@ -80,9 +81,9 @@ def test_nobody_there_is_one_line() -> None:
 def test_that_it_is_one_of_several_workers_is_told() -> None:
     found = made(1.0, received=1.0)
     several = attrs.evolve(found, gauges={**found.gauges, "workers": 4.0})
-    assert "worker" not in dict(_facts(found))
-    assert dict(_facts(several))["worker"].startswith("one of 4: ")
-    assert " worker: one of 4, " in _line(_Look(found=several))
+    assert "worker" not in dict(_facts(Look(found=found)))
+    assert dict(_facts(Look(found=several)))["worker"].startswith("one of 4: ")
+    assert " worker: one of 4, " in _line(Look(found=several))
 
 
 @pytest.mark.parametrize(

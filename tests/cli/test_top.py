@@ -11,8 +11,9 @@ import trio
 
 from signal_sdk.admin import AdminError
 from signal_sdk.admin.errors import Problem
-from signal_sdk.cli import top
+from signal_sdk.cli import group, top
 from signal_sdk.cli.admin_access import Access
+from signal_sdk.cli.group import Look, looking
 from signal_sdk.cli.samples import Sample
 from signal_sdk.testing.server import LocalServer, local_server
 from tests.cli.program import one_line_of, program, run
@@ -86,19 +87,20 @@ async def test_a_server_that_goes_is_looked_for_again(monkeypatch: pytest.Monkey
             raise answer
         return answer
 
-    monkeypatch.setattr(top, "sample", sample)
+    monkeypatch.setattr(group, "sample", sample)
     monkeypatch.setattr(top, "LOOK_SECONDS", 0.0)
-    looks: list[top._Look] = []
+    looks: list[Look] = []
 
-    def show(look: top._Look) -> None:
+    def show(look: Look) -> None:
         looks.append(look)
         if len(looks) == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(BaseExceptionGroup):
-        await top._watch(Access(url="http://127.0.0.1:1", key=KEY), None, show)
+        await top._watch(looking(Access(url="http://127.0.0.1:1", key=KEY)), None, show)
     assert [look.rates for look in looks] == [{}, {}, {"received": 5.0}]
-    assert looks[1].facts["event"] == "no_answer"
-    assert looks[1].facts["reason"] == "gone\n\x1b"
+    told = top._event(looks[1])
+    assert told["event"] == "no_answer"
+    assert told["reason"] == "gone\n\x1b"
     assert top._line(looks[1]).endswith(r" no answer: gone\n\x1b")
     await trio.lowlevel.checkpoint()
