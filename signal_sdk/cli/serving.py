@@ -61,7 +61,7 @@ def _tuned() -> Iterator[None]:
     """The interpreter as a busy server wants it; as it was, afterwards.
 
     A server makes little that only the collector can free, and has much to look through; what it
-    has at its start is frozen then.
+    has at its start is frozen then, until memory is given back for the first time.
     """
     interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(SWITCH_SECONDS)

@@ -129,6 +129,12 @@ def cut_flag(flag: str) -> str:
     return make_flag(parse_flag(flag))
 
 
+def forget() -> None:
+    """As `names.forget`, of flags."""
+    parse_flag.cache_clear()
+    cut_flag.cache_clear()
+
+
 def decode(text: str) -> MessageLine:
     """Take a line apart. Raises `ProtocolError` for anything that is not one."""
     msg_id = found = None

@@ -202,6 +202,14 @@ def check_account_text(text: str) -> str:
     return text
 
 
+def forget() -> None:
+    """Forget which names were found right lately: whoever names very many once would have them kept
+    among all else that there was then.
+    """
+    check_account_text.cache_clear()
+    _check_channel.cache_clear()
+
+
 def check_app_id(text: str) -> str:
     """An app id: 1 to 128 visible characters without white space or colon, which tokens have
     between their parts.
