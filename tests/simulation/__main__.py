@@ -13,9 +13,28 @@ import multiprocessing
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
-from tests.simulation.report import WORLDS, report
+from tests.simulation.report import WORLDS, Report, report
+
+CHUNK = 8
+"""So many worlds are handed to a process at a time."""
+
+
+@contextmanager
+def lived(seeds: range, kind: str, processes: int) -> Iterator[Iterator[Report]]:
+    """What became of the worlds of these seeds, in that order: where one process is enough, they
+    are lived in this one.
+    """
+    live = partial(report, kind=kind)
+    processes = min(processes, -(-len(seeds) // CHUNK))
+    if processes <= 1:
+        yield map(live, seeds)
+        return
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        yield pool.imap(live, seeds, chunksize=CHUNK)
 
 
 def main() -> int:
@@ -24,14 +43,12 @@ def main() -> int:
     parser.add_argument("kind", nargs="?", choices=list(WORLDS), default="server")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=100)
-    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     args = parser.parse_args()
     began, broken = time.monotonic(), 0
     seeds = range(args.first, args.first + args.seeds)
-    with multiprocessing.get_context("spawn").Pool(args.processes) as pool:
-        for done, it in enumerate(
-            pool.imap(partial(report, kind=args.kind), seeds, chunksize=8), 1
-        ):
+    with lived(seeds, args.kind, args.processes) as worlds:
+        for done, it in enumerate(worlds, 1):
             if it.problems:
                 broken += 1
                 sys.stdout.write(f"seed {it.seed}: {it.facts}\n")

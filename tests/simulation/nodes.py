@@ -22,7 +22,7 @@ from signal_sdk.testing.memory import MemoryTransport, memory_transport_pair
 from tests.server.far_engine import SILENCE_SECONDS, FarEngine
 from tests.simulation.actor import Ghost
 from tests.simulation.observer import Observer
-from tests.simulation.world import World, config
+from tests.simulation.world import CONFIG, World
 
 NODES: Final = 3
 MEAN_PEACE_SECONDS: Final = 8.0
@@ -160,7 +160,7 @@ class ManyNodes(World):
     ) -> None:
         mean = draw.choice([0.0, 0.0, 0.001, 0.02])
         far = FarEngine(engine, lambda: draw.expovariate(1.0) * mean if mean else 0.0)
-        async with local_server(config(), listens=False, engine=cast("Engine", far)) as server:
+        async with local_server(CONFIG, listens=False, engine=cast("Engine", far)) as server:
             life = self.lives[number] = Life(server, far)
             task_status.started()
             while True:

@@ -5,7 +5,10 @@ Owns: that server's lives. Must not know the clients, nor the network's faults.
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -14,10 +17,11 @@ import trio
 from signal_sdk.errors import StorageError
 from signal_sdk.server.engine.bounds import Bounds
 from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.server.engine.files import FILE_NAME
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.schema import Batch
 from signal_sdk.testing import local_server
-from tests.simulation.world import World, config
+from tests.simulation.world import CONFIG, World
 
 MEAN_LIFE_SECONDS: Final = 20.0
 
@@ -33,6 +37,16 @@ class MortalJournal(Journal):
         super().write(batch)
 
 
+@functools.cache
+def empty_journal() -> bytes:
+    """The file of a server that has ended and never served: to make one takes as long as it takes a
+    small world to write to it, and all begin with the same.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        Journal.open(directory).close()
+        return (Path(directory) / FILE_NAME).read_bytes()
+
+
 @attrs.define(kw_only=True, eq=False)
 class OneServer(World):
     """That world."""
@@ -46,6 +60,7 @@ class OneServer(World):
     async def live(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """One life of the server after the other; the last one lasts."""
         ends = trio.current_time() + self.busy_seconds
+        (self.directory / FILE_NAME).write_bytes(empty_journal())
         while True:
             # Everybody has logged in by then, which is the one thing that is not tried again.
             lasts = 1.0 + self.draw.expovariate(1 / MEAN_LIFE_SECONDS)
@@ -63,7 +78,7 @@ class OneServer(World):
             journal=journal,
             write_in_thread=self._write,
         )
-        async with local_server(config(), listens=False, engine=self.engine) as server:
+        async with local_server(CONFIG, listens=False, engine=self.engine) as server:
             self.network.server = server
             task_status.started()
             await trio.sleep(seconds)

@@ -17,17 +17,18 @@ from tests.simulation.report import report
 
 SEEDS = {
     "server": 500,
-    "nodes": 500,
+    "nodes": 1000,
     "locks": 700,
     "locks-nodes": 350,
     "registers": 600,
     "registers-nodes": 350,
 }
-"""A thousand worlds of all that clients do, and two thousand of locks and of attributes that are
-compared and set, which are smaller: together a quarter of what all tests take. `make simulation`
-lives more of each kind.
+"""Fifteen hundred worlds of all that clients do, and two thousand of locks and of attributes that
+are compared and set, which are smaller: together a quarter of what all tests take. `make
+simulation` lives more of each kind.
 """
-CHUNK = 50
+CHUNK = 25
+"""So many are one test, of some seconds: none keeps its process for long when others have ended."""
 CHUNKS = [(kind, first) for kind, seeds in SEEDS.items() for first in range(0, seeds, CHUNK)]
 ROOT = Path(__file__).parents[2]
 

@@ -22,16 +22,16 @@ from typing import ClassVar, Final, TypeVar
 import attrs
 import trio
 from trio._core import _run as trio_run
-from trio.testing import MockClock
 
 from signal_sdk.server import config as configs
-from signal_sdk.server.config import Config, LimitsConfig
+from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import ChannelKey
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.pending import waited
 from signal_sdk.testing import Faults, FaultyNetwork
 from tests.simulation import model
 from tests.simulation.actor import APP, CHANNELS, Actor, Ghost
+from tests.simulation.clock import SimulatedClock
 
 T = TypeVar("T")
 
@@ -44,11 +44,8 @@ MEAN_PAUSE_SECONDS: Final = 6.0
 """Between two deeds of one client, while it is busy."""
 CLIENTS: Final = (3, 3, 3, 3, 4, 5, 8)
 """How many a world has; small ones are quick, and break as well."""
-
-
-def config() -> Config:
-    """That of all servers: how much memory this process has makes no difference."""
-    return attrs.evolve(configs.dev(), limits=LimitsConfig(memory_percent=0))
+CONFIG: Final = attrs.evolve(configs.dev(), limits=LimitsConfig(memory_percent=0))
+"""That of all servers: how much memory this process has makes no difference."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -179,11 +176,12 @@ def simulate(
     kind: type[World], seed: int, judge: Callable[[World], T], directory: str | None = None
 ) -> T:
     """What `judge` makes of the world of a seed, lived to its end, of which nothing stays."""
+    clock = SimulatedClock()
     with (
         _deterministic(seed),
+        clock.ends_sleeps(),
         tempfile.TemporaryDirectory(prefix="world-", dir=directory) as name,
     ):
-        clock = MockClock(autojump_threshold=0)
         # In here: a world that outlived it would be frozen with all else, and never collected.
         return judge(trio.run(_simulate, kind, seed, Path(name), clock=clock))
 
