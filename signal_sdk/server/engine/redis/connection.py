@@ -34,6 +34,7 @@ from coredis.exceptions import (
     RedisError,
     UnknownCommandError,
 )
+from coredis.exceptions import ConnectionError as ConnectionLostError
 from coredis.parser import NotEnoughData
 
 from signal_sdk.errors import StorageError
@@ -164,10 +165,11 @@ class Connection:
             "stream_timeout": CONNECT_SECONDS,
         }
         self._connection: _Tcp | _Unix
+        self._has_tls = address.has_tls and not place.path
         if place.path:
             self._connection = _Unix(UnixDomainSocketLocation(place.path), **settings)
         else:
-            if address.has_tls:
+            if self._has_tls:
                 settings["ssl_context"] = _tls(address)
             location = TCPLocation(place.host, place.port)
             self._connection = _Tcp(location, socket_keepalive=True, **settings)
@@ -204,9 +206,13 @@ class Connection:
             return f"{where} does not know HELLO: it has to be Redis 7 or later, or Valkey"
         cause = exc.__cause__
         if isinstance(cause, TimeoutError) or isinstance(exc, TimeoutError):
-            return f"{where} does not answer within {CONNECT_SECONDS:g} s"
-        reason = cause if isinstance(cause, OSError) else exc
-        return f"{where} cannot be reached: {reason}"
+            why = f"{where} does not answer within {CONNECT_SECONDS:g} s"
+            return f"{why}: is it not inside TLS (redis://)?" if self._has_tls else why
+        why = f"{where} cannot be reached: {cause if isinstance(cause, OSError) else exc}"
+        # Whoever is inside TLS and hears something else hangs up.
+        is_hung_up = type(exc) is ConnectionLostError and not isinstance(cause, OSError)
+        is_bare = not self._has_tls and not self.place.path
+        return f"{why}: is it inside TLS (rediss://)?" if is_hung_up and is_bare else why
 
     @property
     def version(self) -> str:
