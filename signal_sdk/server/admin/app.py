@@ -24,7 +24,6 @@ from signal_sdk.errors import SignalError
 from signal_sdk.raised import type_name
 from signal_sdk.server.admin.asked import decode_body, path_of, query_of, read_body
 from signal_sdk.server.admin.connections import (
-    HOLDER,
     Connection,
     GoneError,
     Message,
@@ -49,6 +48,8 @@ logger: logging.Logger = logging.getLogger("signal_sdk.server.admin")
 
 API: Final = "/v1/"
 JSON: Final = "application/json"
+HOLDER: Final = "holder"
+"""Whose key a request has come with, in its scope's state."""
 HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"x-content-type-options", b"nosniff"),
@@ -134,10 +135,11 @@ class AdminApp:
         """Know whose key it is that a request comes with."""
         host = request.client.host if request.client else ""
         state = request.scope.setdefault("state", {})
-        state[HOLDER] = self._keys.holder(request.headers.get("authorization", ""), host)
+        holder = self._keys.holder(request.headers.get("authorization", ""), host)
         connection = state.get("connection")
         if isinstance(connection, Connection):
-            connection.known += 1
+            connection.begin(holder.name)
+        state[HOLDER] = holder
 
     def _answer_to(self, operation: Operation) -> _Answer:
         async def answer(request: Request) -> Response:

@@ -26,10 +26,10 @@ from hypercorn.utils import parse_socket_addr
 
 from signal_sdk.net.deadline import Deadline, move_on_after
 from signal_sdk.net.reactor import Reactor
+from signal_sdk.server.admin.shares import Shares
 from signal_sdk.server.turnstile import Turnstile
 
 __all__ = [
-    "HOLDER",
     "App",
     "Connection",
     "GoneError",
@@ -52,8 +52,6 @@ IDLE_SECONDS: Final = 10.0
 SEND_SECONDS: Final = 20.0
 """How long it may take to read what was written at once."""
 READ_BYTES: Final = 2**16
-HOLDER: Final = "holder"
-"""Whose key a request has come with, in its scope's state."""
 REST_BYTES: Final = 4 * 1024**2
 REST_SECONDS: Final = 2.0
 """So much of a body that is not wanted is read and thrown away, so that its sender hears the
@@ -85,6 +83,7 @@ class Connection:
         context: WorkerContext,
         reactor: Reactor,
         turns: Turnstile,
+        shares: Shares,
     ) -> None:
         self._stream = trio.SocketStream(sock)
         self._socket = sock
@@ -97,10 +96,11 @@ class Connection:
         self._idle = Deadline(reactor, self.close)
         """Set while nothing is under way."""
         self._writing = trio.Lock()
-        self.known: int = 0
-        """How many requests are under way that came with a right key: one, or none."""
+        self._shares = shares
+        self.holder: str = ""
+        """With whose key a request is under way; empty where none is, or with no right one."""
         self.known_at: float = -math.inf
-        """When the last one of these was over."""
+        """When the last one with a right key was over."""
         self.is_closed: bool = False
 
     async def run(self) -> None:
@@ -170,6 +170,18 @@ class Connection:
         if self._protocol is not None:
             await self._protocol.handle(Closed())
 
+    def begin(self, holder: str) -> None:
+        """A request with this one's key is under way. Raises `ProblemError` (429)."""
+        self._shares.begin(holder)
+        self.holder = holder
+
+    def over(self) -> None:
+        """What was under way is not any more."""
+        if self.holder:
+            self._shares.end(self.holder)
+            self.holder = ""
+            self.known_at = trio.current_time()
+
     def leave(self) -> None:
         """End it if nothing is under way."""
         if self._idle.time < math.inf:
@@ -210,9 +222,7 @@ def answering(app: App, connection: Connection, reactor: Reactor, turns: Turnsti
         except GoneError:
             pass
         finally:
-            if HOLDER in scope["state"]:
-                connection.known -= 1
-                connection.known_at = trio.current_time()
+            connection.over()
             if not rest.is_read:
                 connection.close()
 

@@ -8,6 +8,7 @@ them.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.raised import type_name
 from signal_sdk.server.admin.connections import App, Connection
+from signal_sdk.server.admin.shares import Shares
 from signal_sdk.server.complaints import Complaint
 from signal_sdk.server.listener import NO_ROOM, NO_ROOM_SECONDS
 from signal_sdk.server.turnstile import Turnstile
@@ -34,6 +36,11 @@ MAX_CONNECTIONS: Final = 128
 had any, or else the one whose last was over first.
 """
 MAX_HEADER_BYTES: Final = 16 * 1024
+NO_PLACE: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
+    b"Connection: close\r\n\r\n"
+)
+"""What hears who comes while none has to go."""
 QUEUE_MESSAGES: Final = 2
 """How many parts of a body, of 64 KiB at most, wait to be read."""
 
@@ -61,6 +68,7 @@ class AdminServer:
         self._settings = _settings()
         self._context = WorkerContext(None)
         self._turns = Turnstile()
+        self._shares = Shares(MAX_CONNECTIONS)
         self._connections: dict[Connection, None] = {}
         """In the order in which they came."""
         self._all_gone = trio.Event()
@@ -125,12 +133,12 @@ class AdminServer:
         if len(self._connections) >= MAX_CONNECTIONS:
             self._told_full.tell(f"{MAX_CONNECTIONS} are open")
             spare = min(
-                (it for it in self._connections if not it.known),
+                (it for it in self._connections if not it.holder),
                 key=attrgetter("known_at"),
                 default=None,
             )
             if spare is None:
-                sock.close()
+                _turn_away(sock)
                 return
             del self._connections[spare]
             spare.close()
@@ -141,6 +149,7 @@ class AdminServer:
             self._context,
             self._reactor,
             self._turns,
+            self._shares,
         )
         self._connections[connection] = None
         nursery.start_soon(self._serve, connection)
@@ -168,3 +177,10 @@ class AdminServer:
             exc = exc.exceptions[0]
         self._told_failed.tell(type_name(exc))
         logger.debug("a connection failed", exc_info=exc)
+
+
+def _turn_away(sock: socket.socket) -> None:
+    """Say so, as far as that can be heard by somebody who has not been listened to."""
+    with sock, contextlib.suppress(OSError):
+        sock.send(NO_PLACE)
+        sock.shutdown(socket.SHUT_WR)

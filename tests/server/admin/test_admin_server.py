@@ -17,7 +17,6 @@ from trio.testing import MockClock
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.server.admin.asked import BODY_SECONDS, read_body
 from signal_sdk.server.admin.connections import (
-    HOLDER,
     IDLE_SECONDS,
     REST_BYTES,
     SEND_SECONDS,
@@ -28,6 +27,7 @@ from signal_sdk.server.admin.connections import (
 )
 from signal_sdk.server.admin.problems import ProblemError
 from signal_sdk.server.admin.server import MAX_CONNECTIONS, AdminServer
+from signal_sdk.server.admin.shares import Shares
 from tests.server.helpers import settle
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -106,9 +106,12 @@ class Served:
         path = scope["path"]
         self.seen.append(path)
         self.began.append(self.turns.count)
-        if path == "/known":
-            scope["state"]["connection"].known += 1
-            scope["state"][HOLDER] = None
+        if path.startswith("/known"):
+            try:
+                scope["state"]["connection"].begin(path)
+            except ProblemError as exc:
+                await exc.response()(scope, receive, send)
+                return
             await self.gate.wait()
         if path == "/body":
             try:
@@ -361,16 +364,59 @@ async def test_who_has_asked_with_a_key_stays_when_strangers_go(served: Served) 
 
 async def test_where_all_have_keys_nobody_else_comes_in(served: Served) -> None:
     clients = [served.dial() for _ in range(MAX_CONNECTIONS)]
-    for client in clients:
-        await client.say(b"GET /known HTTP/1.1\r\nHost: a\r\n\r\n")
+    for number, client in enumerate(clients):
+        await client.say(b"GET /known%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
     await settle()
     async with served.dial() as other:
-        assert await other.answer() == b""
+        answer = await other.answer()
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nRetry-After: 1\r\n" in answer
     assert len(served.server) == MAX_CONNECTIONS
     served.gate.set()
     for client in clients:
         await client.heard()
         await client.close()
+
+
+async def test_one_key_does_not_take_all_the_places(served: Served) -> None:
+    """However many ask with it, and however slowly: others are answered, and it is told so."""
+    clients = [served.dial() for _ in range(MAX_CONNECTIONS)]
+    for client in clients:
+        await client.say(b"GET /known HTTP/1.1\r\nHost: a\r\n\r\n")
+    await settle()
+    most = MAX_CONNECTIONS * 3 // 4
+    for client in clients[most:]:
+        heard = await client.heard(b"}")
+        assert heard.startswith(b"HTTP/1.1 429 ")
+        assert b"\r\nretry-after: 1\r\n" in heard
+        assert b":too-many-under-way" in heard
+    async with served.dial() as other:
+        await other.say(b"GET /known-other HTTP/1.1\r\nHost: a\r\n\r\n")
+        await settle()
+        served.gate.set()
+        assert (await other.heard()).startswith(b"HTTP/1.1 200")
+    for client in clients[:most]:
+        await client.heard()
+    # What is over leaves its place.
+    async with served.dial() as again:
+        await again.say(b"GET /known HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await again.heard()).startswith(b"HTTP/1.1 200")
+    for client in clients:
+        await client.close()
+
+
+def test_however_many_places_some_keys_have_taken_one_more_has_some() -> None:
+    shares = Shares(128)
+    for key, most in (("a", 96), ("b", 24), ("c", 6), ("d", 1), ("e", 1)):
+        for _ in range(most):
+            shares.begin(key)
+        with pytest.raises(ProblemError, match=f"has {most} requests under way: "):
+            shares.begin(key)
+    shares.end("a")
+    # It has more than its share by now.
+    with pytest.raises(ProblemError):
+        shares.begin("a")
+    shares.begin("f")
 
 
 # --- Slow readers, and the end
