@@ -17,6 +17,8 @@
 # make dist             the sdist and the wheel, checked, in dist
 # make sbom             a bill of the materials that the wheel installs (CycloneDX), in dist
 # make deb              a Debian package for this machine's release of Debian, in dist
+# make pin-images       writes the digest behind each image in Containerfile and the compose files, as
+#                       the registries have them now; it needs to reach these
 # make clean            removes all that these made
 #
 # PYTHON=python3.12 makes .venv with another Python.
@@ -29,7 +31,7 @@ BIN := .venv/bin
 .DELETE_ON_ERROR:
 # Steps run one after the other even under -j: they share apt, two cores and the reader's screen.
 .NOTPARALLEL:
-.PHONY: test needs lint types pytest demo cluster ops bench bench-comeback simulation fuzz-short fuzz site dist sbom deb clean
+.PHONY: test needs lint types pytest demo cluster ops bench bench-comeback simulation fuzz-short fuzz site dist sbom deb pin-images clean
 
 test: needs lint types pytest
 
@@ -102,6 +104,10 @@ sbom: dist
 		'cyclonedx-bom >= 7, < 8'
 	build/sbom/tool/bin/cyclonedx-py environment --output-reproducible --of JSON \
 		--output-file dist/signal_sdk.cdx.json build/sbom/installed/bin/python
+
+pin-images:
+	@.ci/need skopeo:skopeo
+	$(PYTHON) ops/pin_images.py Containerfile compose.yaml samples/compose/compose.yaml
 
 # Not part of `make test`: it asks for the tools of Debian's packagers, and installs all libraries anew.
 deb: dist
