@@ -51,6 +51,8 @@ class LoopCrew(Crew):
         """Does the loop know that there is something ready?"""
         self._reports: deque[Callable[[], object]] = deque()
         """What the trio thread is to do about what the loop has done."""
+        self._rested: deque[Work] = deque()
+        """Whose queues the loop has found empty, behind that."""
         self._is_told = False
         """Does the trio thread know that there are some?"""
         self._beginner: object = None
@@ -83,8 +85,12 @@ class LoopCrew(Crew):
         """Do what is to be done about what the loop has done."""
         self._is_told = False
         reports = self._reports
+        # What was in the queue of these is among the reports; the loop goes on meanwhile.
+        rested = len(self._rested)
         while reports:
             reports.popleft()()
+        for _ in range(rested):
+            self._has_run(self._rested.popleft())
 
     async def run(self) -> None:
         """Have callbacks run until cancelled."""
@@ -124,7 +130,7 @@ class LoopCrew(Crew):
 
     def _tell(self) -> None:
         """Tell the trio thread, once for all that it does not know yet."""
-        if self._reports and not self._is_told:
+        if (self._reports or self._rested) and not self._is_told:
             self._is_told = True
             self._crossing.call(self._settle)
 
@@ -183,7 +189,7 @@ class LoopCrew(Crew):
                 if not left:
                     ready.append(work)
                     return None
-            self._reports.append(partial(self._has_run, work))
+            self._rested.append(work)
         return None
 
     def _take(self, work: Work) -> Entry | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from signal_sdk.aio.operation import LoopOperation
 from signal_sdk.bridge.lodger import NOT_ENTERED, Lodger
@@ -19,6 +19,7 @@ from signal_sdk.net.sleeper import Sleeper
 __all__ = ["Crossing"]
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 THINGS_PER_TURN: Final = 100
 """How many things are done in the loop before others have their turn."""
@@ -76,13 +77,13 @@ class Crossing:
             raise RuntimeError(OTHER_LOOP)
         return self.lodger
 
-    def ask(self, do: Callable[[], Operation[T]]) -> Operation[T]:
-        """Have `do` called in the trio thread, in the order of the calls; the operation that it
-        returns there, for who awaits it here.
+    def ask(self, do: Callable[P, Operation[T]], *args: P.args, **kwargs: P.kwargs) -> Operation[T]:
+        """Have `do` called in the trio thread, in the order of the calls and in a copy of this
+        context; the operation that it returns there, for who awaits it here.
         """
         lodger = self.check()
-        operation = LoopOperation(self, do)
-        lodger.ask(operation.start)
+        operation = LoopOperation(self, do, args, kwargs)
+        lodger.ask(operation)
         return operation
 
     def now(self, do: Callable[[], T]) -> T:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Generator
-from contextvars import copy_context
 from functools import partial
 from types import FunctionType
 from typing import Any, Final, Self, TypeAlias, TypeVar
@@ -62,9 +61,7 @@ def _over(method: FunctionType) -> Callable[..., Any]:
     if returns.startswith("Operation["):
 
         def over(self: Any, *args: Any, **kwargs: Any) -> Any:
-            # In this context: what it sends belongs to whatever the program is in the midst of.
-            run = copy_context().run
-            return self.crossing.ask(partial(run, method, self, *args, **kwargs))
+            return self.crossing.ask(method, self, *args, **kwargs)
 
     elif returns.startswith("Stream["):
 

@@ -6,7 +6,8 @@ Owns: one outcome's way from there to here. Must not know what the operation doe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
+from contextvars import copy_context
 from typing import Any, Protocol, TypeVar
 
 from signal_sdk.client.operation import Operation
@@ -31,31 +32,46 @@ class Loop(Protocol):
 
 
 class LoopOperation(Operation[T]):
-    """An operation of the trio thread, to be awaited in the loop of `crossing`: begun there by
-    `start`, which calls `do`.
+    """An operation of the trio thread, to be awaited in the loop of `crossing`: begun there where
+    this is called, which calls `do` in a copy of the context in which it was made, since what is
+    sent belongs to whatever the program is in the midst of.
 
+    Many are on their way at once: each is of few objects, through which the collector has to look.
     It ends in the trio thread; the loop is woken only where somebody waits. Both look at what the
     other writes after they have written themselves, so that neither misses the other.
     """
 
-    __slots__ = ("_crossing", "_do", "_inner", "_waiting")
+    __slots__ = ("_args", "_context", "_crossing", "_do", "_inner", "_kwargs", "_waiting")
 
-    def __init__(self, crossing: Loop, do: Callable[[], Operation[T]]) -> None:
+    def __init__(
+        self,
+        crossing: Loop,
+        do: Callable[..., Operation[T]],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
         self._crossing = crossing
-        self._do: Callable[[], Operation[T]] | None = do
+        self._context = copy_context()
+        self._do: Callable[..., Operation[T]] | None = do
+        self._args = args
+        self._kwargs = kwargs
         self._inner: Operation[T] | None = None
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: list[asyncio.Future[None]] | None = None
 
     # --- in the trio thread ---
 
-    def start(self) -> None:
+    def __call__(self) -> None:
         """Begin."""
-        do, self._do = self._do, None
+        do, args, kwargs = self._do, self._args, self._kwargs
         if do is None:
             return
+        self._do, self._args, self._kwargs = None, (), None
         try:
-            inner = do()
+            if kwargs:
+                inner = self._context.run(do, *args, **kwargs)
+            else:
+                inner = self._context.run(do, *args)
         except BaseException as exc:  # noqa: BLE001  it is raised to who awaits
             self._error = exc
             self.is_done: bool = True
@@ -77,10 +93,10 @@ class LoopOperation(Operation[T]):
     # --- in the loop ---
 
     def _wake(self) -> None:
-        for future in self._waiting:
+        waiting, self._waiting = self._waiting, None
+        for future in waiting or ():
             if not future.done():
                 future.set_result(None)
-        self._waiting.clear()
 
     def _refused(self) -> None:
         """It was not begun: an argument was wrong."""
@@ -96,12 +112,14 @@ class LoopOperation(Operation[T]):
             self._inner.is_awaited = True
         if not self.is_done:
             future = self._crossing.loop.create_future()
+            if self._waiting is None:
+                self._waiting = []
             self._waiting.append(future)
             try:
                 if not self.is_done:
                     yield from future
             finally:
-                if future in self._waiting:
+                if self._waiting and future in self._waiting:
                     # Cancelled: it may be awaited once more, and any number of times.
                     self._waiting.remove(future)
         return self.outcome()

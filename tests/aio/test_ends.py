@@ -275,7 +275,7 @@ def waiting_operations() -> tuple[int, int]:
     gc.collect()
     # Not `isinstance`, which asks the objects themselves.
     found = [it for it in gc.get_objects() if type(it) is LoopOperation]
-    return len(found), sum(len(it._waiting) for it in found)
+    return len(found), sum(len(it._waiting or ()) for it in found)
 
 
 def test_who_looks_again_and_again_leaves_nothing_behind(run: Run, make: Make) -> None:
