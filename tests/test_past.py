@@ -47,6 +47,27 @@ async def test_a_channel_tells_what_was_said_lately(
         assert (newest.messages, newest.is_whole) == (history.messages[1:], False)
 
 
+async def test_a_history_without_the_bytes_that_were_said_is_not_the_whole(
+    server: LocalServer, autojump_clock: MockClock
+) -> None:
+    async with signals(server, 2) as (one, two):
+        ann = await one.login("ann", "_no_need_token", takes_bytes=True)
+        room = await ann.channel_join("room")
+        for said in ("hello", b"\0", "bye"):
+            await room.message_channel_send(said)
+        bob = await log_in(two, "bob")
+        theirs = await bob.channel_join("room")
+        for channel, found, is_whole in (
+            (room, ["hello", b"\0", "bye"], True),
+            (theirs, ["hello", "bye"], False),
+        ):
+            history = await channel.history()
+            assert [it.data or it.text for it in history.messages] == found
+            assert history.is_whole is is_whole
+        # Nor is it where the one that is not told is older than what was asked for, or the oldest.
+        assert not (await theirs.history(1)).is_whole
+
+
 async def test_a_long_history_is_cut_to_what_a_page_holds(
     server: LocalServer, autojump_clock: MockClock
 ) -> None:

@@ -31,7 +31,7 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class History(msgspec.Struct, frozen=True):
-    """What was said in a channel, oldest first; `is_whole` where nothing was said before that."""
+    """What was said in a channel, oldest first; `is_whole` where that is all that ever was."""
 
     messages: tuple[Said, ...]
     is_whole: bool

@@ -177,7 +177,7 @@ def _history_result(session: Session, past: Past) -> results.HistoryResult:
             (it.msgid, it.message.account, it.message.uid, it.time_ms, it.message.msg)
             for it in held[first:]
         ),
-        whole=int(past.is_whole and not first),
+        whole=int(past.is_whole and len(held) - first == len(past.said)),
         binary=tuple(it.msgid for it in held[first:] if is_binary(it.message.properties)) or UNSET,
     )
 
