@@ -104,13 +104,14 @@ class LoopStream(Stream[T]):
             raise RuntimeError("another task waits for this stream: ask for another one")
         self._end_turn()
         while True:
+            if self._is_closed:
+                # By another task, meanwhile: nobody would say that what came last is handled.
+                raise StopAsyncIteration
             handed = self._handed
             entry = handed.take() if handed is not None else None
             if handed is not None and entry is not None:
                 handed.report(self._crossing.call)
                 return entry[0]
-            if self._is_closed:
-                raise StopAsyncIteration
             if self._tap.is_over:
                 if self._tap.error is not None:
                     raise copy.copy(self._tap.error)

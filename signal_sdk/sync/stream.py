@@ -122,6 +122,9 @@ class Stream(Generic[T]):
             handed = self._handed
             entry = handed.take() if handed is not None else None
             if handed is not None and entry is not None:
+                if self._is_closed:
+                    # By another thread, meanwhile: nobody asks for the next one.
+                    handed.end()
                 handed.report(self._waiter.lodger.call)
                 return entry[0]
             if self._handed is not self._tap.handed:
