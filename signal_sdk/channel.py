@@ -174,12 +174,11 @@ class Channel(ChannelAttributes):
 
         `limit` is how many messages at most, the newest: 1 to 100. By default a server of ours
         holds a channel's last 256 events, joins and leaves among them, for 60 s, and without Redis
-        nothing of them after its restart; `History.is_whole` says that nothing else was ever said. A
-        session without `takes_bytes` is not told messages that are bytes, and where there are some
-        that is not the whole.
-        Fails with 1001 where the session is not in the channel, or the server has no such function,
-        and with 1004 for another limit. docs/protocol.md, section 3; the original SDKs have none of
-        it.
+        nothing of them after its restart; `History.is_whole` says that nothing else was ever said.
+        A session without `takes_bytes` is not told messages that are bytes, and where there are
+        some, that is not the whole. Fails with 1001 where the session is not in the channel, or the
+        server has no such function, and with 1004 for another limit. docs/protocol.md, section 3;
+        the original SDKs have none of it.
         """
         return self._client.requests.call(
             lambda: functions.ChannelHistory(

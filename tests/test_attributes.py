@@ -275,6 +275,50 @@ async def test_a_stream_ends_with_its_session_and_what_begins_later_has_ended(
             assert caught.value.ecode is ECode.LOGOUT_E_KICKED
 
 
+async def test_a_kick_in_the_midst_of_a_thousand_watches_ends_each_of_them(
+    autojump_clock: MockClock,
+) -> None:
+    async with (
+        local_server(dev_config(session_watches=1000), listens=False) as server,
+        signals(server, 2) as (signal, other),
+    ):
+        bob, ann = await log_in(signal, "bob"), await log_in(other, "ann")
+        ended: list[ECode] = []
+        heard: list[str] = []
+
+        async def watch(name: str) -> None:
+            async with bob.watch(name) as events:
+                try:
+                    async for event in events:
+                        assert isinstance(event, AccountState)
+                        heard.append(name)
+                        if len(heard) == 300:
+                            await server.node.operator.kick("app", "bob")
+                except LogoutError as exc:
+                    ended.append(exc.ecode)
+
+        async def watch_the_other() -> None:
+            async with ann.watch("bob") as events:
+                state, gone = await anext(events), await anext(events)
+            assert isinstance(state, AccountState)
+            assert state.is_online
+            assert isinstance(gone, AccountOffline)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch_the_other)
+            for number in range(1000):
+                nursery.start_soon(watch, f"user{number}")
+        assert 300 <= len(heard) < 1000
+        assert len(set(heard)) == len(heard)
+        assert ended == [ECode.LOGOUT_E_KICKED] * 1000
+        await ann.logout()
+        await trio.sleep(1)
+        assert server.node._hub.watched == 0
+        # The account may come back, and watch.
+        async with (await log_in(signal, "bob")).watch("user7") as events:
+            assert isinstance(await anext(events), AccountState)
+
+
 async def test_a_session_watches_so_many_and_those_that_it_left_do_not_count(
     autojump_clock: MockClock,
 ) -> None:

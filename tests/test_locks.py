@@ -315,6 +315,38 @@ async def test_a_lock_that_the_server_has_ended_before_it_was_given_up(
         await work()
 
 
+async def test_an_operator_who_removes_its_holder_passes_a_lock_on_in_order(
+    server: LocalServer, rooms: list[Channel], autojump_clock: MockClock
+) -> None:
+    had: list[tuple[int, int]] = []
+
+    async def work(number: int) -> None:
+        async with rooms[number].lock("door") as lock:
+            had.append((number, lock.fence))
+            await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        lost: list[tuple[int, float]] = []
+
+        async def hold(number: int) -> None:
+            with pytest.raises(LockLostError, match="not in the channel 'room' any more"):
+                await work(number)
+            lost.append((number, trio.current_time()))
+
+        for number in range(3):
+            nursery.start_soon(hold, number)
+            await trio.sleep(0.5)
+        for count, name in enumerate(("ann", "bob", "carl"), 1):
+            assert [number for number, _ in had] == list(range(count))
+            began = trio.current_time()
+            await server.node.operator.remove("app", name, "room")
+            await trio.sleep(0.5)
+            # It hears so at once, and the next has it.
+            assert lost[-1] == (count - 1, pytest.approx(began, abs=0.2))
+    fences = [fence for _, fence in had]
+    assert fences == sorted(set(fences))
+
+
 @pytest.mark.parametrize(
     ("how", "ecode"),
     [
