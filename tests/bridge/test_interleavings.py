@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import signal_sdk.aio.stream
@@ -95,7 +95,7 @@ PLANS: Final = st.builds(
         ),
         max_size=9,
     ),
-    choices=st.integers(0, 2**80 - 1),
+    choices=st.integers(0, 2**120 - 1),
 )
 
 
@@ -132,7 +132,7 @@ class World:
 
     def may_step(self) -> None:
         """Something comes between, if so it was drawn."""
-        if self.choose():
+        if self.choose() and self.choose():
             self.step()
 
     def _do(self, what: str) -> None:
@@ -200,9 +200,11 @@ class Reading:
     def _read(self) -> bool:
         """Read on, and say whether there may be more."""
         world = self.world
+        was_withdrawn = world.end == "withdraw"
         outcome = self.read()
         if isinstance(outcome, int):
             world.got.append(outcome)
+            assert not (was_withdrawn and outcome in world.turns), "it stays with the server"
             return not self.stream._is_closed
         if outcome in ("end", "error"):
             assert outcome == ("error" if world.end == "error" else "end")
@@ -304,7 +306,7 @@ class LoopReading(Reading):
                     reading.throw(asyncio.CancelledError())
                 if future.done() and not (self._things and world.choose()):
                     future = reading.send(None)
-                elif self._things:
+                elif self._things and (world.is_idle or not world.choose()):
                     self._things.popleft()()
                 elif world.is_idle:
                     return "waits"
@@ -322,7 +324,7 @@ def run(world: World, reading: Reading) -> None:
     world.check(is_whole=reading.is_drained)
 
 
-@settings(max_examples=200)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(plan=PLANS)
 def test_a_thread_without_a_loop(plan: Plan) -> None:
     world = World(plan)
@@ -337,7 +339,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     made.close()
 
 
-@settings(max_examples=200)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(plan=PLANS)
 def test_a_loop(plan: Plan, loop: asyncio.AbstractEventLoop) -> None:
     world = World(plan)
