@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import signal_sdk.aio.stream
@@ -97,6 +97,20 @@ PLANS: Final = st.builds(
     ),
     choices=st.integers(0, 2**120 - 1),
 )
+
+
+GIVEN_UP: Final = Plan(
+    ["event", "call", "call", "event", "turn", "event", "event", "call", "turn"],
+    [("give up", 5), ("close meanwhile", 0), ("read", 2), ("give up", 5), ("read", 3)],
+    8879,
+)
+"""One who has given up asked, and so does the next, before that was answered."""
+WITHDRAWN: Final = Plan(
+    ["call", "event", "turn", "turn", "turn", "turn", "event", "call", "withdraw"],
+    [],
+    416201092821156089347496055144448,
+)
+"""The session ends while events that nobody has begun are handed over."""
 
 
 class World:
@@ -325,6 +339,8 @@ def run(world: World, reading: Reading) -> None:
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@example(plan=GIVEN_UP)
+@example(plan=WITHDRAWN)
 @given(plan=PLANS)
 def test_a_thread_without_a_loop(plan: Plan) -> None:
     world = World(plan)
@@ -340,6 +356,8 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@example(plan=GIVEN_UP)
+@example(plan=WITHDRAWN)
 @given(plan=PLANS)
 def test_a_loop(plan: Plan, loop: asyncio.AbstractEventLoop) -> None:
     world = World(plan)

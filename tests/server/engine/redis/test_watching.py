@@ -1,11 +1,10 @@
-"""A watched account: what becomes of it while Redis is away. By the real clock."""
+"""A watched account: what becomes of it while Redis is away, and when its node dies."""
 
 from __future__ import annotations
 
 from signal_sdk.server.engine.attribute_facts import PresenceChanged, presence_number
-from signal_sdk.server.engine.base import Asked, Attribute, Attributes, Watched
+from signal_sdk.server.engine.base import LIFE_SECONDS, Asked, Attribute, Attributes, Watched
 from signal_sdk.server.engine.pending import waited
-from signal_sdk.server.engine.redis.core import LIFE_SECONDS
 from tests.redis.servers import RedisServer
 from tests.server.engine.redis.nodes import ANN, nodes, until
 
