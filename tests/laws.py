@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from tests.modules import PACKAGE, Module, is_in
 
 MAX_LINES = 400
+MAX_ROOM_LINES = 300
+"""Of each class that the embedded engine is made of: what changes together, and no more."""
 
 SHARED = (
     "signal_sdk.wire",
@@ -246,9 +248,13 @@ only_the_collector_knows_prometheus = only(
 
 
 def modules_are_short(module: Module) -> list[str]:
-    """No module has more than 400 lines."""
+    """No module has more than 400 lines, and none of those that the embedded engine is made of more
+    than 300.
+    """
+    parent, _, name = module.name.rpartition(".")
+    is_room = parent == ENGINE and name.endswith("_operations")
     lines = len(module.source.splitlines())
-    return [f"{lines} lines"] if lines > MAX_LINES else []
+    return [f"{lines} lines"] if lines > (MAX_ROOM_LINES if is_room else MAX_LINES) else []
 
 
 def others_are_judged_patiently(module: Module) -> list[str]:

@@ -10,7 +10,9 @@ import pytest
 
 from tests.laws import (
     CIRCLES,
+    ENGINE,
     MAX_LINES,
+    MAX_ROOM_LINES,
     ON_TIME,
     halves_are_apart,
     modules_are_short,
@@ -369,3 +371,6 @@ def test_all_who_go_by_trio_s_clock_still_do() -> None:
 def test_the_law_of_length_sees() -> None:
     assert modules_are_short(Module("signal_sdk.signal", "x = 1\n" * (MAX_LINES + 1)))
     assert not modules_are_short(Module("signal_sdk.signal", "x = 1\n" * MAX_LINES))
+    room = f"{ENGINE}.call_operations"
+    assert modules_are_short(Module(room, "x = 1\n" * (MAX_ROOM_LINES + 1)))
+    assert not modules_are_short(Module(room, "x = 1\n" * MAX_ROOM_LINES))

@@ -160,7 +160,7 @@ class TestJoins:
     async def test_a_join_that_many_hear_of_counts_as_several(
         self, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("signal_sdk.server.engine.presence_operations.MEMBERS_PER_JOIN", 2)
+        monkeypatch.setattr("signal_sdk.server.engine.membership_operations.MEMBERS_PER_JOIN", 2)
         clients = [await log_in(f"u{number}") for number in range(7)]
         for client in clients[:4]:
             assert (await client.call("channel_join", name="room"))["result"] == "ok"

@@ -1,5 +1,4 @@
-"""The embedded engine's attributes, of channels and of users: how they change, and who watches an
-account's.
+"""The embedded engine's attributes, of channels and of users: how they change.
 
 Owns: these operations, the revision of each change, and what channels and watchers are told of it.
 Must not know who is a member, or how a change is written.
@@ -19,38 +18,32 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine import told
 from signal_sdk.server.engine.base import (
-    AccountKey,
     Asked,
     AttributeChange,
-    Attributes,
     AttributesChanged,
     Changed,
     ChannelKey,
     Known,
-    PresenceChanged,
-    Watched,
-    WatchedFact,
-    presence_number,
 )
 from signal_sdk.server.engine.bounds import check_attributes, check_bytes, size_of
-from signal_sdk.server.engine.channel_operations import ATTRIBUTES, ChannelOperations
+from signal_sdk.server.engine.channel_operations import ATTRIBUTES
 from signal_sdk.server.engine.owners import Mark, Owner
 from signal_sdk.server.engine.tables import Account, Channel
 from signal_sdk.server.engine.values import encode_json
+from signal_sdk.server.engine.watch_operations import NOTHING, WatchOperations
 from signal_sdk.server.refusals import too_often
 from signal_sdk.wire import built_in, names
 from signal_sdk.wire.names import JsonValue
 
 ABSENT: Final = Mark(0)
-NOTHING: Final = Attributes()
 TABLES: Final[Mapping[type[Owner], str]] = {
     Account: "user_attributes",
     Channel: "channel_attributes",
 }
 
 
-class AttributeOperations(ChannelOperations):
-    """Attributes and watching, as the contract has them."""
+class AttributeOperations(WatchOperations):
+    """Attributes, as the contract has them."""
 
     # --- of channels ---
 
@@ -171,10 +164,6 @@ class AttributeOperations(ChannelOperations):
             self._watch_channel(found, name)
         return revision
 
-    def channel_attributes(self, key: ChannelKey) -> Attributes:
-        channel = self._channels.get(key)
-        return channel.snapshot() if channel is not None else NOTHING
-
     # --- of users ---
 
     def set_user_attr(self, asked: Asked, name: str, value: JsonValue) -> Known | None:
@@ -198,14 +187,6 @@ class AttributeOperations(ChannelOperations):
             )
             self._tell_watchers(account.key, fact)
         return revision
-
-    def user_attrs(self, key: AccountKey) -> Mapping[str, JsonValue]:
-        account = self._accounts.get(key)
-        return account.attributes if account else {}
-
-    def user_attributes(self, key: AccountKey) -> Attributes:
-        account = self._accounts.get(key)
-        return account.snapshot() if account is not None else NOTHING
 
     # --- of either ---
 
@@ -294,39 +275,6 @@ class AttributeOperations(ChannelOperations):
         self._watch_ends(owner)
         if isinstance(owner, Account):
             self._inboxes.let_go(owner)
-
-    # --- watching ---
-
-    def watch(self, key: AccountKey) -> Watched:
-        (delivery, _), watching = self._own, self._watching.get(key, ())
-        if delivery not in watching:
-            self._watching[key] = (*watching, delivery)
-        account = self._accounts.get(key)
-        if account is None:
-            usage = self._state.usages.get(key.app)
-            generation = usage.generation if usage is not None else 0
-            return Watched(False, presence_number(generation, is_online=False), NOTHING)
-        is_online = account.presence is not None
-        number = presence_number(account.generation, is_online=is_online)
-        return Watched(is_online, number, account.snapshot())
-
-    def unwatch(self, key: AccountKey) -> None:
-        own, _ = self._own
-        left = tuple(it for it in self._watching.get(key, ()) if it is not own)
-        if left:
-            self._watching[key] = left
-        else:
-            self._watching.pop(key, None)
-
-    def _tell_watchers(self, key: AccountKey, fact: WatchedFact) -> None:
-        for delivery in self._watching.get(key, ()):
-            delivery.deliver_watched(key, fact)
-
-    def _tell_presence(self, account: Account, generation: int, *, is_online: bool) -> None:
-        """The account came or went: who watches it is told."""
-        if account.key in self._watching:
-            number = presence_number(generation, is_online=is_online)
-            self._tell_watchers(account.key, PresenceChanged(is_online, number))
 
 
 def _conflict(owner: Owner | None, change: AttributeChange) -> Changed | None:
