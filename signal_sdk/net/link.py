@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
 import trio
 
@@ -88,6 +88,13 @@ class StreamLink(Generic[M]):
     def _is_ended(self) -> bool:
         """Is nothing more to come, but for what is in `_messages`?"""
         raise NotImplementedError
+
+    SHORT_BYTES: ClassVar[int] = 0
+    """No more bytes than this are shown to `_is_answered`."""
+
+    def _is_answered(self, data: bytes) -> bool:  # noqa: ARG002  for who answers some
+        """Was what was received answered where it was read? It is nothing for `_feed` then."""
+        return False
 
     def _feed_more(self) -> None:
         """Take some of what was received, and is not taken apart yet."""
@@ -308,6 +315,8 @@ class StreamLink(Generic[M]):
             if not was_behind and self._tab is None:
                 data = self._transport.receive_nowait()
                 if data is not None:
+                    if len(data) <= self.SHORT_BYTES and self._is_answered(data):
+                        return None
                     self._feed(data)
             elif not self._messages:
                 self._take_in()

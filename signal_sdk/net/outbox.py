@@ -258,6 +258,23 @@ class Outbox:
             else:
                 flusher.schedule(self)
 
+    def send_now(self, data: bytes, now: float) -> None:
+        """As `append`, but where nothing waits, send it here: of little that is said to few, to
+        pass it on costs more than to send it.
+        """
+        sent = 0
+        if not (self._chunks or self._waiting or self._closed):
+            self.flushed_at = now
+            try:
+                sent = self._transport.send_nowait(data)
+            except LinkError as exc:
+                self._break(str(exc))
+                return
+            self.has_sent = True
+            if sent == len(data) and not self._transport.has_unsent:
+                return
+        self.append(data[sent:])
+
     def let_go(self) -> None:
         """The transport is closed: drop what waits, and know nobody any more."""
         self._closed = self.broken = True

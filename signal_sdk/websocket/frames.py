@@ -41,6 +41,8 @@ _LENGTH_16: Final = 126
 _LENGTH_64: Final = 127
 _MASK_BYTES: Final = 4
 _TEXT_HEADS: Final = tuple(bytes((TEXT, size)) for size in range(_LENGTH_16))
+SHORT_HEAD_BYTES: Final = 2 + _MASK_BYTES
+"""The head of a short masked frame."""
 MASKS_PER_BLOCK: Final = 256
 """How many masks the system is asked for at once: one at a time, that costs more than the rest of
 a short frame."""
@@ -109,6 +111,16 @@ def take_texts(
         )
         at = stop
     return texts, at
+
+
+def lone_text(data: bytes) -> bytes | None:
+    """The payload of the masked text message that is all of `data`, where it is a short one; else
+    None.
+    """
+    length = len(data) - SHORT_HEAD_BYTES
+    if 0 <= length < _LENGTH_16 and data[0] == TEXT and data[1] == _MASKED | length:
+        return apply_mask(data[SHORT_HEAD_BYTES:], data[2:SHORT_HEAD_BYTES])
+    return None
 
 
 def unmask(data: bytes | bytearray, head: FrameHead) -> bytes:

@@ -16,6 +16,8 @@ from signal_sdk.wire import attribute_functions, call2, events, frames, lines, l
 _PING_HEAD: Final = b'["ping",'
 PLAIN_DIGITS: Final = 15
 """A ping of a longer number is read as any other frame."""
+PING_BYTES: Final = len(_PING_HEAD) + PLAIN_DIGITS + len(b"]")
+"""No ping that is written as nearly all are is longer."""
 
 _decoders: Final[Mapping[str, Callable[[frames.Frame], typed.ClientFrame]]] = {
     call2.CALL: call2.decode_request,
@@ -26,14 +28,24 @@ _decoders: Final[Mapping[str, Callable[[frames.Frame], typed.ClientFrame]]] = {
 }
 
 
+def ping_number(text: bytes) -> bytes:
+    """The number of a ping that is written as nearly all are; empty where it is not, or no ping."""
+    if not text.startswith(_PING_HEAD) or not text.endswith(b"]"):
+        return b""
+    number = text[len(_PING_HEAD) : -1]
+    is_plain = number.isdigit() and number[:1] != b"0" and len(number) <= PLAIN_DIGITS
+    return number if is_plain else b""
+
+
+def encode_pong(number: bytes) -> bytes:
+    """The answer to a ping of this number."""
+    return b'["pong",%b]' % number
+
+
 def decode_client(text: bytes) -> typed.ClientFrame:
     """What a client says, but for what `call2.decode_message` decodes. Never raises."""
-    if text.startswith(_PING_HEAD):
-        # Most that is ever said says no more than this.
-        number = text[len(_PING_HEAD) : -1]
-        is_plain = number.isdigit() and number[:1] != b"0" and len(number) <= PLAIN_DIGITS
-        if is_plain and text.endswith(b"]"):
-            return typed.Ping(int(number))
+    if number := ping_number(text):
+        return typed.Ping(int(number))
     request = call2.decode_plain_request(text)
     if request is not None:
         return request
@@ -83,7 +95,7 @@ _encoders: Final[Mapping[type[typed.ServerFrame], Callable[[Any], bytes]]] = {
     typed.Failure: lambda frame: call2.encode_failure(frame.callid, frame.error),
     typed.LockGranted: lambda frame: events.encode_grant(frame.channel, frame.lock, frame.ask),
     typed.Watched: lambda frame: attribute_functions.encode_watched(frame.text),
-    typed.Pong: lambda frame: b'["pong",%d]' % frame.number,
+    typed.Pong: lambda frame: encode_pong(b"%d" % frame.number),
     typed.LoggedIn: lambda frame: login.encode_success(frame.success),
     typed.Refused: lambda frame: login.encode_failure(frame.error),
 }

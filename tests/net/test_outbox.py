@@ -292,3 +292,61 @@ def test_a_flusher_that_does_not_run_says_so() -> None:
     outbox, _ = outbox_on(flusher, FakeTransport(room=0))
     with pytest.raises(RuntimeError, match="not running"):
         flusher.wait_for(outbox)
+
+
+# --- what is sent at once ---
+
+
+async def test_what_is_sent_now_goes_out_at_once_where_nothing_waits() -> None:
+    async with running_flusher() as flusher:
+        transport = FakeTransport()
+        outbox, broken = outbox_on(flusher, transport)
+        outbox.send_now(b"one", 7.0)
+        assert (transport.sent, outbox.size, outbox.flushed_at) == ([b"one"], 0, 7.0)
+        assert outbox.has_sent
+        outbox.append(b"two ")
+        outbox.send_now(b"three", 8.0)
+        assert transport.sent == [b"one"]
+        await outbox.drained()
+        assert (transport.sent, broken) == ([b"one", b"two three"], [])
+
+
+async def test_what_does_not_fit_now_follows_in_order() -> None:
+    async with running_flusher() as flusher:
+        transport = FakeTransport(room=2)
+        outbox, broken = outbox_on(flusher, transport)
+        outbox.send_now(b"one ", 7.0)
+        outbox.send_now(b"two", 7.0)
+        await wait_all_tasks_blocked()
+        assert (transport.sent[0], outbox.size) == (b"on", 5)
+        transport.make_room(100)
+        await outbox.drained()
+        assert (b"".join(transport.sent), broken) == (b"one two", [])
+
+
+async def test_what_the_transport_itself_holds_is_waited_for() -> None:
+    async with running_flusher() as flusher:
+        transport = FakeTransport()
+        outbox, _ = outbox_on(flusher, transport)
+        transport.has_unsent = True
+        outbox.send_now(b"one", 7.0)
+        await wait_all_tasks_blocked()
+        assert transport.waiters == 1
+        transport.has_unsent = False
+        transport.make_room(0)
+        await outbox.drained()
+        assert b"".join(transport.sent) == b"one"
+
+
+async def test_a_transport_that_fails_now_breaks_the_outbox() -> None:
+    async with running_flusher() as flusher:
+        transport = FakeTransport()
+        outbox, broken = outbox_on(flusher, transport)
+        transport.fails = True
+        outbox.send_now(b"one", 7.0)
+        outbox.send_now(b"two", 7.0)
+        assert (broken, outbox.broken, outbox.size) == (
+            ["sending to fake failed: broken pipe"],
+            True,
+            0,
+        )

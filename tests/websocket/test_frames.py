@@ -103,3 +103,16 @@ def test_a_head_that_is_not_all_there_is_none(size: int) -> None:
     length = len(frame) - size
     assert [frames.read_head(frame[:count], 0) for count in range(length)] == [None] * length
     assert frames.read_head(frame[:length], 0) is not None
+
+
+@st.composite
+def masked_texts(draw: st.DrawFn) -> bytes:
+    return frames.encode_masked(frames.TEXT, draw(st.binary(max_size=130)))
+
+
+@given(st.binary(max_size=130) | masked_texts(), st.binary(max_size=4))
+def test_a_lone_text_is_what_all_else_would_read_as_one_message(data: bytes, behind: bytes) -> None:
+    for read in (data, data + behind, data[:-1]):
+        texts, end = frames.take_texts(read, 2, 125, masked=True)
+        is_lone = len(texts) == 1 and end == len(read) and len(texts[0]) < 126
+        assert frames.lone_text(read) == (texts[0] if is_lone else None)

@@ -130,3 +130,19 @@ def test_a_farewell_says_why(end: typed.End) -> None:
     assert payload["ecode"] == ecodes.get(end, 102)
     assert (payload["reason"] == "because") is (end is not typed.End.KICKED)
     assert payload["delay"] == 2.5
+
+
+@given(
+    st.integers().map(lambda number: b'["ping",%d]' % number)
+    | st.binary(max_size=20).map(lambda number: b'["ping",' + number + b"]")
+    | st.binary(max_size=30)
+)
+def test_a_plain_ping_is_one_of_its_number_and_answered_alike(text: bytes) -> None:
+    number = json_frames.ping_number(text)
+    if number:
+        assert len(text) <= json_frames.PING_BYTES
+        assert json_frames.decode_client(text) == typed.Ping(int(number))
+        pong = json_frames.encode_server(typed.Pong(int(number)), has_ids=True, is_pushed=True)
+        assert json_frames.encode_pong(number) == pong
+    elif text.startswith(b'["ping",') and text[8:-1].isdigit() and text.endswith(b"]"):
+        assert text[8:9] == b"0" or len(text) > json_frames.PING_BYTES

@@ -7,6 +7,7 @@ of its own, java.py does. Must not know who is logged in.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from signal_sdk.net.strangers import Pool
 from signal_sdk.net.transport import Transport
 from signal_sdk.server.wires.base import STRANGER, Wire
 from signal_sdk.server.wires.java import JavaTongue, JavaWires
+from signal_sdk.websocket.frames import SHORT_HEAD_BYTES, lone_text
 from signal_sdk.websocket.link import (
     GOING_AWAY,
     INVALID_DATA,
@@ -29,6 +31,9 @@ from signal_sdk.wire.properties import SEPARATOR
 
 MAX_REASON_BYTES: Final = 120
 """A close frame's reason holds 123."""
+ALONE_SECONDS: Final = 1.0
+"""Who pings no sooner than this after what was heard last is answered at once."""
+PONGS_KEPT: Final = 256
 PYTHON_LOGIN: Final = b'["login", {'
 """How the retired Python SDK's login begins; those of all others have no blank there."""
 _CODES: Final = {
@@ -49,6 +54,13 @@ def encode_packed(text: bytes) -> bytes:
     """`text` as a compressed binary message, or as a text message where that is shorter."""
     packed = frames.compress(text)
     return encode_binary(packed) if len(packed) < len(text) else encode_text(text)
+
+
+@functools.lru_cache(PONGS_KEPT)
+def _pong(text: bytes) -> bytes | None:
+    """What answers a text, as bytes for an outbox, where that is a ping as nearly all are."""
+    number = json_frames.ping_number(text)
+    return encode_text(json_frames.encode_pong(number)) if number else None
 
 
 class _TextWire:
@@ -139,6 +151,25 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
         """
         self._java: JavaTongue | None = None
         """How it is spoken to where it is the original Java SDK."""
+
+    SHORT_BYTES = SHORT_HEAD_BYTES + json_frames.PING_BYTES
+
+    def _is_answered(self, data: bytes) -> bool:
+        """The ping of one who has said nothing for a while is: of very many who do no more, each
+        step costs as if it were the first. It does not count as a frame; so few are none too many.
+        """
+        patient_now, now = self._reactor.read_at
+        if patient_now - self.heard_at < ALONE_SECONDS or self._java is not None:
+            return False
+        if self._library is not None or self._rest:
+            return False
+        text = lone_text(data)
+        pong = None if text is None else _pong(text)
+        if pong is None:
+            return False
+        self.heard_at = patient_now
+        self.outbox.send_now(pong, now)
+        return True
 
     def _message(self, data: bytes, *, binary: bool) -> typed.ClientFrame:
         if binary:
