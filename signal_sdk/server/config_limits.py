@@ -43,9 +43,9 @@ class LimitsConfig:
     )
     frames_per_second: int = config_key(
         500,
-        "How many messages, pings among them, are read of a connection in a second; what comes "
-        "faster waits in the network for its turn. One that goes to many counts as one more for "
-        "each 200 of them. 0 is no limit.",
+        "How many messages, pings among them (but for one that comes a second after all else), are "
+        "read of a connection in a second; what comes faster waits in the network for its turn. "
+        "One that goes to many counts as one more for each 200 of them. 0 is no limit.",
         least=0,
     )
     changes_per_second: int = config_key(

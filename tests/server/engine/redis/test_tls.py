@@ -97,7 +97,8 @@ async def test_one_whom_nobody_trusts_is_not_spoken_to(inside: Inside) -> None:
 async def test_one_that_does_not_trust_us_says_so(inside: Inside) -> None:
     line = await refusal(inside.url(shows=inside.stranger))
     assert f"127.0.0.1:{inside.port} cannot be reached" in line
-    assert "alert" in line
+    # In TLS 1.3 it says so once this side has begun to talk, which may be too late to hear why.
+    assert "alert" in line or "Connection lost" in line
 
 
 async def test_one_that_is_not_inside_it_is_asked_for(
