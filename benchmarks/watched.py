@@ -41,6 +41,9 @@ ASK_SECONDS: Final = 1.0
 ACCEPT: Final = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 START_SECONDS: Final = 30.0
 POLL_SECONDS: Final = 0.02
+CALM_SECONDS: Final = 0.5
+CALM_PART: Final = 0.1
+"""Of a core, which a server takes at most that has nothing to do, in so many seconds."""
 ADMIN: Final = r"admin address: http://[^ ]*:(\d+)/[^(]*\(key ([^)]+)\)"
 EVENTS: Final = f"/v1/apps/{dialects.APP_ID}/events"
 MEMBERS: Final = 2000
@@ -93,6 +96,8 @@ def run(bench: Bench) -> Work:
             way.watching(server),
             fanout.channel(server, members) as load,
         ):
+            # All who have joined are told of to those who follow, which takes a while.
+            until_calm(server)
             case = {"load": "fan-out", "clients": members, "in flight": IN_FLIGHT}
             metrics = fanout.measure(server, load, BYTES, IN_FLIGHT, seconds)
             work.add(way.label, case, metrics)
@@ -119,6 +124,17 @@ def watched(server: Server, watcher: Watcher) -> Iterator[None]:
         process.join()
     if not answers.value:
         raise BenchmarkError("nobody was answered at the admin address")
+
+
+def until_calm(server: Server) -> None:
+    """Wait until the server has done with what it was asked so far."""
+    ends = time.monotonic() + START_SECONDS
+    used = -1.0
+    while server.process.cpu_seconds() - used > CALM_PART * CALM_SECONDS:
+        if time.monotonic() > ends:
+            raise BenchmarkError(f"the server has not come to rest in {START_SECONDS:.0f} s")
+        used = server.process.cpu_seconds()
+        time.sleep(CALM_SECONDS)
 
 
 def _ask(port: int, _: str, answers: Count) -> None:
