@@ -89,7 +89,9 @@ class LoopCrew(Crew):
         rested = len(self._rested)
         while reports:
             reports.popleft()()
-        for _ in range(rested):
+        # A report may have some withdrawn, by which all of these are settled.
+        while rested and self._rested:
+            rested -= 1
             self._has_run(self._rested.popleft())
 
     async def run(self) -> None:

@@ -223,6 +223,34 @@ def test_very_many_leave_the_loop_its_turns() -> None:
     asyncio.run(test())
 
 
+def test_an_end_may_have_the_rest_withdrawn() -> None:
+    """As that of a session's last callback may."""
+
+    async def test() -> None:
+        failures: list[object] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: failures.append(context))
+        crew = LoopCrew(OneThread())
+        sessions = [dispatcher(crew, whose) for whose in ("ann", "bob")]
+
+        class Withdrawing:
+            def begin(self) -> None:
+                pass
+
+            def end(self) -> None:
+                for session in sessions:
+                    session.withdraw_turns()
+
+        for session in sessions:
+            session.put(lambda: None, Withdrawing())
+            session.finish()
+        await settled()
+        assert [session.is_over for session in sessions] == [True, True]
+        assert failures == []
+
+    asyncio.run(test())
+
+
 def test_what_is_withdrawn_does_not_begin_and_what_has_begun_is_known() -> None:
     async def test() -> None:
         crew, gate = LoopCrew(OneThread()), asyncio.Event()
