@@ -183,6 +183,7 @@ class Reconnector:
         while True:
             try:
                 await self._log_in_once(frame)
+                break
             except LoginError as exc:
                 pause = None
                 if outage is not None and exc.ecode is ECode.LOGIN_E_NET:
@@ -191,13 +192,11 @@ class Reconnector:
                     raise
                 self._why_not = exc.reason
                 self._log.debug("%s: the login is tried again: %s", self._credentials.account, exc)
-            else:
-                self._end.cancel()
-                return
             if self._connection is not None:
                 await self._let_go(self._connection)
                 self._connection = None
             await trio.sleep(pause)
+        self._end.cancel()
 
     async def _log_in_once(self, frame: bytes) -> None:
         """Dial, and log in. Raises `LoginError`; what was not answered is to be let go."""
@@ -208,13 +207,14 @@ class Reconnector:
             try:
                 success = await self._answer(connection, is_fresh=True)
             except LoginError:
-                self._is_asked = False
-                self._connection = None
+                self._is_asked, self._connection = False, None
                 connection.abort()
                 raise
             self._is_asked = False
-            self._delegate.accepted(success, connection, is_fresh=True)
-            return
+            if self._scope.cancel_called:
+                # It was given up when this had been read, and was not handled yet.
+                return connection.log_out(success.line)
+            return self._delegate.accepted(success, connection, is_fresh=True)
         raise LoginError(ECode.LOGIN_E_NET, NO_ANSWER)
 
     async def _let_go(self, connection: Connection) -> None:

@@ -17,7 +17,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from signal_sdk.client import requests
-from signal_sdk.client.connection import WITHDRAW_SECONDS
+from signal_sdk.client.connection import WITHDRAW_SECONDS, Connection
 from signal_sdk.client.crew import Crew
 from signal_sdk.client.dispatcher import Dispatcher
 from signal_sdk.client.log import Log
@@ -31,6 +31,7 @@ from signal_sdk.flat.retries import RetryPolicy
 from signal_sdk.flat.thread import TrioThread
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.websocket.link import CLOSE_SECONDS
+from signal_sdk.wire import login
 from tests.agora.ears import Ears
 from tests.client.fakes import TOKEN, FakeServer
 
@@ -119,6 +120,28 @@ async def test_the_tries_that_are_left_are_made(here: Here, autojump_clock: Mock
     await here.server.accept_login()
     await wait_all_tasks_blocked()
     assert [name for name, *_ in here.told] == ["on_login_success"]
+
+
+async def test_a_login_whose_time_is_over_in_the_moment_of_its_answer_has_failed(
+    here: Here, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """The answer has been read, and is not handled yet: nobody is logged in for a moment."""
+    answer = Connection.login_answer
+
+    async def answered(connection: Connection) -> login.LoginSucceeded:
+        success = await answer(connection)
+        life._client._reconnector.stop()
+        return success
+
+    monkeypatch.setattr(Connection, "login_answer", answered)
+    life = here.log_in(RetryPolicy(5, 1))
+    peer = await here.server.accept()
+    await peer.expect("login")
+    peer.let_in()
+    await peer.expect_call("user_logout")
+    await life.ended.wait()
+    await wait_all_tasks_blocked()
+    assert [words[:2] for words in here.told] == [("on_login_failed", 201), ("on_error", "login")]
 
 
 async def ready(here: Here, monkeypatch: pytest.MonkeyPatch) -> tuple[Core, Operations]:

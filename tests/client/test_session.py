@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from signal_sdk import ECode, LoginError, LogoutError, Signal, SignalError
+from signal_sdk.client.connection import Connection
 from signal_sdk.client.session import SessionClient
 from signal_sdk.errors import LinkError
 from signal_sdk.net.reactor import Reactor
@@ -350,6 +351,33 @@ async def test_a_logout_ends_as_one_whatever_the_server_does(
     await logout
     assert trio.current_time() == pytest.approx(10 if how == "silence" else 0)
     assert await heard.wait("on_logout") == ("on_logout", 101)
+
+
+async def test_a_logout_in_the_moment_of_the_login_s_answer_ends_what_that_has_begun(
+    signal: Signal,
+    server: FakeServer,
+    heard: Heard,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: MockClock,
+) -> None:
+    """The answer has been read, and is not handled yet."""
+    answer = Connection.login_answer
+
+    async def answered(connection: Connection) -> login.LoginSucceeded:
+        success = await answer(connection)
+        session.logout()
+        return success
+
+    monkeypatch.setattr(Connection, "login_answer", answered)
+    session = signal.login("alice", TOKEN, heard.login)
+    peer = await server.accept()
+    await peer.expect("login")
+    peer.let_in()
+    await peer.expect_call("user_logout")
+    assert await peer.is_gone()
+    assert await ecode_of(session) is ECode.LOGIN_E_CANCEL
+    await wait_all_tasks_blocked()
+    assert heard.all == [("on_login_failed", 203)]
 
 
 @pytest.mark.parametrize("is_asked", [False, True])
