@@ -180,14 +180,15 @@ class Reconnector:
         outage = None if self._first is None else Outage(self._first, clock.time())
         if outage is not None:
             self._end.set(outage.deadline)
+        absence = _Absence(avoid="", delay=0.0)
         while True:
             try:
-                await self._log_in_once(frame)
+                await self._log_in_once(frame, absence)
                 break
             except LoginError as exc:
                 pause = None
                 if outage is not None and exc.ecode is ECode.LOGIN_E_NET:
-                    pause = outage.next_pause(clock.time())
+                    pause = outage.next_pause(clock.time(), absence.delay)
                 if pause is None:
                     raise
                 self._why_not = exc.reason
@@ -198,9 +199,9 @@ class Reconnector:
             await trio.sleep(pause)
         self._end.cancel()
 
-    async def _log_in_once(self, frame: bytes) -> None:
+    async def _log_in_once(self, frame: bytes, absence: _Absence) -> None:
         """Dial, and log in. Raises `LoginError`; what was not answered is to be let go."""
-        self._connection = connection = await self._dial("")
+        self._connection = connection = await self._dial(absence)
         connection.send(frame)
         self._is_asked = True
         with move_on_after(self._reactor, LOGIN_SECONDS):
@@ -208,6 +209,7 @@ class Reconnector:
                 success = await self._answer(connection, is_fresh=True)
             except LoginError:
                 self._is_asked, self._connection = False, None
+                absence.delay = connection.delay
                 connection.abort()
                 raise
             self._is_asked = False
@@ -224,8 +226,8 @@ class Reconnector:
             self._is_asked = False
         await connection.aclose()
 
-    async def _dial(self, avoid: str) -> Connection:
-        link = None
+    async def _dial(self, absence: _Absence) -> Connection:
+        link, avoid, absence.delay = None, absence.avoid, 0.0
         try:
             with move_on_after(self._reactor, DIAL_SECONDS):
                 link = await self._dialer.dial(self._credentials.appid, self._reactor, avoid=avoid)
@@ -233,6 +235,7 @@ class Reconnector:
             raise LoginError(ECode.LOGIN_E_NET, text_of(exc)) from None
         if link is None:
             raise LoginError(ECode.LOGIN_E_NET, f"no connection in {DIAL_SECONDS:g} s")
+        absence.avoid = link.peer
         return Connection(link, self._log, self._credentials.account)
 
     async def _answer(self, connection: Connection, *, is_fresh: bool) -> login.LoginSucceeded:
@@ -333,9 +336,7 @@ class Reconnector:
 
     async def _ask(self, frame: bytes, absence: _Absence) -> None:
         """Dial, and say `frame`. Raises `LoginError`."""
-        absence.delay = 0.0
-        connection = await self._dial(absence.avoid)
-        absence.avoid = connection.peer
+        connection = await self._dial(absence)
         success = None
         try:
             connection.send(frame)

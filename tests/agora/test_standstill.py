@@ -144,6 +144,26 @@ async def test_a_login_whose_time_is_over_in_the_moment_of_its_answer_has_failed
     assert [words[:2] for words in here.told] == [("on_login_failed", 201), ("on_error", "login")]
 
 
+async def test_a_server_that_goes_away_during_a_login_says_for_how_long(
+    here: Here, autojump_clock: MockClock
+) -> None:
+    """So that not all that it knew come back to the next one at once, or to itself."""
+    life = here.log_in(RetryPolicy(60, 60))
+    peer = await here.server.accept()
+    await peer.expect("login")
+    start = trio.current_time()
+    peer.send("close", {"ecode": 102, "reason": "going away", "delay": 7.5})
+    peer = await here.server.accept()
+    assert trio.current_time() - start >= 7.5
+    first, second = here.server.avoided
+    assert (first, bool(second)) == ("", True)
+    await peer.expect("login")
+    peer.let_in()
+    await wait_all_tasks_blocked()
+    assert [name for name, *_ in here.told] == ["on_login_success"]
+    life.leave()
+
+
 async def ready(here: Here, monkeypatch: pytest.MonkeyPatch) -> tuple[Core, Operations]:
     """An instance whose login has failed once, since nobody listened, and is tried again."""
     monkeypatch.setattr("signal_sdk.flat.core.settle", here.settle)
