@@ -67,11 +67,11 @@ class LoopOperation(Operation[T]):
         if do is None:
             return
         self._do, self._args, self._kwargs = None, (), None
+        context = self._context
+        # What is in it is not kept for as long as somebody keeps this.
+        del self._context
         try:
-            if kwargs:
-                inner = self._context.run(do, *args, **kwargs)
-            else:
-                inner = self._context.run(do, *args)
+            inner = context.run(do, *args, **kwargs) if kwargs else context.run(do, *args)
         except BaseException as exc:  # noqa: BLE001  it is raised to who awaits
             self._error = exc
             self.is_done: bool = True
