@@ -11,7 +11,7 @@
 # make bench-comeback   a server with 2,000 sessions is killed: how long until all are back
 # make simulation       worlds of faults from SEEDS=2000 seeds on, of one server or, with WORLDS=nodes, of several
 #                       nodes on one state; a failing one is named
-# make fuzz-short       two minutes of coverage-guided fuzzing, as in CI
+# make fuzz-short test-compose       two minutes of coverage-guided fuzzing, as in CI
 # make fuzz             the same for SECONDS=14400; what is found is in fuzz/findings
 # make site             the documentation site, in build/site
 # make dist             the sdist and the wheel, checked, in dist
@@ -31,7 +31,7 @@ BIN := .venv/bin
 .DELETE_ON_ERROR:
 # Steps run one after the other even under -j: they share apt, two cores and the reader's screen.
 .NOTPARALLEL:
-.PHONY: test needs lint types pytest demo cluster ops bench bench-comeback simulation fuzz-short fuzz site dist sbom deb pin-images clean
+.PHONY: test needs lint types pytest demo cluster ops bench bench-comeback simulation fuzz-short test-compose fuzz site dist sbom deb pin-images clean
 
 test: needs lint types pytest
 
@@ -78,6 +78,10 @@ simulation: .venv/has-tools
 	$(BIN)/python -m tests.simulation $(WORLDS) --seeds $(SEEDS)
 
 # Half of the two minutes goes into getting ready: each target is instrumented anew.
+# Where a Docker daemon answers: it starts compose.yaml.
+test-compose: .venv/has-tools
+	$(BIN)/python -m pytest -n 0 tests/ops/compose.py
+
 fuzz-short: .venv/has-fuzz
 	$(BIN)/python -m fuzz --short
 
