@@ -11,7 +11,8 @@
 # make bench-comeback   a server with 2,000 sessions is killed: how long until all are back
 # make simulation       worlds of faults from SEEDS=2000 seeds on, of one server or, with WORLDS=nodes, of several
 #                       nodes on one state; a failing one is named
-# make fuzz-short test-compose       two minutes of coverage-guided fuzzing, as in CI
+# make test-compose     compose.yaml, started and asked, where a Docker daemon answers
+# make fuzz-short       two minutes of coverage-guided fuzzing, as in CI
 # make fuzz             the same for SECONDS=14400; what is found is in fuzz/findings
 # make site             the documentation site, in build/site
 # make dist             the sdist and the wheel, checked, in dist
@@ -78,7 +79,6 @@ simulation: .venv/has-tools
 	$(BIN)/python -m tests.simulation $(WORLDS) --seeds $(SEEDS)
 
 # Half of the two minutes goes into getting ready: each target is instrumented anew.
-# Where a Docker daemon answers: it starts compose.yaml.
 test-compose: .venv/has-tools
 	$(BIN)/python -m pytest -n 0 tests/ops/compose.py
 
