@@ -36,7 +36,6 @@ FORKED: Final = (
     "this Signal lives in the process {pid}, before that forked, and its thread and its connections"
     " stayed there: enter a Signal's block in the process that uses it"
 )
-FAILED: Final = "a call into the trio thread has failed"
 ENDED: Final = "the thread that this Signal lived in has ended: enter another Signal's block"
 
 
@@ -96,26 +95,17 @@ class Lodger:
             if self._is_over:
                 return False
             self._calls.append(do)
-            if not self._is_woken:
-                self._wake()
+            if not self._is_woken and self._thread is not None:
+                self._is_woken = True
+                self._thread.call_soon(self._make_calls)
             return True
 
     def ask(self, do: Callable[[], object]) -> None:
         """As `call`, for what somebody waits for: once the block has been left, it is called here,
         since nothing of it is anybody else's any more.
         """
-        with self._lock:
-            if not self._is_over:
-                self._calls.append(do)
-                if not self._is_woken:
-                    self._wake()
-                return
-        do()
-
-    def _wake(self) -> None:
-        if self._thread is not None:
-            self._is_woken = True
-            self._thread.call_soon(self._make_calls)
+        if not self.call(do):
+            do()
 
     def now(self, do: Callable[[], T]) -> T:
         """Call `do` in the trio thread, in its turn and in a copy of this context, and wait for
@@ -209,12 +199,7 @@ class Lodger:
         for _ in range(CALLS_PER_TURN):
             if not self._calls:
                 return
-            do = self._calls.popleft()
-            # As `_make`, without another call.
-            try:
-                do()
-            except BaseException:  # noqa: BLE001  it is noted
-                note(FAILED)
+            _make(self._calls.popleft())
         if self._thread is not None:
             with self._lock:
                 self._is_woken = True
@@ -272,7 +257,7 @@ def _make(do: Callable[[], object]) -> None:
     try:
         do()
     except BaseException:  # noqa: BLE001  it is noted
-        note(FAILED)
+        note("a call into the trio thread has failed")
 
 
 def _answer(answer: Future[T], do: Callable[[], T]) -> None:

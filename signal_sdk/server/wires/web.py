@@ -34,6 +34,7 @@ MAX_REASON_BYTES: Final = 120
 ALONE_SECONDS: Final = 1.0
 """Who pings no sooner than this after what was heard last is answered at once."""
 PONGS_KEPT: Final = 256
+"""Of how many texts that may be pings it is kept what answers them."""
 PYTHON_LOGIN: Final = b'["login", {'
 """How the retired Python SDK's login begins; those of all others have no blank there."""
 _CODES: Final = {
