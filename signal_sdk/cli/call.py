@@ -130,8 +130,9 @@ class _Talk(CallCallback):
             self.call = None
             await self._show(session, "error", ecode=int(exc.ecode), reason=exc.reason)
             return
-        await self._show(session, "answered", account=call.peer, channel=call.channel)
+        # Who reads that it has begun may dial at once.
         self.accepted.set()
+        await self._show(session, "answered", account=call.peer, channel=call.channel)
 
     # --- what is typed ---
 
@@ -183,8 +184,9 @@ class _Talk(CallCallback):
     async def on_invite_accepted_by_peer(
         self, session: LoginSession, call: Call, extra: str
     ) -> None:
-        await self._show(session, "accepted", account=call.peer, extra=extra)
+        # Who reads that it has begun may dial at once.
         self.accepted.set()
+        await self._show(session, "accepted", account=call.peer, extra=extra)
 
     async def on_invite_refused_by_peer(
         self, session: LoginSession, call: Call, extra: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import signal
 import subprocess
@@ -25,6 +26,7 @@ class Peer(LoginCallback, CallCallback):
 
     def __init__(self, does: str = "accept") -> None:
         self._does = does
+        self.call: Call | None = None
         self._send, self._receive = trio.open_memory_channel[tuple[str, str]](100)
 
     async def heard(self) -> tuple[str, str]:
@@ -32,6 +34,7 @@ class Peer(LoginCallback, CallCallback):
 
     async def on_invite_received(self, session: LoginSession, call: Call) -> None:
         call.cb = self
+        self.call = call
         self._send.send_nowait(("invited", call.extra))
         if self._does == "accept":
             await call.channel_invite_accept('{"hello": 1}')
@@ -118,6 +121,26 @@ async def test_lines_are_dialled_once_the_call_is_accepted(server: LocalServer) 
         {"event": "error", "ecode": 1004, "reason": "expected 0-9, *, # or q"},
     ]
     assert events(ended) == ["ended", "logout"]
+
+
+async def test_what_is_dialled_does_not_wait_until_the_beginning_is_printed(
+    server: LocalServer,
+) -> None:
+    bob = Peer("ring")
+    async with (
+        logged_in(server, "bob", bob),
+        program(*args(server, "--to", "bob", "--json"), stdin=subprocess.PIPE) as ann,
+    ):
+        assert ann.process.stdout is not None
+        room = fcntl.fcntl(ann.process.stdout.fileno(), fcntl.F_SETPIPE_SZ, 4096)
+        await until(ann, "ringing")
+        await ann.say("7\n")
+        assert bob.call is not None
+        # Nobody reads any more: what begins the call has no room to be printed.
+        await bob.call.channel_invite_accept("x" * room)
+        assert await bob.heard() == ("invited", "")
+        assert await bob.heard() == ("msg", '{"msgtype":"dtmf","msgdata":"7"}')
+        await until(ann, "dialled")
 
 
 async def test_who_is_absent_refuses_or_does_not_answer_is_told_by_the_exit_code(
