@@ -123,8 +123,9 @@ ABOUT: Final = {
         "divided by how many there are more."
     ),
     watched.NAME: (
-        "Ours alone: the same loads while a process asks for all metrics each second, and while "
-        "nobody does."
+        "Ours alone: the same loads while a process asks for all metrics each second, while ten "
+        "follow all events but messages, and while nobody does, on one server by turns; the ratios "
+        "are of two rounds that follow each other."
     ),
     wires.NAME: (
         "Ours alone: a channel whose members are on WebSocket, on the original native SDK's wire, "

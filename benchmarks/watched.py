@@ -21,7 +21,7 @@ import attrs
 from benchmarks import dialects, direct, fanout, results, servers
 from benchmarks.bench import Bench
 from benchmarks.process import BenchmarkError
-from benchmarks.results import Case, Work
+from benchmarks.results import Case, Metric, Metrics, Row, Work
 from benchmarks.servers import Peer, Server
 
 NAME: Final = "metrics"
@@ -29,6 +29,8 @@ TITLE: Final = "Watched: metrics asked for each second, 10 readers of the events
 COLUMNS: Final = (
     results.RATE,
     results.SERVER_US,
+    Metric("times", "server, times unwatched", 3),
+    Metric("server_percent", "server % of a core", 2),
     results.LOAD_US,
     results.P50,
     results.P99,
@@ -76,7 +78,8 @@ class _Way:
 
 def run(bench: Bench) -> Work:
     """Both loads, each on one server, which is watched or not by turns: two servers differ by more
-    than watching costs.
+    than watching costs. So does one load from round to round, so that the server is watched while
+    it has none, too.
     """
     work = Work(NAME, TITLE, COLUMNS)
     members, clients = (50, 20) if bench.is_quick else (MEMBERS, direct.CLIENTS)
@@ -85,9 +88,11 @@ def run(bench: Bench) -> Work:
         ways = [_Way(peer, peer.name, None), _Way(peer, ASKED, _ask), _Way(peer, FOLLOWED, _follow)]
         with peer.serving(bench.cores.measured) as server, direct.ring(server, clients) as ring:
             case: Case = {"load": "point to point", "clients": clients, "in flight": 1}
+            rest: Case = {"load": "none", "clients": clients, "in flight": 0}
             for way in bench.in_turns([ways]):
                 with way.watching(server):
                     until_calm(server)
+                    work.add(way.label, rest, _at_rest(server, seconds))
                     work.add(way.label, case, direct.measure(server, ring, 1, seconds))
         with (
             peer.serving(bench.cores.measured) as server,
@@ -99,7 +104,26 @@ def run(bench: Bench) -> Work:
                     until_calm(server)
                     metrics = fanout.measure(server, load, BYTES, IN_FLIGHT, seconds)
                     work.add(way.label, case, metrics)
+        for row in work.rows:
+            _compare(row, work.find(peer.label, **row.case))
     return work
+
+
+def _at_rest(server: Server, seconds: float) -> Metrics:
+    """What the server takes while no client says anything."""
+    cpu, began = server.process.cpu_seconds(), time.monotonic()
+    time.sleep(seconds)
+    cpu, took = server.process.cpu_seconds() - cpu, time.monotonic() - began
+    return {"server_percent": cpu / took * 100}
+
+
+def _compare(row: Row, unwatched: Row | None) -> None:
+    """Add to each round how many times the CPU of a message it is that is used unwatched."""
+    if unwatched is not None and row is not unwatched:
+        ratios = row.ratios_to(unwatched, results.SERVER_US)
+        if ratios:
+            pairs = zip(row.rounds, ratios, strict=True)
+            row.rounds = [each | {"times": ratio} for each, ratio in pairs]
 
 
 @contextlib.contextmanager
