@@ -134,12 +134,14 @@ class Readers(Generic[T]):
     tells of it.
     """
 
-    __slots__ = ("_buffers", "_error", "_is_over", "_kept", "_lost", "is_wanted", "missed")
+    __slots__ = ("_buffers", "_error", "_is_over", "_keep", "_kept", "_lost", "is_wanted", "missed")
 
     def __init__(self, keep: int = 0, *, missed: Callable[[int], T] | None = None) -> None:
         self.missed: Callable[[int], T] | None = missed
         self._buffers: list[Buffer[T]] = []
-        self._kept: deque[T] = deque(maxlen=keep)
+        self._keep = keep
+        self._kept: deque[T] | None = None
+        """What nobody has heard; none where there never was any, as nearly everywhere."""
         self._lost = 0
         self._is_over = False
         self._error: SignalError | None = None
@@ -156,7 +158,7 @@ class Readers(Generic[T]):
         buffers = self._buffers
         if not buffers:
             if not is_heard:
-                self._keep(event)
+                self._put_by(event)
             return turn
         if len(buffers) == 1 and not is_heard and not may_drop:
             buffers[0].put(event, turn)
@@ -167,10 +169,13 @@ class Readers(Generic[T]):
             buffer.put(event, shared)
         return shared if is_heard else None
 
-    def _keep(self, event: T) -> None:
-        if self._kept.maxlen:
-            self._lost += len(self._kept) == self._kept.maxlen
-            self._kept.append(event)
+    def _put_by(self, event: T) -> None:
+        if not self._keep:
+            return
+        if self._kept is None:
+            self._kept = deque(maxlen=self._keep)
+        self._lost += len(self._kept) == self._keep
+        self._kept.append(event)
 
     def end(self, error: SignalError | None = None, *, withdraws: bool = False) -> None:
         """Nothing more happens: each reader hears so behind what it has not read, by `error` where
@@ -189,9 +194,9 @@ class Readers(Generic[T]):
     def add(self, buffer: Buffer[T]) -> Buffer[T]:
         """There is another reader, whose buffer this is."""
         buffer.missed, self._lost = self._lost, 0
-        for event in self._kept:
+        for event in self._kept or ():
             buffer.put(event, None)
-        self._kept.clear()
+        self._kept = None
         if self._is_over:
             buffer.end(self._error)
         else:
@@ -204,7 +209,7 @@ class Readers(Generic[T]):
         if buffer not in self._buffers:
             return
         self._buffers.remove(buffer)
-        self.is_wanted = bool(self._buffers or self._kept.maxlen)
+        self.is_wanted = bool(self._buffers or self._keep)
         for event, turn in buffer.events:
             if isinstance(turn, SharedTurn) and turn.may_drop:
                 turn.drop()
@@ -212,7 +217,7 @@ class Readers(Generic[T]):
                 turn.begin()
                 turn.end()
             if not self._buffers:
-                self._keep(event)
+                self._put_by(event)
         buffer.events.clear()
 
 

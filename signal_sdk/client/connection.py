@@ -7,7 +7,6 @@ that nobody waits for any more.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -44,7 +43,8 @@ class Connection:
         self._link = link
         self._log = log
         self._label = label
-        self._frames: deque[frames.Frame] = deque()
+        self._frames: list[frames.Frame] = []
+        """What `receive` has still to give, the next one last."""
         self._handed_out = 0
         self.send: Callable[[bytes], None] = link.send_text
         """Send one frame. Never waits; on a connection that is closing, nothing is sent."""
@@ -82,12 +82,13 @@ class Connection:
     async def receive(self) -> frames.Frame:
         """The next frame. Raises `LinkClosed` once there is none to come."""
         while not self._frames:
-            for message in await self._link.receive():
-                self._frames.extend(self._unpack(message))
+            messages = await self._link.receive()
+            self._frames = [it for message in messages for it in self._unpack(message)]
+            self._frames.reverse()
         self._handed_out += 1
         if self._handed_out % FRAMES_PER_TURN == 0:
             await trio.lowlevel.checkpoint()
-        frame = self._frames.popleft()
+        frame = self._frames.pop()
         self._note(frame)
         return frame
 

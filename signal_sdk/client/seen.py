@@ -35,7 +35,8 @@ class Recent(Generic[K]):
         self.keys: set[K] = set()
         """They, to be looked at."""
         self._size = size
-        self._order: deque[K] = deque()
+        self._order: deque[K] | None = None
+        """They, oldest first; none before the first, as in very many sessions at a time."""
 
     def __contains__(self, key: object) -> bool:
         return key in self.keys
@@ -45,15 +46,18 @@ class Recent(Generic[K]):
 
     def newest(self, count: int) -> list[K]:
         """The last `count` keys, oldest first."""
-        return list(self._order)[-count:]
+        return list(self._order or ())[-count:]
 
     def add(self, key: K) -> bool:
         """Add a key; False where it is among them already, and stays at its place."""
         if key in self.keys:
             return False
-        if len(self._order) >= self._size:
-            self.keys.remove(self._order.popleft())
-        self._order.append(key)
+        order = self._order
+        if order is None:
+            order = self._order = deque()
+        elif len(order) >= self._size:
+            self.keys.remove(order.popleft())
+        order.append(key)
         self.keys.add(key)
         return True
 
