@@ -257,6 +257,14 @@ def modules_are_short(module: Module) -> list[str]:
     return [f"{lines} lines"] if lines > (MAX_ROOM_LINES if is_room else MAX_LINES) else []
 
 
+def what_is_remembered_can_be_forgotten(module: Module) -> list[str]:
+    """Whoever remembers what was asked for last does so by `wire/remembered.py`: a cache of its own
+    keeps what only a flood has named.
+    """
+    is_own = "lru_cache" in module.source and not module.is_in("signal_sdk.wire.remembered")
+    return ["lru_cache"] if is_own else []
+
+
 def others_are_judged_patiently(module: Module) -> list[str]:
     """Whoever waits for somebody else does so by `net/deadline.py`: a scope with a deadline of
     trio's is over once the process has stood still.

@@ -35,6 +35,7 @@ from tests.laws import (
     the_journal_knows_no_state,
     the_seam_is_kept,
     waits_by_trio,
+    what_is_remembered_can_be_forgotten,
     wire_is_pure,
 )
 from tests.modules import ROOT, Module, circles, is_in, modules
@@ -68,6 +69,7 @@ from tests.modules import ROOT, Module, circles, is_in, modules
         ),
         pytest.param(others_are_judged_patiently, id="others are judged patiently"),
         pytest.param(modules_are_short, id="modules are short"),
+        pytest.param(what_is_remembered_can_be_forgotten, id="what is remembered can be forgotten"),
     ],
 )
 def test_every_module_keeps_the_law(law: Callable[[Module], list[str]]) -> None:
@@ -374,3 +376,9 @@ def test_the_law_of_length_sees() -> None:
     room = f"{ENGINE}.call_operations"
     assert modules_are_short(Module(room, "x = 1\n" * (MAX_ROOM_LINES + 1)))
     assert not modules_are_short(Module(room, "x = 1\n" * MAX_ROOM_LINES))
+
+
+def test_a_memory_of_its_own_is_seen() -> None:
+    source = "from functools import lru_cache"
+    assert what_is_remembered_can_be_forgotten(Module("signal_sdk.wire.names", source))
+    assert not what_is_remembered_can_be_forgotten(Module("signal_sdk.wire.remembered", source))

@@ -8,7 +8,6 @@ Owns: protocol.md, section 4's line and its FLAG. Must not know what a TYPE mean
 
 from __future__ import annotations
 
-import functools
 from typing import Final
 
 import msgspec
@@ -17,6 +16,7 @@ from signal_sdk.errors import ProtocolError
 from signal_sdk.wire import names, properties
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.properties import SEPARATOR, Properties, attach, bare, detach
+from signal_sdk.wire.remembered import remembered
 
 V2: Final = "msg-v2"
 V3: Final = "msg-v3"
@@ -113,7 +113,7 @@ def make_flag(ttl: int) -> str:
     return f"{_FLAG}{ttl}"
 
 
-@functools.lru_cache(FLAGS_KEPT)
+@remembered(FLAGS_KEPT)
 def parse_flag(flag: str) -> int:
     """The TTL of a FLAG in seconds, cut to `MAX_TTL_SECONDS`. Raises `ProtocolError`."""
     version, _, rest = flag.partition(":")
@@ -123,16 +123,10 @@ def parse_flag(flag: str) -> int:
     return min(int(ttl), names.MAX_TTL_SECONDS)
 
 
-@functools.lru_cache(FLAGS_KEPT)
+@remembered(FLAGS_KEPT)
 def cut_flag(flag: str) -> str:
     """A FLAG whose TTL is cut to `MAX_TTL_SECONDS`. Raises `ProtocolError`."""
     return make_flag(parse_flag(flag))
-
-
-def forget() -> None:
-    """As `names.forget`, of flags."""
-    parse_flag.cache_clear()
-    cut_flag.cache_clear()
 
 
 def decode(text: str) -> MessageLine:

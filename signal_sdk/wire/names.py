@@ -10,7 +10,6 @@ with 1004 (wrong) or 1005 (too large) and one line that names the value.
 
 from __future__ import annotations
 
-import functools
 import unicodedata
 from collections.abc import Callable
 from typing import Any, Final
@@ -21,6 +20,7 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.errors import ParameterError
 from signal_sdk.wire import looks
 from signal_sdk.wire.parameter_errors import as_json, too_large, wrong, wrong_content
+from signal_sdk.wire.remembered import remembered
 
 JsonValue = Any
 """A JSON value as `msgspec` decodes it: None, bool, int, float, str, list or dict."""
@@ -192,7 +192,7 @@ def check_account(value: JsonValue) -> str:
     return check_account_text(value if isinstance(value, str) else _text_of("account", value))
 
 
-@functools.lru_cache(NAMES_KEPT)
+@remembered(NAMES_KEPT)
 def check_account_text(text: str) -> str:
     """As `check_account`."""
     _check_name("account", text, MAX_ACCOUNT_CHARS)
@@ -200,14 +200,6 @@ def check_account_text(text: str) -> str:
         raise wrong("account", text, "holds white space")
     _check_looks("account", text, RESERVED_ACCOUNTS)
     return text
-
-
-def forget() -> None:
-    """Forget which names were found right lately: whoever names very many once would have them kept
-    among all else that there was then.
-    """
-    check_account_text.cache_clear()
-    _check_channel.cache_clear()
 
 
 def check_app_id(text: str) -> str:
@@ -228,7 +220,7 @@ def check_channel(value: JsonValue) -> str:
     return _check_channel(value if isinstance(value, str) else _text_of("channel", value))
 
 
-@functools.lru_cache(NAMES_KEPT)
+@remembered(NAMES_KEPT)
 def _check_channel(text: str) -> str:
     _check_name("channel", text, MAX_NAME_CHARS)
     if text.startswith("__agora_") and text[1:] in SPECIAL_CHANNELS:

@@ -15,7 +15,7 @@ import gc
 from collections.abc import Callable
 from typing import Any, Final
 
-from signal_sdk.wire import lines, names
+from signal_sdk.wire import remembered
 
 __all__ = ["give_back", "shrink"]
 
@@ -41,8 +41,7 @@ def shrink(*tables: dict[Any, Any] | set[Any]) -> None:
 
 def give_back() -> None:
     """Give free memory back to the system, where that can be asked for: some 20 ms for 100 MB."""
-    lines.forget()
-    names.forget()
+    remembered.forget()
     # What the interpreter keeps for its next objects goes with a look at all of them, which takes
     # no time while they are frozen.
     gc.freeze()

@@ -7,7 +7,6 @@ of its own, java.py does. Must not know who is logged in.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -28,6 +27,7 @@ from signal_sdk.websocket.link import (
 )
 from signal_sdk.wire import call2, events, frames, json_frames, login, names, typed
 from signal_sdk.wire.properties import SEPARATOR
+from signal_sdk.wire.remembered import remembered
 
 MAX_REASON_BYTES: Final = 120
 """A close frame's reason holds 123."""
@@ -57,7 +57,7 @@ def encode_packed(text: bytes) -> bytes:
     return encode_binary(packed) if len(packed) < len(text) else encode_text(text)
 
 
-@functools.lru_cache(PONGS_KEPT)
+@remembered(PONGS_KEPT)
 def _pong(text: bytes) -> bytes | None:
     """What answers a text, as bytes for an outbox, where that is a ping as nearly all are."""
     number = json_frames.ping_number(text)

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote
 
@@ -32,6 +32,7 @@ from signal_sdk.server.engine.redis.library import library
 from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline, Subscribing
 from signal_sdk.server.engine.redis.servers import Servers
 from signal_sdk.wire import names
+from signal_sdk.wire.remembered import remembered
 
 T = TypeVar("T")
 
@@ -45,7 +46,7 @@ INVITED: Final = "invited"
 pack: Final = msgspec.msgpack.Encoder().encode
 
 
-@lru_cache(4096)
+@remembered(names.NAMES_KEPT)
 def tag(app: str) -> str:
     """The app in a key's hash tag: as it is, unless something in it would end that."""
     return quote(app, safe="") if any(it in "{}%:" for it in app) else app
@@ -56,7 +57,7 @@ def untag(text: bytes) -> str:
     return unquote(text.decode())
 
 
-@lru_cache(4096)
+@remembered(names.NAMES_KEPT)
 def first_uid(app: str, account: str) -> int:
     """The uid that the account has, unless another has it already."""
     digest = hashlib.blake2b(f"{app}\0{account}".encode(), digest_size=4).digest()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from importlib import resources
 from typing import Any, Final
 
@@ -70,7 +70,7 @@ class Library:
         return f"signal_{self.digest}_{function}".encode()
 
 
-@lru_cache
+@cache
 def library(*, is_cluster: bool) -> Library:
     """The functions, for a Cluster or for one server."""
     return Library(is_cluster=is_cluster)
