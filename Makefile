@@ -26,6 +26,9 @@
 
 PYTHON ?= python3
 export PYTHON
+# Where the surroundings forbid it (many images of Python do), each process would compile all of its
+# modules anew: a third of what a test costs that starts a command.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 
