@@ -51,6 +51,8 @@ from tests.server.helpers import check_totals, journal_engine, kept_by, killed, 
 SETTLED_SECONDS: Final = 0.05
 """All that happens by itself has happened by then: it is committed, delivered, done."""
 NEWEST: Final = 200
+SELDOM_SECONDS: Final = 5.0
+"""Between two rounds of a node in hours in which nothing happens: half of what it may be silent."""
 
 ANN: Final = AccountKey("app", "ann")
 BOB: Final = AccountKey("app", "bob")
@@ -313,6 +315,8 @@ class Node:
     heard: Heard
     reactor: Reactor = attrs.field(factory=Reactor)
     is_silent: bool = False
+    pause: float = 1.0
+    """Seconds between two rounds of what it does again and again."""
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
     async def run(self, task_status: trio.TaskStatus[None]) -> None:
@@ -323,7 +327,7 @@ class Node:
                 await nursery.start(self.engine.run)
                 task_status.started()
                 while True:
-                    await trio.sleep(1)
+                    await trio.sleep(self.pause)
                     if not self.is_silent:
                         await self.engine.sweep()
 
@@ -602,6 +606,18 @@ class House:
         await self.hear()
         await trio.sleep(SETTLED_SECONDS)
         await self.hear()
+
+    async def pass_hours(self, seconds: float) -> None:
+        """As `trio.sleep(seconds)`, where seven thousand rounds of each node took seconds; the last
+        few are as ever.
+        """
+        await self._pass(seconds - 2 * SELDOM_SECONDS, SELDOM_SECONDS)
+        await self._pass(2 * SELDOM_SECONDS, 1.0)
+
+    async def _pass(self, seconds: float, pause: float) -> None:
+        for node in self.nodes:
+            node.pause = pause
+        await trio.sleep(seconds)
 
     async def hear(self) -> None:
         """Have all nodes heard what was published so far."""

@@ -226,7 +226,7 @@ async def test_a_channel_that_tells_of_no_leaves_tells_of_none(node: Node) -> No
     assert await node.engine.remove(ANN, "room")
     assert await node.take() == [("removal", "ann", ann.generation, "room", msgid + 1)]
     # It was the last one.
-    await trio.sleep(built_in.DEFAULT_CHANNEL_TTL_SECONDS + 1)
+    await node.house.pass_hours(built_in.DEFAULT_CHANNEL_TTL_SECONDS + 1)
     assert await node.engine.channel(ROOM) is None
 
 
@@ -329,7 +329,7 @@ async def test_a_channel_hears_what_an_operator_sets_as_from_the_server(house: H
     assert {content.uid for *_, content in heard} == {0}
     # It is nobody's, and ends like any other.
     assert (await here.statistics()).accounts == 0
-    await trio.sleep(built_in.DEFAULT_CHANNEL_TTL_SECONDS + 1)
+    await house.pass_hours(built_in.DEFAULT_CHANNEL_TTL_SECONDS + 1)
     assert (await here.statistics()).channels == 0
 
 
