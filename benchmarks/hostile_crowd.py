@@ -137,7 +137,8 @@ def measure_many(seconds: float) -> bool:
 
 async def _many(seconds: float) -> list[float]:
     took: list[float] = []
-    reactor, hub = Reactor(), Hub()
+    reactor = Reactor()
+    hub = Hub(reactor.flusher)
     key = ChannelKey("app", "crowd")
     # What is sent to nobody who listens is gone at once, as fast as what a member gets.
     sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

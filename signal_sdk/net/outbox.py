@@ -13,6 +13,7 @@ import contextlib
 import math
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import trio
@@ -51,6 +52,7 @@ class Flusher:
         self._sleeper = Sleeper()
         self.is_held: bool = False
         """Is whoever schedules about to `release`?"""
+        self._together = _Together(self)
         self._nursery: trio.Nursery | None = None
         self._slow: set[Outbox] = set()
 
@@ -81,12 +83,17 @@ class Flusher:
         """
         self.is_held = False
         self._others_wait = others_wait
-        self._flush_ready()
+        self.flush_ready()
 
     @property
     def is_gathering(self) -> bool:
         """Does something wait for more?"""
         return bool(self._gathered)
+
+    @property
+    def together(self) -> AbstractContextManager[None]:
+        """Within it, which does not wait, all that is said goes out at its end."""
+        return self._together
 
     @contextlib.contextmanager
     def gathering(self) -> Iterator[None]:
@@ -99,7 +106,7 @@ class Flusher:
         finally:
             self._gatherers -= 1
             if not self.is_held:
-                self._flush_ready()
+                self.flush_ready()
 
     def put_off(self, count: int) -> None:
         """All but the first `count` are late: others come before them."""
@@ -109,7 +116,8 @@ class Flusher:
         self._late[:0] = late
         self._sleeper.wake()
 
-    def _flush_ready(self) -> None:
+    def flush_ready(self) -> None:
+        """Flush what is ready, but for what others come before, or what waits for more."""
         if not self.ready and not self._gathered:
             return
         now = trio.current_time()
@@ -172,10 +180,26 @@ class Flusher:
                         await trio.lowlevel.checkpoint()
                     else:
                         await self._sleeper.sleep()
-                    self._flush_ready()
+                    self.flush_ready()
                     self._flush_late()
             finally:
                 self._nursery = None
+
+
+class _Together:
+    """What is said within goes out at its end."""
+
+    __slots__ = ("_flusher",)
+
+    def __init__(self, flusher: Flusher) -> None:
+        self._flusher = flusher
+
+    def __enter__(self) -> None:
+        self._flusher.is_held = True
+
+    def __exit__(self, *_: object) -> None:
+        self._flusher.is_held = False
+        self._flusher.flush_ready()
 
 
 class Outbox:

@@ -7,7 +7,6 @@ comes from the engine's callback.
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from typing import Protocol
 
 import msgspec
 
+from signal_sdk.net.outbox import Flusher
 from signal_sdk.server.attribute_forms import watched_text
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Delivery, WatchedFact
 from signal_sdk.server.engine.happened import Happening
@@ -146,10 +146,8 @@ class Watcher(Protocol):
 class Hub(Delivery):
     """What `Delivery` reaches on this node."""
 
-    def __init__(
-        self, gathering: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
-    ) -> None:
-        self._gathering = gathering
+    def __init__(self, flusher: Flusher) -> None:
+        self._flusher = flusher
         self._holders: dict[AccountKey, Holder] = {}
         self._of_apps: Counter[str] = Counter()
         self._of_kinds: Counter[tuple[str, str]] = Counter()
@@ -326,7 +324,10 @@ class Hub(Delivery):
             holder.push_grant(channel, lock, ask)
 
     def gather(self) -> AbstractContextManager[None]:
-        return self._gathering()
+        return self._flusher.gathering()
+
+    def together(self) -> AbstractContextManager[None]:
+        return self._flusher.together
 
     def deliver_happening(self, happening: Happening) -> None:
         self.on_happening(happening)

@@ -135,6 +135,40 @@ async def test_what_is_said_in_turns_goes_out_together(autojump_clock: MockClock
         assert transport.sent == [b"before", b"one two"]
 
 
+async def test_what_is_said_together_goes_out_at_once() -> None:
+    async with running_flusher() as flusher:
+        transport, others = FakeTransport(), [FakeTransport() for _ in range(3)]
+        outbox, _ = outbox_on(flusher, transport)
+        with flusher.together:
+            for part in (b"one ", b"two"):
+                outbox.append(part)
+            for other in others:
+                outbox_on(flusher, other)[0].append(b"x")
+            assert transport.sent == []
+        assert [it.sent for it in (transport, *others)] == [[b"one two"], *[[b"x"]] * 3]
+        outbox.append(b"later")
+        await outbox.drained()
+        assert transport.sent == [b"one two", b"later"]
+
+
+async def test_what_is_said_together_waits_for_those_who_are_gathered_for() -> None:
+    async with running_flusher() as flusher:
+        transport = FakeTransport()
+        outbox, _ = outbox_on(flusher, transport)
+        outbox.append(b"before")
+        await outbox.drained()
+        flusher.hold()
+        flusher.release(others_wait=True)
+        with flusher.together:
+            outbox.append(b"one ")
+        assert flusher.is_gathering
+        assert transport.sent == [b"before"]
+        flusher.hold()
+        outbox.append(b"two")
+        flusher.release()
+        assert transport.sent == [b"before", b"one two"]
+
+
 async def test_what_is_gathered_for_long_goes_out(autojump_clock: MockClock) -> None:
     async with running_flusher() as flusher:
         transport = FakeTransport()

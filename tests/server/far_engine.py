@@ -414,6 +414,9 @@ class _Behind(Delivery):
         # What is behind goes its own way, and says nothing of turns.
         return nullcontext()
 
+    def together(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
 
 def away() -> SignalError:
     """What is answered while nothing can be done."""

@@ -266,6 +266,9 @@ class _LateDelivery:
     def gather(self) -> AbstractContextManager[None]:
         return self._delivery.gather()
 
+    def together(self) -> AbstractContextManager[None]:
+        return self._delivery.together()
+
 
 class _SlowEngine:
     """An engine whose operations take a random moment before and after, in their order, and whose

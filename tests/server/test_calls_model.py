@@ -99,6 +99,9 @@ class Heard:
     def gather(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
 
+    def together(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
 
 @attrs.define
 class ModelCall:

@@ -110,3 +110,8 @@ class Delivery(Protocol):
         """Within this, much is delivered and called back in turns, between which others run: what
         is written for it may wait for its end.
         """
+
+    def together(self) -> AbstractContextManager[None]:
+        """Within this, which does not wait, much may be delivered and called back: it goes out at
+        its end.
+        """

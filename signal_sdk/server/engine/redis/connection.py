@@ -5,20 +5,25 @@ Must not know a command of the engine, nor when one is sent.
 
 coredis's own requests cost a task's switch and an object or two each. So its connection is used for
 what it does at the beginning, and its parser for good; commands are written as bytes, many at once,
-and replies are handed on as they are read, without a task in between.
+and replies are handed on as they are read, without a task in between. A socket that is not inside
+TLS is read and written here, too: through two libraries each of both takes some turns of the
+scheduler, which are most of what a lone message waits for.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import ssl
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import anyio
 import attrs
 import trio
+from anyio.abc import ByteStream, SocketAttribute, SocketStream
 from coredis.connection import (
     TCPConnection,
     TCPLocation,
@@ -104,6 +109,10 @@ def failure_of(reply: object) -> Failure | None:
     return Failure(code, text)
 
 
+LOST: Final = (trio.ClosedResourceError, anyio.BrokenResourceError, anyio.ClosedResourceError)
+"""What is raised of a connection that is no more, beside `OSError`."""
+READ_BYTES: Final = 64 * 1024
+"""The most that one read takes."""
 STREAMS: Final = tuple(
     f"{name}_{end}"
     for name in ("_push_message_buffer", "_streamed_message_buffer", "_write_buffer")
@@ -114,13 +123,53 @@ STREAMS: Final = tuple(
 
 class _Fast:
     """What is otherwise in a connection of coredis's: whole replies are handed on where they are
-    read.
+    read, and that is as soon as there is something.
     """
 
     on_reply: Callable[[Any], None]
     on_push: Callable[[list[Any]], None]
+    together: Callable[[], AbstractContextManager[None]]
+    stream: ByteStream | None
+    socket: socket.socket | None = None
+    """Of what is not inside TLS."""
     _parser: Any
     _ready: bool
+    _transport_failed: bool
+
+    async def _connect(self) -> ByteStream:
+        stream: ByteStream = await super()._connect()  # type: ignore[misc]
+        if isinstance(stream, SocketStream):
+            self.socket = stream.extra_attributes[SocketAttribute.raw_socket]()
+        return stream
+
+    async def _reader_task(self) -> None:
+        try:
+            while (stream := self.stream) is not None:
+                self._data_received(await self._read(stream))
+        except (OSError, anyio.EndOfStream, *LOST):
+            self._transport_failed = True
+            # Without a cause: it was there, so that it is none of those that keep it from being.
+            raise ConnectionLostError("Connection lost while receiving response") from None
+
+    async def _read(self, stream: ByteStream) -> bytes:
+        if self.socket is None:
+            return await stream.receive()
+        await trio.lowlevel.wait_readable(self.socket)
+        data = self.socket.recv(READ_BYTES)
+        if not data:
+            raise anyio.EndOfStream
+        return data
+
+    async def write(self, data: bytes) -> None:
+        """Write whole commands. Where there is room for all of them, without waiting."""
+        stream = self.stream
+        if stream is None:
+            raise anyio.ClosedResourceError
+        if self.socket is not None:
+            with contextlib.suppress(BlockingIOError):
+                data = data[self.socket.send(data) :]
+        if data:
+            await stream.send(data)
 
     def _data_received(self, data: bytes) -> None:
         if not self._ready:
@@ -128,12 +177,13 @@ class _Fast:
             return
         parser, push = self._parser, DataType.PUSH
         parser.feed(data)
-        while not isinstance(response := parser.parse(), NotEnoughData):
-            kind, value = response
-            if kind is push:
-                self.on_push(value)
-            else:
-                self.on_reply(value)
+        with self.together():
+            while not isinstance(response := parser.parse(), NotEnoughData):
+                kind, value = response
+                if kind is push:
+                    self.on_push(value)
+                else:
+                    self.on_reply(value)
 
 
 class _Tcp(_Fast, TCPConnection):
@@ -146,7 +196,8 @@ class _Unix(_Fast, UnixDomainSocketConnection):
 
 class Connection:
     """One connection. `on_reply` is called with each reply, in the order of the commands, and
-    `on_push` with each message that was subscribed to; neither waits nor raises.
+    `on_push` with each message that was subscribed to; neither waits nor raises. What one read
+    brings is handed on within `together`.
     """
 
     def __init__(
@@ -155,6 +206,7 @@ class Connection:
         address: Address,
         on_reply: Callable[[Any], None],
         on_push: Callable[[list[Any]], None],
+        together: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
         self.place = place
         settings: dict[str, Any] = {
@@ -175,6 +227,7 @@ class Connection:
             self._connection = _Tcp(location, socket_keepalive=True, **settings)
         self._connection.on_reply = on_reply
         self._connection.on_push = on_push
+        self._connection.together = together
 
     async def run(self, is_open: trio.Event) -> None:
         """Connect, and read until the connection is lost. Raises `StorageError` where there never
@@ -220,13 +273,12 @@ class Connection:
         return self._connection.server_version or ""
 
     async def send(self, data: bytes) -> None:
-        """Write whole commands; one task at a time."""
-        stream = self._connection.stream
-        if stream is None:
-            raise StorageError(f"the connection to Redis at {self.place} is lost")
+        """Write whole commands; one task at a time. Where there is room for all of them, without
+        waiting.
+        """
         try:
-            await stream.send(data)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self._connection.write(data)
+        except (OSError, *LOST):
             raise StorageError(f"the connection to Redis at {self.place} is lost") from None
 
 

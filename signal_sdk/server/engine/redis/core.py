@@ -12,6 +12,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote
@@ -114,6 +115,7 @@ class Core:
             make=self.pipeline_class,
             on_message=self._heard,
             on_up=self._is_up,
+            together=self._together,
         )
         self.bound(bounds)
 
@@ -127,6 +129,9 @@ class Core:
         if self._delivery is None:
             raise RuntimeError("the engine is not attached to a node")
         return self._delivery
+
+    def _together(self) -> AbstractContextManager[None]:
+        return self._own.together()
 
     def bound(self, bounds: Bounds) -> None:
         """As the contract has it."""

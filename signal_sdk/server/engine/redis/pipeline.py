@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Any, Final, TypeVar
 
 import trio
@@ -112,6 +113,7 @@ class Pipeline:
     it, and raises `StorageError` where the server cannot be used; `on_up` is told that it can;
     `find` says where to connect to; `on_refused` is told of errors, and says whether it deals with
     what was asked; `on_message` is handed what was published. What is answered counts in `trips`.
+    What one read brings is handed on within `together`.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class Pipeline:
         on_up: Callable[[Pipeline], None],
         find: Callable[[], Awaitable[Place]],
         trips: Trips,
+        together: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._address = address
         self._prepare = prepare
@@ -131,6 +134,7 @@ class Pipeline:
         self._on_message = on_message
         self._on_up = on_up
         self._find = find
+        self._together = together
         self.is_up: bool = False
         self.place: Place | None = None
         self.time: float = 0.0
@@ -268,7 +272,7 @@ class Pipeline:
             place = self.place = await self._find()
         except StorageError as exc:
             return exc
-        connection = Connection(place, self._address, self._replied, self._pushed)
+        connection = Connection(place, self._address, self._replied, self._pushed, self._together)
         is_open = trio.Event()
 
         async def read() -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import binascii
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Final
 
@@ -44,7 +45,8 @@ MAX_TRIES: Final = 100
 
 class Servers:
     """The servers of one Redis. `make` makes a pipeline; `on_message` is handed what was published,
-    `on_up` is told of each server that is there, or there again.
+    `on_up` is told of each server that is there, or there again. What one read brings is handed on
+    within `together`.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Servers:
         make: type[Pipeline],
         on_message: Callable[[bytes, bytes], None],
         on_up: Callable[[Pipeline], None],
+        together: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.is_cluster: bool = address.kind == CLUSTER
         self._address = address
@@ -62,6 +65,7 @@ class Servers:
         self._make = make
         self._on_message = on_message
         self._on_up = on_up
+        self._together = together
         self._slots: dict[str | bytes, int] = {}
         self._owners: list[Pipeline] = []
         """Of each slot."""
@@ -87,6 +91,7 @@ class Servers:
             on_up=self._on_up,
             find=find,
             trips=self.trips,
+            together=self._together,
         )
 
     # --- asking ---

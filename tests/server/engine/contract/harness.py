@@ -290,6 +290,9 @@ class Heard:
     def gather(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
 
+    def together(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
 
 def brief(content: ChannelContent) -> tuple[Any, ...]:
     """An event in a few words."""

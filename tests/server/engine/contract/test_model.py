@@ -123,6 +123,9 @@ class Observer:
     def gather(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
 
+    def together(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
 
 @attrs.define
 class Login:

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Final
 
@@ -28,8 +29,9 @@ from signal_sdk.server.engine.bounds import Bounds, QuotaError
 from signal_sdk.server.engine.pending import ended, waited
 from signal_sdk.server.engine.redis import changes, pipeline
 from signal_sdk.server.engine.redis.connection import Connection
+from signal_sdk.wire.events import ChannelMessage
 from tests.redis.servers import RedisServer
-from tests.server.engine.redis.nodes import ANN, BOB, EVE, Heard, Node, nodes, post, until
+from tests.server.engine.redis.nodes import ANN, BOB, EVE, ROOM, Heard, Node, nodes, post, until
 
 Outcome = Pending[Known | None]
 ENGINE: Final = "signal_sdk.server.engine"
@@ -97,6 +99,48 @@ async def test_what_is_posted_in_one_pass_is_few_commands_and_keeps_its_order(
         assert commands.count("post") == 3
         assert node.heard.all == [("entry", "bob", 1 + it) for it in range(count)]
         assert await lines_of(node, BOB) == [f"{it}" for it in range(count)]
+
+
+async def test_what_one_read_brings_is_handed_on_together(
+    shared_redis: RedisServer, redis_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a member is written to once for all of it, and nobody waits for a turn more."""
+    async with nodes(1, shared_redis.unix_url, prefix=f"{redis_prefix}:") as (node,):
+        ann, _ = await node.log_in(ANN), await node.log_in(BOB)
+        await node.join(ANN, ann)
+        await waited(node.engine.subscribe(ROOM))
+        heard = node.heard.all
+
+        @contextmanager
+        def together(_: Heard) -> Iterator[None]:
+            heard.append(("begins",))
+            yield
+            heard.append(("ends",))
+
+        monkeypatch.setattr(Heard, "together", together)
+        asked = asked_by(ANN, ann.generation)
+        message = ChannelMessage(channel=ROOM.channel, account=ANN.account, uid=1, msg="x")
+        said = [node.engine.publish(asked, message, members_only=True) for _ in range(3)]
+        outcome = node.engine.post(asked, post(BOB, "y"))
+        for it in (*said, outcome):
+            it.when_done(partial(heard.append, ("outcome",)))
+        await waited(outcome)
+        await until(lambda: heard[-1] == ("ends",))
+        assert [it[0] for it in heard if it[0] != "begins"] == [
+            *("event", "outcome", "event", "outcome", "event", "outcome", "entry", "outcome"),
+            "ends",
+        ]
+
+
+async def test_more_than_a_socket_takes_at_once_goes_out_whole(
+    shared_redis: RedisServer, redis_prefix: str
+) -> None:
+    async with nodes(1, shared_redis.unix_url, prefix=f"{redis_prefix}:") as (node,):
+        (pipeline,) = node.engine._servers
+        texts = [b"%d" % number * 4_000_000 for number in range(3)]
+        found = [pipeline.raw("ECHO", text) for text in texts]
+        for text, reply in zip(texts, found, strict=True):
+            assert await waited(reply) == text
 
 
 async def test_each_has_its_own_outcome(
