@@ -136,7 +136,7 @@ def serving(bench: Bench, peer: Peer, count: int) -> Iterator[Nodes]:
     with contextlib.ExitStack() as stack:
         redis, port, url = None, 0, ""
         if peer.needs_redis:
-            redis, port = stack.enter_context(_redis(bench.cores.load))
+            redis, port = stack.enter_context(redis_on(bench.cores.load))
             url = f"redis://127.0.0.1:{port}"
         homes = [
             stack.enter_context(peer.serving(bench.cores.measured, redis=url)) for _ in range(count)
@@ -145,7 +145,7 @@ def serving(bench: Bench, peer: Peer, count: int) -> Iterator[Nodes]:
 
 
 @contextlib.contextmanager
-def _redis(core: int) -> Iterator[tuple[Process, int]]:
+def redis_on(core: int) -> Iterator[tuple[Process, int]]:
     """A Redis that keeps all in memory, and its port."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
