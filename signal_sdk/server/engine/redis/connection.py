@@ -154,11 +154,13 @@ class _Fast:
     async def _read(self, stream: ByteStream) -> bytes:
         if self.socket is None:
             return await stream.receive()
-        await trio.lowlevel.wait_readable(self.socket)
-        data = self.socket.recv(READ_BYTES)
-        if not data:
-            raise anyio.EndOfStream
-        return data
+        while True:
+            await trio.lowlevel.wait_readable(self.socket)
+            # There may be nothing all the same.
+            with contextlib.suppress(BlockingIOError):
+                if data := self.socket.recv(READ_BYTES):
+                    return data
+                raise anyio.EndOfStream
 
     async def write(self, data: bytes) -> None:
         """Write whole commands. Where there is room for all of them, without waiting."""
