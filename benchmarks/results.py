@@ -202,7 +202,7 @@ class Work:
         pairs = [
             (row, then)
             for row in self.sorted_rows()
-            if (then := self.find(at(row.peer, commit), **row.case)) is not None
+            if commit and (then := self.find(at(row.peer, commit), **row.case)) is not None
         ]
         found = [
             (row, {each: row.ratios_to(then, each) for each in self.columns}) for row, then in pairs

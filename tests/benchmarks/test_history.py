@@ -220,6 +220,14 @@ def test_the_page_has_the_ratios_to_a_commit(
     assert "| 200 | 1 | ours | 2.00 (2.00 to 2.00) | 1.00 (1.00 to 1.00) |" in text
 
 
+def test_where_nothing_was_measured_at_a_commit_there_are_no_ratios(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = page(tmp_path, monkeypatch, {**run_of("unreleased", [12_000, 12_500]), "against": ""})
+    assert "| 200 | 1 | ours |" in text
+    assert "divided by" not in text
+
+
 def test_another_machine_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = {"processor": "Another, 8 cores"}
     releases = history.with_run([], run_of("0.1.0", [1], machine=other))
