@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import trio
 from click.testing import CliRunner
+from trio.lowlevel import FdStream
 
 from signal_sdk import Call, CallCallback, LoginCallback, LoginSession, Signal
 from signal_sdk.cli.main import cli
@@ -131,7 +132,7 @@ async def test_what_is_dialled_does_not_wait_until_the_beginning_is_printed(
         logged_in(server, "bob", bob),
         program(*args(server, "--to", "bob", "--json"), stdin=subprocess.PIPE) as ann,
     ):
-        assert ann.process.stdout is not None
+        assert isinstance(ann.process.stdout, FdStream)
         room = fcntl.fcntl(ann.process.stdout.fileno(), fcntl.F_SETPIPE_SZ, 4096)
         await until(ann, "ringing")
         await ann.say("7\n")

@@ -130,9 +130,10 @@ async def test_a_node_that_was_taken_for_dead_meanwhile_is_fenced_and_nobody_kic
         await there.log_in(BOB)
         here.lose()
         # Who is silent is judged while others are heard.
-        for _ in range(10):
-            await trio.sleep(0.05)
-            await waited(there.engine.sweep())
+        with trio.fail_after(60):
+            while await lease_of(there, ANN) is None:
+                await trio.sleep(0.05)
+                await waited(there.engine.sweep())
         here.lose()
         await until(lambda: bool(here.heard.all))
         await trio.sleep(0.1)
