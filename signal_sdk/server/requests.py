@@ -13,6 +13,8 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
+import msgspec
+
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
 from signal_sdk.server import rights
@@ -52,6 +54,20 @@ WRONG_LINE: Final = "wrong line"
 """Why a request is refused whose `line` is not its connection's own: what a native client knows it
 by.
 """
+
+
+class _Acknowledgement(msgspec.Struct, gc=False):
+    """Of a request, once what that has changed is durable; `then` is called behind it. A `partial`
+    is four objects, which the garbage collector looks at.
+    """
+
+    requests: Requests
+    callid: call2.CallId
+    text: str
+    then: Callable[[], None] | None
+
+    def __call__(self, error: SignalError | None) -> None:
+        self.requests.acknowledge(self.callid, self.text, self.then, error)
 
 
 class Requests:
@@ -242,7 +258,7 @@ class Requests:
         if len(text) > QUESTION_CHARS and not isinstance(result, results.JoinResult):
             # It tells how things are, as the answer to a question does.
             charge_answer(session, text, self._services.limits)
-        self._services.engine.when_durable(partial(self._acknowledge, then, callid, text))
+        self._services.engine.when_durable(_Acknowledgement(self, callid, text, then))
 
     def _tell(self, session: Session, callid: call2.CallId, result: results.Result) -> None:
         """Answer a question."""
@@ -258,13 +274,14 @@ class Requests:
         if len(text) > QUESTION_CHARS:
             charge_answer(session, text, self._services.limits)
 
-    def _acknowledge(
+    def acknowledge(
         self,
-        then: Callable[[], None] | None,
         callid: call2.CallId,
         text: str,
+        then: Callable[[], None] | None,
         error: SignalError | None,
     ) -> None:
+        """What a request has changed is durable, or cannot be made so."""
         self.unwritten -= 1
         if error is None:
             self._link.send(typed.Reply(callid, text))

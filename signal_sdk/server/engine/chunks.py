@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -45,29 +45,32 @@ LENGTHS: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4}
 """How many bytes say how many bytes follow, by the first one."""
 
 
-def chunked(rows: Sequence[Row]) -> Iterator[tuple[int, bytes]]:
-    """The chunks of these entries, whose numbers rise: the last number in each, and its bytes.
-    Raises `ValueError` where a line is no text.
+def chunked(entries: Mapping[int, bytes]) -> Iterator[tuple[int, bytes]]:
+    """The chunks of these entries, each packed, by their numbers, which rise: the last number in
+    each, and its bytes.
     """
-    for start in range(0, len(rows), CHUNK_ENTRIES):
-        some = rows[start : start + CHUNK_ENTRIES]
-        packed = list(map(pack, some))
-        sums = map(zlib.crc32, packed)
+    numbers, every = list(entries), list(entries.values())
+    for start in range(0, len(every), CHUNK_ENTRIES):
+        packed = every[start : start + CHUNK_ENTRIES]
+        records = list(zip(map(zlib.crc32, packed), packed, strict=True))
+        some = numbers[start : start + CHUNK_ENTRIES]
         if sum(map(len, packed)) <= CHUNK_BYTES:
-            yield some[-1][0], pack(list(zip(sums, packed, strict=True)))
+            yield some[-1], pack(records)
         else:
-            yield from _cut(some, list(zip(sums, packed, strict=True)))
+            yield from _cut(some, records)
 
 
-def _cut(rows: Sequence[Row], records: Sequence[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+def _cut(
+    numbers: Sequence[int], records: Sequence[tuple[int, bytes]]
+) -> Iterator[tuple[int, bytes]]:
     """As `chunked`, for more bytes than one chunk may have."""
     first = size = 0
     for at, (_, packed) in enumerate(records):
         if size and size + len(packed) > CHUNK_BYTES:
-            yield rows[at - 1][0], pack(records[first:at])
+            yield numbers[at - 1], pack(records[first:at])
             first, size = at, 0
         size += len(packed)
-    yield rows[-1][0], pack(records[first:])
+    yield numbers[-1], pack(records[first:])
 
 
 def chunk_of(told: object, *values: Any) -> bytes:

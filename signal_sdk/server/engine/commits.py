@@ -15,7 +15,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import Final
 
 import trio
 
@@ -24,7 +24,7 @@ from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.server.engine.base import Then
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.measures import Batches
-from signal_sdk.server.engine.schema import ENTRIES, Batch, Row
+from signal_sdk.server.engine.schema import CHUNKS, Batch, Row
 from signal_sdk.server.engine.tables import Account, Channel
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server.engine")
@@ -111,10 +111,10 @@ class JournalCommits(Commits):
         self._in_thread = run_in_thread
         self._accounts: dict[int, Account] = {}
         self._channels: dict[int, Channel] = {}
-        self.entries: dict[Any, Row | None] = {}
-        """The inbox entries of the batch that is being gathered, by their numbers, which rise: one
-        that is taken out of here is never written. Whoever puts the first there says so by
-        `changed`."""
+        self.entries: dict[int, bytes] = {}
+        """The inbox entries of the batch that is being gathered, packed, by their numbers, which
+        rise: one that is taken out of here is never written. Whoever puts the first there says so
+        by `changed`."""
         self._rows: Batch = {}
         self.chars: int = 0
         """How many characters are in these, of texts that may be long; whoever adds entries counts
@@ -247,7 +247,7 @@ class JournalCommits(Commits):
     def _take(self) -> tuple[Batch, list[Then]]:
         batch, self._rows = self._rows, {}
         if self.entries:
-            batch[ENTRIES], self.entries = self.entries, {}
+            batch[CHUNKS], self.entries = self.entries, {}
         for table, records in (("accounts", self._accounts), ("channels", self._channels)):
             if records:
                 rows = batch.setdefault(table, {})
@@ -269,7 +269,7 @@ class JournalCommits(Commits):
 
     def _put_back(self, batch: Batch) -> None:
         """A batch was not written: what has been noted since has precedence over it."""
-        self.entries = batch.pop(ENTRIES, {}) | self.entries
+        self.entries = batch.pop(CHUNKS, {}) | self.entries
         for table, rows in batch.items():
             self._rows[table] = {**rows, **self._rows.get(table, {})}
         self.changed()

@@ -86,6 +86,7 @@ class Core:
         self._happenings = state.happenings
         self._wanted = state.happenings.wanted
         self._locks = state.locks
+        self._deliveries = state.deliveries
 
     def attach(self, delivery: Delivery, clocks: Clocks) -> None:
         self._delivery = delivery

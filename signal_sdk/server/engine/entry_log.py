@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from signal_sdk.server.engine.base import Entry
+from signal_sdk.server.engine.checksums import pack
 from signal_sdk.server.engine.commits import JournalCommits
 from signal_sdk.server.engine.memory import shrink
 from signal_sdk.server.engine.schema import DROPPED, ENTRIES, FLOORS, HANDLED
@@ -52,8 +53,8 @@ class EntryLog:
         self._waiting[number] = entry
         entry.owner = owner
         commits, line = self._commits, entry.line
-        # What is written is as it is now: it may be moved while that is done.
-        commits.entries[number] = (number, owner, entry.version, entry.expires, line)
+        # Here, where all of it was just used, to pack costs half of what it does in the thread.
+        commits.entries[number] = pack((number, owner, entry.version, entry.expires, line))
         commits.chars += len(line)
         if not commits.is_dirty:
             commits.changed()

@@ -6,15 +6,39 @@ inboxes.py does.
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping
+
+import msgspec
 
 from signal_sdk.errors import SignalError
-from signal_sdk.server.engine.base import AccountKey, Asked, Entry, Known, Page, Post
+from signal_sdk.server.engine.base import AccountKey, Asked, Delivery, Entry, Known, Page, Post
 from signal_sdk.server.engine.core import Core
 from signal_sdk.server.engine.facts import takes_no_bytes
 from signal_sdk.server.engine.happened import ABSENT, MESSAGE, Absent, Message
 from signal_sdk.server.engine.tables import Account
 from signal_sdk.wire import lines
+
+
+class _Durable(msgspec.Struct, gc=False):
+    """Tells an account of an entry once that is in the journal. A `partial` is four objects, which
+    the garbage collector looks at.
+    """
+
+    deliveries: Mapping[str, Delivery]
+    account: Account
+    entry: Entry
+
+    def __call__(self, _: SignalError | None) -> None:
+        # What cannot be written now is in the inbox all the same, and will be.
+        _tell_of(self.deliveries, self.account, self.entry)
+
+
+def _tell_of(deliveries: Mapping[str, Delivery], account: Account, entry: Entry) -> None:
+    presence = account.presence
+    if presence is not None:
+        delivery = deliveries.get(presence.node)
+        if delivery is not None:
+            delivery.deliver_entry(account.key, entry.version, entry.line)
 
 
 class InboxOperations(Core):
@@ -40,9 +64,9 @@ class InboxOperations(Core):
         if self._wanted and post.sender:
             self._message_happens(account, post)
         if self.is_volatile:
-            self._tell_of(account, entry)
+            _tell_of(self._deliveries, account, entry)
         else:
-            self._commits.when_durable(partial(self._tell_of, account, entry))
+            self._commits.when_durable(_Durable(self._deliveries, account, entry))
 
     def _message_happens(self, account: Account, post: Post) -> None:
         app, name = post.key
@@ -54,14 +78,6 @@ class InboxOperations(Core):
         if MESSAGE in self._wanted:
             size = lines.content_size(post.line)
             self._tell(Message(app=app, account=name, sender=post.sender, size=size))
-
-    def _tell_of(self, account: Account, entry: Entry, _: SignalError | None = None) -> None:
-        # What cannot be written now is in the inbox all the same, and will be.
-        presence = account.presence
-        if presence is not None:
-            delivery = self._state.deliveries.get(presence.node)
-            if delivery is not None:
-                delivery.deliver_entry(account.key, entry.version, entry.line)
 
     def read_inbox(self, key: AccountKey, ver_clear: int, limit: int) -> Page:
         return self._inboxes.read(self._state.account(key), ver_clear, limit, self._wall())

@@ -20,9 +20,10 @@ from typing import Any, Final
 import attrs
 
 Row = tuple[Any, ...]
-Batch = dict[str, dict[Any, Row | None]]
-"""Each table's rows by their keys, None where one is gone. Inbox entries are only ever added, and
-their keys do not matter."""
+Batch = dict[str, dict[Any, Any]]
+"""Each table's rows by their keys, None where one is gone. Inbox entries are only ever added: as
+rows of `ENTRIES`, whose keys do not matter, or under `CHUNKS`, each packed already (checksums.py),
+by their numbers, which rise."""
 
 
 ENTRIES: Final = "entries"

@@ -8,10 +8,10 @@ when the busy server lets go of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from signal_sdk.server.engine.checksums import sealed
+from signal_sdk.server.engine.checksums import pack, sealed
 from signal_sdk.server.engine.chunks import chunked
 from signal_sdk.server.engine.schema import (
     CHECKSUM,
@@ -39,6 +39,9 @@ def of_batch(batch: Batch) -> Iterator[Statement]:
     for name, rows in batch.items():
         if rows is floors:
             continue
+        if name == CHUNKS:
+            yield from _chunks(rows)
+            continue
         table = TABLES[name]
         yield from puts(table, [row for row in rows.values() if row is not None])
         yield from _drops(table, [key for key, row in rows.items() if row is None])
@@ -52,9 +55,7 @@ def of_batch(batch: Batch) -> Iterator[Statement]:
 def puts(table: Table, rows: Sequence[Row]) -> Iterator[Statement]:
     """What writes these rows, whatever was there under their keys."""
     if table.name == ENTRIES:
-        # Each by itself: one is as much as a statement ought to write.
-        for chunk in chunked(rows):
-            yield f"INSERT OR REPLACE INTO {CHUNKS} VALUES (?, ?)", chunk  # noqa: S608  names of ours
+        yield from _chunks({row[0]: pack(row) for row in rows})
         return
     width = len(table.columns) + 1
     for some in _sliced(rows):
@@ -62,6 +63,13 @@ def puts(table: Table, rows: Sequence[Row]) -> Iterator[Statement]:
         marks = ", ".join([_marks(width)] * count)
         names = ", ".join((*table.columns, CHECKSUM))
         yield f"INSERT OR REPLACE INTO {table.name} ({names}) VALUES {marks}", values  # noqa: S608  names of ours
+
+
+def _chunks(entries: Mapping[int, bytes]) -> Iterator[Statement]:
+    """What writes these entries, each packed, by their numbers."""
+    # Each chunk by itself: one is as much as a statement ought to write.
+    for chunk in chunked(entries):
+        yield f"INSERT OR REPLACE INTO {CHUNKS} VALUES (?, ?)", chunk  # noqa: S608  names of ours
 
 
 def _drops(table: Table, keys: Sequence[Row]) -> Iterator[Statement]:

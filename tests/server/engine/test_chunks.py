@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from signal_sdk.server.engine import chunks
-from signal_sdk.server.engine.checksums import checksum
+from signal_sdk.server.engine.checksums import checksum, pack
 from signal_sdk.server.engine.chunks import CHUNK_BYTES, CHUNK_ENTRIES, chunk_of, chunked, read
 from signal_sdk.server.engine.schema import Row
 
@@ -24,8 +24,12 @@ def row(number: int, line: str = "line") -> Row:
     return (number, 1, number, 5.0, line)
 
 
+def packed(rows: Iterable[Row]) -> dict[int, bytes]:
+    return {it[0]: pack(it) for it in rows}
+
+
 def written(*rows: Row) -> bytes:
-    ((_, contents),) = chunked(rows)
+    ((_, contents),) = chunked(packed(rows))
     return contents
 
 
@@ -36,7 +40,7 @@ def good(contents: bytes) -> list[Row]:
 @given(ROWS)
 def test_what_goes_in_comes_out(rows: list[Row]) -> None:
     found = []
-    for name, contents in chunked(rows):
+    for name, contents in chunked(packed(rows)):
         some, rest = read(contents)
         assert rest == b""
         assert all(is_good for _, is_good in some)
@@ -106,9 +110,13 @@ def test_what_are_no_bytes_is_the_rest(contents: object) -> None:
 
 def test_a_chunk_has_a_bound() -> None:
     rows = [row(number) for number in range(1, 2 * CHUNK_ENTRIES + 2)]
-    assert [name for name, _ in chunked(rows)] == [CHUNK_ENTRIES, 2 * CHUNK_ENTRIES, rows[-1][0]]
+    assert [name for name, _ in chunked(packed(rows))] == [
+        CHUNK_ENTRIES,
+        2 * CHUNK_ENTRIES,
+        rows[-1][0],
+    ]
     rows = [row(number, "x" * 10_000) for number in range(1, 101)]
-    found = list(chunked(rows))
+    found = list(chunked(packed(rows)))
     assert len(found) == 4
     assert all(CHUNK_BYTES - 11_000 < len(it) < CHUNK_BYTES + 1000 for _, it in found[:-1])
     assert [it for _, contents in found for it in good(contents)] == rows
@@ -117,7 +125,7 @@ def test_a_chunk_has_a_bound() -> None:
 
 def test_one_that_has_more_than_a_chunk_may_is_a_chunk() -> None:
     rows = [row(1), row(2, "x" * (CHUNK_BYTES + 1)), row(3)]
-    assert [name for name, _ in chunked(rows)] == [1, 2, 3]
+    assert [name for name, _ in chunked(packed(rows))] == [1, 2, 3]
 
 
 def test_a_row_of_an_older_file_keeps_its_checksum() -> None:
@@ -133,9 +141,9 @@ def test_a_row_of_an_older_file_keeps_its_checksum() -> None:
 
 
 def test_a_record_of_something_else_is_no_row_whatever_its_checksum() -> None:
-    packed = msgspec.msgpack.encode([1, 2])
-    contents = msgspec.msgpack.encode([(zlib.crc32(packed), packed)])
-    assert read(contents) == ([((packed,), False)], b"")
+    other = pack([1, 2])
+    contents = pack([(zlib.crc32(other), other)])
+    assert read(contents) == ([((other,), False)], b"")
 
 
 def test_a_text_that_is_none_is_an_error() -> None:

@@ -29,7 +29,7 @@ from signal_sdk.server.engine.commits import (
 )
 from signal_sdk.server.engine.entry_log import EntryLog
 from signal_sdk.server.engine.journal import Journal
-from signal_sdk.server.engine.schema import ENTRIES, Batch, Row
+from signal_sdk.server.engine.schema import CHUNKS, Batch
 from signal_sdk.server.engine.tables import Account, Channel
 
 
@@ -102,8 +102,8 @@ def put(commits: Commits, number: int, text: str = "text") -> None:
     commits.put("user_attributes", (1, number), (1, number, text))
 
 
-def append(commits: JournalCommits, number: int, row: Row) -> None:
-    commits.entries[number] = row
+def append(commits: JournalCommits, number: int, packed: bytes) -> None:
+    commits.entries[number] = packed
     if not commits.is_dirty:
         commits.changed()
 
@@ -205,11 +205,11 @@ async def test_a_record_is_written_as_it_stands_when_the_batch_goes(
 async def test_an_entry_that_is_taken_out_before_its_batch_goes_is_never_written(
     journal: FakeJournal, commits: JournalCommits
 ) -> None:
-    append(commits, 1, (1, "a"))
-    append(commits, 2, (2, "b"))
+    append(commits, 1, b"a")
+    append(commits, 2, b"b")
     del commits.entries[1]
     await commits.commit()
-    assert journal.batches == [{ENTRIES: {2: (2, "b")}}]
+    assert journal.batches == [{CHUNKS: {2: b"b"}}]
     assert commits.entries == {}
 
 
@@ -218,15 +218,15 @@ async def test_entries_that_could_not_be_written_are_before_those_that_came_sinc
 ) -> None:
     """A chunk is called by its last number."""
     journal.failure = FULL
-    append(commits, 1, (1, "a"))
-    append(commits, 2, (2, "b"))
+    append(commits, 1, b"a")
+    append(commits, 2, b"b")
     await commits.commit()
-    append(commits, 3, (3, "c"))
+    append(commits, 3, b"c")
     del commits.entries[1]
     journal.failure = None
     await commits.commit()
     (batch,) = journal.batches
-    assert list(batch[ENTRIES].items()) == [(2, (2, "b")), (3, (3, "c"))]
+    assert list(batch[CHUNKS].items()) == [(2, b"b"), (3, b"c")]
     caplog.clear()
 
 
@@ -236,10 +236,10 @@ async def test_an_entry_wakes_whoever_commits(
     async with running(commits):
         for number in (1, 2):
             await trio.sleep(1)
-            append(commits, number, (number,))
+            append(commits, number, b"%d" % number)
             told.wait(f"{number}")
             await trio.sleep(1)
-    assert journal.batches == [{ENTRIES: {number: (number,)}} for number in (1, 2)]
+    assert journal.batches == [{CHUNKS: {number: b"%d" % number}} for number in (1, 2)]
     assert told.all == [("1", None), ("2", None)]
 
 
