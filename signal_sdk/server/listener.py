@@ -22,7 +22,12 @@ from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import RECEIVE_BYTES, SocketTransport, Transport
 from signal_sdk.server.complaints import Complaint
 
-ACCEPTS_PER_TURN: Final = 64
+ACCEPTS_PER_TURN: Final = 16
+"""How many are accepted before others are read. What is read in a turn takes about as long: with
+more, those who come and go at once would be accepted sooner than it was seen that they have gone.
+"""
+REFUSED_PER_SHORTAGE: Final = 64
+"""How many are refused at once for whom there are no descriptors."""
 NO_ROOM_SECONDS: Final = 0.1
 """How long accepting pauses when the process has no file descriptors left."""
 NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -88,7 +93,7 @@ class Shortage:
         """There is no room, for this reason: refuse who waits, with these bytes."""
         self._complaint.tell(why)
         self.close()
-        for _ in range(ACCEPTS_PER_TURN):
+        for _ in range(REFUSED_PER_SHORTAGE):
             try:
                 sock, _ = listening.accept()
             except OSError:

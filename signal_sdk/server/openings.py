@@ -15,7 +15,7 @@ from signal_sdk.net.transport import Transport, receive_first_nowait
 from signal_sdk.server.http import unavailable
 from signal_sdk.server.wires.base import STRANGER
 from signal_sdk.websocket import opening
-from signal_sdk.websocket.handshake import MAX_REQUEST_BYTES, HttpAnswer
+from signal_sdk.websocket.handshake import MAX_REQUEST_BYTES, HttpAnswer, gone_halfway
 
 __all__ = ["Opening", "RefusedOpening"]
 
@@ -54,8 +54,10 @@ class Opening:
         data = receive_first_nowait(transport) if is_first else transport.receive_nowait()
         if data is None:
             return None
+        if not data:
+            raise gone_halfway(transport)
         held = self._held + data
-        if not data or not opening.is_half(held):
+        if not opening.is_half(held):
             return held
         if self._tab is None:
             self._tab = Tab(MAX_REQUEST_BYTES, STRANGER.kept_bytes, self._pool)

@@ -186,10 +186,15 @@ async def accept(
     return None
 
 
+def gone_halfway(transport: Transport) -> LinkError:
+    """The other side has closed, and what it has said begins a request."""
+    return LinkError(f"{transport.peer} has closed after half a request")
+
+
 async def _receive_whole(transport: Transport, data: bytes | None) -> tuple[bytes, int]:
     """A request, of which `data` was received already, once it is whole, or as much of one that
     never will be; and how much room there is for it. What the library holds of half a request takes
-    several times as much.
+    several times as much. Raises `LinkError` where the other side goes before that.
     """
     if data is None:
         data = await receive_first(transport)
@@ -197,7 +202,7 @@ async def _receive_whole(transport: Transport, data: bytes | None) -> tuple[byte
     while opening.is_half(data) and len(data) <= room:
         more = await transport.receive_some()
         if not more:
-            break
+            raise gone_halfway(transport)
         data += more
         room -= READ_COST_BYTES
     return data, room

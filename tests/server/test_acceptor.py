@@ -19,6 +19,7 @@ from signal_sdk.net.transport import SocketTransport, Transport
 from signal_sdk.server.engine.base import AccountKey
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.pending import Pending, waited
+from signal_sdk.server.listener import ACCEPTS_PER_TURN
 from signal_sdk.server.node import Node
 from signal_sdk.testing.memory import memory_transport_pair
 from signal_sdk.testing.server import LocalServer, local_server
@@ -157,14 +158,23 @@ async def test_what_begins_no_request_is_not_waited_for(server: LocalServer) -> 
 
 
 @pytest.mark.parametrize("said", [b"GET /", b"GET / HTTP/1.1\r\nX: 1\r\n"])
-async def test_who_goes_after_half_a_request_is_gone(server: LocalServer, said: bytes) -> None:
+async def test_who_goes_after_half_a_request_is_gone_without_ever_having_a_task(
+    server: LocalServer, caplog: pytest.LogCaptureFixture, said: bytes
+) -> None:
+    """Nobody is there to be answered, and a library that makes an answer costs twice as much."""
     client = server.connect()
     client.send_nowait(said)
     await settle()
     assert len(server.node.acceptor) == 1
-    client.close()
-    await settle()
-    assert (served(server), len(server.node.acceptor)) == (0, 0)
+    nursery = server.node.acceptor._nursery
+    assert nursery is not None
+    with caplog.at_level(logging.INFO, "signal_sdk.server"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nursery, "start_soon", None)
+        client.close()
+        await settle()
+    assert len(server.node.acceptor) == 0
+    (line,) = caplog.messages
+    assert line.endswith("has closed after half a request")
 
 
 async def test_a_client_without_a_task_that_vanishes_has_a_lease(server: LocalServer) -> None:
@@ -252,6 +262,18 @@ async def test_whoever_goes_without_a_byte_is_not_worth_a_line(
     assert level == "DEBUG"
 
 
+@pytest.mark.parametrize("way", ["plain", "plain without epoll"])
+async def test_whoever_goes_after_half_a_request_is_told_of(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tls: TlsContexts, way: str
+) -> None:
+    def do(client: SocketTransport) -> None:
+        client.send_nowait(b"GET / HT")
+
+    (level, text), *_ = await log_of_one(caplog, monkeypatch, tls, way, do)
+    assert level == "INFO"
+    assert text.endswith("has closed after half a request")
+
+
 @WAYS_IN
 async def test_whoever_goes_behind_half_a_word_is_told_of(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tls: TlsContexts, way: str
@@ -301,3 +323,23 @@ async def test_where_nothing_limits_it_a_client_may_be_silent_for_ever(
             await trio.sleep(3600)
             assert (server.node.sessions, len(server.node.acceptor)) == (1, 2)
         waiting.close()
+
+
+async def test_of_very_many_who_come_and_go_at_once_few_are_there_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They take as much memory as are accepted before it is seen that the first have gone."""
+    monkeypatch.setattr(reactor_module, "SLICE_SECONDS", 10.0)
+    many = 200
+    async with local_server(dev_config(connections_per_second=0)) as server:
+        acceptor, most = server.node.acceptor, 0
+        for _ in range(many):
+            with socket.create_connection(("127.0.0.1", server.port)) as client:
+                client.send(b"GET / HT")
+        with trio.fail_after(10):
+            gone = 0
+            while gone < 10:
+                await trio.lowlevel.checkpoint()
+                most = max(most, len(acceptor))
+                gone = gone + 1 if not len(acceptor) else 0
+    assert 0 < most <= 3 * ACCEPTS_PER_TURN < many / 4
