@@ -15,7 +15,7 @@ from signal_sdk.server.connection import Connection
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.pending import Pending
-from signal_sdk.server.engine.schema import Batch
+from signal_sdk.server.engine.schema import CHUNKS, Batch
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.wire import typed
 from tests.server.helpers import LogIn, dev_config, told
@@ -183,7 +183,7 @@ class TestManyChanges:
         sizes: list[int] = []
 
         async def write(write: Callable[[Batch], None], batch: Batch) -> None:
-            sizes.append(len(batch.get("entries", ())))
+            sizes.append(len(batch.get(CHUNKS, ())))
             await trio.sleep(0.1)
             write(batch)
 
