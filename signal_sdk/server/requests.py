@@ -37,6 +37,7 @@ from signal_sdk.wire.attribute_functions import (
     UserUnwatch,
     UserWatch,
 )
+from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.rights import ALL
 
 T = TypeVar("T")
@@ -56,6 +57,7 @@ by.
 """
 
 
+@hides("text")
 class _Acknowledgement(msgspec.Struct, gc=False):
     """Of a request, once what that has changed is durable; `then` is called behind it. A `partial`
     is four objects, which the garbage collector looks at.

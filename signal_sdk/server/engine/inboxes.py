@@ -24,6 +24,12 @@ from signal_sdk.wire import lines
 
 SWEPT: Final = 5000
 """How many inboxes one sweep, once a second, looks at: a few milliseconds' work."""
+MANY: Final = 2 * SWEPT
+"""Where more than this wait to be looked at, whoever fills another one has some looked at: else
+those whose time is over would pile up faster than the sweep comes by.
+"""
+LOOKED_AT: Final = 2
+"""So many, which is one more than are added."""
 
 
 class Inboxes:
@@ -64,13 +70,16 @@ class Inboxes:
         inbox.append(entry, size)
         usage.bytes += size
         usage.entries += 1
-        if not inbox.is_swept:
+        is_first = not inbox.is_swept
+        if is_first:
             self._will_sweep(account)
         if account.reserved - inbox.last_version < FEW:
             account.reserved = inbox.last_version + RESERVED
             self._commits.account(account)
         if self._log is not None:
             self._log.append(account.id, entry)
+        if is_first and len(self._to_sweep) > MANY:
+            self._look(LOOKED_AT, clock())
         return entry
 
     def _make_room(self, account: Account, post: Post, size: int, now: float) -> None:
@@ -180,7 +189,12 @@ class Inboxes:
 
     def sweep(self, now: float) -> None:
         """Look through some of the inboxes for entries whose time is over."""
-        for _ in range(min(SWEPT, len(self._to_sweep))):
+        self._look(min(SWEPT, len(self._to_sweep)), now)
+        self._let_all_go()
+
+    def _look(self, count: int, now: float) -> None:
+        """Look through the next `count`, which there have to be."""
+        for _ in range(count):
             account = self._to_sweep.popleft()
             self._drop(account, 0, now)
             account.inbox.is_swept = False
@@ -191,4 +205,3 @@ class Inboxes:
             self._left_of_round -= 1
             if self._left_of_round <= 0:
                 self._end_round()
-        self._let_all_go()

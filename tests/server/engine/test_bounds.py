@@ -214,6 +214,22 @@ def test_an_empty_channel_lasts_thirty_days_at_most(ttl: str | int) -> None:
     assert engine.statistics().channels == 0
 
 
+async def test_inboxes_whose_time_is_over_pile_up_no_faster_than_they_are_looked_at(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep has a bound. Beyond that, who fills one more has others looked at."""
+    monkeypatch.setattr("signal_sdk.server.engine.inboxes.SWEPT", 5)
+    monkeypatch.setattr("signal_sdk.server.engine.inboxes.MANY", 10)
+    bob = await house.node.log_in(BOB)
+    most = 0
+    for turn in range(20):
+        for number in range(50):
+            await bob.post("x", AccountKey("app", f"{turn}-{number}"), ttl=1)
+        await trio.sleep(1.5)
+        most = max(most, len(known(inner(house))))
+    assert most < 3 * 50
+
+
 # --- room that is given back ---
 
 
