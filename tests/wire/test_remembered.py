@@ -23,7 +23,7 @@ def test_the_last_answers_are_remembered_until_all_are_forgotten() -> None:
     asked.clear()
     assert [double(1), double(2), double(1), triple(1), triple(1)] == [2, 4, 2, 3, 3]
     assert asked == [1, 2, 1]
-    double(3), double(2)
+    assert [double(3), double(2)] == [6, 4]
     assert asked == [1, 2, 1, 3, 2], "two are remembered, and 1 was asked for last"
     asked.clear()
     remembered.forget()
