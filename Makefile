@@ -81,10 +81,10 @@ WORLDS ?= server
 simulation: .venv/has-tools
 	$(BIN)/python -m tests.simulation $(WORLDS) --seeds $(SEEDS)
 
-# Half of the two minutes goes into getting ready: each target is instrumented anew.
 test-compose: .venv/has-tools
 	$(BIN)/python -m pytest -n 0 tests/ops/compose.py
 
+# Half of the two minutes goes into getting ready: each target is instrumented anew.
 fuzz-short: .venv/has-fuzz
 	$(BIN)/python -m fuzz --short
 

@@ -133,6 +133,7 @@ def measure(
             publisher.say(1)
             if number % 16 == 0:
                 time.sleep(every)
+        # Nothing of that is under way when it is counted,
         time.sleep(0.2)
         used = [_cpu_seconds(process) for process in (redis, *ears)]
         began, said = time.monotonic(), 0
@@ -140,6 +141,7 @@ def measure(
             time.sleep(max(0.0, due - time.monotonic()))
             publisher.say(count)
             said += count
+        # and all of what is counted has been heard.
         time.sleep(0.1)
         used = [_cpu_seconds(it) - then for it, then in zip((redis, *ears), used, strict=True)]
         publisher.end()

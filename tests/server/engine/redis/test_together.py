@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import socket
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import trio
@@ -141,6 +142,37 @@ async def test_more_than_a_socket_takes_at_once_goes_out_whole(
         found = [pipeline.raw("ECHO", text) for text in texts]
         for text, reply in zip(texts, found, strict=True):
             assert await waited(reply) == text
+
+
+async def test_a_socket_that_has_nothing_after_all_is_read_again(
+    shared_redis: RedisServer, redis_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was said to have something: that it has not is no end of the connection."""
+    waits, connections = 0, 0
+    wait_readable = trio.lowlevel.wait_readable
+
+    async def wait(sock: socket.socket) -> None:
+        nonlocal waits
+        waits += 1
+        if waits == 2:
+            await trio.lowlevel.checkpoint()
+        else:
+            await wait_readable(sock)
+
+    class Counted(Connection):
+        def __init__(self, *args: Any) -> None:
+            nonlocal connections
+            connections += 1
+            super().__init__(*args)
+
+    monkeypatch.setattr(trio.lowlevel, "wait_readable", wait)
+    monkeypatch.setattr(pipeline, "Connection", Counted)
+    async with nodes(1, shared_redis.unix_url, prefix=f"{redis_prefix}:") as (node,):
+        (one,) = node.engine._servers
+        for text in (b"one", b"two", b"three"):
+            assert await waited(one.raw("ECHO", text)) == text
+    assert waits > 2
+    assert connections == 1
 
 
 async def test_each_has_its_own_outcome(
