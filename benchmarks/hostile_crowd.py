@@ -138,7 +138,7 @@ def measure_many(seconds: float) -> bool:
 async def _many(seconds: float) -> list[float]:
     took: list[float] = []
     reactor = Reactor()
-    hub = Hub(reactor.flusher)
+    hub = Hub(reactor)
     key = ChannelKey("app", "crowd")
     # What is sent to nobody who listens is gone at once, as fast as what a member gets.
     sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -25,7 +25,9 @@ from signal_sdk.net.transport import Transport
 GATHER_SECONDS = 0.01
 """For how long what goes out is gathered at most while there is no time for all."""
 QUIET_SECONDS = 0.05
-"""Who was written to longer ago is written to at once all the same."""
+"""Who was written to twice in less than this waits for more; all others are written to at once all
+the same: a lone answer, also one to what has just come.
+"""
 FLUSHES_PER_TURN = 128
 """How many outboxes are flushed before other tasks run, at most."""
 FLUSH_SECONDS = 0.0005
@@ -141,7 +143,7 @@ class Flusher:
             self._gathered_until = now + GATHER_SECONDS
         first: list[Outbox] = []
         for outbox in self.ready:
-            (first if outbox.flushed_at < quiet else gathered).append(outbox)
+            (first if outbox.flushed_before < quiet else gathered).append(outbox)
         if now >= self._gathered_until:
             first += gathered
             self._gathered = []
@@ -214,6 +216,7 @@ class Outbox:
         "_closed",
         "_drained",
         "_eof",
+        "_flushed_at",
         "_flusher",
         "_max_bytes",
         "_on_broken",
@@ -221,7 +224,7 @@ class Outbox:
         "_transport",
         "_waiting",
         "broken",
-        "flushed_at",
+        "flushed_before",
         "has_sent",
         "is_overrun",
         "size",
@@ -248,8 +251,9 @@ class Outbox:
         self.broken: bool = False
         self.is_overrun: bool = False
         """Has it broken since more waited than may?"""
-        self.flushed_at: float = -math.inf
-        """When it was flushed last."""
+        self._flushed_at = -math.inf
+        self.flushed_before: float = -math.inf
+        """When it was flushed the last time but one."""
         self.has_sent: bool = False
         """Has anything gone out, since whoever wants to know set this to False?"""
         self.wire: Any = None
@@ -288,7 +292,7 @@ class Outbox:
         """
         sent = 0
         if not (self._chunks or self._waiting or self._closed):
-            self.flushed_at = now
+            self.flushed_before, self._flushed_at = self._flushed_at, now
             try:
                 sent = self._transport.send_nowait(data)
             except LinkError as exc:
@@ -326,7 +330,7 @@ class Outbox:
     def flush(self, now: float) -> None:
         """Send what can be sent at once; what cannot gets a task that waits. The flusher's."""
         self._scheduled = False
-        self.flushed_at = now
+        self.flushed_before, self._flushed_at = self._flushed_at, now
         if not self._waiting and not self.broken and not self._send():
             self._waiting = True
             self._flusher.wait_for(self)

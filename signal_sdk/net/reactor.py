@@ -85,6 +85,7 @@ class Reactor:
         self._is_reading = False
         self._is_polling = False
         """Is the task that polls about to read again?"""
+        self._gives_way = False
         self._sleeper = Sleeper()
         self._judges: list[Callable[[], None]] = []
         self._judging = Sleeper()
@@ -147,6 +148,20 @@ class Reactor:
         if not self._is_reading and not self._is_polling:
             self._sleeper.wake()
 
+    def give_way(self) -> None:
+        """Whoever is being woken, and whoever he wakes, runs before more is read: each would wait
+        for a slice else. May be called in any thread.
+        """
+        self._gives_way = True
+
+    async def _let_others_run(self) -> None:
+        """Between two slices."""
+        await trio.lowlevel.checkpoint()
+        if self._gives_way:
+            self._gives_way = False
+            for _ in range(TURNS):
+                await trio.lowlevel.checkpoint()
+
     def after_catching_up(self, judge: Callable[[], None]) -> None:
         """Call `judge`, which must not raise, once what has arrived was read and handled. Only
         while the reactor runs.
@@ -192,7 +207,7 @@ class Reactor:
                 self._read_slice(events)
             self._is_polling = len(events) > FEW_READS or self._has_to_go_on
             if self._is_polling:
-                await trio.lowlevel.checkpoint()
+                await self._let_others_run()
             else:
                 await trio.lowlevel.wait_readable(epoll)
                 self._is_polling = True
@@ -263,7 +278,7 @@ class Reactor:
                 continue
             began, written = now, len(flusher.ready)
             # Of those of whom nothing is known yet there may be very many.
-            self.turn_ends = began if turns.is_new(key) else began + TURN_SECONDS
+            self.turn_ends = began if turns.is_new else began + TURN_SECONDS
             seconds = on_readable()
             now = time()
             told = len(flusher.ready) - written
@@ -324,7 +339,7 @@ class Reactor:
     async def _ready_loop(self) -> None:
         while True:
             if self._has_to_go_on and not self._is_polling:
-                await trio.lowlevel.checkpoint()
+                await self._let_others_run()
             else:
                 await self._sleeper.sleep()
             self._read_slice(self._poll())

@@ -44,6 +44,8 @@ class Turns(Generic[K]):
         """
         self._first = 0
         """All lines before this one are empty."""
+        self.is_new: bool = False
+        """Had nothing been counted lately of whom `pop` has returned last?"""
         self._waiting: dict[K, int] = {}
         self._number = 0
         self._young: dict[K, float] = {}
@@ -104,6 +106,7 @@ class Turns(Generic[K]):
                 number, key = line.popleft()
                 if waiting.get(key) == number:
                     del waiting[key]
+                    self.is_new = not self._first
                     return key
             self._first += 1
 
@@ -113,10 +116,6 @@ class Turns(Generic[K]):
             self._turn(now)
         seconds = min(seconds, MOST_AT_ONCE_SECONDS)
         self._young[key] = self._young.get(key, 0.0) + seconds
-
-    def is_new(self, key: K) -> bool:
-        """Has nothing been counted of it lately?"""
-        return key not in self._young and key not in self._old
 
     def forget(self, key: K) -> None:
         """Who that was is gone, and the next of that name is somebody else."""

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from signal_sdk.net.outbox import Flusher
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.server.attribute_forms import watched_text
 from signal_sdk.server.engine.base import AccountKey, ChannelKey, Delivery, WatchedFact
 from signal_sdk.server.engine.happened import Happening
@@ -146,8 +146,8 @@ class Watcher(Protocol):
 class Hub(Delivery):
     """What `Delivery` reaches on this node."""
 
-    def __init__(self, flusher: Flusher) -> None:
-        self._flusher = flusher
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
         self._holders: dict[AccountKey, Holder] = {}
         self._of_apps: Counter[str] = Counter()
         self._of_kinds: Counter[tuple[str, str]] = Counter()
@@ -324,10 +324,13 @@ class Hub(Delivery):
             holder.push_grant(channel, lock, ask)
 
     def gather(self) -> AbstractContextManager[None]:
-        return self._flusher.gathering()
+        return self._reactor.flusher.gathering()
+
+    def give_way(self) -> None:
+        self._reactor.give_way()
 
     def together(self) -> AbstractContextManager[None]:
-        return self._flusher.together
+        return self._reactor.flusher.together
 
     def deliver_happening(self, happening: Happening) -> None:
         self.on_happening(happening)

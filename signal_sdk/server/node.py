@@ -87,7 +87,7 @@ class Node:
         self._clock = clock
         self._reactor = Reactor()
         self._nursery: trio.Nursery | None = None
-        self._hub, spans = hub_and_spans(config.server, self._reactor.flusher)
+        self._hub, spans = hub_and_spans(config.server, self._reactor)
         self.engine.bound(bounds_of(config))
         self.engine.attach(self._hub, clocks(clock, self._reactor))
         self.feed: Feed = Feed(self.engine)

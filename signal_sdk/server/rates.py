@@ -17,6 +17,10 @@ from weakref import WeakValueDictionary
 K = TypeVar("K", bound=Hashable)
 
 WINDOW_SECONDS: Final = 1.0
+TIMES_KEPT: Final = 64
+"""Times that are over are let go of when there are so many more, or where they would count: the
+eldest of them have gone cold, and to look at one for each that is counted costs more than the rest.
+"""
 MAX_PACES: Final = 10_000
 """How many paces of many are remembered."""
 
@@ -41,15 +45,21 @@ class Rate:
         """
         if not limit:
             return True
-        count = min(count, limit)
         times = self._times
-        while times and now - times[0] >= WINDOW_SECONDS:
-            times.popleft()
-        if len(times) + count > limit:
-            return False
+        have = len(times)
+        if count != 1:
+            count = min(count, limit)
+        if have + count > limit or not have % TIMES_KEPT:
+            while times and now - times[0] >= WINDOW_SECONDS:
+                times.popleft()
+            if len(times) + count > limit:
+                return False
         if times is _NEVER:
             times = self._times = deque()
-        times.extend(repeat(now, count))
+        if count == 1:
+            times.append(now)
+        else:
+            times.extend(repeat(now, count))
         return True
 
     def seconds_left(self, limit: int, now: float, count: int = 1) -> float:

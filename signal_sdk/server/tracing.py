@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 
 from signal_sdk.errors import ConfigError, ProtocolError, SignalError
-from signal_sdk.net.outbox import Flusher
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.server.config import ServerConfig
 from signal_sdk.server.engine.base import AccountKey, Answer, Asked, ChannelKey, Engine, Pending
 from signal_sdk.server.engine.pending import after
@@ -134,8 +134,8 @@ def _nothing() -> None:
 class TracedHub(Hub):
     """A hub that makes spans of what it hands to clients."""
 
-    def __init__(self, spans: Spans, flusher: Flusher) -> None:
-        super().__init__(flusher)
+    def __init__(self, spans: Spans, reactor: Reactor) -> None:
+        super().__init__(reactor)
         self._spans = spans
 
     def deliver_entry(self, key: AccountKey, version: int, line: str) -> None:
@@ -164,9 +164,9 @@ class TracedHub(Hub):
         span.end()
 
 
-def hub_and_spans(config: ServerConfig, flusher: Flusher) -> tuple[Hub, Spans | None]:
+def hub_and_spans(config: ServerConfig, reactor: Reactor) -> tuple[Hub, Spans | None]:
     """A node's hub, and where its spans go, where it is to have some. Raises `ConfigError` where
     the API is not there.
     """
     spans = _spans_of(config)
-    return (Hub(flusher) if spans is None else TracedHub(spans, flusher)), spans
+    return (Hub(reactor) if spans is None else TracedHub(spans, reactor)), spans

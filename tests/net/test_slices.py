@@ -215,32 +215,64 @@ async def test_while_some_wait_who_was_told_something_just_now_hears_more_in_one
             sockets.add(reactor, SLICE_SECONDS / 2)
         busy, quiet = FakeTransport(), FakeTransport()
         outbox = Outbox(busy, reactor.flusher, lambda _: None)
-        outbox.append(b"first")
-        await passes(4)
-        assert busy.sent == [b"first"]
+        for _ in range(2):
+            outbox.append(b"first")
+            await passes(4)
+        assert busy.sent == [b"first", b"first"]
         for number in range(3):
             outbox.append(b"%d" % number)
             await passes(1)
         Outbox(quiet, reactor.flusher, lambda _: None).append(b"quiet")
         await passes(2)
-        assert (busy.sent, quiet.sent) == ([b"first"], [b"quiet"])
+        assert (busy.sent, quiet.sent) == ([b"first", b"first"], [b"quiet"])
         ends = trio.current_time() + GATHER_SECONDS + 3 * SLICE_SECONDS
-        while len(busy.sent) == 1:
+        while len(busy.sent) == 2:
             await trio.lowlevel.checkpoint()
-        assert busy.sent == [b"first", b"012"]
+        assert busy.sent == [b"first", b"first", b"012"]
         assert trio.current_time() < ends
+
+
+async def test_who_is_given_way_to_runs_before_more_is_read(autojump_clock: MockClock) -> None:
+    async with costly(autojump_clock) as (reactor, sockets), trio.open_nursery() as nursery:
+        for _ in range(200):
+            sockets.add(reactor, SLICE_SECONDS)
+
+        async def last(woken: trio.Event, at: int) -> None:
+            await woken.wait()
+            # A slice has time for one of them: that in which it was woken may go on.
+            assert len(sockets.order) - at <= 1
+
+        async def first(woken: trio.Event, others: trio.Event) -> None:
+            await woken.wait()
+            others.set()
+
+        for _ in range(10):
+            woken, others = trio.Event(), trio.Event()
+            nursery.start_soon(first, woken, others)
+            await passes(2)
+
+            def wake(woken: trio.Event = woken, others: trio.Event = others) -> None:
+                nursery.start_soon(last, others, len(sockets.order))
+                woken.set()
+                reactor.give_way()
+
+            reactor.call_soon(wake)
+            await others.wait()
+            await passes(2)
 
 
 async def test_once_nobody_waits_what_was_gathered_goes_out(autojump_clock: MockClock) -> None:
     async with costly(autojump_clock) as (reactor, sockets):
-        for _ in range(4):
-            sockets.add(reactor, SLICE_SECONDS, once=True)
         transport = FakeTransport()
         outbox = Outbox(transport, reactor.flusher, lambda _: None)
+        outbox.append(b"first")
+        await outbox.drained()
+        for _ in range(4):
+            sockets.add(reactor, SLICE_SECONDS, once=True)
         outbox.append(b"first")
         await passes(2)
         outbox.append(b"second")
         await outbox.drained()
-        assert transport.sent == [b"first", b"second"]
+        assert transport.sent == [b"first", b"first", b"second"]
         assert len(sockets.order) == 4
         assert not reactor.flusher.is_gathering

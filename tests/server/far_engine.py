@@ -414,6 +414,9 @@ class _Behind(Delivery):
         # What is behind goes its own way, and says nothing of turns.
         return nullcontext()
 
+    def give_way(self) -> None:
+        """Nothing is read."""
+
     def together(self) -> AbstractContextManager[None]:
         return nullcontext()
 

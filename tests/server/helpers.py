@@ -266,6 +266,9 @@ class _LateDelivery:
     def gather(self) -> AbstractContextManager[None]:
         return self._delivery.gather()
 
+    def give_way(self) -> None:
+        self._delivery.give_way()
+
     def together(self) -> AbstractContextManager[None]:
         return self._delivery.together()
 

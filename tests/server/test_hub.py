@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from signal_sdk.net.outbox import Flusher
+from signal_sdk.net.reactor import Reactor
 from signal_sdk.server.engine.base import AccountKey, ChannelKey
 from signal_sdk.server.hub import Gate, Hub
 from signal_sdk.wire.events import ChannelContent, ChannelMessage
@@ -84,7 +84,7 @@ class FakeHolder:
 
 @pytest.fixture
 def hub() -> Hub:
-    return Hub(Flusher())
+    return Hub(Reactor())
 
 
 def test_an_entry_is_for_the_holder_of_its_account_only(hub: Hub) -> None:

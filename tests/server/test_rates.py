@@ -57,6 +57,18 @@ def test_no_second_holds_more_than_the_limit_and_nothing_is_refused_without_need
             allowed.append(now)
 
 
+@pytest.mark.parametrize("limit", [63, 64, 100, 150, 1000])
+def test_times_that_are_over_are_let_go_of_many_together_and_count_no_more(limit: int) -> None:
+    rate = Rate()
+    allowed: list[float] = []
+    for number in range(500):
+        now = number / 128
+        recent = [time for time in allowed if now - time < WINDOW_SECONDS]
+        assert rate.allows(limit, now) is (len(recent) < limit)
+        if len(recent) < limit:
+            allowed.append(now)
+
+
 def test_a_rate_has_no_room_for_stray_attributes() -> None:
     with pytest.raises(AttributeError):
         Rate().surprise = 1  # type: ignore[attr-defined]  # that it is refused is the test

@@ -15,7 +15,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -53,8 +53,26 @@ TELLS_PER_LOOK: Final = 16
 
 InThread = Callable[[Callable[[Batch], None], Batch], Awaitable[None]]
 """Has a batch written while other tasks run."""
-Gather = Callable[[], AbstractContextManager[None]]
-"""As `Delivery.gather`."""
+
+
+class Others(Protocol):
+    """What else there is to be done: as `Delivery` has it."""
+
+    def gather(self) -> AbstractContextManager[None]:
+        """Within this, many are told in turns, between which others run."""
+
+    def give_way(self) -> None:
+        """Whoever is being woken comes before others. May be called in any thread."""
+
+
+class Alone:
+    """There is nothing else to be done."""
+
+    def gather(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def give_way(self) -> None:
+        pass
 
 
 async def in_thread(write: Callable[[Batch], None], batch: Batch) -> None:
@@ -94,8 +112,8 @@ class Commits:
         """Do very many wait for the batch that is being gathered, or is there very much in it?"""
         return False
 
-    async def run(self, gather: Gather) -> None:  # noqa: ARG002  there is nothing to tell of
-        """Commit until cancelled, and tell of it within `gather`."""
+    async def run(self, others: Others) -> None:  # noqa: ARG002  there is nothing to tell of
+        """Commit until cancelled, beside others."""
         await trio.sleep_forever()
 
     async def aclose(self) -> None:
@@ -127,7 +145,7 @@ class JournalCommits(Commits):
         self._failed: StorageError | None = None
         self._waited = 0
         """How many waited for the last batch."""
-        self._gather: Gather = contextlib.nullcontext
+        self._others: Others = Alone()
         self.batches: Batches = Batches()
         self._began_at: float | None = None
         """When the first change was found that is not written yet."""
@@ -139,6 +157,8 @@ class JournalCommits(Commits):
         """There is something to be written: whoever commits is woken."""
         self.is_dirty = True
         self._wake.set()
+        if self._is_quiet:
+            self._others.give_way()
 
     def account(self, account: Account) -> None:
         self._accounts[account.id] = account
@@ -186,20 +206,27 @@ class JournalCommits(Commits):
 
     # --- committing ---
 
-    async def run(self, gather: Gather) -> None:
+    @property
+    def _is_quiet(self) -> bool:
+        """Do few wait? To them it is late by whatever else is done first; of many, each waits for
+        the others.
+        """
+        return self._waited <= FEW
+
+    async def run(self, others: Others) -> None:
         # Of several nodes on one state, one writes at a time.
         async with self._writer:
-            self._gather = gather
+            self._others = others
             while True:
                 await self._wake.wait()
                 if self._began_at is None:
                     self._began_at = trio.current_time()
                 if self._failed is not None:
                     await trio.sleep(RETRY_SECONDS)
-                elif self._waited > FEW:
-                    await trio.sleep(GATHER_SECONDS)
-                else:
+                elif self._is_quiet:
                     await trio.lowlevel.checkpoint()
+                else:
+                    await trio.sleep(GATHER_SECONDS)
                 await self.commit()
 
     async def aclose(self) -> None:
@@ -219,7 +246,7 @@ class JournalCommits(Commits):
         batch, waiting = self._take()
         self._written_for = waiting
         try:
-            await self._in_thread(self._journal.write, batch)
+            await self._in_thread(self._write, batch)
         except StorageError as exc:
             self._put_back(batch)
             self._fail(exc)
@@ -235,7 +262,7 @@ class JournalCommits(Commits):
             told = None
         try:
             # Who asks meanwhile, having changed nothing, is told behind these.
-            with self._gather():
+            with self._others.gather():
                 await _tell(waiting, told)
         finally:
             self._written_for = None
@@ -243,6 +270,14 @@ class JournalCommits(Commits):
             # Whoever came while the batch was on its way is no better off.
             waiting, self._waiting = self._waiting, []
             await _tell(waiting, told)
+
+    def _write(self, batch: Batch) -> None:
+        """In a thread."""
+        try:
+            self._journal.write(batch)
+        finally:
+            if self._is_quiet:
+                self._others.give_way()
 
     def _take(self) -> tuple[Batch, list[Then]]:
         batch, self._rows = self._rows, {}

@@ -111,6 +111,11 @@ class Delivery(Protocol):
         is written for it may wait for its end.
         """
 
+    def give_way(self) -> None:
+        """Whoever is being woken comes before what there is to be read. Of all that is here, this
+        alone may be called in any thread.
+        """
+
     def together(self) -> AbstractContextManager[None]:
         """Within this, which does not wait, much may be delivered and called back: it goes out at
         its end.

@@ -90,7 +90,7 @@ class EmbeddedEngine(OperatorOperations, Engine):
         self._expiries.start()
         task_status.started()
         delivery, _ = self._own
-        await self._commits.run(delivery.gather)
+        await self._commits.run(delivery)
 
     def _begin(self) -> None:
         """Leases that ran go on. Whoever was online beside has lost the connection, and the lease

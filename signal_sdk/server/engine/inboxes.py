@@ -22,9 +22,9 @@ from signal_sdk.server.engine.tables import FEW, RESERVED, Account
 from signal_sdk.server.refusals import Limit
 from signal_sdk.wire import lines
 
-SWEPT: Final = 5000
+SWEPT: Final = 1000
 """How many inboxes one sweep, once a second, looks at: a few milliseconds' work."""
-MANY: Final = 2 * SWEPT
+MANY: Final = 10_000
 """Where more than this wait to be looked at, whoever fills another one has some looked at: else
 those whose time is over would pile up faster than the sweep comes by.
 """

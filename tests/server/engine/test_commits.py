@@ -5,7 +5,7 @@ written.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ from signal_sdk.server.engine.commits import (
     RETRY_SECONDS,
     TELL_SECONDS,
     TELLS_PER_LOOK,
+    Alone,
     Commits,
     JournalCommits,
 )
@@ -74,7 +75,7 @@ def commits(journal: FakeJournal) -> JournalCommits:
 @asynccontextmanager
 async def running(commits: Commits) -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(commits.run, nullcontext)
+        nursery.start_soon(commits.run, Alone())
         yield
         nursery.cancel_scope.cancel()
 
@@ -148,6 +149,32 @@ async def test_who_comes_alone_waits_for_nobody(
             is_gathered = waiting > FEW and number == 0
             assert (trio.current_time() - began >= GATHER_SECONDS) is is_gathered
     assert journal.batches == [attributes(0), attributes(1), attributes(2)]
+
+
+@pytest.mark.parametrize("waiting", [FEW, FEW + 1])
+async def test_for_few_others_give_way_when_it_is_begun_and_when_it_is_written(
+    journal: FakeJournal,
+    commits: JournalCommits,
+    waiting: int,
+    autojump_clock: MockClock,
+) -> None:
+    given: list[int] = []
+
+    class Busy(Alone):
+        def give_way(self) -> None:
+            given.append(len(journal.batches))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(commits.run, Busy())
+        await be_busy(journal, commits, waiting)
+        await wait_all_tasks_blocked()
+        given.clear()
+        put(commits, 1)
+        for _ in range(waiting - 1):
+            commits.when_durable(lambda _: None)
+        await durable(commits)
+        nursery.cancel_scope.cancel()
+    assert given == ([0, 1] if waiting <= FEW else [])
 
 
 async def test_what_is_changed_within_a_moment_is_one_batch(

@@ -290,6 +290,9 @@ class Heard:
     def gather(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
 
+    def give_way(self) -> None:
+        """Nothing is read."""
+
     def together(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
 

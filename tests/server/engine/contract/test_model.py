@@ -123,6 +123,9 @@ class Observer:
     def gather(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
 
+    def give_way(self) -> None:
+        """Nothing is read."""
+
     def together(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
 
