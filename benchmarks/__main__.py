@@ -24,6 +24,7 @@ from benchmarks import (
     fanout,
     growth,
     idle,
+    limited,
     machine,
     nodes,
     sdk,
@@ -55,6 +56,7 @@ WORKS: Final[dict[str, Callable[[Bench], Work]]] = {
     nodes.NAME: nodes.run,
     costs.NAME: costs.run,
     watched.NAME: watched.run,
+    limited.NAME: limited.run,
 }
 CLIENTS: Final = (*sdk.LIBRARIES, *styles.LIBRARIES, *styles.AIO_LIBRARIES)
 PEERS: Final = list(

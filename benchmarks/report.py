@@ -20,6 +20,7 @@ from benchmarks import (
     growth,
     history,
     idle,
+    limited,
     nodes,
     sdk,
     slow_reader,
@@ -126,6 +127,11 @@ ABOUT: Final = {
         "Ours alone: the same loads while a process asks for all metrics each second, while ten "
         "follow all events but messages, and while nobody does, on one server by turns; the ratios "
         "are of two rounds that follow each other."
+    ),
+    limited.NAME: (
+        "Ours alone, in memory: the same loads while rates and quotas are counted, their limits "
+        "out of reach, and while nothing is, on one server by turns; the ratios are of two rounds "
+        "that follow each other."
     ),
     wires.NAME: (
         "Ours alone: a channel whose members are on WebSocket, on the original native SDK's wire, "

@@ -163,6 +163,17 @@ class Work:
                 return row
         return None
 
+    def compare(self, base: str, metric: Metric, name: str) -> None:
+        """Add `name` to each round of the others: its figure over that of the peer `base` in the
+        same round.
+        """
+        for row in self.rows:
+            then = self.find(base, **row.case)
+            ratios = [] if then is None or then is row else row.ratios_to(then, metric)
+            if ratios:
+                pairs = zip(row.rounds, ratios, strict=True)
+                row.rounds = [each | {name: ratio} for each, ratio in pairs]
+
     def to_json(self) -> dict[str, Any]:
         return {
             "title": self.title,

@@ -10,10 +10,11 @@ import functools
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,7 @@ NEVER_SECONDS: Final = 3600.0
 """For servers that ping: not while something else is measured."""
 
 NATIVE_LISTENS: Final = r"^native clients: tcp [^ ]*:(\d+) "
+CONFIG: Final = "signal.toml"
 OUR_SERVER: Final = {"drain_seconds": 0}
 OUR_LIMITS: Final = {
     "user_messages_per_second": 100_000_000,
@@ -74,6 +76,20 @@ class Server:
     dialect: Dialect
     other: tuple[Dialect, int] | None = None
     """Another dialect that it is spoken to in, and at which port."""
+    config: Path | None = None
+    """Its configuration, where it is one of ours."""
+
+    def set_limits(self, limits: Mapping[str, int]) -> None:
+        """Have these limits from here on, beside those that it was started with: it is told to read
+        its configuration again. One of ours only.
+        """
+        assert self.config is not None
+        lines = [*self.config.read_text().splitlines(), ""]
+        lines = [line for line in lines if line.partition(" = ")[0] not in limits]
+        # The last table are the limits.
+        lines[-1:] = [*(f"{name} = {value}" for name, value in limits.items()), ""]
+        self.config.write_text("\n".join(lines))
+        os.kill(self.process.pid, signal.SIGHUP)
 
 
 @attrs.frozen
@@ -144,7 +160,8 @@ class Peer:
                     other = (self.other, int(process.wait_for(start.listens_too)[1]))
                 if self.tree is not None:
                     self.tree.check(process.wait_for(SHOWS_PATH)[1])
-                yield Server(self.name, process, port, self.dialect, other)
+                config = folder / CONFIG if self.tree is not None else None
+                yield Server(self.name, process, port, self.dialect, other, config)
 
 
 # --- Ours
@@ -219,7 +236,7 @@ def _our_config(tree: Tree, folder: Path) -> str:
             "",
         ]
     )
-    path = folder / "signal.toml"
+    path = folder / CONFIG
     path.write_text(text)
     return str(path)
 

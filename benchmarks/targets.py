@@ -16,6 +16,7 @@ from benchmarks import (
     fanout,
     growth,
     idle,
+    limited,
     nodes,
     sdk,
     servers,
@@ -225,6 +226,13 @@ def _watched(work: Work) -> Iterator[Target]:
                 yield Target(what, more, " % of a core", most=2)
 
 
+def _limited(work: Work) -> Iterator[Target]:
+    for _, counted in _pairs(work, limited.UNCOUNTED, limited.COUNTED):
+        if counted.values("times"):
+            what = f"limits, {_case(counted)}: server CPU, all counted over none"
+            yield Target(what, counted.median("times"), TIMES, most=1.03)
+
+
 _ALL: Final[dict[str, Callable[[Work], Iterator[Target]]]] = {
     fanout.NAME: _fanout,
     direct.NAME: _direct,
@@ -238,4 +246,5 @@ _ALL: Final[dict[str, Callable[[Work], Iterator[Target]]]] = {
     wires.NAME: _wires,
     nodes.NAME: _nodes,
     watched.NAME: _watched,
+    limited.NAME: _limited,
 }

@@ -21,7 +21,7 @@ import attrs
 from benchmarks import dialects, direct, fanout, results, servers
 from benchmarks.bench import Bench
 from benchmarks.process import BenchmarkError
-from benchmarks.results import Case, Metric, Metrics, Row, Work
+from benchmarks.results import Case, Metric, Metrics, Work
 from benchmarks.servers import Peer, Server
 
 NAME: Final = "metrics"
@@ -104,8 +104,7 @@ def run(bench: Bench) -> Work:
                     until_calm(server)
                     metrics = fanout.measure(server, load, BYTES, IN_FLIGHT, seconds)
                     work.add(way.label, case, metrics)
-        for row in work.rows:
-            _compare(row, work.find(peer.label, **row.case))
+        work.compare(peer.label, results.SERVER_US, "times")
     return work
 
 
@@ -115,15 +114,6 @@ def _at_rest(server: Server, seconds: float) -> Metrics:
     time.sleep(seconds)
     cpu, took = server.process.cpu_seconds() - cpu, time.monotonic() - began
     return {"server_percent": cpu / took * 100}
-
-
-def _compare(row: Row, unwatched: Row | None) -> None:
-    """Add to each round how many times the CPU of a message it is that is used unwatched."""
-    if unwatched is not None and row is not unwatched:
-        ratios = row.ratios_to(unwatched, results.SERVER_US)
-        if ratios:
-            pairs = zip(row.rounds, ratios, strict=True)
-            row.rounds = [each | {"times": ratio} for each, ratio in pairs]
 
 
 @contextlib.contextmanager
