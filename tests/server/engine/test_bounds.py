@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import attrs
@@ -17,6 +18,7 @@ from signal_sdk.server.engine import state
 from signal_sdk.server.engine.base import AccountKey, Asked
 from signal_sdk.server.engine.bounds import MAX_UID, Bounds, QuotaError, Usage
 from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.server.engine.files import FILE_NAME
 from signal_sdk.server.engine.memory import give_back, shrink
 from signal_sdk.wire import built_in
 from tests.server.engine.contract.harness import (
@@ -122,10 +124,9 @@ async def test_the_file_forgets_too_and_never_what_is_still_in_its_log(
         assert known(inner(node.house)) == set()
     again = journal_engine(tmp_path)
     assert known(again) == set()
-    assert again._commits._journal._db.execute(  # type: ignore[attr-defined]  # the journal's
-        "SELECT COUNT(*) FROM accounts"
-    ).fetchone() == (0,)
     await again.aclose()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        assert db.execute("SELECT COUNT(*) FROM accounts").fetchone() == (0,)
 
 
 async def test_an_account_that_comes_back_before_it_is_written_off_is_the_same(

@@ -113,7 +113,17 @@ def execute(file: Path, *statements: str) -> None:
 
 def started(directory: Path) -> EmbeddedEngine:
     """An engine that goes on there."""
-    return EmbeddedEngine(journal=Journal.open(directory), write_in_thread=inline)
+    return engine_on(Journal.open(directory))
+
+
+def engine_on(journal: Journal) -> EmbeddedEngine:
+    return EmbeddedEngine(journal=journal, write_in_thread=inline)
+
+
+def start(directory: Path) -> None:
+    """Have an engine begin there, and do no more."""
+    with opened(directory) as journal:
+        engine_on(journal)
 
 
 def set_aside(directory: Path) -> list[tuple[str, str, list[Any]]]:
@@ -215,13 +225,14 @@ def test_a_row_that_was_changed_is_set_aside_and_the_rest_is_used(
     assert CHANGED in told[0]
     assert not any(SECRET in problem for problem in health.problems)
     assert contents(tmp_path) == before
-    engine = started(tmp_path)
+    journal = Journal.open(tmp_path)
+    engine_on(journal)
     (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert f"{len(rows)} rows could not be used, and were set aside" in record.getMessage()
     assert SECRET not in record.getMessage()
     tables = TABLES.keys() - {CHUNKS}
-    kept = {name: list(engine._commits._journal.rows(name)) for name in tables}  # type: ignore[attr-defined]
-    engine._commits._journal.close()  # type: ignore[attr-defined]
+    kept = {name: list(journal.rows(name)) for name in tables}
+    journal.close()
     everything = {name: len(table) for name, table in batch().items()}
     lost = {name: sum(row.startswith(f"{name},") for row in rows) for name in everything}
     assert {name: len(kept[name]) + lost[name] for name in everything} == everything
@@ -234,7 +245,7 @@ def test_a_row_that_was_changed_is_set_aside_and_the_rest_is_used(
     health = examine(tmp_path)
     assert list(health.problems) == []
     assert dict(health.facts)["set aside"].endswith("which could not be used")
-    started(tmp_path)._commits._journal.close()  # type: ignore[attr-defined]
+    start(tmp_path)
     assert caplog.records == []
     assert len(set_aside(tmp_path)) == len(rows)
 
@@ -283,7 +294,7 @@ def test_what_told_of_handled_entries_was_changed_and_they_come_again(
         assert [row[0] for row in journal.rows("entries")] == [5]
     execute(file, "UPDATE entries_done SET upto = 99 WHERE account = 2")
     assert any("entries_done, row 2" in problem for problem in examine(tmp_path).problems)
-    started(tmp_path)._commits._journal.close()  # type: ignore[attr-defined]
+    start(tmp_path)
     assert "1 rows could not be used, and were set aside (1 of entries_done)" in caplog.text
     with opened(tmp_path) as journal:
         assert [row[0] for row in journal.rows("entries")] == [1, 3, 5]
@@ -305,9 +316,9 @@ def test_of_a_chunk_whose_framing_was_damaged_the_rest_is_set_aside(
     assert told == [
         f"{file}: entry_chunks, row 5: {CHANGED}; the server will set it aside",
     ]
-    engine = started(tmp_path)
+    journal = Journal.open(tmp_path)
+    engine_on(journal)
     assert "1 rows could not be used, and were set aside (1 of entry_chunks)" in caplog.text
-    journal = engine._commits._journal  # type: ignore[attr-defined]
     assert [row[0] for row in journal.rows("entries")] == [1, 2, 3, 6]
     journal.close()
     ((origin, why, (number, rest)),) = set_aside(tmp_path)
@@ -329,7 +340,8 @@ def test_where_the_floor_was_damaged_no_entry_comes_twice(
         assert [row[0] for row in journal.rows("entries")] == [3, 4, 5, 6]
     execute(file, "UPDATE facts SET value = 1 WHERE name = 'entries_floor'")
     assert any("facts, row 1" in problem for problem in examine(tmp_path).problems)
-    engine = started(tmp_path)
+    journal = Journal.open(tmp_path)
+    engine = engine_on(journal)
     assert "1 rows could not be used, and were set aside (1 of facts)" in caplog.text
     for name in ("ann1", "bob2"):
         inbox = engine._accounts[AccountKey("app", name)].inbox
@@ -339,7 +351,7 @@ def test_where_the_floor_was_damaged_no_entry_comes_twice(
         if name == "ann1":
             # It is the one that may be waited for further up.
             assert [entry.number for entry in inbox.entries if entry.version == version] == [6]
-    engine._commits._journal.close()  # type: ignore[attr-defined]
+    journal.close()
 
 
 def test_the_doctor_names_the_first_bad_rows_and_counts_the_others(tmp_path: Path) -> None:
@@ -384,12 +396,13 @@ def test_damage_of_before_there_were_checksums_is_set_aside_too(
         f"user_attributes, row 3: {HOMELESS}{end}",
         f"entries, row 2: {CHANGED}{end}",
     ]
-    engine = started(tmp_path)
+    journal = Journal.open(tmp_path)
+    engine = engine_on(journal)
     ann = engine._accounts[AccountKey("app", "ann")]
     assert [entry.line for entry in ann.inbox.entries] == [SECRET, "good"]
     assert ann.attributes == {"b": 5}
     assert set(engine._accounts) == {AccountKey("app", "ann")}
-    engine._commits._journal.close()  # type: ignore[attr-defined]
+    journal.close()
     assert "4 rows could not be used" in caplog.text
     assert SECRET not in caplog.text
     assert list(examine(tmp_path).problems) == []

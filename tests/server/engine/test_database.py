@@ -471,7 +471,8 @@ def test_what_others_may_look_at_is_a_warning(
     file = directory / FILE_NAME
     file.chmod(0o644)
     # Nobody comes that far.
-    EmbeddedEngine(journal=Journal.open(directory))._commits._journal.close()  # type: ignore[attr-defined]
+    with opened(directory) as journal:
+        EmbeddedEngine(journal=journal)
     assert caplog.records == []
     assert "warning" not in dict(examine(directory).facts)
     directory.chmod(0o750)
@@ -479,7 +480,8 @@ def test_what_others_may_look_at_is_a_warning(
         f"{directory}: others may look at it (mode 750): chmod 700 {directory}",
         f"{file}: others may look at it (mode 644): chmod 600 {file}",
     ]
-    EmbeddedEngine(journal=Journal.open(directory))._commits._journal.close()  # type: ignore[attr-defined]
+    with opened(directory) as journal:
+        EmbeddedEngine(journal=journal)
     told = [record.getMessage() for record in caplog.records]
     assert told[:2] == lines
     # The log beside it is made for whoever the file is for.
