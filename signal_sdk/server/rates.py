@@ -8,7 +8,7 @@ through.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable
 from itertools import repeat
 from typing import Final, Generic, TypeVar
@@ -23,6 +23,8 @@ eldest of them have gone cold, and to look at one for each that is counted costs
 """
 MAX_PACES: Final = 10_000
 """How many paces of many are remembered."""
+PACES_AGED: Final = 1000
+"""How many of them are forgotten at once: a millisecond's work."""
 
 
 _NEVER: Final[deque[float]] = deque(maxlen=0)
@@ -154,7 +156,7 @@ class Paces(Generic[K]):
     """
 
     def __init__(self) -> None:
-        self._paces: dict[K, Pace] = {}
+        self._paces: OrderedDict[K, Pace] = OrderedDict()
 
     def __len__(self) -> int:
         """How many are remembered."""
@@ -165,5 +167,14 @@ class Paces(Generic[K]):
         pace = self._paces.pop(key, None) or Pace()
         self._paces[key] = pace
         if len(self._paces) > MAX_PACES:
-            del self._paces[next(iter(self._paces))]
+            self._paces.popitem(last=False)
         return pace
+
+    def age(self, now: float) -> None:
+        """Forget some of which all that was counted is used up, as a new one begins: small as they
+        are, after a flood they keep much of the memory around them from being given back.
+        """
+        for _ in range(min(PACES_AGED, len(self._paces))):
+            if not next(iter(self._paces.values())).is_idle(now):
+                break
+            self._paces.popitem(last=False)

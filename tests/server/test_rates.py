@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signal_sdk.server.rates import MAX_PACES, WINDOW_SECONDS, Pace, Paces, Rate, Rates
+from signal_sdk.server.rates import (
+    MAX_PACES,
+    PACES_AGED,
+    WINDOW_SECONDS,
+    Pace,
+    Paces,
+    Rate,
+    Rates,
+)
 
 
 def test_the_limit_is_allowed_and_one_more_is_not_until_a_second_has_passed() -> None:
@@ -203,3 +211,20 @@ def test_the_paces_of_many_are_those_that_were_asked_for_last() -> None:
     assert (paces.of(0), paces.of(2), paces.of(3)) == (first, second, third)
     assert paces.of(1).is_idle(0.0)
     assert len(paces) == MAX_PACES
+
+
+def test_paces_that_are_used_up_are_forgotten_from_the_one_that_was_asked_for_longest() -> None:
+    paces: Paces[int] = Paces()
+    for key in range(PACES_AGED + 3):
+        assert paces.of(key).seconds_left(1, 5.0) == 0
+    paces.age(5.5)
+    assert len(paces) == PACES_AGED + 3
+    paces.of(PACES_AGED + 1).charge(9, 1, 5.0)
+    paces.age(6.0)
+    assert len(paces) == 3
+    paces.age(6.0)
+    assert len(paces) == 1
+    # It is as it was.
+    assert paces.of(PACES_AGED + 1).seconds_left(1, 6.0) > 0
+    paces.age(99.0)
+    assert len(paces) == 0

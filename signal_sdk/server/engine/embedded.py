@@ -160,6 +160,7 @@ class EmbeddedEngine(OperatorOperations, Engine):
         state.saw(now)
         for rates in (state.messages, state.changes):
             rates.age(trio.current_time())
+        state.joins.age(trio.current_time())
         self._inboxes.sweep(now)
         seconds = state.bounds.history_seconds
         for _ in range(min(SWEPT, len(state.histories))):
