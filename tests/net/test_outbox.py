@@ -363,6 +363,7 @@ async def test_what_is_sent_now_goes_out_at_once_where_nothing_waits() -> None:
         assert transport.sent == [b"one"]
         await outbox.drained()
         assert (transport.sent, broken) == ([b"one", b"two three"], [])
+        assert outbox.flushed_before == 7.0
 
 
 async def test_what_does_not_fit_now_follows_in_order() -> None:
