@@ -26,6 +26,7 @@ LOGGERS: Final = (
     "signal_sdk.server.engine",
     "signal_sdk.server.redis",
     "signal_sdk.server.admin",
+    "signal_sdk.server.hooks",
 )
 """The package's loggers: a filter sees what its own logger is handed, not what those below it are.
 """

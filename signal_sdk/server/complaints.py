@@ -1,6 +1,7 @@
 """Complaints: what strangers can cause again and again is said in the log once a minute.
 
-Owns: when it is said, and how often it was not. Must not know what is complained of.
+Owns: when it is said, and how often it was not. Must not know what is complained of, or whose part
+of the log that belongs to, unless it is a limit.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ SILENT_SECONDS: Final = 60.0
 
 
 class Complaint:
-    """A warning that begins with `what`, once a minute at most."""
+    """A warning that begins with `what`, once a minute at most, in the part of the log that is
+    `said_by`.
+    """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, said_by: logging.Logger = logger) -> None:
         self._what = what
+        self._said_by = said_by
         self._told_at = -math.inf
         self._untold = 0
 
@@ -35,4 +39,4 @@ class Complaint:
             return
         more = f" (and {self._untold} before it)" if self._untold else ""
         self._told_at, self._untold = now, 0
-        logger.warning("%s: %s%s", self._what, why, more)
+        self._said_by.warning("%s: %s%s", self._what, why, more)

@@ -6,6 +6,7 @@ Owns: the routes. Must not know how a request came in, or who else is connected.
 from __future__ import annotations
 
 import ipaddress
+import logging
 from http import HTTPStatus
 from typing import Final
 
@@ -18,6 +19,8 @@ from signal_sdk.server.places import Places
 from signal_sdk.server.visitors import RETRY_SECONDS
 from signal_sdk.websocket.handshake import HttpAnswer, HttpRequest
 from signal_sdk.wire import frames
+
+logger: logging.Logger = logging.getLogger("signal_sdk.server.connections")
 
 HEALTH_PATH: Final = "/healthz"
 READY_PATH: Final = "/readyz"
@@ -44,7 +47,7 @@ class Routes:
     def __init__(self, config: ServerConfig, places: Places) -> None:
         self._places = places
         self._origins = Origins(config)
-        self._told = Complaint("a page was refused")
+        self._told = Complaint("a page was refused", logger)
 
     def answer(
         self, request: HttpRequest, local_host: str, why_not: HttpAnswer | None = None

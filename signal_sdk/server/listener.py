@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import socket
 import ssl
@@ -21,6 +22,8 @@ from signal_sdk.net.addresses import bind_all, plain_address, share
 from signal_sdk.net.tls import TlsTransport
 from signal_sdk.net.transport import RECEIVE_BYTES, SocketTransport, Transport
 from signal_sdk.server.complaints import Complaint
+
+logger: logging.Logger = logging.getLogger("signal_sdk.server.connections")
 
 ACCEPTS_PER_TURN: Final = 16
 """How many are accepted before others are read. What is read in a turn takes about as long: with
@@ -86,7 +89,7 @@ class Shortage:
 
     def __init__(self, make_room: Callable[[], None]) -> None:
         self._make_room = make_room
-        self._complaint = Complaint("cannot accept connections")
+        self._complaint = Complaint("cannot accept connections", logger)
         self._spare = _spare()
 
     def handle(self, listening: socket.socket, why: str, refusal: bytes) -> None:

@@ -159,6 +159,7 @@ async def test_a_page_that_may_not_come_gets_403_and_one_plain_line(
         assert body.count(b"\n") == 1
         assert (await said(server, opening("http://localhost:3000"))).startswith(b"HTTP/1.1 101 ")
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert caplog.records[0].name == "signal_sdk.server.connections"
     assert caplog.messages[0].startswith("a page was refused: 'http://evil.example' is no page")
 
 

@@ -69,7 +69,7 @@ class Keys:
     def __init__(self, keys: Sequence[AdminKeyConfig]) -> None:
         self._salt = secrets.token_bytes(32)
         self._paces: Paces[str] = Paces()
-        self._told_wrong = Complaint("wrong keys come to the admin address")
+        self._told_wrong = Complaint("wrong keys come to the admin address", logger)
         self.take(keys)
 
     def take(self, keys: Sequence[AdminKeyConfig]) -> None:

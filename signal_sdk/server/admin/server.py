@@ -72,9 +72,9 @@ class AdminServer:
         self._connections: dict[Connection, None] = {}
         """In the order in which they came."""
         self._all_gone = trio.Event()
-        self._told_short = Complaint("cannot accept connections to the admin address")
-        self._told_full = Complaint("the admin address has as many connections as it may")
-        self._told_failed = Complaint("a connection to the admin address failed")
+        self._told_short = Complaint("cannot accept connections to the admin address", logger)
+        self._told_full = Complaint("the admin address has as many connections as it may", logger)
+        self._told_failed = Complaint("a connection to the admin address failed", logger)
 
     def __len__(self) -> int:
         """How many connections there are."""

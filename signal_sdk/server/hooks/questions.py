@@ -27,7 +27,7 @@ from signal_sdk.server.hooks.verdicts import Verdict
 
 __all__ = ["Asker"]
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.hooks")
 
 MAX_REASON_CHARS: Final = 200
 REFUSED: Final = "the app's backend does not allow it"
@@ -54,7 +54,7 @@ class Asker:
         self._url = hooks.ask_url or hooks.url
         self._nursery: trio.Nursery | None = None
         self._under_way = 0
-        self._failing = Complaint("hooks: a question has no answer")
+        self._failing = Complaint("hooks: a question has no answer", logger)
         self.asked: frozenset[str] = frozenset(hooks.ask)
         """Before what the backend is asked."""
 

@@ -31,7 +31,7 @@ from signal_sdk.server.hooks.poster import Poster, PostError
 
 __all__ = ["Sender", "body_of"]
 
-logger: logging.Logger = logging.getLogger("signal_sdk.server")
+logger: logging.Logger = logging.getLogger("signal_sdk.server.hooks")
 
 LOOK_SECONDS: Final = 1.0
 """How often it is looked what is kept, where nobody says that something is."""
@@ -58,7 +58,7 @@ class Sender:
         self._sleeper = Sleeper()
         self._is_woken = False
         self._slots = trio.CapacityLimiter(SENT_AT_ONCE)
-        self._failing = Complaint("hooks: the backend does not take what it is told")
+        self._failing = Complaint("hooks: the backend does not take what it is told", logger)
         self._random = random.Random()  # noqa: S311  no secret
 
     def wake(self) -> None:

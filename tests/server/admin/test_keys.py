@@ -60,6 +60,8 @@ async def test_a_wrong_key_hears_so_and_is_not_repeated(
         assert key not in answer.text
         assert key not in caplog.text
         assert "wrong keys come to the admin address: from 127.0.0.1" in caplog.text
+        parts = [it.name for it in caplog.records if "wrong keys come" in it.getMessage()]
+        assert set(parts) == {"signal_sdk.server.admin"}
 
 
 @pytest.mark.parametrize("word", ["Bearer", "bearer", "BEARER  "])

@@ -124,6 +124,8 @@ async def test_what_has_no_answer_is_decided_by_default(
         told = counts(server)
         assert (told.asked, told.allowed, told.refused, told.unanswered) == (1, 0, 0, 1)
     assert "a question has no answer" in caplog.text
+    parts = [it.name for it in caplog.records if "a question has no answer" in it.getMessage()]
+    assert set(parts) == {"signal_sdk.server.hooks"}
     caplog.clear()
 
 

@@ -106,6 +106,8 @@ async def test_what_failed_is_tried_again_until_it_is_taken(
     assert batches == [[1], [1], [1, 2], [1, 2]]
     assert SECRET not in caplog.text
     assert "the backend does not take what it is told" in caplog.text
+    parts = [it.name for it in caplog.records if "the backend does not take" in it.getMessage()]
+    assert set(parts) == {"signal_sdk.server.hooks"}
     caplog.clear()
 
 

@@ -153,7 +153,7 @@ class Pipeline:
         self._timed_at = 0.0
         self._sleeper = Sleeper()
         self._scope: trio.CancelScope | None = None
-        self._told_full = Complaint("whatever would change something is refused")
+        self._told_full = Complaint("whatever would change something is refused", logger)
 
     def __len__(self) -> int:
         """How much is asked and not answered."""
