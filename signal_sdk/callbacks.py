@@ -77,7 +77,8 @@ class LoginCallback(DocumentedNames):
 
         `ecode` is 101 after `logout`, 102 where the connection was lost and could not be replaced
         in time (`Signal(reconnect=…)`, by default never), 103 where the account logged in
-        elsewhere, 105 where its token expired, 100 for anything else.
+        elsewhere or an operator ended it, 105 where its token expired or was taken back, 100 for
+        anything else.
         """
 
     def on_reconnecting(self, session: LoginSession, attempt: int) -> Answer:
@@ -95,8 +96,8 @@ class LoginCallback(DocumentedNames):
 
         `ecode` is 201 where the server could not be reached, 203 where `logout` cancelled the
         login, 204 or 206 where the token has expired or is wrong, 207 where another login was
-        quicker, 202 where the server refused for another reason (such as an unknown app id), 209
-        where the account is not valid, 200 for anything else.
+        quicker, 202 where the server refused for another reason (such as an unknown app id, or a
+        backend that said no), 209 where the account is not valid, 200 for anything else.
         """
 
     def on_message_instant_receive(

@@ -15,6 +15,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from signal_sdk import Signal
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.server.config import AppConfig, Config, ServerConfig
@@ -24,6 +25,7 @@ from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.engine.schema import Batch
 from signal_sdk.server.revocations import FILE_NAME, LOOK_SECONDS, Revocation, Revocations, revoke
+from signal_sdk.testing import FaultyNetwork
 from signal_sdk.testing.server import EPOCH, LocalServer, local_server
 from tests.server.helpers import APP, CERTIFICATE, journal_engine, members, resume, told
 from tests.server.test_tokens import CONFIG, modern, old_form
@@ -256,6 +258,23 @@ async def test_a_hangup_has_it_read_at_once(server: LocalServer, tmp_path: Path)
         server.node.reload(server.node.config)
         await ann.wait_closed()
         assert trio.current_time() < 1
+
+
+@pytest.mark.parametrize(("is_away", "ecode"), [(False, 105), (True, 100)])
+async def test_bots_of_the_sdk_hear_the_codes_that_their_pages_name(
+    server: LocalServer, tmp_path: Path, is_away: bool, ecode: int
+) -> None:
+    """Who is there hears 105; who comes back later finds his token refused, which is 100."""
+    async with (
+        FaultyNetwork(server, seed=1) as network,
+        Signal(APP, server=network.client("bot")) as signal,
+    ):
+        session = await signal.login("ann", modern("ann", 9000))
+        revoke(tmp_path, Revocation(app=APP, before=NOW + 1))
+        if is_away:
+            server.node.reload(server.node.config)
+            network.cut_all()
+        assert await session.wait_logged_out() == ecode
 
 
 async def test_a_session_that_has_lost_its_connection_ends_too(

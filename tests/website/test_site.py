@@ -136,6 +136,25 @@ def test_a_code_s_page_says_what_to_do(code: ECode) -> None:
     assert (code.meaning == OBSOLETE) == known.means.startswith("Obsolete: ")
 
 
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        (100, "while it had no connection"),
+        (105, "taken back"),
+        *((code, "hooks.md") for code in (201, 202, 300, 700)),
+        (206, "taken back"),
+        (300, "`session_channels`"),
+        (602, "many_channels=True"),
+        (1001, "`ConflictError`"),
+        (1004, "streams.md#bytes"),
+        (1005, "6 KiB"),
+    ],
+)
+def test_a_code_s_page_names_what_other_pages_say_leads_to_it(code: int, cause: str) -> None:
+    ecode = ECode(code)
+    assert cause in code_page(ecode, advice()[ecode])
+
+
 def test_what_advice_calls_by_name_is_there() -> None:
     """Callbacks, and keys of the configuration."""
     text = " ".join(" ".join(attrs.asdict(it).values()) for it in advice().values())
