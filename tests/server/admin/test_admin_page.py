@@ -17,6 +17,8 @@ import pytest
 import trio
 
 from signal_sdk.admin import asks
+from signal_sdk.ecodes import ECode
+from signal_sdk.errors import ParameterError
 from signal_sdk.server.admin import asked, connections, idempotency, problems, server, stream
 from signal_sdk.server.admin.routes import OPERATIONS
 from signal_sdk.server.config import AppConfig, loads
@@ -168,6 +170,15 @@ def test_the_failures_are_those_that_there_are() -> None:
     assert kinds == said | {"bad-field"}
     [problem] = blocks("json")
     assert json.loads(problem)["type"].startswith(problems.TYPES)
+
+
+def test_which_failures_have_a_place_is_told() -> None:
+    told = dict(re.findall(r"^\| 422 \| `([a-z-]+)` \| (.*) \|$", PAGE, re.MULTILINE))
+    refused = problems.problem_of(ParameterError(ECode.GENERAL_E_WRONG_PARAM, "bad")).problem
+    assert refused.type.endswith("refused-value")
+    assert refused.place is None
+    assert "without a `place`" in told["refused-value"]
+    assert "`place` says which" in told["bad-field"]
 
 
 def test_its_numbers_are_those_of_the_code() -> None:
