@@ -103,10 +103,19 @@ def test_an_index_takes_them(built: Built) -> None:
 def test_the_licence_is_an_expression_and_its_text_is_there(built: Built) -> None:
     metadata = built.metadata()
     assert metadata["License-Expression"] == "MIT"
-    assert metadata.get_all("License-File") == ["LICENSE"]
+    licences = ["LICENSE", "signal_sdk/server/admin/console/uPlot.LICENSE"]
+    assert metadata.get_all("License-File") == licences
     with zipfile.ZipFile(built.wheel) as archive:
-        [text] = [name for name in archive.namelist() if Path(name).name == "LICENSE"]
-        assert archive.read(text) == (ROOT / "LICENSE").read_bytes()
+        for licence in licences:
+            [text] = [it for it in archive.namelist() if it.endswith(f"/licenses/{licence}")]
+            assert archive.read(text) == (ROOT / licence).read_bytes()
+
+
+def test_debian_is_told_whose_the_chart_library_is() -> None:
+    told = (ROOT / "debian" / "copyright").read_text()
+    licence = (ROOT / "signal_sdk/server/admin/console/uPlot.LICENSE").read_text()
+    [whose] = re.findall(r"Copyright \(c\) (.+)", licence)
+    assert f"Files: signal_sdk/server/admin/console/uPlot.*\nCopyright: {whose}\n" in told
 
 
 def test_no_address_is_made_up(built: Built) -> None:
