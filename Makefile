@@ -111,6 +111,7 @@ sbom: dist
 		'cyclonedx-bom >= 7, < 8'
 	build/sbom/tool/bin/cyclonedx-py environment --output-reproducible --of JSON \
 		--output-file dist/signal_sdk.cdx.json build/sbom/installed/bin/python
+	$(PYTHON) ops/bill.py dist/signal_sdk.cdx.json
 
 pin-images:
 	@.ci/need skopeo:skopeo
