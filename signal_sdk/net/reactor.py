@@ -22,7 +22,7 @@ from typing import Final, TypeAlias
 import trio
 
 from signal_sdk.net.alarms import Alarm, Alarms
-from signal_sdk.net.outbox import Flusher
+from signal_sdk.net.flusher import Flusher
 from signal_sdk.net.patience import PatientClock
 from signal_sdk.net.sleeper import Sleeper
 from signal_sdk.net.transport import OnReadable, Traffic

@@ -11,7 +11,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from signal_sdk.net.outbox import GATHER_SECONDS, Outbox
+from signal_sdk.net.flusher import GATHER_SECONDS
+from signal_sdk.net.outbox import Outbox
 from signal_sdk.net.reactor import MANY_TOLD, SLICE_SECONDS, Reactor
 from signal_sdk.net.transport import Transport
 from signal_sdk.net.turns import STEP_SECONDS, STEPS
