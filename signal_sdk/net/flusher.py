@@ -21,6 +21,10 @@ QUIET_SECONDS = 0.05
 """Who was written to twice in less than this waits for more; all others are written to at once all
 the same: a lone answer, also one to what has just come.
 """
+FEW_QUIET = 32
+"""Where very many are to be flushed, so many at most come first since they were not written to just
+now: where these are many, too, that would make all others late.
+"""
 FLUSHES_PER_TURN = 128
 """How many outboxes are flushed before other tasks run, at most."""
 FLUSH_SECONDS = 0.0005
@@ -122,25 +126,44 @@ class Flusher:
             self.ready += self._gathered
             self._gathered = []
         if len(self.ready) > FLUSHES_PER_TURN:
-            self.put_off(0)
+            quiet, busy = self._by_quiet(0, now)
+            if len(quiet) <= FEW_QUIET:
+                self.ready = quiet + busy
+                self.put_off(len(quiet))
+            else:
+                self.put_off(0)
         ready, self.ready = self.ready, []
         for outbox in ready:
             outbox.flush(now)
+
+    def flush_quiet(self, first: int, now: float) -> None:
+        """Of those that are ready, from the `first` on, flush who was not written to just now."""
+        quiet, self.ready[first:] = self._by_quiet(first, now)
+        for outbox in quiet:
+            outbox.flush(now)
+
+    def _by_quiet(self, first: int, now: float) -> tuple[list[Outbox], list[Outbox]]:
+        """Of those that are ready, from the `first` on, who was not written to just now, and who
+        was.
+        """
+        quiet: list[Outbox] = []
+        busy: list[Outbox] = []
+        before = now - QUIET_SECONDS
+        for outbox in self.ready[first:]:
+            (quiet if outbox.flushed_before < before else busy).append(outbox)
+        return quiet, busy
 
     def _gather(self, now: float) -> None:
         """There is no time for all: to send costs most, and more will be said soon to whom
         something was said just now.
         """
-        gathered, quiet = self._gathered, now - QUIET_SECONDS
-        if not gathered:
+        if not self._gathered:
             self._gathered_until = now + GATHER_SECONDS
-        first: list[Outbox] = []
-        for outbox in self.ready:
-            (first if outbox.flushed_before < quiet else gathered).append(outbox)
+        self.ready, busy = self._by_quiet(0, now)
+        self._gathered += busy
         if now >= self._gathered_until:
-            first += gathered
+            self.ready += self._gathered
             self._gathered = []
-        self.ready = first
 
     def _flush_late(self) -> None:
         late = self._late

@@ -5,8 +5,9 @@ Owns: which transports are watched, for how long each is read at once, who rests
 what has to wait until all were read. Must not know what the bytes mean, nor who is next (turns.py
 does). A task per connection would be woken for every packet, which costs more than most packets do.
 
-All is read in slices of about a millisecond, before each of which every socket is looked at: who
-has asked seldom is read in the next slice, and those who ask all the time share what is left.
+All is read in slices of about a millisecond, before each of which, and now and then within, every
+socket is looked at: who has asked seldom is read next, and those who ask all the time share what is
+left.
 """
 
 from __future__ import annotations
@@ -35,6 +36,12 @@ READS_PER_SLICE: Final = 64
 """How many connections are read before other tasks run, at most."""
 SLICE_SECONDS: Final = 0.001
 """For how long some are read before others are looked for, and other tasks run."""
+LOOK_SECONDS: Final = 0.00025
+"""For how long some are read, where others wait, before it is looked who has come."""
+SELDOM_STEPS: Final = 2
+"""Who has used no more steps than so many lately asks seldom, and is answered before others are
+read.
+"""
 TURN_SECONDS: Final = 0.00025
 """For how long one is read where others wait; one message is always taken."""
 FLUSH_SECONDS: Final = 0.000005
@@ -177,8 +184,7 @@ class Reactor:
                 await trio.lowlevel.checkpoint()
             if self._epoll is None or self._epoll.closed:
                 return
-            for fileno, _ in self._poll(len(self._watched)):
-                turns.add(fileno)
+            self._line_up(self._poll(len(self._watched)))
             if not turns:
                 return
             last = turns.number
@@ -224,6 +230,11 @@ class Reactor:
                 epoll.modify(fileno, select.EPOLLIN)
         return events
 
+    def _line_up(self, events: Sequence[tuple[int, int]]) -> None:
+        add = self._turns.add
+        for fileno, _ in events:
+            add(fileno)
+
     def look_at_clock(self) -> float:
         """What is read from here on is read now, by trio's clock."""
         now = trio.current_time()
@@ -239,8 +250,7 @@ class Reactor:
         if self._turns.is_calm(now):
             self._read_all(events, ends)
         else:
-            for fileno, _ in events:
-                self._turns.add(fileno)
+            self._line_up(events)
             self._read_some(now, ends)
         self.flusher.release(others_wait=bool(self._turns))
         self._is_reading = False
@@ -261,14 +271,14 @@ class Reactor:
             now = time()
             if (now >= ends or number >= READS_PER_SLICE) and number < len(events):
                 self._turns.count(now)
-                for late, _ in events[number:]:
-                    self._turns.add(late)
+                self._line_up(events[number:])
                 break
 
     def _read_some(self, now: float, ends: float) -> None:
         """Some wait: those who have used least are read."""
         turns, watched, flusher, time = self._turns, self._watched, self.flusher, self.time
         again: list[tuple[_Key, float]] = []
+        looks = now + LOOK_SECONDS
         for _ in range(READS_PER_SLICE):
             key = turns.pop()
             if key is None:
@@ -278,19 +288,25 @@ class Reactor:
                 continue
             began, written = now, len(flusher.ready)
             # Of those of whom nothing is known yet there may be very many.
-            self.turn_ends = began if turns.is_new else began + TURN_SECONDS
+            step = turns.step
+            self.turn_ends = began + TURN_SECONDS if step else began
             seconds = on_readable()
             now = time()
             told = len(flusher.ready) - written
             if told > MANY_TOLD:
                 flusher.put_off(written)
+            elif told and step <= SELDOM_STEPS:
+                flusher.flush_quiet(written, now)
             used = now - began + FLUSH_SECONDS * told
             if on_readable is key or key in watched:
                 turns.charge(key, used, now)
             if seconds is not None:
                 again.append((key, seconds))
-            if now >= ends:
+            if now >= ends or self._gives_way:
                 break
+            if now >= looks:
+                looks = now + LOOK_SECONDS
+                self._line_up(self._poll())
         if turns:
             turns.count(now)
         for key, seconds in again:

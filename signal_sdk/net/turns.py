@@ -44,8 +44,10 @@ class Turns(Generic[K]):
         """
         self._first = 0
         """All lines before this one are empty."""
-        self.is_new: bool = False
-        """Had nothing been counted lately of whom `pop` has returned last?"""
+        self.step: int = 0
+        """How many steps whom `pop` has returned last had used lately, begun ones counted: 0 where
+        nothing had been counted.
+        """
         self._waiting: dict[K, int] = {}
         self._number = 0
         self._young: dict[K, float] = {}
@@ -106,7 +108,7 @@ class Turns(Generic[K]):
                 number, key = line.popleft()
                 if waiting.get(key) == number:
                     del waiting[key]
-                    self.is_new = not self._first
+                    self.step = self._first
                     return key
             self._first += 1
 

@@ -7,6 +7,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from signal_sdk.net.flusher import (
+    FEW_QUIET,
     FLUSH_SECONDS,
     FLUSHES_PER_LOOK,
     FLUSHES_PER_TURN,
@@ -98,6 +99,44 @@ async def test_very_many_keep_nobody_waiting_who_comes_after_them() -> None:
         assert order.index("other") < FLUSHES_PER_TURN * 2
         await wait_all_tasks_blocked()
         assert len(order) == FLUSHES_PER_TURN * 3 + 1
+
+
+@pytest.mark.parametrize("few", [1, FEW_QUIET, FEW_QUIET + 1])
+async def test_of_very_many_a_few_come_first_that_were_not_written_to_just_now(few: int) -> None:
+    async with running_flusher() as flusher:
+        crowd = [FakeTransport() for _ in range(FLUSHES_PER_TURN)]
+        busy = [outbox_on(flusher, transport)[0] for transport in crowd]
+        with flusher.together:
+            for outbox in busy:
+                outbox.append(b"before ")
+        with flusher.together:
+            for outbox in busy:
+                outbox.append(b"before ")
+        transports = [FakeTransport() for _ in range(few)]
+        quiet = [outbox_on(flusher, transport)[0] for transport in transports]
+        with flusher.together:
+            for outbox in (*busy, *quiet):
+                outbox.append(b"now")
+        sent = [transport.sent for transport in transports]
+        assert sent == [[b"now"] if few <= FEW_QUIET else []] * few
+        assert not any(b"now" in transport.sent for transport in crowd)
+        await wait_all_tasks_blocked()
+        assert all(transport.sent[-1] == b"now" for transport in (*crowd, *transports))
+
+
+async def test_who_was_not_written_to_just_now_may_be_flushed_before_the_others() -> None:
+    async with running_flusher() as flusher:
+        first, busy, quiet = (FakeTransport() for _ in range(3))
+        outboxes = [outbox_on(flusher, transport)[0] for transport in (first, busy, quiet)]
+        await write_twice(outboxes[1])
+        with flusher.together:
+            for outbox in outboxes:
+                outbox.append(b"now")
+            flusher.flush_quiet(1, trio.current_time())
+            assert [it.sent for it in (first, quiet)] == [[], [b"now"]]
+            assert busy.sent == [b"before", b"before"]
+            outboxes[2].append(b"more")
+        assert [it.sent[-1] for it in (first, busy, quiet)] == [b"now", b"now", b"more"]
 
 
 async def write_twice(outbox: Outbox) -> None:

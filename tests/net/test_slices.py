@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import cast
@@ -11,9 +11,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from signal_sdk.net.flusher import GATHER_SECONDS
+from signal_sdk.net.flusher import GATHER_SECONDS, QUIET_SECONDS
 from signal_sdk.net.outbox import Outbox
-from signal_sdk.net.reactor import MANY_TOLD, SLICE_SECONDS, Reactor
+from signal_sdk.net.reactor import LOOK_SECONDS, MANY_TOLD, SLICE_SECONDS, Reactor
 from signal_sdk.net.transport import Transport
 from signal_sdk.net.turns import STEP_SECONDS, STEPS
 from tests.net.pairs import FakeTransport, Pairs, TransportPair, running_reactor, socket_pair
@@ -30,8 +30,17 @@ class Costly:
         self._clock = clock
         self._ends: list[TransportPair] = []
 
-    def add(self, reactor: Reactor, seconds: float, *, once: bool = False) -> int:
-        """One more; `once`: it has something to be read once only."""
+    def add(
+        self,
+        reactor: Reactor,
+        seconds: float,
+        *,
+        once: bool = False,
+        then: Callable[[], None] = lambda: None,
+    ) -> int:
+        """One more; `once`: it has something to be read once only; `then` is called when it is
+        read.
+        """
         near, far = socket_pair()
         number = len(self._ends)
         self._ends.append((near, far))
@@ -40,6 +49,7 @@ class Costly:
             self.order.append(number)
             self.times.append(trio.current_time())
             self._clock.jump(seconds)
+            then()
             if not once:
                 return 0.0
             far.receive_nowait()
@@ -92,6 +102,64 @@ async def test_who_asks_seldom_waits_for_one_slice_however_many_ask_all_the_time
         # And these share what is left.
         counts = [sockets.order.count(number) for number in busy]
         assert min(counts) >= max(counts) - 2 > 0
+
+
+async def test_who_comes_within_a_slice_is_read_and_answered_within_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with costly(autojump_clock) as (reactor, sockets):
+        transport = FakeTransport()
+        outbox = Outbox(transport, reactor.flusher, lambda _: None)
+        quiet = sockets.add(reactor, 0.0, once=True, then=lambda: outbox.append(b"answer"))
+        waited: list[list[int]] = []
+        came: int | None = None
+        next_at = 1.0
+
+        def come() -> None:
+            """One of the others is read: once in a while `quiet` comes meanwhile."""
+            nonlocal came, next_at
+            if came is not None and transport.sent:
+                waited.append(sockets.order[came:])
+                came = None
+            elif came is None and trio.current_time() >= next_at:
+                came, next_at = len(sockets.order), next_at + 2 * QUIET_SECONDS
+                transport.sent.clear()
+                sockets.again(quiet)
+
+        for _ in range(30):
+            sockets.add(reactor, LOOK_SECONDS / 2, then=come)
+        await passes(4000)
+        assert len(waited) > 5
+        # The one that is being read may end a look's time, and another begins one; behind it comes
+        # the next of the others, which finds it answered.
+        for order in waited:
+            assert order.index(quiet) <= 2
+            assert order.index(quiet) == len(order) - 2
+
+
+async def test_who_gives_way_ends_the_slice(autojump_clock: MockClock) -> None:
+    async with costly(autojump_clock) as (reactor, sockets):
+        turn = 0
+        ended: list[int] = []
+        read: list[int] = []
+
+        def give_way() -> None:
+            reactor.give_way()
+            # In the first slice nobody waits yet: all are read as they come.
+            if turn:
+                ended.append(turn)
+
+        def note() -> None:
+            assert turn not in ended
+            read.append(turn)
+
+        for number in range(9):
+            then = give_way if number == 4 else note
+            sockets.add(reactor, SLICE_SECONDS / 100, then=then)
+        for _ in range(100):
+            await trio.lowlevel.checkpoint()
+            turn += 1
+        assert len(ended) > 5 < len(read)
 
 
 async def test_who_is_costly_has_its_turn_as_much_less_often(autojump_clock: MockClock) -> None:

@@ -74,10 +74,10 @@ def test_what_was_used_is_forgotten_in_two_seconds(turns: Turns[str]) -> None:
     turns.charge("b", 0.0, NOW + 2 * REMEMBERED_SECONDS)
     wait(turns, "ac")
     assert popped(turns) == "ac"
-    assert turns.is_new
+    assert turns.step == 0
     wait(turns, "b")
     assert popped(turns) == "b"
-    assert not turns.is_new
+    assert turns.step == 1
 
 
 def test_nobody_waits_for_ever(turns: Turns[str]) -> None:
@@ -106,7 +106,7 @@ def test_who_is_gone_has_no_turn_and_leaves_nothing_to_the_next(turns: Turns[str
     assert popped(turns) == "b"
     wait(turns, "a")
     assert popped(turns) == "a"
-    assert turns.is_new
+    assert turns.step == 0
 
 
 def test_it_tells_since_when_somebody_waits(turns: Turns[str]) -> None:
@@ -127,8 +127,8 @@ def test_while_there_is_time_for_all_nothing_is_kept(turns: Turns[str]) -> None:
     wait(turns, "a")
     assert not turns.is_calm(NOW + 3 * REMEMBERED_SECONDS)
     assert turns.pop() == "a"
-    assert not turns.is_new
+    assert turns.step == 5
     assert turns.is_calm(NOW + 3 * REMEMBERED_SECONDS)
     wait(turns, "a")
     assert turns.pop() == "a"
-    assert turns.is_new
+    assert turns.step == 0
