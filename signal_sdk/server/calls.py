@@ -13,11 +13,9 @@ from typing import Final
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
-from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import Answer, Asked, Engine, Known
 from signal_sdk.server.engine.pending import Pending, drive, settled
 from signal_sdk.server.hooks.verdicts import INVITE, Questions, Verdict, check
-from signal_sdk.server.inbox import check_user_rate
 from signal_sdk.server.session import Session
 from signal_sdk.wire import call_functions, events
 from signal_sdk.wire.names import JsonValue
@@ -40,12 +38,9 @@ async def _invite_if_allowed(
 class Calls:
     """The rules of calls."""
 
-    def __init__(
-        self, engine: Engine, limits: LimitsConfig, questions: Questions | None = None
-    ) -> None:
+    def __init__(self, engine: Engine, questions: Questions | None = None) -> None:
         self._engine = engine
         self._questions = questions
-        self._limits = limits
 
     def invite(
         self, session: Session, args: call_functions.VoipInvite, asked: Asked
@@ -66,7 +61,6 @@ class Calls:
         if args.peer == session.account:
             raise wrong("peer", args.peer, "is the caller itself")
         options = events.call_options(extra)
-        check_user_rate(session, self._limits)
         invite = partial(
             self._engine.invite,
             asked,
@@ -90,11 +84,9 @@ class Calls:
         return invite()
 
     def step(
-        self, session: Session, args: call_functions.CallArguments, asked: Asked
+        self, _: Session, args: call_functions.CallArguments, asked: Asked
     ) -> Answer[Known | None]:
         """`voip_invite_ack`, `_accept`, `_refuse`, `_bye` and `_msg`."""
-        if args.function == events.VOIP_MSG:
-            check_user_rate(session, self._limits)
         return self._engine.step(asked, args.peer, args.channel, args.function, args.extra)
 
     # --- as the older clients say it ---

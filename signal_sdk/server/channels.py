@@ -27,7 +27,7 @@ from signal_sdk.server.engine.base import (
 )
 from signal_sdk.server.engine.pending import after, drive, settled
 from signal_sdk.server.hooks.verdicts import JOIN, Questions, check
-from signal_sdk.server.inbox import MAX_PAGE_CHARS, check_user_rate
+from signal_sdk.server.inbox import MAX_PAGE_CHARS
 from signal_sdk.server.session import Session
 from signal_sdk.wire import events, functions, names, results
 from signal_sdk.wire.properties import decode_bytes, is_binary
@@ -39,7 +39,6 @@ class Channels:
     def __init__(self, engine: Engine, config: Config, questions: Questions | None = None) -> None:
         self._engine = engine
         self._questions = questions
-        self._limits = config.limits
         self._is_dev = config.server.dev
         self.take_apps(config.apps)
 
@@ -103,8 +102,6 @@ class Channels:
             )
         if is_binary(args.properties):
             decode_bytes(args.msg)
-        # The user's rate first: what it refuses must not use up the channel's.
-        check_user_rate(session, self._limits)
         message = events.ChannelMessage(
             channel=args.channel,
             account=session.account,

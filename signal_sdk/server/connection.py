@@ -157,7 +157,8 @@ class Connection:
         for number, frame in enumerate(frames, 1):
             if self._waits_for is not None:
                 await ended(self._waits_for)
-            while seconds := self._seconds_left(
+            pace = self._pace or self._make_pace()
+            while seconds := pace.seconds_left(
                 services.limits.frames_per_second, trio.current_time()
             ):
                 services.refusals.count("frames_per_second")
@@ -178,8 +179,8 @@ class Connection:
         if self._requests.unwritten and services.engine.is_behind:
             self._link.pause(BEHIND_SECONDS)
             return False
-        limit = services.limits.frames_per_second
-        if limit and (seconds := self._seconds_left(limit, self._link.taken_at)):
+        limit, now = services.limits.frames_per_second, self._link.taken_at
+        if limit and (seconds := (self._pace or self._make_pace()).seconds_left(limit, now)):
             services.refusals.count("frames_per_second")
             self._link.pause(min(max(seconds, PAUSE_SECONDS), MAX_PAUSE_SECONDS))
             return False
@@ -187,7 +188,7 @@ class Connection:
             # Nearly all that comes.
             client = self.client
             session = client.session if client is not None else None
-            waits_for = self._requests.answer(session, frame)
+            waits_for = self._requests.answer(session, frame, now)
             if waits_for is not None:
                 self._wait_for(waits_for)
         elif type(frame) is typed.Ping:
@@ -226,11 +227,10 @@ class Connection:
             limit = self._services.limits.frames_per_second
             self._pace.charge(made / DELIVERIES_PER_FRAME, limit, trio.current_time())
 
-    def _seconds_left(self, limit: int, now: float) -> float:
-        """How long it will be until one more frame is read; where it is now, it counts."""
-        if self._pace is None:
-            self._pace = Pace()
-        return self._pace.seconds_left(limit, now)
+    def _make_pace(self) -> Pace:
+        """How often a frame is read. Most that connect say little."""
+        self._pace = Pace()
+        return self._pace
 
     def _handle(self, frame: typed.ClientFrame) -> Pending[None] | None:
         """Begin what a frame asks for. Returns what the next one has to wait for, if for
@@ -242,7 +242,7 @@ class Connection:
             case call2.Request(function=functions.UserLogout.function):
                 return self._begin(self._requests.log_out(session, frame, self._log_out))
             case call2.MessageRequest() | call2.Request():
-                return self._requests.answer(session, frame)
+                return self._requests.answer(session, frame, trio.current_time())
             case typed.Ping(number):
                 self._link.send(typed.Pong(number))
             case login.Login() | login.LineLogin():

@@ -11,14 +11,10 @@ from functools import partial
 from typing import Final
 
 import attrs
-import trio
 
-from signal_sdk.ecodes import ECode
 from signal_sdk.server.clock import Clock
-from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import AccountKey, Answer, Asked, Engine, Known, Page, Post
 from signal_sdk.server.engine.pending import after, drive, settled
-from signal_sdk.server.refusals import too_often
 from signal_sdk.server.session import Session
 from signal_sdk.wire import call2, events, functions, lines, names, results
 from signal_sdk.wire.properties import attach, decode_bytes
@@ -34,18 +30,6 @@ _account_key: Final = tuple.__new__
 """Makes one in C."""
 
 
-def check_user_rate(session: Session, limits: LimitsConfig) -> None:
-    """Count one message of this user, of any kind. Raises `SignalError` (400) over the rate."""
-    limit = limits.user_messages_per_second
-    if limit and not session.sent.allows(limit, now := trio.current_time()):
-        raise too_often(
-            ECode.SENDMESSAGE_E_OTHER,
-            f"more than {limit} messages in a second from one user",
-            session.sent.seconds_left(limit, now),
-            limit="user_messages_per_second",
-        )
-
-
 @attrs.frozen(kw_only=True)
 class Polled(results.Result):
     """What a poll gets: a page, and the version of the entry behind it, 0 where none is left."""
@@ -57,16 +41,14 @@ class Polled(results.Result):
 class Inboxes:
     """The rules of inboxes."""
 
-    def __init__(self, engine: Engine, limits: LimitsConfig, clock: Clock) -> None:
+    def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine = engine
-        self._limits = limits
         self._clock = clock
 
     def send(
         self, session: Session, args: functions.UserSendMessage | call2.Message, asked: Asked
     ) -> Answer[Known | None]:
         """`user_sendmsg`."""
-        check_user_rate(session, self._limits)
         now, (app, account), content = self._clock(), session.key, args.content
         ttl = lines.parse_flag(args.flag)
         is_bytes = False

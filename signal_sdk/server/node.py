@@ -104,7 +104,7 @@ class Node:
         channel_attributes = ChannelAttributes(self.engine)
         channel_attributes.take_apps(config.apps)
         channels = Channels(self.engine, config, questions)
-        calls = Calls(self.engine, limits, questions)
+        calls = Calls(self.engine, questions)
         self._revocations = Revocations(config.server.data, self.engine.revoked)
         presences = self._presences = Presences(
             self.engine, self._hub, config, clock, self._revocations, questions
@@ -112,7 +112,7 @@ class Node:
         handlers = functions.handlers(
             self.engine,
             presences=presences,
-            inboxes=Inboxes(self.engine, limits, clock),
+            inboxes=Inboxes(self.engine, clock),
             users=users,
             channels=channels,
             channel_attributes=channel_attributes,

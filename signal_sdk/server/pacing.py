@@ -1,4 +1,4 @@
-"""Pacing: how much one session may ask for in a second, beside its messages.
+"""Pacing: how much one session may say and ask for in a second.
 
 Owns: what counts as what, and how much an answer counts. Must not know what is asked, nor how a
 pace is kept: rates.py does.
@@ -18,7 +18,7 @@ from signal_sdk.server.refusals import Limit, too_often
 from signal_sdk.server.session import Session
 from signal_sdk.wire import call2, call_functions, functions
 
-__all__ = ["QUESTION_CHARS", "SENDING", "charge_answer", "check_pace"]
+__all__ = ["QUESTION_CHARS", "SENDING", "charge_answer", "check_pace", "check_sent"]
 
 SENDING: Final = frozenset(
     {
@@ -32,7 +32,7 @@ SENDING: Final = frozenset(
         call_functions.PstnDtmf,
     }
 )
-"""What counts as a message, which the rules count: `user_messages_per_second`."""
+"""What counts as a message of its user, of any kind: `user_messages_per_second`."""
 QUESTION_CHARS: Final = 16_384
 """An answer counts as one more question for each so many characters: whoever asks for the names of
 100,000 members asks for a while."""
@@ -43,9 +43,22 @@ PACED: Final[Mapping[Limit, str]] = {
 """What a session may ask for so many of in a second."""
 
 
-def check_pace(pace: Pace, most: int, limit: Limit) -> None:
+def check_sent(session: Session, most: int, now: float) -> None:
+    """Count one message of this user, at most so many in a second. Raises `SignalError` (400) over
+    that.
+    """
+    if not session.sent.allows(most, now):
+        raise too_often(
+            ECode.SENDMESSAGE_E_OTHER,
+            f"more than {most} messages in a second from one user",
+            session.sent.seconds_left(most, now),
+            limit="user_messages_per_second",
+        )
+
+
+def check_pace(pace: Pace, most: int, now: float, limit: Limit) -> None:
     """Count one more, at most so many in a second. Raises `SignalError` over that."""
-    seconds = pace.seconds_left(most, trio.current_time())
+    seconds = pace.seconds_left(most, now)
     if seconds:
         raise too_often(
             ECode.GENERAL_E_FAILED,

@@ -25,7 +25,7 @@ from signal_sdk.server.functions import Question
 from signal_sdk.server.hearing import Hearing
 from signal_sdk.server.inbox import Polled
 from signal_sdk.server.moves import hear_again, hear_of_move
-from signal_sdk.server.pacing import QUESTION_CHARS, SENDING, charge_answer, check_pace
+from signal_sdk.server.pacing import QUESTION_CHARS, SENDING, charge_answer, check_pace, check_sent
 from signal_sdk.server.replies import DONE, REPLIES, is_countable, text_of
 from signal_sdk.server.services import Services
 from signal_sdk.server.session import Session
@@ -86,9 +86,11 @@ class Requests:
         self.unwritten: int = 0
         """How many have changed something that is not durable yet."""
 
-    def answer(self, session: Session | None, request: AnyRequest) -> Pending[None] | None:
-        """Answer a request, now or when it is done and durable. Returns what the connection's next
-        frame has to wait for, if for anything.
+    def answer(
+        self, session: Session | None, request: AnyRequest, now: float
+    ) -> Pending[None] | None:
+        """Answer a request that was read at `now`, by trio's clock, at once or when it is done and
+        durable. Returns what the connection's next frame has to wait for, if for anything.
         """
         try:
             if type(request) is call2.MessageRequest and session is not None:
@@ -96,17 +98,17 @@ class Requests:
                 message = request.args
                 if session.rights is ALL and session.is_its_line(message.line):
                     self._services.tallies.messages += 1
-                    return self._change(session, request, message.ack, message)
+                    return self._change(session, request, message.ack, message, now)
             session, ack, args = self.decode(session, request)
             self._services.tallies.requests[type(args)] += 1
             if type(args) is functions.ChannelCatchUp:
                 return left(drive(self._catch_up(session, request, args)))
             if isinstance(args, WATCHING):
-                return self._ask(session, request, self._watch, args)
+                return self._ask(session, request, self._watch, args, now)
             question = self._services.handlers.questions.get(type(args))
             if question is not None:
-                return self._ask(session, request, question, args)
-            return self._change(session, request, ack, args)
+                return self._ask(session, request, question, args, now)
+            return self._change(session, request, ack, args, now)
         except Exception as exc:  # noqa: BLE001  it is told
             self._refuse(request, exc)
             return None
@@ -140,10 +142,15 @@ class Requests:
         return session, ack, args
 
     def _ask(
-        self, session: Session, request: AnyRequest, question: Question, args: Arguments
+        self,
+        session: Session,
+        request: AnyRequest,
+        question: Question,
+        args: Arguments,
+        now: float,
     ) -> Pending[None] | None:
         most = self._services.limits.questions_per_second
-        check_pace(session.questions, most, "questions_per_second")
+        check_pace(session.questions, most, now, "questions_per_second")
         found = question(session, args)
         if isinstance(found, Pending):
             return self._later(request, found, partial(self._tell, session, request.callid))
@@ -162,7 +169,12 @@ class Requests:
             self._watches.forget()
 
     def _change(
-        self, session: Session, request: AnyRequest, ack: int | None, args: Arguments
+        self,
+        session: Session,
+        request: AnyRequest,
+        ack: int | None,
+        args: Arguments,
+        now: float,
     ) -> Pending[None] | None:
         services, callid, kind = self._services, request.callid, type(args)
         engine = services.engine
@@ -177,9 +189,13 @@ class Requests:
         )
         result: Answer[results.Result | Known | None]
         try:
-            if kind not in SENDING:
+            if kind in SENDING:
+                most = services.limits.user_messages_per_second
+                if most:
+                    check_sent(session, most, now)
+            else:
                 most = services.limits.changes_per_second
-                check_pace(session.changes, most, "changes_per_second")
+                check_pace(session.changes, most, now, "changes_per_second")
                 if isinstance(args, MOVING):
                     return self._move(session, request, args, asked)
             result = services.handlers.changes[kind](session, args, asked)

@@ -17,7 +17,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from signal_sdk.errors import SignalError
 from signal_sdk.server.calls import Calls
-from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.engine.base import (
     AccountKey,
     Answer,
@@ -125,7 +124,7 @@ class CallsMachine(RuleBasedStateMachine):
         self.engine = EmbeddedEngine()
         self.engine.attach(self.heard, self.clock.clocks)
         self.clock.start(self.engine)
-        self.calls = Calls(self.engine, LimitsConfig(user_messages_per_second=10**6))
+        self.calls = Calls(self.engine)
         self.sessions: dict[str, Session] = {}
         self.model: dict[CallKey, ModelCall] = {}
         self.expected: dict[str, list[tuple[str, str]]] = {name: [] for name in PEOPLE}

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import random
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from trio.testing import MockClock
 from signal_sdk.net.transport import Transport
 from signal_sdk.server.config import AppConfig, Config, NativeConfig, ServerConfig
 from signal_sdk.server.connection import Connection
+from signal_sdk.server.engine.embedded import EmbeddedEngine
+from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.schema import Batch
 from signal_sdk.server.native_lookup import NativeLookup
 from signal_sdk.server.places import Places
 from signal_sdk.server.refusals import Refusals
@@ -26,7 +29,7 @@ from signal_sdk.server.wires.native import NativeClientLink
 from signal_sdk.testing.native_peer import NativePeer, native_peer
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.wire import datagrams, names, packets
-from tests.server.helpers import dev_config, journal_server, settle, vanishing_client
+from tests.server.helpers import dev_config, settle, vanishing_client
 
 LOGIN: dict[str, Any] = {
     "account": "eve",
@@ -212,7 +215,13 @@ async def test_little_that_is_inflated_to_much_holds_nobody_up(
 async def test_a_client_that_is_kicked_before_its_login_is_durable_hears_so_in_the_answer(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    async with journal_server(tmp_path) as server:
+    async def slowly(write: Callable[[Batch], None], batch: Batch) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(1)
+        write(batch)
+
+    engine = EmbeddedEngine(journal=Journal.open(tmp_path), write_in_thread=slowly)
+    async with local_server(dev_config(), listens=False, engine=engine) as server:
         first, second = server.connect_native(), server.connect_native()
         for client in (first, second):
             client.send_nowait(login_packet())
