@@ -289,3 +289,15 @@ def waits_by_trio(source: str) -> Iterator[str]:
                 ctx=ast.Store(),
             ) if "scope" in scope:
                 yield name
+
+
+def private_names(source: str) -> Iterator[str]:
+    """What a source names of other objects that is theirs alone."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Attribute(value=ast.Name(id="self" | "cls")):
+                continue
+            case ast.Attribute(value=ast.Call(func=ast.Name(id="super"))):
+                continue
+            case ast.Attribute(attr=name) if name.startswith("_") and not name.startswith("__"):
+                yield name

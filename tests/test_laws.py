@@ -30,6 +30,7 @@ from tests.laws import (
     only_websocket_knows_websockets,
     only_who_does_not_run_on_trio_knows_the_bridge,
     others_are_judged_patiently,
+    private_names,
     the_client_knows_no_api,
     the_engine_is_known_by_its_contract,
     the_journal_knows_no_state,
@@ -382,3 +383,21 @@ def test_a_memory_of_its_own_is_seen() -> None:
     source = "from functools import lru_cache"
     assert what_is_remembered_can_be_forgotten(Module("signal_sdk.wire.names", source))
     assert not what_is_remembered_can_be_forgotten(Module("signal_sdk.wire.remembered", source))
+
+
+def test_the_engine_s_tests_know_nothing_private_of_it() -> None:
+    """What its contract does not tell, they have by names of `tests/server/inside.py`."""
+    paths = sorted((ROOT / "tests" / "server" / "engine").rglob("*.py"))
+    assert paths
+    found = {path.name: names for path in paths if (names := [*private_names(path.read_text())])}
+    assert found == {}
+
+
+@pytest.mark.parametrize("source", ["engine._state", "open()._db.execute(x)", "x._clock = y"])
+def test_a_private_name_is_seen(source: str) -> None:
+    assert [*private_names(source)]
+
+
+@pytest.mark.parametrize("source", ["self._state", "super()._watch()", "cls._a", "x.__class__"])
+def test_a_private_name_of_one_s_own_is_let_pass(source: str) -> None:
+    assert not [*private_names(source)]

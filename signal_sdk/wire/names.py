@@ -217,11 +217,12 @@ def check_channel(value: JsonValue) -> str:
     """A channel's name: 1 to 128 visible characters, of which none is hidden, and that do not look
     like a special channel; both spellings of such a one come out as the one with one underscore.
     """
-    return _check_channel(value if isinstance(value, str) else _text_of("channel", value))
+    return check_channel_text(value if isinstance(value, str) else _text_of("channel", value))
 
 
 @remembered(NAMES_KEPT)
-def _check_channel(text: str) -> str:
+def check_channel_text(text: str) -> str:
+    """As `check_channel`."""
     _check_name("channel", text, MAX_NAME_CHARS)
     if text.startswith("__agora_") and text[1:] in SPECIAL_CHANNELS:
         return text[1:]

@@ -23,6 +23,7 @@ from signal_sdk.server.engine.checkup import examine
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.files import FILE_NAME
 from signal_sdk.server.engine.journal import Journal
+from tests.server.inside import state_of
 
 STEPS_PER_TICK: Final = 20
 """How many steps of SQLite's machine are between two points."""
@@ -40,7 +41,8 @@ def start(directory: Path, tick: Callable[[], None] = lambda: None) -> dict[str,
 
     sqlite3.connect = counted  # type: ignore[assignment]
     try:
-        engine = EmbeddedEngine(journal=Journal.open(directory))
+        journal = Journal.open(directory)
+        engine = EmbeddedEngine(journal=journal)
     finally:
         sqlite3.connect = connect
     found = {
@@ -49,9 +51,9 @@ def start(directory: Path, tick: Callable[[], None] = lambda: None) -> dict[str,
             [entry.line for entry in account.inbox.entries],
             [reply.text for reply in account.replies.values()],
         )
-        for key, account in engine._accounts.items()
+        for key, account in state_of(engine).accounts.items()
     }
-    engine._commits._journal.close()  # type: ignore[attr-defined]
+    journal.close()
     return found
 
 

@@ -29,6 +29,7 @@ from signal_sdk.server.node import Node
 from signal_sdk.testing import LocalServer, local_server, memory_transport_pair
 from tests.server.engine.contract.harness import login_facts
 from tests.server.helpers import APP, dev_config, slow_engine
+from tests.server.inside import state_of
 from tests.wire_client import WireClient, logged_in, wire_client
 
 MAX_STEPS = 2000
@@ -90,7 +91,7 @@ def until_it_gets_through(course: Callable[[Cutter], Awaitable[None]]) -> int:
 
 def check_engine(engine: EmbeddedEngine) -> None:
     """The engine's indexes tell one story."""
-    state = engine._state
+    state = state_of(engine)
     for key, account in state.accounts.items():
         presence = account.presence
         if presence is not None:
@@ -113,13 +114,13 @@ def check_hub(server: LocalServer, engine: EmbeddedEngine) -> None:
     clients = [connection.client for connection in server.node.acceptor.connections]
     for key, holder in hub._holders.items():
         assert holder in clients
-        presence = engine._state.accounts[key].presence
+        presence = state_of(engine).accounts[key].presence
         assert presence is not None
         assert presence.generation == holder.generation
     for channel_key, listeners in hub._listeners.items():
         for account in listeners:
             assert AccountKey(channel_key.app, account) in hub._holders
-            assert account in engine._state.channels[channel_key].members
+            assert account in state_of(engine).channels[channel_key].members
 
 
 # --- the connection ---

@@ -49,6 +49,7 @@ from signal_sdk.websocket import handshake
 from signal_sdk.wire import lines
 from signal_sdk.wire.events import ChannelContent
 from signal_sdk.wire.login import NATIVE_DEVICE, PUSH_VERSION
+from tests.server.inside import state_of
 from tests.wire_client import MAX_FRAME_BYTES, WireClient
 
 APP = "app"
@@ -376,6 +377,7 @@ def kept_by(engine: EmbeddedEngine) -> dict[Any, Any]:
     """All that an engine's state is to others, and that outlives its process, to compare it with
     another engine's.
     """
+    state = state_of(engine)
     accounts = {
         key: (
             account.uid,
@@ -388,7 +390,7 @@ def kept_by(engine: EmbeddedEngine) -> dict[Any, Any]:
             account.made,
             {it: reply for it, reply in account.replies.items() if reply.number is not None},
         )
-        for key, account in engine._accounts.items()
+        for key, account in state.accounts.items()
         if not account.is_nobody
     }
     channels = {
@@ -400,23 +402,24 @@ def kept_by(engine: EmbeddedEngine) -> dict[Any, Any]:
             channel.idle_since,
             channel.maker and channel.maker.key,
         )
-        for key, channel in engine._channels.items()
+        for key, channel in state.channels.items()
     }
     locks: dict[Any, list[Any]] = {}
-    for it in engine._locks:
+    for it in state.locks:
         asks = locks.setdefault((it.channel.key, it.name), [])
         asks.append((it.account.key, it.id, it.seconds, it.ends, it.fence))
     return {
         "accounts": accounts,
         "channels": channels,
-        "calls": engine._calls,
+        "calls": state.calls,
         "locks": locks,
     }
 
 
 def check_totals(engine: EmbeddedEngine) -> None:
     """What an engine counts as it goes is what a look at all that it has finds."""
-    accounts, channels = engine._accounts.values(), engine._channels.values()
+    state = state_of(engine)
+    accounts, channels = state.accounts.values(), state.channels.values()
     measures = engine.measures(())
     assert measures.apps[""] == Holdings(
         accounts=len(accounts),
@@ -424,9 +427,9 @@ def check_totals(engine: EmbeddedEngine) -> None:
         channels=len(channels),
         members=sum(len(it.members) for it in channels),
         entries=sum(len(it.inbox.entries) for it in accounts),
-        bytes=sum(it.bytes for it in engine._state.usages.values()),
+        bytes=sum(it.bytes for it in state.usages.values()),
     )
-    states = Counter(call.state for call in engine._calls.values())
+    states = Counter(call.state for call in state.calls.values())
     assert {state: count for state, count in measures.calls.items() if count} == states
 
 

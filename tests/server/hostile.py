@@ -28,6 +28,7 @@ from signal_sdk.wire.built_in import CHANNEL_TTL
 from signal_sdk.wire.names import MAX_TTL_SECONDS
 from tests.packet_client import PacketClient, packet_client
 from tests.server.helpers import FOREVER, settle
+from tests.server.inside import state_of
 from tests.wire_client import WireClient, wire_client
 
 APP: Final = "app"
@@ -171,8 +172,7 @@ class Life:
     @property
     def state(self) -> Any:
         """The engine's."""
-        engine: Any = self.server.node.engine
-        return engine._state
+        return state_of(self.server.node.engine)
 
     def _check_bounds(self) -> None:
         state = self.state

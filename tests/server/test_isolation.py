@@ -35,6 +35,7 @@ from signal_sdk.wire import datagrams
 from signal_sdk.wire.functions import ChannelCatchUp, UserLogout
 from tests.packet_client import PacketClient, packet_client
 from tests.server.helpers import ask, dev_config, settle
+from tests.server.inside import state_of
 from tests.wire_client import WireClient, wire_client
 
 ONE: Final = "one"
@@ -344,8 +345,7 @@ def key_of(of: Any) -> Any:
 def kept_of(server: LocalServer, app: str) -> dict[str, Any]:
     """All that a server knows of an app, to compare it with what it knows later."""
     node = server.node
-    engine: Any = node.engine
-    state, hub = engine._state, node._hub
+    state, hub = state_of(node.engine), node._hub
     presences: Any = node._presences
 
     def copied(record: Account | Channel) -> Any:

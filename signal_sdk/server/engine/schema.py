@@ -155,10 +155,10 @@ def _with_checksum(table: str, *columns: str) -> str:
     none.
     """
     added = f"ALTER TABLE {table} ADD COLUMN {CHECKSUM} INTEGER;"
-    return f"{added} UPDATE {table} SET {CHECKSUM} = {_checksum(columns)};"  # noqa: S608  ours
+    return f"{added} UPDATE {table} SET {CHECKSUM} = {checksum_sql(columns)};"  # noqa: S608  ours
 
 
-def _checksum(columns: Sequence[str]) -> str:
+def checksum_sql(columns: Sequence[str]) -> str:
     """The expression that is the checksum of a row of these columns."""
     kinds = "".join(column[0] for column in columns)
     values = ", ".join(
@@ -167,12 +167,12 @@ def _checksum(columns: Sequence[str]) -> str:
     return f"{CHECKSUM}('{kinds}', {values})"
 
 
-_ACCOUNT: Final = (
+ACCOUNT: Final = (
     *("i id", "t app", "t account", "i uid", "i generation", "i reserved", "b line_digest"),
     *("t device", "i ver", "i token_expires", "t instance", "t channel", "r lease_ends"),
     *("i token_issued", "t rights"),
 )
-_CHANNEL: Final = ("i id", "t app", "t name", "i reserved", "i total", "r idle_since")
+CHANNEL: Final = ("i id", "t app", "t name", "i reserved", "i total", "r idle_since")
 _REVISION: Final = "revision INTEGER NOT NULL DEFAULT"
 
 
@@ -180,7 +180,7 @@ def _widened(table: str, added: str, before: tuple[str, ...], after: tuple[str, 
     """Give `table` more columns, and each row whose checksum is right that of what it has then.
     Columns are named as in `_with_checksum`: those of before, and those of after.
     """
-    were, are = (_checksum(columns) for columns in (before, after))
+    were, are = (checksum_sql(columns) for columns in (before, after))
     return (
         f"{added}; UPDATE {table} SET {CHECKSUM} = "  # noqa: S608  ours
         f"CASE WHEN {CHECKSUM} = {were} THEN {are} ELSE {CHECKSUM} END;"
@@ -277,13 +277,13 @@ MIGRATIONS: Final[Sequence[str]] = (
         id INTEGER PRIMARY KEY, origin TEXT NOT NULL, why TEXT NOT NULL, contents BLOB NOT NULL
     );
     """
-    + _with_checksum("accounts", *_ACCOUNT)
+    + _with_checksum("accounts", *ACCOUNT)
     + _with_checksum("user_attributes", "i account", "t name", "t value")
     + _with_checksum("entries", "i id", "i account", "i version", "r expires", "t line")
     + _with_checksum("entries_done", "i account", "i upto")
     + _with_checksum("replies", "i id", "i account", "i callid", "t text")
     + _with_checksum("facts", "t name", "r value")
-    + _with_checksum("channels", *_CHANNEL)
+    + _with_checksum("channels", *CHANNEL)
     + _with_checksum("members", "i channel", "i account", "i position")
     + _with_checksum("channel_attributes", "i channel", "t name", "t value")
     + _with_checksum(
@@ -325,14 +325,14 @@ MIGRATIONS: Final[Sequence[str]] = (
     _widened(
         "accounts",
         f"ALTER TABLE accounts ADD COLUMN {_REVISION} 0",
-        _ACCOUNT,
-        (*_ACCOUNT, "i revision"),
+        ACCOUNT,
+        (*ACCOUNT, "i revision"),
     )
     + _widened(
         "channels",
         f"ALTER TABLE channels ADD COLUMN {_REVISION} 0",
-        _CHANNEL,
-        (*_CHANNEL, "i revision"),
+        CHANNEL,
+        (*CHANNEL, "i revision"),
     )
     + "".join(
         _widened(

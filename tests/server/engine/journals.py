@@ -13,17 +13,17 @@ from signal_sdk.server.engine.files import (
     APPLICATION_ID,
     FILE_NAME,
 )
-from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.schema import (
     CHECKSUM,
     MIGRATIONS,
     Batch,
 )
+from tests.server.inside import OpenJournal
 
 
 @contextmanager
-def opened(directory: Path, durability: str = "process") -> Iterator[Journal]:
-    journal = Journal.open(directory, durability)
+def opened(directory: Path, durability: str = "process") -> Iterator[OpenJournal]:
+    journal = OpenJournal.open(directory, durability)
     with closing(journal):
         yield journal
 
@@ -40,13 +40,13 @@ def positions(*numbers: int) -> Batch:
     return {"members": {(1, number): (1, number, number) for number in numbers}}
 
 
-def stored(journal: Journal) -> int:
+def stored(journal: OpenJournal) -> int:
     """How many entries the file has, handled ones too."""
-    found = journal._db.execute("SELECT contents FROM entry_chunks").fetchall()
+    found = journal.db.execute("SELECT contents FROM entry_chunks").fetchall()
     return sum(len(chunks.read(contents)[0]) for (contents,) in found)
 
 
-def versions(journal: Journal) -> list[int]:
+def versions(journal: OpenJournal) -> list[int]:
     return [row[2] for row in journal.rows("entries")]
 
 

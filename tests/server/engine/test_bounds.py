@@ -34,6 +34,7 @@ from tests.server.engine.contract.harness import (
 )
 from tests.server.engine.hand import HandClock
 from tests.server.helpers import journal_engine
+from tests.server.inside import state_of
 
 
 def inner(house: House) -> EmbeddedEngine:
@@ -45,7 +46,7 @@ def inner(house: House) -> EmbeddedEngine:
 
 def known(engine: EmbeddedEngine) -> set[str]:
     """The accounts of which something is kept."""
-    return {key.account for key in engine._accounts}
+    return {key.account for key in state_of(engine).accounts}
 
 
 @pytest.fixture(params=[Memory, OnJournal])
@@ -68,7 +69,7 @@ async def test_apps_of_which_nothing_is_kept_are_forgotten_once_they_are_many(
 ) -> None:
     """In dev mode any app id is one."""
     monkeypatch.setattr(state, "MAX_APPS", 10)
-    usages = inner(house)._state.usages
+    usages = state_of(inner(house)).usages
     held = [AccountKey(f"held{number}", "ann") for number in range(5)]
     for key in held:
         await house.node.log_in(key)
@@ -158,10 +159,10 @@ async def test_what_an_app_uses_is_the_same_after_a_restart(
         for _ in range(3):
             await bob.post("ä" * 100, ANN)
         await node.engine.read_inbox(ANN, 1, 30)
-        usage = attrs.evolve(inner(node.house)._state.usage("app"))
+        usage = attrs.evolve(state_of(inner(node.house)).usage("app"))
         assert usage.bytes > 0
     again = journal_engine(tmp_path)
-    assert again._state.usage("app") == usage
+    assert state_of(again).usage("app") == usage
     await again.aclose()
 
 
@@ -263,18 +264,20 @@ async def test_the_room_of_many_that_are_gone_is_given_back(
 ) -> None:
     monkeypatch.setattr("signal_sdk.server.engine.state.MUCH", 100)
     engine = inner(house)
-    tables = (engine._accounts, engine._channels, engine._state.usage("app").uids)
+    found = state_of(engine)
+    tables = (found.accounts, found.channels, found.usage("app").uids)
     small = [sys.getsizeof(table) for table in tables]
     bob = await house.node.log_in(BOB)
     for number in range(1000):
         await bob.post("x", AccountKey("app", f"{number}"), ttl=1)
         await bob.set(built_in.CHANNEL_TTL, 1, f"room{number}")
-    assert sys.getsizeof(engine._accounts) > 10 * small[0]
+    assert sys.getsizeof(found.accounts) > 10 * small[0]
     await bob.end()
     await trio.sleep(12)
     assert known(engine) == set()
     # They are the same objects: others hold them.
-    assert tables == (engine._accounts, engine._channels, engine._state.usage("app").uids)
+    now = (found.accounts, found.channels, found.usage("app").uids)
+    assert [*map(id, tables)] == [*map(id, now)]
     assert [sys.getsizeof(table) for table in tables] <= [2 * size for size in small]
 
 

@@ -30,6 +30,7 @@ from signal_sdk.server.engine.schema import CHUNKS, FLOORS, HANDLED, TABLES, Bat
 from tests.server.engine.contract.harness import ROOM, OnJournal, login_facts, open_house
 from tests.server.engine.journals import contents, old_file
 from tests.server.helpers import inline
+from tests.server.inside import OpenJournal, state_of
 
 SECRET: Final = "plantedsecret"
 FACTS: Final = (None,) * 9
@@ -84,8 +85,8 @@ def batch() -> Batch:
 
 
 @contextmanager
-def opened(directory: Path) -> Iterator[Journal]:
-    with closing(Journal.open(directory)) as journal:
+def opened(directory: Path) -> Iterator[OpenJournal]:
+    with closing(OpenJournal.open(directory)) as journal:
         yield journal
 
 
@@ -113,7 +114,7 @@ def execute(file: Path, *statements: str) -> None:
 
 def started(directory: Path) -> EmbeddedEngine:
     """An engine that goes on there."""
-    return engine_on(Journal.open(directory))
+    return engine_on(OpenJournal.open(directory))
 
 
 def engine_on(journal: Journal) -> EmbeddedEngine:
@@ -143,7 +144,7 @@ def test_a_header_that_makes_the_file_of_no_use_is_told_by_doctor_and_start(
     [problem] = examine(tmp_path).problems
     assert "the file is corrupt (its header" in problem
     with pytest.raises(StorageError, match=f"its header names {what}"):
-        Journal.open(tmp_path)
+        OpenJournal.open(tmp_path)
 
 
 # --- what is found ---
@@ -225,7 +226,7 @@ def test_a_row_that_was_changed_is_set_aside_and_the_rest_is_used(
     assert CHANGED in told[0]
     assert not any(SECRET in problem for problem in health.problems)
     assert contents(tmp_path) == before
-    journal = Journal.open(tmp_path)
+    journal = OpenJournal.open(tmp_path)
     engine_on(journal)
     (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert f"{len(rows)} rows could not be used, and were set aside" in record.getMessage()
@@ -265,7 +266,7 @@ async def test_a_table_and_its_index_that_tell_otherwise_are_no_hindrance(
     file.write_bytes(data[:at] + b"app" + new + data[at + len(old) :])
     assert any("index" in problem for problem in examine(tmp_path).problems)
     engine = started(tmp_path)
-    had_ann = AccountKey("app", "ann1") in engine._accounts
+    had_ann = AccountKey("app", "ann1") in state_of(engine).accounts
     for name in ("ann1", "bob2", "cem7", "zzzz"):
         key = AccountKey("app", name)
         made = await waited(engine.log_in(key, login_facts(key)))
@@ -276,8 +277,8 @@ async def test_a_table_and_its_index_that_tell_otherwise_are_no_hindrance(
     assert had_ann is not bool(set_aside(tmp_path))
     assert list(examine(tmp_path).problems) == []
     again = started(tmp_path)
-    assert {key.account for key in again._accounts} == {"ann1", "bob2", "cem7", "zzzz"}
-    assert len({account.id for account in again._accounts.values()}) == 4
+    assert {key.account for key in state_of(again).accounts} == {"ann1", "bob2", "cem7", "zzzz"}
+    assert len({account.id for account in state_of(again).accounts.values()}) == 4
     await again.aclose()
 
 
@@ -316,7 +317,7 @@ def test_of_a_chunk_whose_framing_was_damaged_the_rest_is_set_aside(
     assert told == [
         f"{file}: entry_chunks, row 5: {CHANGED}; the server will set it aside",
     ]
-    journal = Journal.open(tmp_path)
+    journal = OpenJournal.open(tmp_path)
     engine_on(journal)
     assert "1 rows could not be used, and were set aside (1 of entry_chunks)" in caplog.text
     assert [row[0] for row in journal.rows("entries")] == [1, 2, 3, 6]
@@ -340,11 +341,11 @@ def test_where_the_floor_was_damaged_no_entry_comes_twice(
         assert [row[0] for row in journal.rows("entries")] == [3, 4, 5, 6]
     execute(file, "UPDATE facts SET value = 1 WHERE name = 'entries_floor'")
     assert any("facts, row 1" in problem for problem in examine(tmp_path).problems)
-    journal = Journal.open(tmp_path)
+    journal = OpenJournal.open(tmp_path)
     engine = engine_on(journal)
     assert "1 rows could not be used, and were set aside (1 of facts)" in caplog.text
     for name in ("ann1", "bob2"):
-        inbox = engine._accounts[AccountKey("app", name)].inbox
+        inbox = state_of(engine).accounts[AccountKey("app", name)].inbox
         versions = [entry.version for entry in inbox.entries]
         assert versions == sorted(set(versions))
         assert inbox.size == sum(len(entry.line) for entry in inbox.entries)
@@ -396,12 +397,12 @@ def test_damage_of_before_there_were_checksums_is_set_aside_too(
         f"user_attributes, row 3: {HOMELESS}{end}",
         f"entries, row 2: {CHANGED}{end}",
     ]
-    journal = Journal.open(tmp_path)
+    journal = OpenJournal.open(tmp_path)
     engine = engine_on(journal)
-    ann = engine._accounts[AccountKey("app", "ann")]
+    ann = state_of(engine).accounts[AccountKey("app", "ann")]
     assert [entry.line for entry in ann.inbox.entries] == [SECRET, "good"]
     assert ann.attributes == {"b": 5}
-    assert set(engine._accounts) == {AccountKey("app", "ann")}
+    assert set(state_of(engine).accounts) == {AccountKey("app", "ann")}
     journal.close()
     assert "4 rows could not be used" in caplog.text
     assert SECRET not in caplog.text
@@ -415,8 +416,8 @@ def test_an_error_of_the_library_quotes_nothing(
 ) -> None:
     filled(tmp_path)
     with opened(tmp_path) as journal:
-        journal._db.text_factory = str
-        journal._db.execute("UPDATE replies SET text = CAST(x'ff' || text AS TEXT)")
+        journal.db.text_factory = str
+        journal.db.execute("UPDATE replies SET text = CAST(x'ff' || text AS TEXT)")
         with pytest.raises(StorageError) as caught:
             list(journal.rows("replies"))
     assert SECRET not in str(caught.value)
@@ -432,7 +433,7 @@ def test_a_table_whose_schema_was_damaged_is_not_made_anew_by_it(tmp_path: Path)
             " WHERE name = 'accounts'"
         )
     execute(file, "UPDATE accounts SET generation = 9 WHERE id = 2")
-    with closing(Journal.open(tmp_path)) as journal:
+    with closing(OpenJournal.open(tmp_path)) as journal:
         with pytest.raises(StorageError) as caught:
             EmbeddedEngine(journal=journal)
         assert f"{file}: the file is corrupt (the schema of accounts is not ours)" in str(
@@ -448,7 +449,7 @@ def test_the_doctor_finds_damage_to_where_bad_rows_are_put(tmp_path: Path) -> No
             " replace(sql, 'contents', 'contenTz') WHERE name = 'set_aside'"
         )
     assert examine(tmp_path).problems
-    with closing(Journal.open(tmp_path)) as journal, pytest.raises(StorageError):
+    with closing(OpenJournal.open(tmp_path)) as journal, pytest.raises(StorageError):
         EmbeddedEngine(journal=journal)
 
 
@@ -494,7 +495,7 @@ async def test_a_channel_whose_members_were_lost_ends(
         ann = await house.node.log_in()
         await ann.join()
         await ann.set("_channel_ttl", 100)
-    with closing(Journal.open(tmp_path)) as journal:
+    with closing(OpenJournal.open(tmp_path)) as journal:
         ((channel, account, _),) = journal.rows("members")
         journal.write({"members": {(channel, account): None}})
     async with open_house(OnJournal(tmp_path)) as house:

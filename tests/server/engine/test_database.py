@@ -45,6 +45,7 @@ from tests.server.engine.journals import (
     stored,
     versions,
 )
+from tests.server.inside import OpenJournal
 
 NOBODY: Final = 65534
 """A user of no privilege: root may write whatever is read-only."""
@@ -55,8 +56,8 @@ def test_only_what_outlives_a_power_cut_waits_for_the_disk(
     tmp_path: Path, durability: str, synchronous: int
 ) -> None:
     with opened(tmp_path, durability) as journal:
-        assert journal._db.execute("PRAGMA synchronous").fetchone() == (synchronous,)
-        assert journal._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert journal.one("PRAGMA synchronous") == synchronous
+        assert journal.one("PRAGMA journal_mode") == "wal"
     # The default of a class of servers is one of these.
     assert (tmp_path / FILE_NAME).exists()
 
@@ -64,8 +65,8 @@ def test_only_what_outlives_a_power_cut_waits_for_the_disk(
 def test_only_an_operator_s_removal_pays_for_overwriting(tmp_path: Path) -> None:
     """Whatever the library's own default is."""
     for erases, secure in ((False, 2), (True, 1)):
-        with closing(Journal.open(tmp_path, erases=erases)) as journal:
-            assert journal._db.execute("PRAGMA secure_delete").fetchone() == (secure,)
+        with closing(OpenJournal.open(tmp_path, erases=erases)) as journal:
+            assert journal.one("PRAGMA secure_delete") == secure
 
 
 # --- versions ---
@@ -92,8 +93,8 @@ def test_a_newer_release_brings_an_older_file_up_to_date(
     for _ in range(2):
         with opened(tmp_path) as journal:
             assert versions(journal) == [1]
-            assert journal._db.execute("SELECT colour FROM calls").fetchall() == []
-            assert journal._db.execute("PRAGMA user_version").fetchone() == (then,)
+            assert journal.db.execute("SELECT colour FROM calls").fetchall() == []
+            assert journal.one("PRAGMA user_version") == then
     monkeypatch.undo()
     before = contents(tmp_path)
     with pytest.raises(
@@ -175,8 +176,7 @@ def test_a_file_of_the_sixth_version_keeps_all_entries_as_they_are(tmp_path: Pat
         assert len(journal.settle()) == 2
         assert list(journal.rows(ENTRIES)) == [rows[1], rows[3], (16, 1, 7, 5.0, "new")]
         # Many are one row now.
-        (count,) = journal._db.execute("SELECT COUNT(*) FROM entry_chunks").fetchone()
-        assert count == 1
+        assert journal.one("SELECT COUNT(*) FROM entry_chunks") == 1
 
 
 def test_a_migration_that_fails_changes_nothing(

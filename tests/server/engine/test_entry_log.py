@@ -17,10 +17,10 @@ from signal_sdk.server.engine import chunks, entry_log
 from signal_sdk.server.engine.base import AccountKey, Entry
 from signal_sdk.server.engine.commits import JournalCommits
 from signal_sdk.server.engine.entry_log import EntryLog
-from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.schema import Batch
 from signal_sdk.server.engine.tables import Account
 from tests.server.helpers import inline
+from tests.server.inside import OpenJournal
 
 ACCOUNTS = 3
 SLACK = 8
@@ -44,7 +44,7 @@ class Process:
     """One process's log on the journal in a directory."""
 
     def __init__(self, directory: Path) -> None:
-        self.journal = Journal.open(directory)
+        self.journal = OpenJournal.open(directory)
         self.commits = JournalCommits(self.journal, inline)
         self.accounts = [
             Account(id=number, key=AccountKey("app", f"{number}"), uid=number)
@@ -62,7 +62,7 @@ class Process:
 
     def stored(self) -> int:
         """How many entries the file has."""
-        found = self.journal._db.execute("SELECT contents FROM entry_chunks").fetchall()
+        found = self.journal.db.execute("SELECT contents FROM entry_chunks").fetchall()
         return sum(len(chunks.read(contents)[0]) for (contents,) in found)
 
     def waiting(self) -> Waiting:
@@ -97,7 +97,7 @@ class Process:
         self.journal.write = write  # type: ignore[method-assign]
 
     def die(self) -> None:
-        self.journal._db.close()
+        self.journal.db.close()
 
 
 def fail_to_write(batch: Batch) -> None:

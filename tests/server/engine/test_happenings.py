@@ -25,17 +25,17 @@ class HandCommits(Commits):
 
     def __init__(self) -> None:
         self.rows: dict[str, dict[Row, Row]] = {HAPPENINGS: {}, FACTS: {}}
-        self._changed: list[tuple[str, Row, Row | None]] = []
+        self.changed: list[tuple[str, Row, Row | None]] = []
         self._waiting: list[Callable[[SignalError | None], None]] = []
 
     def put(self, table: str, key: Row, row: Row) -> None:
-        self._changed.append((table, key, row))
+        self.changed.append((table, key, row))
 
     def drop(self, table: str, key: Row) -> None:
-        self._changed.append((table, key, None))
+        self.changed.append((table, key, None))
 
     def when_durable(self, then: Callable[[SignalError | None], None]) -> None:
-        if self._changed:
+        if self.changed:
             self._waiting.append(then)
         else:
             then(None)
@@ -44,7 +44,7 @@ class HandCommits(Commits):
         waiting, self._waiting = self._waiting, []
         error = SignalError(ECode.GENERAL_E_FAILED, "the disk is full") if fails else None
         if not fails:
-            changed, self._changed = self._changed, []
+            changed, self.changed = self.changed, []
             for table, key, row in changed:
                 if row is None:
                     self.rows[table].pop(key, None)
@@ -132,7 +132,7 @@ class Machine(RuleBasedStateMachine):
     def die(self) -> None:
         """What was done and not written comes again."""
         self.commits.commit(fails=True)
-        self.commits._changed.clear()
+        self.commits.changed.clear()
         for app in self.done:
             rows = [row[2] for row in self._rows() if row[1] == app]
             self.done[app] = min([self.done[app], *(number - 1 for number in rows)])

@@ -163,9 +163,9 @@ def test_only_chunks_with_something_that_is_of_no_use_are_written_anew(tmp_path:
         left = [*range(6, 30)]
         assert versions(journal) == left
         sql = "SELECT rowid, contents FROM entry_chunks"
-        before = dict(journal._db.execute(sql).fetchall())
+        before = dict(journal.db.execute(sql).fetchall())
         journal.settle()
-        after = dict(journal._db.execute(sql).fetchall())
+        after = dict(journal.db.execute(sql).fetchall())
         assert versions(journal) == left
     assert sorted(after) == [10, 20, 29]
     assert after[20] == before[20]

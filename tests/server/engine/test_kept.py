@@ -16,6 +16,7 @@ from signal_sdk.server.engine.journal import Journal
 from signal_sdk.wire.built_in import DEFAULT_CHANNEL_TTL_SECONDS
 from tests.server.engine.contract.harness import ANN, BOB, OnJournal, open_house
 from tests.server.helpers import journal_engine, kept_by
+from tests.server.inside import OpenJournal
 
 CAROL = AccountKey("app", "carol")
 OTHER = AccountKey("other", "ann")
@@ -111,12 +112,11 @@ async def test_of_an_account_that_is_removed_nothing_is_left(
     journal.close()
     with kept.changed(tmp_path) as keeper:
         keeper.remove_accounts(it for it in kept.accounts_of(keeper.state) if it.name != "bob")
-    journal = Journal.open(tmp_path)
+    journal = OpenJournal.open(tmp_path)
     for table, rows in (("accounts", 1), ("user_attributes", 0), ("makers", 1), ("channels", 4)):
         assert len(list(journal.rows(table))) == rows
     for table in ("entry_chunks", "entries_dropped", "entries_done", "replies"):
-        (count,) = journal._db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()  # noqa: S608  ours
-        assert count == 0
+        assert journal.one(f"SELECT COUNT(*) FROM {table}") == 0  # noqa: S608  ours
     journal.close()
     assert {it.maker for it in kept.channels_of(kept.read(tmp_path))} == {"", "bob"}
 
@@ -181,22 +181,22 @@ async def test_an_older_file_is_looked_at_unchanged(
 ) -> None:
     """Nobody knows who has made what was made before there was a table of that."""
     await fill(tmp_path)
-    journal = Journal.open(tmp_path)
+    journal = OpenJournal.open(tmp_path)
     made = "CREATE TABLE entries (id, account, version, expires, line, checksum)"
     tables = ("makers", "entry_chunks", "entries_dropped", "happenings", "locks")
     gone = "; ".join(f"DROP TABLE {table}" for table in tables)
     for table, columns in (
-        ("accounts", schema._ACCOUNT),
-        ("channels", schema._CHANNEL),
+        ("accounts", schema.ACCOUNT),
+        ("channels", schema.CHANNEL),
         ("user_attributes", ("i account", "t name", "t value")),
         ("channel_attributes", ("i channel", "t name", "t value")),
     ):
         # As they were summed then.
         gone += f"; ALTER TABLE {table} DROP COLUMN revision"
-        gone += f"; UPDATE {table} SET checksum = {schema._checksum(columns)}"  # noqa: S608  ours
+        gone += f"; UPDATE {table} SET checksum = {schema.checksum_sql(columns)}"  # noqa: S608  ours
     gone += "; ALTER TABLE user_attributes DROP COLUMN expires"
     gone += "; ALTER TABLE channel_attributes DROP COLUMN expires"
-    journal._db.executescript(f"{gone}; {made}; PRAGMA user_version = 5")
+    journal.db.executescript(f"{gone}; {made}; PRAGMA user_version = 5")
     journal.close()
     before = (tmp_path / FILE_NAME).read_bytes()
     assert kept.uses(kept.read(tmp_path))[0].makers == {"": 4}

@@ -30,7 +30,7 @@ def test_who_names_very_many_once_leaves_nothing_behind() -> None:
         redis.tag(f"app{number}")
         redis.first_uid("app", f"nobody{number}")
     caches: list[Any] = [
-        *(names.check_account_text, names._check_channel, lines.parse_flag, lines.cut_flag),
+        *(names.check_account_text, names.check_channel_text, lines.parse_flag, lines.cut_flag),
         *(_pong, redis.tag, redis.first_uid),
     ]
     assert [cache.cache_info().currsize for cache in caches] == [100] * 7

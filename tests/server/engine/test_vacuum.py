@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.schema import Batch
+from tests.server.inside import OpenJournal
 
 
 def written(count: int, size: int = 1000) -> Batch:
@@ -32,7 +32,7 @@ def file_bytes(directory: Path) -> int:
 
 
 def test_the_file_shrinks_while_it_is_written(tmp_path: Path) -> None:
-    journal = Journal.open(tmp_path)
+    journal = OpenJournal.open(tmp_path)
     journal.write(written(5000))
     large = file_bytes(tmp_path)
     assert large > 5_000_000
@@ -41,25 +41,24 @@ def test_the_file_shrinks_while_it_is_written(tmp_path: Path) -> None:
         journal.write(written(1))
     journal.close()
     assert file_bytes(tmp_path) < large / 10
-    again = Journal.open(tmp_path)
+    again = OpenJournal.open(tmp_path)
     assert list(again.rows("user_attributes")) == [(0, "a", 1, None, "x" * 1000)]
     again.close()
 
 
 def test_a_file_that_is_mostly_used_is_left_alone(tmp_path: Path) -> None:
-    journal = Journal.open(tmp_path)
+    journal = OpenJournal.open(tmp_path)
     journal.write(written(5000))
     journal.write(gone(2000))
     for _ in range(64):
         journal.write(written(1))
-    (free,) = journal._db.execute("PRAGMA freelist_count").fetchone()
-    assert free > 256
+    assert journal.one("PRAGMA freelist_count") > 256
     journal.close()
 
 
 def test_room_that_is_used_again_and_again_is_not_given_back(tmp_path: Path) -> None:
     """As the table of entries does, which grows, is cut off, and grows again."""
-    journal = Journal.open(tmp_path)
+    journal = OpenJournal.open(tmp_path)
     pages = []
     for _ in range(8):
         journal.write(written(2000))
@@ -68,13 +67,13 @@ def test_room_that_is_used_again_and_again_is_not_given_back(tmp_path: Path) -> 
         journal.write(gone(2000))
         for _ in range(31):
             journal.write(written(1))
-        pages += journal._db.execute("PRAGMA page_count").fetchone()
+        pages.append(journal.one("PRAGMA page_count"))
     assert min(pages) == max(pages) > 500
     journal.close()
 
 
 def test_room_that_is_not_used_any_more_is_given_back_in_the_end(tmp_path: Path) -> None:
-    journal = Journal.open(tmp_path)
+    journal = OpenJournal.open(tmp_path)
     for _ in range(64):
         journal.write(written(5000, size=500))
     large = file_bytes(tmp_path)
@@ -83,19 +82,19 @@ def test_room_that_is_not_used_any_more_is_given_back_in_the_end(tmp_path: Path)
         journal.write(written(1))
     journal.close()
     assert file_bytes(tmp_path) < large / 4
-    Journal.open(tmp_path).close()
+    OpenJournal.open(tmp_path).close()
 
 
 def test_a_quiet_server_gives_room_back_within_minutes(tmp_path: Path) -> None:
     """It writes once a minute, whatever happens."""
-    journal = Journal.open(tmp_path)
+    journal = OpenJournal.open(tmp_path)
     minutes = count(1)
     for _ in range(16):
         journal.write(written(5000, size=500))
     journal.write(gone(5000))
     journal.write(written(1))
     large = file_bytes(tmp_path)
-    journal._vacuum.clock = lambda: time.monotonic() + 60.0 * next(minutes)
+    journal.vacuum.clock = lambda: time.monotonic() + 60.0 * next(minutes)
     for _ in range(8):
         journal.write(written(1))
     journal.close()
@@ -106,7 +105,7 @@ def test_a_quiet_server_gives_room_back_within_minutes(tmp_path: Path) -> None:
 def test_an_older_file_becomes_one_that_shrinks_where_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_room: bool
 ) -> None:
-    journal = Journal.open(tmp_path)
+    journal = OpenJournal.open(tmp_path)
     journal.write(written(100))
     journal.close()
     (path,) = tmp_path.iterdir()
@@ -126,8 +125,7 @@ def test_an_older_file_becomes_one_that_shrinks_where_there_is_room(
             return db
 
         monkeypatch.setattr(sqlite3, "connect", limited)
-    again = Journal.open(tmp_path)
+    again = OpenJournal.open(tmp_path)
     assert len(list(again.rows("user_attributes"))) == 100
-    (mode,) = again._db.execute("PRAGMA auto_vacuum").fetchone()
-    assert (mode == 2) is has_room
+    assert (again.one("PRAGMA auto_vacuum") == 2) is has_room
     again.close()

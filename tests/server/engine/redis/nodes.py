@@ -15,12 +15,14 @@ from signal_sdk.server.engine.base import (
     AccountKey,
     Asked,
     ChannelKey,
+    Delivery,
     Post,
     Presence,
 )
 from signal_sdk.server.engine.happened import Happening
 from signal_sdk.server.engine.pending import waited
 from signal_sdk.server.engine.redis.engine import RedisEngine
+from signal_sdk.server.engine.redis.pipeline import Pipeline
 from signal_sdk.wire.events import ChannelMessage
 from tests.server.engine.contract.harness import Heard as EveryThing
 from tests.server.engine.contract.harness import login_facts
@@ -56,10 +58,32 @@ class Heard(EveryThing):
         self.all.append(("kept",))
 
 
+class OpenRedisEngine(RedisEngine):
+    """An engine that shows its connections, and may be told otherwise than Redis would."""
+
+    @property
+    def pipelines(self) -> list[Pipeline]:
+        """One to each server."""
+        return list(self._servers)
+
+    @property
+    def digest(self) -> str:
+        """Of the functions that it calls."""
+        return self._names.digest
+
+    def deliver_to(self, delivery: Delivery) -> None:
+        """Hand everything to this from here on."""
+        self._delivery = delivery
+
+    def forget(self, key: AccountKey, generation: int) -> None:
+        """Do not know any more that this node has the account's connection."""
+        self._forget(key, generation)
+
+
 class Node:
     """A node, by the real clock."""
 
-    def __init__(self, engine: RedisEngine) -> None:
+    def __init__(self, engine: OpenRedisEngine) -> None:
         self.engine = engine
         self.heard = Heard()
 
@@ -78,12 +102,12 @@ class Node:
 
     def lose(self) -> None:
         """Its connections are lost."""
-        for pipeline in self.engine._servers:
+        for pipeline in self.engine.pipelines:
             pipeline.drop()
 
     @property
     def is_up(self) -> bool:
-        return all(pipeline.is_up for pipeline in self.engine._servers)
+        return all(pipeline.is_up for pipeline in self.engine.pipelines)
 
 
 @asynccontextmanager
@@ -92,7 +116,7 @@ async def nodes(count: int, *urls: str, **settings: Any) -> AsyncIterator[list[N
     async with trio.open_nursery() as nursery:
         reactor = Reactor()
         await nursery.start(reactor.run)
-        made = [Node(RedisEngine(urls, **settings)) for _ in range(count)]
+        made = [Node(OpenRedisEngine(urls, **settings)) for _ in range(count)]
         for node in made:
             node.engine.attach(node.heard, clocks(trio.current_time, reactor))
             await nursery.start(node.engine.run)

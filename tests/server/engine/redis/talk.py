@@ -62,7 +62,7 @@ class Talk:
     said: list[str] = attrs.field(factory=list)
     refused: int = 0
 
-    async def _speak(self, number: int, node: Node) -> None:
+    async def speak(self, number: int, node: Node) -> None:
         key = AccountKey("app", f"user{number}")
         presence = await node.log_in(key)
         await node.join(key, presence)
@@ -96,7 +96,7 @@ class Talk:
             self.refused += 1
             await trio.sleep(PAUSE_SECONDS)
 
-    async def _beat(self, node: Node) -> None:
+    async def beat(self, node: Node) -> None:
         while True:
             await waited(node.engine.sweep())
             await trio.sleep(BEAT_SECONDS)
@@ -138,17 +138,17 @@ async def talking(nodes: list[Node]) -> AsyncIterator[Talk]:
     for node in nodes:
         listener = Listener()
         node.heard = listener
-        node.engine._delivery = listener
+        node.engine.deliver_to(listener)
         listeners.append(listener)
     talk = Talk(nodes, listeners)
     async with trio.open_nursery() as beats:
         for node in nodes:
-            beats.start_soon(talk._beat, node)
+            beats.start_soon(talk.beat, node)
         for node in nodes:
             await waited(node.engine.subscribe(ROOM))
         async with trio.open_nursery() as nursery:
             for number, node in enumerate([*nodes, *nodes]):
-                nursery.start_soon(talk._speak, number, node)
+                nursery.start_soon(talk.speak, number, node)
             await until(lambda: len(talk.said) > 10)
             yield talk
             talk.is_over.set()

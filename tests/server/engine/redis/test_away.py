@@ -173,7 +173,7 @@ async def test_a_session_that_is_not_here_has_lost_its_connection_in_the_end(
     async with nodes(1, shared_redis.unix_url, prefix=f"{redis_prefix}:") as (node,):
         ann = await node.log_in(ANN)
         await node.log_in(BOB)
-        node.engine._forget(ANN, ann.generation)
+        node.engine.forget(ANN, ann.generation)
         assert await lease_of(node, ANN) is None
         for _ in range(COMPARED_EVERY + 2):
             await waited(node.engine.sweep())

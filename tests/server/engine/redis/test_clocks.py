@@ -15,11 +15,10 @@ from signal_sdk.net.reactor import Reactor
 from signal_sdk.server.clock import clocks
 from signal_sdk.server.engine.base import AccountKey, Asked, Post
 from signal_sdk.server.engine.pending import waited
-from signal_sdk.server.engine.redis.engine import RedisEngine
 from signal_sdk.wire import built_in
 from tests.redis.servers import RedisServer
 from tests.server.engine.contract.harness import login_facts
-from tests.server.engine.redis.nodes import ANN, BOB, Node, until
+from tests.server.engine.redis.nodes import ANN, BOB, Node, OpenRedisEngine, until
 
 OFF_SECONDS = (-45.0, 45.0)
 SLACK_SECONDS = 2.0
@@ -32,7 +31,7 @@ async def two_nodes(redis: RedisServer, prefix: str) -> AsyncIterator[list[Node]
         await nursery.start(reactor.run)
         made = []
         for off in OFF_SECONDS:
-            engine = RedisEngine([redis.unix_url], prefix=f"{prefix}:", life_seconds=3)
+            engine = OpenRedisEngine([redis.unix_url], prefix=f"{prefix}:", life_seconds=3)
             node = Node(engine)
             engine.attach(node.heard, clocks(lambda off=off: time.time() + off, reactor))  # type: ignore[misc]
             await nursery.start(engine.run)

@@ -32,7 +32,7 @@ async def test_a_node_of_another_release_serves_beside_the_others(
         for module in (core_module, library_module):
             monkeypatch.setattr(module, "library", Later)
         async with nodes(1, url, prefix=prefix) as (there,):
-            assert there.engine._names.digest != here.engine._names.digest
+            assert there.engine.digest != here.engine.digest
             await talk(here, there, ann)
 
 

@@ -69,7 +69,7 @@ def asked_by(key: AccountKey, generation: int, callid: int | None = None) -> Ask
 
 
 def waiting(node: Node) -> int:
-    return sum(len(it) for it in node.engine._servers)
+    return sum(map(len, node.engine.pipelines))
 
 
 async def lines_of(node: Node, key: AccountKey) -> list[str]:
@@ -137,7 +137,7 @@ async def test_more_than_a_socket_takes_at_once_goes_out_whole(
     shared_redis: RedisServer, redis_prefix: str
 ) -> None:
     async with nodes(1, shared_redis.unix_url, prefix=f"{redis_prefix}:") as (node,):
-        (pipeline,) = node.engine._servers
+        (pipeline,) = node.engine.pipelines
         texts = [b"%d" % number * 4_000_000 for number in range(3)]
         found = [pipeline.raw("ECHO", text) for text in texts]
         for text, reply in zip(texts, found, strict=True):
@@ -168,7 +168,7 @@ async def test_a_socket_that_has_nothing_after_all_is_read_again(
     monkeypatch.setattr(trio.lowlevel, "wait_readable", wait)
     monkeypatch.setattr(pipeline, "Connection", Counted)
     async with nodes(1, shared_redis.unix_url, prefix=f"{redis_prefix}:") as (node,):
-        (one,) = node.engine._servers
+        (one,) = node.engine.pipelines
         for text in (b"one", b"two", b"three"):
             assert await waited(one.raw("ECHO", text)) == text
     assert waits > 2
