@@ -117,6 +117,12 @@ def test_data_that_no_server_would_use_is_a_problem(
     assert said in problem(doctor("--redis", shared_redis.unix_url, prefix=redis_prefix))
 
 
+def test_another_program_s_data_is_a_problem(shared_redis: RedisServer, redis_prefix: str) -> None:
+    shared_redis.command("LPUSH", f"{redis_prefix}:schema", SECRET)
+    line = problem(doctor("--redis", shared_redis.unix_url, prefix=redis_prefix))
+    assert line.endswith("what is there is another program's: use another prefix")
+
+
 def test_a_redis_that_evicts_or_is_nearly_full_is_a_problem() -> None:
     with RedisServer(config=["maxmemory 3mb", "maxmemory-policy noeviction"]) as redis:
         redis.fill("x")

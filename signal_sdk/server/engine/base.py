@@ -26,6 +26,9 @@ refusal is a `SignalError` with the code that its client hears, and has changed 
 `UnknownError`: where a node has lost sight of the state, nobody knows what became of what was under
 way. When it is back, a session that is this node's there and not here is as if its connection had
 broken then.
+
+Of the rates, a channel's are the engine's, so that all nodes share them; those of an account,
+of a session and of an address are their node's, and no operation knows them.
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ from coredis.exceptions import (
     MovedError,
     RedisError,
     UnknownCommandError,
+    WrongTypeError,
 )
 from coredis.exceptions import ConnectionError as ConnectionLostError
 from coredis.parser import NotEnoughData
@@ -86,6 +87,7 @@ _CODES: Final[dict[type[Exception], str]] = {
     AuthenticationRequiredError: "NOAUTH",
     AuthorizationError: "NOPERM",
     UnknownCommandError: "ERR",
+    WrongTypeError: "WRONGTYPE",
 }
 """What the parser has taken off the text of these."""
 

@@ -377,5 +377,8 @@ def refusal(failure: Failure) -> SignalError:
         return Full()
     if failure.code in ("LOADING", "MASTERDOWN", "CLUSTERDOWN", "READONLY", "TRYAGAIN", "ASK"):
         return away(f"Redis is not ready ({failure.code})")
+    if failure.code == "WRONGTYPE":
+        what = "what is there is another program's: use another prefix"
+        return SignalError(ECode.GENERAL_E_FAILED, what)
     logger.warning("Redis has refused a command: %s", failure.text)
     return away(f"Redis has refused it ({failure.code})")

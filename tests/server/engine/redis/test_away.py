@@ -275,12 +275,27 @@ async def test_a_wrong_password_is_not_told(caplog: pytest.LogCaptureFixture) ->
         assert "hunter2" not in repr(caught.value.exceptions) + caplog.text
 
 
-async def test_data_of_another_form_is_refused(
-    shared_redis: RedisServer, redis_prefix: str
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("SET", "99"), "has data of version 99 under"),
+        (("SET", "theirs"), "has data of something else under"),
+        (
+            ("LPUSH", "theirs"),
+            "refuses GET .*:schema: what is there is another program's: use another prefix",
+        ),
+    ],
+)
+async def test_data_of_another_form_or_program_is_refused_in_one_line(
+    shared_redis: RedisServer, redis_prefix: str, words: tuple[str, str], why: str
 ) -> None:
-    shared_redis.command("SET", f"{redis_prefix}:schema", "99")
+    command, value = words
+    shared_redis.command(command, f"{redis_prefix}:schema", value)
     with pytest.RaisesGroup(
-        pytest.RaisesExc(StorageError, match="of version 99"), flatten_subgroups=True
+        pytest.RaisesExc(
+            StorageError, match=f"^Redis at .*{why}", check=lambda exc: "\n" not in str(exc)
+        ),
+        flatten_subgroups=True,
     ):
         async with nodes(1, shared_redis.unix_url, prefix=f"{redis_prefix}:"):
             pass
