@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -391,6 +393,15 @@ def test_the_engine_s_tests_know_nothing_private_of_it() -> None:
     assert paths
     found = {path.name: names for path in paths if (names := [*private_names(path.read_text())])}
     assert found == {}
+
+
+def test_nobody_s_tests_reach_into_an_engine() -> None:
+    tests = ROOT / "tests"
+    folders = [it for it in tests.iterdir() if it.is_dir() and it.name != "node_modules"]
+    paths = {*tests.glob("*.py"), *(path for it in folders for path in it.rglob("*.py"))}
+    paths -= {tests / "server" / "inside.py", Path(__file__)}
+    found = [it.name for it in paths if re.search(r"\bengine\._[a-z]", it.read_text())]
+    assert found == []
 
 
 @pytest.mark.parametrize("source", ["engine._state", "open()._db.execute(x)", "x._clock = y"])

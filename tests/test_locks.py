@@ -21,10 +21,12 @@ from signal_sdk import (
     SignalError,
 )
 from signal_sdk.server.engine.base import AccountKey
+from signal_sdk.server.engine.lock_operations import LOCK
 from signal_sdk.testing import FaultyNetwork
 from signal_sdk.testing.server import LocalServer, local_server, trio_wall_clock
 from signal_sdk.wire import names
 from tests.server.helpers import dev_config
+from tests.server.inside import state_of
 from tests.signals import NO_TOKEN, ecode_of, log_in, signals
 
 LEASE = 6.0
@@ -304,12 +306,12 @@ async def test_a_lock_that_the_server_has_ended_before_it_was_given_up(
     """Nobody can cut off a block that waits for nothing; that the lock was lost is said all the
     same.
     """
-    engine: Any = server.node.engine
+    state = state_of(server.node.engine)
 
     async def work() -> None:
         async with rooms[0].lock("door"):
-            for ask in list(engine._locks):
-                engine._end_ask(ask)
+            for ask in list(state.locks):
+                state.dues.do((LOCK, ask))
 
     with pytest.raises(LockLostError, match="'door' is lost: the server had ended its lease"):
         await work()

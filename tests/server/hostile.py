@@ -28,7 +28,7 @@ from signal_sdk.wire.built_in import CHANNEL_TTL
 from signal_sdk.wire.names import MAX_TTL_SECONDS
 from tests.packet_client import PacketClient, packet_client
 from tests.server.helpers import FOREVER, settle
-from tests.server.inside import state_of
+from tests.server.inside import state_of, times_of, to_be_swept
 from tests.wire_client import WireClient, wire_client
 
 APP: Final = "app"
@@ -244,7 +244,7 @@ class Life:
             *state.accounts.values(),
             *state.locks,
         }
-        assert {of for dues in (state.dues, state.expiries) for _, of in dues._times} <= records
+        assert {of for dues in (state.dues, state.expiries) for _, of in times_of(dues)} <= records
 
     # --- the end ---
 
@@ -277,9 +277,8 @@ class Life:
         ending = [it for it in state.accounts.values() if it.next_end is not None]
         assert node.statistics().due == len(ending)
         assert node.statistics().listening == 0
-        engine: Any = node.engine
         assert not state.histories
-        assert not engine._inboxes._to_sweep
+        assert not to_be_swept(node.engine)
         presences: Any = node._presences
         tables: list[Any] = [presences._sent, state.messages, state.changes]
         for rates in tables:

@@ -35,7 +35,7 @@ from signal_sdk.wire import datagrams
 from signal_sdk.wire.functions import ChannelCatchUp, UserLogout
 from tests.packet_client import PacketClient, packet_client
 from tests.server.helpers import ask, dev_config, settle
-from tests.server.inside import state_of
+from tests.server.inside import state_of, times_of
 from tests.wire_client import WireClient, wire_client
 
 ONE: Final = "one"
@@ -373,7 +373,7 @@ def kept_of(server: LocalServer, app: str) -> dict[str, Any]:
         "due": {
             (kind, key): time
             for dues in (state.dues, state.expiries)
-            for (kind, of), time in dues._times.items()
+            for (kind, of), time in times_of(dues).items()
             if (key := key_of(of))[0] == app
         },
         "sent": times(presences._sent),
