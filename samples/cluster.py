@@ -28,6 +28,7 @@ from samples.programs import (
     ProgramError,
     cancel_on_signal,
     end_with,
+    free_node_port,
     free_port,
     module,
     run,
@@ -36,7 +37,7 @@ from samples.programs import (
 )
 
 APP = "demo"
-PORTS = (8001, 8011)
+PORTS = (8001, 8002)
 LISTENS = r"ws://([\w.]+:\d+)/"
 """How a node says where it listens."""
 
@@ -94,7 +95,7 @@ async def show_bots(one: str, two: str, url: str) -> None:
 
 def free_ports() -> list[int]:
     """The usual ports, or where one is taken 0, for any that is free."""
-    return [free_port(port) for port in PORTS]
+    return [free_node_port(port) for port in PORTS]
 
 
 def redis_server() -> str:

@@ -24,6 +24,8 @@ PORT = 8001
 NATIVE_PORT = 8003
 LOOKUP_PORTS = (8180, 8181)
 PAGE_PORT = 8080
+ADMIN_UP = 10
+"""How far above its own port a server in dev mode has its admin address."""
 
 READY_SECONDS = 30
 """How long a program may take to say that it is ready."""
@@ -58,7 +60,12 @@ def free_server_port() -> int:
     those of native clients, too.
     """
     is_free = free_port(NATIVE_PORT) and all(free_port(port, udp=True) for port in LOOKUP_PORTS)
-    return PORT if free_port(PORT) and is_free else 0
+    return free_node_port(PORT) if is_free else 0
+
+
+def free_node_port(preferred: int) -> int:
+    """`preferred` where it and the admin address's are free; otherwise 0, for any that are."""
+    return preferred if free_port(preferred) and free_port(preferred + ADMIN_UP) else 0
 
 
 def free_port(preferred: int, *, udp: bool = False) -> int:
