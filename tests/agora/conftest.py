@@ -26,10 +26,6 @@ from tests.web.web_peer import WebPeer, web_peer
 CONFIG: Final = Config(
     server=ServerConfig(dev=True), limits=LimitsConfig(user_messages_per_second=100_000)
 )
-OF_PROGRAMS: Final = ("test_ends", "test_hostile")
-"""Tests of a program's own end, and of what its callbacks and its log do: the server is nothing to
-those.
-"""
 
 
 @attrs.define(eq=False)
@@ -85,10 +81,9 @@ def threaded_server(
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Most tests run twice: on one node, and on two."""
+    """Each test that has a server runs twice: on one node, and on two."""
     if "serve_by" in metafunc.fixturenames:
-        kinds = [ONE] if metafunc.module.__name__.rpartition(".")[2] in OF_PROGRAMS else [ONE, TWO]
-        metafunc.parametrize("serve_by", kinds, indirect=True)
+        metafunc.parametrize("serve_by", [ONE, TWO], indirect=True)
 
 
 @pytest.fixture

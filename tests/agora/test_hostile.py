@@ -22,6 +22,7 @@ from signal_sdk import (
 )
 from signal_sdk.client.dialer import make_dialer
 from signal_sdk.errors import LinkError, LoginError
+from signal_sdk.flat import retries
 from signal_sdk.flat.failures import in_words
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.websocket.link import Link
@@ -229,8 +230,11 @@ class BadDialer:
 
 
 def test_a_dialer_s_exception_that_cannot_be_shown_fails_the_login(
-    far_server: ThreadedServer, make: Make
+    far_server: ThreadedServer, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Three tries, as ever.
+    monkeypatch.setattr(retries, "FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(retries, "PAUSE_FACTOR", 1.0)
     _, other = make(far_server.address)
     with create_agora_sdk_instance_cpp(server=BadDialer()) as api:
         ears = Ears()
