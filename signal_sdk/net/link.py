@@ -15,7 +15,7 @@ import trio
 from signal_sdk.errors import LinkError
 from signal_sdk.net.closed import ABNORMAL_CLOSURE, LinkClosed, ReadsTooSlowly
 from signal_sdk.net.outbox import Outbox
-from signal_sdk.net.reactor import Reactor
+from signal_sdk.net.reactor import IN_A_WORD, Reactor
 from signal_sdk.net.sleeper import Sleeper
 from signal_sdk.net.strangers import (
     FRAME_COST_BYTES,
@@ -360,6 +360,8 @@ class StreamLink(Generic[M]):
         if take is None:
             return None
         last = len(messages)
+        if last > 1 and ends == IN_A_WORD:
+            return 0.0
         for taken, message in enumerate(messages):
             if taken and (taken == MESSAGES_PER_TURN or self._reactor.time() >= ends):
                 del messages[:taken]

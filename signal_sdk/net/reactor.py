@@ -44,6 +44,14 @@ read.
 """
 TURN_SECONDS: Final = 0.00025
 """For how long one is read where others wait; one message is always taken."""
+IN_A_WORD: Final = -math.inf
+"""When the turn ends of one of whom nothing is known yet, where others wait: he may say one thing,
+if that is all. There may be very many, and among them whoever asks seldom.
+"""
+MORE_SECONDS: Final = 0.001
+"""What it counts once to have more than one turn takes, or than one may say: who asks seldom has
+not, and comes before all who have.
+"""
 FLUSH_SECONDS: Final = 0.000005
 """What each outbox counts that a turn has put something into: all are written after the slice."""
 MANY_TOLD: Final = 32
@@ -287,9 +295,8 @@ class Reactor:
             if on_readable is None or key in self._resting:
                 continue
             began, written = now, len(flusher.ready)
-            # Of those of whom nothing is known yet there may be very many.
             step = turns.step
-            self.turn_ends = began + TURN_SECONDS if step else began
+            self.turn_ends = began + TURN_SECONDS if step else IN_A_WORD
             seconds = on_readable()
             now = time()
             told = len(flusher.ready) - written
@@ -298,10 +305,11 @@ class Reactor:
             elif told and step <= SELDOM_STEPS:
                 flusher.flush_quiet(written, now)
             used = now - began + FLUSH_SECONDS * told
-            if on_readable is key or key in watched:
-                turns.charge(key, used, now)
             if seconds is not None:
                 again.append((key, seconds))
+                used += MORE_SECONDS if step <= SELDOM_STEPS else 0.0
+            if on_readable is key or key in watched:
+                turns.charge(key, used, now)
             if now >= ends or self._gives_way:
                 break
             if now >= looks:

@@ -12,6 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from signal_sdk.net.flusher import GATHER_SECONDS, QUIET_SECONDS
+from signal_sdk.net.link import StreamLink
 from signal_sdk.net.outbox import Outbox
 from signal_sdk.net.reactor import LOOK_SECONDS, MANY_TOLD, SLICE_SECONDS, Reactor
 from signal_sdk.net.transport import Transport
@@ -137,29 +138,86 @@ async def test_who_comes_within_a_slice_is_read_and_answered_within_it(
             assert order.index(quiet) == len(order) - 2
 
 
+async def test_who_has_more_than_a_turn_takes_is_behind_those_who_have_not_from_the_start(
+    autojump_clock: MockClock,
+) -> None:
+    async with costly(autojump_clock) as (reactor, sockets):
+        busy = [sockets.add(reactor, STEP_SECONDS / 20) for _ in range(300)]
+        quiet = sockets.add(reactor, 0.0001, once=True)
+        while len(set(sockets.order)) <= len(busy):
+            await trio.lowlevel.checkpoint()
+        # None has used more than the quiet one yet.
+        assert max(map(sockets.order.count, busy)) <= 4
+        came = trio.current_time()
+        sockets.order.clear()
+        sockets.times.clear()
+        sockets.again(quiet)
+        while quiet not in sockets.order:
+            await trio.lowlevel.checkpoint()
+        assert sockets.times[sockets.order.index(quiet)] - came < 2 * SLICE_SECONDS
+
+
+class Words(StreamLink[bytes]):
+    """What is said is words."""
+
+    _is_ended = False
+
+    def _feed(self, data: bytes) -> None:
+        self._messages += data.split()
+
+
+async def test_a_newcomer_with_much_to_say_waits_for_those_who_say_one_thing(
+    autojump_clock: MockClock,
+) -> None:
+    async with costly(autojump_clock) as (reactor, sockets):
+        for _ in range(100):
+            sockets.add(reactor, SLICE_SECONDS / 10)
+        await passes(100)
+        taken: list[bytes] = []
+
+        def take(word: bytes) -> bool:
+            taken.append(word)
+            return True
+
+        said = [b"much to say", b"little"]
+        ends = [socket_pair() for _ in said]
+        links = [Words(far, reactor) for _, far in ends]
+        for (near, _), link, words in zip(ends, links, said, strict=True):
+            link.watch(take)
+            assert link.rest(lambda: None)
+            near.send_nowait(words)
+        with trio.fail_after(10):
+            while len(taken) < 4:
+                await trio.lowlevel.checkpoint()
+        assert taken == [b"little", b"much", b"to", b"say"]
+        for near, far in ends:
+            near.close()
+            far.close()
+
+
 async def test_who_gives_way_ends_the_slice(autojump_clock: MockClock) -> None:
     async with costly(autojump_clock) as (reactor, sockets):
-        turn = 0
-        ended: list[int] = []
-        read: list[int] = []
+        first: tuple[float, float] | None = None
+        ended: list[tuple[float, float]] = []
+        read: list[tuple[float, float]] = []
 
         def give_way() -> None:
             reactor.give_way()
             # In the first slice nobody waits yet: all are read as they come.
-            if turn:
-                ended.append(turn)
+            if reactor.read_at != first:
+                ended.append(reactor.read_at)
 
         def note() -> None:
-            assert turn not in ended
-            read.append(turn)
+            nonlocal first
+            first = first or reactor.read_at
+            assert reactor.read_at not in ended
+            read.append(reactor.read_at)
 
         for number in range(9):
             then = give_way if number == 4 else note
             sockets.add(reactor, SLICE_SECONDS / 100, then=then)
-        for _ in range(100):
-            await trio.lowlevel.checkpoint()
-            turn += 1
-        assert len(ended) > 5 < len(read)
+        await passes(100)
+        assert len(ended) > 5 < len(set(read))
 
 
 async def test_who_is_costly_has_its_turn_as_much_less_often(autojump_clock: MockClock) -> None:
