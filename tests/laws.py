@@ -101,6 +101,7 @@ ON_TIME = {
     "signal_sdk.router.time_limit": "a handler is its user's own, who says how long it may take",
     "signal_sdk.server.acceptor": "it sends the clients away at a pace",
     "signal_sdk.server.connection": "a shield has to end where no reactor runs any more, too",
+    "signal_sdk.server.engine.commits": "it gathers for a moment, unless something is urgent",
     "signal_sdk.server.engine.redis.engine": "a stop has to end without a reactor, too",
     "signal_sdk.testing.faulty_link": "a fault strikes in its time",
     "signal_sdk.testing.notes": "a test says how long it waits",

@@ -21,7 +21,7 @@ QUIET_SECONDS = 0.05
 """Who was written to twice in less than this waits for more; all others are written to at once all
 the same: a lone answer, also one to what has just come.
 """
-FEW_QUIET = 32
+FEW_QUIET = 8
 """Where very many are to be flushed, so many at most come first since they were not written to just
 now: where these are many, too, that would make all others late.
 """

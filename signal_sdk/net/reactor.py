@@ -88,6 +88,8 @@ class Reactor:
         """When what is being read was read, by the patient clock and by trio's: one reading serves
         all of a slice.
         """
+        self.serves_seldom: bool = False
+        """Is somebody being read who asks seldom, while others wait?"""
         self.time: Callable[[], float] = lambda: 0.0
         """Trio's clock, while it runs."""
         self._epoll: select.epoll | None = None
@@ -101,6 +103,7 @@ class Reactor:
         self._is_polling = False
         """Is the task that polls about to read again?"""
         self._gives_way = False
+        self._ends_slice = False
         self._sleeper = Sleeper()
         self._judges: list[Callable[[], None]] = []
         self._judging = Sleeper()
@@ -163,11 +166,14 @@ class Reactor:
         if not self._is_reading and not self._is_polling:
             self._sleeper.wake()
 
-    def give_way(self) -> None:
-        """Whoever is being woken, and whoever he wakes, runs before more is read: each would wait
-        for a slice else. May be called in any thread.
+    def give_way(self, *, at_once: bool = False) -> None:
+        """Whoever is being woken, and whoever he wakes, runs before the next slice is read, or
+        `at_once` before the rest of this one: each would wait for a slice else. May be called in
+        any thread.
         """
         self._gives_way = True
+        if at_once:
+            self._ends_slice = True
 
     async def _let_others_run(self) -> None:
         """Between two slices."""
@@ -297,24 +303,26 @@ class Reactor:
             began, written = now, len(flusher.ready)
             step = turns.step
             self.turn_ends = began + TURN_SECONDS if step else IN_A_WORD
+            self.serves_seldom = step <= SELDOM_STEPS
             seconds = on_readable()
             now = time()
             told = len(flusher.ready) - written
             if told > MANY_TOLD:
                 flusher.put_off(written)
-            elif told and step <= SELDOM_STEPS:
+            elif told and self.serves_seldom:
                 flusher.flush_quiet(written, now)
             used = now - began + FLUSH_SECONDS * told
             if seconds is not None:
                 again.append((key, seconds))
-                used += MORE_SECONDS if step <= SELDOM_STEPS else 0.0
+                used += MORE_SECONDS if self.serves_seldom else 0.0
             if on_readable is key or key in watched:
                 turns.charge(key, used, now)
-            if now >= ends or self._gives_way:
+            if now >= ends or self._ends_slice:
                 break
             if now >= looks:
                 looks = now + LOOK_SECONDS
                 self._line_up(self._poll())
+        self.serves_seldom = self._ends_slice = False
         if turns:
             turns.count(now)
         for key, seconds in again:

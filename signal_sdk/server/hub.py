@@ -326,8 +326,13 @@ class Hub(Delivery):
     def gather(self) -> AbstractContextManager[None]:
         return self._reactor.flusher.gathering()
 
-    def give_way(self) -> None:
-        self._reactor.give_way()
+    @property
+    def serves_seldom(self) -> bool:
+        """Is what is being read of somebody who asks seldom, where others wait?"""
+        return self._reactor.serves_seldom
+
+    def give_way(self, *, at_once: bool = False) -> None:
+        self._reactor.give_way(at_once=at_once)
 
     def together(self) -> AbstractContextManager[None]:
         return self._reactor.flusher.together

@@ -33,10 +33,7 @@ from signal_sdk.server.watches import Watches
 from signal_sdk.server.wires.base import ClientLink
 from signal_sdk.wire import call2, functions, results, typed
 from signal_sdk.wire.arguments import Arguments
-from signal_sdk.wire.attribute_functions import (
-    UserUnwatch,
-    UserWatch,
-)
+from signal_sdk.wire.attribute_functions import UserUnwatch, UserWatch
 from signal_sdk.wire.hidden import hides
 from signal_sdk.wire.rights import ALL
 
@@ -142,16 +139,11 @@ class Requests:
         return session, ack, args
 
     def _ask(
-        self,
-        session: Session,
-        request: AnyRequest,
-        question: Question,
-        args: Arguments,
-        now: float,
+        self, session: Session, request: AnyRequest, query: Question, args: Arguments, now: float
     ) -> Pending[None] | None:
         most = self._services.limits.questions_per_second
         check_pace(session.questions, most, now, "questions_per_second")
-        found = question(session, args)
+        found = query(session, args)
         if isinstance(found, Pending):
             return self._later(request, found, partial(self._tell, session, request.callid))
         self._tell(session, request.callid, found)
@@ -169,12 +161,7 @@ class Requests:
             self._watches.forget()
 
     def _change(
-        self,
-        session: Session,
-        request: AnyRequest,
-        ack: int | None,
-        args: Arguments,
-        now: float,
+        self, session: Session, request: AnyRequest, ack: int | None, args: Arguments, now: float
     ) -> Pending[None] | None:
         services, callid, kind = self._services, request.callid, type(args)
         engine = services.engine
@@ -276,7 +263,10 @@ class Requests:
         if len(text) > QUESTION_CHARS and not isinstance(result, results.JoinResult):
             # It tells how things are, as the answer to a question does.
             charge_answer(session, text, self._services.limits)
-        self._services.engine.when_durable(_Acknowledgement(self, callid, text, then))
+        self._services.engine.when_durable(
+            _Acknowledgement(self, callid, text, then),
+            is_urgent=self.unwritten == 1 and self._services.hub.serves_seldom,
+        )
 
     def _tell(self, session: Session, callid: call2.CallId, result: results.Result) -> None:
         """Answer a question."""

@@ -202,7 +202,7 @@ async def test_who_gives_way_ends_the_slice(autojump_clock: MockClock) -> None:
         read: list[tuple[float, float]] = []
 
         def give_way() -> None:
-            reactor.give_way()
+            reactor.give_way(at_once=True)
             # In the first slice nobody waits yet: all are read as they come.
             if reactor.read_at != first:
                 ended.append(reactor.read_at)

@@ -146,7 +146,9 @@ class FarEngine:
         if not self._is_up:
             raise away()
 
-    def when_durable(self, then: Callable[[SignalError | None], None]) -> None:
+    def when_durable(
+        self, then: Callable[[SignalError | None], None], *, is_urgent: bool = False
+    ) -> None:
         """As the contract has it: what is answered is kept."""
         then(None)
 
@@ -414,7 +416,7 @@ class _Behind(Delivery):
         # What is behind goes its own way, and says nothing of turns.
         return nullcontext()
 
-    def give_way(self) -> None:
+    def give_way(self, *, at_once: bool = False) -> None:
         """Nothing is read."""
 
     def together(self) -> AbstractContextManager[None]:

@@ -267,8 +267,8 @@ class _LateDelivery:
     def gather(self) -> AbstractContextManager[None]:
         return self._delivery.gather()
 
-    def give_way(self) -> None:
-        self._delivery.give_way()
+    def give_way(self, *, at_once: bool = False) -> None:
+        self._delivery.give_way(at_once=at_once)
 
     def together(self) -> AbstractContextManager[None]:
         return self._delivery.together()

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from signal_sdk.server.engine.database import PROCESS
 from signal_sdk.server.engine.dues import Dues
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.state import Due, State
@@ -38,8 +39,8 @@ def to_be_swept(engine: Any) -> Sequence[Account]:
 class OpenJournal(Journal):
     """A journal that shows its database."""
 
-    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
-        super().__init__(path, db)
+    def __init__(self, path: Path, db: sqlite3.Connection, durability: str = PROCESS) -> None:
+        super().__init__(path, db, durability)
         self.db = db
 
     @property

@@ -98,7 +98,7 @@ class Heard:
     def gather(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
 
-    def give_way(self) -> None:
+    def give_way(self, *, at_once: bool = False) -> None:
         """Nothing is read."""
 
     def together(self) -> AbstractContextManager[None]:

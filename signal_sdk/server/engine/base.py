@@ -220,9 +220,10 @@ class Engine(Operating, Following, Attributing, Calling, Locking, Protocol):
     def check_writable(self) -> None:
         """Raise `SignalError` where nothing that is changed now could be made durable."""
 
-    def when_durable(self, then: Then) -> None:
+    def when_durable(self, then: Then, *, is_urgent: bool = False) -> None:
         """Call `then` once all that has been done so far is durable: at once where it is. Calls
-        come in the order of `when_durable`.
+        come in the order of `when_durable`, but that what `is_urgent` may come before others: an
+        engine that gathers what it makes durable sees to it soon.
         """
 
     @property

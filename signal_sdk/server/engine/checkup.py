@@ -14,10 +14,10 @@ from typing import Any, Final
 import attrs
 
 from signal_sdk.errors import StorageError
-from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.files import FILE_NAME, READ_ONLY, exposed, is_writable, unusable
 from signal_sdk.server.engine.journal import Journal, looked_at
 from signal_sdk.server.engine.kept import AppUse, uses
+from signal_sdk.server.engine.noting import Commits
 from signal_sdk.server.engine.recovery import load, told
 from signal_sdk.server.engine.schema import COUNTED, MIGRATIONS
 from signal_sdk.server.engine.state import State

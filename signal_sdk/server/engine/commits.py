@@ -2,7 +2,13 @@
 and only then acknowledged.
 
 Owns: the batch that is being gathered, the one that is being written, who waits for which, and what
-is done while the journal cannot be written. Must not know what a row means, or SQLite.
+is done while the journal cannot be written. Must not know what a row means, or SQLite, nor in which
+turns those are told who have waited (telling.py).
+
+A short batch for which few wait, or somebody to whom it is urgent, is written where the server
+runs: that takes less than a thread of its own would take to get the interpreter from a busy server,
+and to be heard. All others, and where the disk is slow or the file has to be looked after, are
+written in a thread.
 
 A row that was put and taken away again within one batch is never written. While writing fails
 (a full disk), nothing is lost: the batch that failed is written with the next, once a second is
@@ -11,11 +17,10 @@ tried, and meanwhile nothing that changes anything is let in.
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import math
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 
@@ -24,8 +29,10 @@ from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.server.engine.base import Then
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.measures import Batches
+from signal_sdk.server.engine.noting import Alone, Commits, Others
 from signal_sdk.server.engine.schema import CHUNKS, Batch, Row
 from signal_sdk.server.engine.tables import Account, Channel
+from signal_sdk.server.engine.telling import Telling, tell
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server.engine")
 
@@ -38,6 +45,13 @@ FEW: Final = 4
 of the scheduler brings: whoever comes alone, one change behind the other, waits for nobody.
 """
 RETRY_SECONDS: Final = 1.0
+SHORT: Final = 500
+"""A batch of at most so many rows and entries is short, and of at most `SHORT_CHARS` characters: it
+is written in 2 ms at most.
+"""
+SHORT_CHARS: Final = 128 * 1024
+SLOW_SECONDS: Final = 0.005
+"""A disk that takes longer for a short batch is left to a thread for `RETRY_SECONDS`."""
 BEHIND: Final = 2000
 """How many may wait for the batch that is being gathered before that is said to be large: a message
 to an account is two. One of so many is written in some 2 ms, and they are told in some 10.
@@ -46,33 +60,9 @@ BEHIND_CHARS: Final = 2 * 1024 * 1024
 """How many characters its rows may have before that is said, too: messages, attributes and replies
 may be long. So many are written in some 10 ms.
 """
-TELL_SECONDS: Final = 0.001
-"""For how long those are told who have waited for a batch, before others run."""
-TELLS_PER_LOOK: Final = 16
-"""How many of them are told between two looks at the clock."""
 
 InThread = Callable[[Callable[[Batch], None], Batch], Awaitable[None]]
 """Has a batch written while other tasks run."""
-
-
-class Others(Protocol):
-    """What else there is to be done: as `Delivery` has it."""
-
-    def gather(self) -> AbstractContextManager[None]:
-        """Within this, many are told in turns, between which others run."""
-
-    def give_way(self) -> None:
-        """Whoever is being woken comes before others. May be called in any thread."""
-
-
-class Alone:
-    """There is nothing else to be done."""
-
-    def gather(self) -> AbstractContextManager[None]:
-        return contextlib.nullcontext()
-
-    def give_way(self) -> None:
-        pass
 
 
 async def in_thread(write: Callable[[Batch], None], batch: Batch) -> None:
@@ -80,53 +70,14 @@ async def in_thread(write: Callable[[Batch], None], batch: Batch) -> None:
     await trio.to_thread.run_sync(write, batch)
 
 
-class Commits:
-    """Where an engine notes its changes. This one is for state that lives as long as the process:
-    nothing is noted, and all is durable at once.
-    """
-
-    batches: Batches | None = None
-    """What was written, where there is a journal."""
-
-    def account(self, account: Account) -> None:
-        """The account's own row has changed."""
-
-    def channel(self, channel: Channel) -> None:
-        """The channel's own row has changed."""
-
-    def put(self, table: str, key: Row, row: Row) -> None:
-        """There is this row now, whatever was there before."""
-
-    def drop(self, table: str, key: Row) -> None:
-        """There is no such row any more."""
-
-    def check(self) -> None:
-        """Raise `SignalError` while nothing can be written."""
-
-    def when_durable(self, then: Then) -> None:
-        """Call `then` once all changes noted so far are durable."""
-        then(None)
-
-    @property
-    def is_behind(self) -> bool:
-        """Do very many wait for the batch that is being gathered, or is there very much in it?"""
-        return False
-
-    async def run(self, others: Others) -> None:  # noqa: ARG002  there is nothing to tell of
-        """Commit until cancelled, beside others."""
-        await trio.sleep_forever()
-
-    async def aclose(self) -> None:
-        """Commit what there is, and close."""
-        await trio.lowlevel.checkpoint()
-
-
 class JournalCommits(Commits):
     """Changes on their way into a journal."""
 
-    def __init__(self, journal: Journal, run_in_thread: InThread = in_thread) -> None:
+    def __init__(self, journal: Journal, run_in_thread: InThread | None = None) -> None:
         self._journal = journal
-        self._in_thread = run_in_thread
+        self._in_thread = run_in_thread or in_thread
+        self._writes_short_here = run_in_thread is None and not journal.waits_for_disk
+        self._slow_until = -math.inf
         self._accounts: dict[int, Account] = {}
         self._channels: dict[int, Channel] = {}
         self.entries: dict[int, bytes] = {}
@@ -139,12 +90,19 @@ class JournalCommits(Commits):
         theirs here."""
         self.is_dirty: bool = False
         self._waiting: list[Then] = []
+        self._urgent: list[Then] = []
         self._written_for: list[Then] | None = None
+        self._telling = Telling()
         self._wake = trio.Event()
+        self._hurry = trio.Event()
+        self._taken_at = -math.inf
+        """When the last batch was."""
         self._writer = trio.Lock()
         self._failed: StorageError | None = None
         self._waited = 0
         """How many waited for the last batch."""
+        self._is_hurried = False
+        """Did somebody wait for it who could not wait long?"""
         self._others: Others = Alone()
         self.batches: Batches = Batches()
         self._began_at: float | None = None
@@ -190,13 +148,21 @@ class JournalCommits(Commits):
         if self._failed is not None:
             raise _refusal()
 
-    def when_durable(self, then: Then) -> None:
+    def when_durable(self, then: Then, *, is_urgent: bool = False) -> None:
         if self._failed is not None:
             then(_refusal())
         elif self.is_dirty:
-            self._waiting.append(then)
+            if is_urgent:
+                self._urgent.append(then)
+                self._hurry.set()
+                if self._may_hurry:
+                    self._others.give_way(at_once=True)
+            else:
+                self._waiting.append(then)
         elif self._written_for is not None:
             self._written_for.append(then)
+        elif self._telling:
+            self._telling.add_behind(then)
         else:
             then(None)
 
@@ -205,6 +171,13 @@ class JournalCommits(Commits):
         return len(self._waiting) > BEHIND or self.chars > BEHIND_CHARS
 
     # --- committing ---
+
+    @property
+    def _may_hurry(self) -> bool:
+        """May a batch be written now since that is urgent? Very many who cannot wait would make
+        batches small.
+        """
+        return trio.current_time() >= self._taken_at + GATHER_SECONDS
 
     @property
     def _is_quiet(self) -> bool:
@@ -226,7 +199,9 @@ class JournalCommits(Commits):
                 elif self._is_quiet:
                     await trio.lowlevel.checkpoint()
                 else:
-                    await trio.sleep(GATHER_SECONDS)
+                    with trio.move_on_after(GATHER_SECONDS):
+                        await self._hurry.wait()
+                        await trio.sleep_until(self._taken_at + GATHER_SECONDS)
                 await self.commit()
 
     async def aclose(self) -> None:
@@ -242,11 +217,34 @@ class JournalCommits(Commits):
         self._journal.close()
 
     async def commit(self) -> None:
-        """Write what has been noted."""
-        batch, waiting = self._take()
+        """Write what has been noted, and tell all who wait for it, in turns, between which others
+        run, and for whom that is urgent, what they have changed is written.
+        """
+        await self._write_some()
+        with self._others.gather():
+            try:
+                self._telling.tell_some()
+                while self._telling:
+                    if self._urgent and self._may_hurry:
+                        await self._write_some()
+                    else:
+                        await trio.lowlevel.cancel_shielded_checkpoint()
+                    self._telling.tell_some()
+            finally:
+                while self._telling:
+                    self._telling.tell_some()
+
+    async def _write_some(self) -> None:
+        """Write what has been noted; of those who wait for it, tell whoever cannot wait longer."""
+        is_short = self._writes_short_here and self._is_short
+        batch, urgent, waiting = self._take()
+        # Who asks meanwhile, having changed nothing, is told behind these.
         self._written_for = waiting
         try:
-            await self._in_thread(self._write, batch)
+            if is_short:
+                self._write_here(batch)
+            else:
+                await self._in_thread(self._write, batch)
         except StorageError as exc:
             self._put_back(batch)
             self._fail(exc)
@@ -255,31 +253,50 @@ class JournalCommits(Commits):
             # Cancelled before it began: it is the last batch's, which `aclose` writes.
             self._put_back(batch)
             self._waiting[:0] = waiting
+            self._urgent[:0] = urgent
             raise
         else:
             self._recover()
             self._count(batch)
             told = None
-        try:
-            # Who asks meanwhile, having changed nothing, is told behind these.
-            with self._others.gather():
-                await _tell(waiting, told)
         finally:
             self._written_for = None
+        self._telling.add(waiting, told)
+        tell(urgent, told)
         if told is not None:
             # Whoever came while the batch was on its way is no better off.
-            waiting, self._waiting = self._waiting, []
-            await _tell(waiting, told)
+            later, self._waiting, self._urgent = self._urgent + self._waiting, [], []
+            self._telling.add(later, told)
+
+    @property
+    def _is_short(self) -> bool:
+        """May what was noted be written here, for who cannot wait for a thread?"""
+        rows = sum(map(len, self._rows.values()))
+        count = rows + len(self.entries) + len(self._accounts) + len(self._channels)
+        return (
+            (self._is_quiet or bool(self._urgent))
+            and count <= SHORT
+            and self.chars <= SHORT_CHARS
+            and not self._journal.is_due
+            and trio.current_time() >= self._slow_until
+        )
+
+    def _write_here(self, batch: Batch) -> None:
+        began = trio.current_time()
+        self._journal.write_short(batch)
+        ended = trio.current_time()
+        if ended - began > SLOW_SECONDS:
+            self._slow_until = ended + RETRY_SECONDS
 
     def _write(self, batch: Batch) -> None:
         """In a thread."""
         try:
             self._journal.write(batch)
         finally:
-            if self._is_quiet:
+            if self._is_quiet or self._is_hurried:
                 self._others.give_way()
 
-    def _take(self) -> tuple[Batch, list[Then]]:
+    def _take(self) -> tuple[Batch, list[Then], list[Then]]:
         batch, self._rows = self._rows, {}
         if self.entries:
             batch[CHUNKS], self.entries = self.entries, {}
@@ -290,10 +307,15 @@ class JournalCommits(Commits):
         self._accounts, self._channels = {}, {}
         self.is_dirty = False
         self.chars = 0
+        urgent, self._urgent = self._urgent, []
         waiting, self._waiting = self._waiting, []
-        self._waited = len(waiting)
+        self._waited = len(urgent) + len(waiting)
+        self._is_hurried = bool(urgent)
+        self._taken_at = trio.current_time()
         self._wake = trio.Event()
-        return batch, waiting
+        if urgent:
+            self._hurry = trio.Event()
+        return batch, urgent, waiting
 
     def _count(self, batch: Batch) -> None:
         """A batch was written."""
@@ -324,20 +346,3 @@ class JournalCommits(Commits):
 def _refusal() -> SignalError:
     # Not the reason's text: where the server keeps its files is none of its users' business.
     return SignalError(ECode.GENERAL_E_FAILED, "the server cannot store anything at the moment")
-
-
-async def _tell(waiting: list[Then], error: SignalError | None) -> None:
-    """Tell all of them, those too that come meanwhile, in turns: very many take a while."""
-    ends = trio.current_time() + TELL_SECONDS
-    at = 0
-    while some := waiting[at : at + TELLS_PER_LOOK]:
-        at += len(some)
-        for then in some:
-            try:
-                then(error)
-            except Exception:
-                # One client's reply must not take the others' away.
-                logger.exception("what was to follow a commit failed")
-        if trio.current_time() >= ends:
-            await trio.lowlevel.cancel_shielded_checkpoint()
-            ends = trio.current_time() + TELL_SECONDS

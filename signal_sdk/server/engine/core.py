@@ -24,13 +24,13 @@ from signal_sdk.server.engine.base import (
     FencedError,
     Known,
     OvertakenError,
-    Then,
 )
 from signal_sdk.server.engine.bounds import Bounds
-from signal_sdk.server.engine.commits import Commits, InThread, JournalCommits, in_thread
+from signal_sdk.server.engine.commits import InThread, JournalCommits
 from signal_sdk.server.engine.happened import Backlog, Follow, Happening
 from signal_sdk.server.engine.inboxes import Inboxes
 from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.noting import Commits, WhenDurable
 from signal_sdk.server.engine.recovery import resume
 from signal_sdk.server.engine.state import Due, State
 from signal_sdk.server.engine.tables import Account, Reply
@@ -52,7 +52,7 @@ class Core:
         *,
         bounds: Bounds = DEFAULTS,
         journal: Journal | None = None,
-        write_in_thread: InThread = in_thread,
+        write_in_thread: InThread | None = None,
         shared: tuple[State, Inboxes] | None = None,
     ) -> None:
         self.node: str = secrets.token_hex(8)
@@ -74,7 +74,7 @@ class Core:
         self.is_volatile: bool = not isinstance(commits, JournalCommits)
         # No methods of this class around them: they are called for each message.
         self.check_writable: Callable[[], None] = commits.check
-        self.when_durable: Callable[[Then], None] = commits.when_durable
+        self.when_durable: WhenDurable = commits.when_durable
         self._dues = state.dues
         self._expiries = state.expiries
         self._accounts = state.accounts

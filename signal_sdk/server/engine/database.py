@@ -30,6 +30,7 @@ from signal_sdk.server.engine.schema import CHECKSUM, CHUNK_OF, MIGRATIONS
 
 __all__ = [
     "POWER",
+    "PROCESS",
     "damage_of",
     "named",
     "open_file",
@@ -38,12 +39,17 @@ __all__ = [
     "version_of",
 ]
 
+PROCESS: Final = "process"
+"""The durability with which a written batch outlives the process."""
 POWER: Final = "power"
 """The durability with which a batch is on the disk once it is written."""
 INCREMENTAL: Final = 2
 """SQLite's number for a file that gives free pages back when it is asked to."""
 LOG_BYTES: Final = 4 * 1024 * 1024
 """How long SQLite's log stays once all of it is in the file: as long as it is normally."""
+LOG_PAGES: Final = 8000
+"""Behind how many pages SQLite puts what is in it into the file by itself: more than there are when
+the journal has that done, where it may wait for the disk."""
 
 
 def open_file(path: Path, durability: str, *, erases: bool) -> sqlite3.Connection:
@@ -86,6 +92,7 @@ def _prepare(path: Path, db: sqlite3.Connection, durability: str, *, erases: boo
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+        db.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         db.execute(f"PRAGMA synchronous = {'FULL' if durability == POWER else 'NORMAL'}")
         # The library's own default is the one or the other, by who has built it.
         db.execute(f"PRAGMA secure_delete = {'ON' if erases else 'FAST'}")

@@ -111,9 +111,9 @@ class Delivery(Protocol):
         is written for it may wait for its end.
         """
 
-    def give_way(self) -> None:
-        """Whoever is being woken comes before what there is to be read. Of all that is here, this
-        alone may be called in any thread.
+    def give_way(self, *, at_once: bool = False) -> None:
+        """Whoever is being woken comes before what there is to be read, or `at_once` before the
+        rest of what is being read. Of all that is here, this alone may be called in any thread.
         """
 
     def together(self) -> AbstractContextManager[None]:

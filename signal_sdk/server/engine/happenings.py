@@ -26,9 +26,9 @@ from msgspec.structs import replace
 
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine import happened
-from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.delivery import Delivery
 from signal_sdk.server.engine.happened import Backlog, Follow, Happening
+from signal_sdk.server.engine.noting import Commits
 from signal_sdk.server.engine.schema import FACTS, HAPPENINGS, Row
 
 NUMBER: Final = "happening"

@@ -15,8 +15,9 @@ from typing import Final
 from signal_sdk.ecodes import ECode
 from signal_sdk.server.engine.base import Entry, Page, Post
 from signal_sdk.server.engine.bounds import QuotaError, size_of
-from signal_sdk.server.engine.commits import Commits, JournalCommits
+from signal_sdk.server.engine.commits import JournalCommits
 from signal_sdk.server.engine.entry_log import EntryLog
+from signal_sdk.server.engine.noting import Commits
 from signal_sdk.server.engine.state import State
 from signal_sdk.server.engine.tables import FEW, RESERVED, Account
 from signal_sdk.server.refusals import Limit

@@ -48,6 +48,11 @@ from signal_sdk.server.engine.schema import (
 )
 from signal_sdk.server.engine.vacuum import Vacuum
 
+LOGGED_PAGES: Final = 1000
+"""Behind how many pages what is in SQLite's log is put into the file, which waits for the disk."""
+BATCH_PAGES: Final = 8
+"""How many of them a batch is taken to write, beside a page for each row: at first, since rows that
+are put one behind the other share theirs. From then on it goes by how many there were."""
 CHANGED: Final = "it is not what was written"
 HOMELESS: Final = "what it belongs to is not there"
 UNREADABLE: Final = "its values cannot be read"
@@ -70,9 +75,16 @@ class BadRow:
 class Journal:
     """An open journal, which no other process can open meanwhile."""
 
-    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+    def __init__(
+        self, path: Path, db: sqlite3.Connection, durability: str = database.PROCESS
+    ) -> None:
         self.path = path
         self._db = db
+        self.waits_for_disk: bool = durability == database.POWER
+        """Does each batch wait for the disk?"""
+        self._logged = 0
+        """How much was written to the log: so many batches, and rows."""
+        self._most_logged = float(LOGGED_PAGES)
         self._bad: dict[tuple[str, Row], BadRow] = {}
         self._to_clean: set[int] = set()
         """Which chunks have entries that are of no use any more."""
@@ -81,7 +93,7 @@ class Journal:
 
     @classmethod
     def open(
-        cls, directory: str | Path, durability: str = "process", *, erases: bool = False
+        cls, directory: str | Path, durability: str = database.PROCESS, *, erases: bool = False
     ) -> Self:
         """Open the journal in `directory`; both are made where there are none. One that `erases`
         overwrites what is deleted, which costs as much as to write it; else it stays in the file
@@ -91,7 +103,7 @@ class Journal:
         another program's, a newer version's, in use, or cannot be written.
         """
         path = Path(directory) / FILE_NAME
-        return cls(path, database.open_file(path, durability, erases=erases))
+        return cls(path, database.open_file(path, durability, erases=erases), durability)
 
     # --- reading ---
 
@@ -271,7 +283,28 @@ class Journal:
         self._db.execute("DROP TABLE damaged")
 
     def write(self, batch: Batch) -> None:
-        """Write a batch. Raises `StorageError`, and then nothing of it is written."""
+        """Write a batch, and look after the file where that is due. Raises `StorageError`, and then
+        nothing of it is written.
+        """
+        self.write_short(batch)
+        if self._logged >= self._most_logged:
+            self._empty_log()
+        self._vacuum.look()
+
+    def write_short(self, batch: Batch) -> None:
+        """As `write`, without looking after the file, which waits for the disk: where that is not
+        due.
+        """
+        self._write_whole(batch)
+        self._logged += BATCH_PAGES + sum(map(len, batch.values()))
+        self._vacuum.after_batch()
+
+    @property
+    def is_due(self) -> bool:
+        """Is it time to look after the file?"""
+        return self._logged >= self._most_logged or self._vacuum.is_due
+
+    def _write_whole(self, batch: Batch) -> None:
         with database.named(self.path):
             try:
                 self._write(batch)
@@ -280,7 +313,16 @@ class Journal:
                     with contextlib.suppress(sqlite3.Error):
                         self._db.execute("ROLLBACK")
                 raise
-        self._vacuum.after_batch()
+
+    def _empty_log(self) -> None:
+        """Put what is in SQLite's log into the file. Where that cannot be now, it will be: what was
+        written is durable as it is.
+        """
+        logged, self._logged = self._logged, 0
+        with contextlib.suppress(sqlite3.Error):
+            ((_, pages, _),) = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            # At most twice as much as was tried before.
+            self._most_logged = logged * min(LOGGED_PAGES / max(pages, 1), 2.0)
 
     def _write(self, batch: Batch) -> None:
         prepared = list(statements.of_batch(batch))

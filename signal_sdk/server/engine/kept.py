@@ -20,9 +20,9 @@ import attrs
 from signal_sdk.errors import StorageError
 from signal_sdk.server.engine.base import AccountKey
 from signal_sdk.server.engine.bounds import size_of
-from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.files import FILE_NAME, unusable
 from signal_sdk.server.engine.journal import Journal, looked_at
+from signal_sdk.server.engine.noting import Commits
 from signal_sdk.server.engine.recovery import load
 from signal_sdk.server.engine.schema import DROPPED, ENTRIES, HANDLED, MAKERS, Batch
 from signal_sdk.server.engine.state import State

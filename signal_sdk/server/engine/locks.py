@@ -14,7 +14,7 @@ from typing import Final
 
 import attrs
 
-from signal_sdk.server.engine.commits import Commits
+from signal_sdk.server.engine.noting import Commits
 from signal_sdk.server.engine.schema import LOCKS, Row
 from signal_sdk.server.engine.tables import Account, Channel
 

@@ -23,11 +23,11 @@ from signal_sdk.server.engine.base import (
     Place,
 )
 from signal_sdk.server.engine.bounds import Bounds, Usage, check
-from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.dues import Dues
 from signal_sdk.server.engine.happenings import Happenings
 from signal_sdk.server.engine.locks import Ask, Locks
 from signal_sdk.server.engine.memory import shrink
+from signal_sdk.server.engine.noting import Commits
 from signal_sdk.server.engine.owners import Owner
 from signal_sdk.server.engine.schema import FACTS, MAKERS
 from signal_sdk.server.engine.tables import FEW, RESERVED, Account, Channel

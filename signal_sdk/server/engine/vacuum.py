@@ -15,7 +15,10 @@ from typing import Final
 __all__ = ["Vacuum"]
 
 SHRUNK_EVERY: Final = 16
-"""After how many batches it is looked whether the file has more than twice what it needs."""
+"""After how many batches it is looked whether the file has more than twice what it needs, where
+somebody looks after it."""
+LOOKED_AT_EVERY: Final = 256
+"""After how many batches somebody has to."""
 STILL_NEEDED: Final = 0.9
 """How much of what was in use counts as needed at the next look. The entries' table grows and is
 cut off again, all the time: to give that room back, and to take it again, was a tenth of all
@@ -43,12 +46,23 @@ class Vacuum:
         self._looked_at = self.clock()
 
     def after_batch(self) -> None:
-        """A batch has been written: look at the file, where it is time to."""
+        """A batch has been written."""
         self._written += 1
-        now = self.clock()
-        is_quiet = now - self._looked_at >= QUIET_SECONDS
+
+    @property
+    def is_due(self) -> bool:
+        """Is it time to look at the file, after many batches or a long time?"""
+        return self._written >= LOOKED_AT_EVERY or self._is_quiet
+
+    @property
+    def _is_quiet(self) -> bool:
+        return self.clock() - self._looked_at >= QUIET_SECONDS
+
+    def look(self) -> None:
+        """Look at the file, where it is time to."""
+        is_quiet = self._is_quiet
         if is_quiet or self._written >= SHRUNK_EVERY:
-            self._written, self._looked_at = 0, now
+            self._written, self._looked_at = 0, self.clock()
             # What cannot be given back is room for what comes.
             with contextlib.suppress(sqlite3.Error):
                 if is_quiet:

@@ -4,6 +4,7 @@ written.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,16 +23,17 @@ from signal_sdk.server.engine.commits import (
     FEW,
     GATHER_SECONDS,
     RETRY_SECONDS,
-    TELL_SECONDS,
-    TELLS_PER_LOOK,
-    Alone,
-    Commits,
+    SHORT,
+    SHORT_CHARS,
+    SLOW_SECONDS,
     JournalCommits,
 )
 from signal_sdk.server.engine.entry_log import EntryLog
 from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.noting import Alone, Commits
 from signal_sdk.server.engine.schema import CHUNKS, Batch
 from signal_sdk.server.engine.tables import Account, Channel
+from signal_sdk.server.engine.telling import TELL_SECONDS, TELLS_PER_LOOK
 
 
 class FakeJournal:
@@ -44,6 +46,8 @@ class FakeJournal:
         self.seconds = 0.0
         self.is_closed = False
         self.tries = 0
+        self.waits_for_disk = False
+        self.is_due = False
 
     def write(self, batch: Batch) -> None:
         self.tries += 1
@@ -87,11 +91,11 @@ class Told:
         self.commits = commits
         self.all: list[tuple[str, ECode | None]] = []
 
-    def wait(self, name: str) -> None:
+    def wait(self, name: str, *, is_urgent: bool = False) -> None:
         def then(error: SignalError | None) -> None:
             self.all.append((name, error.ecode if error else None))
 
-        self.commits.when_durable(then)
+        self.commits.when_durable(then, is_urgent=is_urgent)
 
 
 @pytest.fixture
@@ -161,7 +165,7 @@ async def test_for_few_others_give_way_when_it_is_begun_and_when_it_is_written(
     given: list[int] = []
 
     class Busy(Alone):
-        def give_way(self) -> None:
+        def give_way(self, *, at_once: bool = False) -> None:
             given.append(len(journal.batches))
 
     async with trio.open_nursery() as nursery:
@@ -543,7 +547,10 @@ async def test_a_batch_that_was_cancelled_before_it_began_is_the_ends(
     assert told.all == [("a", None), ("b", None)]
 
 
-async def test_a_batch_is_written_in_a_thread_by_default(tmp_path: Path) -> None:
+# --- where it is written ---
+
+
+async def test_what_was_written_is_there_for_the_next(tmp_path: Path) -> None:
     journal = Journal.open(tmp_path)
     commits = JournalCommits(journal)
     durable = trio.Event()
@@ -563,6 +570,199 @@ async def test_a_batch_is_written_in_a_thread_by_default(tmp_path: Path) -> None
     again = Journal.open(tmp_path)
     assert [row[1] for row in again.rows("user_attributes")] == ["a", "b"]
     again.close()
+
+
+class Threads(FakeJournal):
+    """Notes in which thread it is written to, and takes `seconds` by the mock clock."""
+
+    def __init__(self, clock: MockClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.is_here: list[bool] = []
+        self._here = threading.get_ident()
+
+    def write_short(self, batch: Batch) -> None:
+        assert threading.get_ident() == self._here
+        self.is_here.append(True)
+        self._clock.jump(self.seconds)
+        FakeJournal.write(self, batch)
+
+    def write(self, batch: Batch) -> None:
+        assert threading.get_ident() != self._here
+        self.is_here.append(False)
+        FakeJournal.write(self, batch)
+
+
+@pytest.fixture
+def threads(autojump_clock: MockClock) -> Threads:
+    return Threads(autojump_clock)
+
+
+@pytest.mark.parametrize(("rows", "is_here"), [(SHORT, True), (SHORT + 1, False)])
+async def test_a_batch_of_few_rows_is_written_where_the_server_runs(
+    threads: Threads, rows: int, is_here: bool
+) -> None:
+    commits = JournalCommits(cast("Journal", threads))
+    kinds = 4
+    for number in range(rows // kinds):
+        append(commits, number, b"x")
+        put(commits, number)
+        commits.account(Account(id=number, key=AccountKey("app", f"{number}"), uid=1))
+        commits.channel(Channel(id=number, key=ChannelKey("app", f"{number}")))
+    for number in range(rows % kinds):
+        put(commits, -1 - number)
+    await commits.commit()
+    assert threads.is_here == [is_here]
+
+
+@pytest.mark.parametrize(("chars", "is_here"), [(SHORT_CHARS, True), (SHORT_CHARS + 1, False)])
+async def test_a_batch_of_few_characters_is_written_where_the_server_runs(
+    threads: Threads, chars: int, is_here: bool
+) -> None:
+    commits = JournalCommits(cast("Journal", threads))
+    put(commits, 1, "x" * chars)
+    await commits.commit()
+    assert threads.is_here == [is_here]
+
+
+@pytest.mark.parametrize("is_urgent", [False, True])
+async def test_a_batch_for_which_many_wait_is_written_in_a_thread_unless_it_is_urgent(
+    threads: Threads, *, is_urgent: bool
+) -> None:
+    commits = JournalCommits(cast("Journal", threads))
+    await be_busy(threads, commits)
+    put(commits, 1)
+    commits.when_durable(lambda _: None, is_urgent=is_urgent)
+    await commits.commit()
+    assert threads.is_here == [True, is_urgent]
+
+
+@pytest.mark.parametrize("why", ["waits_for_disk", "is_due"])
+async def test_what_waits_for_the_disk_is_written_in_a_thread(threads: Threads, why: str) -> None:
+    setattr(threads, why, True)
+    commits = JournalCommits(cast("Journal", threads))
+    put(commits, 1)
+    await commits.commit()
+    assert threads.is_here == [False]
+
+
+async def test_a_disk_that_is_slow_is_left_to_a_thread_for_a_while(
+    threads: Threads, autojump_clock: MockClock
+) -> None:
+    commits = JournalCommits(cast("Journal", threads))
+    for seconds in (SLOW_SECONDS * 0.9, SLOW_SECONDS * 1.1, 0, 0):
+        threads.seconds = seconds
+        put(commits, 1)
+        await commits.commit()
+    autojump_clock.jump(RETRY_SECONDS)
+    put(commits, 1)
+    await commits.commit()
+    assert threads.is_here == [True, True, False, False, True]
+
+
+async def test_what_cannot_be_written_where_the_server_runs_is_not_lost(
+    threads: Threads, caplog: pytest.LogCaptureFixture
+) -> None:
+    commits = JournalCommits(cast("Journal", threads))
+    told = Told(commits)
+    threads.failure = FULL
+    put(commits, 1)
+    told.wait("a")
+    await commits.commit()
+    assert told.all == [("a", ECode.GENERAL_E_FAILED)]
+    threads.failure = None
+    await commits.commit()
+    assert threads.batches == [attributes(1)]
+    caplog.clear()
+
+
+# --- what is urgent ---
+
+
+async def test_what_is_urgent_is_written_at_once_and_told_first(
+    journal: FakeJournal, commits: JournalCommits, told: Told, autojump_clock: MockClock
+) -> None:
+    given: list[bool] = []
+
+    class Busy(Alone):
+        def give_way(self, *, at_once: bool = False) -> None:
+            given.append(at_once)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(commits.run, Busy())
+        await be_busy(journal, commits)
+        await trio.sleep(1)
+        given.clear()
+        put(commits, 1)
+        others = [f"{number}" for number in range(FEW)]
+        for name in others:
+            told.wait(name)
+        told.wait("urgent", is_urgent=True)
+        began = trio.current_time()
+        await wait_all_tasks_blocked()
+        assert trio.current_time() == began
+        # When it was asked for, and when it was written.
+        assert given == [True, False]
+        assert [name for name, _ in told.all] == ["urgent", *others]
+        # But not as often as somebody wants that: batches would be small.
+        for number in range(2):
+            put(commits, 2 + number)
+            told.wait(f"soon {number}", is_urgent=True)
+            await wait_all_tasks_blocked()
+        assert journal.tries == 1
+        await trio.sleep(2 * GATHER_SECONDS)
+        nursery.cancel_scope.cancel()
+    assert journal.batches == [attributes(1), attributes(2, 3)]
+    assert [name for name, _ in told.all[FEW + 1 :]] == ["soon 0", "soon 1"]
+
+
+async def test_what_is_urgent_does_not_wait_until_all_others_are_told(
+    journal: FakeJournal, commits: JournalCommits, autojump_clock: MockClock
+) -> None:
+    count = 10 * TELLS_PER_LOOK
+    told: list[str] = []
+
+    def tell(name: str) -> None:
+        told.append(name)
+        autojump_clock.jump(TELL_SECONDS / TELLS_PER_LOOK)
+        if len(told) == 1:
+            put(commits, 2)
+            commits.when_durable(lambda _: told.append("later"))
+            commits.when_durable(lambda _: told.append("urgent"), is_urgent=True)
+
+    put(commits, 1)
+    for number in range(count):
+        commits.when_durable(lambda _, number=number: tell(f"{number}"))  # type: ignore[misc]
+    await commits.commit()
+    assert journal.batches == [attributes(1), attributes(2)]
+    at = told.index("urgent")
+    assert 0 < at <= (GATHER_SECONDS / TELL_SECONDS + 2) * TELLS_PER_LOOK
+    assert [*told[:at], *told[at + 1 :]] == [*map(str, range(count)), "later"]
+
+
+async def test_what_is_urgent_hears_of_a_failure_too(
+    journal: FakeJournal, commits: JournalCommits, told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.failure = FULL
+    put(commits, 1)
+    told.wait("a")
+    told.wait("urgent", is_urgent=True)
+    await commits.commit()
+    assert told.all == [(name, ECode.GENERAL_E_FAILED) for name in ("urgent", "a")]
+    caplog.clear()
+
+
+async def test_what_is_urgent_and_was_cancelled_is_the_ends(
+    journal: FakeJournal, commits: JournalCommits, told: Told
+) -> None:
+    put(commits, 1)
+    told.wait("a", is_urgent=True)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await commits.commit()
+    assert told.all == []
+    await commits.aclose()
+    assert told.all == [("a", None)]
 
 
 # --- very many who wait ---

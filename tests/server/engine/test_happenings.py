@@ -9,9 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
-from signal_sdk.server.engine.commits import Commits
 from signal_sdk.server.engine.happened import LOGIN, Happening, Login
 from signal_sdk.server.engine.happenings import Happenings
+from signal_sdk.server.engine.noting import Commits
 from signal_sdk.server.engine.schema import FACTS, HAPPENINGS, Row
 
 APPS = st.sampled_from(("app", "other"))
@@ -34,7 +34,9 @@ class HandCommits(Commits):
     def drop(self, table: str, key: Row) -> None:
         self.changed.append((table, key, None))
 
-    def when_durable(self, then: Callable[[SignalError | None], None]) -> None:
+    def when_durable(
+        self, then: Callable[[SignalError | None], None], *, is_urgent: bool = False
+    ) -> None:
         if self.changed:
             self._waiting.append(then)
         else:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from signal_sdk.server.engine.journal import LOGGED_PAGES
 from signal_sdk.server.engine.schema import Batch
 from tests.server.inside import OpenJournal
 
@@ -99,6 +100,32 @@ def test_a_quiet_server_gives_room_back_within_minutes(tmp_path: Path) -> None:
         journal.write(written(1))
     journal.close()
     assert file_bytes(tmp_path) < large / 4
+
+
+def test_after_many_short_batches_the_file_is_looked_after(tmp_path: Path) -> None:
+    """So the log stays short, and is put into the file as often as it has become long."""
+    journal = OpenJournal.open(tmp_path)
+    log = tmp_path / "signal.db-wal"
+    is_due: list[bool] = []
+    lengths: list[float] = []
+    batches: list[int] = []
+    for _ in range(4):
+        number = 0
+        while not journal.is_due:
+            journal.write_short(written(50, size=20))
+            number += 1
+        journal.write(written(50))
+        is_due.append(journal.is_due)
+        lengths.append(log.stat().st_size / 4096)
+        batches.append(number)
+    assert not any(is_due)
+    assert max(lengths) < 2 * LOGGED_PAGES
+    # Many rows are in one page: it takes more of them, once that is known.
+    assert batches[0] * 50 < LOGGED_PAGES < batches[-1] * 50
+    journal.close()
+    again = OpenJournal.open(tmp_path)
+    assert again.one("SELECT COUNT(*) FROM user_attributes") == 50
+    again.close()
 
 
 @pytest.mark.parametrize("has_room", [True, False])

@@ -102,7 +102,7 @@ class RedisEngine(
             if not pipeline.is_up:
                 raise away(pipeline.why)
 
-    def when_durable(self, then: Then) -> None:
+    def when_durable(self, then: Then, *, is_urgent: bool = False) -> None:  # noqa: ARG002  none gathers
         """As the contract has it: what was answered is in Redis; with `replicas`, once these have
         said that they have it, too.
         """
