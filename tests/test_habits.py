@@ -167,19 +167,3 @@ def test_contributors_are_told_what_there_is() -> None:
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
     for path in re.findall(r"`((?:tests|signal_sdk|\.)[\w./-]*\.(?:py|yaml))`", page):
         assert (ROOT / path).is_file(), path
-
-
-# --- What is kept
-
-
-@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="an sdist has no history")
-def test_what_tools_make_is_not_kept() -> None:
-    """A file that `.gitignore` names is of the machine that it was made on."""
-    done = subprocess.run(
-        ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == ""
