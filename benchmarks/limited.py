@@ -46,11 +46,10 @@ QUOTAS: Final = {
     "app_accounts": 1_000_000,
     "app_channels": 100_000,
     "app_bytes": 1024 * 1024 * 1024,
-    "history_events": 256,
 }
 """What they are not over: the defaults."""
 LIMITS: Final = {
-    UNCOUNTED: dict.fromkeys(RATES, 0) | dict.fromkeys(QUOTAS, 0) | {"history_events": 256},
+    UNCOUNTED: dict.fromkeys(RATES, 0) | dict.fromkeys(QUOTAS, 0),
     COUNTED: dict.fromkeys(RATES, OUT_OF_REACH) | QUOTAS,
 }
 MEMBERS: Final = 500

@@ -32,7 +32,7 @@ from signal_sdk.server.engine.measures import Batches
 from signal_sdk.server.engine.noting import Alone, Commits, Others
 from signal_sdk.server.engine.schema import CHUNKS, Batch, Row
 from signal_sdk.server.engine.tables import Account, Channel
-from signal_sdk.server.engine.telling import Telling, tell
+from signal_sdk.server.engine.telling import Telling
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server.engine")
 
@@ -235,7 +235,9 @@ class JournalCommits(Commits):
                     self._telling.tell_some()
 
     async def _write_some(self) -> None:
-        """Write what has been noted; of those who wait for it, tell whoever cannot wait longer."""
+        """Write what has been noted. Who waits for it is to be told next, or, of whom it is urgent
+        to, before all others.
+        """
         is_short = self._writes_short_here and self._is_short
         batch, urgent, waiting = self._take()
         # Who asks meanwhile, having changed nothing, is told behind these.
@@ -262,7 +264,7 @@ class JournalCommits(Commits):
         finally:
             self._written_for = None
         self._telling.add(waiting, told)
-        tell(urgent, told)
+        self._telling.add_first(urgent, told)
         if told is not None:
             # Whoever came while the batch was on its way is no better off.
             later, self._waiting, self._urgent = self._urgent + self._waiting, [], []

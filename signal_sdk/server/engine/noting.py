@@ -71,7 +71,7 @@ class Commits:
     def check(self) -> None:
         """Raise `SignalError` while nothing can be written."""
 
-    def when_durable(self, then: Then, *, is_urgent: bool = False) -> None:  # noqa: ARG002  it is
+    def when_durable(self, then: Then, *, is_urgent: bool = False) -> None:  # noqa: ARG002  all is at once
         """Call `then` once all changes noted so far are durable. What `is_urgent` may be called
         before others who ask, and has them written sooner.
         """

@@ -50,6 +50,10 @@ class Telling:
         """These are told behind all others, and whoever is added to the list meanwhile."""
         self._batches.append(_Batch(waiting, error))
 
+    def add_first(self, waiting: list[Then], error: SignalError | None) -> None:
+        """These are told before all others."""
+        self._batches.appendleft(_Batch(waiting, error))
+
     def add_behind(self, then: Then) -> None:
         """There is somebody to be told: tell this one behind the last of them, and the same."""
         self._batches[-1].waiting.append(then)
@@ -64,16 +68,11 @@ class Telling:
                 self._batches.popleft()
                 continue
             batch.at += len(some)
-            tell(some, batch.error)
+            for then in some:
+                try:
+                    then(batch.error)
+                except Exception:
+                    # One client's reply must not take the others' away.
+                    logger.exception("what was to follow a commit failed")
             if trio.current_time() >= ends:
                 break
-
-
-def tell(some: list[Then], error: SignalError | None) -> None:
-    """Tell these, whatever they do."""
-    for then in some:
-        try:
-            then(error)
-        except Exception:
-            # One client's reply must not take the others' away.
-            logger.exception("what was to follow a commit failed")

@@ -740,6 +740,30 @@ async def test_what_is_urgent_does_not_wait_until_all_others_are_told(
     assert [*told[:at], *told[at + 1 :]] == [*map(str, range(count)), "later"]
 
 
+async def test_very_many_to_whom_it_is_urgent_are_told_in_turns_too(
+    journal: FakeJournal, commits: JournalCommits, autojump_clock: MockClock
+) -> None:
+    """After a disk that has stood still there may be."""
+    told: list[int] = []
+    count = 10 * TELLS_PER_LOOK
+
+    def tell(number: int) -> None:
+        told.append(number)
+        autojump_clock.jump(TELL_SECONDS / TELLS_PER_LOOK)
+
+    put(commits, 1)
+    for number in range(count):
+        commits.when_durable(lambda _, number=number: tell(number), is_urgent=True)  # type: ignore[misc]
+    turns = 0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(commits.commit)
+        while len(told) < count:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+    assert told == list(range(count))
+    assert turns >= 8
+
+
 async def test_what_is_urgent_hears_of_a_failure_too(
     journal: FakeJournal, commits: JournalCommits, told: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
