@@ -25,6 +25,8 @@ FEW_QUIET = 8
 """Where very many are to be flushed, so many at most come first since they were not written to just
 now: where these are many, too, that would make all others late.
 """
+FEW_TOLD = 32
+"""How many outboxes are flushed at once since what they have is urgent, at most."""
 FLUSHES_PER_TURN = 128
 """How many outboxes are flushed before other tasks run, at most."""
 FLUSH_SECONDS = 0.0005
@@ -136,11 +138,17 @@ class Flusher:
         for outbox in ready:
             outbox.flush(now)
 
-    def flush_quiet(self, first: int, now: float) -> None:
-        """Of those that are ready, from the `first` on, flush who was not written to just now."""
-        quiet, self.ready[first:] = self._by_quiet(first, now)
-        for outbox in quiet:
+    def flush_now(self, first: int, now: float) -> None:
+        """Flush those that are ready, from the `first` on, also who was written to just now."""
+        ready = self.ready[first:]
+        del self.ready[first:]
+        for outbox in ready:
             outbox.flush(now)
+
+    def flush_few(self) -> None:
+        """All to whom it is urgent are told: where they are few, they wait for no more."""
+        if len(self.ready) <= FEW_TOLD:
+            self.flush_now(0, trio.current_time())
 
     def _by_quiet(self, first: int, now: float) -> tuple[list[Outbox], list[Outbox]]:
         """Of those that are ready, from the `first` on, who was not written to just now, and who

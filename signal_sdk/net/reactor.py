@@ -90,6 +90,8 @@ class Reactor:
         """
         self.serves_seldom: bool = False
         """Is somebody being read who asks seldom, while others wait?"""
+        self.serves_busy: bool = False
+        """Is somebody being read who asks all the time, while others wait?"""
         self.time: Callable[[], float] = lambda: 0.0
         """Trio's clock, while it runs."""
         self._epoll: select.epoll | None = None
@@ -304,13 +306,14 @@ class Reactor:
             step = turns.step
             self.turn_ends = began + TURN_SECONDS if step else IN_A_WORD
             self.serves_seldom = step <= SELDOM_STEPS
+            self.serves_busy = step > SELDOM_STEPS
             seconds = on_readable()
             now = time()
             told = len(flusher.ready) - written
             if told > MANY_TOLD:
                 flusher.put_off(written)
             elif told and self.serves_seldom:
-                flusher.flush_quiet(written, now)
+                flusher.flush_now(written, now)
             used = now - began + FLUSH_SECONDS * told
             if seconds is not None:
                 again.append((key, seconds))
@@ -322,7 +325,7 @@ class Reactor:
             if now >= looks:
                 looks = now + LOOK_SECONDS
                 self._line_up(self._poll())
-        self.serves_seldom = self._ends_slice = False
+        self.serves_seldom = self.serves_busy = self._ends_slice = False
         if turns:
             turns.count(now)
         for key, seconds in again:

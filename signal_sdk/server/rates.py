@@ -23,8 +23,11 @@ eldest of them have gone cold, and to look at one for each that is counted costs
 """
 MAX_PACES: Final = 10_000
 """How many paces of many are remembered."""
-PACES_AGED: Final = 1000
-"""How many of them are forgotten at once: a millisecond's work."""
+AGED: Final = 1000
+"""How many of them are forgotten at once, or rates let go of: a millisecond's work."""
+LET_GO: Final = 2
+"""How many rates of which nobody asks any more are let go of for each new one: those of one second
+in the next."""
 
 
 _NEVER: Final[deque[float]] = deque(maxlen=0)
@@ -82,6 +85,8 @@ class Rates(Generic[K]):
         self._young: dict[K, Rate] = {}
         self._old: dict[K, Rate] = {}
         self._turned_at = -math.inf
+        self._gone: deque[dict[K, Rate]] = deque()
+        """What is forgotten, and not let go of yet: of very many at once, that would take long."""
         self._held: WeakValueDictionary[K, Rate] = WeakValueDictionary()
 
     def __len__(self) -> int:
@@ -95,6 +100,7 @@ class Rates(Generic[K]):
         rate = self._young.get(key)
         if rate is None:
             rate = self._young[key] = self._old.get(key) or self._held.get(key) or Rate()
+            self._let_go(LET_GO)
         return rate
 
     def hold(self, key: K, now: float) -> Rate:
@@ -108,12 +114,25 @@ class Rates(Generic[K]):
         """Forget what was not asked for of late, also where nobody asks for anything any more."""
         if now - self._turned_at >= WINDOW_SECONDS:
             self._turn(now)
+        self._let_go(AGED)
 
     def _turn(self, now: float) -> None:
         is_late = now - self._turned_at >= 2 * WINDOW_SECONDS
+        gone = (self._old, self._young) if is_late else (self._old,)
+        self._gone += [rates for rates in gone if rates]
         self._old = {} if is_late else self._young
         self._young = {}
         self._turned_at = now
+
+    def _let_go(self, count: int) -> None:
+        gone = self._gone
+        for _ in range(count):
+            if not gone:
+                return
+            if gone[0]:
+                gone[0].popitem()
+            else:
+                gone.popleft()
 
 
 class Pace:
@@ -176,7 +195,7 @@ class Paces(Generic[K]):
         """Forget some of which all that was counted is used up, as a new one begins: small as they
         are, after a flood they keep much of the memory around them from being given back.
         """
-        for _ in range(min(PACES_AGED, len(self._paces))):
+        for _ in range(min(AGED, len(self._paces))):
             if not next(iter(self._paces.values())).is_idle(now):
                 break
             self._paces.popitem(last=False)

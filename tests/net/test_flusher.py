@@ -8,6 +8,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from signal_sdk.net.flusher import (
     FEW_QUIET,
+    FEW_TOLD,
     FLUSH_SECONDS,
     FLUSHES_PER_LOOK,
     FLUSHES_PER_TURN,
@@ -124,7 +125,7 @@ async def test_of_very_many_a_few_come_first_that_were_not_written_to_just_now(f
         assert all(transport.sent[-1] == b"now" for transport in (*crowd, *transports))
 
 
-async def test_who_was_not_written_to_just_now_may_be_flushed_before_the_others() -> None:
+async def test_some_may_be_flushed_before_the_others_and_wait_for_no_more() -> None:
     async with running_flusher() as flusher:
         first, busy, quiet = (FakeTransport() for _ in range(3))
         outboxes = [outbox_on(flusher, transport)[0] for transport in (first, busy, quiet)]
@@ -132,11 +133,28 @@ async def test_who_was_not_written_to_just_now_may_be_flushed_before_the_others(
         with flusher.together:
             for outbox in outboxes:
                 outbox.append(b"now")
-            flusher.flush_quiet(1, trio.current_time())
+            flusher.flush_now(1, trio.current_time())
             assert [it.sent for it in (first, quiet)] == [[], [b"now"]]
-            assert busy.sent == [b"before", b"before"]
+            assert busy.sent == [b"before", b"before", b"now"]
             outboxes[2].append(b"more")
         assert [it.sent[-1] for it in (first, busy, quiet)] == [b"now", b"now", b"more"]
+
+
+@pytest.mark.parametrize("few", [FEW_TOLD, FEW_TOLD + 1])
+async def test_what_is_urgent_is_gathered_only_where_many_are_told(few: int) -> None:
+    """Very many at once would keep all others waiting."""
+    async with running_flusher() as flusher:
+        transports = [FakeTransport() for _ in range(few)]
+        outboxes = [outbox_on(flusher, transport)[0] for transport in transports]
+        for outbox in outboxes:
+            await write_twice(outbox)
+        with flusher.gathering():
+            for outbox in outboxes:
+                outbox.append(b"urgent")
+            flusher.flush_few()
+            is_out = [transport.sent[-1] == b"urgent" for transport in transports]
+            assert is_out == [few == FEW_TOLD] * few
+        assert all(transport.sent[-1] == b"urgent" for transport in transports)
 
 
 async def write_twice(outbox: Outbox) -> None:

@@ -39,6 +39,7 @@ HERE: Final = frozenset(
     {
         "bound",
         "is_behind",
+        "is_full",
         "newest_time",
         "token_time",
         "arrival_time",
@@ -418,6 +419,9 @@ class _Behind(Delivery):
 
     def give_way(self, *, at_once: bool = False) -> None:
         """Nothing is read."""
+
+    def flush(self) -> None:
+        """Nothing is written."""
 
     def together(self) -> AbstractContextManager[None]:
         return nullcontext()

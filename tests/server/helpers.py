@@ -270,6 +270,9 @@ class _LateDelivery:
     def give_way(self, *, at_once: bool = False) -> None:
         self._delivery.give_way(at_once=at_once)
 
+    def flush(self) -> None:
+        self._delivery.flush()
+
     def together(self) -> AbstractContextManager[None]:
         return self._delivery.together()
 

@@ -101,6 +101,9 @@ class Heard:
     def give_way(self, *, at_once: bool = False) -> None:
         """Nothing is read."""
 
+    def flush(self) -> None:
+        """Nothing is written."""
+
     def together(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
 

@@ -27,6 +27,7 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.server.engine.base import Then
+from signal_sdk.server.engine.hurry import BEHIND, BEHIND_CHARS, GATHER_SECONDS, Hurry
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.measures import Batches
 from signal_sdk.server.engine.noting import Alone, Commits, Others
@@ -36,31 +37,15 @@ from signal_sdk.server.engine.telling import Telling
 
 logger: logging.Logger = logging.getLogger("signal_sdk.server.engine")
 
-GATHER_SECONDS: Final = 0.002
-"""How long a batch is gathered, beside what comes while the one before it is written. Longer makes
-acknowledgements late, and clients wait for them; shorter makes batches small.
-"""
 FEW: Final = 4
 """Where no more waited for the last batch, nothing is gathered for the next one but what one pass
 of the scheduler brings: whoever comes alone, one change behind the other, waits for nobody.
 """
 RETRY_SECONDS: Final = 1.0
-SHORT: Final = 500
-"""A batch of at most so many rows and entries is short, and of at most `SHORT_CHARS` characters: it
-is written in 2 ms at most.
-"""
 SHORT_CHARS: Final = 128 * 1024
-SLOW_SECONDS: Final = 0.005
+"""A short batch has at most so many characters, too (hurry.py)."""
+SLOW_SECONDS: Final = 0.01
 """A disk that takes longer for a short batch is left to a thread for `RETRY_SECONDS`."""
-BEHIND: Final = 2000
-"""How many may wait for the batch that is being gathered before that is said to be large: a message
-to an account is two. One of so many is written in some 2 ms, and they are told in some 10.
-"""
-BEHIND_CHARS: Final = 2 * 1024 * 1024
-"""How many characters its rows may have before that is said, too: messages, attributes and replies
-may be long. So many are written in some 10 ms.
-"""
-
 InThread = Callable[[Callable[[Batch], None], Batch], Awaitable[None]]
 """Has a batch written while other tasks run."""
 
@@ -94,7 +79,7 @@ class JournalCommits(Commits):
         self._written_for: list[Then] | None = None
         self._telling = Telling()
         self._wake = trio.Event()
-        self._hurry = trio.Event()
+        self._hurried = trio.Event()
         self._taken_at = -math.inf
         """When the last batch was."""
         self._writer = trio.Lock()
@@ -103,10 +88,15 @@ class JournalCommits(Commits):
         """How many waited for the last batch."""
         self._is_hurried = False
         """Did somebody wait for it who could not wait long?"""
+        self._hurry = Hurry()
         self._others: Others = Alone()
         self.batches: Batches = Batches()
         self._began_at: float | None = None
         """When the first change was found that is not written yet."""
+        self._due = trio.Event()
+        """Has the file to be looked after?"""
+        self._is_synced = False
+        """Has the disk taken what it could before that?"""
         self._is_closed = False
 
     # --- noting ---
@@ -154,7 +144,7 @@ class JournalCommits(Commits):
         elif self.is_dirty:
             if is_urgent:
                 self._urgent.append(then)
-                self._hurry.set()
+                self._hurried.set()
                 if self._may_hurry:
                     self._others.give_way(at_once=True)
             else:
@@ -168,7 +158,11 @@ class JournalCommits(Commits):
 
     @property
     def is_behind(self) -> bool:
-        return len(self._waiting) > BEHIND or self.chars > BEHIND_CHARS
+        return self.is_full or len(self._waiting) > BEHIND or self.chars > BEHIND_CHARS
+
+    @property
+    def is_full(self) -> bool:
+        return self._hurry.is_full(len(self._waiting), self.chars)
 
     # --- committing ---
 
@@ -188,21 +182,46 @@ class JournalCommits(Commits):
 
     async def run(self, others: Others) -> None:
         # Of several nodes on one state, one writes at a time.
-        async with self._writer:
+        async with self._writer, trio.open_nursery() as nursery:
             self._others = others
+            nursery.start_soon(self._sync_loop)
             while True:
                 await self._wake.wait()
-                if self._began_at is None:
-                    self._began_at = trio.current_time()
-                if self._failed is not None:
-                    await trio.sleep(RETRY_SECONDS)
-                elif self._is_quiet:
-                    await trio.lowlevel.checkpoint()
+                if self.is_dirty:
+                    await self._gather()
+                    await self.commit()
                 else:
-                    with trio.move_on_after(GATHER_SECONDS):
-                        await self._hurry.wait()
-                        await trio.sleep_until(self._taken_at + GATHER_SECONDS)
-                await self.commit()
+                    self._wake = trio.Event()
+                if self._is_synced:
+                    self._is_synced = False
+                    # Nobody waits for it but who comes meanwhile.
+                    await self._in_thread(self._look_after, {})
+                elif self._journal.is_due:
+                    self._due.set()
+
+    async def _gather(self) -> None:
+        """Let others change something, before it is written what there is."""
+        if self._began_at is None:
+            self._began_at = trio.current_time()
+        if self._failed is not None:
+            await trio.sleep(RETRY_SECONDS)
+        elif self._is_quiet:
+            await trio.lowlevel.checkpoint()
+        else:
+            with trio.move_on_after(self._hurry.gather_seconds):
+                await self._hurried.wait()
+                await trio.sleep_until(self._taken_at + GATHER_SECONDS)
+
+    async def _sync_loop(self) -> None:
+        """Where the file is to be looked after, let the disk take what it can before that, while
+        batches are written: these wait for the rest of it only.
+        """
+        while True:
+            await self._due.wait()
+            await self._in_thread(self._sync_log, {})
+            self._due = trio.Event()
+            self._is_synced = True
+            self._wake.set()
 
     async def aclose(self) -> None:
         """Commit what there is, and close. What cannot be written is nothing that was
@@ -264,7 +283,8 @@ class JournalCommits(Commits):
         finally:
             self._written_for = None
         self._telling.add(waiting, told)
-        self._telling.add_first(urgent, told)
+        if urgent:
+            self._telling.add_first(urgent, told, self._others.flush)
         if told is not None:
             # Whoever came while the batch was on its way is no better off.
             later, self._waiting, self._urgent = self._urgent + self._waiting, [], []
@@ -276,16 +296,23 @@ class JournalCommits(Commits):
         rows = sum(map(len, self._rows.values()))
         count = rows + len(self.entries) + len(self._accounts) + len(self._channels)
         return (
-            (self._is_quiet or bool(self._urgent))
-            and count <= SHORT
+            (self._is_quiet or self._hurry.is_on or bool(self._urgent))
+            and count <= self._hurry.short_rows
             and self.chars <= SHORT_CHARS
-            and not self._journal.is_due
             and trio.current_time() >= self._slow_until
         )
 
+    def _look_after(self, _: Batch) -> None:
+        """In a thread."""
+        self._journal.look_after()
+
+    def _sync_log(self, _: Batch) -> None:
+        """In a thread, beside another."""
+        self._journal.sync_log()
+
     def _write_here(self, batch: Batch) -> None:
         began = trio.current_time()
-        self._journal.write_short(batch)
+        self._journal.write(batch)
         ended = trio.current_time()
         if ended - began > SLOW_SECONDS:
             self._slow_until = ended + RETRY_SECONDS
@@ -313,10 +340,11 @@ class JournalCommits(Commits):
         waiting, self._waiting = self._waiting, []
         self._waited = len(urgent) + len(waiting)
         self._is_hurried = bool(urgent)
-        self._taken_at = trio.current_time()
+        self._taken_at = now = trio.current_time()
         self._wake = trio.Event()
         if urgent:
-            self._hurry = trio.Event()
+            self._hurried = trio.Event()
+        self._hurry.note(len(urgent), self._waited, now)
         return batch, urgent, waiting
 
     def _count(self, batch: Batch) -> None:

@@ -116,6 +116,9 @@ class Delivery(Protocol):
         rest of what is being read. Of all that is here, this alone may be called in any thread.
         """
 
+    def flush(self) -> None:
+        """What was delivered and called back just now was urgent: it need not wait for more."""
+
     def together(self) -> AbstractContextManager[None]:
         """Within this, which does not wait, much may be delivered and called back: it goes out at
         its end.

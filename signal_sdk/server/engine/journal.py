@@ -18,6 +18,7 @@ table and a row, and never what it holds.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
@@ -283,18 +284,7 @@ class Journal:
         self._db.execute("DROP TABLE damaged")
 
     def write(self, batch: Batch) -> None:
-        """Write a batch, and look after the file where that is due. Raises `StorageError`, and then
-        nothing of it is written.
-        """
-        self.write_short(batch)
-        if self._logged >= self._most_logged:
-            self._empty_log()
-        self._vacuum.look()
-
-    def write_short(self, batch: Batch) -> None:
-        """As `write`, without looking after the file, which waits for the disk: where that is not
-        due.
-        """
+        """Write a batch. Raises `StorageError`, and then nothing of it is written."""
         self._write_whole(batch)
         self._logged += BATCH_PAGES + sum(map(len, batch.values()))
         self._vacuum.after_batch()
@@ -303,6 +293,24 @@ class Journal:
     def is_due(self) -> bool:
         """Is it time to look after the file?"""
         return self._logged >= self._most_logged or self._vacuum.is_due
+
+    def sync_log(self) -> None:
+        """Have the disk take most of what `look_after` would wait for. Of all that is here, this
+        alone may be called while another call is under way.
+        """
+        # What goes wrong here goes wrong there again.
+        with contextlib.suppress(OSError):
+            fd = os.open(f"{self.path}-wal", os.O_RDONLY)
+            try:
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
+
+    def look_after(self) -> None:
+        """Keep the file small, which waits for the disk: what was written is durable already."""
+        if self._logged >= self._most_logged:
+            self._empty_log()
+        self._vacuum.look()
 
     def _write_whole(self, batch: Batch) -> None:
         with database.named(self.path):

@@ -37,6 +37,9 @@ class Others(Protocol):
         do. May be called in any thread.
         """
 
+    def flush(self) -> None:
+        """Who was told just now could not wait, and what is said to him need not either."""
+
 
 class Alone:
     """There is nothing else to be done."""
@@ -45,6 +48,9 @@ class Alone:
         return contextlib.nullcontext()
 
     def give_way(self, *, at_once: bool = False) -> None:
+        pass
+
+    def flush(self) -> None:
         pass
 
 
@@ -80,6 +86,11 @@ class Commits:
     @property
     def is_behind(self) -> bool:
         """Do very many wait for the batch that is being gathered, or is there very much in it?"""
+        return False
+
+    @property
+    def is_full(self) -> bool:
+        """Is as much in it as may be, where somebody cannot wait long?"""
         return False
 
     async def run(self, others: Others) -> None:  # noqa: ARG002  there is nothing to tell of

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -28,11 +29,14 @@ TELLS_PER_LOOK: Final = 16
 class _Batch:
     """Those who have waited for one."""
 
-    __slots__ = ("at", "error", "waiting")
+    __slots__ = ("at", "error", "then", "waiting")
 
-    def __init__(self, waiting: list[Then], error: SignalError | None) -> None:
+    def __init__(
+        self, waiting: list[Then], error: SignalError | None, then: Callable[[], None] | None
+    ) -> None:
         self.waiting = waiting
         self.error = error
+        self.then = then
         self.at = 0
         """So many have been told."""
 
@@ -48,11 +52,13 @@ class Telling:
 
     def add(self, waiting: list[Then], error: SignalError | None) -> None:
         """These are told behind all others, and whoever is added to the list meanwhile."""
-        self._batches.append(_Batch(waiting, error))
+        self._batches.append(_Batch(waiting, error, None))
 
-    def add_first(self, waiting: list[Then], error: SignalError | None) -> None:
-        """These are told before all others."""
-        self._batches.appendleft(_Batch(waiting, error))
+    def add_first(
+        self, waiting: list[Then], error: SignalError | None, then: Callable[[], None]
+    ) -> None:
+        """These are told before all others, and `then` is called behind them."""
+        self._batches.appendleft(_Batch(waiting, error, then))
 
     def add_behind(self, then: Then) -> None:
         """There is somebody to be told: tell this one behind the last of them, and the same."""
@@ -66,6 +72,8 @@ class Telling:
             some = batch.waiting[batch.at : batch.at + TELLS_PER_LOOK]
             if not some:
                 self._batches.popleft()
+                if batch.then is not None:
+                    batch.then()
                 continue
             batch.at += len(some)
             for then in some:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from signal_sdk.server.engine.journal import LOGGED_PAGES
+from signal_sdk.server.engine.journal import LOGGED_PAGES, Journal
 from signal_sdk.server.engine.schema import Batch
 from tests.server.inside import OpenJournal
 
@@ -28,18 +28,24 @@ def gone(count: int) -> Batch:
     return {"user_attributes": {(number, "a"): None for number in range(count)}}
 
 
+def write(journal: Journal, batch: Batch) -> None:
+    """Write it, and look after the file."""
+    journal.write(batch)
+    journal.look_after()
+
+
 def file_bytes(directory: Path) -> int:
     return sum(path.stat().st_size for path in directory.iterdir())
 
 
 def test_the_file_shrinks_while_it_is_written(tmp_path: Path) -> None:
     journal = OpenJournal.open(tmp_path)
-    journal.write(written(5000))
+    write(journal, written(5000))
     large = file_bytes(tmp_path)
     assert large > 5_000_000
-    journal.write(gone(5000))
+    write(journal, gone(5000))
     for _ in range(16 * 8):
-        journal.write(written(1))
+        write(journal, written(1))
     journal.close()
     assert file_bytes(tmp_path) < large / 10
     again = OpenJournal.open(tmp_path)
@@ -49,10 +55,10 @@ def test_the_file_shrinks_while_it_is_written(tmp_path: Path) -> None:
 
 def test_a_file_that_is_mostly_used_is_left_alone(tmp_path: Path) -> None:
     journal = OpenJournal.open(tmp_path)
-    journal.write(written(5000))
-    journal.write(gone(2000))
+    write(journal, written(5000))
+    write(journal, gone(2000))
     for _ in range(64):
-        journal.write(written(1))
+        write(journal, written(1))
     assert journal.one("PRAGMA freelist_count") > 256
     journal.close()
 
@@ -62,12 +68,12 @@ def test_room_that_is_used_again_and_again_is_not_given_back(tmp_path: Path) -> 
     journal = OpenJournal.open(tmp_path)
     pages = []
     for _ in range(8):
-        journal.write(written(2000))
+        write(journal, written(2000))
         for _ in range(31):
-            journal.write(written(1))
-        journal.write(gone(2000))
+            write(journal, written(1))
+        write(journal, gone(2000))
         for _ in range(31):
-            journal.write(written(1))
+            write(journal, written(1))
         pages.append(journal.one("PRAGMA page_count"))
     assert min(pages) == max(pages) > 500
     journal.close()
@@ -76,11 +82,11 @@ def test_room_that_is_used_again_and_again_is_not_given_back(tmp_path: Path) -> 
 def test_room_that_is_not_used_any_more_is_given_back_in_the_end(tmp_path: Path) -> None:
     journal = OpenJournal.open(tmp_path)
     for _ in range(64):
-        journal.write(written(5000, size=500))
+        write(journal, written(5000, size=500))
     large = file_bytes(tmp_path)
-    journal.write(gone(5000))
+    write(journal, gone(5000))
     for _ in range(16 * 48):
-        journal.write(written(1))
+        write(journal, written(1))
     journal.close()
     assert file_bytes(tmp_path) < large / 4
     OpenJournal.open(tmp_path).close()
@@ -91,13 +97,13 @@ def test_a_quiet_server_gives_room_back_within_minutes(tmp_path: Path) -> None:
     journal = OpenJournal.open(tmp_path)
     minutes = count(1)
     for _ in range(16):
-        journal.write(written(5000, size=500))
-    journal.write(gone(5000))
-    journal.write(written(1))
+        write(journal, written(5000, size=500))
+    write(journal, gone(5000))
+    write(journal, written(1))
     large = file_bytes(tmp_path)
     journal.vacuum.clock = lambda: time.monotonic() + 60.0 * next(minutes)
     for _ in range(8):
-        journal.write(written(1))
+        write(journal, written(1))
     journal.close()
     assert file_bytes(tmp_path) < large / 4
 
@@ -112,9 +118,9 @@ def test_after_many_short_batches_the_file_is_looked_after(tmp_path: Path) -> No
     for _ in range(4):
         number = 0
         while not journal.is_due:
-            journal.write_short(written(50, size=20))
+            journal.write(written(50, size=20))
             number += 1
-        journal.write(written(50))
+        write(journal, written(50))
         is_due.append(journal.is_due)
         lengths.append(log.stat().st_size / 4096)
         batches.append(number)
@@ -133,7 +139,7 @@ def test_an_older_file_becomes_one_that_shrinks_where_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_room: bool
 ) -> None:
     journal = OpenJournal.open(tmp_path)
-    journal.write(written(100))
+    write(journal, written(100))
     journal.close()
     (path,) = tmp_path.iterdir()
     with closing(sqlite3.connect(path, isolation_level=None)) as db:

@@ -126,6 +126,9 @@ class Observer:
     def give_way(self, *, at_once: bool = False) -> None:
         """Nothing is read."""
 
+    def flush(self) -> None:
+        """Nothing is written."""
+
     def together(self) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
 

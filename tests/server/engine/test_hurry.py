@@ -1,0 +1,207 @@
+"""What is urgent is written soon, and batches are short meanwhile."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+import trio
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from signal_sdk.server.engine.base import Entry
+from signal_sdk.server.engine.commits import FEW, JournalCommits
+from signal_sdk.server.engine.entry_log import EntryLog
+from signal_sdk.server.engine.hurry import (
+    BEHIND,
+    BEHIND_CHARS,
+    GATHER_SECONDS,
+    HURRIED_BEHIND,
+    HURRIED_BEHIND_CHARS,
+    HURRIED_SECONDS,
+    HURRIED_SHORT,
+    KEPT,
+    MANY_TO_ONE,
+    Hurry,
+)
+from signal_sdk.server.engine.journal import Journal
+from signal_sdk.server.engine.noting import Alone, Commits
+from tests.server.engine.commit_kit import FakeJournal, Threads, Told, attributes, be_busy, put
+
+
+async def test_what_is_urgent_is_written_at_once_and_told_first(
+    fake_journal: FakeJournal, commits: JournalCommits, told: Told, autojump_clock: MockClock
+) -> None:
+    given: list[bool] = []
+
+    class Busy(Alone):
+        def give_way(self, *, at_once: bool = False) -> None:
+            given.append(at_once)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(commits.run, Busy())
+        await be_busy(fake_journal, commits)
+        await trio.sleep(1)
+        given.clear()
+        put(commits, 1)
+        others = [f"{number}" for number in range(FEW)]
+        for name in others:
+            told.wait(name)
+        told.wait("urgent", is_urgent=True)
+        began = trio.current_time()
+        await wait_all_tasks_blocked()
+        assert trio.current_time() == began
+        # When it was asked for, and when it was written.
+        assert given == [True, False]
+        assert [name for name, _ in told.all] == ["urgent", *others]
+        # But not as often as somebody wants that: batches would be small.
+        for number in range(2):
+            put(commits, 2 + number)
+            told.wait(f"soon {number}", is_urgent=True)
+            await wait_all_tasks_blocked()
+        assert fake_journal.tries == 1
+        await trio.sleep(2 * GATHER_SECONDS)
+        nursery.cancel_scope.cancel()
+    assert fake_journal.batches == [attributes(1), attributes(2, 3)]
+    assert [name for name, _ in told.all[FEW + 1 :]] == ["soon 0", "soon 1"]
+
+
+async def test_it_says_when_very_many_wait(
+    fake_journal: FakeJournal, commits: JournalCommits, autojump_clock: MockClock
+) -> None:
+    put(commits, 1)
+    for _ in range(BEHIND):
+        commits.when_durable(lambda _: None)
+    said = [commits.is_behind]
+    commits.when_durable(lambda _: None)
+    said.append(commits.is_behind)
+    await commits.commit()
+    assert len(fake_journal.batches) == 1
+    said += [commits.is_behind, Commits().is_behind]
+    assert said == [False, True, False, False]
+
+
+async def test_it_says_when_there_is_very_much_in_the_batch(
+    fake_journal: FakeJournal, commits: JournalCommits
+) -> None:
+    """However few wait: what is long takes as long to write as what are many."""
+    half = "x" * (BEHIND_CHARS // 2)
+    said = []
+    put(commits, 1, half)
+    put(commits, 2, half)
+    said.append(commits.is_behind)
+    put(commits, 3, "x")
+    said.append(commits.is_behind)
+    await commits.commit()
+    said.append(commits.is_behind)
+    log = EntryLog(commits, [])
+    for version in range(3):
+        log.append(1, Entry(version, "ann", 5.0, half))
+        said.append(commits.is_behind)
+    assert said == [False, True, False, False, False, True]
+    assert len(fake_journal.batches) == 1
+
+
+# --- a hurry ---
+
+
+def hurried(now: float = 10.0) -> Hurry:
+    """Many waited, and one could not wait long."""
+    hurry = Hurry()
+    hurry.note(1, MANY_TO_ONE, now)
+    return hurry
+
+
+def test_where_one_cannot_wait_and_many_write_there_is_a_hurry_for_a_while() -> None:
+    hurry = Hurry()
+    said = []
+    for urgent, waiting, now in (
+        (0, 1000, 10.0),
+        (1, 100, 10.5),
+        (0, 100, 10.5 + HURRIED_SECONDS * 0.99),
+        (0, 100, 10.5 + HURRIED_SECONDS),
+    ):
+        hurry.note(urgent, waiting, now)
+        said.append(hurry.is_on)
+    assert said == [False, True, True, False]
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 200)), min_size=1))
+def test_where_many_cannot_wait_there_is_none(batches: list[tuple[int, int]]) -> None:
+    """Each would wait for the others' short batches."""
+    hurry = Hurry()
+    weights = [KEPT**age for age in reversed(range(len(batches)))]
+    for urgent, others in batches:
+        hurry.note(urgent, urgent + others, 10.0)
+    weighed = sum(weight * it for weight, (it, _) in zip(weights, batches, strict=True))
+    waiting = sum(weight * sum(it) for weight, it in zip(weights, batches, strict=True))
+    assume(abs(weighed * MANY_TO_ONE - waiting) > 1e-6)
+    assert hurry.is_on is (0 < weighed * MANY_TO_ONE < waiting)
+
+
+def test_in_a_hurry_a_batch_is_full_soon_and_what_is_not_urgent_waits() -> None:
+    hurry, calm = hurried(), Hurry()
+    assert not hurry.is_full(HURRIED_BEHIND, HURRIED_BEHIND_CHARS)
+    assert hurry.is_full(HURRIED_BEHIND + 1, 0)
+    assert hurry.is_full(0, HURRIED_BEHIND_CHARS + 1)
+    assert not calm.is_full(10 * BEHIND, 10 * BEHIND_CHARS)
+    assert hurry.gather_seconds > calm.gather_seconds
+    assert hurry.short_rows > calm.short_rows
+
+
+async def in_a_hurry(commits: JournalCommits) -> None:
+    put(commits, 0)
+    for number in range(10 * MANY_TO_ONE):
+        commits.when_durable(lambda _: None, is_urgent=not number)
+    await commits.commit()
+
+
+async def test_in_a_hurry_it_is_said_when_a_batch_is_full(
+    fake_journal: FakeJournal, commits: JournalCommits
+) -> None:
+    await in_a_hurry(commits)
+    half = "x" * (HURRIED_BEHIND_CHARS // 2)
+    said = []
+    for number in range(3):
+        put(commits, number, half)
+        said += [commits.is_full, commits.is_behind]
+    await commits.commit()
+    said.append(commits.is_full)
+    assert said == [False, False, False, False, True, True, False]
+    assert not Commits().is_full
+
+
+@pytest.mark.parametrize(("rows", "is_here"), [(HURRIED_SHORT, True), (HURRIED_SHORT + 1, False)])
+async def test_in_a_hurry_longer_batches_are_written_where_the_server_runs(
+    threads: Threads, rows: int, is_here: bool
+) -> None:
+    commits = JournalCommits(cast("Journal", threads))
+    await in_a_hurry(commits)
+    for number in range(rows):
+        put(commits, number)
+    await commits.commit()
+    assert threads.is_here == [True, is_here]
+
+
+async def test_what_is_said_to_whom_it_was_urgent_goes_out_before_others_are_told(
+    fake_journal: FakeJournal, commits: JournalCommits, autojump_clock: MockClock
+) -> None:
+    told: list[str] = []
+
+    class Writing(Alone):
+        def flush(self) -> None:
+            told.append("flush")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(commits.run, Writing())
+        put(commits, 1)
+        for name in ("a", "b"):
+            commits.when_durable(lambda _, name=name: told.append(name))  # type: ignore[misc]
+        commits.when_durable(lambda _: told.append("urgent"), is_urgent=True)
+        await wait_all_tasks_blocked()
+        put(commits, 2)
+        commits.when_durable(lambda _: told.append("c"))
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert told == ["urgent", "flush", "a", "b", "c"]

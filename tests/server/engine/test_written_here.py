@@ -1,0 +1,191 @@
+"""Where a batch is written: in a thread, or where the server runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from signal_sdk.ecodes import ECode
+from signal_sdk.server.engine.base import AccountKey, ChannelKey
+from signal_sdk.server.engine.commits import (
+    RETRY_SECONDS,
+    SHORT_CHARS,
+    SLOW_SECONDS,
+    JournalCommits,
+)
+from signal_sdk.server.engine.hurry import SHORT
+from signal_sdk.server.engine.journal import LOGGED_PAGES, Journal
+from signal_sdk.server.engine.schema import Batch
+from signal_sdk.server.engine.tables import Account, Channel
+from tests.server.engine.commit_kit import (
+    FULL,
+    FakeJournal,
+    Threads,
+    Told,
+    append,
+    attributes,
+    be_busy,
+    durable,
+    put,
+    running,
+)
+
+
+@pytest.mark.parametrize(("rows", "is_here"), [(SHORT, True), (SHORT + 1, False)])
+async def test_a_batch_of_few_rows_is_written_where_the_server_runs(
+    threads: Threads, rows: int, is_here: bool
+) -> None:
+    commits = JournalCommits(cast("Journal", threads))
+    kinds = 4
+    for number in range(rows // kinds):
+        append(commits, number, b"x")
+        put(commits, number)
+        commits.account(Account(id=number, key=AccountKey("app", f"{number}"), uid=1))
+        commits.channel(Channel(id=number, key=ChannelKey("app", f"{number}")))
+    for number in range(rows % kinds):
+        put(commits, -1 - number)
+    await commits.commit()
+    assert threads.is_here == [is_here]
+
+
+@pytest.mark.parametrize(("chars", "is_here"), [(SHORT_CHARS, True), (SHORT_CHARS + 1, False)])
+async def test_a_batch_of_few_characters_is_written_where_the_server_runs(
+    threads: Threads, chars: int, is_here: bool
+) -> None:
+    commits = JournalCommits(cast("Journal", threads))
+    put(commits, 1, "x" * chars)
+    await commits.commit()
+    assert threads.is_here == [is_here]
+
+
+@pytest.mark.parametrize("is_urgent", [False, True])
+async def test_a_batch_for_which_many_wait_is_written_in_a_thread_unless_it_is_urgent(
+    threads: Threads, *, is_urgent: bool
+) -> None:
+    commits = JournalCommits(cast("Journal", threads))
+    await be_busy(threads, commits)
+    put(commits, 1)
+    commits.when_durable(lambda _: None, is_urgent=is_urgent)
+    await commits.commit()
+    assert threads.is_here == [True, is_urgent]
+
+
+async def test_what_waits_for_the_disk_is_written_in_a_thread(threads: Threads) -> None:
+    threads.waits_for_disk = True
+    commits = JournalCommits(cast("Journal", threads))
+    put(commits, 1)
+    await commits.commit()
+    assert threads.is_here == [False]
+
+
+async def test_a_disk_that_is_slow_is_left_to_a_thread_for_a_while(
+    threads: Threads, autojump_clock: MockClock
+) -> None:
+    commits = JournalCommits(cast("Journal", threads))
+    for seconds in (SLOW_SECONDS * 0.9, SLOW_SECONDS * 1.1, 0, 0):
+        threads.seconds = seconds
+        put(commits, 1)
+        await commits.commit()
+    autojump_clock.jump(RETRY_SECONDS)
+    put(commits, 1)
+    await commits.commit()
+    assert threads.is_here == [True, True, False, False, True]
+
+
+async def test_what_cannot_be_written_where_the_server_runs_is_not_lost(
+    threads: Threads, caplog: pytest.LogCaptureFixture
+) -> None:
+    commits = JournalCommits(cast("Journal", threads))
+    told = Told(commits)
+    threads.failure = FULL
+    put(commits, 1)
+    told.wait("a")
+    await commits.commit()
+    assert told.all == [("a", ECode.GENERAL_E_FAILED)]
+    threads.failure = None
+    await commits.commit()
+    assert threads.batches == [attributes(1)]
+    caplog.clear()
+
+
+# --- looking after the file ---
+
+
+class Slow(FakeJournal):
+    """In which looking after the file goes on until it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_go_on = trio.Event()
+
+    async def in_thread(self, write: Callable[[Batch], None], batch: Batch) -> None:
+        write(batch)
+        if not batch:
+            await self.may_go_on.wait()
+
+
+async def test_while_the_disk_takes_the_log_batches_are_written(autojump_clock: MockClock) -> None:
+    journal = Slow()
+    commits = JournalCommits(cast("Journal", journal), journal.in_thread)
+    async with running(commits):
+        journal.is_due = True
+        put(commits, 1)
+        await durable(commits)
+        await wait_all_tasks_blocked()
+        assert journal.upkeep == ["synced"]
+        for number in (2, 3):
+            put(commits, number)
+            await durable(commits)
+        assert journal.batches == [attributes(1), attributes(2), attributes(3)]
+        assert journal.upkeep == ["synced"]
+        journal.may_go_on.set()
+        await wait_all_tasks_blocked()
+        assert journal.upkeep == ["synced", "looked after"]
+        # And no more, until it is due again.
+        put(commits, 4)
+        await durable(commits)
+        await wait_all_tasks_blocked()
+        assert journal.upkeep == ["synced", "looked after"]
+        journal.is_due = True
+        put(commits, 5)
+        await wait_all_tasks_blocked()
+        assert journal.upkeep == 2 * ["synced", "looked after"]
+    # To look after it is no batch.
+    assert journal.tries == 5
+
+
+async def test_who_waits_is_told_before_the_file_is_looked_after(autojump_clock: MockClock) -> None:
+    journal = Slow()
+    journal.may_go_on.set()
+    commits = JournalCommits(cast("Journal", journal), journal.in_thread)
+    async with running(commits):
+        journal.is_due = True
+        put(commits, 1)
+        commits.when_durable(lambda _: journal.upkeep.append("told"))
+        await wait_all_tasks_blocked()
+    assert journal.upkeep == ["told", "synced", "looked after"]
+
+
+async def test_a_real_file_is_looked_after_in_threads(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """The log does not grow for ever, though nothing waits for it."""
+    journal = Journal.open(tmp_path)
+    log = tmp_path / f"{journal.path.name}-wal"
+    commits = JournalCommits(journal)
+    sizes = []
+    async with running(commits):
+        for _ in range(4):
+            for number in range(2 * LOGGED_PAGES // 50):
+                commits.put("user_attributes", (1, number), (1, number, 1, None, "x" * 200_000))
+                await durable(commits)
+                while journal.is_due:
+                    await trio.lowlevel.checkpoint()
+            sizes.append(log.stat().st_size)
+    await commits.aclose()
+    assert sizes[-1] <= sizes[0]
