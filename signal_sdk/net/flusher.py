@@ -29,9 +29,11 @@ FEW_TOLD = 32
 """How many outboxes are flushed at once since what they have is urgent, at most."""
 FLUSHES_PER_TURN = 128
 """How many outboxes are flushed before other tasks run, at most."""
+TURN_SECONDS = 0.001
+"""For how long they are: what is long takes long to send."""
 FLUSH_SECONDS = 0.0005
 """For how long late ones are flushed before other tasks run."""
-FLUSHES_PER_LOOK = 16
+FLUSHES_PER_LOOK = 4
 """How many of them are flushed between two looks at the clock."""
 
 
@@ -135,8 +137,13 @@ class Flusher:
             else:
                 self.put_off(0)
         ready, self.ready = self.ready, []
-        for outbox in ready:
+        ends = now + TURN_SECONDS
+        for number, outbox in enumerate(ready, 1):
             outbox.flush(now)
+            if number % FLUSHES_PER_LOOK == 0 and trio.current_time() >= ends:
+                self.ready = ready[number:] + self.ready
+                self.put_off(0)
+                break
 
     def flush_now(self, first: int, now: float) -> None:
         """Flush those that are ready, from the `first` on, also who was written to just now."""

@@ -38,7 +38,7 @@ SLICE_SECONDS: Final = 0.001
 """For how long some are read before others are looked for, and other tasks run."""
 LOOK_SECONDS: Final = 0.00025
 """For how long some are read, where others wait, before it is looked who has come."""
-SELDOM_STEPS: Final = 2
+SELDOM_STEPS: Final = 3
 """Who has used no more steps than so many lately asks seldom, and is answered before others are
 read.
 """
@@ -48,9 +48,13 @@ IN_A_WORD: Final = -math.inf
 """When the turn ends of one of whom nothing is known yet, where others wait: he may say one thing,
 if that is all. There may be very many, and among them whoever asks seldom.
 """
-MORE_SECONDS: Final = 0.001
+MORE_SECONDS: Final = 0.0015
 """What it counts once to have more than one turn takes, or than one may say: who asks seldom has
 not, and comes before all who have.
+"""
+STALL_SECONDS: Final = 0.001
+"""What it counts at most to be read, of one who asks seldom: all may have stood still meanwhile,
+for the garbage collector or another process, and he is no other for that.
 """
 FLUSH_SECONDS: Final = 0.000005
 """What each outbox counts that a turn has put something into: all are written after the slice."""
@@ -314,7 +318,8 @@ class Reactor:
                 flusher.put_off(written)
             elif told and self.serves_seldom:
                 flusher.flush_now(written, now)
-            used = now - began + FLUSH_SECONDS * told
+            most = STALL_SECONDS if self.serves_seldom else math.inf
+            used = min(now - began, most) + FLUSH_SECONDS * told
             if seconds is not None:
                 again.append((key, seconds))
                 used += MORE_SECONDS if self.serves_seldom else 0.0

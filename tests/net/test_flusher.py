@@ -13,6 +13,7 @@ from signal_sdk.net.flusher import (
     FLUSHES_PER_LOOK,
     FLUSHES_PER_TURN,
     GATHER_SECONDS,
+    TURN_SECONDS,
     Flusher,
 )
 from signal_sdk.net.outbox import Outbox
@@ -273,6 +274,34 @@ async def test_late_ones_are_flushed_in_order_and_for_a_while_only(
             turns += 1
         assert order == list(range(count))
         assert turns >= count / FLUSHES_PER_LOOK
+
+
+async def test_what_takes_long_to_send_keeps_nobody_waiting(autojump_clock: MockClock) -> None:
+    """However few they are: a millisecond's are sent, and the rest behind what others say."""
+    async with running_flusher() as flusher:
+        order: list[int] = []
+
+        class Long(FakeTransport):
+            def __init__(self, number: int) -> None:
+                super().__init__()
+                self.number = number
+
+            def send_nowait(self, data: bytes | memoryview) -> int:
+                order.append(self.number)
+                autojump_clock.jump(TURN_SECONDS / 8)
+                return super().send_nowait(data)
+
+        outboxes = [outbox_on(flusher, Long(number))[0] for number in range(32)]
+        with flusher.together:
+            for outbox in outboxes:
+                outbox.append(b"long")
+        at_once = len(order)
+        with flusher.together:
+            outbox_on(flusher, Long(99))[0].append(b"soon")
+        assert order[at_once] == 99
+        await wait_all_tasks_blocked()
+    assert at_once == 8
+    assert order == [*range(8), 99, *range(8, 32)]
 
 
 def test_a_flusher_that_does_not_run_says_so() -> None:

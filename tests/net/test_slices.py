@@ -195,6 +195,36 @@ async def test_a_newcomer_with_much_to_say_waits_for_those_who_say_one_thing(
             far.close()
 
 
+async def test_who_asks_seldom_is_no_other_since_all_stood_still_while_he_was_read(
+    autojump_clock: MockClock,
+) -> None:
+    """For the collector, or another process."""
+    async with costly(autojump_clock) as (reactor, sockets):
+        said: list[tuple[bool, bool]] = []
+        stalls = iter([10 * STEP_SECONDS])
+
+        def read() -> None:
+            said.append((reactor.serves_seldom, reactor.serves_busy))
+            autojump_clock.jump(next(stalls, 0.0))
+
+        for _ in range(20):
+            sockets.add(reactor, STEP_SECONDS)
+        await passes(100)
+        quiet = sockets.add(reactor, 0.0, once=True, then=read)
+        await passes(100)
+        sockets.again(quiet)
+        await passes(100)
+        busy: list[tuple[bool, bool]] = []
+        sockets.add(
+            reactor,
+            STEP_SECONDS,
+            then=lambda: busy.append((reactor.serves_seldom, reactor.serves_busy)),
+        )
+        await passes(200)
+    assert said == [(True, False)] * 2
+    assert (busy[0], busy[-1]) == ((True, False), (False, True))
+
+
 async def test_who_gives_way_ends_the_slice(autojump_clock: MockClock) -> None:
     async with costly(autojump_clock) as (reactor, sockets):
         first: tuple[float, float] | None = None
