@@ -121,7 +121,7 @@ class Signal(DocumentedNames):
         self.appid = appid
         self._log = Log()
         self._trace = Trace(trace, with_texts=trace_texts) if trace is not None else None
-        self._reactor = Reactor()
+        self._reactor = Reactor(shares=False)
         self._crew = self._make_crew()
         self._spare = Dispatcher(self._crew)
         self._shared = Shared(

@@ -46,7 +46,7 @@ class TrioThread:
         self._token: trio.lowlevel.TrioToken | None = None
         self._early: list[Callable[[], object]] = []
         self._nursery: trio.Nursery | None = None
-        self._reactor = Reactor()
+        self._reactor = Reactor(shares=False)
         # A context of its own: what a caller's event loop keeps in its context is not for trio.
         self._thread = threading.Thread(
             target=contextvars.Context().run, args=(self._main,), name="signal_sdk", daemon=True

@@ -27,7 +27,7 @@ from signal_sdk.net.flusher import Flusher
 from signal_sdk.net.patience import PatientClock
 from signal_sdk.net.sleeper import Sleeper
 from signal_sdk.net.transport import OnReadable, Traffic
-from signal_sdk.net.turns import Turns
+from signal_sdk.net.turns import Line, Turns
 
 HAS_EPOLL: Final = hasattr(select, "epoll")
 """Elsewhere than on Linux, each connection is read by the task that serves it."""
@@ -77,9 +77,11 @@ _Key: TypeAlias = "int | OnReadable"
 
 
 class Reactor:
-    """Reads and writes for all connections of one owner, who runs it."""
+    """Reads and writes for all connections of one owner, who runs it. They are many people's, who
+    share the time, unless nobody `shares` it: then they are read in the order in which they come.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *, shares: bool = True) -> None:
         self.flusher: Flusher = Flusher()
         self.alarms: Alarms = Alarms()
         self.traffic: Traffic = Traffic()
@@ -100,7 +102,8 @@ class Reactor:
         """Trio's clock, while it runs."""
         self._epoll: select.epoll | None = None
         self._watched: dict[int, OnReadable] = {}
-        self._turns: Turns[_Key] = Turns()
+        self._turns: Turns[_Key] | Line[_Key] = Turns() if shares else Line()
+        self._look_seconds = LOOK_SECONDS if shares else math.inf
         self._resting: dict[_Key, int] = {}
         self._rests: list[tuple[float, int, _Key]] = []
         self._rest_numbers = count()
@@ -298,7 +301,7 @@ class Reactor:
         """Some wait: those who have used least are read."""
         turns, watched, flusher, time = self._turns, self._watched, self.flusher, self.time
         again: list[tuple[_Key, float]] = []
-        looks = now + LOOK_SECONDS
+        looks = now + self._look_seconds
         for _ in range(READS_PER_SLICE):
             key = turns.pop()
             if key is None:
@@ -328,7 +331,7 @@ class Reactor:
             if now >= ends or self._ends_slice:
                 break
             if now >= looks:
-                looks = now + LOOK_SECONDS
+                looks = now + self._look_seconds
                 self._line_up(self._poll())
         self.serves_seldom = self.serves_busy = self._ends_slice = False
         if turns:

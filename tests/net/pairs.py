@@ -121,11 +121,11 @@ def never(_: HttpRequest) -> HttpAnswer | None:
 
 
 @asynccontextmanager
-async def running_reactor() -> AsyncIterator[Reactor]:
+async def running_reactor(*, shares: bool = True) -> AsyncIterator[Reactor]:
     """A reactor, while the block runs."""
     failed: Exception | None = None
     async with trio.open_nursery() as nursery:
-        reactor = Reactor()
+        reactor = Reactor(shares=shares)
         await nursery.start(reactor.run)
         try:
             yield reactor

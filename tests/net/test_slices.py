@@ -71,8 +71,8 @@ class Costly:
 
 
 @asynccontextmanager
-async def costly(clock: MockClock) -> AsyncIterator[tuple[Reactor, Costly]]:
-    async with running_reactor() as reactor:
+async def costly(clock: MockClock, *, shares: bool = True) -> AsyncIterator[tuple[Reactor, Costly]]:
+    async with running_reactor(shares=shares) as reactor:
         sockets = Costly(clock)
         try:
             yield reactor, sockets
@@ -259,6 +259,19 @@ async def test_who_is_costly_has_its_turn_as_much_less_often(autojump_clock: Moc
             await trio.lowlevel.checkpoint()
         turns = [sum(map(sockets.order.count, numbers)) for numbers in (dear, cheap)]
         assert turns[1] / turns[0] == pytest.approx(4, rel=0.25)
+
+
+async def test_where_nobody_shares_all_are_read_in_the_order_in_which_they_came(
+    autojump_clock: MockClock,
+) -> None:
+    async with costly(autojump_clock, shares=False) as (reactor, sockets):
+        numbers = [sockets.add(reactor, 0.002 if number % 2 else 0.0001) for number in range(20)]
+        while len(sockets.order) < 200:
+            await trio.lowlevel.checkpoint()
+        # Behind the first slice, whose end has cut the first round short.
+        rounds = [sockets.order[at : at + 20] for at in range(20, 180, 20)]
+    assert sorted(rounds[0]) == numbers
+    assert rounds == [rounds[0]] * len(rounds)
 
 
 async def test_a_slice_ends_when_its_time_is_over(autojump_clock: MockClock) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from signal_sdk.net.turns import MOST_AT_ONCE_SECONDS, REMEMBERED_SECONDS, Turns
+from signal_sdk.net.turns import MOST_AT_ONCE_SECONDS, REMEMBERED_SECONDS, STEPS, Line, Turns
 
 NOW = 1000.0
 
@@ -132,3 +134,35 @@ def test_while_there_is_time_for_all_nothing_is_kept(turns: Turns[str]) -> None:
     wait(turns, "a")
     assert turns.pop() == "a"
     assert turns.step == 0
+
+
+# --- in line ---
+
+
+@given(st.lists(st.one_of(st.none(), st.tuples(st.booleans(), st.integers(0, 4)))))
+def test_in_line_each_waits_once_in_the_order_in_which_all_came(
+    steps: list[tuple[bool, int] | None],
+) -> None:
+    """However much anybody has used. What a step says: add one, forget one, or pop."""
+    line: Line[int] = Line()
+    waiting: dict[int, int] = {}
+    added = 0
+    for step in steps:
+        if step is None:
+            first = next(iter(waiting), None)
+            assert line.pop() == first
+            if first is not None:
+                del waiting[first]
+                line.charge(first, 1.0, NOW)
+        elif step[0]:
+            added += step[1] not in waiting
+            waiting.setdefault(step[1], added)
+            line.add(step[1])
+        else:
+            waiting.pop(step[1], None)
+            line.forget(step[1])
+        assert len(line) == len(waiting)
+        assert line.is_calm(NOW) is (not waiting)
+        assert line.eldest == next(iter(waiting.values()), math.inf)
+        assert line.number == added
+        assert line.step > STEPS
