@@ -41,8 +41,8 @@ PAUSE_SECONDS: Final = 0.02
 """For how long a client that is too fast is not read, at least: to look again for each of its
 frames would cost more than most of them do."""
 BEHIND_SECONDS: Final = 0.005
-"""For how long a client is not read that waits for its own change to be durable, as very many
-do."""
+"""For how long a client is not read that waits for its own change to be durable, as very many do,
+or that asks all the time where others cannot wait."""
 MOST_HELD_BACK: Final = 20
 """How often in a row one who asks all the time is not read since others cannot wait: he may be an
 honest one."""

@@ -7,8 +7,8 @@ turns those are told who have waited (telling.py).
 
 A short batch for which few wait, or somebody to whom it is urgent, is written where the server
 runs: that takes less than a thread of its own would take to get the interpreter from a busy server,
-and to be heard. All others, and where the disk is slow or the file has to be looked after, are
-written in a thread.
+and to be heard. All others, and where the disk is slow, are written in a thread, in which the file
+is looked after, too, behind what was told.
 
 A row that was put and taken away again within one batch is never written. While writing fails
 (a full disk), nothing is lost: the batch that failed is written with the next, once a second is
@@ -46,6 +46,7 @@ SHORT_CHARS: Final = 128 * 1024
 """A short batch has at most so many characters, too (hurry.py)."""
 SLOW_SECONDS: Final = 0.01
 """A disk that takes longer for a short batch is left to a thread for `RETRY_SECONDS`."""
+
 InThread = Callable[[Callable[[Batch], None], Batch], Awaitable[None]]
 """Has a batch written while other tasks run."""
 

@@ -49,6 +49,8 @@ from signal_sdk.server.engine.schema import (
 )
 from signal_sdk.server.engine.vacuum import Vacuum
 
+_sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
+"""Not every system has the one."""
 LOGGED_PAGES: Final = 1000
 """Behind how many pages what is in SQLite's log is put into the file, which waits for the disk."""
 BATCH_PAGES: Final = 8
@@ -302,7 +304,7 @@ class Journal:
         with contextlib.suppress(OSError):
             fd = os.open(f"{self.path}-wal", os.O_RDONLY)
             try:
-                os.fdatasync(fd)
+                _sync(fd)
             finally:
                 os.close(fd)
 
