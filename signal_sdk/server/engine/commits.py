@@ -42,7 +42,7 @@ FEW: Final = 4
 of the scheduler brings: whoever comes alone, one change behind the other, waits for nobody.
 """
 RETRY_SECONDS: Final = 1.0
-SHORT_CHARS: Final = 128 * 1024
+SHORT_CHARS: Final = 256 * 1024
 """A short batch has at most so many characters, too (hurry.py)."""
 SLOW_SECONDS: Final = 0.01
 """A disk that takes longer for a short batch is left to a thread for `RETRY_SECONDS`."""
