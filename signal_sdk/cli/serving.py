@@ -34,10 +34,10 @@ SWITCH_SECONDS: Final = 0.0001
 each statement, and a server that is busy would have it back only after Python's own 5 ms: ten
 statements later, an acknowledgement would be late by 50. It works for less than this at a time.
 """
-GC_THRESHOLDS: Final = (2_000, 1, 30_000)
+GC_THRESHOLDS: Final = (700, 1, 30_000)
 """How many objects may be made between two looks for garbage, in each generation. Everything stands
-still meanwhile: one look at 100,000 would be 30 ms, one at 2,000 is half of one. All are looked at
-as seldom as can be.
+still meanwhile: one look at 100,000 would be 30 ms, one at 2,000 is 1 ms, for which others
+wait. All are looked at as seldom as can be.
 """
 
 

@@ -24,10 +24,11 @@ import trio
 
 from signal_sdk.net.alarms import Alarm, Alarms
 from signal_sdk.net.flusher import Flusher
+from signal_sdk.net.haste import SELDOM_STEPS, Haste
 from signal_sdk.net.patience import PatientClock
 from signal_sdk.net.sleeper import Sleeper
 from signal_sdk.net.transport import OnReadable, Traffic
-from signal_sdk.net.turns import Line, Turns
+from signal_sdk.net.turns import ANY, Line, Turns
 
 HAS_EPOLL: Final = hasattr(select, "epoll")
 """Elsewhere than on Linux, each connection is read by the task that serves it."""
@@ -38,10 +39,6 @@ SLICE_SECONDS: Final = 0.001
 """For how long some are read before others are looked for, and other tasks run."""
 LOOK_SECONDS: Final = 0.00025
 """For how long some are read, where others wait, before it is looked who has come."""
-SELDOM_STEPS: Final = 3
-"""Who has used no more steps than so many lately asks seldom, and is answered before others are
-read.
-"""
 TURN_SECONDS: Final = 0.00025
 """For how long one is read where others wait; one message is always taken."""
 IN_A_WORD: Final = -math.inf
@@ -96,8 +93,6 @@ class Reactor:
         """
         self.serves_seldom: bool = False
         """Is somebody being read who asks seldom, while others wait?"""
-        self.serves_busy: bool = False
-        """Is somebody being read who asks all the time, while others wait?"""
         self.time: Callable[[], float] = lambda: 0.0
         """Trio's clock, while it runs."""
         self._epoll: select.epoll | None = None
@@ -112,7 +107,7 @@ class Reactor:
         self._is_polling = False
         """Is the task that polls about to read again?"""
         self._gives_way = False
-        self._ends_slice = False
+        self.haste: Haste = Haste(self.alarms, self._see_to_turns)
         self._sleeper = Sleeper()
         self._judges: list[Callable[[], None]] = []
         self._judging = Sleeper()
@@ -168,21 +163,22 @@ class Reactor:
     @property
     def _has_to_go_on(self) -> bool:
         """Does somebody wait, to be read or to be written to?"""
-        return bool(self._turns) or self.flusher.is_gathering
+        most = self.haste.most_steps
+        return self._turns.waits(most) or (most == ANY and self.flusher.is_gathering)
 
     def _see_to_turns(self) -> None:
-        """Somebody waits: have him read, unless that is about to be done."""
+        """Somebody may wait: have him read, unless that is about to be done."""
         if not self._is_reading and not self._is_polling:
             self._sleeper.wake()
 
     def give_way(self, *, at_once: bool = False) -> None:
         """Whoever is being woken, and whoever he wakes, runs before the next slice is read, or
-        `at_once` before the rest of this one: each would wait for a slice else. May be called in
-        any thread.
+        `at_once` before the rest of this one: each would wait for a slice else. That begins a
+        `haste`. May be called in any thread, but not `at_once`.
         """
         self._gives_way = True
         if at_once:
-            self._ends_slice = True
+            self.haste.begin()
 
     async def _let_others_run(self) -> None:
         """Between two slices."""
@@ -269,6 +265,7 @@ class Reactor:
         now = self.look_at_clock()
         ends = now + SLICE_SECONDS
         self._is_reading = True
+        self.haste.note_slice()
         self.flusher.hold()
         if self._turns.is_calm(now):
             self._read_all(events, ends)
@@ -301,9 +298,9 @@ class Reactor:
         """Some wait: those who have used least are read."""
         turns, watched, flusher, time = self._turns, self._watched, self.flusher, self.time
         again: list[tuple[_Key, float]] = []
-        looks = now + self._look_seconds
+        looks, most = now + self._look_seconds, self.haste.most_steps
         for _ in range(READS_PER_SLICE):
-            key = turns.pop()
+            key = turns.pop(most)
             if key is None:
                 break
             on_readable = watched.get(key) if isinstance(key, int) else key
@@ -313,7 +310,6 @@ class Reactor:
             step = turns.step
             self.turn_ends = began + TURN_SECONDS if step else IN_A_WORD
             self.serves_seldom = step <= SELDOM_STEPS
-            self.serves_busy = step > SELDOM_STEPS
             seconds = on_readable()
             now = time()
             told = len(flusher.ready) - written
@@ -321,19 +317,19 @@ class Reactor:
                 flusher.put_off(written)
             elif told and self.serves_seldom:
                 flusher.flush_now(written, now)
-            most = STALL_SECONDS if self.serves_seldom else math.inf
-            used = min(now - began, most) + FLUSH_SECONDS * told
+            stall = STALL_SECONDS if self.serves_seldom else math.inf
+            used = min(now - began, stall) + FLUSH_SECONDS * told
             if seconds is not None:
                 again.append((key, seconds))
                 used += MORE_SECONDS if self.serves_seldom else 0.0
             if on_readable is key or key in watched:
                 turns.charge(key, used, now)
-            if now >= ends or self._ends_slice:
+            if now >= ends or self.haste.most_steps != most:
                 break
             if now >= looks:
                 looks = now + self._look_seconds
                 self._line_up(self._poll())
-        self.serves_seldom = self.serves_busy = self._ends_slice = False
+        self.serves_seldom = False
         if turns:
             turns.count(now)
         for key, seconds in again:

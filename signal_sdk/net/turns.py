@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Final, Generic, TypeVar
 
-__all__ = ["Line", "Turns"]
+__all__ = ["ANY", "Line", "Turns"]
 
 K = TypeVar("K", bound=Hashable)
 
@@ -25,6 +25,8 @@ STEPS: Final = 20
 """Whoever has used more than so many steps, 10 ms, is not made to wait for more than that: these
 take turns.
 """
+ANY: Final = STEPS + 1
+"""Whatever anybody has used."""
 MOST_AT_ONCE_SECONDS: Final = STEPS * STEP_SECONDS / 4
 """What one turn counts at most. All may have stood still in it, for the garbage collector or
 another process: that is not to be laid to one who asks seldom. Who always takes so long is soon
@@ -97,12 +99,12 @@ class Turns(Generic[K]):
         self._lines[step].append((number, key))
         self._first = min(self._first, step)
 
-    def pop(self) -> K | None:
-        """Whose turn it is; None where nobody waits."""
+    def pop(self, most: int = ANY) -> K | None:
+        """Whose turn it is; None where nobody waits who has used so many steps at most."""
         waiting = self._waiting
         if not waiting:
             return None
-        while True:
+        while self._first <= most:
             line = self._lines[self._first]
             while line:
                 number, key = line.popleft()
@@ -111,6 +113,13 @@ class Turns(Generic[K]):
                     self.step = self._first
                     return key
             self._first += 1
+        return None
+
+    def waits(self, most: int) -> bool:
+        """Does somebody wait who has used so many steps at most? Where `pop` has found nobody of
+        these, that is so until one comes.
+        """
+        return bool(self._waiting) and self._first <= most
 
     def charge(self, key: K, seconds: float, now: float) -> None:
         """Count what `key` has used."""
@@ -143,7 +152,7 @@ class Line(Generic[K]):
     a program of many sessions a sixth of a message. As `Turns` for whoever asks.
     """
 
-    step: Final = STEPS + 1
+    step: Final = ANY
     """Nobody asks seldom."""
 
     def __init__(self) -> None:
@@ -171,7 +180,7 @@ class Line(Generic[K]):
             self._waiting[key] = number
             self._line.append((number, key))
 
-    def pop(self) -> K | None:
+    def pop(self, most: int = ANY) -> K | None:  # noqa: ARG002  nothing is counted
         """Who is next; None where nobody waits."""
         while self._line:
             number, key = self._line.popleft()
@@ -179,6 +188,10 @@ class Line(Generic[K]):
                 del self._waiting[key]
                 return key
         return None
+
+    def waits(self, most: int) -> bool:  # noqa: ARG002  nothing is counted
+        """Does somebody wait?"""
+        return bool(self._waiting)
 
     def forget(self, key: K) -> None:
         """Who that was is gone."""

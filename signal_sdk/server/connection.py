@@ -41,11 +41,7 @@ PAUSE_SECONDS: Final = 0.02
 """For how long a client that is too fast is not read, at least: to look again for each of its
 frames would cost more than most of them do."""
 BEHIND_SECONDS: Final = 0.005
-"""For how long a client is not read that waits for its own change to be durable, as very many do,
-or that asks all the time where others cannot wait."""
-MOST_HELD_BACK: Final = 20
-"""How often in a row one who asks all the time is not read since others cannot wait: he may be an
-honest one."""
+"""For how long a client is not read that waits for its own change, as very many do."""
 MAX_PAUSE_SECONDS: Final = 5.0
 """And at most, before it is heard that it is still there."""
 DELIVERIES_PER_FRAME: Final = 200
@@ -66,7 +62,6 @@ class Connection:
 
     __slots__ = (
         "_hearing",
-        "_held_back",
         "_is_over",
         "_link",
         "_pace",
@@ -98,7 +93,6 @@ class Connection:
         self._requests = Requests(services, link, self._hearing)
         self._pace: Pace | None = None
         self._is_over = False
-        self._held_back = 0
         """How often in a row, so that others' changes are durable soon."""
         self._waits_for: Pending[None] | None = None
         """What the next frame has to wait for."""
@@ -183,14 +177,9 @@ class Connection:
             self._link.hold()
             return False
         engine = services.engine
-        if (self._requests.unwritten and engine.is_behind) or (
-            services.hub.serves_busy and engine.is_full and self._held_back < MOST_HELD_BACK
-        ):
-            self._held_back += 1
+        if self._requests.unwritten and engine.is_behind:
             self._link.pause(BEHIND_SECONDS)
             return False
-        if self._held_back:
-            self._held_back = 0
         limit, now = services.limits.frames_per_second, self._link.taken_at
         if limit and (seconds := (self._pace or self._make_pace()).seconds_left(limit, now)):
             services.refusals.count("frames_per_second")

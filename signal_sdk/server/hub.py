@@ -331,15 +331,11 @@ class Hub(Delivery):
         """Is what is being read of somebody who asks seldom, where others wait?"""
         return self._reactor.serves_seldom
 
-    @property
-    def serves_busy(self) -> bool:
-        """Is it of somebody who asks all the time?"""
-        return self._reactor.serves_busy
-
     def give_way(self, *, at_once: bool = False) -> None:
         self._reactor.give_way(at_once=at_once)
 
     def flush(self) -> None:
+        self._reactor.haste.end()
         self._reactor.flusher.flush_few()
 
     def together(self) -> AbstractContextManager[None]:

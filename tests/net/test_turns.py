@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signal_sdk.net.turns import MOST_AT_ONCE_SECONDS, REMEMBERED_SECONDS, STEPS, Line, Turns
+from signal_sdk.net.turns import (
+    ANY,
+    MOST_AT_ONCE_SECONDS,
+    REMEMBERED_SECONDS,
+    STEP_SECONDS,
+    STEPS,
+    Line,
+    Turns,
+)
 
 NOW = 1000.0
 
@@ -51,6 +59,20 @@ def test_each_waits_once(turns: Turns[str]) -> None:
     assert popped(turns) == "ab"
     wait(turns, "a")
     assert popped(turns) == "a"
+
+
+def test_those_who_have_used_little_can_be_asked_for_alone(turns: Turns[str]) -> None:
+    turns.charge("a", 2.5 * STEP_SECONDS, NOW)
+    turns.charge("b", 0.5 * STEP_SECONDS, NOW)
+    wait(turns, "ab")
+    assert turns.waits(1)
+    assert turns.pop(2) == "b"
+    assert turns.pop(2) is None
+    assert not turns.waits(2)
+    wait(turns, "c")
+    assert turns.waits(0)
+    assert [turns.pop(2), turns.pop(2), turns.waits(3), turns.pop(3)] == ["c", None, True, "a"]
+    assert not turns.waits(ANY)
 
 
 def test_who_has_used_very_much_takes_turns_with_others_like_it(turns: Turns[str]) -> None:

@@ -39,7 +39,6 @@ HERE: Final = frozenset(
     {
         "bound",
         "is_behind",
-        "is_full",
         "newest_time",
         "token_time",
         "arrival_time",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.schema import CHUNKS, Batch
-from signal_sdk.server.requests import Requests
 from signal_sdk.testing.server import LocalServer, local_server
 from signal_sdk.wire import typed
 from tests.server.helpers import LogIn, dev_config, told
@@ -205,65 +203,6 @@ class TestManyChanges:
             await answered(ann, 1000, 100)
         assert sum(sizes) == 100
         assert max(sizes) <= 10
-
-
-class TestHurry:
-    """Somebody cannot wait for long batches while others write all the time."""
-
-    HOSTILE = 40
-    COST_SECONDS = 0.0005
-
-    async def test_who_asks_all_the_time_is_not_heard_while_a_batch_is_full(
-        self, tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("signal_sdk.server.engine.hurry.HURRIED_BEHIND", 10)
-        answer = Requests.answer
-        sizes: list[int] = []
-
-        def slowly(*args: Any) -> Pending[None] | None:
-            autojump_clock.jump(TestHurry.COST_SECONDS)
-            return answer(*args)
-
-        async def write(write: Callable[[Batch], None], batch: Batch) -> None:
-            sizes.append(len(batch.get(CHUNKS, ())))
-            await trio.sleep(0.02)
-            write(batch)
-
-        def say(client: WireClient, number: int) -> None:
-            message = {"peer": "carl", "flag": "v1:E:60", "t": "instant", "content": "x"}
-            client.send("call2", ["user_sendmsg", number, {"line": client.line, **message}])
-
-        monkeypatch.setattr(Requests, "answer", slowly)
-        engine = EmbeddedEngine(journal=Journal.open(tmp_path), write_in_thread=write)
-        config = dev_config(
-            user_messages_per_second=0,
-            frames_per_second=0,
-            connections_per_second=0,
-            logins_per_second=0,
-            connections_per_address=0,
-        )
-        async with (
-            local_server(config, engine=engine, listens=False) as server,
-            contextlib.AsyncExitStack() as stack,
-        ):
-            ann = await stack.enter_async_context(logged_in(server, "ann"))
-            others = [
-                await stack.enter_async_context(logged_in(server, f"user{number}"))
-                for number in range(self.HOSTILE)
-            ]
-            for number in range(1000, 1100):
-                for other in others:
-                    say(other, number)
-            for number in range(1000, 1010):
-                await trio.sleep(0.1)
-                if number == 1003:
-                    sizes.clear()
-                say(ann, number)
-            most = max(sizes)
-            for client, count in ((ann, 10), *((other, 100) for other in others)):
-                await answered(client, 1000, count)
-        # Each of them has something to say that waits for nothing of its own.
-        assert most < self.HOSTILE / 2
 
 
 class TestNoLimit:

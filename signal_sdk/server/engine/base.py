@@ -233,13 +233,6 @@ class Engine(Operating, Following, Attributing, Calling, Locking, Protocol):
         """
         return False
 
-    @property
-    def is_full(self) -> bool:
-        """Does so much wait to be durable that whoever asks all the time should not be heard, since
-        somebody else cannot wait long?
-        """
-        return False
-
     is_volatile: bool = False
     """Is all durable at once, since nothing outlives the process? Then nobody need ask when."""
 

@@ -27,11 +27,12 @@ import trio
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError, StorageError
 from signal_sdk.server.engine.base import Then
-from signal_sdk.server.engine.hurry import BEHIND, BEHIND_CHARS, GATHER_SECONDS, Hurry
+from signal_sdk.server.engine.hurry import BEHIND, BEHIND_CHARS, Hurry
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.measures import Batches
 from signal_sdk.server.engine.noting import Alone, Commits, Others
 from signal_sdk.server.engine.schema import CHUNKS, Batch, Row
+from signal_sdk.server.engine.statements import rows_per_step
 from signal_sdk.server.engine.tables import Account, Channel
 from signal_sdk.server.engine.telling import Telling
 
@@ -42,8 +43,8 @@ FEW: Final = 4
 of the scheduler brings: whoever comes alone, one change behind the other, waits for nobody.
 """
 RETRY_SECONDS: Final = 1.0
-SHORT_CHARS: Final = 256 * 1024
-"""A short batch has at most so many characters, too (hurry.py)."""
+STEP_SECONDS: Final = 0.0004
+"""For how long it is written before others run, and once more behind the last of these steps."""
 SLOW_SECONDS: Final = 0.01
 """A disk that takes longer for a short batch is left to a thread for `RETRY_SECONDS`."""
 
@@ -83,6 +84,7 @@ class JournalCommits(Commits):
         self._hurried = trio.Event()
         self._taken_at = -math.inf
         """When the last batch was."""
+        self._is_writing_here = False
         self._writer = trio.Lock()
         self._failed: StorageError | None = None
         self._waited = 0
@@ -146,10 +148,13 @@ class JournalCommits(Commits):
             if is_urgent:
                 self._urgent.append(then)
                 self._hurried.set()
-                if self._may_hurry:
-                    self._others.give_way(at_once=True)
+                if self._may_hurry or self._is_writing_here:
+                    self._others.give_way(at_once=self._writes_short_here)
             else:
                 self._waiting.append(then)
+                if self._hurry.is_full(self.chars) and not self._hurried.is_set():
+                    self._hurried.set()
+                    self._others.give_way(at_once=self._writes_short_here)
         elif self._written_for is not None:
             self._written_for.append(then)
         elif self._telling:
@@ -159,20 +164,14 @@ class JournalCommits(Commits):
 
     @property
     def is_behind(self) -> bool:
-        return self.is_full or len(self._waiting) > BEHIND or self.chars > BEHIND_CHARS
-
-    @property
-    def is_full(self) -> bool:
-        return self._hurry.is_full(len(self._waiting), self.chars)
+        return len(self._waiting) > BEHIND or self.chars > BEHIND_CHARS
 
     # --- committing ---
 
     @property
     def _may_hurry(self) -> bool:
-        """May a batch be written now since that is urgent? Very many who cannot wait would make
-        batches small.
-        """
-        return trio.current_time() >= self._taken_at + GATHER_SECONDS
+        """May a batch be written now since that is urgent?"""
+        return trio.current_time() >= self._taken_at + self._hurry.least_seconds
 
     @property
     def _is_quiet(self) -> bool:
@@ -187,7 +186,8 @@ class JournalCommits(Commits):
             self._others = others
             nursery.start_soon(self._sync_loop)
             while True:
-                await self._wake.wait()
+                if not self.is_dirty:
+                    await self._wake.wait()
                 if self.is_dirty:
                     await self._gather()
                     await self.commit()
@@ -211,7 +211,8 @@ class JournalCommits(Commits):
         else:
             with trio.move_on_after(self._hurry.gather_seconds):
                 await self._hurried.wait()
-                await trio.sleep_until(self._taken_at + GATHER_SECONDS)
+                if not self._may_hurry:
+                    await trio.sleep_until(self._taken_at + self._hurry.least_seconds)
 
     async def _sync_loop(self) -> None:
         """Where the file is to be looked after, let the disk take what it can before that, while
@@ -259,12 +260,15 @@ class JournalCommits(Commits):
         to, before all others.
         """
         is_short = self._writes_short_here and self._is_short
+        rows, is_full = rows_per_step(self.chars), self._hurry.is_full(self.chars)
         batch, urgent, waiting = self._take()
+        if urgent and is_short:
+            self._others.give_way(at_once=True)
         # Who asks meanwhile, having changed nothing, is told behind these.
         self._written_for = waiting
         try:
             if is_short:
-                self._write_here(batch)
+                await self._write_here(batch, rows)
             else:
                 await self._in_thread(self._write, batch)
         except StorageError as exc:
@@ -286,6 +290,8 @@ class JournalCommits(Commits):
         self._telling.add(waiting, told)
         if urgent:
             self._telling.add_first(urgent, told, self._others.flush)
+        elif is_full:
+            self._others.flush()
         if told is not None:
             # Whoever came while the batch was on its way is no better off.
             later, self._waiting, self._urgent = self._urgent + self._waiting, [], []
@@ -298,8 +304,8 @@ class JournalCommits(Commits):
         count = rows + len(self.entries) + len(self._accounts) + len(self._channels)
         return (
             (self._is_quiet or self._hurry.is_on or bool(self._urgent))
-            and count <= self._hurry.short_rows
-            and self.chars <= SHORT_CHARS
+            and count <= self._hurry.most_rows
+            and self.chars <= self._hurry.most_chars
             and trio.current_time() >= self._slow_until
         )
 
@@ -311,12 +317,25 @@ class JournalCommits(Commits):
         """In a thread, beside another."""
         self._journal.sync_log()
 
-    def _write_here(self, batch: Batch) -> None:
+    async def _write_here(self, batch: Batch, rows_per_step: int) -> None:
+        """In steps, between which others run."""
+        self._is_writing_here = True
         began = trio.current_time()
-        self._journal.write(batch)
-        ended = trio.current_time()
-        if ended - began > SLOW_SECONDS:
-            self._slow_until = ended + RETRY_SECONDS
+        try:
+            for _ in self._journal.writing(batch, rows_per_step):
+                if trio.current_time() - began >= STEP_SECONDS:
+                    self._note_slowness(began)
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+                    began = trio.current_time()
+            self._note_slowness(began)
+        finally:
+            self._is_writing_here = False
+
+    def _note_slowness(self, began: float) -> None:
+        """What was begun then, and is done now, waited for the disk if it took very long."""
+        now = trio.current_time()
+        if now - began > SLOW_SECONDS:
+            self._slow_until = now + RETRY_SECONDS
 
     def _write(self, batch: Batch) -> None:
         """In a thread."""
@@ -343,7 +362,7 @@ class JournalCommits(Commits):
         self._is_hurried = bool(urgent)
         self._taken_at = now = trio.current_time()
         self._wake = trio.Event()
-        if urgent:
+        if self._hurried.is_set():
             self._hurried = trio.Event()
         self._hurry.note(len(urgent), self._waited, now)
         return batch, urgent, waiting

@@ -234,10 +234,6 @@ class Core:
     def is_behind(self) -> bool:
         return self._commits.is_behind
 
-    @property
-    def is_full(self) -> bool:
-        return self._commits.is_full
-
 
 def _check_overtaking(
     replies: dict[int, Reply], asked: Asked, callid: int, *, durably: bool

@@ -113,11 +113,15 @@ class Delivery(Protocol):
 
     def give_way(self, *, at_once: bool = False) -> None:
         """Whoever is being woken comes before what there is to be read, or `at_once` before the
-        rest of what is being read. Of all that is here, this alone may be called in any thread.
+        rest of what is being read, and then nobody is read but who asks seldom until `flush`, or
+        for some milliseconds. Of all that is here, this alone may be called in any thread, but not
+        `at_once`.
         """
 
     def flush(self) -> None:
-        """What was delivered and called back just now was urgent: it need not wait for more."""
+        """What was delivered and called back just now was urgent: it need not wait for more, nor
+        others for it.
+        """
 
     def together(self) -> AbstractContextManager[None]:
         """Within this, which does not wait, much may be delivered and called back: it goes out at

@@ -12,10 +12,7 @@ from typing import Final
 __all__ = [
     "BEHIND",
     "BEHIND_CHARS",
-    "HURRIED_BEHIND",
-    "HURRIED_BEHIND_CHARS",
     "HURRIED_SECONDS",
-    "HURRIED_SHORT",
     "MANY_TO_ONE",
     "SHORT",
     "Hurry",
@@ -28,9 +25,14 @@ acknowledgements late, and clients wait for them; shorter makes batches small.
 HURRIED_GATHER_SECONDS: Final = 0.004
 """In a hurry, what is not urgent waits longer: whatever is, is seldom just behind it then."""
 SHORT: Final = 500
-"""A batch of at most so many rows and entries is short: it is written in 2 ms at most."""
-HURRIED_SHORT: Final = 2000
-"""In a hurry, one of so many is short enough: a thread would take longer to be heard."""
+"""A batch of at most so many rows and entries is short: it is written in 2 ms at most. In a hurry,
+each is: a thread would take longer to be heard."""
+SHORT_CHARS: Final = 256 * 1024
+"""And it has at most so many characters, of texts that may be long."""
+FULL_CHARS: Final = 64 * 1024
+"""In a hurry, a batch that has more is written at once, and who asks all the time is not read
+before: each of hundreds would put one more long text into it.
+"""
 BEHIND: Final = 2000
 """How many may wait for the batch that is being gathered before that is said to be large: a message
 to an account is two. One of so many is written in some 2 ms, and they are told in some 10.
@@ -39,12 +41,8 @@ BEHIND_CHARS: Final = 2 * 1024 * 1024
 """How many characters its rows may have before that is said, too: messages, attributes and replies
 may be long. So many are written in some 10 ms.
 """
-HURRIED_BEHIND: Final = 2000
-HURRIED_BEHIND_CHARS: Final = 192 * 1024
-"""In a hurry, who asks all the time is not heard while so many wait, or so many characters: what is
-long. A bound that busy honest clients reach costs them dearly: at 500, four under way for each of
-200 took a fifth more CPU, and their acknowledgements came after 80 ms in place of 30.
-"""
+HURRIED_LEAST_SECONDS: Final = 0.001
+"""In a hurry, what is urgent is written as soon as that after the batch before it."""
 HURRIED_SECONDS: Final = 1.0
 """For how long there is a hurry once something was urgent: more will be."""
 MANY_TO_ONE: Final = 8
@@ -81,10 +79,22 @@ class Hurry:
         return HURRIED_GATHER_SECONDS if self.is_on else GATHER_SECONDS
 
     @property
-    def short_rows(self) -> int:
-        """How many rows a batch has at most that is written where the server runs."""
-        return HURRIED_SHORT if self.is_on else SHORT
+    def least_seconds(self) -> float:
+        """How soon after the one before a batch is written that is urgent: very many who cannot
+        wait would make batches small, and in a hurry they are few.
+        """
+        return HURRIED_LEAST_SECONDS if self.is_on else GATHER_SECONDS
 
-    def is_full(self, waiting: int, chars: int) -> bool:
-        """Is there as much in a batch as there may be in a hurry?"""
-        return self.is_on and (waiting > HURRIED_BEHIND or chars > HURRIED_BEHIND_CHARS)
+    @property
+    def most_rows(self) -> float:
+        """How many rows a batch has at most that is written where the server runs."""
+        return math.inf if self.is_on else SHORT
+
+    @property
+    def most_chars(self) -> float:
+        """And how many characters."""
+        return math.inf if self.is_on else SHORT_CHARS
+
+    def is_full(self, chars: int) -> bool:
+        """Is it so long that it is to be written now?"""
+        return chars > FULL_CHARS and self.is_on

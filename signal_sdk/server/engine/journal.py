@@ -20,7 +20,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Final, Self
@@ -51,7 +51,7 @@ from signal_sdk.server.engine.vacuum import Vacuum
 
 _sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
 """Not every system has the one."""
-LOGGED_PAGES: Final = 1000
+LOGGED_PAGES: Final = 500
 """Behind how many pages what is in SQLite's log is put into the file, which waits for the disk."""
 BATCH_PAGES: Final = 8
 """How many of them a batch is taken to write, beside a page for each row: at first, since rows that
@@ -287,7 +287,26 @@ class Journal:
 
     def write(self, batch: Batch) -> None:
         """Write a batch. Raises `StorageError`, and then nothing of it is written."""
-        self._write_whole(batch)
+        for _ in self.writing(batch, statements.ROWS_PER_STATEMENT):
+            pass
+
+    def writing(self, batch: Batch, rows_per_step: int) -> Generator[None, None, None]:
+        """Write a batch in steps of so many rows, between which nothing else of this may be called
+        but `sync_log`. Raises `StorageError`, and then, or where it is not gone through, nothing of
+        it is written.
+        """
+        with database.named(self.path):
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                for sql, values in statements.of_batch(batch, rows_per_step):
+                    self._db.execute(sql, values)
+                    yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    with contextlib.suppress(sqlite3.Error):
+                        self._db.execute("ROLLBACK")
+                raise
         self._logged += BATCH_PAGES + sum(map(len, batch.values()))
         self._vacuum.after_batch()
 
@@ -314,16 +333,6 @@ class Journal:
             self._empty_log()
         self._vacuum.look()
 
-    def _write_whole(self, batch: Batch) -> None:
-        with database.named(self.path):
-            try:
-                self._write(batch)
-            except BaseException:
-                if self._db.in_transaction:
-                    with contextlib.suppress(sqlite3.Error):
-                        self._db.execute("ROLLBACK")
-                raise
-
     def _empty_log(self) -> None:
         """Put what is in SQLite's log into the file. Where that cannot be now, it will be: what was
         written is durable as it is.
@@ -333,12 +342,6 @@ class Journal:
             ((_, pages, _),) = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             # At most twice as much as was tried before.
             self._most_logged = logged * min(LOGGED_PAGES / max(pages, 1), 2.0)
-
-    def _write(self, batch: Batch) -> None:
-        prepared = list(statements.of_batch(batch))
-        self._db.execute("BEGIN IMMEDIATE")
-        self._run(prepared)
-        self._db.execute("COMMIT")
 
     def _run(self, some: Iterable[statements.Statement]) -> None:
         for sql, values in some:

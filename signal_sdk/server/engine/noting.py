@@ -34,11 +34,14 @@ class Others(Protocol):
 
     def give_way(self, *, at_once: bool = False) -> None:
         """Whoever is being woken comes before others, or `at_once` before what others are about to
-        do. May be called in any thread.
+        do, and then only who asks seldom is served until `flush`, or for some milliseconds. May be
+        called in any thread, but for `at_once`.
         """
 
     def flush(self) -> None:
-        """Who was told just now could not wait, and what is said to him need not either."""
+        """Who was told just now could not wait, and what is said to him need not either. All are
+        served again.
+        """
 
 
 class Alone:
@@ -86,11 +89,6 @@ class Commits:
     @property
     def is_behind(self) -> bool:
         """Do very many wait for the batch that is being gathered, or is there very much in it?"""
-        return False
-
-    @property
-    def is_full(self) -> bool:
-        """Is as much in it as may be, where somebody cannot wait long?"""
         return False
 
     async def run(self, others: Others) -> None:  # noqa: ARG002  there is nothing to tell of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -32,6 +32,14 @@ class FakeJournal:
         self.waits_for_disk = False
         self.is_due = False
         self.upkeep: list[str] = []
+        self.steps = 0
+        self.rows_per_step: list[int] = []
+
+    def writing(self, batch: Batch, rows_per_step: int) -> Iterator[None]:
+        self.rows_per_step.append(rows_per_step)
+        for _ in range(self.steps):
+            yield
+        self.write(batch)
 
     def write(self, batch: Batch) -> None:
         self.tries += 1
@@ -65,6 +73,13 @@ class Threads(FakeJournal):
         self._clock = clock
         self.is_here: list[bool] = []
         self._here = threading.get_ident()
+        self.step_seconds = 0.0
+        """What each step takes, where it is written in steps."""
+
+    def writing(self, batch: Batch, rows_per_step: int) -> Iterator[None]:
+        for _ in FakeJournal.writing(self, batch, rows_per_step):
+            self._clock.jump(self.step_seconds)
+            yield
 
     def write(self, batch: Batch) -> None:
         is_here = threading.get_ident() == self._here

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from typing import cast
 
-import pytest
 import trio
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from signal_sdk.server.engine.base import Entry
-from signal_sdk.server.engine.commits import FEW, JournalCommits
+from signal_sdk.server.engine.commits import FEW, STEP_SECONDS, JournalCommits
 from signal_sdk.server.engine.entry_log import EntryLog
 from signal_sdk.server.engine.hurry import (
     BEHIND,
     BEHIND_CHARS,
+    FULL_CHARS,
     GATHER_SECONDS,
-    HURRIED_BEHIND,
-    HURRIED_BEHIND_CHARS,
     HURRIED_SECONDS,
-    HURRIED_SHORT,
     KEPT,
     MANY_TO_ONE,
+    SHORT,
     Hurry,
 )
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.noting import Alone, Commits
+from signal_sdk.server.engine.statements import rows_per_step
 from tests.server.engine.commit_kit import FakeJournal, Threads, Told, attributes, be_busy, put
 
 
@@ -52,8 +51,8 @@ async def test_what_is_urgent_is_written_at_once_and_told_first(
         began = trio.current_time()
         await wait_all_tasks_blocked()
         assert trio.current_time() == began
-        # When it was asked for, and when it was written.
-        assert given == [True, False]
+        # When it was asked for, and when it was written; but nobody stands still for a thread.
+        assert given == [False, False]
         assert [name for name, _ in told.all] == ["urgent", *others]
         # But not as often as somebody wants that: batches would be small.
         for number in range(2):
@@ -140,14 +139,10 @@ def test_where_many_cannot_wait_there_is_none(batches: list[tuple[int, int]]) ->
     assert hurry.is_on is (0 < weighed * MANY_TO_ONE < waiting)
 
 
-def test_in_a_hurry_a_batch_is_full_soon_and_what_is_not_urgent_waits() -> None:
+def test_in_a_hurry_what_is_not_urgent_waits_longer_and_what_is_shorter() -> None:
     hurry, calm = hurried(), Hurry()
-    assert not hurry.is_full(HURRIED_BEHIND, HURRIED_BEHIND_CHARS)
-    assert hurry.is_full(HURRIED_BEHIND + 1, 0)
-    assert hurry.is_full(0, HURRIED_BEHIND_CHARS + 1)
-    assert not calm.is_full(10 * BEHIND, 10 * BEHIND_CHARS)
-    assert hurry.gather_seconds > calm.gather_seconds
-    assert hurry.short_rows > calm.short_rows
+    assert hurry.gather_seconds > calm.gather_seconds == calm.least_seconds > hurry.least_seconds
+    assert hurry.most_rows > calm.most_rows
 
 
 async def in_a_hurry(commits: JournalCommits) -> None:
@@ -157,31 +152,126 @@ async def in_a_hurry(commits: JournalCommits) -> None:
     await commits.commit()
 
 
-async def test_in_a_hurry_it_is_said_when_a_batch_is_full(
-    fake_journal: FakeJournal, commits: JournalCommits
-) -> None:
-    await in_a_hurry(commits)
-    half = "x" * (HURRIED_BEHIND_CHARS // 2)
-    said = []
-    for number in range(3):
-        put(commits, number, half)
-        said += [commits.is_full, commits.is_behind]
-    await commits.commit()
-    said.append(commits.is_full)
-    assert said == [False, False, False, False, True, True, False]
-    assert not Commits().is_full
-
-
-@pytest.mark.parametrize(("rows", "is_here"), [(HURRIED_SHORT, True), (HURRIED_SHORT + 1, False)])
-async def test_in_a_hurry_longer_batches_are_written_where_the_server_runs(
-    threads: Threads, rows: int, is_here: bool
-) -> None:
+async def test_in_a_hurry_long_batches_are_written_where_the_server_runs(threads: Threads) -> None:
     commits = JournalCommits(cast("Journal", threads))
     await in_a_hurry(commits)
-    for number in range(rows):
+    for number in range(10 * SHORT):
         put(commits, number)
     await commits.commit()
-    assert threads.is_here == [True, is_here]
+    assert threads.is_here == [True, True]
+
+
+async def test_in_a_hurry_what_is_long_is_written_at_once_in_short_steps(
+    threads: Threads, autojump_clock: MockClock
+) -> None:
+    """And who asks all the time is not read before it is."""
+    commits = JournalCommits(cast("Journal", threads))
+    given: list[str] = []
+    half = "x" * (FULL_CHARS // 2)
+
+    class Busy(Alone):
+        def give_way(self, *, at_once: bool = False) -> None:
+            if at_once:
+                given.append("at once")
+
+        def flush(self) -> None:
+            given.append("flush")
+
+    def note(count: int) -> None:
+        for number in range(count):
+            put(commits, number, half)
+            commits.when_durable(lambda _: None)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(commits.run, Busy())
+        note(3)
+        # Nobody is in a hurry yet.
+        assert given == []
+        await trio.sleep(1)
+        await in_a_hurry(commits)
+        await trio.sleep(HURRIED_SECONDS / 2)
+        given.clear()
+        threads.rows_per_step.clear()
+        note(2)
+        assert given == []
+        note(3)
+        assert given == ["at once"]
+        began = trio.current_time()
+        while len(threads.rows_per_step) < 1:
+            await trio.lowlevel.checkpoint()
+        assert trio.current_time() == began
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert given == ["at once", "flush"]
+    assert all(threads.is_here)
+    assert threads.rows_per_step == [rows_per_step(FULL_CHARS + 1)] < [rows_per_step(FULL_CHARS)]
+
+
+async def test_what_is_urgent_while_a_batch_is_written_has_others_give_way(
+    threads: Threads, autojump_clock: MockClock
+) -> None:
+    """And it is in the next batch, at whose end all are served again."""
+    commits = JournalCommits(cast("Journal", threads))
+    given: list[str] = []
+    told = Told(commits)
+
+    class Busy(Alone):
+        def give_way(self, *, at_once: bool = False) -> None:
+            if at_once:
+                given.append("at once")
+
+        def flush(self) -> None:
+            given.append("flush")
+
+    async def ask() -> None:
+        while commits.is_dirty:
+            await trio.lowlevel.checkpoint()
+        # The batch has been begun, and there are steps of it left.
+        given.append("asked")
+        put(commits, 2)
+        told.wait("urgent", is_urgent=True)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(commits.run, Busy())
+        await wait_all_tasks_blocked()
+        threads.steps, threads.step_seconds = 10, STEP_SECONDS
+        put(commits, 1)
+        for name in ("a", "b"):
+            told.wait(name)
+        given.clear()
+        nursery.start_soon(ask)
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert threads.is_here == [True, True]
+    assert given[:2] == ["asked", "at once"]
+    assert given[-1] == "flush"
+    assert [name for name, _ in told.all] == ["a", "b", "urgent"]
+
+
+async def test_where_the_disk_is_waited_for_nobody_has_to_give_way_at_once(
+    fake_journal: FakeJournal, autojump_clock: MockClock
+) -> None:
+    """All would stand still for it."""
+    fake_journal.waits_for_disk = True
+    commits = JournalCommits(cast("Journal", fake_journal))
+    given: list[bool] = []
+
+    class Busy(Alone):
+        def give_way(self, *, at_once: bool = False) -> None:
+            given.append(at_once)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(commits.run, Busy())
+        await be_busy(fake_journal, commits)
+        await trio.sleep(1)
+        given.clear()
+        put(commits, 1)
+        commits.when_durable(lambda _: None, is_urgent=True)
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert given
+    assert not any(given)
+    assert fake_journal.batches == [attributes(1)]
 
 
 async def test_what_is_said_to_whom_it_was_urgent_goes_out_before_others_are_told(

@@ -25,7 +25,7 @@ from signal_sdk.server.engine.schema import (
     STORED,
     Batch,
 )
-from signal_sdk.server.engine.statements import ROWS_PER_STATEMENT
+from signal_sdk.server.engine.statements import ROWS_PER_STATEMENT, ROWS_PER_STEP
 from tests.server.engine.journals import accounts, entries, opened, positions, stored, versions
 
 # --- what is written ---
@@ -214,6 +214,24 @@ def test_a_batch_that_fails_leaves_nothing_behind(tmp_path: Path, wrong: tuple[A
         # And the next is written.
         journal.write(entries(2))
         assert versions(journal) == [1, 2]
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_batch_is_written_in_steps_and_as_a_whole_or_not_at_all(
+    tmp_path: Path, *, goes_on: bool
+) -> None:
+    rows = {(1, f"{number}"): (1, f"{number}", 0, 0.0, "x") for number in range(10 * ROWS_PER_STEP)}
+    with opened(tmp_path) as journal:
+        steps = journal.writing({"user_attributes": rows}, ROWS_PER_STEP)
+        assert [next(steps) for _ in range(9)] == [None] * 9
+        if goes_on:
+            assert list(steps) == [None]
+        else:
+            steps.close()
+        # The next one is written either way.
+        journal.write({"user_attributes": {(2, "y"): (2, "y", 0, 0.0, "y")}})
+    with opened(tmp_path) as journal:
+        assert len(list(journal.rows("user_attributes"))) == len(rows) * goes_on + 1
 
 
 def test_numbers_are_reserved_for_every_account_and_channel(tmp_path: Path) -> None:

@@ -14,11 +14,10 @@ from signal_sdk.ecodes import ECode
 from signal_sdk.server.engine.base import AccountKey, ChannelKey
 from signal_sdk.server.engine.commits import (
     RETRY_SECONDS,
-    SHORT_CHARS,
     SLOW_SECONDS,
     JournalCommits,
 )
-from signal_sdk.server.engine.hurry import SHORT
+from signal_sdk.server.engine.hurry import SHORT, SHORT_CHARS
 from signal_sdk.server.engine.journal import LOGGED_PAGES, Journal
 from signal_sdk.server.engine.schema import Batch
 from signal_sdk.server.engine.tables import Account, Channel

@@ -139,8 +139,6 @@ class RedisEngine(
             self._ask_replicas()
 
     is_volatile: bool = False
-    is_full: bool = False
-    """Nothing here is urgent: what a node asks goes out in each of its passes."""
 
     @property
     def is_behind(self) -> bool:

@@ -21,7 +21,7 @@ from tests.redis.servers import RedisServer
 AT_ONCE: Final = (
     *("attach", "bound", "run", "aclose", "statistics", "measures"),
     *("check_writable", "when_durable"),
-    *("is_behind", "is_full", "newest_time", "token_time", "arrival_time", "forget_newer_time"),
+    *("is_behind", "newest_time", "token_time", "arrival_time", "forget_newer_time"),
     *("unsubscribe", "unwatch"),
     "keep_happenings",
 )
