@@ -18,7 +18,7 @@ SELDOM_STEPS: Final = 3
 """Who has used no more steps than so many lately asks seldom, and is answered before others are
 read.
 """
-MOST_SECONDS: Final = 0.005
+MOST_SECONDS: Final = 0.01
 """For how long nobody else is read at most."""
 
 
