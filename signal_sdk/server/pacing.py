@@ -12,13 +12,14 @@ from typing import Final
 import trio
 
 from signal_sdk.ecodes import ECode
+from signal_sdk.errors import SignalError
 from signal_sdk.server.config import LimitsConfig
-from signal_sdk.server.rates import Pace
+from signal_sdk.server.rates import Pace, Rate
 from signal_sdk.server.refusals import Limit, too_often
 from signal_sdk.server.session import Session
 from signal_sdk.wire import call2, call_functions, functions
 
-__all__ = ["QUESTION_CHARS", "SENDING", "charge_answer", "check_pace", "check_sent"]
+__all__ = ["QUESTION_CHARS", "SENDING", "charge_answer", "check_pace", "sent_too_often"]
 
 SENDING: Final = frozenset(
     {
@@ -43,17 +44,14 @@ PACED: Final[Mapping[Limit, str]] = {
 """What a session may ask for so many of in a second."""
 
 
-def check_sent(session: Session, most: int, now: float) -> None:
-    """Count one message of this user, at most so many in a second. Raises `SignalError` (400) over
-    that.
-    """
-    if not session.sent.allows(most, now):
-        raise too_often(
-            ECode.SENDMESSAGE_E_OTHER,
-            f"more than {most} messages in a second from one user",
-            session.sent.seconds_left(most, now),
-            limit="user_messages_per_second",
-        )
+def sent_too_often(rate: Rate, most: int, now: float) -> SignalError:
+    """What a user is told (400) whose rate allows no message more, with so many in a second."""
+    return too_often(
+        ECode.SENDMESSAGE_E_OTHER,
+        f"more than {most} messages in a second from one user",
+        rate.seconds_left(most, now),
+        limit="user_messages_per_second",
+    )
 
 
 def check_pace(pace: Pace, most: int, now: float, limit: Limit) -> None:

@@ -17,7 +17,7 @@ import msgspec
 
 from signal_sdk.ecodes import ECode
 from signal_sdk.errors import SignalError
-from signal_sdk.server import rights
+from signal_sdk.server import pacing, rights
 from signal_sdk.server.counts import UNREADABLE
 from signal_sdk.server.engine.base import Answer, Asked, Known, Pending, UnknownError
 from signal_sdk.server.engine.pending import after, drive, left, settled
@@ -25,7 +25,6 @@ from signal_sdk.server.functions import Question
 from signal_sdk.server.hearing import Hearing
 from signal_sdk.server.inbox import Polled
 from signal_sdk.server.moves import hear_again, hear_of_move
-from signal_sdk.server.pacing import QUESTION_CHARS, SENDING, charge_answer, check_pace, check_sent
 from signal_sdk.server.replies import DONE, REPLIES, is_countable, text_of
 from signal_sdk.server.services import Services
 from signal_sdk.server.session import Session
@@ -142,7 +141,7 @@ class Requests:
         self, session: Session, request: AnyRequest, query: Question, args: Arguments, now: float
     ) -> Pending[None] | None:
         most = self._services.limits.questions_per_second
-        check_pace(session.questions, most, now, "questions_per_second")
+        pacing.check_pace(session.questions, most, now, "questions_per_second")
         found = query(session, args)
         if isinstance(found, Pending):
             return self._later(request, found, partial(self._tell, session, request.callid))
@@ -176,13 +175,14 @@ class Requests:
         )
         result: Answer[results.Result | Known | None]
         try:
-            if kind in SENDING:
+            if kind in pacing.SENDING:
                 most = services.limits.user_messages_per_second
-                if most:
-                    check_sent(session, most, now)
+                # In line, since each message comes here.
+                if most and not (rate := session.sent or session.begin_sending()).allows(most, now):
+                    raise pacing.sent_too_often(rate, most, now)
             else:
                 most = services.limits.changes_per_second
-                check_pace(session.changes, most, now, "changes_per_second")
+                pacing.check_pace(session.changes, most, now, "changes_per_second")
                 if isinstance(args, MOVING):
                     return self._move(session, request, args, asked)
             result = services.handlers.changes[kind](session, args, asked)
@@ -244,9 +244,9 @@ class Requests:
         result: results.Result | Known | None,
     ) -> None:
         text = asked.reply if result is None else text_of(result)
-        if len(text) > QUESTION_CHARS and not isinstance(result, results.JoinResult):
+        if len(text) > pacing.QUESTION_CHARS and not isinstance(result, results.JoinResult):
             # It tells how things are, as the answer to a question does.
-            charge_answer(session, text, self._services.limits)
+            pacing.charge_answer(session, text, self._services.limits)
         self._link.send(typed.Reply(callid, text))
 
     def _changed(
@@ -260,9 +260,9 @@ class Requests:
         """A change is acknowledged when it is durable; `then` is called behind that."""
         self.unwritten += 1
         text = asked.reply if result is None else text_of(result)
-        if len(text) > QUESTION_CHARS and not isinstance(result, results.JoinResult):
+        if len(text) > pacing.QUESTION_CHARS and not isinstance(result, results.JoinResult):
             # It tells how things are, as the answer to a question does.
-            charge_answer(session, text, self._services.limits)
+            pacing.charge_answer(session, text, self._services.limits)
         self._services.engine.when_durable(
             _Acknowledgement(self, callid, text, then),
             is_urgent=self.unwritten == 1 and self._services.hub.serves_seldom,
@@ -279,8 +279,8 @@ class Requests:
             return
         text = call2.encode_result(result)
         self._reply(callid, text)
-        if len(text) > QUESTION_CHARS:
-            charge_answer(session, text, self._services.limits)
+        if len(text) > pacing.QUESTION_CHARS:
+            pacing.charge_answer(session, text, self._services.limits)
 
     def acknowledge(
         self,

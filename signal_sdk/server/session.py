@@ -42,7 +42,8 @@ class Session:
     rates: Rates[AccountKey] = attrs.field(factory=Rates, repr=False)
     _line: str | None = attrs.field(default=None, init=False, repr=False)
     """The line, once it was said: to make its digest for each request costs more than most."""
-    _sent: Rate | None = attrs.field(default=None, init=False)
+    sent: Rate | None = attrs.field(default=None, init=False)
+    """How often the account has sent, once `begin_sending` was said."""
     _changes: Pace | None = attrs.field(default=None, init=False)
     _questions: Pace | None = attrs.field(default=None, init=False)
 
@@ -59,12 +60,10 @@ class Session:
 
     # Most sessions only listen: what counts is made when there is something to count.
 
-    @property
-    def sent(self) -> Rate:
-        """How often the account has sent."""
-        if self._sent is None:
-            self._sent = self.rates.hold(self.key, trio.current_time())
-        return self._sent
+    def begin_sending(self) -> Rate:
+        """Count how often the account sends. Returns its rate."""
+        self.sent = self.rates.hold(self.key, trio.current_time())
+        return self.sent
 
     @property
     def changes(self) -> Pace:
@@ -82,7 +81,7 @@ class Session:
 
     def let_go(self) -> None:
         """The session's connection is no more: what it has sent counts for another second."""
-        if self._sent is not None:
+        if self.sent is not None:
             self.rates.of(self.key, trio.current_time())
 
     @property
