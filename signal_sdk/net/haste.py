@@ -44,12 +44,16 @@ class Haste:
 
     def end(self) -> None:
         """It is done."""
-        if self.most_steps != ANY:
+        if self.is_on:
             self.most_steps = ANY
             self._over.cancel()
             self._go_on()
 
+    @property
+    def is_on(self) -> bool:
+        """Is nobody else read now?"""
+        return self.most_steps != ANY
+
     def note_slice(self) -> None:
-        """Some are read."""
-        if self.most_steps == ANY:
-            self._is_over = True
+        """Some were read, whoever they are: until here, nothing urgent has cut that short."""
+        self._is_over = True

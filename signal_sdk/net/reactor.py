@@ -28,7 +28,7 @@ from signal_sdk.net.haste import SELDOM_STEPS, Haste
 from signal_sdk.net.patience import PatientClock
 from signal_sdk.net.sleeper import Sleeper
 from signal_sdk.net.transport import OnReadable, Traffic
-from signal_sdk.net.turns import ANY, Line, Turns
+from signal_sdk.net.turns import Line, Turns
 
 HAS_EPOLL: Final = hasattr(select, "epoll")
 """Elsewhere than on Linux, each connection is read by the task that serves it."""
@@ -163,8 +163,10 @@ class Reactor:
     @property
     def _has_to_go_on(self) -> bool:
         """Does somebody wait, to be read or to be written to?"""
-        most = self.haste.most_steps
-        return self._turns.waits(most) or (most == ANY and self.flusher.is_gathering)
+        haste = self.haste
+        return self._turns.waits(haste.most_steps) or (
+            self.flusher.is_gathering and not haste.is_on
+        )
 
     def _see_to_turns(self) -> None:
         """Somebody may wait: have him read, unless that is about to be done."""
@@ -208,6 +210,7 @@ class Reactor:
                 return
             last = turns.number
             while turns.eldest <= last:
+                self.haste.end()
                 self._read_slice(())
                 await trio.lowlevel.checkpoint()
 
@@ -265,7 +268,7 @@ class Reactor:
         now = self.look_at_clock()
         ends = now + SLICE_SECONDS
         self._is_reading = True
-        self.haste.note_slice()
+        is_for_all = not self.haste.is_on
         self.flusher.hold()
         if self._turns.is_calm(now):
             self._read_all(events, ends)
@@ -274,6 +277,8 @@ class Reactor:
             self._read_some(now, ends)
         self.flusher.release(others_wait=bool(self._turns))
         self._is_reading = False
+        if is_for_all:
+            self.haste.note_slice()
         if self._has_to_go_on:
             self._see_to_turns()
 

@@ -49,16 +49,46 @@ async def test_it_ends_by_itself_after_some_milliseconds_however_often_it_is_sai
         assert 0.99 * MOST_SECONDS < took < 2 * MOST_SECONDS
 
 
-async def test_who_comes_with_it_over_finds_all_as_before(autojump_clock: MockClock) -> None:
-    """And to say that it is over, where it is not on, is to say nothing."""
+async def test_between_two_of_them_all_are_read(autojump_clock: MockClock) -> None:
+    """Also where somebody to whom it is urgent comes as soon as one is over: he is read first."""
+    async with costly(autojump_clock) as (reactor, sockets):
+        busy = {sockets.add(reactor, STEP_SECONDS) for _ in range(20)}
+        await passes(200)
+        quiet = [
+            sockets.add(reactor, 0.0, once=True, then=lambda: reactor.give_way(at_once=True))
+            for _ in range(5)
+        ]
+        await passes(200)
+        reactor.haste.end()
+        for count in range(50):
+            await passes(6)
+            reactor.give_way(at_once=True)
+            assert reactor.haste.is_on
+            sockets.order.clear()
+            reactor.haste.end()
+            sockets.again(quiet[count % len(quiet)])
+            await passes(6)
+            assert len(busy & set(sockets.order)) > 1
+
+
+async def test_who_is_judged_is_read_before_whatever_is_urgent(autojump_clock: MockClock) -> None:
+    async with costly(autojump_clock) as (reactor, sockets):
+        busy = {sockets.add(reactor, STEP_SECONDS) for _ in range(20)}
+        await passes(200)
+        reactor.give_way(at_once=True)
+        sockets.order.clear()
+        began = trio.current_time()
+        judged: list[int] = []
+        reactor.after_catching_up(lambda: judged.extend(sockets.order))
+        while not judged:
+            await trio.lowlevel.checkpoint()
+            assert trio.current_time() < began + 1
+        assert set(judged) == busy
+
+
+async def test_to_end_what_is_not_on_is_to_say_nothing(autojump_clock: MockClock) -> None:
     async with costly(autojump_clock) as (reactor, sockets):
         reactor.haste.end()
         numbers = [sockets.add(reactor, SLICE_SECONDS / 10, once=True) for _ in range(3)]
         await passes(20)
         assert sorted(sockets.order) == numbers
-        reactor.give_way(at_once=True)
-        await trio.sleep(2 * MOST_SECONDS)
-        for number in numbers:
-            sockets.again(number)
-        await passes(20)
-        assert sorted(sockets.order) == sorted(2 * numbers)

@@ -97,6 +97,13 @@ def test_an_entry_is_for_the_holder_of_its_account_only(hub: Hub) -> None:
     assert len(hub) == 2
 
 
+async def test_to_flush_what_was_urgent_is_to_serve_all_again() -> None:
+    reactor = Reactor()
+    reactor.haste.begin()
+    Hub(reactor).flush()
+    assert not reactor.haste.is_on
+
+
 def test_an_event_is_encoded_once_for_all_who_listen(hub: Hub) -> None:
     holders = [FakeHolder(1) for _ in range(3)]
     for number, holder in enumerate(holders):

@@ -149,12 +149,12 @@ class JournalCommits(Commits):
                 self._urgent.append(then)
                 self._hurried.set()
                 if self._may_hurry or self._is_writing_here:
-                    self._others.give_way(at_once=self._writes_short_here)
+                    self._others.give_way(at_once=self._writes_here)
             else:
                 self._waiting.append(then)
                 if self._hurry.is_full(self.chars) and not self._hurried.is_set():
                     self._hurried.set()
-                    self._others.give_way(at_once=self._writes_short_here)
+                    self._others.give_way(at_once=self._writes_here)
         elif self._written_for is not None:
             self._written_for.append(then)
         elif self._telling:
@@ -259,7 +259,7 @@ class JournalCommits(Commits):
         """Write what has been noted. Who waits for it is to be told next, or, of whom it is urgent
         to, before all others.
         """
-        is_short = self._writes_short_here and self._is_short
+        is_short = self._writes_here and self._is_short
         rows, is_full = rows_per_step(self.chars), self._hurry.is_full(self.chars)
         batch, urgent, waiting = self._take()
         if urgent and is_short:
@@ -298,16 +298,17 @@ class JournalCommits(Commits):
             self._telling.add(later, told)
 
     @property
+    def _writes_here(self) -> bool:
+        """May anything be written here, where all stands still for it?"""
+        return self._writes_short_here and trio.current_time() >= self._slow_until
+
+    @property
     def _is_short(self) -> bool:
         """May what was noted be written here, for who cannot wait for a thread?"""
-        rows = sum(map(len, self._rows.values()))
-        count = rows + len(self.entries) + len(self._accounts) + len(self._channels)
-        return (
-            (self._is_quiet or self._hurry.is_on or bool(self._urgent))
-            and count <= self._hurry.most_rows
-            and self.chars <= self._hurry.most_chars
-            and trio.current_time() >= self._slow_until
-        )
+        kinds = (*self._rows.values(), self.entries, self._accounts, self._channels)
+        count = sum(map(len, kinds))
+        may_be = self._is_quiet or self._hurry.is_on or bool(self._urgent)
+        return may_be and count <= self._hurry.most_rows and self.chars <= self._hurry.most_chars
 
     def _look_after(self, _: Batch) -> None:
         """In a thread."""
@@ -333,8 +334,7 @@ class JournalCommits(Commits):
 
     def _note_slowness(self, began: float) -> None:
         """What was begun then, and is done now, waited for the disk if it took very long."""
-        now = trio.current_time()
-        if now - began > SLOW_SECONDS:
+        if (now := trio.current_time()) - began > SLOW_SECONDS:
             self._slow_until = now + RETRY_SECONDS
 
     def _write(self, batch: Batch) -> None:

@@ -296,8 +296,8 @@ class Journal:
         it is written.
         """
         with database.named(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._db.execute("BEGIN IMMEDIATE")
                 for sql, values in statements.of_batch(batch, rows_per_step):
                     self._db.execute(sql, values)
                     yield

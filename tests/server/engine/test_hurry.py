@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import cast
 
+import pytest
 import trio
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from signal_sdk.server.engine.base import Entry
-from signal_sdk.server.engine.commits import FEW, STEP_SECONDS, JournalCommits
+from signal_sdk.server.engine.commits import (
+    FEW,
+    RETRY_SECONDS,
+    SLOW_SECONDS,
+    STEP_SECONDS,
+    JournalCommits,
+)
 from signal_sdk.server.engine.entry_log import EntryLog
 from signal_sdk.server.engine.hurry import (
     BEHIND,
@@ -230,6 +237,7 @@ async def test_what_is_urgent_while_a_batch_is_written_has_others_give_way(
         given.append("asked")
         put(commits, 2)
         told.wait("urgent", is_urgent=True)
+        assert (given[-1], threads.is_here) == ("at once", [])
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(commits.run, Busy())
@@ -246,6 +254,53 @@ async def test_what_is_urgent_while_a_batch_is_written_has_others_give_way(
     assert given[:2] == ["asked", "at once"]
     assert given[-1] == "flush"
     assert [name for name, _ in told.all] == ["a", "b", "urgent"]
+
+
+async def test_what_is_urgent_too_soon_has_others_give_way_when_it_is_written(
+    threads: Threads, autojump_clock: MockClock
+) -> None:
+    commits = JournalCommits(cast("Journal", threads))
+    given: list[float] = []
+
+    class Busy(Alone):
+        def give_way(self, *, at_once: bool = False) -> None:
+            if at_once:
+                given.append(trio.current_time())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(commits.run, Busy())
+        await be_busy(threads, commits)
+        began = trio.current_time()
+        put(commits, 1)
+        commits.when_durable(lambda _: None, is_urgent=True)
+        assert given == []
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert given == [pytest.approx(began + GATHER_SECONDS)]
+
+
+async def test_where_the_disk_was_slow_just_now_nobody_stands_still_for_a_thread(
+    threads: Threads, autojump_clock: MockClock
+) -> None:
+    commits = JournalCommits(cast("Journal", threads))
+    given: list[bool] = []
+
+    class Busy(Alone):
+        def give_way(self, *, at_once: bool = False) -> None:
+            given.append(at_once)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(commits.run, Busy())
+        threads.seconds = 2 * SLOW_SECONDS
+        said: list[bool] = []
+        for _ in range(2):
+            given.clear()
+            put(commits, 1)
+            commits.when_durable(lambda _: None, is_urgent=True)
+            await trio.sleep(RETRY_SECONDS / 4)
+            said.append(True in given)
+        nursery.cancel_scope.cancel()
+    assert (threads.is_here, said) == ([True, False], [True, False])
 
 
 async def test_where_the_disk_is_waited_for_nobody_has_to_give_way_at_once(

@@ -15,6 +15,7 @@ from signal_sdk.server.engine.base import AccountKey, ChannelKey
 from signal_sdk.server.engine.commits import (
     RETRY_SECONDS,
     SLOW_SECONDS,
+    STEP_SECONDS,
     JournalCommits,
 )
 from signal_sdk.server.engine.hurry import SHORT, SHORT_CHARS
@@ -72,6 +73,44 @@ async def test_a_batch_for_which_many_wait_is_written_in_a_thread_unless_it_is_u
     commits.when_durable(lambda _: None, is_urgent=is_urgent)
     await commits.commit()
     assert threads.is_here == [True, is_urgent]
+
+
+async def test_between_the_steps_of_a_batch_others_run_and_their_time_is_not_the_disks(
+    threads: Threads, autojump_clock: MockClock
+) -> None:
+    commits = JournalCommits(cast("Journal", threads))
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while not threads.is_here:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+            autojump_clock.jump(2 * SLOW_SECONDS)
+
+    threads.steps, threads.step_seconds = 10, 2 * STEP_SECONDS
+    async with trio.open_nursery() as nursery:
+        put(commits, 1)
+        nursery.start_soon(others)
+        await commits.commit()
+    assert turns > threads.steps / 2
+    put(commits, 2)
+    await commits.commit()
+    assert threads.is_here == [True, True]
+
+
+async def test_a_batch_that_was_begun_is_written_though_whoever_writes_is_cancelled(
+    threads: Threads, autojump_clock: MockClock
+) -> None:
+    commits = JournalCommits(cast("Journal", threads))
+    told = Told(commits)
+    threads.steps, threads.step_seconds = 10, STEP_SECONDS
+    put(commits, 1)
+    told.wait("ann")
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await commits.commit()
+    assert (threads.batches, told.all) == ([attributes(1)], [("ann", None)])
 
 
 async def test_what_waits_for_the_disk_is_written_in_a_thread(threads: Threads) -> None:
