@@ -318,12 +318,14 @@ class Reactor:
             seconds = on_readable()
             now = time()
             told = len(flusher.ready) - written
+            stall = STALL_SECONDS if self.serves_seldom else math.inf
+            used = min(now - began, stall) + FLUSH_SECONDS * told
             if told > MANY_TOLD:
                 flusher.put_off(written)
             elif told and self.serves_seldom:
                 flusher.flush_now(written, now)
-            stall = STALL_SECONDS if self.serves_seldom else math.inf
-            used = min(now - began, stall) + FLUSH_SECONDS * told
+                # That is not to be laid to who is read next.
+                now = time()
             if seconds is not None:
                 again.append((key, seconds))
                 used += MORE_SECONDS if self.serves_seldom else 0.0
