@@ -12,9 +12,11 @@ from typing import Final
 __all__ = [
     "BEHIND",
     "BEHIND_CHARS",
+    "FULL_CHARS",
     "HURRIED_SECONDS",
     "MANY_TO_ONE",
     "SHORT",
+    "SHORT_CHARS",
     "Hurry",
 ]
 

@@ -27,7 +27,6 @@ from signal_sdk.server.engine.schema import (
 )
 
 __all__ = [
-    "LONG_CHARS",
     "ROWS_PER_STATEMENT",
     "ROWS_PER_STEP",
     "Statement",

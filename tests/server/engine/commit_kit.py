@@ -97,6 +97,23 @@ async def running(commits: Commits) -> AsyncIterator[None]:
         nursery.cancel_scope.cancel()
 
 
+class Busy(Alone):
+    """Notes what others are asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def give_way(self, *, at_once: bool = False) -> None:
+        self.asked.append("at once" if at_once else "give way")
+
+    def flush(self) -> None:
+        self.asked.append("flush")
+
+    @property
+    def urgently(self) -> list[str]:
+        return [it for it in self.asked if it != "give way"]
+
+
 class Told:
     """Who was told that it is durable, in order."""
 

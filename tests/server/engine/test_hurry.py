@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import cast
 
-import pytest
 import trio
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -33,23 +32,27 @@ from signal_sdk.server.engine.hurry import (
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.noting import Alone, Commits
 from signal_sdk.server.engine.statements import rows_per_step
-from tests.server.engine.commit_kit import FakeJournal, Threads, Told, attributes, be_busy, put
+from tests.server.engine.commit_kit import (
+    Busy,
+    FakeJournal,
+    Threads,
+    Told,
+    attributes,
+    be_busy,
+    put,
+)
 
 
 async def test_what_is_urgent_is_written_at_once_and_told_first(
     fake_journal: FakeJournal, commits: JournalCommits, told: Told, autojump_clock: MockClock
 ) -> None:
-    given: list[bool] = []
-
-    class Busy(Alone):
-        def give_way(self, *, at_once: bool = False) -> None:
-            given.append(at_once)
+    busy = Busy()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(commits.run, Busy())
+        nursery.start_soon(commits.run, busy)
         await be_busy(fake_journal, commits)
         await trio.sleep(1)
-        given.clear()
+        busy.asked.clear()
         put(commits, 1)
         others = [f"{number}" for number in range(FEW)]
         for name in others:
@@ -59,7 +62,7 @@ async def test_what_is_urgent_is_written_at_once_and_told_first(
         await wait_all_tasks_blocked()
         assert trio.current_time() == began
         # When it was asked for, and when it was written; but nobody stands still for a thread.
-        assert given == [False, False]
+        assert busy.asked == ["give way", "give way", "flush"]
         assert [name for name, _ in told.all] == ["urgent", *others]
         # But not as often as somebody wants that: batches would be small.
         for number in range(2):
@@ -173,16 +176,8 @@ async def test_in_a_hurry_what_is_long_is_written_at_once_in_short_steps(
 ) -> None:
     """And who asks all the time is not read before it is."""
     commits = JournalCommits(cast("Journal", threads))
-    given: list[str] = []
+    busy = Busy()
     half = "x" * (FULL_CHARS // 2)
-
-    class Busy(Alone):
-        def give_way(self, *, at_once: bool = False) -> None:
-            if at_once:
-                given.append("at once")
-
-        def flush(self) -> None:
-            given.append("flush")
 
     def note(count: int) -> None:
         for number in range(count):
@@ -190,26 +185,26 @@ async def test_in_a_hurry_what_is_long_is_written_at_once_in_short_steps(
             commits.when_durable(lambda _: None)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(commits.run, Busy())
+        nursery.start_soon(commits.run, busy)
         note(3)
         # Nobody is in a hurry yet.
-        assert given == []
+        assert busy.urgently == []
         await trio.sleep(1)
         await in_a_hurry(commits)
         await trio.sleep(HURRIED_SECONDS / 2)
-        given.clear()
+        busy.asked.clear()
         threads.rows_per_step.clear()
         note(2)
-        assert given == []
+        assert busy.urgently == []
         note(3)
-        assert given == ["at once"]
+        assert busy.urgently == ["at once"]
         began = trio.current_time()
         while len(threads.rows_per_step) < 1:
             await trio.lowlevel.checkpoint()
         assert trio.current_time() == began
         await trio.sleep(1)
         nursery.cancel_scope.cancel()
-    assert given == ["at once", "flush"]
+    assert busy.urgently == ["at once", "flush"]
     assert all(threads.is_here)
     assert threads.rows_per_step == [rows_per_step(FULL_CHARS + 1)] < [rows_per_step(FULL_CHARS)]
 
@@ -219,40 +214,32 @@ async def test_what_is_urgent_while_a_batch_is_written_has_others_give_way(
 ) -> None:
     """And it is in the next batch, at whose end all are served again."""
     commits = JournalCommits(cast("Journal", threads))
-    given: list[str] = []
+    busy = Busy()
     told = Told(commits)
-
-    class Busy(Alone):
-        def give_way(self, *, at_once: bool = False) -> None:
-            if at_once:
-                given.append("at once")
-
-        def flush(self) -> None:
-            given.append("flush")
 
     async def ask() -> None:
         while commits.is_dirty:
             await trio.lowlevel.checkpoint()
         # The batch has been begun, and there are steps of it left.
-        given.append("asked")
+        busy.asked.append("asked")
         put(commits, 2)
         told.wait("urgent", is_urgent=True)
-        assert (given[-1], threads.is_here) == ("at once", [])
+        assert (busy.asked[-1], threads.is_here) == ("at once", [])
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(commits.run, Busy())
+        nursery.start_soon(commits.run, busy)
         await wait_all_tasks_blocked()
         threads.steps, threads.step_seconds = 10, STEP_SECONDS
         put(commits, 1)
         for name in ("a", "b"):
             told.wait(name)
-        given.clear()
+        busy.asked.clear()
         nursery.start_soon(ask)
         await trio.sleep(1)
         nursery.cancel_scope.cancel()
     assert threads.is_here == [True, True]
-    assert given[:2] == ["asked", "at once"]
-    assert given[-1] == "flush"
+    assert busy.urgently[:2] == ["asked", "at once"]
+    assert busy.urgently[-1] == "flush"
     assert [name for name, _ in told.all] == ["a", "b", "urgent"]
 
 
@@ -260,45 +247,36 @@ async def test_what_is_urgent_too_soon_has_others_give_way_when_it_is_written(
     threads: Threads, autojump_clock: MockClock
 ) -> None:
     commits = JournalCommits(cast("Journal", threads))
-    given: list[float] = []
-
-    class Busy(Alone):
-        def give_way(self, *, at_once: bool = False) -> None:
-            if at_once:
-                given.append(trio.current_time())
+    busy = Busy()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(commits.run, Busy())
+        nursery.start_soon(commits.run, busy)
         await be_busy(threads, commits)
-        began = trio.current_time()
         put(commits, 1)
         commits.when_durable(lambda _: None, is_urgent=True)
-        assert given == []
-        await trio.sleep(1)
+        await trio.sleep(0.9 * GATHER_SECONDS)
+        assert busy.urgently == []
+        await trio.sleep(0.2 * GATHER_SECONDS)
         nursery.cancel_scope.cancel()
-    assert given == [pytest.approx(began + GATHER_SECONDS)]
+    assert busy.urgently == ["at once", "flush"]
 
 
 async def test_where_the_disk_was_slow_just_now_nobody_stands_still_for_a_thread(
     threads: Threads, autojump_clock: MockClock
 ) -> None:
     commits = JournalCommits(cast("Journal", threads))
-    given: list[bool] = []
-
-    class Busy(Alone):
-        def give_way(self, *, at_once: bool = False) -> None:
-            given.append(at_once)
+    busy = Busy()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(commits.run, Busy())
+        nursery.start_soon(commits.run, busy)
         threads.seconds = 2 * SLOW_SECONDS
         said: list[bool] = []
         for _ in range(2):
-            given.clear()
+            busy.asked.clear()
             put(commits, 1)
             commits.when_durable(lambda _: None, is_urgent=True)
             await trio.sleep(RETRY_SECONDS / 4)
-            said.append(True in given)
+            said.append("at once" in busy.asked)
         nursery.cancel_scope.cancel()
     assert (threads.is_here, said) == ([True, False], [True, False])
 
@@ -309,23 +287,19 @@ async def test_where_the_disk_is_waited_for_nobody_has_to_give_way_at_once(
     """All would stand still for it."""
     fake_journal.waits_for_disk = True
     commits = JournalCommits(cast("Journal", fake_journal))
-    given: list[bool] = []
-
-    class Busy(Alone):
-        def give_way(self, *, at_once: bool = False) -> None:
-            given.append(at_once)
+    busy = Busy()
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(commits.run, Busy())
+        nursery.start_soon(commits.run, busy)
         await be_busy(fake_journal, commits)
         await trio.sleep(1)
-        given.clear()
+        busy.asked.clear()
         put(commits, 1)
         commits.when_durable(lambda _: None, is_urgent=True)
         await trio.sleep(1)
         nursery.cancel_scope.cancel()
-    assert given
-    assert not any(given)
+    assert busy.asked
+    assert "at once" not in busy.asked
     assert fake_journal.batches == [attributes(1)]
 
 
