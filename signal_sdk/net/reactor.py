@@ -1,9 +1,10 @@
 """The reactor: one task that reads every connection of its owner, one that writes, and one that
 rings the alarms.
 
-Owns: which transports are watched, for how long each is read at once, who rests for a while, and
-what has to wait until all were read. Must not know what the bytes mean, nor who is next (turns.py
-does). A task per connection would be woken for every packet, which costs more than most packets do.
+Owns: which transports are watched, for how long each is read at once, and what has to wait until
+all were read. Must not know what the bytes mean, nor who is next (turns.py does), nor when a rest is
+over (rests.py does). A task per connection would be woken for every packet, which costs more than
+most packets do.
 
 All is read in slices of about a millisecond, before each of which, and now and then within, every
 socket is looked at: who has asked seldom is read next, and those who ask all the time share what is
@@ -13,19 +14,18 @@ left.
 from __future__ import annotations
 
 import contextlib
-import heapq
 import math
 import select
 from collections.abc import Callable, Sequence
-from itertools import count
 from typing import Final, TypeAlias
 
 import trio
 
-from signal_sdk.net.alarms import Alarm, Alarms
+from signal_sdk.net.alarms import Alarms
 from signal_sdk.net.flusher import Flusher
 from signal_sdk.net.haste import SELDOM_STEPS, Haste
 from signal_sdk.net.patience import PatientClock
+from signal_sdk.net.rests import Rests
 from signal_sdk.net.sleeper import Sleeper
 from signal_sdk.net.transport import OnReadable, Traffic
 from signal_sdk.net.turns import Line, Turns
@@ -57,9 +57,6 @@ FLUSH_SECONDS: Final = 0.000005
 """What each outbox counts that a turn has put something into: all are written after the slice."""
 MANY_TOLD: Final = 32
 """Of how many outboxes that one turn has put something into those of others are written first."""
-REST_STEP_SECONDS: Final = 0.005
-"""Those whose rest ends within so much end it together."""
-
 FEW_READS: Final = 8
 """Of how many connections there may have been something to read before it is worth looking for more
 at once: of few, the reactor sleeps, and is woken.
@@ -99,10 +96,7 @@ class Reactor:
         self._watched: dict[int, OnReadable] = {}
         self._turns: Turns[_Key] | Line[_Key] = Turns() if shares else Line()
         self._look_seconds = LOOK_SECONDS if shares else math.inf
-        self._resting: dict[_Key, int] = {}
-        self._rests: list[tuple[float, int, _Key]] = []
-        self._rest_numbers = count()
-        self._rest_over = Alarm(self.alarms, self._end_rests)
+        self._rests: Rests[_Key] = Rests(self.alarms, self._read_after_rest)
         self._is_reading = False
         self._is_polling = False
         """Is the task that polls about to read again?"""
@@ -139,7 +133,7 @@ class Reactor:
         if self._watched.pop(fileno, None) is None:
             return
         self._turns.forget(fileno)
-        is_resting = self._resting.pop(fileno, None) is not None
+        is_resting = self._rests.forget(fileno)
         if not is_resting and self._epoll is not None and not self._epoll.closed:
             self._epoll.unregister(fileno)
 
@@ -309,7 +303,7 @@ class Reactor:
             if key is None:
                 break
             on_readable = watched.get(key) if isinstance(key, int) else key
-            if on_readable is None or key in self._resting:
+            if on_readable is None or key in self._rests:
                 continue
             began, written = now, len(flusher.ready)
             step = turns.step
@@ -351,26 +345,15 @@ class Reactor:
         if not seconds:
             self._turns.add(key)
             return
-        if isinstance(key, int) and key not in self._resting and self._epoll is not None:
+        if isinstance(key, int) and key not in self._rests and self._epoll is not None:
             self._epoll.unregister(key)
-        number = self._resting[key] = next(self._rest_numbers)
-        ends = math.ceil((self.time() + seconds) / REST_STEP_SECONDS) * REST_STEP_SECONDS
-        heapq.heappush(self._rests, (ends, number, key))
-        self._rest_over.set(self._rests[0][0])
+        self._rests.begin(key, seconds)
 
-    def _end_rests(self) -> None:
-        now = trio.current_time()
-        while self._rests and self._rests[0][0] <= now:
-            _, number, key = heapq.heappop(self._rests)
-            if self._resting.get(key) != number:
-                # It is gone, or was called otherwise and rests anew.
-                continue
-            del self._resting[key]
+    def _read_after_rest(self, keys: Sequence[_Key]) -> None:
+        for key in keys:
             if isinstance(key, int) and self._epoll is not None:
                 self._register(self._epoll, key)
             self._turns.add(key)
-        if self._rests:
-            self._rest_over.set(self._rests[0][0])
         self._see_to_turns()
 
     async def _judge_loop(self) -> None:
