@@ -145,17 +145,16 @@ class Flusher:
                 self.put_off(0)
                 break
 
-    def flush_now(self, first: int, now: float) -> None:
-        """Flush those that are ready, from the `first` on, also who was written to just now."""
+    def flush_few(self, first: int = 0) -> None:
+        """All to whom it is urgent are told, from the `first` that is ready on: where they are few,
+        they wait for no more, also who was written to just now.
+        """
         ready = self.ready[first:]
-        del self.ready[first:]
-        for outbox in ready:
-            outbox.flush(now)
-
-    def flush_few(self) -> None:
-        """All to whom it is urgent are told: where they are few, they wait for no more."""
-        if len(self.ready) <= FEW_TOLD:
-            self.flush_now(0, trio.current_time())
+        if len(ready) <= FEW_TOLD:
+            del self.ready[first:]
+            now = trio.current_time()
+            for outbox in ready:
+                outbox.flush(now)
 
     def _by_quiet(self, first: int, now: float) -> tuple[list[Outbox], list[Outbox]]:
         """Of those that are ready, from the `first` on, who was not written to just now, and who

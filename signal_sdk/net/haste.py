@@ -12,12 +12,8 @@ from typing import Final
 import trio
 
 from signal_sdk.net.alarms import Alarm, Alarms
-from signal_sdk.net.turns import ANY
+from signal_sdk.net.turns import ANY, SELDOM_STEPS
 
-SELDOM_STEPS: Final = 3
-"""Who has used no more steps than so many lately asks seldom, and is answered before others are
-read.
-"""
 MOST_SECONDS: Final = 0.01
 """For how long nobody else is read at most."""
 

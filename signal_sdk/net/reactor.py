@@ -2,7 +2,7 @@
 rings the alarms.
 
 Owns: which transports are watched, for how long each is read at once, and what has to wait until
-all were read. Must not know what the bytes mean, nor who is next (turns.py does), nor when a rest is
+all were read. Must not know what the bytes mean, who is next (turns.py does), nor when a rest is
 over (rests.py does). A task per connection would be woken for every packet, which costs more than
 most packets do.
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import math
 import select
+import sys
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
@@ -23,12 +24,12 @@ import trio
 
 from signal_sdk.net.alarms import Alarms
 from signal_sdk.net.flusher import Flusher
-from signal_sdk.net.haste import SELDOM_STEPS, Haste
+from signal_sdk.net.haste import Haste
 from signal_sdk.net.patience import PatientClock
 from signal_sdk.net.rests import Rests
 from signal_sdk.net.sleeper import Sleeper
 from signal_sdk.net.transport import OnReadable, Traffic
-from signal_sdk.net.turns import Line, Turns
+from signal_sdk.net.turns import SELDOM_STEPS, Line, Turns
 
 HAS_EPOLL: Final = hasattr(select, "epoll")
 """Elsewhere than on Linux, each connection is read by the task that serves it."""
@@ -90,6 +91,8 @@ class Reactor:
         """
         self.serves_seldom: bool = False
         """Is somebody being read who asks seldom, while others wait?"""
+        self._urgent_from = sys.maxsize
+        """Of the outboxes that are ready, which is the first that such ones have had told?"""
         self.time: Callable[[], float] = lambda: 0.0
         """Trio's clock, while it runs."""
         self._epoll: select.epoll | None = None
@@ -298,6 +301,7 @@ class Reactor:
         turns, watched, flusher, time = self._turns, self._watched, self.flusher, self.time
         again: list[tuple[_Key, float]] = []
         looks, most = now + self._look_seconds, self.haste.most_steps
+        self._urgent_from = sys.maxsize
         for _ in range(READS_PER_SLICE):
             key = turns.pop(most)
             if key is None:
@@ -316,8 +320,7 @@ class Reactor:
             used = min(now - began, stall) + FLUSH_SECONDS * told
             if told > MANY_TOLD:
                 flusher.put_off(written)
-            elif told and self.serves_seldom:
-                flusher.flush_now(written, now)
+            elif self.serves_seldom and self._writes_at_once(written):
                 # That is not to be laid to who is read next.
                 now = time()
             if seconds is not None:
@@ -335,6 +338,18 @@ class Reactor:
             turns.count(now)
         for key, seconds in again:
             self._call_again(key, seconds)
+
+    def _writes_at_once(self, first: int) -> bool:
+        """One who asks seldom was read, and told what is ready from the `first` on. He hears it at
+        once; where more of them wait, as in a storm of logins, they are read before, and more goes
+        out in one write.
+        """
+        first = self._urgent_from = min(first, self._urgent_from)
+        if first == len(self.flusher.ready) or self._turns.waits(SELDOM_STEPS):
+            return False
+        self.flusher.flush_few(first)
+        self._urgent_from = sys.maxsize
+        return True
 
     def _call_again(self, key: _Key, seconds: float) -> None:
         """It is to be called without being told of, at once or in so many seconds, and not sooner

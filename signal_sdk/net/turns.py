@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Final, Generic, TypeVar
 
-__all__ = ["ANY", "Line", "Turns"]
+__all__ = ["ANY", "SELDOM_STEPS", "Line", "Turns"]
 
 K = TypeVar("K", bound=Hashable)
 
@@ -27,6 +27,13 @@ take turns.
 """
 ANY: Final = STEPS + 1
 """Whatever anybody has used."""
+SELDOM_STEPS: Final = 3
+"""Who has used no more steps than so many lately asks seldom."""
+ELDEST_EVERY: Final = 8
+"""Of so many whose turn it is, one is who has waited longest of those who ask seldom: where
+newcomers come all the time, as after an outage, whoever has used a little more than they, or had a
+stall laid to him, would wait until that is forgotten.
+"""
 MOST_AT_ONCE_SECONDS: Final = STEPS * STEP_SECONDS / 4
 """What one turn counts at most. All may have stood still in it, for the garbage collector or
 another process: that is not to be laid to one who asks seldom. Who always takes so long is soon
@@ -56,6 +63,7 @@ class Turns(Generic[K]):
         self._old: dict[K, float] = {}
         self._turned_at = -math.inf
         self._counts_until = -math.inf
+        self._pops = 0
 
     def __len__(self) -> int:
         """How many wait."""
@@ -104,22 +112,50 @@ class Turns(Generic[K]):
         waiting = self._waiting
         if not waiting:
             return None
-        while self._first <= most:
-            line = self._lines[self._first]
+        self._pops += 1
+        step = self._first
+        if self._pops % ELDEST_EVERY == 0:
+            step = self._step_of_eldest(min(most, SELDOM_STEPS))
+        while step <= most:
+            line = self._lines[step]
             while line:
                 number, key = line.popleft()
                 if waiting.get(key) == number:
                     del waiting[key]
-                    self.step = self._first
+                    self.step = step
                     return key
-            self._first += 1
+            if step == self._first:
+                self._first += 1
+            step += 1
         return None
 
-    def waits(self, most: int) -> bool:
-        """Does somebody wait who has used so many steps at most? Where `pop` has found nobody of
-        these, that is so until one comes.
+    def _step_of_eldest(self, most: int) -> int:
+        """How many steps who has waited longest has used, of those who have used so many at most;
+        the first line where there are none.
         """
-        return bool(self._waiting) and self._first <= most
+        steps = filter(self._has, range(self._first, most + 1))
+        return min(steps, key=lambda step: self._lines[step][0], default=self._first)
+
+    def waits(self, most: int) -> bool:
+        """Does somebody wait who has used so many steps at most?"""
+        if not self._waiting:
+            return False
+        while self._first <= most:
+            if self._has(self._first):
+                return True
+            self._first += 1
+        return False
+
+    def _has(self, step: int) -> bool:
+        """Does somebody wait in this line? Then he is the first of it."""
+        line, waiting = self._lines[step], self._waiting
+        while line:
+            number, key = line[0]
+            if waiting.get(key) == number:
+                return True
+            # That is gone.
+            line.popleft()
+        return False
 
     def charge(self, key: K, seconds: float, now: float) -> None:
         """Count what `key` has used."""

@@ -104,7 +104,9 @@ async def test_very_many_keep_nobody_waiting_who_comes_after_them() -> None:
 
 
 @pytest.mark.parametrize("few", [1, FEW_QUIET, FEW_QUIET + 1])
-async def test_of_very_many_a_few_come_first_that_were_not_written_to_just_now(few: int) -> None:
+async def test_of_very_many_a_few_come_first_that_were_not_written_to_just_now(
+    autojump_clock: MockClock, few: int
+) -> None:
     async with running_flusher() as flusher:
         crowd = [FakeTransport() for _ in range(FLUSHES_PER_TURN)]
         busy = [outbox_on(flusher, transport)[0] for transport in crowd]
@@ -134,7 +136,7 @@ async def test_some_may_be_flushed_before_the_others_and_wait_for_no_more() -> N
         with flusher.together:
             for outbox in outboxes:
                 outbox.append(b"now")
-            flusher.flush_now(1, trio.current_time())
+            flusher.flush_few(1)
             assert [it.sent for it in (first, quiet)] == [[], [b"now"]]
             assert busy.sent == [b"before", b"before", b"now"]
             outboxes[2].append(b"more")

@@ -72,6 +72,45 @@ async def test_who_comes_within_a_slice_is_read_and_answered_within_it(
             assert order.index(quiet) == len(order) - 2
 
 
+async def test_where_more_ask_seldom_all_are_read_and_then_answered_in_one_write(
+    autojump_clock: MockClock,
+) -> None:
+    async with costly(autojump_clock) as (reactor, sockets):
+        transport = FakeTransport()
+        outbox = Outbox(transport, reactor.flusher, lambda _: None)
+        answers = iter(range(1000))
+        seen: list[list[bytes]] = []
+
+        def tell() -> None:
+            seen.append(list(transport.sent))
+            outbox.append(b"%d " % next(answers))
+
+        quiet = [sockets.add(reactor, 0.0, once=True, then=tell) for _ in range(3)]
+        # The last of them says something to which nothing is answered.
+        quiet.append(sockets.add(reactor, 0.0, once=True))
+        came, next_at = False, 1.0
+
+        def come() -> None:
+            nonlocal came, next_at
+            if came:
+                # Whoever is read behind them finds them answered, within the slice or not.
+                assert len(seen) in (0, 3)
+                if seen:
+                    assert (seen, len(transport.sent)) == ([[], [], []], 1)
+                    came = False
+            elif trio.current_time() >= next_at:
+                came, next_at = True, next_at + 2 * QUIET_SECONDS
+                transport.sent.clear()
+                seen.clear()
+                for number in quiet:
+                    sockets.again(number)
+
+        for _ in range(30):
+            sockets.add(reactor, LOOK_SECONDS / 2, then=come)
+        await passes(4000)
+        assert next(answers) > 10
+
+
 async def test_who_has_more_than_a_turn_takes_is_behind_those_who_have_not_from_the_start(
     autojump_clock: MockClock,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from signal_sdk.net.turns import (
     ANY,
+    ELDEST_EVERY,
     MOST_AT_ONCE_SECONDS,
     REMEMBERED_SECONDS,
+    SELDOM_STEPS,
     STEP_SECONDS,
     STEPS,
     Line,
@@ -121,6 +124,75 @@ def test_nobody_waits_for_ever(turns: Turns[str]) -> None:
         turns.charge(key, 0.001, now)
         assert now - NOW < 3 * REMEMBERED_SECONDS
     assert now - NOW >= REMEMBERED_SECONDS
+
+
+@pytest.mark.parametrize(("seconds", "waits"), [(1.9 * STEP_SECONDS, False), (0.1, True)])
+def test_newcomers_do_not_keep_those_waiting_who_ask_seldom(
+    turns: Turns[str], seconds: float, waits: bool
+) -> None:
+    turns.charge("a", seconds, NOW)
+    wait(turns, "a")
+    first: list[str | None] = []
+    for number in range(2 * ELDEST_EVERY):
+        wait(turns, f"{number}"[-1:] if number < ELDEST_EVERY else "xyz"[number % 3])
+        first.append(turns.pop())
+    assert ("a" in first[:ELDEST_EVERY]) != waits
+    assert ("a" in first) != waits
+
+
+KEYS = st.integers(0, 9)
+
+
+@given(
+    st.lists(st.integers(0, 5), max_size=10),
+    st.lists(
+        st.tuples(KEYS, st.none() | KEYS, st.sampled_from([0, 1, SELDOM_STEPS, 7, ANY, ANY, ANY])),
+        max_size=40,
+    ),
+)
+def test_turns_are_as_a_plain_list_says(
+    first: list[int], steps: list[tuple[int, int | None, int]]
+) -> None:
+    """Whose turn it is, and whether anybody waits, found by looking at all of them. At `first` some
+    have used so much, and wait; then one comes, one may go, and one has his turn, which he uses.
+    """
+    turns: Turns[int] = Turns()
+    waiting: dict[int, int] = {}
+    used: Counter[int] = Counter()
+
+    def use(key: int, times: int) -> None:
+        for _ in range(times):
+            turns.charge(key, 0.59 * STEP_SECONDS, NOW)
+        used[key] += times
+
+    def come(key: int) -> None:
+        turns.add(key)
+        # What it has used when it comes is what counts.
+        steps = min(int(used[key] * 0.59), STEPS) + 1 if used[key] else 0
+        waiting.setdefault(key, steps)
+
+    for key, times in enumerate(first):
+        use(key, times)
+        come(key)
+    pops = 0
+    for comes, goes, most in steps:
+        come(comes)
+        if goes is not None:
+            turns.forget(goes)
+            waiting.pop(goes, None)
+            used.pop(goes, None)
+        few = [key for key, step in waiting.items() if step <= most]
+        assert turns.waits(most) == bool(few)
+        pops += bool(waiting)
+        expected = min(few, key=waiting.__getitem__, default=None)
+        seldom = [key for key in few if waiting[key] <= SELDOM_STEPS]
+        if pops % ELDEST_EVERY == 0 and seldom:
+            expected = seldom[0]
+        assert turns.pop(most) == expected
+        if expected is not None:
+            assert turns.step == waiting.pop(expected)
+            use(expected, 1)
+        assert len(turns) == len(waiting)
 
 
 def test_who_is_gone_has_no_turn_and_leaves_nothing_to_the_next(turns: Turns[str]) -> None:
