@@ -65,11 +65,13 @@ class Bench:
         groups = [[peer, *self._as_it_was(peer)] for peer in self.peers(names)]
         return self.in_turns(groups, at_most)
 
-    def in_turns(self, groups: Sequence[Sequence[T]], at_most: int = 1000) -> Iterator[T]:
+    def in_turns(
+        self, groups: Sequence[Sequence[T]], at_most: int = 1000, *, parts: int = 1
+    ) -> Iterator[T]:
         """As `turns`, of whatever there is. Those of a group are to be compared: each of them is
-        the first in every other round.
+        the first in every other round, of which there are `parts` times as many.
         """
-        rounds = min(self.rounds, at_most)
+        rounds = min(self.rounds, at_most) * parts
         for number in range(1, rounds + 1):
             for group in groups:
                 for each in group if number % 2 else reversed(group):
