@@ -48,6 +48,10 @@ DELIVERIES_PER_FRAME: Final = 200
 """A frame that goes to more counts as several, so that nobody keeps the server busy with one large
 channel: 500 frames are 100,000 deliveries, which take 40 ms.
 """
+FRAMES_PART: Final = 64
+"""This part of what may come in a second is counted at once: to count each frame is a fiftieth of
+what a message takes.
+"""
 FAREWELL_SECONDS: Final = 2.0
 """How long a connection's own end may take once its node is being stopped."""
 ENDS: Final[Mapping[type[LinkClosed], Limit]] = {
@@ -65,6 +69,7 @@ class Connection:
         "_is_over",
         "_link",
         "_pace",
+        "_paid_frames",
         "_requests",
         "_services",
         "_waits_for",
@@ -92,8 +97,10 @@ class Connection:
         )
         self._requests = Requests(services, link, self._hearing)
         self._pace: Pace | None = None
+        """How often a frame is read."""
+        self._paid_frames = 0
+        """How many more are counted already."""
         self._is_over = False
-        """How often in a row, so that others' changes are durable soon."""
         self._waits_for: Pending[None] | None = None
         """What the next frame has to wait for."""
         self.place: int = NEVER
@@ -157,7 +164,7 @@ class Connection:
         for number, frame in enumerate(frames, 1):
             if self._waits_for is not None:
                 await ended(self._waits_for)
-            pace = self._pace or self._make_pace()
+            pace = self._pace = self._pace or Pace()
             while seconds := pace.seconds_left(
                 services.limits.frames_per_second, trio.current_time()
             ):
@@ -181,7 +188,9 @@ class Connection:
             self._link.pause(BEHIND_SECONDS)
             return False
         limit, now = services.limits.frames_per_second, self._link.taken_at
-        if limit and (seconds := (self._pace or self._make_pace()).seconds_left(limit, now)):
+        if self._paid_frames:
+            self._paid_frames -= 1
+        elif limit and (seconds := self._seconds_left(limit, now)):
             services.refusals.count("frames_per_second")
             self._link.pause(min(max(seconds, PAUSE_SECONDS), MAX_PAUSE_SECONDS))
             return False
@@ -228,10 +237,17 @@ class Connection:
             limit = self._services.limits.frames_per_second
             self._pace.charge(made / DELIVERIES_PER_FRAME, limit, trio.current_time())
 
-    def _make_pace(self) -> Pace:
-        """How often a frame is read. Most that connect say little."""
-        self._pace = Pace()
-        return self._pace
+    def _seconds_left(self, limit: int, now: float) -> float:
+        """How long it will be until one more frame may be handled, of so many in a second; where
+        that is now, it is counted, and some of those that follow with it.
+        """
+        # Most that connect say little.
+        pace = self._pace = self._pace or Pace()
+        seconds = pace.seconds_left(limit, now)
+        if not seconds:
+            self._paid_frames = limit // FRAMES_PART
+            pace.charge(self._paid_frames, limit, now)
+        return seconds
 
     def _handle(self, frame: typed.ClientFrame) -> Pending[None] | None:
         """Begin what a frame asks for. Returns what the next one has to wait for, if for

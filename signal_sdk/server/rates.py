@@ -48,12 +48,15 @@ class Rate:
         """Count one more, or `count`, at `now`, unless that were more than `limit` (0: no limit) in
         a second. Of a `count` over the limit, as many are counted as that is.
         """
-        if not limit:
-            return True
         times = self._times
         have = len(times)
-        if count != 1:
-            count = min(count, limit)
+        if count == 1 and have < limit and have % TIMES_KEPT:
+            # So are most.
+            times.append(now)
+            return True
+        if not limit:
+            return True
+        count = min(count, limit)
         if have + count > limit or not have % TIMES_KEPT:
             while times and now - times[0] >= WINDOW_SECONDS:
                 times.popleft()
@@ -61,10 +64,7 @@ class Rate:
                 return False
         if times is _NEVER:
             times = self._times = deque()
-        if count == 1:
-            times.append(now)
-        else:
-            times.extend(repeat(now, count))
+        times.extend(repeat(now, count))
         return True
 
     def seconds_left(self, limit: int, now: float, count: int = 1) -> float:

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from signal_sdk.server.config import Config
-from signal_sdk.server.connection import Connection
+from signal_sdk.server.connection import FRAMES_PART, Connection
 from signal_sdk.server.engine.embedded import EmbeddedEngine
 from signal_sdk.server.engine.journal import Journal
 from signal_sdk.server.engine.pending import Pending
@@ -88,6 +88,26 @@ class TestPace:
         while server.node.sessions:
             await trio.lowlevel.checkpoint()
         assert trio.current_time() - began < 5
+
+
+class TestFastPace:
+    @pytest.fixture
+    def config(self) -> Config:
+        return dev_config(frames_per_second=10 * FRAMES_PART, questions_per_second=0)
+
+    async def test_where_some_are_counted_at_once_as_many_are_read_in_a_second(
+        self, log_in: LogIn
+    ) -> None:
+        ann = await log_in("ann")
+        await trio.sleep(2)
+        for _ in range(2):
+            began = trio.current_time()
+            ask(ann, 1000, 25 * FRAMES_PART)
+            # As many as there may be in a quiet second, but for a part's, and the rest in turn.
+            assert await answered(ann, 1000, 9 * FRAMES_PART) - began < 0.1
+            ended = await answered(ann, 1000 + 9 * FRAMES_PART, 16 * FRAMES_PART)
+            assert ended - began == pytest.approx(1.5, abs=0.1)
+            await trio.sleep(2)
 
 
 class TestManyListeners:
