@@ -25,26 +25,23 @@ class Rests(Generic[K]):
     """Those who rest. `wake` is called with all whose rest is over, each in its order."""
 
     def __init__(self, alarms: Alarms, wake: Callable[[list[K]], None]) -> None:
-        self._resting: dict[K, int] = {}
+        self.resting: dict[K, int] = {}
+        """Those who rest, each with the number of its rest."""
         self._ends: list[tuple[float, int, K]] = []
         self._numbers = count()
         self._over = Alarm(alarms, self._end)
         self._wake = wake
 
-    def __contains__(self, key: object) -> bool:
-        """Does it rest?"""
-        return key in self._resting
-
     def begin(self, key: K, seconds: float) -> None:
         """It rests from now on for so long, however long it rested already."""
-        number = self._resting[key] = next(self._numbers)
+        number = self.resting[key] = next(self._numbers)
         ends = math.ceil((trio.current_time() + seconds) / STEP_SECONDS) * STEP_SECONDS
         heapq.heappush(self._ends, (ends, number, key))
         self._over.set(self._ends[0][0])
 
     def forget(self, key: K) -> bool:
         """It is gone. Did it rest?"""
-        return self._resting.pop(key, None) is not None
+        return self.resting.pop(key, None) is not None
 
     def _end(self) -> None:
         now = trio.current_time()
@@ -52,8 +49,8 @@ class Rests(Generic[K]):
         while self._ends and self._ends[0][0] <= now:
             _, number, key = heapq.heappop(self._ends)
             # Else it is gone, or rests anew.
-            if self._resting.get(key) == number:
-                del self._resting[key]
+            if self.resting.get(key) == number:
+                del self.resting[key]
                 over.append(key)
         if self._ends:
             self._over.set(self._ends[0][0])

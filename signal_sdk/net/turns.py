@@ -105,7 +105,8 @@ class Turns(Generic[K]):
             used = int(((young or 0.0) + (old or 0.0)) / STEP_SECONDS)
             step = used + 1 if used < STEPS else STEPS + 1
         self._lines[step].append((number, key))
-        self._first = min(self._first, step)
+        if step < self._first:  # noqa: PLR1730  a call of `min` costs more
+            self._first = step
 
     def pop(self, most: int = ANY) -> K | None:
         """Whose turn it is; None where nobody waits who has used so many steps at most."""
@@ -161,7 +162,8 @@ class Turns(Generic[K]):
         """Count what `key` has used."""
         if now - self._turned_at >= REMEMBERED_SECONDS:
             self._turn(now)
-        seconds = min(seconds, MOST_AT_ONCE_SECONDS)
+        if seconds > MOST_AT_ONCE_SECONDS:  # noqa: PLR1730  as above
+            seconds = MOST_AT_ONCE_SECONDS
         self._young[key] = self._young.get(key, 0.0) + seconds
 
     def forget(self, key: K) -> None:

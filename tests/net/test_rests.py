@@ -38,11 +38,11 @@ async def test_who_rests_is_woken_and_those_who_end_it_together_in_their_order(
         began = trio.current_time()
         for key, seconds in (("slow", 2.0), ("a", 1.0), ("b", 1.0 + STEP_SECONDS / 10)):
             rests.begin(key, seconds)
-        assert ("slow" in rests, "other" in rests) == (True, False)
+        assert ("slow" in rests.resting, "other" in rests.resting) == (True, False)
         await trio.sleep(1.0 + LATE)
         assert [key for _, key in woken] == ["a", "b"]
         assert 1.0 <= woken[0][0] - began <= 1.0 + LATE
-        assert ("slow" in rests, "a" in rests) == (True, False)
+        assert ("slow" in rests.resting, "a" in rests.resting) == (True, False)
         await trio.sleep(1.0)
         assert [key for _, key in woken] == ["a", "b", "slow"]
 
@@ -65,9 +65,9 @@ def test_each_rest_has_one_end_of_which_who_is_gone_does_not_hear(
         now = trio.current_time()
         for key, end in list(due.items()):
             # Just at its end it may rest or not.
-            assert end - 1e-6 <= now or key in rests
-            assert now <= end + STEP_SECONDS or key not in rests
-            if key not in rests:
+            assert end - 1e-6 <= now or key in rests.resting
+            assert now <= end + STEP_SECONDS or key not in rests.resting
+            if key not in rests.resting:
                 ends.append((due.pop(key), key))
 
     async def main() -> None:
