@@ -346,11 +346,15 @@ class Reactor:
         once; where more of them wait, as in a storm of logins, they are read before, and more goes
         out in one write.
         """
-        first = self._urgent_from = min(first, self._urgent_from)
-        if first == len(self.flusher.ready) or self._turns.waits(SELDOM_STEPS):
+        first = min(first, self._urgent_from)
+        if first == len(self.flusher.ready):
+            # None was told anything: what others are told from here on is not urgent.
             return False
-        self.flusher.flush_few(first)
+        if self._turns.waits(SELDOM_STEPS):
+            self._urgent_from = first
+            return False
         self._urgent_from = sys.maxsize
+        self.flusher.flush_few(first)
         return True
 
     def _call_again(self, key: _Key, seconds: float) -> None:

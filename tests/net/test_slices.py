@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from types import SimpleNamespace
 from typing import cast
 
@@ -9,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from signal_sdk.net.flusher import GATHER_SECONDS, QUIET_SECONDS
+from signal_sdk.net.flusher import FEW_TOLD, GATHER_SECONDS, QUIET_SECONDS
 from signal_sdk.net.link import StreamLink
 from signal_sdk.net.outbox import Outbox
 from signal_sdk.net.reactor import LOOK_SECONDS, MANY_TOLD, SLICE_SECONDS
@@ -109,6 +110,53 @@ async def test_where_more_ask_seldom_all_are_read_and_then_answered_in_one_write
             sockets.add(reactor, LOOK_SECONDS / 2, then=come)
         await passes(4000)
         assert next(answers) > 10
+
+
+async def test_who_asks_seldom_is_answered_at_once_behind_one_who_is_not_answered(
+    autojump_clock: MockClock,
+) -> None:
+    """And what all others are told in between, which is much, waits for the slice's end."""
+    async with costly(autojump_clock) as (reactor, sockets):
+        crowd = [
+            Outbox(FakeTransport(), reactor.flusher, lambda _: None) for _ in range(20 * FEW_TOLD)
+        ]
+        transport = FakeTransport()
+        outbox = Outbox(transport, reactor.flusher, lambda _: None)
+        said: list[int] = []
+        heard: list[int] = []
+        told = count()
+
+        def ask() -> None:
+            said.append(len(sockets.order))
+            outbox.append(b"answer")
+
+        silent = sockets.add(reactor, 0.0, once=True)
+        quiet = sockets.add(reactor, 0.0, once=True, then=ask)
+        came: int | None = None
+        next_at = 1.0
+
+        def come() -> None:
+            """One of the others is read, who tells many."""
+            nonlocal came, next_at
+            for _ in range(FEW_TOLD - 1):
+                crowd[next(told) % len(crowd)].append(b"x")
+            if transport.sent:
+                heard.append(len(sockets.order))
+                transport.sent.clear()
+            elif came is None and trio.current_time() >= next_at:
+                came, next_at = len(sockets.order), next_at + 2 * QUIET_SECONDS
+                sockets.again(silent)
+            elif came is not None and len(sockets.order) > came + 2:
+                came = None
+                sockets.again(quiet)
+
+        for _ in range(30):
+            sockets.add(reactor, LOOK_SECONDS / 2, then=come)
+        await passes(4000)
+        assert len(heard) > 5
+        # The next of the others finds it written. (At first nobody waited yet.)
+        waits = [later - at for at, later in zip(said, heard, strict=False)][1:]
+        assert waits == [1] * len(waits)
 
 
 async def test_who_has_more_than_a_turn_takes_is_behind_those_who_have_not_from_the_start(
