@@ -47,7 +47,9 @@ def test_a_slot_that_is_moving_sends_those_on_who_ask_for_what_has_gone(
     before = shared_cluster.owner(slot)
     after = shared_cluster.others(before)[0]
     with shared_cluster.moving(slot, after):
-        assert shared_cluster.carry(slot, after) == [key]
+        # Whoever else uses this Cluster may have a key that fell into the same slot.
+        carried = shared_cluster.carry(slot, after)
+        assert [name for name in carried if name.startswith("{moving}")] == [key]
         with pytest.raises(ReplyError, match=rf"ASK {slot} 127\.0\.0\.1:{after.port}"):
             before.command("GET", key)
         with after.connect() as connection:
