@@ -33,7 +33,7 @@ TURN_SECONDS = 0.001
 """For how long they are: what is long takes long to send."""
 FLUSH_SECONDS = 0.0005
 """For how long late ones are flushed before other tasks run."""
-FLUSHES_PER_LOOK = 4
+FLUSHES_PER_LOOK = 8
 """How many of them are flushed between two looks at the clock."""
 
 

@@ -322,7 +322,7 @@ class Reactor:
             used += FLUSH_SECONDS * told
             if told > MANY_TOLD:
                 flusher.put_off(written)
-            elif self.serves_seldom and self._writes_at_once(written):
+            if self.serves_seldom and self._writes_at_once(written):
                 # That is not to be laid to who is read next.
                 now = time()
             if seconds is not None:

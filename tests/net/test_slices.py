@@ -73,10 +73,13 @@ async def test_who_comes_within_a_slice_is_read_and_answered_within_it(
             assert order.index(quiet) == len(order) - 2
 
 
+@pytest.mark.parametrize("are_told", [0, MANY_TOLD + 1])
 async def test_where_more_ask_seldom_all_are_read_and_then_answered_in_one_write(
-    autojump_clock: MockClock,
+    autojump_clock: MockClock, are_told: int
 ) -> None:
+    """Whether the last of them says something to nobody, or to very many."""
     async with costly(autojump_clock) as (reactor, sockets):
+        crowd = [Outbox(FakeTransport(), reactor.flusher, lambda _: None) for _ in range(are_told)]
         transport = FakeTransport()
         outbox = Outbox(transport, reactor.flusher, lambda _: None)
         answers = iter(range(1000))
@@ -87,8 +90,12 @@ async def test_where_more_ask_seldom_all_are_read_and_then_answered_in_one_write
             outbox.append(b"%d " % next(answers))
 
         quiet = [sockets.add(reactor, 0.0, once=True, then=tell) for _ in range(3)]
-        # The last of them says something to which nothing is answered.
-        quiet.append(sockets.add(reactor, 0.0, once=True))
+
+        def tell_crowd() -> None:
+            for other in crowd:
+                other.append(b"x")
+
+        quiet.append(sockets.add(reactor, 0.0, once=True, then=tell_crowd))
         came, next_at = False, 1.0
 
         def come() -> None:
