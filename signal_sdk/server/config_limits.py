@@ -51,7 +51,8 @@ class LimitsConfig:
     changes_per_second: int = config_key(
         100,
         "How many joins, leaves, changes of attributes, requests about locks and steps of calls a "
-        "session may ask for in a second. 0 is no limit.",
+        "session may ask for in a second; what is set counts as one more for each 512 bytes. 0 is "
+        "no limit.",
         least=0,
     )
     questions_per_second: int = config_key(

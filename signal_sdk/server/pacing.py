@@ -17,9 +17,19 @@ from signal_sdk.server.config import LimitsConfig
 from signal_sdk.server.rates import Pace, Rate
 from signal_sdk.server.refusals import Limit, too_often
 from signal_sdk.server.session import Session
-from signal_sdk.wire import call2, call_functions, functions
+from signal_sdk.wire import call2, call_functions, frames, functions
+from signal_sdk.wire.arguments import Arguments
+from signal_sdk.wire.attribute_functions import ChangeArguments
+from signal_sdk.wire.names import JsonValue
 
-__all__ = ["QUESTION_CHARS", "SENDING", "charge_answer", "check_pace", "sent_too_often"]
+__all__ = [
+    "QUESTION_CHARS",
+    "SENDING",
+    "charge_answer",
+    "check_change",
+    "check_pace",
+    "sent_too_often",
+]
 
 SENDING: Final = frozenset(
     {
@@ -37,6 +47,10 @@ SENDING: Final = frozenset(
 QUESTION_CHARS: Final = 16_384
 """An answer counts as one more question for each so many characters: whoever asks for the names of
 100,000 members asks for a while."""
+CHANGE_BYTES: Final = 512
+"""What is set counts as one more change for each so many bytes: to write it takes as much longer,
+and whatever else is to be written waits.
+"""
 PACED: Final[Mapping[Limit, str]] = {
     "questions_per_second": "questions",
     "changes_per_second": "joins, leaves, changes of attributes, locks and steps of calls",
@@ -64,6 +78,21 @@ def check_pace(pace: Pace, most: int, now: float, limit: Limit) -> None:
             seconds,
             limit=limit,
         )
+
+
+def check_change(session: Session, args: Arguments, most: int, now: float) -> None:
+    """Count one more change, and a long one as those that it is worth, at most so many in a second.
+    Raises `SignalError` over that.
+    """
+    check_pace(session.changes, most, now, "changes_per_second")
+    value: JsonValue
+    if isinstance(args, functions.UserSetAttr | functions.ChannelSetAttr):
+        value = args.value
+    elif isinstance(args, ChangeArguments):
+        value = args.set
+    else:
+        return
+    session.changes.charge(len(frames.encode_json(value)) // CHANGE_BYTES, most, now)
 
 
 def charge_answer(session: Session, text: str, limits: LimitsConfig) -> None:

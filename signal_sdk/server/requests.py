@@ -182,7 +182,7 @@ class Requests:
                     raise pacing.sent_too_often(rate, most, now)
             else:
                 most = services.limits.changes_per_second
-                pacing.check_pace(session.changes, most, now, "changes_per_second")
+                pacing.check_change(session, args, most, now)
                 if isinstance(args, MOVING):
                     return self._move(session, request, args, asked)
             result = services.handlers.changes[kind](session, args, asked)
