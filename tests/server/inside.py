@@ -39,8 +39,14 @@ def to_be_swept(engine: Any) -> Sequence[Account]:
 class OpenJournal(Journal):
     """A journal that shows its database."""
 
-    def __init__(self, path: Path, db: sqlite3.Connection, durability: str = PROCESS) -> None:
-        super().__init__(path, db, durability)
+    def __init__(
+        self,
+        path: Path,
+        db: sqlite3.Connection,
+        durability: str = PROCESS,
+        beside: sqlite3.Connection | None = None,
+    ) -> None:
+        super().__init__(path, db, durability, beside)
         self.db = db
 
     @property

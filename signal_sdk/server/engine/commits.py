@@ -97,9 +97,7 @@ class JournalCommits(Commits):
         self._began_at: float | None = None
         """When the first change was found that is not written yet."""
         self._due = trio.Event()
-        """Has the file to be looked after?"""
-        self._is_synced = False
-        """Has the disk taken what it could before that?"""
+        """Is what the file's log has to be put into the file?"""
         self._is_closed = False
 
     # --- noting ---
@@ -184,7 +182,7 @@ class JournalCommits(Commits):
         # Of several nodes on one state, one writes at a time.
         async with self._writer, trio.open_nursery() as nursery:
             self._others = others
-            nursery.start_soon(self._sync_loop)
+            nursery.start_soon(self._upkeep_loop)
             while True:
                 if not self.is_dirty:
                     await self._wake.wait()
@@ -193,11 +191,10 @@ class JournalCommits(Commits):
                     await self.commit()
                 else:
                     self._wake = trio.Event()
-                if self._is_synced:
-                    self._is_synced = False
+                if self._journal.is_overgrown:
                     # Nobody waits for it but who comes meanwhile.
                     await self._in_thread(self._look_after, {})
-                elif self._journal.is_due:
+                if self._journal.is_due:
                     self._due.set()
 
     async def _gather(self) -> None:
@@ -214,15 +211,14 @@ class JournalCommits(Commits):
                 if not self._may_hurry:
                     await trio.sleep_until(self._taken_at + self._hurry.least_seconds)
 
-    async def _sync_loop(self) -> None:
-        """Where the file is to be looked after, let the disk take what it can before that, while
-        batches are written: these wait for the rest of it only.
+    async def _upkeep_loop(self) -> None:
+        """What the file's log has is put into the file while batches are written. Where it has
+        become long all the same, these wait for the rest, which is little then.
         """
         while True:
             await self._due.wait()
-            await self._in_thread(self._sync_log, {})
+            await self._in_thread(self._empty_log, {})
             self._due = trio.Event()
-            self._is_synced = True
             self._wake.set()
 
     async def aclose(self) -> None:
@@ -314,9 +310,9 @@ class JournalCommits(Commits):
         """In a thread."""
         self._journal.look_after()
 
-    def _sync_log(self, _: Batch) -> None:
+    def _empty_log(self, _: Batch) -> None:
         """In a thread, beside another."""
-        self._journal.sync_log()
+        self._journal.empty_log()
 
     async def _write_here(self, batch: Batch, rows_per_step: int) -> None:
         """In steps, between which others run."""

@@ -7,10 +7,12 @@ of SQLite's errors. Must not know what is in a table. Everything here blocks.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
 from signal_sdk.errors import StorageError
 from signal_sdk.printable import one_line
@@ -33,6 +35,7 @@ __all__ = [
     "PROCESS",
     "damage_of",
     "named",
+    "open_beside",
     "open_file",
     "open_read_only",
     "up_to_date",
@@ -45,30 +48,73 @@ POWER: Final = "power"
 """The durability with which a batch is on the disk once it is written."""
 INCREMENTAL: Final = 2
 """SQLite's number for a file that gives free pages back when it is asked to."""
-LOG_BYTES: Final = 4 * 1024 * 1024
-"""How long SQLite's log stays once all of it is in the file: as long as it is normally."""
-LOG_PAGES: Final = 8000
+LOG_BYTES: Final = 16 * 1024 * 1024
+"""How long SQLite's log stays once it begins anew: as long as it is normally."""
+LOG_PAGES: Final = 16_000
 """Behind how many pages SQLite puts what is in it into the file by itself: more than there are when
 the journal has that done, where it may wait for the disk."""
+
+
+class _Connection(sqlite3.Connection):
+    """The one of this process that has opened a file, as long as it is open."""
+
+    file = ""
+
+    def close(self) -> None:
+        super().close()
+        _opened.pop(self.file, None)
+
+
+_opened: Final[WeakValueDictionary[str, _Connection]] = WeakValueDictionary()
+"""By their files: SQLite keeps other processes out, and lets all of this one's in."""
 
 
 def open_file(path: Path, durability: str, *, erases: bool) -> sqlite3.Connection:
     """Open the file, which is made where there is none, for this process alone, in this release's
     version. As `Journal.open` has it, which says what is raised.
     """
+    if (file := os.path.realpath(path)) in _opened:
+        raise StorageError(f"{path}: this process is using it already")
     try:
         make_private(path)
     except OSError as exc:
         raise unusable(path, exc) from None
     check_header(path)
-    with named(path):
-        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
+    db = _connected(path)
     try:
         _prepare(path, _taught(db), durability, erases=erases)
     except BaseException:
         db.close()
         raise
+    db.file = file
+    _opened[file] = db
     return db
+
+
+def open_beside(path: Path) -> sqlite3.Connection:
+    """One more connection to a file that this process has opened, which puts what is in SQLite's
+    log into the file while the other goes on writing.
+    """
+    db = _connected(path)
+    with named(path):
+        # It is so already, and now the connection knows of it.
+        db.execute("PRAGMA journal_mode = WAL")
+    return db
+
+
+def _connected(path: Path) -> _Connection:
+    # Exclusive: no second server, and no shared memory file beside, since all who know SQLite's log
+    # are in this process. (Its `locking_mode` would let in one connection alone.)
+    uri = f"{path.absolute().as_uri()}?vfs=unix-excl"
+    with named(path):
+        return sqlite3.connect(
+            uri,
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=1.0,
+            factory=_Connection,
+        )
 
 
 def _taught(db: sqlite3.Connection) -> sqlite3.Connection:
@@ -82,8 +128,6 @@ def _taught(db: sqlite3.Connection) -> sqlite3.Connection:
 
 def _prepare(path: Path, db: sqlite3.Connection, durability: str, *, erases: bool) -> None:
     with named(path):
-        # Exclusive also means: no second server, and no shared memory file beside.
-        db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("BEGIN EXCLUSIVE")
         version = version_of(path, db)
         db.execute("COMMIT")

@@ -18,7 +18,6 @@ table and a row, and never what it holds.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
@@ -49,10 +48,12 @@ from signal_sdk.server.engine.schema import (
 )
 from signal_sdk.server.engine.vacuum import Vacuum
 
-_sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
-"""Not every system has the one."""
-LOGGED_PAGES: Final = 500
+LOGGED_PAGES: Final = 250
 """Behind how many pages what is in SQLite's log is put into the file, which waits for the disk."""
+LONG_LOG_PAGES: Final = 4000
+"""And behind how many the log is to begin anew: that it does once all of it is in the file, for
+which nothing may be written meanwhile, so that it is done seldom.
+"""
 BATCH_PAGES: Final = 8
 """How many of them a batch is taken to write, beside a page for each row: at first, since rows that
 are put one behind the other share theirs. From then on it goes by how many there were."""
@@ -79,15 +80,24 @@ class Journal:
     """An open journal, which no other process can open meanwhile."""
 
     def __init__(
-        self, path: Path, db: sqlite3.Connection, durability: str = database.PROCESS
+        self,
+        path: Path,
+        db: sqlite3.Connection,
+        durability: str = database.PROCESS,
+        beside: sqlite3.Connection | None = None,
     ) -> None:
         self.path = path
         self._db = db
+        self._beside = beside
         self.waits_for_disk: bool = durability == database.POWER
         """Does each batch wait for the disk?"""
         self._logged = 0
         """How much was written to the log: so many batches, and rows."""
+        self._emptied = 0
+        """How much of it has been put into the file, or is being put there."""
         self._most_logged = float(LOGGED_PAGES)
+        self._log_pages = 0
+        """How long the log was then."""
         self._bad: dict[tuple[str, Row], BadRow] = {}
         self._to_clean: set[int] = set()
         """Which chunks have entries that are of no use any more."""
@@ -106,7 +116,12 @@ class Journal:
         another program's, a newer version's, in use, or cannot be written.
         """
         path = Path(directory) / FILE_NAME
-        return cls(path, database.open_file(path, durability, erases=erases), durability)
+        db = database.open_file(path, durability, erases=erases)
+        try:
+            return cls(path, db, durability, database.open_beside(path))
+        except BaseException:
+            db.close()
+            raise
 
     # --- reading ---
 
@@ -291,9 +306,8 @@ class Journal:
             pass
 
     def writing(self, batch: Batch, rows_per_step: int) -> Generator[None, None, None]:
-        """Write a batch in steps of so many rows, between which nothing else of this may be called
-        but `sync_log`. Raises `StorageError`, and then, or where it is not gone through, nothing of
-        it is written.
+        """Write a batch in steps of so many rows, between which `empty_log` alone may be called.
+        Raises `StorageError`, and then, or where it is not gone through, nothing of it is written.
         """
         with database.named(self.path):
             self._db.execute("BEGIN IMMEDIATE")
@@ -312,36 +326,43 @@ class Journal:
 
     @property
     def is_due(self) -> bool:
-        """Is it time to look after the file?"""
-        return self._logged >= self._most_logged or self._vacuum.is_due
+        """Is it time to `empty_log`?"""
+        return self._logged - self._emptied >= self._most_logged
 
-    def sync_log(self) -> None:
-        """Have the disk take most of what `look_after` would wait for. Of all that is here, this
-        alone may be called while another call is under way.
+    def empty_log(self) -> None:
+        """Put what is in SQLite's log into the file, which waits for the disk. Of all that is here,
+        this alone may be called while another call is under way.
         """
-        # What goes wrong here goes wrong there again.
-        with contextlib.suppress(OSError):
-            fd = os.open(f"{self.path}-wal", os.O_RDONLY)
-            try:
-                _sync(fd)
-            finally:
-                os.close(fd)
+        if self._beside is None:
+            return
+        logged, self._emptied = self._logged - self._emptied, self._logged
+        before = self._log_pages
+        self._empty_log(self._beside)
+        pages = self._log_pages
+        new = pages - before if pages > before else pages
+        # At most twice as much as was tried before.
+        self._most_logged = logged * min(LOGGED_PAGES / max(new, 1), 2.0)
+        if pages >= LONG_LOG_PAGES:
+            # Of what was written meanwhile, little is left then to `look_after`.
+            self._empty_log(self._beside)
+
+    def _empty_log(self, db: sqlite3.Connection) -> None:
+        """Where it cannot be now, it will be: what was written is durable as it is."""
+        with contextlib.suppress(sqlite3.Error):
+            ((_, self._log_pages, _),) = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    @property
+    def is_overgrown(self) -> bool:
+        """Is it time to `look_after` the file?"""
+        return self._log_pages >= LONG_LOG_PAGES or self._vacuum.is_due
 
     def look_after(self) -> None:
-        """Keep the file small, which waits for the disk: what was written is durable already."""
-        if self._logged >= self._most_logged:
-            self._empty_log()
+        """Keep the file small, and the log: what was written is durable already."""
+        if self._log_pages >= LONG_LOG_PAGES:
+            self._empty_log(self._db)
+            # Whoever writes next begins it anew.
+            self._log_pages = 0
         self._vacuum.look()
-
-    def _empty_log(self) -> None:
-        """Put what is in SQLite's log into the file. Where that cannot be now, it will be: what was
-        written is durable as it is.
-        """
-        logged, self._logged = self._logged, 0
-        with contextlib.suppress(sqlite3.Error):
-            ((_, pages, _),) = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            # At most twice as much as was tried before.
-            self._most_logged = logged * min(LOGGED_PAGES / max(pages, 1), 2.0)
 
     def _run(self, some: Iterable[statements.Statement]) -> None:
         for sql, values in some:
@@ -350,6 +371,8 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         with database.named(self.path):
+            if self._beside is not None:
+                self._beside.close()
             self._db.close()
 
 

@@ -31,6 +31,7 @@ class FakeJournal:
         self.tries = 0
         self.waits_for_disk = False
         self.is_due = False
+        self.is_overgrown = False
         self.upkeep: list[str] = []
         self.steps = 0
         self.rows_per_step: list[int] = []
@@ -47,12 +48,13 @@ class FakeJournal:
             raise self.failure
         self.batches.append({table: dict(rows) for table, rows in batch.items() if rows})
 
-    def sync_log(self) -> None:
-        self.upkeep.append("synced")
+    def empty_log(self) -> None:
+        self.upkeep.append("emptied")
+        self.is_due = False
 
     def look_after(self) -> None:
         self.upkeep.append("looked after")
-        self.is_due = False
+        self.is_overgrown = False
 
     def close(self) -> None:
         self.is_closed = True

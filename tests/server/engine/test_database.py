@@ -5,6 +5,7 @@ line, which changes nothing.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -309,16 +310,50 @@ def test_damage_that_only_a_look_at_all_finds_is_named_in_lines(tmp_path: Path) 
     assert all(problem.startswith(f"{file}: ") and problem.isprintable() for problem in problems)
 
 
+ELSEWHERE: Final = """
+import sys
+from signal_sdk.errors import StorageError
+from signal_sdk.server.engine.checkup import examine
+from signal_sdk.server.engine.journal import Journal
+try:
+    Journal.open(sys.argv[1])
+except StorageError as exc:
+    print(exc)
+print(*examine(sys.argv[1]).problems, sep="\\n")
+"""
+
+
 def test_a_second_process_is_kept_out_and_disturbs_nothing(tmp_path: Path) -> None:
     with opened(tmp_path) as journal:
         journal.write(entries(1))
-        in_use = f"{tmp_path / FILE_NAME}: another process is using it; stop that one first"
-        with pytest.raises(StorageError) as caught:
-            Journal.open(tmp_path)
-        assert str(caught.value) == in_use
-        assert list(examine(tmp_path).problems) == [in_use]
+        command = [sys.executable, "-c", ELSEWHERE, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        in_use = rf"{tmp_path / FILE_NAME}: the process {os.getpid()} \(.+\) is using it; stop that"
+        lines = done.stdout.splitlines()
+        assert len(lines) == 2
+        assert all(re.match(in_use, line) for line in lines)
         journal.write(entries(2))
+        # What is looked after by another connection of this process, too.
+        journal.empty_log()
         assert versions(journal) == [1, 2]
+    with opened(tmp_path) as journal:
+        assert versions(journal) == [1, 2]
+
+
+def test_a_file_is_opened_once_in_a_process(tmp_path: Path) -> None:
+    (tmp_path / "other").symlink_to(tmp_path)
+    with opened(tmp_path) as journal:
+        journal.write(entries(1))
+        for directory in (tmp_path, tmp_path / "other"):
+            with pytest.raises(StorageError) as caught:
+                Journal.open(directory)
+            in_use = f"{directory / FILE_NAME}: this process is using it already"
+            assert str(caught.value) == in_use
+        # Nor has that let go of it.
+        command = [sys.executable, "-c", ELSEWHERE, str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        assert done.stdout.count(f"the process {os.getpid()} ") == 2
+        journal.write(entries(2))
     with opened(tmp_path) as journal:
         assert versions(journal) == [1, 2]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from signal_sdk.server.engine.journal import LOGGED_PAGES, Journal
+from signal_sdk.server.engine.journal import LOGGED_PAGES, LONG_LOG_PAGES, Journal
 from signal_sdk.server.engine.schema import Batch
 from tests.server.inside import OpenJournal
 
@@ -31,6 +31,8 @@ def gone(count: int) -> Batch:
 def write(journal: Journal, batch: Batch) -> None:
     """Write it, and look after the file."""
     journal.write(batch)
+    if journal.is_due:
+        journal.empty_log()
     journal.look_after()
 
 
@@ -108,30 +110,67 @@ def test_a_quiet_server_gives_room_back_within_minutes(tmp_path: Path) -> None:
     assert file_bytes(tmp_path) < large / 4
 
 
-def test_after_many_short_batches_the_file_is_looked_after(tmp_path: Path) -> None:
-    """So the log stays short, and is put into the file as often as it has become long."""
+def test_after_many_short_batches_the_log_is_put_into_the_file(tmp_path: Path) -> None:
+    """So there is never much to be put there, and it is as often as it has become long."""
     journal = OpenJournal.open(tmp_path)
-    log = tmp_path / "signal.db-wal"
     is_due: list[bool] = []
-    lengths: list[float] = []
+    pages: list[int] = []
     batches: list[int] = []
     for _ in range(4):
         number = 0
         while not journal.is_due:
-            journal.write(written(50, size=20))
+            journal.write(written(20, size=20))
             number += 1
+        pages.append(log_pages(tmp_path))
         write(journal, written(50))
         is_due.append(journal.is_due)
-        lengths.append(log.stat().st_size / 4096)
         batches.append(number)
     assert not any(is_due)
-    assert max(lengths) < 2 * LOGGED_PAGES
+    assert max(pages) < 2 * LOGGED_PAGES
     # Many rows are in one page: it takes more of them, once that is known.
-    assert batches[0] * 50 < LOGGED_PAGES < batches[-1] * 50
+    assert batches[0] * 20 < LOGGED_PAGES < batches[-1] * 20
     journal.close()
     again = OpenJournal.open(tmp_path)
     assert again.one("SELECT COUNT(*) FROM user_attributes") == 50
     again.close()
+
+
+def test_the_log_is_put_into_the_file_while_a_batch_is_written(tmp_path: Path) -> None:
+    """And where there is always one, the log is to begin anew now and then."""
+    journal = OpenJournal.open(tmp_path)
+    file, before = tmp_path / "signal.db", 0
+    turns = 0
+    while not journal.is_overgrown:
+        journal.write(written(200))
+        under_way = journal.writing(written(100, size=2000), 64)
+        next(under_way)
+        journal.empty_log()
+        assert not journal.is_due
+        assert file.stat().st_size >= before
+        before = file.stat().st_size
+        for _ in under_way:
+            pass
+        turns += 1
+    # The first had all of it but what was under way.
+    assert before > 200 * 1000
+    assert turns > 1
+    assert log_pages(tmp_path) < 2 * LONG_LOG_PAGES
+    journal.look_after()
+    assert not journal.is_overgrown
+    # All is in the file: what is written next overwrites the log from its beginning.
+    length = log_pages(tmp_path)
+    for _ in range(4):
+        journal.write(written(200))
+    assert log_pages(tmp_path) <= length
+    journal.close()
+    again = OpenJournal.open(tmp_path)
+    assert again.one("SELECT COUNT(*) FROM user_attributes WHERE length(value) = 1000") == 200
+    again.close()
+
+
+def log_pages(directory: Path) -> int:
+    """How many of 4 KiB SQLite's log has."""
+    return (directory / "signal.db-wal").stat().st_size // 4096
 
 
 @pytest.mark.parametrize("has_room", [True, False])
