@@ -105,6 +105,7 @@ class TestPaces:
         refused = await ann.call("user_set_attr", name="b", value=1)
         assert is_refusal(refused, 1001)
         seconds = of(refused).retry_after
+        assert seconds is not None
         assert seconds == pytest.approx(3 / 4, abs=0.15)
         await trio.sleep(seconds)
         assert (await ann.call("user_set_attr", name="b", value=1))["result"] == "ok"
