@@ -17,6 +17,7 @@ from signal_sdk.server.engine.files import (
 )
 from signal_sdk.server.engine.schema import (
     CHECKSUM,
+    CHUNKS,
     DROPPED,
     FACTS,
     FLOORS,
@@ -24,8 +25,9 @@ from signal_sdk.server.engine.schema import (
     MIGRATIONS,
     STORED,
     Batch,
+    Row,
 )
-from signal_sdk.server.engine.statements import ROWS_PER_STATEMENT, ROWS_PER_STEP
+from signal_sdk.server.engine.statements import ROWS_PER_STATEMENT, ROWS_PER_STEP, of_batch
 from tests.server.engine.journals import accounts, entries, opened, positions, stored, versions
 
 # --- what is written ---
@@ -70,6 +72,23 @@ def test_batches_of_any_size_are_written_and_dropped(tmp_path: Path, count: int)
         gone: Batch = {"members": {(1, number): None for number in every if number != count}}
         journal.write(gone)
         assert [row[1] for row in journal.rows("members")] == [count]
+
+
+@pytest.mark.parametrize("count", [1, 2, ROWS_PER_STATEMENT])
+def test_to_drop_some_rows_no_table_is_read_from_end_to_end(tmp_path: Path, count: int) -> None:
+    with opened(tmp_path) as journal:
+        # Chunks go by the floor alone.
+        for table in (it for it in STORED if it.name != CHUNKS):
+            rows: dict[Row, Row | None] = {
+                (number,) * len(table.key): None for number in range(count)
+            }
+            (statement,) = of_batch({table.name: rows})
+            plan = [
+                row[3]
+                for row in journal.db.execute(f"EXPLAIN QUERY PLAN {statement[0]}", statement[1])
+            ]
+            assert any(line.startswith(f"SEARCH {table.name} ") for line in plan), table.name
+            assert not any(line.startswith(f"SCAN {table.name}") for line in plan), table.name
 
 
 # --- entries ---
