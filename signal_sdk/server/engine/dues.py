@@ -21,7 +21,9 @@ K = TypeVar("K", bound=Hashable)
 MIN_CLEARED: Final = 1000
 """How many appointments that were changed are not worth clearing away."""
 PER_RING: Final = 200
-"""How much is done before others run."""
+"""How much is done before others run, at most."""
+RING_SECONDS: Final = 0.001
+"""For how long it is: a call that ends is told to two, and written."""
 ROUNDING_SECONDS: Final = 1e-6
 
 
@@ -85,9 +87,11 @@ class Dues(Generic[K]):
 
     def ring(self) -> None:
         """Do what is due, some of it."""
-        now = self._time() + ROUNDING_SECONDS
-        for key in self._take(now):
+        now = self._time()
+        for key in self._take(now + ROUNDING_SECONDS):
             self.do(key)
+            if self._time() >= now + RING_SECONDS:
+                break
         self._arm()
 
     def _take(self, now: float) -> Iterator[K]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from signal_sdk.server.engine.dues import MIN_CLEARED, PER_RING, Dues
+from signal_sdk.server.engine.dues import MIN_CLEARED, PER_RING, RING_SECONDS, Dues
 from tests.server.engine.hand import HandClock
 
 
@@ -86,6 +86,29 @@ def test_many_that_are_due_at_once_are_done_in_several_turns() -> None:
     assert len(done) == PER_RING
     node.advance(0)
     assert [number for _, number, _ in done] == [*range(PER_RING + 10)]
+
+
+def test_of_what_takes_long_little_is_done_in_one_turn() -> None:
+    node = HandClock()
+    dues, done = made(node)
+    tell = dues.do
+
+    def slowly(key: tuple[str, int]) -> None:
+        tell(key)
+        node.now += RING_SECONDS / 4
+
+    dues.do = slowly
+    for number in range(10):
+        dues.set(("a", number), 1)
+    node.now = 1
+    turns = []
+    while len(done) < 10:
+        before = len(done)
+        assert node.alarms[0].time <= node.now
+        node.alarms[0].ring()
+        turns.append(len(done) - before)
+    assert turns == [4, 4, 2]
+    assert [number for _, number, _ in done] == [*range(10)]
 
 
 def test_the_alarms_of_all_nodes_ring_and_each_is_done_once() -> None:
