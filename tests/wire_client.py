@@ -87,7 +87,9 @@ class WireClient:
     async def login(
         self, account: Any, *, app: str = "app", token: str = "_no_need_token", **more: Any
     ) -> dict[str, Any]:
-        """Log in, and return `login_ret`'s text, decoded; on success `line` and `uid` are kept."""
+        """Log in, and return `login_ret`'s text, decoded; on success `line` and `uid` are kept, and
+        a web client says something, as each web SDK does: so long it is handed nothing.
+        """
         payload = {
             "vid": app,
             "account": account,
@@ -98,7 +100,11 @@ class WireClient:
             **more,
         }
         self.send("login", payload)
-        return await self.login_ret()
+        result = await self.login_ret()
+        if payload["device"] == "websdk" and result["result"] == "ok":
+            self.send("ping", 1)
+            await self.expect("pong")
+        return result
 
     async def login_ret(self) -> dict[str, Any]:
         """Wait for `login_ret`, and return its text, decoded, with `err` beside."""

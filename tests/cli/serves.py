@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import trio
 from click.testing import CliRunner, Result
@@ -28,6 +29,9 @@ WHO = r"(another process|the process \d+ \([^)]+\))"
 """One that is bound to a TCP port, but does not listen there, cannot be found."""
 
 
+PAIRS_TRIED: Final = 100
+
+
 def invoke(*args: str) -> Result:
     return CliRunner().invoke(cli, ["serve", *args])
 
@@ -46,6 +50,20 @@ def free_ports(count: int) -> list[int]:
         for sock in socks:
             sock.bind(("127.0.0.1", 0))
         return [sock.getsockname()[1] for sock in socks]
+
+
+def listening_pair(apart: int) -> tuple[socket.socket, socket.socket]:
+    """Two sockets that listen, the second's port so far above the first's."""
+    for _ in range(PAIRS_TRIED):
+        first = socket.create_server(("127.0.0.1", 0))
+        try:
+            second = socket.create_server(("127.0.0.1", first.getsockname()[1] + apart))
+        except (OSError, OverflowError):
+            # Somebody has it, or there is none.
+            first.close()
+        else:
+            return first, second
+    raise AssertionError(f"of {PAIRS_TRIED} free ports, none has a free one {apart} above it")
 
 
 async def connect(address: str) -> Transport:

@@ -19,7 +19,7 @@ import trustme
 from signal_sdk.errors import ConfigError
 from signal_sdk.server.handed import handed_over
 from tests.cli.program import COMMAND, LIVES_SECONDS, ROOT, Program, clean_environment
-from tests.cli.serves import connected, free_ports
+from tests.cli.serves import connected, free_ports, listening_pair
 
 # Sockets come as descriptors 3, 4, …, under the id that the program will have.
 LAUNCHER: Final = """
@@ -68,8 +68,8 @@ def opened() -> Iterator[ExitStack]:
         yield stack
 
 
-def listening(opened: ExitStack, port: int = 0) -> tuple[socket.socket, int]:
-    sock = opened.enter_context(socket.create_server(("127.0.0.1", port)))
+def listening(opened: ExitStack) -> tuple[socket.socket, int]:
+    sock = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
     return sock, sock.getsockname()[1]
 
 
@@ -104,8 +104,10 @@ async def test_tls_and_native_clients_may_be_handed_too(opened: ExitStack, tmp_p
     issued = trustme.CA().issue_cert("127.0.0.1")
     issued.cert_chain_pems[0].write_to_path(cert)
     issued.private_key_pem.write_to_path(key)
-    plain, port = listening(opened)
-    tls, _ = listening(opened, port + 1)
+    plain, tls = listening_pair(1)
+    opened.enter_context(plain)
+    opened.enter_context(tls)
+    port = plain.getsockname()[1]
     native, native_port = listening(opened)
     lookup = opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
     lookup.bind(("127.0.0.1", 0))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import signal
-import socket
 from pathlib import Path
 
 import httpx
 import trio
 
 from tests.cli.program import address_in, dev_server, one_line_of, program
-from tests.cli.serves import ADMIN_LINE, connected, free_ports, write_config
+from tests.cli.serves import ADMIN_LINE, connected, free_ports, listening_pair, write_config
 from tests.redis.servers import RedisServer
 from tests.server.admin.helpers import KEY
 from tests.server.configs import SECRET
@@ -48,10 +47,10 @@ async def test_in_dev_mode_there_is_one_with_a_key_that_is_said_once() -> None:
 
 
 async def test_in_dev_mode_it_is_ten_ports_up_or_done_without() -> None:
-    [port] = free_ports(1)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", port + 10))
-        taken.listen()
+    free, taken = listening_pair(10)
+    port = free.getsockname()[1]
+    free.close()
+    with taken:
         async with program("serve", "--dev", "--no-native", "--port", str(port)) as server:
             address = address_in(await server.out.next())
             async with connected(address) as client:

@@ -141,14 +141,19 @@ async def ask(server: LocalServer, target: str) -> bytes:
 
 @asynccontextmanager
 async def vanishing_client(server: LocalServer, account: str) -> AsyncIterator[None]:
-    """A client that logs in and then neither reads nor says anything, not even that it is gone."""
+    """A client that logs in, pings once as pages do, and then neither reads nor says anything, not
+    even that it is gone.
+    """
     async with trio.open_nursery() as nursery:
         reactor = Reactor()
         await nursery.start(reactor.run)
         link = await handshake.connect(
             server.connect(), reactor, "ws://127.0.0.1/", max_frame_bytes=MAX_FRAME_BYTES
         )
-        WireClient(link).send("login", {"vid": APP, "account": account})
+        client = WireClient(link)
+        client.send("login", {"vid": APP, "account": account})
+        await settle()
+        client.send("ping", 1)
         await settle()
         yield
         link.abort()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from trio.testing import MockClock
 
+from signal_sdk.server.wires.web import WebClientLink
 from signal_sdk.testing.server import LocalServer
+from signal_sdk.wire import typed
 from tests.web.test_channels import ROOM, join
 from tests.web.web_peer import WebObject, WebPeer, cut
 
@@ -44,6 +47,31 @@ async def test_messages_that_were_sent_meanwhile_arrive(web: WebPeer, server: Lo
     await web.set_network(up=True)
     await bob.expect("onLoginSuccess")
     await bob.expect("onMessageInstantReceive", "alice", 0, "meanwhile")
+
+
+async def test_a_message_right_behind_the_login_is_heard_once(
+    web: WebPeer, server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page has not said by then that it reads lines with ids, by which alone it knows after a
+    reconnection what it has had.
+    """
+    alice, before = await web.login("alice"), await web.login("bob")
+    assert await alice.request("messageInstantSend", "bob", "early") == [False]
+    page = await before.invoke("user_getmsg", ver_clear=0, max=1)
+    [(version, line)] = page["msgs"]
+    send = WebClientLink.send
+
+    def send_with_entry(link: WebClientLink, frame: typed.ServerFrame) -> None:
+        send(link, frame)
+        if type(frame) is typed.LoggedIn:
+            send(link, typed.Entry(version, line))
+
+    monkeypatch.setattr(WebClientLink, "send", send_with_entry)
+    bob = await web.login("bob")
+    await bob.expect("onMessageInstantReceive", "alice", 0, "early")
+    await reconnect(web, server, bob, "bob")
+    await bob.sync()
+    assert bob.seen("onMessageInstantReceive") == []
 
 
 async def test_a_member_hears_its_channel_again_once_its_page_has_joined_again(

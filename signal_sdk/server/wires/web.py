@@ -1,6 +1,6 @@
 """WebSocket clients: JSON texts in frames, compressed for those who have said that they read that.
 
-Owns: which client it is, which spelling of an inbox entry it gets, which frames are worth
+Owns: which client it is, which spelling of an inbox entry it gets, and when, which frames are worth
 compressing, what it makes of an end, and the WebSocket's own codes. What the original Java SDK has
 of its own, java.py does. Must not know who is logged in.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from signal_sdk.net.delay import DelayLine
 from signal_sdk.net.reactor import Reactor
 from signal_sdk.net.strangers import Pool
 from signal_sdk.net.transport import Transport
@@ -35,6 +36,10 @@ ALONE_SECONDS: Final = 1.0
 """Who pings no sooner than this after what was heard last is answered at once."""
 PONGS_KEPT: Final = 256
 """Of how many texts that may be pings it is kept what answers them."""
+HOLD_SECONDS: Final = 1.0
+"""How long a page may say nothing behind its login until it is handed entries all the same."""
+MAX_HELD: Final = 64
+"""How many entries wait for that; with the next, it gets all."""
 PYTHON_LOGIN: Final = b'["login", {'
 """How the retired Python SDK's login begins; those of all others have no blank there."""
 _CODES: Final = {
@@ -119,14 +124,15 @@ class WebWires:
         self.own: _OwnWire = _OwnWire()
         self.packed: _PackedWire = _PackedWire(self.text, compress_over_bytes)
         self.java: JavaWires = JavaWires(reactor)
+        self.held: DelayLine = DelayLine(reactor, HOLD_SECONDS, HOLD_SECONDS)
 
 
 class WebClientLink(WebSocketLink[typed.ClientFrame]):
     """A WebSocket client's link."""
 
     __slots__ = (
-        *("_has_flag", "_has_ids", "_has_properties", "_is_pushed", "_is_python", "_is_web"),
-        *("_java", "_wires"),
+        *("_has_flag", "_has_ids", "_has_properties", "_held", "_is_pushed", "_is_python"),
+        *("_is_web", "_java", "_wires"),
     )
     kind: Final = "websocket"
 
@@ -145,6 +151,10 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
         """And what stands behind the ids in them?"""
         self._is_pushed = False
         """Is it handed its inbox entries, instead of being told to poll?"""
+        self._held: list[typed.Entry] | None = None
+        """What a page gets once it has said something since its login. A web SDK 1.4 says first
+        `set_flag`: what it got before would have no id, and be told again after a reconnection.
+        """
         self._is_web = False
         self._is_python = False
         """Is it the retired Python SDK? It says that it is the Java one, but cannot read an entry
@@ -177,6 +187,8 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
             return typed.Malformed(reason="a binary frame, which only the server may send")
         message = call2.decode_message(data)
         if message is not None:
+            if self._held is not None:
+                self._release()
             return message
         frame = json_frames.decode_client(data)
         if self._java is not None:
@@ -190,7 +202,15 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
             # Only the web SDK 1.4 says this, which reads v3 lines: by their ids it knows what it
             # has had before a reconnection, and would hand over again.
             self._has_flag = self._has_ids = self._is_pushed = True
+        if self._held is not None:
+            self._release()
         return frame
+
+    def _release(self) -> None:
+        """The page has said something, or says nothing: it gets what it gets."""
+        held, self._held = self._held, None
+        for entry in held or ():
+            self.send(entry)
 
     @property
     def alive_at(self) -> float:
@@ -202,6 +222,8 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
             self._is_web = frame.device == login.WEB_DEVICE
             self._has_ids = self._has_ids or frame.ver >= login.PUSH_VERSION
             self._is_pushed = self._is_web or self._has_ids
+            if self._is_web and not self._has_ids:
+                self._held = []
             if frame.ver >= login.PROPERTIES_VERSION:
                 self._has_properties = True
                 self.outbox.wire = self._wires.own
@@ -222,6 +244,13 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
         elif type(frame) is typed.Reply and type(frame.result) is str:
             text = call2.encode_success(frame.callid, frame.result)
         else:
+            if self._held is not None and type(frame) is typed.Entry:
+                if len(self._held) < MAX_HELD:
+                    if not self._held:
+                        self._wires.held.put(self._release)
+                    self._held.append(frame)
+                    return
+                self._release()
             text = json_frames.encode_server(
                 frame,
                 has_ids=self._has_ids,
@@ -232,6 +261,7 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
         outbox.append(outbox.wire.encode(text))
 
     def end(self, farewell: typed.Farewell) -> None:
+        self._held = None
         if farewell.end is typed.End.DONE and self._java is not None:
             # What it says from here on is nobody's word, but it hangs up itself.
             self._is_closed = True

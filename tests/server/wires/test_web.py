@@ -1,11 +1,14 @@
-"""Compression: to whom, and from which size on, frames go out as binary messages."""
+"""WebSocket clients: who reads compressed frames, who reads ids, and how each hears of an end."""
 
 from __future__ import annotations
 
 import json
 import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -123,6 +126,96 @@ async def test_nothing_is_compressed_where_that_is_off(server: LocalServer, log_
     await send(ann)
     await settle()
     assert bob.compressed == []
+
+
+# --- what comes before a page has said what it reads ---
+
+
+@asynccontextmanager
+async def quiet(server: LocalServer) -> AsyncIterator[WireClient]:
+    """Bob's page, which has said nothing since the answer to its login."""
+    async with wire_client(server.connect()) as bob:
+        bob.send("login", {"vid": APP, "account": "bob", "device": "websdk"})
+        assert (await bob.login_ret())["result"] == "ok"
+        yield bob
+
+
+def handed(bob: WireClient) -> list[tuple[int, str]]:
+    """The versions and the kinds of line that the page was handed."""
+    entries = [json.loads(frame[1][1]) for frame in bob.seen if frame[0] == "notify"]
+    return [(version, line.partition(" ")[0]) for version, line in entries]
+
+
+async def test_an_entry_has_its_id_where_the_page_says_that_it_reads_that(
+    server: LocalServer, log_in: LogIn
+) -> None:
+    """Without it, a page would hear it once more after a reconnection."""
+    ann = await log_in("ann")
+    async with quiet(server) as bob:
+        for _ in range(2):
+            await send(ann)
+        await settle()
+        assert handed(bob) == []
+        await reader(bob)
+        assert handed(bob) == [(1, "msg-v3"), (2, "msg-v3")]
+        await send(ann)
+        await settle()
+        assert handed(bob)[2:] == [(3, "msg-v3")]
+
+
+@pytest.mark.parametrize("asks", [True, False], ids=["request", "ping"])
+async def test_a_page_that_says_anything_else_has_it_then(
+    server: LocalServer, log_in: LogIn, asks: bool
+) -> None:
+    ann = await log_in("ann")
+    async with quiet(server) as bob:
+        await send(ann)
+        if asks:
+            await bob.call("user_sendmsg", peer="ann", flag="v1:E:60", t="instant", content="x")
+        else:
+            bob.send("ping", 1)
+        await settle()
+        assert handed(bob) == [(1, "msg-v2")]
+
+
+async def test_a_page_that_says_nothing_has_it_within_a_second(
+    server: LocalServer, log_in: LogIn
+) -> None:
+    ann = await log_in("ann")
+    async with quiet(server) as bob:
+        await send(ann)
+        await trio.sleep(web.HOLD_SECONDS - 0.01)
+        assert handed(bob) == []
+        await trio.sleep(0.02)
+        assert handed(bob) == [(1, "msg-v2")]
+        await send(ann)
+        await settle()
+        assert handed(bob)[1:] == [(2, "msg-v2")]
+
+
+@pytest.mark.parametrize("config", [dev_config(user_messages_per_second=0)])
+async def test_more_than_is_held_back_goes_in_order(server: LocalServer, log_in: LogIn) -> None:
+    ann = await log_in("ann")
+    async with quiet(server) as bob:
+        for _ in range(web.MAX_HELD):
+            await send(ann)
+        assert handed(bob) == []
+        await send(ann)
+        await settle()
+        assert [version for version, _ in handed(bob)] == list(range(1, web.MAX_HELD + 2))
+        await trio.sleep(web.HOLD_SECONDS + 0.01)
+        assert len(handed(bob)) == web.MAX_HELD + 1
+
+
+async def test_nothing_that_was_held_back_comes_behind_the_end(
+    server: LocalServer, log_in: LogIn
+) -> None:
+    ann = await log_in("ann")
+    async with quiet(server) as bob:
+        await send(ann)
+        await log_in("bob")
+        await trio.sleep(web.HOLD_SECONDS + 0.01)
+        assert [frame[0] for frame in bob.seen] == ["kick", "close"]
 
 
 # --- ends, as each web SDK knows them ---
