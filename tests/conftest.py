@@ -13,9 +13,9 @@ import trustme
 from hypothesis import settings
 
 from tests.net.pairs import TlsContexts
-from tests.redis.fixtures import redis_prefix, shared_cluster, shared_redis
+from tests.redis.fixtures import redis_prefix, shared_cluster, shared_redis, shared_valkey
 
-__all__ = ["redis_prefix", "shared_cluster", "shared_redis", "tls"]
+__all__ = ["redis_prefix", "shared_cluster", "shared_redis", "shared_valkey", "tls"]
 
 # No deadlines: how long an example takes says more about the machine than about the code.
 settings.register_profile("default", deadline=None)

@@ -15,7 +15,7 @@ from tests.cli.program import Ended, address_in, program, run
 from tests.cli.test_migrate import SECRET, fill, good, invoke
 from tests.cli.test_serve_redis import log_in
 from tests.redis.sentinels import RedisSentinel
-from tests.redis.servers import RedisServer, redis_6
+from tests.redis.servers import RedisServer, redis_6, valkey
 
 
 def doctor(*args: str, prefix: str = "") -> Ended:
@@ -40,16 +40,17 @@ def problem(ended: Ended) -> str:
     return line
 
 
-def test_where_all_is_well_it_prints_facts(tmp_path: Path) -> None:
-    with RedisServer(appends=True) as redis:
+@pytest.mark.parametrize(("name", "binary"), [("redis", ""), ("valkey", valkey())])
+def test_where_all_is_well_it_prints_facts(name: str, binary: str, tmp_path: Path) -> None:
+    with RedisServer(appends=True, program=binary) as redis:
         good(invoke("--from", fill(tmp_path / "data", 3), "--to", redis.unix_url))
         before = redis.keys()
         ended = doctor("--redis", redis.unix_url)
         assert (ended.code, ended.err) == (0, "")
         assert ended.out.splitlines()[-1] == "all is well"
         found = facts(ended)
-        version = redis.info("server")["redis_version"]
-        assert found["server"] == f"{redis.path}, redis {version}"
+        version = redis.info("server")[f"{name}_version"]
+        assert found["server"] == f"{redis.path}, {name} {version}"
         assert found["memory"].endswith("bytes in use, no maxmemory")
         assert found["disk"] == "a log of changes (appendonly yes, appendfsync always)"
         assert found["replicas"] == "0, and 0 are waited for"

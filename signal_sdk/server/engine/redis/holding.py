@@ -10,7 +10,7 @@ to Redis. Then Redis has a session of this node that is not here: its connection
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -109,11 +109,11 @@ class Holding(Watching):
 
     # --- who is connected ---
 
-    def _compare(self, app: str, served: Served, connected: int) -> None:
-        """Redis has counted so many sessions of this node, at the moment in which this node has
-        what it holds.
+    def _compare(self, app: str, served: Served, connected: Collection[int]) -> None:
+        """Redis has counted so many sessions of this node, before a heartbeat and behind it, and
+        the node hears so: of those that the heartbeat itself has ended before that, or behind.
         """
-        if connected == len(served.held) + served.leaving:
+        if len(served.held) + served.leaving in connected:
             return
         if served.beats - served.compared >= COMPARED_EVERY:
             self._is_heard_again(app)

@@ -172,9 +172,10 @@ class OnRedis(Backend):
     """The engine on a Redis of one server, which goes by the clock of the test."""
 
     has_clock = True
+    server = "shared_redis"
 
     def begin(self, request: pytest.FixtureRequest) -> None:
-        redis: RedisServer = request.getfixturevalue("shared_redis")
+        redis: RedisServer = request.getfixturevalue(self.server)
         self.use([redis], [redis.unix_url], f"{request.getfixturevalue('redis_prefix')}:")
 
     def use(self, servers: Sequence[RedisServer], urls: Sequence[str], prefix: str) -> None:
@@ -211,6 +212,14 @@ class OnRedis(Backend):
         await waited(engine.inner.count())
 
 
+class OnValkey(OnRedis):
+    """As that, on a Valkey: as Redis from 7.2 on, it tells a node what a function has published
+    behind the function's answer, where Redis 7.0 does so before it.
+    """
+
+    server = "shared_valkey"
+
+
 class OnCluster(OnRedis):
     """As that, on a Redis Cluster."""
 
@@ -225,6 +234,7 @@ BACKENDS: Final[dict[str, Callable[[Path], Backend]]] = {
     "journal": OnJournal,
     "slow": Slow,
     "redis": OnRedis,
+    "valkey": OnValkey,
     "cluster": OnCluster,
 }
 """Every engine. One that is listed here is held to the whole contract."""

@@ -81,7 +81,8 @@ end
 -- ARGV: lives (does this node say that it lives, and in which way: new, known, or not at all), lineage,
 -- others, behind which inboxes to look into some (empty: into none)
 -- Answers whether there is more to do, the time, which nodes were found dead, how much there is, how
--- many are connected to this node, how many nodes there are, the totals (none where they are not
+-- many were connected to this node before and are behind it (which of both the node knows when it has
+-- the answer, is the server's choice), how many nodes there are, the totals (none where they are not
 -- known), and what was found in inboxes.
 define('tick', function(c, args)
   local base = c.base
@@ -93,6 +94,7 @@ define('tick', function(c, args)
   if args[4] ~= '' then
     call('ZADD', base .. 'nodes', string.format('%.6f', c.now), c.node)
   end
+  local connected_before = call('SCARD', base .. 'n:' .. c.node)
   local dead = {}
   local uncounted, may_judge = 0, false
   if call('EXISTS', base .. 'nodes', base .. 'u') > 0 then
@@ -140,7 +142,7 @@ define('tick', function(c, args)
       tonumber(call('HGET', base .. 'app', 'c')) or 0, call('HLEN', base .. 'calls'),
       call('ZCARD', base .. 'due') + call('ZCARD', base .. 'ends'), call('LLEN', base .. 'hs'),
     },
-    call('SCARD', base .. 'n:' .. c.node), call('ZCARD', base .. 'nodes'), totals,
+    {connected_before, call('SCARD', base .. 'n:' .. c.node)}, call('ZCARD', base .. 'nodes'), totals,
     args[7] ~= '' and look_into(c, args[7]) or {},
   }
 end, 'allow-oom')
