@@ -8,13 +8,16 @@ Redis tells of what is published while a connection lasts, in order and once. A 
 happened between two connections. It is filled from the channel's history before anything later is
 handed on; what that does not hold any more stays a hole, which each member sees by itself by what
 follows.
+
+A node hears very many topics, and more than may be asked for at once. Where all are to be heard
+again, on another connection, or none any more, some are settled at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import ChannelKey, Event
@@ -24,6 +27,9 @@ from signal_sdk.server.engine.redis.core import Core, tag
 from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline
 
 __all__ = ["Heard", "Topics"]
+
+SETTLED_AT_ONCE: Final = 64
+"""How many subscriptions are made as they have to be at once: some 3 ms of this node's time."""
 
 
 class Heard:
@@ -45,10 +51,15 @@ class Topics(Core):
     _topics: dict[bytes, Heard]
     _nodes: dict[bytes, str]
     """The topic of this node in each app that it serves."""
+    _unsettled: dict[bytes, str]
+    """Topics, with their apps, which Redis may not have as they have to be."""
 
     def _start_hearing(self) -> None:
         self._topics = {}
         self._nodes = {}
+        self._unsettled = {}
+        self._settling = 0
+        self._is_settling = False
 
     def _topic(self, key: ChannelKey) -> bytes:
         return f"{self._base(key.app)}e:{key.channel}".encode()
@@ -86,9 +97,17 @@ class Topics(Core):
             self._if_there(app, topic, ends=True)
 
     def _hear_nothing(self) -> None:
-        """All subscriptions to channels are over."""
-        for heard in list(self._topics.values()):
-            self.unsubscribe(heard.key)
+        """All subscriptions are over, but those to what is for this node."""
+        wanted = dict(self._wanted())
+        self._want_nothing()
+        self._settle(wanted)
+
+    def _want_nothing(self) -> None:
+        self._topics = {}
+
+    def _wanted(self) -> Iterator[tuple[bytes, str]]:
+        """All topics that this node wants to hear but its own, and their apps."""
+        return ((topic, heard.key.app) for topic, heard in self._topics.items())
 
     def _if_there(self, app: str, topic: bytes, *, ends: bool = False) -> None:
         """What cannot be subscribed to now is when there is a connection."""
@@ -104,7 +123,8 @@ class Topics(Core):
         heard = self._topics.get(topic)
         if heard is not None:
             if not message:
-                self._hear_anew(topic, heard)
+                # The subscription is over, and the channel is not.
+                self._settle({topic: heard.key.app})
             elif not self._is_mute(heard.key.app):
                 self._take(heard, events.event(heard.key.channel, message))
             return
@@ -117,22 +137,43 @@ class Topics(Core):
         elif not self._is_mute(app):
             self._told(app, events.unpack(message))
 
-    def _hear_anew(self, topic: bytes, heard: Heard) -> None:
-        """The subscription is over, and the channel is not: it is heard again, and what was missed
-        is filled in.
-        """
-        self._subscribing(heard.key.app, topic)
-        if heard.held is None:
-            heard.held = []
-            self._fill(heard)
+    def _settle(self, topics: Mapping[bytes, str]) -> None:
+        """Have Redis have these as they have to be, some at a time; the values are their apps."""
+        self._unsettled |= topics
+        self._settle_some()
+
+    def _settle_some(self) -> None:
+        if self._is_settling:
+            return
+        self._is_settling = True
+        while self._unsettled and self._settling < SETTLED_AT_ONCE:
+            topic = next(iter(self._unsettled))
+            app = self._unsettled.pop(topic)
+            # The next connection has no subscriptions, and all that are needed are made there.
+            if self._is_there(app):
+                self._settling += 1
+                self._settle_one(app, topic).when_done(self._has_settled)
+        self._is_settling = False
+
+    def _has_settled(self) -> None:
+        self._settling -= 1
+        self._settle_some()
+
+    def _settle_one(self, app: str, topic: bytes) -> Pending[Any]:
+        """Have a topic heard, and what was missed filled in; or heard no more. Done once it is."""
+        heard = self._topics.get(topic)
+        if heard is None:
+            return self._subscribing(app, topic, ends=True)
+        subscribing = self._subscribing(app, topic)
+        if heard.held is not None:
+            return subscribing
+        heard.held = []
+        return self._fill(heard)
 
     def _hears_again(self, app: str) -> None:
         """What was told in the app was passed over for a while, and is not any more."""
         self._is_heard_again(app)
-        for heard in self._topics.values():
-            if heard.key.app == app and heard.held is None:
-                heard.held = []
-                self._fill(heard)
+        self._settle({topic: its for topic, its in self._wanted() if its == app})
 
     def _is_heard_again(self, app: str) -> None:
         """The node hears again of what it is told in the app: of what not, meanwhile?"""
@@ -155,10 +196,11 @@ class Topics(Core):
         heard.last = event.msgid
         self._own.deliver_event(heard.key, event.msgid, event.content, event.time_ms)
 
-    def _fill(self, heard: Heard) -> None:
+    def _fill(self, heard: Heard) -> Pending[Any]:
         """Ask for what is missing, and hand it on before what is held back."""
         asked = self._events(heard.key, heard.last or 0)
         asked.when_done(partial(self._fill_with, heard, asked))
+        return asked
 
     def _fill_with(self, heard: Heard, asked: Pending[tuple[int, Sequence[Event]]]) -> None:
         held, heard.held = heard.held or [], None
@@ -205,9 +247,9 @@ class Topics(Core):
         for topic, app in self._nodes.items():
             if self._servers.of(tag(app)) is pipeline:
                 self._subscribing(app, topic)
-        for topic, heard in self._topics.items():
-            if self._servers.of(tag(heard.key.app)) is pipeline:
-                self._hear_anew(topic, heard)
+        apps = {app for _, app in self._wanted()}
+        apps = {app for app in apps if self._servers.of(tag(app)) is pipeline}
+        self._settle({topic: app for topic, app in self._wanted() if app in apps})
 
 
 def _all_behind(after_msgid: int, found: tuple[int, Sequence[Event]]) -> Sequence[Event] | None:

@@ -9,6 +9,7 @@ stands is asked anew, and handed on as that.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -24,9 +25,7 @@ from signal_sdk.server.engine.base import (
 )
 from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.redis.attribute_operations import attributes
-from signal_sdk.server.engine.redis.core import tag
 from signal_sdk.server.engine.redis.events import unpack
-from signal_sdk.server.engine.redis.pipeline import Pipeline
 from signal_sdk.server.engine.redis.topics import Topics
 from signal_sdk.server.engine.values import decode_json
 
@@ -60,10 +59,14 @@ class Watching(Topics):
         if self._watched.pop(topic, None) is not None:
             self._if_there(key.app, topic, ends=True)
 
-    def _hear_nothing(self) -> None:
-        super()._hear_nothing()
-        for key in list(self._watched.values()):
-            self.unwatch(key)
+    def _want_nothing(self) -> None:
+        super()._want_nothing()
+        self._watched = {}
+
+    def _wanted(self) -> Iterator[tuple[bytes, str]]:
+        yield from super()._wanted()
+        for topic, key in self._watched.items():
+            yield topic, key.app
 
     # --- what comes ---
 
@@ -72,19 +75,20 @@ class Watching(Topics):
         if key is None:
             super()._heard(topic, message)
         elif not message:
-            self._watch_anew(topic, key)
+            # The subscription is over, and the account is watched all the same.
+            self._settle({topic: key.app})
         elif not self._is_mute(key.app):
             self._own.deliver_watched(key, _fact(unpack(message)))
 
-    def _watch_anew(self, topic: bytes, key: AccountKey) -> None:
-        """The subscription is over, and the account is watched all the same."""
-        self._subscribing(key.app, topic)
-        self._look_again(key)
-
-    def _look_again(self, key: AccountKey) -> None:
-        """Something may have been missed."""
-        asked = self._ask(key.app, "watched", (key.account,), _watched)
+    def _settle_one(self, app: str, topic: bytes) -> Pending[Any]:
+        key = self._watched.get(topic)
+        if key is None:
+            return super()._settle_one(app, topic)
+        self._subscribing(app, topic)
+        # Something may have been missed.
+        asked = self._ask(app, "watched", (key.account,), _watched)
         asked.when_done(partial(self._has_looked_again, key, asked))
+        return asked
 
     def _has_looked_again(self, key: AccountKey, asked: Pending[Watched]) -> None:
         if self._watch_topic(key) not in self._watched:
@@ -95,18 +99,6 @@ class Watching(Topics):
             # The connection is lost once more: it is asked on the next.
             return
         self._own.deliver_watched(key, fact)
-
-    def _hears_again(self, app: str) -> None:
-        super()._hears_again(app)
-        for key in self._watched.values():
-            if key.app == app:
-                self._look_again(key)
-
-    def _hear_again(self, pipeline: Pipeline) -> None:
-        super()._hear_again(pipeline)
-        for topic, key in self._watched.items():
-            if self._servers.of(tag(key.app)) is pipeline:
-                self._watch_anew(topic, key)
 
 
 def _watched(reply: Any) -> Watched:

@@ -79,6 +79,10 @@ class OpenRedisEngine(RedisEngine):
         """Do not know any more that this node has the account's connection."""
         self._forget(key, generation)
 
+    def be_reborn(self) -> None:
+        """Begin anew, as if others had taken this node for dead."""
+        self._be_reborn()
+
 
 class Node:
     """A node, by the real clock."""
