@@ -265,7 +265,6 @@ class Lives(Holding):
             if self._servers.of(tag(app)) is pipeline:
                 # What is due is asked with the next heartbeat.
                 served.is_asked = False
-                self._is_heard_again(app)
 
     # --- how much there is ---
 

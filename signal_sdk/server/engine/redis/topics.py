@@ -97,7 +97,7 @@ class Topics(Core):
             self._if_there(app, topic, ends=True)
 
     def _hear_nothing(self) -> None:
-        """All subscriptions are over, but those to what is for this node."""
+        """All subscriptions are over."""
         wanted = dict(self._wanted())
         self._want_nothing()
         self._settle(wanted)
@@ -106,8 +106,10 @@ class Topics(Core):
         self._topics = {}
 
     def _wanted(self) -> Iterator[tuple[bytes, str]]:
-        """All topics that this node wants to hear but its own, and their apps."""
-        return ((topic, heard.key.app) for topic, heard in self._topics.items())
+        """All topics that this node wants to hear, its own first, and their apps."""
+        yield from self._nodes.items()
+        for topic, heard in self._topics.items():
+            yield topic, heard.key.app
 
     def _if_there(self, app: str, topic: bytes, *, ends: bool = False) -> None:
         """What cannot be subscribed to now is when there is a connection."""
@@ -132,8 +134,7 @@ class Topics(Core):
         if app is None:
             return
         if not message:
-            self._subscribing(app, topic)
-            self._is_heard_again(app)
+            self._settle({topic: app})
         elif not self._is_mute(app):
             self._told(app, events.unpack(message))
 
@@ -161,18 +162,17 @@ class Topics(Core):
 
     def _settle_one(self, app: str, topic: bytes) -> Pending[Any]:
         """Have a topic heard, and what was missed filled in; or heard no more. Done once it is."""
-        heard = self._topics.get(topic)
-        if heard is None:
-            return self._subscribing(app, topic, ends=True)
-        subscribing = self._subscribing(app, topic)
-        if heard.held is not None:
+        heard, is_own = self._topics.get(topic), topic in self._nodes
+        subscribing = self._subscribing(app, topic, ends=heard is None and not is_own)
+        if is_own:
+            self._is_heard_again(app)
+        if heard is None or heard.held is not None:
             return subscribing
         heard.held = []
         return self._fill(heard)
 
     def _hears_again(self, app: str) -> None:
         """What was told in the app was passed over for a while, and is not any more."""
-        self._is_heard_again(app)
         self._settle({topic: its for topic, its in self._wanted() if its == app})
 
     def _is_heard_again(self, app: str) -> None:
@@ -244,9 +244,6 @@ class Topics(Core):
 
     def _hear_again(self, pipeline: Pipeline) -> None:
         """The connection is a new one: subscribe to all again, and fill what was missed."""
-        for topic, app in self._nodes.items():
-            if self._servers.of(tag(app)) is pipeline:
-                self._subscribing(app, topic)
         apps = {app for _, app in self._wanted()}
         apps = {app for app in apps if self._servers.of(tag(app)) is pipeline}
         self._settle({topic: app for topic, app in self._wanted() if app in apps})

@@ -14,7 +14,7 @@ from signal_sdk.server.engine.redis import pipeline, topics
 from signal_sdk.wire.events import ChannelMessage
 from tests.redis.servers import RedisServer
 from tests.server.engine.contract.harness import login_facts
-from tests.server.engine.redis.nodes import BOB, Node, nodes, until
+from tests.server.engine.redis.nodes import BOB, Node, nodes, post, until
 
 CHANNELS: Final = [ChannelKey("app", f"room{number}") for number in range(60)]
 WATCHED: Final = [AccountKey("app", f"user{number}") for number in range(30)]
@@ -102,3 +102,25 @@ async def test_however_much_a_node_hears_it_hears_nothing_of_it_where_it_begins_
         await say_in_all(there, bob)
         await until(lambda: ("event", 2) in here.heard.all)
         assert [it for it in here.heard.all if it[0] == "event"] == [("event", 2)]
+
+
+async def test_in_however_many_apps_sessions_hear_what_they_were_told_meanwhile(
+    shared_redis: RedisServer, redis_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "MAX_ASKED", 100)
+    apps = [f"app{number}" for number in range(60)]
+    async with nodes(2, shared_redis.unix_url, prefix=f"{redis_prefix}:") as (here, there):
+        senders = {}
+        for app in apps:
+            await here.log_in(AccountKey(app, "ann"))
+            senders[app] = await there.log_in(AccountKey(app, "bob"))
+        here.lose()
+        for app, bob in senders.items():
+            asked = Asked(AccountKey(app, "bob"), bob.generation)
+            await waited(there.engine.post(asked, post(AccountKey(app, "ann"), app)))
+        await until(lambda: here.heard.all.count(("entry", "ann", 1)) == len(apps))
+        # Also what they are told from here on.
+        for app, bob in senders.items():
+            asked = Asked(AccountKey(app, "bob"), bob.generation)
+            await waited(there.engine.post(asked, post(AccountKey(app, "ann"), app)))
+        await until(lambda: here.heard.all.count(("entry", "ann", 2)) == len(apps))
