@@ -108,6 +108,7 @@ async def test_in_however_many_apps_sessions_hear_what_they_were_told_meanwhile(
     shared_redis: RedisServer, redis_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "MAX_ASKED", 100)
+    monkeypatch.setattr(topics, "SETTLED_AT_ONCE", 8)
     apps = [f"app{number}" for number in range(60)]
     async with nodes(2, shared_redis.unix_url, prefix=f"{redis_prefix}:") as (here, there):
         senders = {}
