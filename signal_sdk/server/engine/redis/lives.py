@@ -35,6 +35,7 @@ from signal_sdk.server.engine.redis import amounts, answers, resp
 from signal_sdk.server.engine.redis.amounts import Amounts
 from signal_sdk.server.engine.redis.answers import About
 from signal_sdk.server.engine.redis.core import INVITED, new_node, pack, tag
+from signal_sdk.server.engine.redis.errands import run_some
 from signal_sdk.server.engine.redis.holding import Holding, Served
 from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline
 
@@ -122,13 +123,18 @@ class Lives(Holding):
         """As the contract has it: this node's heartbeats, and what is over. What cannot be done
         while Redis is away is left for the next time.
         """
-        asked: list[Pending[Any]] = []
-        for app, served in list(self._served.items()):
-            if not served.is_asked:
-                lives = "known" if served.heard_at is not None else "new" if served.held else ""
-                asked.append(self._tick(app, served, lives))
-        asked.append(self._look_round())
-        return all_done(asked)
+        apps: dict[Pipeline, list[str]] = {}
+        for app in self._served:
+            apps.setdefault(self._servers.of(tag(app)), []).append(app)
+        asked = [run_some(self._beat, some) for some in apps.values()]
+        return all_done([*asked, self._look_round()])
+
+    def _beat(self, app: str) -> Pending[None] | None:
+        served = self._served[app]
+        if served.is_asked:
+            return None
+        lives = "known" if served.heard_at is not None else "new" if served.held else ""
+        return self._tick(app, served, lives)
 
     def _tick(self, app: str, served: Served | None, lives: str) -> Pending[None]:
         node = self.node

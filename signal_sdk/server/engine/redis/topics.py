@@ -9,27 +9,25 @@ happened between two connections. It is filled from the channel's history before
 handed on; what that does not hold any more stays a hole, which each member sees by itself by what
 follows.
 
-A node hears very many topics, and more than may be asked for at once. Where all are to be heard
-again, on another connection, or none any more, some are settled at a time.
+A node hears very many topics. Where all are to be heard again, on another connection, or none any
+more, some are settled at a time (errands.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from signal_sdk.errors import SignalError
 from signal_sdk.server.engine.base import ChannelKey, Event
 from signal_sdk.server.engine.pending import Pending
 from signal_sdk.server.engine.redis import events
 from signal_sdk.server.engine.redis.core import Core, tag
+from signal_sdk.server.engine.redis.errands import run_some
 from signal_sdk.server.engine.redis.pipeline import Ask, Pipeline
 
 __all__ = ["Heard", "Topics"]
-
-SETTLED_AT_ONCE: Final = 64
-"""How many subscriptions are made as they have to be at once: some 3 ms of this node's time."""
 
 
 class Heard:
@@ -51,14 +49,13 @@ class Topics(Core):
     _topics: dict[bytes, Heard]
     _nodes: dict[bytes, str]
     """The topic of this node in each app that it serves."""
-    _unsettled: dict[bytes, str]
-    """Topics, with their apps, which Redis may not have as they have to be."""
+    _ended: list[tuple[bytes, str]]
+    """Topics whose subscriptions are over by themselves, and their apps."""
 
     def _start_hearing(self) -> None:
         self._topics = {}
         self._nodes = {}
-        self._unsettled = {}
-        self._settling = 0
+        self._ended = []
         self._is_settling = False
 
     def _topic(self, key: ChannelKey) -> bytes:
@@ -98,9 +95,9 @@ class Topics(Core):
 
     def _hear_nothing(self) -> None:
         """All subscriptions are over."""
-        wanted = dict(self._wanted())
+        wanted = list(self._wanted())
         self._want_nothing()
-        self._settle(wanted)
+        run_some(self._settle, wanted)
 
     def _want_nothing(self) -> None:
         self._topics = {}
@@ -125,8 +122,7 @@ class Topics(Core):
         heard = self._topics.get(topic)
         if heard is not None:
             if not message:
-                # The subscription is over, and the channel is not.
-                self._settle({topic: heard.key.app})
+                self._settle_later(topic, heard.key.app)
             elif not self._is_mute(heard.key.app):
                 self._take(heard, events.event(heard.key.channel, message))
             return
@@ -134,34 +130,29 @@ class Topics(Core):
         if app is None:
             return
         if not message:
-            self._settle({topic: app})
+            self._settle_later(topic, app)
         elif not self._is_mute(app):
             self._told(app, events.unpack(message))
 
-    def _settle(self, topics: Mapping[bytes, str]) -> None:
-        """Have Redis have these as they have to be, some at a time; the values are their apps."""
-        self._unsettled |= topics
-        self._settle_some()
+    def _settle_later(self, topic: bytes, app: str) -> None:
+        """A subscription is over, though the topic is wanted; with a slot that moves, very many."""
+        self._ended.append((topic, app))
+        if not self._is_settling:
+            self._settle_ended()
 
-    def _settle_some(self) -> None:
+    def _settle_ended(self) -> None:
+        self._is_settling = bool(self._ended)
         if self._is_settling:
-            return
-        self._is_settling = True
-        while self._unsettled and self._settling < SETTLED_AT_ONCE:
-            topic = next(iter(self._unsettled))
-            app = self._unsettled.pop(topic)
-            # The next connection has no subscriptions, and all that are needed are made there.
-            if self._is_there(app):
-                self._settling += 1
-                self._settle_one(app, topic).when_done(self._has_settled)
-        self._is_settling = False
+            ended, self._ended = self._ended, []
+            run_some(self._settle, ended).when_done(self._settle_ended)
 
-    def _has_settled(self) -> None:
-        self._settling -= 1
-        self._settle_some()
-
-    def _settle_one(self, app: str, topic: bytes) -> Pending[Any]:
+    def _settle(self, wanted: tuple[bytes, str]) -> Pending[Any] | None:
         """Have a topic heard, and what was missed filled in; or heard no more. Done once it is."""
+        topic, app = wanted
+        # The next connection has no subscriptions, and all that are needed are made there.
+        return self._settle_there(topic, app) if self._is_there(app) else None
+
+    def _settle_there(self, topic: bytes, app: str) -> Pending[Any]:
         heard, is_own = self._topics.get(topic), topic in self._nodes
         subscribing = self._subscribing(app, topic, ends=heard is None and not is_own)
         if is_own:
@@ -173,7 +164,7 @@ class Topics(Core):
 
     def _hears_again(self, app: str) -> None:
         """What was told in the app was passed over for a while, and is not any more."""
-        self._settle({topic: its for topic, its in self._wanted() if its == app})
+        run_some(self._settle, [it for it in self._wanted() if it[1] == app])
 
     def _is_heard_again(self, app: str) -> None:
         """The node hears again of what it is told in the app: of what not, meanwhile?"""
@@ -246,7 +237,7 @@ class Topics(Core):
         """The connection is a new one: subscribe to all again, and fill what was missed."""
         apps = {app for _, app in self._wanted()}
         apps = {app for app in apps if self._servers.of(tag(app)) is pipeline}
-        self._settle({topic: app for topic, app in self._wanted() if app in apps})
+        run_some(self._settle, [it for it in self._wanted() if it[1] in apps])
 
 
 def _all_behind(after_msgid: int, found: tuple[int, Sequence[Event]]) -> Sequence[Event] | None:

@@ -75,15 +75,14 @@ class Watching(Topics):
         if key is None:
             super()._heard(topic, message)
         elif not message:
-            # The subscription is over, and the account is watched all the same.
-            self._settle({topic: key.app})
+            self._settle_later(topic, key.app)
         elif not self._is_mute(key.app):
             self._own.deliver_watched(key, _fact(unpack(message)))
 
-    def _settle_one(self, app: str, topic: bytes) -> Pending[Any]:
+    def _settle_there(self, topic: bytes, app: str) -> Pending[Any]:
         key = self._watched.get(topic)
         if key is None:
-            return super()._settle_one(app, topic)
+            return super()._settle_there(topic, app)
         self._subscribing(app, topic)
         # Something may have been missed.
         asked = self._ask(app, "watched", (key.account,), _watched)

@@ -7,11 +7,14 @@ from __future__ import annotations
 from typing import Final
 
 import pytest
+import trio
 
 from signal_sdk.server.engine.base import AccountKey, Asked, ChannelKey, Presence
 from signal_sdk.server.engine.pending import waited
-from signal_sdk.server.engine.redis import pipeline, topics
+from signal_sdk.server.engine.redis import errands, pipeline
+from signal_sdk.server.engine.redis.servers import slot_of
 from signal_sdk.wire.events import ChannelMessage
+from tests.redis.clusters import RedisCluster
 from tests.redis.servers import RedisServer
 from tests.server.engine.contract.harness import login_facts
 from tests.server.engine.redis.nodes import BOB, Node, nodes, post, until
@@ -24,7 +27,7 @@ WATCHED: Final = [AccountKey("app", f"user{number}") for number in range(30)]
 def most_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer commands may be under way than there are topics."""
     monkeypatch.setattr(pipeline, "MAX_ASKED", 40)
-    monkeypatch.setattr(topics, "SETTLED_AT_ONCE", 8)
+    monkeypatch.setattr(errands, "AT_ONCE", 8)
 
 
 async def member_of_all(node: Node) -> Presence:
@@ -78,6 +81,24 @@ async def test_however_much_a_node_hears_it_hears_all_of_it_on_another_connectio
 
 
 @pytest.mark.usefixtures("most_asked")
+@pytest.mark.xdist_group("redis-cluster")
+async def test_however_much_a_node_hears_it_hears_all_of_it_from_where_its_slot_moves(
+    shared_cluster: RedisCluster, redis_prefix: str
+) -> None:
+    url = shared_cluster.urls[0].replace("redis:", "redis+cluster:")
+    async with nodes(2, url, prefix=f"{redis_prefix}:") as (here, there):
+        bob = await member_of_all(there)
+        await hear_all(here)
+        slot = slot_of("app")
+        target = shared_cluster.others(shared_cluster.owner(slot))[0]
+        await trio.to_thread.run_sync(shared_cluster.move, range(slot, slot + 1), target)
+        await say_in_all(there, bob)
+        await until(lambda: here.heard.all.count(("event", 2)) == len(CHANNELS))
+        await say_in_all(there, bob)
+        await until(lambda: here.heard.all.count(("event", 3)) == len(CHANNELS))
+
+
+@pytest.mark.usefixtures("most_asked")
 async def test_however_much_a_node_hears_it_hears_nothing_of_it_where_it_begins_anew(
     shared_redis: RedisServer, redis_prefix: str
 ) -> None:
@@ -108,7 +129,7 @@ async def test_in_however_many_apps_sessions_hear_what_they_were_told_meanwhile(
     shared_redis: RedisServer, redis_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "MAX_ASKED", 100)
-    monkeypatch.setattr(topics, "SETTLED_AT_ONCE", 8)
+    monkeypatch.setattr(errands, "AT_ONCE", 8)
     apps = [f"app{number}" for number in range(60)]
     async with nodes(2, shared_redis.unix_url, prefix=f"{redis_prefix}:") as (here, there):
         senders = {}
