@@ -38,6 +38,8 @@ PONGS_KEPT: Final = 256
 """Of how many texts that may be pings it is kept what answers them."""
 HOLD_SECONDS: Final = 1.0
 """How long a page may say nothing behind its login until it is handed entries all the same."""
+HOLDS_TOGETHER_SECONDS: Final = 0.1
+"""By how much later, where very many pages say nothing."""
 MAX_HELD: Final = 64
 """How many entries wait for that; with the next, it gets all."""
 PYTHON_LOGIN: Final = b'["login", {'
@@ -124,7 +126,7 @@ class WebWires:
         self.own: _OwnWire = _OwnWire()
         self.packed: _PackedWire = _PackedWire(self.text, compress_over_bytes)
         self.java: JavaWires = JavaWires(reactor)
-        self.held: DelayLine = DelayLine(reactor, HOLD_SECONDS, HOLD_SECONDS)
+        self.held: DelayLine = DelayLine(reactor, HOLD_SECONDS, HOLDS_TOGETHER_SECONDS)
 
 
 class WebClientLink(WebSocketLink[typed.ClientFrame]):
