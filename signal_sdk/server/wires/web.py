@@ -174,7 +174,7 @@ class WebClientLink(WebSocketLink[typed.ClientFrame]):
         patient_now, now = self._reactor.read_at
         if patient_now - self.heard_at < ALONE_SECONDS or self._java is not None:
             return False
-        if self._library is not None or self._rest:
+        if self._library is not None or self._rest or self._held is not None:
             return False
         text = lone_text(data)
         pong = None if text is None else _pong(text)

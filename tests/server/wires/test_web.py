@@ -163,12 +163,15 @@ async def test_an_entry_has_its_id_where_the_page_says_that_it_reads_that(
         assert handed(bob)[2:] == [(3, "msg-v3")]
 
 
+@pytest.mark.parametrize("seconds", [0.0, web.ALONE_SECONDS + 0.1])
 @pytest.mark.parametrize("asks", [True, False], ids=["request", "ping"])
 async def test_a_page_that_says_anything_else_has_it_then(
-    server: LocalServer, log_in: LogIn, asks: bool
+    server: LocalServer, log_in: LogIn, asks: bool, seconds: float
 ) -> None:
+    """Also where it has said nothing for a while before."""
     ann = await log_in("ann")
     async with quiet(server) as bob:
+        await trio.sleep(seconds)
         await send(ann)
         if asks:
             await bob.call("user_sendmsg", peer="ann", flag="v1:E:60", t="instant", content="x")
