@@ -43,9 +43,9 @@ async def faulty_network(
 
 @asynccontextmanager
 async def logged_in(network: FaultyNetwork, name: str) -> AsyncIterator[WireClient]:
-    """A client at wire level that has logged in, on a link of its own."""
+    """A client at wire level that has logged in, on its own link, and says nothing by itself."""
     async with wire_client(network.connect(name)) as client:
-        assert (await client.login(name))["result"] == "ok"
+        assert (await client.login(name, device="test"))["result"] == "ok"
         yield client
 
 
