@@ -245,8 +245,8 @@ class Reactor:
         events = epoll.poll(0, max(most, 1))
         for fileno, what in events:
             if what != select.EPOLLIN:
-                # The other side has gone. Of many who go at once, those who stay know nothing.
-                self._turns.gone.add(fileno)
+                # The other side has gone: that is told of until somebody has seen it.
+                epoll.modify(fileno, select.EPOLLIN)
         return events
 
     def _line_up(self, events: Sequence[tuple[int, int]]) -> None:
@@ -281,15 +281,15 @@ class Reactor:
 
     def _read_all(self, events: Sequence[tuple[int, int]], ends: float) -> None:
         """Nobody waits: all are read, as they come, until the time is over."""
-        watched, gone, time = self._watched, self._turns.gone, self.time
+        watched, time = self._watched, self.time
         self.turn_ends = ends
         for number, (fileno, _) in enumerate(events, 1):
             # It may have gone, or be another by now, which has nothing to read then.
             on_readable = watched.get(fileno)
             if on_readable is not None:
                 seconds = on_readable()
-                if seconds is not None or fileno in gone:
-                    self._call_again(fileno, seconds or 0.0)
+                if seconds is not None:
+                    self._call_again(fileno, seconds)
             now = time()
             if (now >= ends or number >= READS_PER_SLICE) and number < len(events):
                 self._turns.count(now)
@@ -325,8 +325,8 @@ class Reactor:
             if self.serves_seldom and self._writes_at_once(written):
                 # That is not to be laid to who is read next.
                 now = time()
-            if seconds is not None or key in turns.gone:
-                again.append((key, seconds or 0.0))
+            if seconds is not None:
+                again.append((key, seconds))
                 used += MORE_SECONDS if self.serves_seldom else 0.0
             if on_readable is key or key in watched:
                 turns.charge(key, used, now)
@@ -368,7 +368,6 @@ class Reactor:
             return
         if isinstance(key, int) and key not in self._rests.resting and self._epoll is not None:
             self._epoll.unregister(key)
-            self._turns.gone.discard(key)
         self._rests.begin(key, seconds)
 
     def _read_after_rest(self, keys: Sequence[_Key]) -> None:

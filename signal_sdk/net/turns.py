@@ -58,8 +58,6 @@ class Turns(Generic[K]):
         nothing had been counted.
         """
         self._waiting: dict[K, int] = {}
-        self.gone: set[K] = set()
-        """Who is there no more, which somebody still has to see: they come as who has used most."""
         self._number = 0
         self._young: dict[K, float] = {}
         self._old: dict[K, float] = {}
@@ -103,9 +101,7 @@ class Turns(Generic[K]):
     def _line_up(self, key: K, number: int) -> None:
         young, old = self._young.get(key), self._old.get(key)
         step = 0
-        if key in self.gone:
-            step = STEPS + 1
-        elif young is not None or old is not None:
+        if young is not None or old is not None:
             used = int(((young or 0.0) + (old or 0.0)) / STEP_SECONDS)
             step = used + 1 if used < STEPS else STEPS + 1
         self._lines[step].append((number, key))
@@ -173,7 +169,6 @@ class Turns(Generic[K]):
     def forget(self, key: K) -> None:
         """Who that was is gone, and the next of that name is somebody else."""
         self._waiting.pop(key, None)
-        self.gone.discard(key)
         self._young.pop(key, None)
         self._old.pop(key, None)
 
@@ -201,8 +196,6 @@ class Line(Generic[K]):
     def __init__(self) -> None:
         self._line: deque[tuple[int, K]] = deque()
         self._waiting: dict[K, int] = {}
-        self.gone: set[K] = set()
-        """As `Turns.gone`; they come when they come."""
         self.number: int = 0
         """How often somebody began to wait."""
 
@@ -241,7 +234,6 @@ class Line(Generic[K]):
     def forget(self, key: K) -> None:
         """Who that was is gone."""
         self._waiting.pop(key, None)
-        self.gone.discard(key)
 
     def count(self, now: float) -> None:
         """Nothing is counted."""

@@ -45,8 +45,7 @@ class Costly:
             then()
             if not once:
                 return 0.0
-            if far.receive_nowait() == b"":
-                far.unwatch()
+            far.receive_nowait()
             return None
 
         near.send_nowait(b"x")
@@ -56,10 +55,6 @@ class Costly:
     def again(self, number: int) -> None:
         """It has something to be read once more."""
         self._ends[number][0].send_nowait(b"x")
-
-    def leave(self, number: int) -> None:
-        """The other side goes; one that is `once` is watched until that is read."""
-        self._ends[number][0].close()
 
     def close(self) -> None:
         for near, far in self._ends:

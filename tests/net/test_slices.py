@@ -40,30 +40,6 @@ async def test_who_asks_seldom_waits_for_one_slice_however_many_ask_all_the_time
         assert min(counts) >= max(counts) - 2 > 0
 
 
-async def test_of_many_who_go_at_once_those_who_stay_know_nothing(
-    autojump_clock: MockClock,
-) -> None:
-    """Though nothing was counted of any of these, and each takes as long as it takes."""
-    async with costly(autojump_clock) as (reactor, sockets):
-        quiet = sockets.add(reactor, 0.0001, once=True)
-        going = [sockets.add(reactor, SLICE_SECONDS / 2, once=True) for _ in range(300)]
-        await passes(2000)
-        assert set(sockets.order) == {quiet, *going}
-        sockets.order.clear()
-        for number in going:
-            sockets.leave(number)
-        while len(set(sockets.order)) < len(going) + 1:
-            before, read = trio.current_time(), len(sockets.order)
-            sockets.again(quiet)
-            while quiet not in sockets.order[read:]:
-                await trio.lowlevel.checkpoint()
-            at = len(sockets.times) - len(sockets.order) + read + sockets.order[read:].index(quiet)
-            assert sockets.times[at] - before < 3 * SLICE_SECONDS
-            await passes(10)
-        # Each end is read once, and nobody is told of it any more.
-        assert sorted(it for it in sockets.order if it != quiet) == going
-
-
 async def test_who_comes_within_a_slice_is_read_and_answered_within_it(
     autojump_clock: MockClock,
 ) -> None:

@@ -205,20 +205,6 @@ def test_who_is_gone_has_no_turn_and_leaves_nothing_to_the_next(turns: Turns[str
     assert turns.step == 0
 
 
-def test_who_has_left_comes_behind_all_who_have_not_also_after_a_while(turns: Turns[str]) -> None:
-    turns.gone |= {"a", "b"}
-    use_much(turns, "c", 5)
-    wait(turns, "acbd")
-    turns.charge("e", 0.0, NOW + REMEMBERED_SECONDS)
-    turns.charge("e", 0.0, NOW + 2 * REMEMBERED_SECONDS)
-    wait(turns, "e")
-    assert popped(turns) == "cdeab"
-    assert turns.step == STEPS + 1
-    turns.forget("a")
-    wait(turns, "ba")
-    assert popped(turns) == "ab"
-
-
 def test_it_tells_since_when_somebody_waits(turns: Turns[str]) -> None:
     assert turns.eldest == math.inf
     turns.charge("a", 0.002, NOW)
