@@ -51,7 +51,8 @@ class Flusher:
         """Of those who were written to just now, what waits for more."""
         self._gathered_until = 0.0
         self._gatherers = 0
-        self._others_wait = False
+        self.others_wait: bool = False
+        """Did others wait when it was released last? Then it has to be once more."""
         self._sleeper = Sleeper()
         self.is_held: bool = False
         """Is whoever schedules about to `release`?"""
@@ -82,10 +83,11 @@ class Flusher:
 
     def release(self, *, others_wait: bool = False) -> None:
         """Flush now, without a task's turn in between; but of very much, leave the rest to it.
-        While `others_wait`, whoever called this calls it again, and as long as `is_gathering`.
+        While `others_wait`, whoever called this calls it again, also where none does any more, and
+        as long as `is_gathering`.
         """
         self.is_held = False
-        self._others_wait = others_wait
+        self.others_wait = others_wait
         self.flush_ready()
 
     @property
@@ -124,7 +126,7 @@ class Flusher:
         if not self.ready and not self._gathered:
             return
         now = trio.current_time()
-        if self._others_wait or self._gatherers:
+        if self.others_wait or self._gatherers:
             self._gather(now)
         else:
             self.ready += self._gathered

@@ -159,10 +159,10 @@ class Reactor:
 
     @property
     def _has_to_go_on(self) -> bool:
-        """Does somebody wait, to be read or to be written to?"""
-        haste = self.haste
+        """Does somebody wait, to be read or to be written to? Whoever did may have gone since."""
+        haste, flusher = self.haste, self.flusher
         return self._turns.waits(haste.most_steps) or (
-            self.flusher.is_gathering and not haste.is_on
+            (flusher.others_wait or flusher.is_gathering) and not haste.is_on
         )
 
     def _see_to_turns(self) -> None:

@@ -477,3 +477,23 @@ async def test_once_nobody_waits_what_was_gathered_goes_out(autojump_clock: Mock
         assert transport.sent == [b"first", b"first", b"second"]
         assert len(sockets.order) == 4
         assert not reactor.flusher.is_gathering
+
+
+async def test_once_those_who_waited_have_gone_what_is_said_goes_out(
+    autojump_clock: MockClock,
+) -> None:
+    """Also to whom something was said just now, and though they went between two slices."""
+    async with costly(autojump_clock) as (reactor, sockets):
+        transport = FakeTransport()
+        outbox = Outbox(transport, reactor.flusher, lambda _: None)
+        for _ in range(3):
+            sockets.add(reactor, SLICE_SECONDS / 2)
+        for number in range(1, 4):
+            outbox.append(b"%d" % number)
+            while len(transport.sent) < number:
+                await trio.lowlevel.checkpoint()
+        sockets.close()
+        await passes(5)
+        outbox.append(b"4")
+        await trio.sleep(GATHER_SECONDS)
+        assert transport.sent == [b"1", b"2", b"3", b"4"]
