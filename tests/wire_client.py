@@ -88,7 +88,7 @@ class WireClient:
         self, account: Any, *, app: str = "app", token: str = "_no_need_token", **more: Any
     ) -> dict[str, Any]:
         """Log in, and return `login_ret`'s text, decoded; on success `line` and `uid` are kept, and
-        a web client says something, as each web SDK does: so long it is handed nothing.
+        a web client says something, as each web SDK does: until then it is handed nothing.
         """
         payload = {
             "vid": app,

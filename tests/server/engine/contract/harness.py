@@ -213,8 +213,8 @@ class OnRedis(Backend):
 
 
 class OnValkey(OnRedis):
-    """As that, on a Valkey: as Redis from 7.2 on, it tells a node what a function has published
-    behind the function's answer, where Redis 7.0 does so before it.
+    """As that, on a Valkey: as Redis 8.2, it tells a node what a function has published behind the
+    function's answer, where Redis 7.0 does so before it.
     """
 
     server = "shared_valkey"

@@ -96,6 +96,8 @@ async def test_however_much_a_node_hears_it_hears_all_of_it_from_where_its_slot_
         await until(lambda: here.heard.all.count(("event", 2)) == len(CHANNELS))
         await say_in_all(there, bob)
         await until(lambda: here.heard.all.count(("event", 3)) == len(CHANNELS))
+        # And each once.
+        assert len([it for it in here.heard.all if it[0] == "event"]) == 2 * len(CHANNELS)
 
 
 @pytest.mark.usefixtures("most_asked")
@@ -146,3 +148,5 @@ async def test_in_however_many_apps_sessions_hear_what_they_were_told_meanwhile(
             asked = Asked(AccountKey(app, "bob"), bob.generation)
             await waited(there.engine.post(asked, post(AccountKey(app, "ann"), app)))
         await until(lambda: here.heard.all.count(("entry", "ann", 2)) == len(apps))
+        # Those of before are not told again.
+        assert here.heard.all.count(("entry", "ann", 1)) == len(apps)
